@@ -1,0 +1,282 @@
+"""Colour mathematics: Y'CbCr, R'G'B', CIE Lab, and chroma at a fixed luma.
+
+All functions are pure, take and return float32 (or float64 where given float64) NumPy arrays, and
+state their ranges. Channels come first: (3, ...) or (2, ...).
+
+Sources: ITU-R BT.601-7, BT.709-6, BT.2020-2 (luma weights and quantization), IEC 61966-2-1 (sRGB
+transfer), CIE 15 (Lab, D65 2 degrees). R'G'B' of all three matrices is decoded with the sRGB transfer
+function, which is what a player on a computer screen does with video; BT.601 is read with BT.709
+primaries, as players do.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+import cv2
+import numpy as np
+
+from videocolor.types import Array, ColorSpec, Matrix, Range
+
+__all__ = [
+    "ChromaTable",
+    "ab_to_ycbcr",
+    "chroma_to_codes",
+    "codes_to_chroma",
+    "codes_to_luma",
+    "lab_to_rgb",
+    "luma_to_codes",
+    "rgb_to_lab",
+    "rgb_to_luma",
+    "rgb_to_ycbcr",
+    "ycbcr_to_ab",
+    "ycbcr_to_rgb",
+]
+
+LUMA_WEIGHTS: Final[dict[Matrix, tuple[float, float, float]]] = {
+    "bt601": (0.299, 0.587, 0.114),
+    "bt709": (0.2126, 0.7152, 0.0722),
+    "bt2020": (0.2627, 0.6780, 0.0593),
+}
+"""(Kr, Kg, Kb) of Y' = Kr R' + Kg G' + Kb B'."""
+
+_XYZ_709 = np.array(
+    [
+        [0.412453, 0.357580, 0.180423],
+        [0.212671, 0.715160, 0.072169],
+        [0.019334, 0.119193, 0.950227],
+    ]
+)
+_XYZ_2020 = np.array(
+    [
+        [0.636958, 0.144617, 0.168881],
+        [0.262700, 0.677998, 0.059302],
+        [0.000000, 0.028073, 1.060985],
+    ]
+)
+_AB_LIMIT: Final[dict[Matrix, float]] = {"bt601": 110.0, "bt709": 110.0, "bt2020": 180.0}
+"""Largest |a*| and |b*| that the table covers; the colours of the primaries stay inside it."""
+_SLICES: Final = 128
+_GRID: Final = 81
+
+
+def _xyz(matrix: Matrix) -> Array:
+    """Linear RGB -> XYZ relative to its own white, so that white is exactly (1, 1, 1)."""
+    m = _XYZ_2020 if matrix == "bt2020" else _XYZ_709
+    return np.asarray(m / m.sum(axis=1, keepdims=True))
+
+
+def _mix(m: Array, x: Array) -> Array:
+    """Apply a 3x3 matrix to (3, ...)."""
+    return np.tensordot(m.astype(x.dtype), x, axes=1)
+
+
+def _offsets(depth: int, range_: Range) -> tuple[float, float, float, float]:
+    """(luma offset, luma span, chroma offset, chroma span) in code values."""
+    if range_ == "full":
+        top = float(2**depth - 1)
+        return 0.0, top, float(2 ** (depth - 1)), top
+    scale = float(2 ** (depth - 8))
+    return 16 * scale, 219 * scale, 128 * scale, 224 * scale
+
+
+def codes_to_luma(codes: Array, depth: int, range_: Range) -> Array:
+    """Stored luma samples -> Y', nominal 0..1 (limited range can exceed it), float32."""
+    offset, span, _, _ = _offsets(depth, range_)
+    return np.asarray((codes.astype(np.float32) - np.float32(offset)) * np.float32(1 / span))
+
+
+def luma_to_codes(luma: Array, depth: int, range_: Range) -> Array:
+    """Y' 0..1 -> stored samples, rounded and clipped to the depth (uint8, or uint16 above 8 bits)."""
+    offset, span, _, _ = _offsets(depth, range_)
+    return _quantize(luma * span + offset, depth)
+
+
+def codes_to_chroma(codes: Array, depth: int, range_: Range) -> Array:
+    """Stored chroma samples -> Cb or Cr, nominal -0.5..0.5, float32."""
+    _, _, offset, span = _offsets(depth, range_)
+    return np.asarray((codes.astype(np.float32) - np.float32(offset)) * np.float32(1 / span))
+
+
+def chroma_to_codes(chroma: Array, depth: int, range_: Range) -> Array:
+    """Cb or Cr -0.5..0.5 -> stored samples, rounded and clipped to the depth."""
+    _, _, offset, span = _offsets(depth, range_)
+    return _quantize(chroma * span + offset, depth)
+
+
+def _quantize(values: Array, depth: int) -> Array:
+    kind = np.uint8 if depth == 8 else np.uint16
+    return np.clip(np.rint(values), 0, 2**depth - 1).astype(kind)
+
+
+def rgb_to_luma(rgb: Array, matrix: Matrix) -> Array:
+    """R'G'B' (3, ...) -> Y' of the matrix, same range; gray in is exactly that gray out."""
+    kr, _, kb = LUMA_WEIGHTS[matrix]
+    # Written as differences to G', so that R' = G' = B' gives exactly that value.
+    return np.asarray(rgb[1] + kr * (rgb[0] - rgb[1]) + kb * (rgb[2] - rgb[1]))
+
+
+def rgb_to_ycbcr(rgb: Array, matrix: Matrix) -> tuple[Array, Array, Array]:
+    """R'G'B' (3, ...) in 0..1 -> Y' in 0..1, Cb and Cr in -0.5..0.5."""
+    kr, _, kb = LUMA_WEIGHTS[matrix]
+    y = rgb_to_luma(rgb, matrix)
+    return y, (rgb[2] - y) / (2 * (1 - kb)), (rgb[0] - y) / (2 * (1 - kr))
+
+
+def ycbcr_to_rgb(y: Array, cb: Array, cr: Array, matrix: Matrix) -> Array:
+    """Y' in 0..1, Cb and Cr in -0.5..0.5 -> R'G'B' (3, ...), not clipped."""
+    kr, kg, kb = LUMA_WEIGHTS[matrix]
+    r = y + 2 * (1 - kr) * cr
+    b = y + 2 * (1 - kb) * cb
+    g = y - (2 * kb * (1 - kb) / kg) * cb - (2 * kr * (1 - kr) / kg) * cr
+    return np.stack([r, g, b])
+
+
+def _linear(rgb: Array) -> Array:
+    """sRGB transfer, odd-symmetric below zero so that it stays invertible out of gamut."""
+    size = np.abs(rgb)
+    return np.asarray(
+        np.where(size <= 0.04045, rgb / 12.92, np.sign(rgb) * ((size + 0.055) / 1.055) ** 2.4), dtype=rgb.dtype
+    )
+
+
+def _display(linear: Array) -> Array:
+    size = np.abs(linear)
+    low = linear * 12.92
+    high = np.sign(linear) * (1.055 * size ** (1 / 2.4) - 0.055)
+    return np.asarray(np.where(size <= 0.0031308, low, high), dtype=linear.dtype)
+
+
+def _f(t: Array) -> Array:
+    return np.asarray(np.where(t > 216 / 24389, np.cbrt(t), (24389 / 27 * t + 16) / 116), dtype=t.dtype)
+
+
+def _f_inverse(t: Array) -> Array:
+    return np.asarray(np.where(t > 6 / 29, t * t * t, (116 * t - 16) * (27 / 24389)), dtype=t.dtype)
+
+
+def rgb_to_lab(rgb: Array, matrix: Matrix = "bt709") -> Array:
+    """R'G'B' (3, ...) in 0..1 -> CIE L* 0..100, a*, b* (3, ...), D65.
+
+    `matrix` names the primaries: BT.2020's for `bt2020`, BT.709's otherwise.
+    """
+    fx, fy, fz = _f(_mix(_xyz(matrix), _linear(rgb)))
+    return np.stack([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)])
+
+
+def lab_to_rgb(lab: Array, matrix: Matrix = "bt709") -> Array:
+    """CIE L* 0..100, a*, b* (3, ...) -> R'G'B' (3, ...), not clipped: out-of-gamut colours leave 0..1."""
+    fy = (lab[0] + 16) / 116
+    xyz = _f_inverse(np.stack([fy + lab[1] / 500, fy, fy - lab[2] / 200]))
+    return _display(_mix(np.linalg.inv(_xyz(matrix)), xyz))
+
+
+def ycbcr_to_ab(y: Array, cb: Array, cr: Array, matrix: Matrix) -> Array:
+    """Y' in 0..1, Cb and Cr in -0.5..0.5 (one grid) -> a*b* (2, ...)."""
+    return rgb_to_lab(ycbcr_to_rgb(y, cb, cr, matrix), matrix)[1:]
+
+
+def ab_to_ycbcr(y: Array, ab: Array, matrix: Matrix, *, limit: bool = True) -> tuple[Array, Array]:
+    """Chroma of the colour that has this luma and this a*b*.
+
+    L* is not known: it is the one whose luma is `y`. Luma grows with L*, so a bracketed secant
+    (Illinois) search finds it; eight steps leave an error far under one 16-bit level.
+
+    Args:
+        y: Y' in 0..1, any shape.
+        ab: (2, *y.shape) CIE a*b*.
+        limit: bring colours that R'G'B' 0..1 cannot show to the nearest showable ones of the same hue
+            angle in CbCr, instead of letting a player clip them (which would also change luma).
+
+    Returns:
+        Cb and Cr in -0.5..0.5, shape of `y`.
+    """
+    y = np.clip(y, 0, 1)
+
+    def excess(lightness: Array) -> Array:
+        return rgb_to_luma(lab_to_rgb(np.stack([lightness, ab[0], ab[1]]), matrix), matrix) - y
+
+    low, high = np.full_like(y, -60.0), np.full_like(y, 160.0)
+    f_low, f_high = excess(low), excess(high)
+    guess = np.asarray(116 * _f(_linear(y)) - 16)
+    for _ in range(9):
+        f = excess(guess)
+        above = f > 0
+        # Illinois: halve the value of the end that stays, or a curved function converges from one side only.
+        high, f_high, f_low = (
+            np.where(above, guess, high),
+            np.where(above, f, f_high * 0.5),
+            np.where(above, f_low * 0.5, f),
+        )
+        low = np.where(above, low, guess)
+        guess = np.asarray((low * f_high - high * f_low) / np.maximum(f_high - f_low, 1e-12))
+    rgb = lab_to_rgb(np.stack([guess, ab[0], ab[1]]), matrix)
+    # The luma left over by the search goes into all three channels alike: luma is exact, hue is kept.
+    rgb = rgb + (y - rgb_to_luma(rgb, matrix))
+    _, cb, cr = rgb_to_ycbcr(rgb, matrix)
+    if limit:
+        scale = gamut_scale(y, rgb - y)
+        cb, cr = cb * scale, cr * scale
+    return cb, cr
+
+
+def gamut_scale(y: Array, offset: Array) -> Array:
+    """Largest factor <= 1 that keeps `y + factor * offset` (3, ...) inside 0..1."""
+    room = np.where(offset > 0, 1 - y, y)
+    factor = np.asarray(room / np.maximum(np.abs(offset), 1e-9))
+    return np.clip(factor.min(axis=0), 0, 1)
+
+
+class ChromaTable:
+    """(luma, a*b*) -> stored (Cb, Cr), as a table that `cv2.remap` reads.
+
+    `ab_to_ycbcr` costs some hundred operations a pixel, a film has 10^10 of them: so luma is cut into
+    128 slices, a*b* into an 81x81 grid inside each, and chroma is interpolated in a*b*. The atlas is one
+    picture, the slices side by side, because a bilinear picture look-up is the fastest interpolation
+    that a CPU offers through OpenCV. The error against `ab_to_ycbcr` is far below the rounding of 8-bit
+    chroma except beside the gamut's edge (tested).
+    """
+
+    def __init__(self, color: ColorSpec, depth: int) -> None:
+        self.depth = depth
+        self._atlas = _atlas(color.matrix)
+        self._limit = _AB_LIMIT[color.matrix]
+        _, _, self._offset, self._span = _offsets(depth, color.range)
+
+    def codes(self, luma: Array, ab: Array, saturation: float = 1.0) -> tuple[Array, Array]:
+        """Stored chroma planes.
+
+        Args:
+            luma: (h, w) float32, Y' in 0..1 on the chroma grid.
+            ab: (2, h, w) float32 CIE a*b*.
+            saturation: factor on a*b*.
+
+        Returns:
+            Cb and Cr (h, w), uint8 or uint16 of the table's depth and range.
+        """
+        scale = np.float32(saturation * (_GRID - 1) / (2 * self._limit))
+        middle, top = np.float32((_GRID - 1) / 2), np.float32(_GRID - 1)
+        row = np.clip(ab[0] * scale + middle, 0, top)
+        column = np.clip(ab[1] * scale + middle, 0, top)
+        slice_ = np.rint(np.clip(luma * np.float32(_SLICES - 1), 0, _SLICES - 1))
+        slice_ *= np.float32(_GRID)
+        column += slice_
+        chroma = cv2.remap(self._atlas, column, row, cv2.INTER_LINEAR)
+        chroma *= np.float32(self._span)
+        # + 0.5 and truncation is rounding: every value is positive.
+        chroma += np.float32(self._offset + 0.5)
+        np.clip(chroma, 0, np.float32(2**self.depth - 0.5), out=chroma)
+        kind = np.uint8 if self.depth == 8 else np.uint16
+        return chroma[..., 0].astype(kind), chroma[..., 1].astype(kind)
+
+
+@lru_cache(maxsize=3)
+def _atlas(matrix: Matrix) -> Array:
+    """(81, 128*81, 2) float32: Cb and Cr by (a*, slice of luma x b*)."""
+    limit = _AB_LIMIT[matrix]
+    axis = np.linspace(-limit, limit, _GRID, dtype=np.float32)
+    y, a, b = np.meshgrid(np.linspace(0, 1, _SLICES, dtype=np.float32), axis, axis, indexing="ij")
+    cb, cr = ab_to_ycbcr(y, np.stack([a, b]), matrix)
+    cube = np.stack([cb, cr], axis=-1).astype(np.float32)
+    return np.ascontiguousarray(cube.transpose(1, 0, 2, 3).reshape(_GRID, _SLICES * _GRID, 2))
