@@ -279,4 +279,5 @@ def _atlas(matrix: Matrix) -> Array:
     y, a, b = np.meshgrid(np.linspace(0, 1, _SLICES, dtype=np.float32), axis, axis, indexing="ij")
     cb, cr = ab_to_ycbcr(y, np.stack([a, b]), matrix)
     cube = np.stack([cb, cr], axis=-1).astype(np.float32)
+    cube[:, _GRID // 2, _GRID // 2] = 0  # no colour is no chroma, exactly, whatever the search left over
     return np.ascontiguousarray(cube.transpose(1, 0, 2, 3).reshape(_GRID, _SLICES * _GRID, 2))

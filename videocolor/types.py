@@ -10,7 +10,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["Array", "ColorSpec", "Frame", "Hint", "Matrix", "PixelLayout", "Range", "Shot", "StreamInfo", "VideoInfo"]

@@ -1,0 +1,96 @@
+"""Stages of the data path: each generator runs in a thread of its own behind a bounded queue.
+
+Decode, network, smoothing and encode release the interpreter lock for most of their time, so plain
+threads overlap them; the bound on each queue is what keeps memory flat.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from queue import Empty, Full, Queue
+from typing import Final, TypeVar
+
+__all__ = ["opencv_single_threaded", "prefetch"]
+
+T = TypeVar("T")
+
+_POLL: Final = 0.1
+"""Seconds after which a waiting stage looks whether its consumer has gone."""
+
+
+@dataclass(frozen=True)
+class _End:
+    error: BaseException | None = None
+
+
+def prefetch(items: Iterable[T], depth: int, name: str) -> Generator[T, None, None]:
+    """Run an iterable in a thread, at most `depth` items ahead of the consumer.
+
+    An error in the thread is raised in the consumer, at its place in the stream. Closing the generator
+    stops the thread and closes the iterable there, so nested stages unwind from the last to the first.
+
+    Args:
+        items: what to run; closed (if it can be) in its own thread.
+        depth: capacity of the queue.
+        name: of the thread, for debuggers.
+    """
+    queue: Queue[T | _End] = Queue(depth)
+    stop = threading.Event()
+
+    def put(item: T | _End) -> bool:
+        while not stop.is_set():
+            try:
+                queue.put(item, timeout=_POLL)
+            except Full:
+                continue
+            return True
+        return False
+
+    def work() -> None:
+        end = _End()
+        iterator: Iterator[T] = iter(items)
+        try:
+            for item in iterator:
+                if not put(item):
+                    break
+        except BaseException as error:  # handed over to the consumer, which raises it
+            end = _End(error)
+        finally:
+            close = getattr(iterator, "close", None)
+            if close is not None:
+                close()
+            put(end)
+
+    thread = threading.Thread(target=work, name=name, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item = queue.get()
+            if isinstance(item, _End):
+                if item.error is not None:
+                    raise item.error
+                return
+            yield item
+    finally:
+        stop.set()
+        while thread.is_alive():
+            try:
+                queue.get_nowait()
+            except Empty:
+                thread.join(_POLL)
+
+
+@contextmanager
+def opencv_single_threaded() -> Iterator[None]:
+    """One thread an OpenCV call: the stages are the parallelism; pools inside pools only fight."""
+    import cv2
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)

@@ -1,0 +1,153 @@
+"""What a run would do: shots, hints, assumptions, losses, time and size, before any of it is done."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+from videocolor.colorize import colorize_video, output_options, plan_hints
+from videocolor.config import ColorizeConfig, InputConfig
+from videocolor.hints import HintPlan
+from videocolor.models.base import ModelCard
+from videocolor.models.registry import load_colorizer
+from videocolor.report import Observer, ignore, plain
+from videocolor.runlog import RunLog
+from videocolor.survey import Survey, survey_film
+from videocolor.video import OutputPlan, plan_output, probe
+
+__all__ = ["ColorizePlan", "plan_colorize"]
+
+_SAMPLE: Final = 64
+"""Frames that are really coloured, into a temporary file, to estimate time and size."""
+
+
+@dataclass(frozen=True, eq=False)
+class ColorizePlan:
+    """The answer of a dry run."""
+
+    source: Path
+    target: Path
+    card: ModelCard
+    survey: Survey
+    output: OutputPlan
+    hints: HintPlan
+    warnings: tuple[str, ...]
+    seconds: float
+    """Estimated wall time, from a sample that was really coloured."""
+    size: int
+    """Estimated size of the output's picture in bytes, from the same sample."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        info, color = self.survey.info, self.survey.info.color
+        data = {
+            "source": self.source,
+            "target": self.target,
+            "model": self.card.name,
+            "frames": self.survey.frames,
+            "width": info.width,
+            "height": info.height,
+            "color": {
+                "matrix": color.matrix,
+                "range": color.range,
+                "primaries": color.primaries,
+                "transfer": color.transfer,
+                "assumed": color.assumed,
+            },
+            "output": {
+                "container": self.output.container,
+                "codec": self.output.codec,
+                "pix_fmt": self.output.pix_fmt,
+                "notes": self.output.notes,
+                "left_out": self.output.dropped,
+            },
+            "streams": [
+                {"index": s.index, "kind": s.kind, "codec": s.codec, "language": s.language} for s in info.streams
+            ],
+            "shots": [
+                {
+                    "index": view.shot.index + 1,
+                    "start": view.shot.start,
+                    "end": view.shot.end,
+                    "start_seconds": float(view.shot.start_pts * view.shot.time_base),
+                    "hints": [p.hint.name for p in self.hints.for_shot(view.shot.index)],
+                }
+                for view in self.survey.shots
+            ],
+            "warnings": self.warnings,
+            "estimate": {"seconds": round(self.seconds, 1), "bytes": self.size},
+        }
+        return dict(plain(data))
+
+    def lines(self) -> list[str]:
+        """The same for people."""
+        info, color = self.survey.info, self.survey.info.color
+        rate = "unknown" if info.rate is None else f"{float(info.rate):.3f}"
+        assumed = f" (assumed: {', '.join(color.assumed)})" if color.assumed else ""
+        out = [
+            f"source    {self.source}: {info.width}x{info.height} {info.layout.name}, {rate} frames/s, "
+            f"{self.survey.frames} frames, {len(self.survey.shots)} shots",
+            f"color     {color.matrix}, {color.range} range{assumed}",
+            f"model     {self.card.name}: {self.card.title}",
+            f"output    {self.target}: {self.output.codec} {self.output.pix_fmt} in {self.output.container}",
+        ]
+        out += [f"          {note}" for note in self.output.notes]
+        out += [f"left out  {name}" for name in self.output.dropped]
+        for view in self.survey.shots:
+            shot = view.shot
+            names = ", ".join(p.hint.name for p in self.hints.for_shot(shot.index)) or "no hint"
+            begin = float(shot.start_pts * shot.time_base)
+            out.append(f"shot {shot.index + 1:4d} from {begin:10.3f} s, {shot.end - shot.start:6d} frames: {names}")
+        out += [f"warning   {message}" for message in self.warnings]
+        out.append(f"estimate  about {_span(self.seconds)} and {self.size / 1e6:.1f} MB (picture), from a sample")
+        return out
+
+
+def _span(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d} h" if hours else f"{minutes}:{rest:02d} min"
+
+
+def plan_colorize(
+    source: Path, target: Path, config: ColorizeConfig | None = None, *, observer: Observer = ignore
+) -> ColorizePlan:
+    """Survey the film and colour a short sample of it into a temporary file; write nothing else.
+
+    Raises:
+        As `colorize_video` would.
+    """
+    config = config or ColorizeConfig()
+    log = RunLog(observer)
+    info = probe(source, rate=config.input.rate)
+    output = plan_output(info, target, output_options(config))
+    log.warn(*info.warnings)
+    model = config.model
+    colorizer = load_colorizer(model.name, device=model.device, runtime=model.runtime, threads=model.threads)
+    hints, survey = plan_hints(source, config, colorizer, log)
+    survey = survey or survey_film(source, config, progress=log.survey_progress)
+    log.warn(*survey.losses)
+    seconds, size = _sample(source, target, config, survey)
+    return ColorizePlan(source, target, colorizer.card, survey, output, hints, tuple(log.warnings), seconds, size)
+
+
+def _sample(source: Path, target: Path, config: ColorizeConfig, survey: Survey) -> tuple[float, int]:
+    """(seconds, bytes) that the whole film takes, from its first frames; the sample's start-up is left out."""
+    first, rate = survey.shots[0].shot, survey.info.rate or Fraction(25)
+    start = first.start_pts * first.time_base
+    frames = min(survey.frames, _SAMPLE)
+    span = InputConfig(rate=config.input.rate, start=max(start, Fraction(0)), end=start + frames / rate)
+    output = config.output.model_copy(update={"sidecar": False, "overwrite": True})
+    short = config.model_copy(update={"input": span, "output": output, "hints": type(config.hints)()})
+    told: list[float] = []
+    with tempfile.TemporaryDirectory(prefix="videocolor-") as folder:
+        sample = Path(folder) / target.name
+        result = colorize_video(source, sample, short, observer=lambda event: told.append(time.monotonic()))
+        size = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
+    scale = survey.frames / max(result.frames, 1)
+    # From the "start" event to "done": loading the model is paid once, not per frame.
+    return (told[-1] - told[0]) * scale, round(size * scale)

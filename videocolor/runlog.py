@@ -1,0 +1,177 @@
+"""What happened in a run: told to the observer as it happens, kept for the sidecar."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+from videocolor.config import ColorizeConfig
+from videocolor.hints import HintPlan
+from videocolor.models.base import ModelCard
+from videocolor.prepare import Prepared
+from videocolor.report import Event, EventKind, Observer, file_sha256
+from videocolor.sourcecolor import SourceColor
+from videocolor.types import Array, VideoInfo
+from videocolor.video import OutputPlan
+
+__all__ = ["RunLog", "ShotRecord", "describe_run"]
+
+logger = logging.getLogger(__name__)
+_EVERY: Final = 0.5
+"""Seconds between two progress events."""
+
+
+@dataclass
+class ShotRecord:
+    """One shot as it was coloured."""
+
+    number: int
+    start: int
+    """Index of its first frame."""
+    start_pts: int
+    time_base: Fraction
+    end: int = 0
+    """Index behind its last frame."""
+    hints: list[str] = field(default_factory=list)
+    returns_to: int | None = None
+    """Number of the earlier shot whose colours it took up."""
+    confidence: float | None = None
+    """Mean of the network's confidence in its hints, 0..1; None without hints."""
+    _seen: list[float] = field(default_factory=list, repr=False)
+
+    def add(self, window: Sequence[Prepared], confidence: Array | None) -> None:
+        """Take note of a window of frames."""
+        self.end = window[-1].frame.index + 1
+        if confidence is not None and confidence.size and (self.hints or self.returns_to is not None):
+            self._seen.append(float(confidence.mean()))
+            self.confidence = sum(self._seen[-64:]) / len(self._seen[-64:])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values; shots are counted from 1 for people."""
+        return {
+            "index": self.number + 1,
+            "start": self.start,
+            "end": self.end,
+            "start_pts": self.start_pts,
+            "start_seconds": float(self.start_pts * self.time_base),
+            "hints": list(self.hints),
+            "returns_to": None if self.returns_to is None else self.returns_to + 1,
+            "confidence": None if self.confidence is None else round(self.confidence, 4),
+        }
+
+
+class RunLog:
+    """Collects shots, warnings and counts; the observer hears of each, one at a time."""
+
+    def __init__(self, observer: Observer) -> None:
+        self.frames = 0
+        self.shots: list[ShotRecord] = []
+        self.warnings: list[str] = []
+        self._observer = observer
+        self._lock = threading.RLock()  # stages run in threads of their own
+        self._began = self._told = time.monotonic()
+        self._sources: set[SourceColor] = set()
+
+    def _emit(self, kind: EventKind, **data: Any) -> None:
+        with self._lock:
+            self._observer(Event(kind, data))
+
+    def warn(self, *messages: str) -> None:
+        """Say something once."""
+        for message in messages:
+            with self._lock:
+                if message in self.warnings:
+                    continue
+                self.warnings.append(message)
+            logger.warning("%s", message)
+            self._emit("warning", message=message)
+
+    def start(self, source: Path, target: Path, card: ModelCard, total: int | None, info: VideoInfo) -> None:
+        """The colouring begins."""
+        self._began = self._told = time.monotonic()
+        seconds = None if info.duration is None else float(info.duration)
+        self._emit("start", source=source, target=target, model=card.name, frames=total, seconds=seconds)
+
+    def survey_progress(self, done: int, total: int | None) -> None:
+        """Frames of the first pass."""
+        self._progress(done, total, "shots")
+
+    def frame_done(self, total: int | None) -> None:
+        """One more frame was written."""
+        self.frames += 1
+        self._progress(self.frames, total, "color")
+
+    def _progress(self, done: int, total: int | None, stage: str) -> None:
+        now = time.monotonic()
+        if now - self._told < _EVERY and done != total:
+            return
+        self._told = now
+        rate = done / max(now - self._began, 1e-6)
+        eta = None if total is None else max(0, total - done) / max(rate, 1e-6)
+        self._emit("progress", stage=stage, frames=done, total=total, fps=round(rate, 2), eta_s=eta)
+
+    def note_source(self, kind: SourceColor, kept: bool) -> bool:
+        """Say once what colour the source has; True where it has some and it is kept."""
+        if kind != "none" and kind not in self._sources:
+            self._sources.add(kind)
+            what = "is tinted (one hue)" if kind == "tint" else "is already in colour in places"
+            fate = "kept, as asked" if kept else "replaced; chroma.keep_source=true keeps it"
+            self.warn(f"the source {what}: its chroma is {fate}")
+        return kept and kind != "none"
+
+    def shot_done(self, record: ShotRecord) -> None:
+        """A shot is coloured."""
+        with self._lock:
+            self.shots.append(record)
+        self._emit("shot", **record.as_dict())
+
+    def done(self, target: Path, seconds: float) -> None:
+        """The film stands under its final name."""
+        rate = self.frames / max(seconds, 1e-6)
+        self._emit("done", target=target, frames=self.frames, seconds=round(seconds, 3), fps=round(rate, 2))
+
+
+def describe_run(
+    source: Path,
+    config: ColorizeConfig,
+    card: ModelCard,
+    info: VideoInfo,
+    plan: OutputPlan,
+    hints: HintPlan,
+    log: RunLog,
+) -> dict[str, Any]:
+    """The record that lies beside an output as `OUTPUT.json`."""
+    from videocolor import __version__
+
+    return {
+        "videocolor": __version__,
+        "source": {"path": source, "sha256": file_sha256(source) if source.is_file() else None},
+        "model": card.as_dict(),
+        "config": config.as_dict(),
+        "assumed_color": {
+            "matrix": info.color.matrix,
+            "range": info.color.range,
+            "primaries": info.color.primaries,
+            "transfer": info.color.transfer,
+            "assumed": info.color.assumed,
+        },
+        "output": {"container": plan.container, "codec": plan.codec, "pix_fmt": plan.pix_fmt, "left_out": plan.dropped},
+        "frames": log.frames,
+        "shots": [shot.as_dict() for shot in sorted(log.shots, key=lambda shot: shot.number)],
+        "hints": [
+            {
+                "name": planned.hint.name,
+                "time": None if planned.hint.time is None else float(planned.hint.time),
+                "frame": planned.frame,
+                "shots": {str(number + 1): round(like, 3) for number, like in planned.shots.items()},
+            }
+            for planned in hints.hints
+        ],
+        "warnings": list(log.warnings),
+    }

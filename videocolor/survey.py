@@ -1,0 +1,177 @@
+"""A first pass over the film: its shots, how each looks, and which frame each timed hint means.
+
+Needed when hints are to be dealt to shots before the colouring starts, for the shot list, and for a dry
+run. A film without hints is coloured in one pass and never surveyed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+import cv2
+
+from videocolor.config import ColorizeConfig
+from videocolor.errors import NoVideoError
+from videocolor.prepare import Cuts, ListedCuts, Prepared, mark_shots, prepare
+from videocolor.shots import CutFinder, read_shots
+from videocolor.types import Array, Frame, Shot, VideoInfo
+from videocolor.video import open_video
+
+__all__ = ["ShotView", "Survey", "cuts_for", "survey_film", "thumbnail"]
+
+THUMB: Final = (90, 160)
+"""(height, width) of the pictures that shots are compared by; aspect is not kept, likeness needs none."""
+_VIEWS: Final = 8
+"""Most pictures kept of one shot."""
+
+
+@dataclass(frozen=True, eq=False)
+class ShotView:
+    """A shot and a few pictures of it, evenly spread."""
+
+    shot: Shot
+    views: tuple[tuple[int, Array], ...]
+    """(frame index, (90, 160) uint8 luma) pairs in film order, at most eight, the first frame always."""
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What the first pass found."""
+
+    info: VideoInfo
+    shots: tuple[ShotView, ...]
+    frames: int
+    nearest: dict[Fraction, int] = field(default_factory=dict)
+    """Frame index nearest to each film time asked for."""
+    losses: tuple[str, ...] = ()
+
+    def shot_at(self, index: int) -> Shot:
+        """The shot that holds a frame."""
+        return next(view.shot for view in self.shots if view.shot.start <= index < view.shot.end)
+
+
+def thumbnail(gray: Array) -> Array:
+    """(90, 160) uint8 of a (h, w) uint8 luma picture."""
+    return cv2.resize(gray, (THUMB[1], THUMB[0]), interpolation=cv2.INTER_AREA)
+
+
+def cuts_for(config: ColorizeConfig, survey: Survey | None = None) -> Cuts:
+    """What tells where shots begin: an earlier survey, a shot file, a detector, or nothing."""
+    if survey is not None:
+        return ListedCuts([view.shot.start for view in survey.shots])
+    if config.shots.file is not None:
+        return ListedCuts([shot.start for shot in read_shots(config.shots.file)])
+    return ListedCuts([]) if config.shots.detector == "none" else CutFinder()
+
+
+class _Gallery:
+    """Evenly spread pictures of a shot of unknown length: when full, every second one goes."""
+
+    def __init__(self) -> None:
+        self.views: list[tuple[int, Array]] = []
+        self._stride = 1
+        self._count = 0
+
+    def add(self, index: int, gray: Array) -> None:
+        if self._count % self._stride == 0:
+            self.views.append((index, thumbnail(gray)))
+            if len(self.views) > _VIEWS:
+                self.views = self.views[::2]
+                self._stride *= 2
+        self._count += 1
+
+
+class _Nearest:
+    """The frame nearest to each of some times, found in one pass; the earlier one where two are."""
+
+    def __init__(self, times: Sequence[Fraction]) -> None:
+        self._wanted = sorted(set(times))
+        self._best: dict[Fraction, tuple[Fraction, int]] = {}
+
+    def add(self, frame: Frame) -> None:
+        for wanted in self._wanted:
+            miss = abs(frame.pts * frame.time_base - wanted)
+            if wanted not in self._best or miss < self._best[wanted][0]:
+                self._best[wanted] = (miss, frame.index)
+
+    def result(self) -> dict[Fraction, int]:
+        return {wanted: index for wanted, (_, index) in self._best.items()}
+
+
+def _views(
+    marked: Iterable[tuple[int, Prepared]], nearest: _Nearest, one_frame: int, tick: Callable[[int], None]
+) -> Iterator[ShotView]:
+    """Shots with their pictures. A shot's end time is known when the next one begins."""
+    waiting: tuple[int, int, int, int, _Gallery] | None = None
+    for number, items in groupby(marked, key=lambda pair: pair[0]):
+        gallery = _Gallery()
+        first: Frame | None = None
+        last: Frame | None = None
+        for _, item in items:
+            first = first or item.frame
+            last = item.frame
+            gallery.add(last.index, item.gray)
+            nearest.add(last)
+            tick(last.index + 1)
+        assert first is not None and last is not None  # groupby never yields an empty group
+        if waiting is not None:
+            yield _view(*waiting[:4], first.pts, first.time_base, waiting[4])
+        end_pts = last.pts + (last.duration or one_frame)
+        waiting = (number, first.index, last.index + 1, first.pts, gallery)
+        closing = (end_pts, last.time_base)
+    if waiting is not None:
+        yield _view(*waiting[:4], *closing, waiting[4])
+
+
+def _view(
+    number: int, start: int, end: int, start_pts: int, end_pts: int, time_base: Fraction, gallery: _Gallery
+) -> ShotView:
+    return ShotView(Shot(number, start, end, start_pts, end_pts, time_base), tuple(gallery.views))
+
+
+def survey_film(
+    source: Path,
+    config: ColorizeConfig,
+    *,
+    times: Sequence[Fraction] = (),
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Survey:
+    """Decode the film once, at the cost of decoding alone, and describe its shots.
+
+    Args:
+        source: the film.
+        config: names the shot detector, or the shot file that replaces it.
+        times: film times in seconds whose nearest frames are wanted.
+        progress: called with (frames so far, estimated total).
+
+    Raises:
+        InputError: the film cannot be read; ConfigError: the shot file does not fit it.
+    """
+    nearest = _Nearest(times)
+    cuts = cuts_for(config)
+    span = config.input
+    with open_video(source, rate=span.rate, start=span.start, end=span.end, fast=True) as video:
+        info = video.info
+
+        def tick(count: int) -> None:
+            if progress is not None:
+                progress(count, info.frames)
+
+        rate = info.rate or Fraction(25)
+        one_frame = max(1, round(1 / (rate * info.time_base)))
+        marked = mark_shots(prepare(video, analysis_size(info)), cuts)
+        views = tuple(_views(marked, nearest, one_frame, tick))
+        if not views:
+            raise NoVideoError(f"{source}: no frame could be decoded between the start and the end asked for")
+        return Survey(info, views, views[-1].shot.end, nearest.result(), tuple(video.losses))
+
+
+def analysis_size(info: VideoInfo) -> tuple[int, int]:
+    """(height, width) of about 288x160 pixels in the film's aspect: what cuts and motion are judged by."""
+    scale = min(1.0, (288 * 160 / (info.width * info.height)) ** 0.5)
+    return max(16, round(info.height * scale)), max(16, round(info.width * scale))
