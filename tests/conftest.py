@@ -1,0 +1,52 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+
+# One process a core already (pytest-xdist): threads below would fight over the cores.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(_name, "1")
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def samples(root: Path) -> Path:
+    """The folder of film clips."""
+    return root / "samples"
+
+
+@pytest.fixture(scope="session")
+def run_cli(root: Path) -> Run:
+    """Run the command in a process of its own: `run_cli("models", "--json", cwd=...)`."""
+
+    def run(*arguments: str | Path, cwd: Path | None = None, timeout: float = 250) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PYTHONPATH": str(root)}
+        return subprocess.run(
+            [sys.executable, "-m", "videocolor", *map(str, arguments)],
+            cwd=cwd or root,
+            env=environment,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=timeout,
+        )
+
+    return run

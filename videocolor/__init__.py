@@ -1,0 +1,102 @@
+"""videocolor: colour for black-and-white film, from a few colour frames or from none.
+
+    from pathlib import Path
+    from videocolor import ColorizeConfig, colorize_video
+
+    config = ColorizeConfig.load("master", ["hints.items=[3.5=still.png]"])
+    colorize_video(Path("film.mkv"), Path("film_color.mkv"), config)
+
+Names are imported on first use: `import videocolor` loads neither torch nor av nor cv2.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ColorSpec": "types",
+    "ColorizeConfig": "config",
+    "ColorizePlan": "dryrun",
+    "ColorizeResult": "colorize",
+    "Colorizer": "models.base",
+    "Event": "report",
+    "Frame": "types",
+    "Hint": "types",
+    "ModelCard": "models.base",
+    "Shot": "types",
+    "VideoInfo": "types",
+    "VideocolorError": "errors",
+    "colorize_video": "colorize",
+    "export_model": "models.registry",
+    "find_shots": "colorize",
+    "list_models": "models.registry",
+    "list_presets": "presets",
+    "load_colorizer": "models.registry",
+    "open_video": "video",
+    "parse_hint": "config",
+    "parse_time": "config",
+    "plan_colorize": "dryrun",
+    "read_shots": "shots",
+    "suggest_hints": "hints",
+    "write_shots": "shots",
+}
+"""Public name -> module that defines it."""
+
+__all__ = [
+    "ColorSpec",
+    "ColorizeConfig",
+    "ColorizePlan",
+    "ColorizeResult",
+    "Colorizer",
+    "Event",
+    "Frame",
+    "Hint",
+    "ModelCard",
+    "Shot",
+    "VideoInfo",
+    "VideocolorError",
+    "__version__",
+    "colorize_video",
+    "export_model",
+    "find_shots",
+    "list_models",
+    "list_presets",
+    "load_colorizer",
+    "open_video",
+    "parse_hint",
+    "parse_time",
+    "plan_colorize",
+    "read_shots",
+    "suggest_hints",
+    "write_shots",
+]
+
+if TYPE_CHECKING:
+    from videocolor.colorize import ColorizeResult, colorize_video, find_shots
+    from videocolor.config import ColorizeConfig, parse_hint, parse_time
+    from videocolor.dryrun import ColorizePlan, plan_colorize
+    from videocolor.errors import VideocolorError
+    from videocolor.hints import suggest_hints
+    from videocolor.models.base import Colorizer, ModelCard
+    from videocolor.models.registry import export_model, list_models, load_colorizer
+    from videocolor.presets import list_presets
+    from videocolor.report import Event
+    from videocolor.shots import read_shots, write_shots
+    from videocolor.types import ColorSpec, Frame, Hint, Shot, VideoInfo
+    from videocolor.video import open_video
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,31 @@
+"""The `videocolor` command: one file per subcommand, no logic, nothing heavy imported before it is needed."""
+
+from __future__ import annotations
+
+from videocolor.cli.group import CommandLine
+from videocolor.cli.options import root_options
+
+__all__ = ["cli", "main"]
+
+cli = CommandLine(
+    name="videocolor",
+    summaries={
+        "colorize": "Colour a film.",
+        "shots": "List the shots of a film in a file that a person can edit.",
+        "hints": "Suggest the frames that are worth colouring by hand.",
+        "models": "List, show and export networks.",
+        "config": "List and show configurations.",
+        "train": "Train a network.",
+        "doctor": "Say whether this machine can colour a film, and what is missing.",
+    },
+    params=root_options(),
+    help="Colour for black-and-white film, from a few colour frames or from none.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    no_args_is_help=True,
+)
+
+
+def main() -> None:
+    """Entry point of the `videocolor` script."""
+    cli.main(prog_name="videocolor")

@@ -1,0 +1,94 @@
+"""`videocolor colorize`: flags become a configuration, events become a bar or JSON lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from videocolor.cli.group import session
+from videocolor.cli.options import config_options, json_option, verbosity_options
+from videocolor.cli.watch import emit, watching
+
+__all__ = ["colorize", "load_config"]
+
+_FLAGS = {
+    "hint": "hints.items",
+    "hints": "hints.folder",
+    "shots": "shots.file",
+    "model": "model.name",
+    "device": "model.device",
+    "batch": "model.batch",
+    "codec": "output.codec",
+    "crf": "output.crf",
+    "preset": "output.preset",
+    "pix_fmt": "output.pix_fmt",
+    "saturation": "chroma.saturation",
+    "rate": "input.rate",
+    "start": "input.start",
+    "end": "input.end",
+    "overwrite": "output.overwrite",
+}
+"""Parameter -> key of the configuration that it sets."""
+
+
+@click.command(short_help="Colour a film.")
+@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@click.argument("target", metavar="OUTPUT", type=click.Path(path_type=Path))
+@click.option(
+    "--hint",
+    multiple=True,
+    metavar="[TIME=]IMAGE",
+    help="A colour frame, with the film time it belongs to; IMAGE may be FILM@TIME. Repeatable.",
+)
+@click.option("--hints", metavar="DIR", help="A folder of hints as `hints suggest` lays it out.")
+@click.option("--shots", metavar="FILE", help="A shot list, in place of detection.")
+@click.option("--model", metavar="NAME|FILE", help="A network of `videocolor models`, or a weights file.")
+@config_options
+@click.option("--device", metavar="auto|cpu|cuda[:N]", help="Where the network runs.")
+@click.option("--batch", type=int, metavar="N", help="Frames through the network at once.")
+@click.option("--codec", help="Encoder, by FFmpeg's name: libx264, ffv1, prores_ks...")
+@click.option("--crf", type=float, metavar="X", help="Constant quality of the encoder.")
+@click.option("--preset", help="The encoder's preset: veryfast, medium, slow...")
+@click.option("--pix-fmt", help="Pixel format of the output: yuv420p, yuv422p10le...")
+@click.option("--saturation", type=float, metavar="X", help="Factor on chroma, 0..4.")
+@click.option("--rate", help="Frames a second of an image sequence.")
+@click.option("--start", metavar="TIME", help="Colour from here: seconds or HH:MM:SS.mmm.")
+@click.option("--end", metavar="TIME", help="Colour up to here.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--overwrite", is_flag=True, default=None, help="Replace an existing OUTPUT.")
+@json_option("One JSON event a line on stdout, nothing else there.")
+@verbosity_options
+def colorize(
+    source: Path, target: Path, config_source: str | None, overrides: tuple[str, ...], dry_run: bool, **flags: Any
+) -> None:
+    """Colour the film INPUT into OUTPUT: same picture, same timing, same sound.
+
+    INPUT is a film, a numbered image sequence (frame_%05d.png), a folder of images, or a still. The container
+    follows from OUTPUT's name: .mkv, .mp4 or .mov. Settings: defaults < --config < --set < flags.
+    """
+    config = load_config(config_source, overrides, flags)
+    state = session()
+    if dry_run:
+        from videocolor.dryrun import plan_colorize
+
+        with watching(state, events=False) as observer:
+            plan = plan_colorize(source, target, config, observer=observer)
+        if state.json:
+            emit("plan", plan.as_dict())
+        else:
+            click.echo("\n".join(plan.lines()))
+        return
+    from videocolor.colorize import colorize_video
+
+    with watching(state) as observer:
+        colorize_video(source, target, config, observer=observer)
+
+
+def load_config(source: str | None, overrides: tuple[str, ...], flags: dict[str, Any]) -> Any:
+    """The merged configuration; flags that were not given leave it alone."""
+    from videocolor.config import ColorizeConfig
+
+    values = {_FLAGS[name]: value for name, value in flags.items() if value is not None and value != ()}
+    return ColorizeConfig.load(source, overrides, values)

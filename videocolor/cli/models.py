@@ -1,0 +1,61 @@
+"""`videocolor models`: which networks there are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from videocolor.cli.group import session
+from videocolor.cli.options import json_option
+
+__all__ = ["models"]
+
+
+@click.group(invoke_without_command=True, short_help="List, show and export networks.")
+@json_option("One JSON array on stdout.")
+@click.pass_context
+def models(ctx: click.Context) -> None:
+    """List the networks: parameters, multiply-accumulates of one 256x256 frame, hints taken, licence."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from videocolor.models.registry import list_models
+
+    cards = list_models()
+    if session().json:
+        click.echo(json.dumps([card.as_dict() for card in cards]))
+        return
+    rows = [("NAME", "PARAMETERS", "MACS", "HINTS", "LICENCE", "TITLE")]
+    for card in cards:
+        macs = "-" if card.macs is None else f"{card.macs / 1e9:.2f} G"
+        rows.append((card.name, f"{card.parameters / 1e6:.2f} M", macs, card.hints, card.licence or "-", card.title))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        click.echo("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@models.command()
+@click.argument("name", metavar="NAME|FILE")
+@json_option("JSON on stdout.")
+def show(name: str) -> None:
+    """Print the card of one network."""
+    from videocolor.models.registry import load_colorizer
+
+    card = load_colorizer(name).card.as_dict()
+    if session().json:
+        click.echo(json.dumps(card))
+        return
+    for key, value in card.items():
+        click.echo(f"{key + ':':12} {'-' if value in (None, '') else value}")
+
+
+@models.command()
+@click.argument("name", metavar="NAME|FILE")
+@click.option("-o", "--output", metavar="FILE", required=True, type=click.Path(path_type=Path))
+def export(name: str, output: Path) -> None:
+    """Write a network as ONNX, for other programs."""
+    from videocolor.models.registry import export_model
+
+    export_model(name, output)
+    click.echo(f"wrote {output}", err=True)

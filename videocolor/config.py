@@ -1,0 +1,314 @@
+"""What a person can set, in one validated, frozen tree; defaults live here, so an empty YAML is a valid file.
+
+The docstring below a field is its documentation everywhere: in the JSON schema, in `videocolor config show`
+and in `configs/colorize/default.yaml`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    Strict,
+    WithJsonSchema,
+    model_validator,
+)
+
+from videocolor.errors import UsageError
+from videocolor.presets import load_model
+
+__all__ = [
+    "ChromaConfig",
+    "ColorizeConfig",
+    "HintsConfig",
+    "InputConfig",
+    "ModelConfig",
+    "OutputConfig",
+    "ShotsConfig",
+    "SmoothingConfig",
+    "parse_hint",
+    "parse_rate",
+    "parse_time",
+]
+
+_NTSC = {
+    name: Fraction(round(float(name)) * 1000, 1001)
+    for name in ("23.976", "23.98", "29.97", "47.95", "47.952", "59.94", "119.88")
+}
+"""Rates that people round: 23.976 means 24000/1001."""
+_CLOCK = re.compile(r"(?:(?P<hours>\d+):(?=\d+:))?(?:(?P<minutes>\d+):)?(?P<seconds>\d+(?:\.\d*)?|\.\d+)")
+_TIMELIKE = re.compile(r"[\d:.,;\s+-]+")
+
+
+def parse_time(text: str | float | Fraction) -> Fraction:
+    """Seconds, exactly, from `3.5`, `1:02.5` or `00:01:02.500`.
+
+    Raises:
+        UsageError: not a time, negative, or minutes or seconds of 60 and more behind a colon.
+    """
+    if isinstance(text, bool):
+        raise UsageError(f"{text!r}: not a time; expected seconds (3.5) or HH:MM:SS.mmm")
+    match = _CLOCK.fullmatch(str(text).strip())
+    if match is None:
+        if isinstance(text, Fraction) and text >= 0:
+            return text
+        raise UsageError(f"{text}: not a time; expected seconds (3.5) or HH:MM:SS.mmm, not negative")
+    hours, minutes, seconds = match["hours"], match["minutes"], Fraction(match["seconds"])
+    if (minutes is not None and seconds >= 60) or (hours is not None and int(minutes) >= 60):
+        raise UsageError(f"{text}: not a time; minutes and seconds of HH:MM:SS.mmm stay below 60")
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + seconds
+
+
+def parse_rate(text: str | float | Fraction) -> Fraction:
+    """Frames a second, exactly, from `24`, `24000/1001` or `18.5`; `23.976`, `29.97`, `59.94` mean n * 1000/1001.
+
+    Raises:
+        UsageError: not a rate above 0 and up to 1000.
+    """
+    name = str(text).strip()
+    try:
+        rate = _NTSC.get(name) or Fraction(name)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if isinstance(text, bool) or not 0 < rate <= 1000:
+        raise UsageError(f"{text}: not a frame rate; expected 24, 23.976 or 24000/1001")
+    return rate
+
+
+def parse_hint(text: str) -> tuple[Fraction | None, Path, Fraction | None]:
+    """Split `[TIME=]IMAGE` or `[TIME=]FILM@TIME` into (film time, file, time in that file).
+
+    A file that exists under the whole text wins, so `a=b.png` and `C:\\stills\\x.png` need no quoting.
+
+    Raises:
+        UsageError: empty, or a time that is not one (`3,5=frame.png`).
+    """
+    time: Fraction | None = None
+    rest = text
+    if not Path(text).is_file():
+        head, equals, tail = text.partition("=")
+        if equals and _TIMELIKE.fullmatch(head):
+            try:
+                time = parse_time(head)
+            except UsageError as error:
+                raise UsageError(f"--hint {text}: {error}") from None
+            rest = tail
+    if not rest.strip():
+        raise UsageError(f"--hint {text!r}: no file named; expected [TIME=]IMAGE")
+    other = None
+    if not Path(rest).is_file():
+        name, at, tail = rest.rpartition("@")
+        if at and name and _TIMELIKE.fullmatch(tail):
+            try:
+                other = parse_time(tail)
+            except UsageError as error:
+                raise UsageError(f"--hint {text}: {error}") from None
+            rest = name
+    return time, Path(rest), other
+
+
+def _as_value(parse: Callable[[Any], Fraction]) -> Callable[[Any], Any]:
+    def validate(value: Any) -> Any:
+        try:
+            return parse(value)
+        except UsageError as error:
+            raise ValueError(str(error).partition(": ")[2]) from None
+
+    return validate
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(int(value))
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _exact(value: Fraction) -> str:
+    decimal = f"{float(value):.9f}".rstrip("0").rstrip(".")
+    return decimal if Fraction(decimal) == value else str(value)
+
+
+def _flat_times(value: Any) -> Any:
+    return Fraction(value) if isinstance(value, str) and re.fullmatch(r"\d+/\d+", value) else value
+
+
+_SCHEMA = WithJsonSchema({"type": ["string", "number"]})
+Time = Annotated[
+    Fraction, BeforeValidator(_as_value(lambda v: parse_time(_flat_times(v)))), PlainSerializer(_exact), _SCHEMA
+]
+Rate = Annotated[Fraction, BeforeValidator(_as_value(parse_rate)), PlainSerializer(str), _SCHEMA]
+Text = Annotated[str, BeforeValidator(_as_text)]
+Int = Annotated[int, Strict()]
+Bool = Annotated[bool, Strict()]
+Number = Annotated[int, Strict()] | Annotated[float, Strict()]
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, unknown keys forbidden, documented by field docstrings."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=(), allow_inf_nan=False
+    )
+
+
+class InputConfig(Section):
+    """What is read of the source."""
+
+    rate: Rate | None = None
+    """Frames a second of an image sequence: 24, 23.976 or 24000/1001. Films state their own."""
+    start: Time | None = None
+    """Colour from this film time on: seconds or HH:MM:SS.mmm. Null: from the first frame."""
+    end: Time | None = None
+    """Colour up to this film time, itself not included. Null: to the last frame."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise ValueError(f"end {_exact(self.end)} is not behind start {_exact(self.start)}")
+        return self
+
+
+class ModelConfig(Section):
+    """Which network colours, and where it runs."""
+
+    name: str = Field(default="hint", min_length=1)
+    """A model that `videocolor models` lists, or a weights file (.safetensors, .onnx)."""
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    """auto (a GPU where there is one), cpu, cuda or cuda:N."""
+    runtime: Literal["auto", "torch", "onnxruntime"] = "auto"
+    """What executes the network: auto (the fastest for the device), torch or onnxruntime."""
+    batch: Int = Field(default=8, ge=1, le=256)
+    """Frames that go through the network at once, 1..256. Halved by itself when memory runs out."""
+    anchor_every: Int = Field(default=4, ge=1, le=32)
+    """The network sees every n-th frame, 1..32; colour in between follows motion. 1: every frame."""
+    threads: Annotated[Int, Field(ge=1, le=256)] | None = None
+    """CPU threads of the network, 1..256. Null: as many as there are cores."""
+
+
+class ShotsConfig(Section):
+    """Where the cuts are."""
+
+    file: Path | None = None
+    """A shot list as `videocolor shots` writes it, perhaps edited; it is used in place of detection."""
+    detector: Literal["content", "transnet", "none"] = "content"
+    """content, transnet (learned; extra `shots`) or none (the film is one shot)."""
+
+
+class HintsConfig(Section):
+    """Colour frames that the network is told about."""
+
+    items: tuple[str, ...] = ()
+    """A list of [TIME=]IMAGE or [TIME=]FILM@TIME. --hint replaces the list."""
+    folder: Path | None = None
+    """A folder of hints as `videocolor hints suggest` lays it out, coloured by a person."""
+    min_likeness: Annotated[float, Strict()] = Field(default=0.5, ge=0, le=1)
+    """How much a hint must resemble a shot it was not made for, 0..1, before it is used there."""
+
+
+class ChromaConfig(Section):
+    """What becomes of the predicted colour."""
+
+    saturation: Annotated[float, Strict()] = Field(default=1.0, ge=0, le=4)
+    """Factor on chroma, 0..4; hinted frames are reproduced exactly at 1."""
+    upsample: Literal["guided", "bilinear"] = "guided"
+    """How chroma reaches the film's size: guided (stops at the edges of luma) or bilinear."""
+    keep_source: Bool = False
+    """Keep the colour that the source already has (tints, toning) instead of replacing it."""
+
+
+class SmoothingConfig(Section):
+    """How colour is held still over time."""
+
+    enabled: Bool = True
+    """Smooth chroma along motion; cuts reset it."""
+    decay: Annotated[float, Strict()] = Field(default=0.85, ge=0, lt=1)
+    """Weight of the past, 0 up to but not including 1."""
+
+
+class OutputConfig(Section):
+    """How the film is written. Names and values are FFmpeg's; null: what suits the container."""
+
+    codec: str | None = None
+    """Encoder: libx264, libx265, ffv1, prores_ks... Null: .mkv and .mp4 libx264, .mov prores_ks."""
+    crf: Annotated[Number, Field(ge=0, le=63)] | None = None
+    """Constant quality of x264 (0..51), x265, SVT-AV1 and VP9; smaller is better."""
+    preset: Text | None = None
+    """The encoder's preset: veryfast, medium, slow..."""
+    pix_fmt: str | None = None
+    """Pixel format: yuv420p, yuv422p10le... Null: the smallest colour format that holds luma exactly."""
+    options: dict[str, Text] = {}
+    """Further options of the encoder, by FFmpeg's names."""
+    overwrite: Bool = False
+    """Replace an existing output."""
+    sidecar: Bool = True
+    """Write OUTPUT.json: merged configuration, hashes, shots, hints, assumptions, warnings."""
+
+
+class ColorizeConfig(Section):
+    """Everything that `videocolor colorize` can be told."""
+
+    input: InputConfig = InputConfig()
+    model: ModelConfig = ModelConfig()
+    shots: ShotsConfig = ShotsConfig()
+    hints: HintsConfig = HintsConfig()
+    chroma: ChromaConfig = ChromaConfig()
+    smoothing: SmoothingConfig = SmoothingConfig()
+    output: OutputConfig = OutputConfig()
+
+    @classmethod
+    def load(
+        cls,
+        name_or_path: str | Path | None = None,
+        overrides: Sequence[str] = (),
+        flags: Mapping[str, Any] | None = None,
+    ) -> ColorizeConfig:
+        """Defaults < preset or file < overrides < flags.
+
+        Args:
+            name_or_path: `master`, `colorize/master`, `my.yaml`; None: defaults alone.
+            overrides: `section.key=value`, the value parsed as YAML.
+            flags: dotted key to value; None values are ignored.
+
+        Raises:
+            ConfigError: names the file, the key, the value and what is allowed.
+        """
+        return load_model(cls, "colorize", name_or_path, overrides, flags)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; `ColorizeConfig.model_validate` reads them back."""
+        return self.model_dump(mode="json")
+
+    def to_yaml(self, *, comments: bool = False) -> str:
+        """YAML of every key; with the fields' documentation as comments where asked."""
+        return dump_yaml(self, comments=comments)
+
+
+def dump_yaml(config: BaseModel, *, comments: bool = False) -> str:
+    """YAML of a configuration, section by section."""
+    values = config.model_dump(mode="json")
+    lines: list[str] = []
+    for name in type(config).model_fields:
+        section = getattr(config, name)
+        if not isinstance(section, BaseModel):
+            lines += [_yaml({name: values[name]})]
+            continue
+        lines.append(f"{name}:")
+        for key, field in type(section).model_fields.items():
+            if comments and field.description:
+                lines.append(f"  # {field.description}")
+            lines += [f"  {line}" for line in _yaml({key: values[name][key]}).splitlines()]
+    return "\n".join(lines) + "\n"
+
+
+def _yaml(value: dict[str, Any]) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=1000).rstrip("\n")
