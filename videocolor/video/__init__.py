@@ -1,0 +1,17 @@
+"""Reading and writing film: the only place that knows FFmpeg (through PyAV)."""
+
+from videocolor.video.plan import OutputOptions, OutputPlan, plan_output
+from videocolor.video.probe import probe
+from videocolor.video.reader import VideoReader, open_video
+from videocolor.video.writer import OutputReport, VideoWriter
+
+__all__ = [
+    "OutputOptions",
+    "OutputPlan",
+    "OutputReport",
+    "VideoReader",
+    "VideoWriter",
+    "open_video",
+    "plan_output",
+    "probe",
+]

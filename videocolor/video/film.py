@@ -1,0 +1,178 @@
+"""A film file that grows under a temporary name."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.codec.context import Flags
+from av.container import OutputContainer
+from av.error import FFmpegError
+from av.video.frame import PictureType, VideoFrame
+
+from videocolor.errors import OutputError
+from videocolor.types import Array, Frame, VideoInfo
+from videocolor.video.encoders import set_tags
+from videocolor.video.formats import plane_view
+from videocolor.video.plan import OutputPlan
+from videocolor.video.probe import FIELD_ORDERS
+from videocolor.video.remux import StreamCopier, copy_container_metadata
+
+__all__ = ["FilmSink", "disk_errors", "part_name"]
+
+_WOVEN = ("tt", "bb", "tb", "bt")
+
+
+def part_name(target: Path) -> Path:
+    """Return the temporary name beside a target; it keeps the suffix, by which muxers go."""
+    return target.with_name(f".{target.name}.{os.getpid()}.part{target.suffix}")
+
+
+@contextlib.contextmanager
+def disk_errors(target: Path) -> Iterator[None]:
+    """Turn errors of the disk and the muxer into `OutputError` with a remedy."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OutputError(f"{target}: the disk is full; free some space or choose another folder") from error
+        raise OutputError(f"{target}: cannot be written ({error.strerror or error})") from error
+    except FFmpegError as error:
+        raise OutputError(f"{target}: cannot be written ({error.strerror or error})") from error
+
+
+class FilmSink:
+    """Encodes the picture and has every other stream copied in step with it.
+
+    The file is opened with the first frame, whose side data (display matrix) and time belong into the header.
+    """
+
+    def __init__(
+        self, info: VideoInfo, plan: OutputPlan, span: tuple[Fraction | None, Fraction | None], label: str | None
+    ) -> None:
+        self._info = info
+        self._plan = plan
+        self._span = span
+        self._label = label
+        self._part = part_name(plan.target)
+        self._out: OutputContainer | None = None
+        self._stream: Any = None
+        self._copier: StreamCopier | None = None
+        self._shift = 0
+
+    def put(self, frame: Frame, luma: Array, cb: Array, cr: Array) -> None:
+        """Encode one frame and write what is due by then."""
+        native = VideoFrame(self._info.width, self._info.height, self._plan.pix_fmt)
+        for index, plane in enumerate((luma, cb, cr)):
+            np.copyto(plane_view(native, index), plane, casting="same_kind")
+        with disk_errors(self._plan.target):
+            if self._out is None:
+                self._open(frame)
+            native.pts = frame.pts - self._shift
+            native.time_base = self._info.time_base
+            native.pict_type = PictureType.NONE
+            if frame.duration:
+                native.duration = frame.duration
+            set_tags(native, self._plan.color)
+            self._mux(self._stream.encode(native))
+
+    def _open(self, frame: Frame) -> None:
+        trimmed = any(bound is not None for bound in self._span)
+        self._shift = frame.pts if trimmed else 0
+        movie = self._info.format != "image2"
+        self._copier = StreamCopier(self._info.path, self._plan.dropped) if movie else None
+        out = self._out = av.open(str(self._part), "w", format=self._plan.container)
+        extra: dict[str, str] = {}
+        if self._copier is not None:
+            extra = copy_container_metadata(self._copier.source, out, self._label, trimmed)
+        elif self._label:
+            out.metadata["comment"] = self._label
+        out.container_options.update(self._muxer_options(extra))
+        if self._copier is None:
+            self._stream = self._add_picture(out, frame)
+        else:
+            self._stream = self._copier.add_streams(out, lambda: self._add_picture(out, frame))
+            shift = self._shift * self._info.time_base
+            start = shift if trimmed else None
+            self._copier.begin(out, shift, start, self._span[1])
+
+    def _muxer_options(self, extra: dict[str, str]) -> dict[str, str]:
+        if self._plan.container not in ("mp4", "mov"):
+            return extra
+        scale = self._info.time_base.denominator
+        return {"movflags": f"+faststart{extra.get('movflags', '')}", "video_track_timescale": str(scale)}
+
+    def _add_picture(self, out: OutputContainer, frame: Frame) -> Any:
+        info, plan = self._info, self._plan
+        options = dict(plan.codec_options)
+        if info.field_order in _WOVEN and plan.codec == "libx264":
+            first = "tff" if info.field_order in ("tt", "bt") else "bff"
+            given = options.get("x264-params")
+            options["x264-params"] = f"{first}=1" + (f":{given}" if given else "")
+        stream: Any = out.add_stream(plan.codec, rate=info.rate or Fraction(25), options=options)
+        context = stream.codec_context
+        context.width, context.height = info.width, info.height
+        context.pix_fmt = plan.pix_fmt
+        context.time_base = info.time_base
+        context.sample_aspect_ratio = info.sar
+        context.field_order = FIELD_ORDERS.index(info.field_order)
+        context.thread_type = "AUTO"
+        context.flags |= Flags.frame_duration
+        set_tags(context, plan.color)
+        self._set_matrix(stream, frame)
+        return stream
+
+    def _set_matrix(self, stream: Any, frame: Frame) -> None:
+        """Keep rotation and flips: the display matrix as it is where the frame carries it."""
+        side_data: Any = frame.native.side_data if isinstance(frame.native, VideoFrame) else ()
+        for data in side_data:
+            if data.type.name == "DISPLAYMATRIX" and hasattr(stream, "set_display_matrix"):
+                stream.set_display_matrix([int(v) for v in np.frombuffer(bytes(data), np.int32)])
+                return
+        if self._info.rotation and hasattr(stream, "set_display_rotation"):
+            stream.set_display_rotation(self._info.rotation)
+
+    def _mux(self, packets: list[Any]) -> None:
+        assert self._out is not None
+        for packet in packets:
+            if self._copier is not None and packet.dts is not None:
+                self._copier.advance(packet.dts * Fraction(packet.time_base))
+            self._out.mux(packet)
+
+    def finish(self) -> tuple[str, ...]:
+        """Flush the encoder, copy what is left, and rename the file."""
+        with disk_errors(self._plan.target):
+            self._mux(self._stream.encode(None))
+            failed = {}
+            if self._copier is not None:
+                self._copier.advance(None)
+                failed = self._copier.failed
+            if self._out is not None:
+                self._out.close()
+            self._release()
+            with open(self._part, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(self._part, self._plan.target)
+        return tuple(f"stream {index}: {n} packets could not be copied" for index, n in sorted(failed.items()))
+
+    def _release(self) -> None:
+        if self._copier is not None:
+            self._copier.close()
+        self._copier = self._out = self._stream = None
+
+    def discard(self) -> None:
+        """Close and remove the temporary file."""
+        out = self._out
+        self._release()
+        if out is not None:
+            with contextlib.suppress(FFmpegError, OSError):
+                out.close()
+        with contextlib.suppress(FileNotFoundError):
+            self._part.unlink()

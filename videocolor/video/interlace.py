@@ -1,0 +1,45 @@
+"""A cheap look for woven fields: combing that the flags of a film often do not admit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from videocolor.types import Array
+
+__all__ = ["comb_share", "is_combed"]
+
+_STEP = 12 / 255
+"""Least difference between neighbouring lines, as a share of full scale, that counts as a comb tooth."""
+_SHARE = 0.01
+"""Least share of the picture that must comb."""
+_EXCESS = 4.0
+"""How much more the lines must comb than every second line does: grain and fine texture comb at both spacings."""
+
+
+def comb_share(luma: Array, depth: int) -> tuple[float, float]:
+    """Measure how much of a picture zigzags from line to line.
+
+    Args:
+        luma: (height, width) luma samples.
+        depth: Bits a sample.
+
+    Returns:
+        Share of samples in 0..1 that zigzag between neighbouring lines, and between every second line.
+    """
+    rows = luma[: luma.shape[0] // 4 * 4, ::2].astype(np.int32)
+    if rows.shape[0] < 16:
+        return 0.0, 0.0
+    step = _STEP * (2**depth - 1)
+    return _zigzag(rows, step), max(_zigzag(rows[0::2], step), _zigzag(rows[1::2], step))
+
+
+def _zigzag(rows: Array, step: float) -> float:
+    up, down = rows[1:-1] - rows[:-2], rows[1:-1] - rows[2:]
+    teeth = (np.minimum(up, down) > step) | (np.maximum(up, down) < -step)
+    return float(np.mean(teeth & (np.abs(up - down) < step)))
+
+
+def is_combed(luma: Array, depth: int) -> bool:
+    """Tell whether a picture looks like two fields of different times woven together."""
+    near, far = comb_share(luma, depth)
+    return near > _SHARE and near > _EXCESS * far

@@ -1,0 +1,131 @@
+"""Opening films with FFmpeg: its errors become ours, and its eagerness (text as ANSI art) is curbed."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from videocolor.errors import InputError, NoVideoError, UnsupportedVideoError
+
+__all__ = ["configure", "fraction", "main_video", "open_input", "read_packets", "tolerant_frames"]
+
+log = logging.getLogger(__name__)
+
+_TEXT_ART = {"tty", "bin", "xbin", "adf", "idf"}
+"""Demuxers that make pictures of any text file."""
+_MAX_ERRORS = 64
+"""Read errors in a row after which a file counts as ended: a damaged file may repeat one error for ever."""
+_MAX_EMPTY = 10_000
+"""Empty packets in a row after which a file counts as ended: a damaged index can promise billions of them."""
+
+
+def fraction(value: Any) -> Fraction | None:
+    """Turn FFmpeg's rational into a Fraction; unset is None, `0/1` or `0/0` depending on PyAV's version."""
+    if not value or not value.denominator:
+        return None
+    return Fraction(value.numerator, value.denominator)
+
+
+def open_input(path: Path, options: dict[str, str] | None = None) -> InputContainer:
+    """Open a file for reading.
+
+    Raises:
+        InputError: It is missing, unreadable, empty, or not media; the message names it.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, not a film")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path}: permission denied; make the file readable")
+    if path.is_file() and path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty")
+    # From 19 on PyAV replaces undecodable metadata itself and no longer takes the argument.
+    lenient = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+    try:
+        container: InputContainer = av.open(_url(path), "r", options=options or {}, **lenient)  # type: ignore[call-overload]
+    except (FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path}: cannot be read as a film ({reason})") from error
+    if container.format.name in _TEXT_ART:
+        container.close()
+        raise InputError(f"{path}: is a text file, not a film")
+    return container
+
+
+def _url(path: Path) -> str:
+    """Keep FFmpeg from taking a colon for a protocol and a percent sign for an image pattern."""
+    return f"file:{path}" if ":" in str(path) else str(path)
+
+
+def main_video(container: InputContainer, path: Path) -> VideoStream:
+    """Choose the stream that is the film: FFmpeg's best one, never a cover picture.
+
+    Raises:
+        NoVideoError: There is none.
+        UnsupportedVideoError: FFmpeg has no decoder for it.
+    """
+    films = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    if not films:
+        kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
+        covers = " beside a cover picture" if container.streams.video else ""
+        raise NoVideoError(f"{path}: holds no video stream{covers} (only {kinds})")
+    best = container.streams.best("video")
+    stream = next((s for s in films if best is not None and s.index == best.index), films[0])
+    if stream.codec_context is None:
+        raise UnsupportedVideoError(f"{path}: no decoder for its video codec; convert the film first")
+    return stream
+
+
+def configure(stream: VideoStream, *, threads: int = 0, fast: bool = False) -> None:
+    """Set up the decoder before its first packet; `fast` skips deblocking, so samples are approximate."""
+    context = stream.codec_context
+    context.thread_type = "AUTO"
+    context.thread_count = threads
+    if fast:
+        context.options = {"skip_loop_filter": "all"}
+
+
+def read_packets(
+    container: InputContainer, streams: list[Any], on_error: Callable[[FFmpegError], None]
+) -> Iterator[Packet[Any]]:
+    """Demux on through errors; ends at the end of the file or when errors do not stop.
+
+    A demuxing generator of PyAV is finished after an exception, so a new one goes on where it stopped. The packets
+    include the dummy ones by which decoders are flushed.
+    """
+    errors = empty = 0
+    while errors < _MAX_ERRORS:
+        try:
+            for packet in container.demux(streams):
+                if packet.size:
+                    errors = empty = 0
+                elif packet.dts is not None:
+                    empty += 1
+                    if empty > _MAX_EMPTY:
+                        return
+                yield packet
+            return
+        except FFmpegError as error:
+            errors += 1
+            on_error(error)
+
+
+def tolerant_frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """Decode what can be decoded, silently: for looking at a film, not for colouring it."""
+    for packet in read_packets(container, [stream], lambda error: None):
+        try:
+            yield from stream.codec_context.decode(packet)
+        except FFmpegError as error:
+            log.debug("undecodable packet: %s", error)

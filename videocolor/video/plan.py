@@ -1,0 +1,265 @@
+"""What the output will be, decided and checked before the first frame is coloured."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from videocolor.errors import OutputError, UsageError
+from videocolor.types import Array, ColorSpec, PixelLayout, VideoInfo
+from videocolor.video.encoders import choose_format, find_encoder, luma_table, output_spec
+from videocolor.video.remux import container_takes, left_out
+from videocolor.video.sequences import IMAGE_SUFFIXES, is_pattern
+
+__all__ = ["OutputOptions", "OutputPlan", "plan_output"]
+
+_CONTAINERS = {".mkv": "matroska", ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".webm": "webm"}
+_IMAGES = {".png": "png", ".tif": "tiff", ".tiff": "tiff"}
+_DEFAULT_CODEC = {"matroska": "libx264", "mp4": "libx264", "mov": "prores_ks", "webm": "libvpx-vp9"}
+_DEFAULT_OPTIONS: dict[str, dict[str, str]] = {
+    "libx264": {"crf": "18", "preset": "medium"},
+    "libx265": {"crf": "18", "preset": "medium", "x265-params": "log-level=error"},
+    "libsvtav1": {"crf": "24", "preset": "6"},
+    "libvpx-vp9": {"crf": "20", "b": "0", "row-mt": "1"},
+    "prores_ks": {"profile": "3"},
+    "ffv1": {"level": "3", "coder": "1", "context": "1", "g": "1", "slices": "4", "slicecrc": "1"},
+}
+_NO_RANGE = frozenset({"prores_ks", "prores", "prores_aw", "dnxhd"})
+"""Codecs whose decoders take every film for limited range."""
+_SPEAKS_RANGE = frozenset({"libx264", "libx265", "libsvtav1", "libvpx-vp9"})
+"""Codecs that state the range in their own bits; for others the container must, and QuickTime's `nclc` cannot."""
+_BITS_A_PIXEL = {"ffv1": 5.0, "prores_ks": 3.6, "libx264": 0.25, "libx265": 0.16, "libsvtav1": 0.1, "libvpx-vp9": 0.15}
+"""Rough sizes of real film at the default options; FFV1's is for 8 bits."""
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What a person may ask of the output; None leaves the choice to the container's defaults."""
+
+    codec: str | None = None
+    crf: float | None = None
+    preset: str | None = None
+    pix_fmt: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Further options of the encoder, by FFmpeg's names."""
+    overwrite: bool = False
+    color_label: bool = True
+    """Say in the file's metadata that its colour is not original."""
+
+
+@dataclass(frozen=True, eq=False)
+class OutputPlan:
+    """How a film will be written."""
+
+    target: Path
+    container: str
+    """FFmpeg's muxer; `image2` for images."""
+    codec: str
+    pix_fmt: str
+    """The encoder's pixel format."""
+    layout: PixelLayout
+    """Depth and planes of what `VideoWriter.write` takes; images take 4:4:4 planes and become RGB."""
+    color: ColorSpec
+    """Matrix and range of what `VideoWriter.write` takes and of the file."""
+    chroma_size: tuple[int, int]
+    """(width, height) of the Cb and Cr planes."""
+    codec_options: dict[str, str]
+    dropped: tuple[str, ...]
+    """What the container cannot hold, each named."""
+    notes: tuple[str, ...]
+    """What a person should know: changes of format, assumptions."""
+    estimated_bits: int | None
+    """Rough size of the picture stream."""
+    luma_map: Array | None = None
+    """Table from source luma codes to the output's; None: samples pass untouched."""
+
+    @property
+    def luma_exact(self) -> bool:
+        """Whether luma samples reach the encoder as they are stored in the source."""
+        return self.luma_map is None and self.container != "image2"
+
+
+def plan_output(info: VideoInfo, target: Path, options: OutputOptions | None = None) -> OutputPlan:
+    """Decide how a film is written, and check that it can be.
+
+    Args:
+        info: The source.
+        target: A .mkv, .mp4, .mov or .webm file; for images a number pattern, a folder (ending in `/`), or one image.
+        options: What is asked for.
+
+    Raises:
+        UsageError: Codec, pixel format, option and container do not go together.
+        OutputError: The target exists, cannot be written, or is the source.
+    """
+    options = options or OutputOptions()
+    images = _image_codec(target, info)
+    check_target(info, Path(target), options.overwrite, images is not None)
+    if images is not None:
+        return _plan_images(info, Path(target), options, images)
+    suffix = Path(target).suffix.lower()
+    if suffix not in _CONTAINERS:
+        known = ", ".join((*_CONTAINERS, *_IMAGES))
+        raise UsageError(f"{target}: unknown kind of file {suffix or '(no suffix)'}; use one of {known}")
+    container = _CONTAINERS[suffix]
+    codec = find_encoder(options.codec or _DEFAULT_CODEC[container])
+    if not container_takes(container, codec.name):
+        raise UsageError(f"{target}: {container} cannot hold {codec.name}; use .mkv, or another codec")
+    codec_options = _codec_options(codec.name, container, options)
+    color = output_spec(info.color, _states_range(container, codec.name))
+    layout = choose_format(codec, options.pix_fmt, info.layout, (info.width, info.height), color, codec_options)
+    table = luma_table(info.layout, info.color, layout, color)
+    pixels = info.width * info.height * (info.frames or 0)
+    return OutputPlan(
+        target=Path(target),
+        container=container,
+        codec=codec.name,
+        pix_fmt=layout.name,
+        layout=layout,
+        color=color,
+        chroma_size=_chroma_size(info, layout),
+        codec_options=codec_options,
+        dropped=left_out(info, container, codec.name, layout, (info.width, info.height)),
+        notes=_notes(info, layout, color, table, codec.name, container),
+        estimated_bits=round(pixels * _bits_a_pixel(codec.name, layout)) or None,
+        luma_map=table,
+    )
+
+
+def _image_codec(target: Path | str, info: VideoInfo) -> str | None:
+    """Return the image encoder of a pattern, a folder or an image; None for a film."""
+    path = Path(target)
+    if str(target).endswith(os.sep) or path.is_dir():
+        return "png"
+    suffix = path.suffix.lower()
+    if suffix not in _IMAGES:
+        if suffix in IMAGE_SUFFIXES:
+            raise UsageError(f"{target}: images are written as {', '.join(_IMAGES)}")
+        return None
+    if not is_pattern(path) and (info.frames or 2) > 1:
+        raise UsageError(f"{target}: names one image, but the film has many; use a pattern such as %05d{suffix}")
+    return _IMAGES[suffix]
+
+
+def check_target(info: VideoInfo, target: Path, overwrite: bool, images: bool) -> None:
+    """Check that the target may be written.
+
+    Raises:
+        OutputError: It exists, is the source, or its folder is missing or read-only.
+    """
+    several = images and (is_pattern(target) or target.is_dir() or not target.suffix)
+    folder = target if several and not is_pattern(target) else target.parent
+    if target.exists() and not several:
+        if info.path.exists() and os.path.samefile(target, info.path):
+            raise OutputError(f"{target}: is the source itself; the source is never overwritten")
+        if not overwrite:
+            raise OutputError(f"{target}: exists already; give another name or allow overwriting (--overwrite)")
+        if not target.is_file():
+            raise OutputError(f"{target}: is not a file and cannot be replaced")
+    if several:
+        _check_images(info, target, folder, overwrite)
+    existing = folder if folder.exists() or not several else folder.parent
+    if not existing.is_dir():
+        raise OutputError(f"{target}: the folder {existing} does not exist; make it first")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise OutputError(f"{target}: the folder {existing} is not writable; choose another or change its rights")
+
+
+def _check_images(info: VideoInfo, target: Path, folder: Path, overwrite: bool) -> None:
+    source = info.path if info.path.is_dir() else info.path.parent
+    same_folder = folder.exists() and source.exists() and os.path.samefile(folder, source)
+    if same_folder and info.format == "image2" and (target == info.path or folder == target):
+        raise OutputError(f"{target}: is the source itself; the source is never overwritten")
+    pattern = target.name if is_pattern(target) else "%05d.png"
+    stem = pattern.split("%")[0]
+    taken = folder.is_dir() and any(
+        f.name.startswith(stem) and f.suffix == Path(pattern).suffix for f in folder.iterdir()
+    )
+    if taken and not overwrite:
+        raise OutputError(f"{target}: holds such images already; give another name or allow overwriting (--overwrite)")
+
+
+def _codec_options(codec: str, container: str, options: OutputOptions) -> dict[str, str]:
+    chosen = dict(_DEFAULT_OPTIONS.get(codec, {}))
+    if codec == "libx264" and container == "matroska":
+        chosen["crf"] = "16"
+    given = {str(key): str(value) for key, value in options.options.items()}
+    if options.crf is not None:
+        given["crf"] = f"{options.crf:g}"
+    if options.preset is not None:
+        given["preset"] = options.preset
+    if {"b", "qp"} & given.keys() and options.crf is None:
+        chosen.pop("crf", None)  # a rate or a fixed quantiser replaces the default quality
+    if "x265-params" in given:
+        given["x265-params"] = f"log-level=error:{given['x265-params']}"
+    return chosen | given
+
+
+def _states_range(container: str, codec: str) -> bool:
+    return codec not in _NO_RANGE and (container != "mov" or codec in _SPEAKS_RANGE)
+
+
+def _chroma_size(info: VideoInfo, layout: PixelLayout) -> tuple[int, int]:
+    across, down = layout.chroma_shift
+    return -(-info.width >> across), -(-info.height >> down)
+
+
+def _bits_a_pixel(codec: str, layout: PixelLayout) -> float:
+    bits = _BITS_A_PIXEL.get(codec, 1.0)
+    return bits * layout.depth / 8 if codec == "ffv1" else bits
+
+
+def _notes(
+    info: VideoInfo, layout: PixelLayout, color: ColorSpec, table: Array | None, codec: str, container: str
+) -> tuple[str, ...]:
+    notes = []
+    if table is None:
+        luma = "luma untouched"
+    elif layout.depth > info.layout.depth or (layout.depth == info.layout.depth and color.range == info.color.range):
+        luma = f"luma widened from {info.layout.depth} to {layout.depth} bits (reversibly; not the same codes)"
+    else:
+        luma = f"luma is NOT exact: rounded from {info.layout.depth} to {layout.depth} bits"
+    if color.range != info.color.range:
+        luma += f"; {codec} in {container} cannot say full range, so luma becomes limited range"
+    if layout.name != info.layout.name or table is not None:
+        notes.append(f"{info.layout.name} becomes {layout.name}, {color.range} range; {luma}")
+    if info.layout.kind == "gray" and layout.chroma_shift != (1, 1):
+        notes.append(f"{codec} takes no 4:2:0 at {info.width}x{info.height}, so colour is stored as {layout.name}")
+    if info.layout.name.startswith(("yuva", "ya", "gbrap", "rgba", "bgra", "argb", "abgr")):
+        notes.append(f"{info.layout.name}: the alpha channel is not carried over")
+    if info.color.assumed:
+        stated = f"{color.matrix}, {info.color.range} range, primaries {color.primaries}, transfer {color.transfer}"
+        notes.append(f"assumed, as the source does not state it: {', '.join(info.color.assumed)} ({stated})")
+    if container in ("matroska", "webm") and (info.time_base * 1000).denominator != 1:
+        notes.append("Matroska keeps times in milliseconds: frame times are rounded to the nearest")
+    return tuple(notes)
+
+
+def _plan_images(info: VideoInfo, target: Path, options: OutputOptions, codec: str) -> OutputPlan:
+    if options.codec not in (None, codec):
+        raise UsageError(f"codec {options.codec}: images of this kind are written as {codec}")
+    deep = info.layout.depth > 8
+    depth = info.layout.depth
+    pix_fmt = ("rgb48be" if codec == "png" else "rgb48le") if deep else "rgb24"
+    if options.pix_fmt not in (None, pix_fmt):
+        raise UsageError(f"pix_fmt {options.pix_fmt}: {depth}-bit film becomes {pix_fmt} in {codec} images")
+    find_encoder(codec)
+    name = "yuv444p" if depth == 8 else f"yuv444p{depth}le"
+    others = tuple(f"{s.kind} stream {s.index} ({s.codec}): images hold no such streams" for s in info.streams[1:])
+    notes = [f"{info.layout.name} becomes {pix_fmt} images: luma is not stored as such, RGB is rounded once"]
+    if info.color.assumed:
+        notes.append(f"assumed, as the source does not state it: {', '.join(info.color.assumed)}")
+    return OutputPlan(
+        target=target,
+        container="image2",
+        codec=codec,
+        pix_fmt=pix_fmt,
+        layout=PixelLayout(name, depth, "yuv", (0, 0)),
+        color=info.color,
+        chroma_size=(info.width, info.height),
+        codec_options={str(k): str(v) for k, v in options.options.items()},
+        dropped=others,
+        notes=tuple(notes),
+        estimated_bits=round(info.width * info.height * (info.frames or 0) * (30 if deep else 14)) or None,
+    )

@@ -1,0 +1,226 @@
+"""What a film is: its container, its first frame, and what should be said before work starts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from videocolor.errors import NoVideoError
+from videocolor.types import PixelLayout, StreamInfo, VideoInfo
+from videocolor.video.formats import describe, split_planes
+from videocolor.video.interlace import is_combed
+from videocolor.video.opening import configure, fraction, main_video, open_input, tolerant_frames
+from videocolor.video.sequences import ImageSequence, find_sequence, read_image
+from videocolor.video.tags import RawTags, read_color
+
+__all__ = ["FIELD_ORDERS", "probe", "stated_end"]
+
+FIELD_ORDERS = ("unknown", "progressive", "tt", "bb", "tb", "bt")
+"""FFmpeg's numbers of AVFieldOrder."""
+_DEFAULT_RATE = Fraction(24)
+_COMB_PLACES = (Fraction(1, 5), Fraction(2, 5), Fraction(3, 5), Fraction(4, 5))
+"""Where in a film keyframes are looked at for combing."""
+
+
+@dataclass(frozen=True)
+class _Still:
+    """What the first frame says."""
+
+    frame: VideoFrame
+    layout: PixelLayout
+    tags: RawTags
+
+
+def probe(path: Path, *, rate: Fraction | None = None) -> VideoInfo:
+    """Read what a film's container and first frame say.
+
+    Args:
+        path: A film, a still image, a number pattern (`frame_%05d.png`), or a folder of images.
+        rate: Frames a second of an image sequence; films carry their own.
+
+    Returns:
+        The film's description; `warnings` says what a person should know.
+
+    Raises:
+        InputError: It cannot be read.
+        NoVideoError: It holds no video stream, or not one frame that can be decoded.
+        UnsupportedVideoError: It is HDR, or of a format whose luma cannot be kept.
+    """
+    path = Path(path)
+    sequence = find_sequence(path)
+    if sequence is not None:
+        return _probe_images(path, sequence, rate)
+    with open_input(path) as container:
+        stream = main_video(container, path)
+        if _is_still(container):
+            return _probe_images(path, ImageSequence((path,), (0,), 1, ()), rate)
+        configure(stream, threads=2)
+        first = _first_frame(container, stream, path)
+        return _probe_film(path, container, stream, first, rate)
+
+
+def _is_still(container: InputContainer) -> bool:
+    name = container.format.name
+    return name == "image2" or (name.endswith("_pipe") and "yuv4mpeg" not in name)
+
+
+def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> _Still:
+    frame = next(tolerant_frames(container, stream), None)
+    if frame is None:
+        raise NoVideoError(f"{path}: not one frame could be decoded")
+    return _look(frame, stream)
+
+
+def _look(frame: VideoFrame, stream: VideoStream | None) -> _Still:
+    """Read the tags of a frame, and of the codec where the frame has none (decoders fill either)."""
+    context: Any = stream.codec_context if stream is not None else frame
+
+    def either(name: str, unset: tuple[int, ...]) -> int:
+        value = int(getattr(frame, name))
+        return value if value not in unset else int(getattr(context, name))
+
+    tags = RawTags(
+        either("color_range", (0,)),
+        either("colorspace", (2,)),
+        either("color_primaries", (0, 2)),
+        either("color_trc", (0, 2)),
+    )
+    return _Still(frame, describe(frame.format.name), tags)
+
+
+def _probe_images(path: Path, sequence: ImageSequence, rate: Fraction | None) -> VideoInfo:
+    frame, codec = read_image(sequence.files[0])
+    still = _look(frame, None)
+    warnings = list(sequence.warnings)
+    if rate is None and len(sequence.files) > 1:
+        warnings.append(f"{path}: no frame rate given; {_DEFAULT_RATE} frames a second assumed (give --rate)")
+    rate = rate or _DEFAULT_RATE
+    color, said = read_color(path, still.tags, still.layout, frame.height, rate)
+    ticks = sequence.ticks[-1] + 1
+    return VideoInfo(
+        path=path,
+        format="image2",
+        width=frame.width,
+        height=frame.height,
+        layout=still.layout,
+        color=color,
+        time_base=1 / rate,
+        rate=rate,
+        start_pts=0,
+        duration=ticks / rate,
+        frames=len(sequence.files),
+        codec=codec,
+        streams=(StreamInfo(0, "video", codec),),
+        warnings=(*warnings, *said),
+    )
+
+
+def _probe_film(
+    path: Path, container: InputContainer, stream: VideoStream, still: _Still, rate: Fraction | None
+) -> VideoInfo:
+    stated = fraction(stream.average_rate) or fraction(stream.guessed_rate)
+    color, said = read_color(path, still.tags, still.layout, still.frame.height, stated)
+    warnings = list(said)
+    if rate is not None and rate != stated:
+        warnings.append(f"{path}: the film carries its own times; the given frame rate is not used")
+    base = fraction(stream.time_base) or Fraction(1, 90000)
+    duration = stated_end(container, stream)
+    order = FIELD_ORDERS[stream.codec_context.field_order] if stream.codec_context.field_order < 6 else "unknown"
+    frames = _frame_count(stream) or (round(duration * stated) if duration and stated else None)
+    # The last look: it seeks, and what was read of the stream before does not change any more.
+    warnings += _interlaced(container, stream, still, order, duration, base)
+    return VideoInfo(
+        path=path,
+        format=container.format.name,
+        width=still.frame.width,
+        height=still.frame.height,
+        layout=still.layout,
+        color=color,
+        time_base=base,
+        rate=stated,
+        start_pts=still.frame.pts if still.frame.pts is not None else (stream.start_time or 0),
+        duration=duration,
+        frames=frames,
+        codec=stream.codec_context.name,
+        sar=fraction(stream.sample_aspect_ratio) or Fraction(1),
+        rotation=int(still.frame.rotation),
+        field_order=order,
+        streams=tuple(_stream_info(s) for s in container.streams),
+        chapters=len(container.chapters()),
+        metadata=dict(container.metadata),
+        warnings=tuple(warnings),
+    )
+
+
+def _stream_info(stream: Any) -> StreamInfo:
+    context = stream.codec_context
+    codec = context.name if context is not None else (getattr(stream, "name", None) or "unknown")
+    if stream.type == "attachment":
+        codec = stream.metadata.get("filename") or codec
+    return StreamInfo(stream.index, stream.type, codec, stream.metadata.get("language"), stream.metadata.get("title"))
+
+
+def stated_end(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    """Return the stream's duration in seconds: its own, Matroska's tag, else the container's."""
+    base = fraction(stream.time_base)
+    if stream.duration and base:
+        return stream.duration * base
+    for key, value in stream.metadata.items():
+        match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", value) if key.startswith("DURATION") else None
+        if match:
+            hours, minutes, seconds = match.groups()
+            return Fraction(int(hours) * 3600 + int(minutes) * 60) + Fraction(seconds)
+    return Fraction(container.duration, 1_000_000) if container.duration else None
+
+
+def _frame_count(stream: VideoStream) -> int | None:
+    if stream.frames:
+        return int(stream.frames)
+    stated = next((v for k, v in stream.metadata.items() if k.startswith("NUMBER_OF_FRAMES")), "")
+    return int(stated) if stated.isdigit() and int(stated) else None
+
+
+def _interlaced(
+    container: InputContainer,
+    stream: VideoStream,
+    still: _Still,
+    order: str,
+    duration: Fraction | None,
+    base: Fraction,
+) -> list[str]:
+    flagged = order in ("tt", "bb", "tb", "bt") or still.frame.interlaced_frame
+    combed = any(
+        is_combed(split_planes(frame, describe(frame.format.name), "bt601").luma, still.layout.depth)
+        for frame in (still.frame, *_keyframes(container, stream, duration, base))
+    )
+    if combed:
+        said = "and flagged so" if flagged else "though it is flagged progressive"
+        return [f"the film looks interlaced (woven fields) {said}; deinterlace it first, or colour will comb too"]
+    if flagged:
+        return [f"the film is flagged interlaced ({order}), but no combing was seen; it is treated as progressive"]
+    return []
+
+
+def _keyframes(
+    container: InputContainer, stream: VideoStream, duration: Fraction | None, base: Fraction
+) -> Iterator[VideoFrame]:
+    """Decode one keyframe at each of a few places; combing shows in every single frame of a woven film."""
+    if not duration or stream.codec_context is None:
+        return
+    for place in _COMB_PLACES:
+        try:
+            container.seek(int((stream.start_time or 0) + duration * place / base), stream=stream)
+        except FFmpegError:
+            return
+        frame = next(tolerant_frames(container, stream), None)
+        if frame is not None:
+            yield frame

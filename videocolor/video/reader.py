@@ -1,0 +1,281 @@
+"""Reading a film frame by frame: exact luma, exact times, and a list of what could not be read."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Discard
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from videocolor.errors import InputError, NoVideoError, UnsupportedVideoError, UsageError
+from videocolor.types import Frame, PixelLayout, VideoInfo
+from videocolor.video.formats import describe, split_planes
+from videocolor.video.losses import LossLog
+from videocolor.video.opening import configure, main_video, open_input, read_packets
+from videocolor.video.probe import probe, stated_end
+from videocolor.video.sequences import ImageSequence, find_sequence, read_image
+
+__all__ = ["VideoReader", "open_video"]
+
+log = logging.getLogger(__name__)
+
+_LEAP = Fraction(1)
+"""A step back of this many seconds or more is a new count of time, not a jitter."""
+
+
+def open_video(
+    path: Path,
+    *,
+    rate: Fraction | None = None,
+    start: Fraction | None = None,
+    end: Fraction | None = None,
+    fast: bool = False,
+    threads: int = 0,
+) -> VideoReader:
+    """Open a film for reading.
+
+    Args:
+        path: A film, a still image, a number pattern, or a folder of images.
+        rate: Frames a second of an image sequence.
+        start: First film time in seconds that is read; None: from the beginning.
+        end: Film time in seconds behind the last frame that is read; None: to the end.
+        fast: For analysis passes: samples may differ slightly (no deblocking) and RGB films have no chroma.
+        threads: Decoder threads; 0 lets FFmpeg choose.
+
+    Returns:
+        A reader: a context manager, and an iterable of frames in the order of their times.
+
+    Raises:
+        InputError: And its kinds, as `probe` raises them.
+        UsageError: `end` is not behind `start`.
+    """
+    if start is not None and end is not None and end <= start:
+        raise UsageError(f"end {float(end):g} s is not behind start {float(start):g} s")
+    return VideoReader(probe(path, rate=rate), start=start, end=end, fast=fast, threads=threads)
+
+
+@dataclass
+class _Clock:
+    """Gives every frame a time behind the one before it."""
+
+    step: int
+    log: LossLog
+    last: int | None = None
+    offset: int = 0
+
+    def stamp(self, pts: int | None, dts: int | None, index: int, leap: int) -> int:
+        """Return the frame's time in ticks, repaired where the film states none or one that goes back."""
+        if pts is None:
+            self.log.count("a frame without a time: derived from its place and the frame rate", index)
+            pts = self.last + self.step if self.last is not None else (dts or 0)
+        else:
+            pts += self.offset
+        if self.last is not None and pts <= self.last:
+            if self.last - pts >= leap:
+                self.log.count("the film's clock starts anew: continued without a gap", index)
+                self.offset += self.last + self.step - pts
+                pts = self.last + self.step
+            else:
+                self.log.count("a frame's time is not behind the one before: moved by the smallest step", index)
+                pts = self.last + 1
+        self.last = pts
+        return pts
+
+
+class VideoReader:
+    """Iterates over the frames of a film; made by `open_video`.
+
+    Iterating again starts again. Frames are views of the decoder's memory and stay valid while they are held.
+    With `start`, `Frame.index` counts from the first frame that is read.
+    """
+
+    def __init__(
+        self, info: VideoInfo, *, start: Fraction | None, end: Fraction | None, fast: bool, threads: int
+    ) -> None:
+        self.info = info
+        self.start = start
+        self.end = end
+        self._fast = fast
+        self._threads = threads
+        self._log = LossLog(info.time_base)
+        self._container: InputContainer | None = None
+
+    @property
+    def losses(self) -> list[str]:
+        """What could not be read so far, in words; complete when the iteration has ended."""
+        return self._log.lines()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; frames that were handed out stay valid."""
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def __iter__(self) -> Iterator[Frame]:
+        self.close()
+        self._log = LossLog(self.info.time_base)
+        sequence = find_sequence(self.info.path)
+        if sequence is None and self.info.format == "image2":
+            sequence = ImageSequence((self.info.path,), (0,), 1, ())
+        return self._images(sequence) if sequence is not None else self._film()
+
+    def _images(self, sequence: ImageSequence) -> Iterator[Frame]:
+        index = 0
+        for tick, file in zip(sequence.ticks, sequence.files, strict=True):
+            time = tick * self.info.time_base
+            if (self.start is not None and time < self.start) or (self.end is not None and time >= self.end):
+                continue
+            try:
+                native, _ = read_image(file)
+            except InputError as error:
+                self._log.note(f"{error}; its time stays empty")
+                continue
+            yield self._frame(native, index, tick, 1)
+            index += 1
+        if not index and self.start is None and self.end is None:
+            raise NoVideoError(f"{self.info.path}: not one frame could be decoded")
+
+    def _film(self) -> Iterator[Frame]:
+        """Decode from the keyframe before `start`; where seeking lands too late, from the beginning."""
+        base, first = self.info.time_base, 0
+        if self.start is not None and self.start > self.info.start_pts * base:
+            first = int(self.start / base)
+            frames = self._decoded(first)
+            head = next(frames, None)
+            if head is not None and head.pts is not None and head.pts <= first:
+                yield from self._stamped(head, frames)
+                return
+        frames = self._decoded(None)
+        head = next(frames, None)
+        if head is None:
+            raise NoVideoError(f"{self.info.path}: not one frame could be decoded")
+        yield from self._stamped(head, frames)
+
+    def _stamped(self, head: VideoFrame, rest: Iterator[VideoFrame]) -> Iterator[Frame]:
+        base, rate = self.info.time_base, self.info.rate
+        clock = _Clock(max(1, round(1 / (rate * base))) if rate else 1, self._log)
+        leap = max(1, int(_LEAP / base))
+        index = 0
+        native: VideoFrame | None = head
+        while native is not None:
+            pts = clock.stamp(native.pts, native.dts, index, leap)
+            if self.end is not None and pts * base >= self.end:
+                self._log.ended(index, self.end)
+                return
+            inside = self.start is None or pts * base >= self.start
+            if native.pts is not None:
+                self._log.arrived(native.pts, index, report=inside)
+            if inside and self._fits(native, index):
+                yield self._frame(native, index, pts, native.duration or None)
+                index += 1
+            native = next(rest, None)
+        self._log.ended(index, self.end)
+        self._check_end(clock, index)
+
+    def _decoded(self, seek: int | None) -> Iterator[VideoFrame]:
+        """Decode the stream, past errors, optionally from the keyframe before a time in ticks."""
+        self.close()
+        self._log = LossLog(self.info.time_base)
+        container = self._container = open_input(self.info.path)
+        stream = main_video(container, self.info.path)
+        configure(stream, threads=self._threads, fast=self._fast)
+        for other in container.streams:
+            if other.index != stream.index:
+                other.discard = Discard.all
+        if seek is not None:
+            try:
+                container.seek(seek, stream=stream)
+            except FFmpegError as error:
+                log.debug("cannot seek, decoding from the beginning: %s", error)
+                yield from self._decoded(None)
+                return
+        yield from self._packets_to_frames(container, stream)
+
+    def _packets_to_frames(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+        def unreadable(error: FFmpegError) -> None:
+            self._log.note(f"the file is damaged or cut short ({error.strerror or error}); read on behind it")
+
+        for packet in read_packets(container, [stream], unreadable):
+            if packet.size and packet.pts is not None and not packet.is_discard:
+                self._log.expect(packet.pts)
+            try:
+                frames = stream.codec_context.decode(packet)
+            except FFmpegError as error:
+                log.debug("packet at %s: %s", packet.pts, error)
+                continue
+            yield from frames
+
+    def _fits(self, native: VideoFrame, index: int) -> bool:
+        """Tell whether a frame has the film's size and format; a damaged frame that has not is lost."""
+        layout = describe(native.format.name)
+        same = (native.width, native.height) == (self.info.width, self.info.height) and _planes(layout) == _planes(
+            self.info.layout
+        )
+        if not same and native.is_corrupt:
+            self._log.count("a damaged frame of another size: left out", index)
+        elif not same:
+            raise UnsupportedVideoError(
+                f"{self.info.path}: the picture changes from {self.info.width}x{self.info.height} "
+                f"{self.info.layout.name} to {native.width}x{native.height} {layout.name} at frame {index}; "
+                "cut the film there and colour the parts"
+            )
+        return same
+
+    def _frame(self, native: VideoFrame, index: int, pts: int, duration: int | None) -> Frame:
+        layout = describe(native.format.name)
+        if (native.width, native.height) != (self.info.width, self.info.height):
+            self._fits(native, index)
+        planes = split_planes(native, layout, self.info.color.matrix, chroma=not (self._fast and layout.kind == "rgb"))
+        damaged = bool(native.is_corrupt)
+        if damaged:
+            self._log.damaged(index, pts)
+        return Frame(
+            index=index,
+            pts=pts,
+            time_base=self.info.time_base,
+            luma=planes.luma,
+            layout=layout,
+            color=self.info.color,
+            chroma=planes.chroma,
+            native=native,
+            duration=duration,
+            damaged=damaged,
+        )
+
+    def _check_end(self, clock: _Clock, index: int) -> None:
+        """Compare what came with what the container promised."""
+        if self.end is not None or clock.last is None or self._container is None:
+            return
+        stream: Any = main_video(self._container, self.info.path)
+        promised = int(stream.frames)
+        if self.start is None and promised > index + self._log.lost_frames:
+            missing = promised - index - self._log.lost_frames
+            self._log.note(f"{missing} of {promised} frames are missing from the file")
+        alone = len([s for s in self.info.streams if s.kind in ("video", "audio", "subtitle")]) == 1
+        if stream.duration is None and not alone and not any(k.startswith("DURATION") for k in stream.metadata):
+            return
+        length = stated_end(self._container, stream)
+        last = (clock.last - self.info.start_pts + clock.step) * self.info.time_base
+        if length is not None and length - last > max(Fraction(1, 2), 3 * clock.step * self.info.time_base):
+            self._log.note(f"the film ends after {float(last):.3f} s; its container promises {float(length):.3f} s")
+
+
+def _planes(layout: PixelLayout) -> tuple[int, str, tuple[int, int]]:
+    return layout.depth, layout.kind, layout.chroma_shift

@@ -1,0 +1,294 @@
+"""Everything in a film but its picture: copied packet by packet, in step with the picture, never held in memory."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.stream import Discard, Disposition
+
+from videocolor.types import PixelLayout, VideoInfo
+from videocolor.video.opening import fraction, main_video, open_input, read_packets
+
+__all__ = ["StreamCopier", "container_takes", "copy_container_metadata", "left_out", "timecode"]
+
+log = logging.getLogger(__name__)
+
+_MUXER_KEYS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration"})
+_STATISTICS = ("BPS", "DURATION", "NUMBER_OF_", "_STATISTICS", "encoder", "ENCODER", "vendor_id")
+"""Tags that describe the old bits of the picture stream and would lie about the new ones."""
+_ITUNES_KEYS = frozenset(
+    {
+        *("title", "artist", "album_artist", "album", "comment", "genre", "date", "description", "synopsis", "show"),
+        *("network", "copyright", "lyrics", "grouping", "composer", "episode_id", "season_number", "episode_sort"),
+        *("track", "disc", "compilation", "media_type", "hd_video", "gapless_playback", "creation_time", "timecode"),
+    }
+)
+"""What the MP4 and QuickTime muxers write without being told to keep every key."""
+_MIME = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png"), "bmp": ("cover.bmp", "image/bmp")}
+_SLACK = Fraction(10)
+"""Seconds behind the end of a trim after which no stream is expected to hold anything before it."""
+
+
+def timecode(container: InputContainer) -> str | None:
+    """Return the film's start timecode, wherever its container keeps it."""
+    for owner in (container, *container.streams):
+        for key, value in owner.metadata.items():
+            if key.lower() == "timecode":
+                return str(value)
+    return None
+
+
+def _is_timecode(stream: Any) -> bool:
+    return stream.type == "data" and any(k.lower() == "timecode" for k in stream.metadata)
+
+
+def _is_chapter_track(stream: Any, container: InputContainer) -> bool:
+    """Tell QuickTime's text track of chapter names, which the muxer makes anew from the chapters."""
+    return stream.type == "data" and stream.name == "bin_data" and bool(container.chapters())
+
+
+def _is_cover(stream: Any) -> bool:
+    return stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
+
+
+def _others(container: InputContainer, path: Path) -> list[Any]:
+    main = main_video(container, path).index
+    return [
+        s for s in container.streams if s.index != main and not _is_timecode(s) and not _is_chapter_track(s, container)
+    ]
+
+
+def _add(out: OutputContainer, stream: Any, cover: bytes | None) -> Any:
+    """Add a copy of a stream to the output's header; None where it needs no packets."""
+    if cover is not None and out.format.name == "matroska":
+        name, mime = _MIME.get(stream.codec_context.name, ("cover", "application/octet-stream"))
+        out.add_attachment(stream.metadata.get("filename", name), stream.metadata.get("mimetype", mime), cover)
+        return None
+    copy = out.add_stream_from_template(stream, opaque=True)
+    copy.disposition = stream.disposition
+    copy.metadata.update(stream.metadata)
+    return None if stream.type == "attachment" else copy
+
+
+def container_takes(container: str, codec: str) -> bool:
+    """Tell whether a muxer accepts an encoder's codec."""
+    with av.open(io.BytesIO(), "w", format=container) as trial:
+        return codec in trial.supported_codecs
+
+
+def left_out(
+    info: VideoInfo, container: str, codec: str, layout: PixelLayout, size: tuple[int, int]
+) -> tuple[str, ...]:
+    """Name what a container cannot hold, by trying to write its header with each stream.
+
+    Args:
+        info: The source.
+        container: FFmpeg's muxer.
+        codec: Encoder of the picture.
+        layout: Pixel format of the picture.
+        size: Width and height.
+
+    Returns:
+        One sentence for each stream that would be lost.
+    """
+    if info.format == "image2":
+        return ()
+    with open_input(info.path) as source:
+        lost = [(s, reason) for s in _others(source, info.path) if (reason := _refusal(container, s))]
+        names = [f"{_name(s)}: {container} cannot hold it{reason}" for s, reason in lost]
+        if timecode(source) and container == "webm":
+            names.append("timecode: webm cannot hold it")
+    return tuple(names)
+
+
+def _name(stream: Any) -> str:
+    context = stream.codec_context
+    codec = context.name if context is not None else stream.metadata.get("filename") or stream.name or "unknown"
+    words = [f"{stream.type} stream {stream.index}", f"({codec})"]
+    words += [stream.metadata[key] for key in ("language", "title") if stream.metadata.get(key)]
+    return " ".join(words)
+
+
+def _refusal(container: str, stream: Any) -> str | None:
+    """Return why a container refuses a stream, or None where it takes it."""
+    if _is_cover(stream) and container in ("matroska", "mp4"):
+        return None
+    if container in ("mp4", "mov") and stream.type in ("attachment", "data"):
+        return ""
+    try:
+        with av.open(io.BytesIO(), "w", format=container) as trial:
+            _add(trial, stream, None)
+            trial.start_encoding()
+    except (FFmpegError, ValueError, NotImplementedError) as error:
+        log.debug("%s refuses stream %d: %s", container, stream.index, error)
+        return " (text subtitles of another kind; convert them first)" if stream.type == "subtitle" else ""
+    return None
+
+
+def copy_container_metadata(
+    source: InputContainer, out: OutputContainer, label: str | None, trimmed: bool
+) -> dict[str, str]:
+    """Copy tags and timecode to the output, and label its colour.
+
+    Returns:
+        Options the muxer needs to keep every tag.
+    """
+    tags = {k: v for k, v in source.metadata.items() if k.lower() not in _MUXER_KEYS and k.lower() != "timecode"}
+    code = timecode(source)
+    if code is not None and not trimmed:  # a trimmed film starts at another time
+        tags["timecode"] = code
+    if label is not None:
+        key = next((k for k in tags if k.lower() == "comment"), "comment")
+        tags[key] = f"{tags[key]}; {label}" if tags.get(key) and label not in tags[key] else label
+    out.metadata.update(tags)
+    unusual = {k.lower() for k in tags} - _ITUNES_KEYS
+    return {"movflags": "+use_metadata_tags"} if unusual and out.format.name in ("mp4", "mov") else {}
+
+
+class StreamCopier:
+    """Copies all streams but the picture from a demuxer of its own."""
+
+    def __init__(self, path: Path, dropped: tuple[str, ...]) -> None:
+        self._path = path
+        self._source = open_input(path)
+        self._main = main_video(self._source, path)
+        self._kept = [s for s in _others(self._source, path) if not any(d.startswith(_name(s)) for d in dropped)]
+        self._covers = self._cover_packets()
+        self._copies: dict[int, Any] = {}
+        self._packets: Iterator[Packet[Any]] = iter(())
+        self._ahead: Packet[Any] | None = None
+        self._shift = Fraction(0)
+        self._start: Fraction | None = None
+        self._end: Fraction | None = None
+        self.failed: dict[int, int] = {}
+        """Packets that could not be copied, by the stream's number."""
+
+    @property
+    def source(self) -> InputContainer:
+        """The second demuxer, for its metadata and chapters."""
+        return self._source
+
+    def close(self) -> None:
+        """Close the second demuxer."""
+        self._source.close()
+
+    def _cover_packets(self) -> dict[int, Packet[Any]]:
+        covers = [s for s in self._kept if _is_cover(s)]
+        found: dict[int, Packet[Any]] = {}
+        if covers:
+            with open_input(self._path) as container:
+                same = [container.streams[s.index] for s in covers]
+                for packet in read_packets(container, same, lambda error: None):
+                    if packet.size:
+                        found.setdefault(packet.stream_index, packet)
+                    if len(found) == len(covers):
+                        break
+        return found
+
+    def add_streams(self, out: OutputContainer, add_picture: Any) -> Any:
+        """Add all streams to the output in the source's order.
+
+        Args:
+            out: The output, before its header.
+            add_picture: Called without arguments where the picture's turn comes; returns its stream.
+
+        Returns:
+            The picture's stream.
+        """
+        picture = None
+        for stream in sorted((*self._kept, self._main), key=lambda s: s.index):
+            if stream.index == self._main.index:
+                picture = add_picture()
+                picture.disposition = stream.disposition
+                own = {k: v for k, v in stream.metadata.items() if not k.startswith(_STATISTICS)}
+                picture.metadata.update({k: v for k, v in own.items() if k.lower() != "timecode"})
+                continue
+            if _is_cover(stream) and stream.index not in self._covers:
+                continue
+            cover = bytes(self._covers[stream.index]) if _is_cover(stream) else None
+            copy = _add(out, stream, cover)
+            if copy is not None:
+                self._copies[stream.index] = copy
+        return picture
+
+    def begin(self, out: OutputContainer, shift: Fraction, start: Fraction | None, end: Fraction | None) -> None:
+        """Start reading; `shift` seconds are taken off all times, and [start, end) seconds are kept."""
+        self._out, self._shift, self._start, self._end = out, shift, start, end
+        self._set_chapters(out)
+        for index, packet in self._covers.items():
+            if index in self._copies:
+                packet.pts = packet.dts = 0
+                packet.stream = self._copies[index]
+                out.mux(packet)
+        wanted = [s for s in self._kept if s.index in self._copies and s.index not in self._covers]
+        for stream in self._source.streams:
+            if stream not in wanted:
+                stream.discard = Discard.all
+        if not wanted:
+            return
+        if start is not None:
+            try:
+                self._source.seek(max(0, int((start - 1) * 1_000_000)))
+            except FFmpegError as error:
+                log.debug("cannot seek, copying from the beginning: %s", error)
+        self._packets = read_packets(self._source, wanted, lambda error: log.debug("while copying: %s", error))
+        self._ahead = next(self._packets, None)
+
+    def _set_chapters(self, out: OutputContainer) -> None:
+        kept = []
+        for chapter in self._source.chapters():
+            base = fraction(chapter["time_base"])
+            if base is None:
+                continue
+            begin, end = (chapter[key] * base for key in ("start", "end"))
+            if self._start is not None and end <= self._start:
+                continue
+            if self._end is not None and begin >= self._end:
+                continue
+            ticks = round(self._shift / base)
+            moved = {"start": max(0, chapter["start"] - ticks), "end": max(1, chapter["end"] - ticks)}
+            kept.append({**chapter, **moved, "time_base": base})
+        if kept:
+            out.set_chapters(kept)  # type: ignore[arg-type]
+
+    def advance(self, until: Fraction | None) -> None:
+        """Write all packets due by a time of the output in seconds; None: all that are left."""
+        while self._ahead is not None:
+            packet = self._ahead
+            stamp = packet.dts if packet.dts is not None else packet.pts
+            base = fraction(packet.time_base)
+            if stamp is not None and base is not None and packet.size:
+                if until is not None and stamp * base - self._shift > until:
+                    return
+                if self._end is not None and stamp * base > self._end + _SLACK:
+                    self._ahead = None
+                    return
+                self._copy(packet, base)
+            self._ahead = next(self._packets, None)
+
+    def _copy(self, packet: Packet[Any], base: Fraction) -> None:
+        time = (packet.pts if packet.pts is not None else packet.dts or 0) * base
+        if (self._start is not None and time < self._start) or (self._end is not None and time >= self._end):
+            return
+        ticks = round(self._shift / base)
+        if packet.pts is not None:
+            packet.pts -= ticks
+        if packet.dts is not None:
+            packet.dts -= ticks
+        index = packet.stream_index
+        packet.stream = self._copies[index]
+        try:
+            self._out.mux(packet)
+        except FFmpegError as error:
+            if isinstance(error, OSError):
+                raise
+            self.failed[index] = self.failed.get(index, 0) + 1

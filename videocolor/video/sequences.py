@@ -1,0 +1,136 @@
+"""Numbered images as films: patterns (`frame_%05d.png`) and folders of PNG, TIFF, DPX or JPEG files."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from av.video.frame import VideoFrame
+
+from videocolor.errors import InputError, NoVideoError
+from videocolor.video.opening import main_video, open_input, tolerant_frames
+
+__all__ = ["IMAGE_SUFFIXES", "ImageSequence", "find_sequence", "is_pattern", "read_image"]
+
+IMAGE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".dpx", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm", ".jp2", ".webp"})
+_PATTERN = re.compile(r"%0?\d*d")
+_NUMBER = re.compile(r"(\d+)(?=\D*$)")
+
+
+@dataclass(frozen=True)
+class ImageSequence:
+    """Images in the order of their numbers."""
+
+    files: tuple[Path, ...]
+    ticks: tuple[int, ...]
+    """Time of each image in frames, counted from the first: a missing number leaves its time empty."""
+    first_number: int
+    warnings: tuple[str, ...]
+
+
+def is_pattern(path: Path) -> bool:
+    """Tell whether a path names many images by a number pattern such as `%05d`."""
+    return _PATTERN.search(path.name) is not None and not path.is_file()
+
+
+def find_sequence(path: Path) -> ImageSequence | None:
+    """List the images behind a pattern or folder.
+
+    Args:
+        path: A number pattern, a folder, or an ordinary file.
+
+    Returns:
+        The images, or None where `path` is an ordinary file.
+
+    Raises:
+        InputError: The folder is missing or unreadable.
+        NoVideoError: No image matches.
+    """
+    if is_pattern(path):
+        return _numbered(path, _matching(path))
+    if path.is_dir():
+        return _folder(path)
+    return None
+
+
+def _listing(folder: Path) -> list[Path]:
+    try:
+        return [Path(entry.path) for entry in os.scandir(folder) if entry.is_file() and entry.name[0] != "."]
+    except OSError as error:
+        raise InputError(f"{folder}: {error.strerror or error}") from error
+
+
+def _matching(path: Path) -> list[tuple[int, Path]]:
+    head, tail = _PATTERN.split(path.name, maxsplit=1)
+    width = re.search(r"%0?(\d*)d", path.name)
+    digits = int(width.group(1) or 1) if width else 1
+    exact = re.compile(re.escape(head) + rf"(\d{{{digits},}})" + re.escape(tail))
+    found = [(m, file) for file in _listing(path.parent) if (m := exact.fullmatch(file.name))]
+    return sorted((int(m.group(1)), file) for m, file in found)
+
+
+def _folder(path: Path) -> ImageSequence:
+    images = [file for file in _listing(path) if file.suffix.lower() in IMAGE_SUFFIXES]
+    if not images:
+        raise NoVideoError(f"{path}: the folder holds no PNG, TIFF, DPX or JPEG images")
+    kinds = Counter(file.suffix.lower() for file in images)
+    kind = max(sorted(kinds), key=lambda suffix: kinds[suffix])
+    images = [file for file in images if file.suffix.lower() == kind]
+    numbers = [_NUMBER.search(file.stem) for file in images]
+    stems = {_NUMBER.sub("#", file.stem) for file in images}
+    others = tuple(f"{path}: {n} {suffix} files are left out" for suffix, n in sorted(kinds.items()) if suffix != kind)
+    if all(numbers) and len(stems) == 1:
+        pairs = sorted((int(m.group(1)), file) for m, file in zip(numbers, images, strict=True) if m)
+        return _numbered(path, pairs, others)
+    ordered = sorted(images, key=_natural)
+    note = (f"{path}: the names are not one numbered sequence; taken in natural order",) if len(images) > 1 else ()
+    return ImageSequence(tuple(ordered), tuple(range(len(ordered))), 1, others + note)
+
+
+def _natural(file: Path) -> list[tuple[int, int, str]]:
+    parts = re.split(r"(\d+)", file.name)
+    return [(1, int(p), p) if p.isdigit() else (0, 0, p.lower()) for p in parts]
+
+
+def _numbered(path: Path, pairs: list[tuple[int, Path]], warnings: tuple[str, ...] = ()) -> ImageSequence:
+    if not pairs:
+        raise NoVideoError(f"{path}: no image matches this pattern")
+    numbers = [number for number, _ in pairs]
+    files = tuple(file for _, file in pairs)
+    if len(set(numbers)) < len(numbers):
+        note = f"{path}: some numbers occur twice; taken in natural order"
+        return ImageSequence(files, tuple(range(len(files))), numbers[0], (*warnings, note))
+    missing = [(a + 1, b - 1) for a, b in pairwise(numbers) if b - a > 1]
+    count = sum(b - a + 1 for a, b in missing)
+    if count > len(numbers):  # dates or time codes rather than a count of frames
+        note = f"{path}: the numbers leap; taken in their order without gaps"
+        return ImageSequence(files, tuple(range(len(files))), numbers[0], (*warnings, note))
+    if missing:
+        spans = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in missing[:10])
+        more = ", ..." if len(missing) > 10 else ""
+        warnings = (*warnings, f"{path}: {count} images are missing ({spans}{more}); their time stays empty")
+    return ImageSequence(files, tuple(n - numbers[0] for n in numbers), numbers[0], warnings)
+
+
+def read_image(file: Path) -> tuple[VideoFrame, str]:
+    """Decode one image.
+
+    Returns:
+        Its frame, and the codec's name.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    with open_input(file, {"pattern_type": "none"} if "%" in file.name else None) as container:
+        stream = main_video(container, file)
+        stream.codec_context.thread_type = "SLICE"  # frame threads would only add delay to a single frame
+        frames: Iterator[VideoFrame] = tolerant_frames(container, stream)
+        frame = next(frames, None)
+        if frame is None:
+            raise NoVideoError(f"{file}: no picture could be decoded")
+        return frame, stream.codec_context.name

@@ -1,0 +1,144 @@
+"""Writing the coloured film: the source's luma, our chroma, the source's times, and everything else of the source."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+
+from videocolor.errors import OutputError
+from videocolor.types import Array, Frame, VideoInfo
+from videocolor.video.film import FilmSink
+from videocolor.video.images import ImageSink
+from videocolor.video.plan import OutputOptions, OutputPlan, plan_output
+from videocolor.video.reader import VideoReader
+
+__all__ = ["OutputReport", "VideoWriter"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class OutputReport:
+    """What was written."""
+
+    target: Path
+    frames: int
+    first_pts: int
+    """Time of the first frame as the source counts it, in the source's time base."""
+    last_pts: int
+    warnings: tuple[str, ...] = ()
+    """What could not be copied."""
+
+
+class Sink(Protocol):
+    """Where planes go: a film or a row of images. Nothing is under the final name before `finish`."""
+
+    def put(self, frame: Frame, luma: Array, cb: Array, cr: Array) -> None:
+        """Write one frame; `luma` holds codes of the output."""
+
+    def finish(self) -> tuple[str, ...]:
+        """Complete the target and give it its name; return what could not be copied."""
+
+    def discard(self) -> None:
+        """Remove everything that was written."""
+
+
+class VideoWriter:
+    """Writes a coloured film beside its target's name and renames it when it is whole.
+
+    Made by `like`. As a context manager it completes the film when the block ends well, and leaves nothing behind when
+    it does not.
+    """
+
+    def __init__(self, info: VideoInfo, plan: OutputPlan, sink: Sink) -> None:
+        self.info = info
+        self.plan = plan
+        self._sink = sink
+        self._first: int | None = None
+        self._last = 0
+        self._frames = 0
+        self._report: OutputReport | None = None
+
+    @classmethod
+    def like(cls, source: VideoReader | VideoInfo, target: Path, options: OutputOptions | None = None) -> VideoWriter:
+        """Make a writer for the film of a reader (or its description).
+
+        With a reader that has a `start` or `end`, all streams are trimmed alike and shifted together so that the first
+        frame is at zero; with a description every time stays as it is and all streams are copied whole.
+
+        Raises:
+            UsageError: Codec, pixel format and container do not go together.
+            OutputError: The target exists, cannot be written, or is the source.
+        """
+        options = options or OutputOptions()
+        info = source if isinstance(source, VideoInfo) else source.info
+        span = (None, None) if isinstance(source, VideoInfo) else (source.start, source.end)
+        plan = plan_output(info, target, options)
+        label = "colorized by videocolor, not original colour" if options.color_label else None
+        sink: Sink = ImageSink(info, plan) if plan.container == "image2" else FilmSink(info, plan, span, label)
+        return cls(info, plan, sink)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            self.abort()
+
+    def write(self, frame: Frame, cb: Array, cr: Array) -> None:
+        """Write one frame: its luma as it is, and new chroma.
+
+        Args:
+            frame: A frame of the source, in the order of times.
+            cb: (h, w) samples of `plan.chroma_size`, in `plan.layout.depth` bits and `plan.color.range`.
+            cr: Like `cb`.
+
+        Raises:
+            OutputError: The disk is full, or the target cannot be written.
+        """
+        width, height = self.plan.chroma_size
+        for name, plane in (("cb", cb), ("cr", cr)):
+            if plane.shape != (height, width):
+                raise ValueError(f"{name}.shape = {plane.shape}: expected {(height, width)}")
+        if frame.luma.shape != (self.info.height, self.info.width):
+            raise ValueError(f"luma.shape = {frame.luma.shape}: expected {(self.info.height, self.info.width)}")
+        if self._first is None:
+            self._first = frame.pts
+        elif frame.pts <= self._last:
+            raise ValueError(f"frame {frame.index}: pts {frame.pts} is not behind {self._last}")
+        table = self.plan.luma_map
+        self._sink.put(frame, frame.luma if table is None else np.take(table, frame.luma), cb, cr)
+        self._last = frame.pts
+        self._frames += 1
+
+    def close(self) -> OutputReport:
+        """Complete the film and give it its name.
+
+        Raises:
+            OutputError: Not one frame was written, the disk is full, or the target cannot be written.
+        """
+        if self._report is None:
+            if self._first is None:
+                self.abort()
+                raise OutputError(f"{self.plan.target}: not one frame was written, so nothing is kept")
+            try:
+                warnings = self._sink.finish()
+            except BaseException:
+                self.abort()
+                raise
+            self._report = OutputReport(self.plan.target, self._frames, self._first, self._last, warnings)
+        return self._report
+
+    def abort(self) -> None:
+        """Remove what was written; the final name stays untouched."""
+        if self._report is None:
+            self._sink.discard()
