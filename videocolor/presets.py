@@ -187,8 +187,8 @@ def _parse(text: str, where: str) -> Any:
 
 def _parse_override(item: str) -> tuple[str, Any]:
     key, equals, text = item.partition("=")
-    if not equals or not re.fullmatch(r"\w+(\.[\w-]+)+", key):
-        raise ConfigError(f"--set {item}: expected section.key=value, as in output.codec=ffv1")
+    if not equals or not re.fullmatch(r"\w+(\.[\w-]+)*", key):
+        raise ConfigError(f"--set {item}: expected key=value with the whole key, as in output.codec=ffv1")
     return key, _parse(text, f"--set {key}")
 
 
