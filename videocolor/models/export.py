@@ -1,0 +1,129 @@
+"""From torch to ONNX: the packaged graphs without weights, and whole files for other programs."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from videocolor.errors import UsageError
+from videocolor.models.artifact import Artifact
+from videocolor.models.hintnet import VALUE_CHANNELS, HintNet
+from videocolor.models.onnx_runtime import external_names, graph_path
+
+__all__ = ["write_graphs", "write_onnx"]
+
+_PIXELS = {0: "n", 2: "h", 3: "w"}
+_TOKENS = {0: "k", 1: "t"}
+_OPSET = 17
+
+
+class _Encode(nn.Module):
+    def __init__(self, net: HintNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, luma: Tensor, ab: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return self.net.encode_hint(luma, ab, mask)
+
+
+class _Frame(nn.Module):
+    def __init__(self, net: HintNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, luma: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        return self.net.colorize(luma, keys, values, valid)
+
+
+def _export(net: HintNet, part: str) -> bytes:
+    luma = torch.rand(2, 1, 160, 288)
+    tokens = (torch.rand(1, 720, net.null.in_channels + 3), torch.rand(1, 720, VALUE_CHANNELS), torch.ones(1, 720))
+    module, inputs, names, axes = (
+        (_Frame(net), (luma, *tokens), (["luma", "keys", "values", "valid"], ["ab", "confidence"]), (_TOKENS, _PIXELS))
+        if part == "frame"
+        else (
+            _Encode(net),
+            (luma, torch.rand(2, 2, 160, 288), torch.ones_like(luma)),
+            (["luma", "ab", "mask"], ["keys", "values", "valid"]),
+            (_PIXELS, _TOKENS),
+        )
+    )
+    dynamic: dict[str, Any] = {name: axes[0] for name in names[0]} | {name: axes[1] for name in names[1]}
+    dynamic["luma"] = _PIXELS
+    if part == "frame":
+        dynamic |= {name: {0: "n", 2: "h2", 3: "w2"} for name in names[1]}
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "graph.onnx"
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module, inputs, path, input_names=names[0], output_names=names[1], dynamic_axes=dynamic,
+            opset_version=_OPSET, dynamo=False, do_constant_folding=False,
+        )  # fmt: skip
+        return path.read_bytes()
+
+
+def write_graphs(net: HintNet, folder: Path, architecture: str) -> None:
+    """Write the graphs of a folded network, without weights, and the names of the weights that they want.
+
+    Needs the package `onnx`. The weights are declared as external data; the runtime fills them in by name.
+    """
+    import onnx
+
+    for part in ("encode", "frame"):
+        model = onnx.load_from_string(_export(net, part))
+        names = []
+        for tensor in model.graph.initializer:
+            if not tensor.name.startswith("net."):
+                continue
+            size = len(onnx.numpy_helper.to_array(tensor).tobytes())
+            _rename(model.graph, tensor.name, tensor.name.removeprefix("net."))
+            tensor.name = tensor.name.removeprefix("net.")
+            names.append(tensor.name)
+            tensor.ClearField("raw_data")
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+            for key, value in (("location", "weights"), ("offset", "0"), ("length", str(size))):
+                entry = tensor.external_data.add()
+                entry.key, entry.value = key, value
+        for node in model.graph.node:
+            node.ClearField("doc_string")
+        path = folder / f"{architecture}.{part}.onnx"
+        path.write_bytes(model.SerializeToString())
+        path.with_suffix(".txt").write_text("\n".join(names) + "\n", encoding="utf-8")
+
+
+def _rename(graph: Any, old: str, new: str) -> None:
+    for node in graph.node:
+        for index, name in enumerate(node.input):
+            if name == old:
+                node.input[index] = new
+
+
+def write_onnx(artifact: Artifact, path: Path) -> list[Path]:
+    """Write whole ONNX files with float32 weights inside: `path` for frames, `*.encode.onnx` for hints.
+
+    Raises:
+        UsageError: the package `onnx` is not installed.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise UsageError("export needs the package onnx: pip install 'videocolor[onnx]'") from error
+    written = []
+    for part, target in (("frame", path), ("encode", path.with_suffix(".encode.onnx"))):
+        graph = graph_path(artifact.architecture, part)
+        model = onnx.load_from_string(graph.read_bytes())
+        wanted = set(external_names(graph))
+        for tensor in model.graph.initializer:
+            if tensor.name in wanted:
+                tensor.CopyFrom(onnx.numpy_helper.from_array(artifact.weights[tensor.name], tensor.name))
+        for key, value in artifact.card.as_dict().items():
+            entry = model.metadata_props.add()
+            entry.key, entry.value = f"videocolor.{key}", str(value)
+        target.write_bytes(model.SerializeToString())
+        written.append(target)
+    return written

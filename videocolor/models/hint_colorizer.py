@@ -1,0 +1,82 @@
+"""The hint network in use: the same steps over either runtime.
+
+A runtime is two functions over float32 arrays, as `videocolor.models.hintnet.HintNet` defines them:
+
+    encode(luma (n, 1, h, w), ab (n, 2, h, w), mask (n, 1, h, w)) -> keys (n, t, k), values (n, t, v), valid (n, t)
+    colorize(luma (n, 1, h, w), keys (1, t, k), values (1, t, v), valid (1, t)) -> ab (n, 2, h/2, w/2), confidence
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
+from videocolor.types import Array
+
+__all__ = ["MAX_TOKENS", "HintColorizer", "Runtime", "Tokens"]
+
+AB_SCALE = 110.0
+MAX_TOKENS = 8192
+"""Of all hints of a shot together (about 11 hints of 288x160); more are thinned out evenly."""
+
+
+class Tokens(NamedTuple):
+    """What a shot remembers of its hints."""
+
+    keys: Array
+    """(1, t, k) float32."""
+    values: Array
+    """(1, t, v) float32."""
+    valid: Array
+    """(1, t) float32 in 0..1."""
+
+
+class Runtime(Protocol):
+    """What executes the network."""
+
+    name: str
+    key_channels: int
+    """k of keys."""
+    value_channels: int
+    """v of values."""
+
+    def encode(self, luma: Array, ab: Array, mask: Array) -> tuple[Array, Array, Array]:
+        """Hints to tokens."""
+
+    def colorize(self, luma: Array, keys: Array, values: Array, valid: Array) -> tuple[Array, Array]:
+        """Frames to a*b* and confidence."""
+
+
+class HintColorizer(Colorizer):
+    """Colours with any number of hints, or with none."""
+
+    def __init__(self, card: ModelCard, runtime: Runtime) -> None:
+        self.card = card
+        self.runtime = runtime
+
+    def begin(self, hints: Sequence[HintInput]) -> Tokens:
+        """Encode the shot's hints into tokens; places that are not painted leave none."""
+        if not hints:
+            return self._nothing()
+        luma = np.stack([hint.luma for hint in hints])[:, None].astype(np.float32)
+        ab = np.stack([hint.ab for hint in hints]).astype(np.float32) / np.float32(AB_SCALE)
+        mask = np.stack([np.ones_like(h.luma) if h.mask is None else h.mask for h in hints])[:, None]
+        encoded = self.runtime.encode(luma, ab, mask.astype(np.float32))
+        keys, values, valid = (part.reshape(-1, *part.shape[2:]) for part in encoded)
+        chosen = np.flatnonzero(valid > 0)
+        chosen = chosen[:: -(-len(chosen) // MAX_TOKENS)] if len(chosen) > MAX_TOKENS else chosen
+        if not len(chosen):
+            return self._nothing()
+        return Tokens(keys[None, chosen], values[None, chosen], valid[None, chosen])
+
+    def step(self, memory: Tokens, luma: Array) -> Prediction:
+        """Colour frames; frames of a shot do not depend on each other."""
+        ab, confidence = self.runtime.colorize(luma[:, None].astype(np.float32, copy=False), *memory)
+        return Prediction(ab, confidence[:, 0])
+
+    def _nothing(self) -> Tokens:
+        k, v = self.runtime.key_channels, self.runtime.value_channels
+        return Tokens(np.zeros((1, 1, k), np.float32), np.zeros((1, 1, v), np.float32), np.zeros((1, 1), np.float32))

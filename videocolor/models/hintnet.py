@@ -1,0 +1,221 @@
+"""The hint-conditioned network: match gray features with the hints', carry their chroma over, decide the rest.
+
+    keys, values, valid = net.encode_hint(luma, ab, mask)       # once a shot and hint
+    ab, confidence = net.colorize(luma, keys, values, valid)    # each batch of frames
+
+Correspondence by attention over features follows He et al., Deep Exemplar-based Colorization (SIGGRAPH 2018) and
+Zhang et al., Deep Exemplar-based Video Colorization (CVPR 2019); the "null token" that takes what matches nothing,
+and the bias towards the same place of the picture, are ours. Tokens of several hints are concatenated, so any number
+of hints is one attention. All shapes are static once the input's are: both parts export to ONNX.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import fuse_conv_bn_eval
+
+from videocolor.models.encoder import TAP_CHANNELS, GrayEncoder
+
+__all__ = ["AB_SCALE", "HintNet", "Output", "no_tokens"]
+
+AB_SCALE = 110.0
+"""a*b* inside the network are divided by this."""
+_MIXED = 32
+VALUE_CHANNELS = 2 + _MIXED
+_NEGATIVE = -1e4
+
+
+class Output(NamedTuple):
+    """What `HintNet.forward` returns; sizes relative to the input."""
+
+    ab: Tensor
+    """(n, 2, h/2, w/2), a*b* / AB_SCALE."""
+    confidence: Tensor
+    """(n, 1, h/8, w/8) in 0..1: attention mass that did not go to the null token."""
+    warped: Tensor
+    """(n, 2, h/8, w/8), the hints' a*b* / AB_SCALE carried over; 0 where nothing matches."""
+
+
+class _ConvNorm(nn.Sequential):
+    """Convolution, batch norm, ReLU (`HintNet.folded` puts the norm into the convolution)."""
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int = 3) -> None:
+        super().__init__(
+            nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, bias=False),
+            nn.BatchNorm2d(channels_out),
+            nn.ReLU(inplace=True),
+        )
+
+    def fold(self) -> None:
+        """Replace convolution and norm by one convolution that computes the same, in evaluation mode."""
+        conv, norm = self[0], self[1]
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            self[0], self[1] = fuse_conv_bn_eval(conv.eval(), norm.eval()), nn.Identity()
+
+
+def _up(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+class _Matcher(nn.Module):
+    """Features for matching at 1/8: what is there, at three depths, mixed with its surroundings."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.from8 = nn.Conv2d(TAP_CHANNELS[2], channels, 1)
+        self.from16 = nn.Conv2d(TAP_CHANNELS[3], channels, 1)
+        self.from32 = nn.Conv2d(TAP_CHANNELS[4], channels, 1)
+        self.mix = _ConvNorm(channels, channels)
+        self.out = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, taps: list[Tensor]) -> Tensor:
+        deep = _up(self.from16(taps[3]) + _up(self.from32(taps[4])))
+        x = self.from8(taps[2]) + deep
+        out: Tensor = self.out(x + self.mix(x))
+        return out
+
+
+class _Decoder(nn.Module):
+    """U-Net decoder from 1/32 to 1/2; takes the matched chroma at 1/8, 1/4 and 1/2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at32 = _ConvNorm(TAP_CHANNELS[4], 192, 1)
+        self.context = nn.Conv2d(192, 192, 1)
+        self.deep32 = _ConvNorm(192, 192)
+        self.at16 = _ConvNorm(192 + TAP_CHANNELS[3], 128, 1)
+        self.deep16 = nn.Sequential(_ConvNorm(128, 128), _ConvNorm(128, 128))
+        self.down16 = nn.Conv2d(128, 96, 1)
+        self.at8 = _ConvNorm(96 + TAP_CHANNELS[2] + VALUE_CHANNELS + 2, 96, 1)
+        self.deep8 = _ConvNorm(96, 96)
+        self.down8 = nn.Conv2d(96, 40, 1)
+        self.at4 = _ConvNorm(40 + TAP_CHANNELS[1] + 3, 32)
+        self.down4 = nn.Conv2d(32, 16, 1)
+        self.at2 = _ConvNorm(16 + TAP_CHANNELS[0] + 3, 16)
+        self.out = nn.Conv2d(16, 2, 3, padding=1)
+        nn.init.zeros_(self.out.weight)
+        assert self.out.bias is not None
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, taps: list[Tensor], matched: Tensor, chroma: Tensor) -> Tensor:
+        x = self.at32(taps[4])
+        x = self.deep32(x + self.context(x.mean(dim=(2, 3), keepdim=True))) + x
+        x = self.at16(torch.cat((_up(x), taps[3]), dim=1))
+        x = self.deep16(x) + x
+        x = self.at8(torch.cat((_up(self.down16(x)), taps[2], matched), dim=1))
+        x = self.deep8(x) + x
+        chroma = _up(chroma)
+        x = self.at4(torch.cat((_up(self.down8(x)), taps[1], chroma), dim=1))
+        x = self.at2(torch.cat((_up(self.down4(x)), taps[0], _up(chroma)), dim=1))
+        out: Tensor = self.out(x)
+        return out
+
+
+class HintNet(nn.Module):
+    """The network; see the module's words.
+
+    Args:
+        key_channels: size of the matching features.
+    """
+
+    def __init__(self, key_channels: int = 64) -> None:
+        super().__init__()
+        self.encoder = GrayEncoder()
+        self.matcher = _Matcher(key_channels)
+        self.mix = nn.Sequential(_ConvNorm(key_channels + 3, 64), nn.Conv2d(64, _MIXED, 1))
+        self.null = nn.Conv2d(key_channels, 1, 1)
+        self.log_scale = nn.Parameter(torch.tensor(3.0))
+        self.log_nearness = nn.Parameter(torch.tensor(0.0))
+        self.decoder = _Decoder()
+
+    def folded(self) -> HintNet:
+        """A copy for use: norms folded into convolutions, evaluation mode. Its state is what weights files hold."""
+        net = deepcopy(self).eval()
+        for module in list(net.modules()):
+            if isinstance(module, _ConvNorm):
+                module.fold()
+        return net
+
+    def encode_hint(self, luma: Tensor, ab: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Turn a hint into tokens, one for each 8x8 pixels.
+
+        Args:
+            luma: (n, 1, h, w) Y' in 0..1; h, w multiples of 32.
+            ab: (n, 2, h, w) a*b* / AB_SCALE.
+            mask: (n, 1, h, w) in 0..1, which pixels are painted.
+
+        Returns:
+            keys (n, t, key_channels + 3), values (n, t, 34), valid (n, t) in 0..1; t = h/8 * w/8.
+        """
+        return self.hint_tokens(self.encoder(luma), ab, mask)
+
+    def hint_tokens(self, taps: list[Tensor], ab: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """`encode_hint` from features that are already there."""
+        features = self.matcher(taps)
+        painted = F.avg_pool2d(mask, 8)
+        mean = F.avg_pool2d(ab * mask, 8) / (painted + 1e-4)
+        mixed = self.mix(torch.cat((features, mean, painted), dim=1))
+        key = F.normalize(features, dim=1)
+        x, y = _places(painted)
+        nearness = self.log_nearness.exp()
+        keys = torch.cat((key, x, y, -(x * x + y * y) * nearness), dim=1)
+        return _tokens(keys), _tokens(torch.cat((mean, mixed), dim=1)), painted.flatten(1)
+
+    def colorize(self, luma: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """Colour frames; what the per-frame ONNX file holds.
+
+        Args:
+            luma: (n, 1, h, w) Y' in 0..1.
+            keys, values, valid: tokens of all hints, (n or 1, t, ...); see `no_tokens` for none.
+
+        Returns:
+            (n, 2, h/2, w/2) a*b* (Lab units) and (n, 1, h/2, w/2) confidence in 0..1.
+        """
+        output = self.from_taps(self.encoder(luma), keys, values, valid)
+        return output.ab * AB_SCALE, _up(_up(output.confidence)).clamp(0.0, 1.0)
+
+    def from_taps(self, taps: list[Tensor], keys: Tensor, values: Tensor, valid: Tensor) -> Output:
+        """`colorize` from features that are already there, with what the losses need."""
+        features = self.matcher(taps)
+        with torch.autocast(features.device.type, enabled=False):
+            warped, confidence, matched = self._attend(features.float(), keys.float(), values.float(), valid.float())
+        ab = self.decoder(taps, matched, torch.cat((warped, confidence), dim=1))
+        return Output(ab, confidence, warped)
+
+    def _attend(self, features: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Attention over all hints' tokens and the null token, in float32."""
+        n, _, h, w = features.shape
+        x, y = _places(features[:, :1])
+        nearness, scale = self.log_nearness.exp(), self.log_scale.exp()
+        direction = F.normalize(features, dim=1) * scale
+        query = torch.cat((direction, 2 * nearness * x, 2 * nearness * y, torch.ones_like(x)), dim=1)
+        logits = torch.matmul(_tokens(query), keys.transpose(1, 2))
+        painted = torch.where(valid > 0, torch.log(valid + 1e-6), torch.full_like(valid, _NEGATIVE))
+        null = self.null(features) * scale + nearness * (x * x + y * y)
+        weights = torch.softmax(torch.cat((logits + painted[:, None], _tokens(null)), dim=2), dim=2)[:, :, :-1]
+        carried = torch.matmul(weights, values).transpose(1, 2).reshape(n, VALUE_CHANNELS, h, w)
+        confidence = weights.sum(dim=2).reshape(n, 1, h, w)
+        best = weights.amax(dim=2).reshape(n, 1, h, w)
+        warped = carried[:, :2] / (confidence + 1e-3)
+        return warped, confidence, torch.cat((warped, carried[:, 2:], confidence, best), dim=1)
+
+
+def no_tokens(key_channels: int = 64) -> tuple[Tensor, Tensor, Tensor]:
+    """Keys, values and valid of a shot without hints: one token that counts for nothing."""
+    return torch.zeros(1, 1, key_channels + 3), torch.zeros(1, 1, VALUE_CHANNELS), torch.zeros(1, 1)
+
+
+def _tokens(x: Tensor) -> Tensor:
+    return x.flatten(2).transpose(1, 2)
+
+
+def _places(like: Tensor) -> tuple[Tensor, Tensor]:
+    """Coordinates in -1..1 of (n, 1, h, w), made without reading the shape."""
+    ones = torch.ones_like(like)
+    x, y = torch.cumsum(ones, dim=3), torch.cumsum(ones, dim=2)
+    return (2 * x - 1) / x[:, :, :, -1:] - 1, (2 * y - 1) / y[:, :, -1:, :] - 1

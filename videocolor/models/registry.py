@@ -1,0 +1,118 @@
+"""Networks by name: which there are, and loading one. Imports neither torch nor ONNX Runtime until one is loaded."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from videocolor.errors import ModelError, UsageError
+from videocolor.models.artifact import Artifact, read_artifact, read_card
+from videocolor.models.base import Colorizer, ModelCard
+from videocolor.models.simple import CONSTANT_CARD, GRAY_CARD, ConstantColorizer
+
+__all__ = ["export_model", "list_models", "load_colorizer"]
+
+_WEIGHTS: Final = Path(__file__).parent / "weights"
+_ALIASES: Final = {"default": "hint"}
+_SIMPLE: Final = {"constant": (CONSTANT_CARD, (12.0, 18.0)), "gray": (GRAY_CARD, (0.0, 0.0))}
+_RUNTIMES: Final = ("auto", "torch", "onnxruntime")
+
+
+def list_models() -> list[ModelCard]:
+    """Cards of the packaged networks, the default first."""
+    packaged = [read_card(path)[0] for path in sorted(_WEIGHTS.glob("*.safetensors"))]
+    return [*packaged, *(card for card, _ in _SIMPLE.values())]
+
+
+def load_colorizer(
+    name_or_path: str, *, device: str = "auto", runtime: str = "auto", threads: int | None = None
+) -> Colorizer:
+    """Load a network.
+
+    Args:
+        name_or_path: a packaged name (`default` is `hint`), or a weights file of `videocolor train`.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        runtime: `auto` (ONNX Runtime on a CPU, torch on CUDA), `torch` or `onnxruntime`.
+        threads: CPU threads of the network; None: as many as there are cores.
+
+    Raises:
+        UsageError: no such name, device or runtime.
+        ModelError: the file is missing, damaged, or not a network of ours.
+        DeviceError: the device is not there.
+    """
+    if runtime not in _RUNTIMES:
+        raise UsageError(f"runtime {runtime!r}: expected one of {', '.join(_RUNTIMES)}")
+    if device not in ("auto", "cpu", "cuda") and not (device.startswith("cuda:") and device[5:].isdecimal()):
+        raise UsageError(f"device {device!r}: expected auto, cpu, cuda or cuda:N")
+    name = _ALIASES.get(name_or_path, name_or_path)
+    if name in _SIMPLE:
+        return ConstantColorizer(*_SIMPLE[name])
+    return _load_network(_artifact(name), device, runtime, threads)
+
+
+def export_model(name_or_path: str, path: Path) -> list[Path]:
+    """Write a network as ONNX: `path` colours frames, `*.encode.onnx` beside it encodes hints.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UsageError, ModelError: as `load_colorizer`; or the network has no weights; or `onnx` is not installed.
+    """
+    name = _ALIASES.get(name_or_path, name_or_path)
+    if name in _SIMPLE:
+        raise UsageError(f"{name} has no weights to export")
+    artifact = _artifact(name)
+    from videocolor.models.export import write_onnx
+
+    return write_onnx(artifact, Path(path))
+
+
+def _names() -> list[str]:
+    return sorted({path.stem for path in _WEIGHTS.glob("*.safetensors")} | set(_SIMPLE) | set(_ALIASES))
+
+
+def _artifact(name: str) -> Artifact:
+    packaged = _WEIGHTS / f"{name}.safetensors"
+    if "/" not in name and packaged.is_file():
+        return read_artifact(packaged)
+    path = Path(name)
+    if path.is_file():
+        artifact = read_artifact(path)
+        return replace(artifact, card=replace(artifact.card, name=path.stem))
+    if path.suffix or "/" in name:
+        raise ModelError(f"{name}: no such weights file; packaged networks: {', '.join(_names())}")
+    raise UsageError(f"no network is named {name!r}; there are {', '.join(_names())}, or give a .safetensors file")
+
+
+def _load_network(artifact: Artifact, device: str, runtime: str, threads: int | None) -> Colorizer:
+    from videocolor.models.hint_colorizer import HintColorizer, Runtime
+
+    if device == "auto":
+        device = "cuda" if runtime != "onnxruntime" and _cuda_usable() else "cpu"
+    if runtime == "auto":
+        runtime = "onnxruntime" if device == "cpu" and importlib.util.find_spec("onnxruntime") else "torch"
+    loaded: Runtime
+    if runtime == "onnxruntime":
+        if device != "cpu":
+            raise UsageError(f"runtime onnxruntime works on the CPU here; for {device!r} use runtime torch")
+        from videocolor.models.onnx_runtime import OnnxRuntime
+
+        loaded = OnnxRuntime(artifact, threads)
+    else:
+        from videocolor.models.torch_runtime import TorchRuntime
+
+        loaded = TorchRuntime(artifact, device, threads)
+    return HintColorizer(artifact.card, loaded)
+
+
+def _cuda_usable() -> bool:
+    """Whether torch sees CUDA; torch is imported only where an NVIDIA driver shows."""
+    if not (shutil.which("nvidia-smi") or Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists()):
+        return False
+    import torch
+
+    return bool(torch.cuda.is_available())

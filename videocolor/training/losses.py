@@ -1,0 +1,55 @@
+"""What training minimizes: chroma error, its edges, and honest matching."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from videocolor.models.hintnet import AB_SCALE, Output
+from videocolor.training.config import LossConfig
+
+__all__ = ["Losses", "chroma_losses"]
+
+
+class Losses(NamedTuple):
+    """Scalars; `total` is what is minimized."""
+
+    total: Tensor
+    color: Tensor
+    gradient: Tensor
+    matching: Tensor
+
+
+def chroma_losses(output: Output, target: Tensor, hinted: Tensor, config: LossConfig) -> Losses:
+    """Compare the network's output with the truth.
+
+    Colourful pixels weigh more, for a plain mean of the plausible is mud (Zhang et al., ECCV 2016, rebalance classes
+    for the same reason). The matching term lets the network give up (confidence 0) at a fixed cost, so confidence
+    comes to mean "the hint's colour is right to within that cost".
+
+    Args:
+        output: of the network, for n samples.
+        target: (n, 2, h, w) a*b* / AB_SCALE at full size.
+        hinted: (n,) bool, samples that have a hint.
+        config: weights.
+    """
+    truth = F.avg_pool2d(target, 2)
+    predicted = output.ab.float()
+    chroma = truth.norm(dim=1, keepdim=True) * AB_SCALE
+    weight = 1.0 + config.chroma_weight * (chroma / 20.0 - 0.5).clamp(-0.5, 1.5)
+    color = (weight * F.smooth_l1_loss(predicted, truth, beta=config.beta, reduction="none")).mean()
+    error = predicted - truth
+    gradient = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
+    matching = _matching(output, F.avg_pool2d(target, 8), hinted, config.unmatched_cost)
+    total = color + config.gradient * gradient + config.matching * matching
+    return Losses(total, color, gradient, matching)
+
+
+def _matching(output: Output, truth: Tensor, hinted: Tensor, cost: float) -> Tensor:
+    confidence = output.confidence.float()
+    error = (output.warped.float() - truth).abs().mean(dim=1, keepdim=True)
+    each = (confidence * error + (1.0 - confidence) * cost).mean(dim=(1, 2, 3))
+    return (each * hinted).sum() / torch.clamp(hinted.sum(), min=1)
