@@ -218,7 +218,7 @@ def test_flags_win_over_set_over_file(stub: Stub, tmp_path: Path) -> None:
 
 def test_every_flag_arrives(stub: Stub) -> None:
     flags = {
-        "--hints": "stills", "--shots": "shots.csv", "--model": "other", "--device": "cpu", "--batch": "3",
+        "--hints": "stills", "--shots": "shots.yaml", "--model": "other", "--device": "cpu", "--batch": "3",
         "--codec": "libx265", "--crf": "17.5", "--preset": "slow", "--pix-fmt": "yuv420p10le",
         "--saturation": "1.2", "--rate": "23.976", "--start": "00:00:01.5", "--end": "9",
     }  # fmt: skip
@@ -227,7 +227,7 @@ def test_every_flag_arrives(stub: Stub) -> None:
     assert result.exit_code == 0, result.stderr
     config = merged(stub)
     assert config.hints.items == ("1=a.png", "b.png")
-    assert (config.hints.folder, config.shots.file) == (Path("stills"), Path("shots.csv"))
+    assert (config.hints.folder, config.shots.file) == (Path("stills"), Path("shots.yaml"))
     assert (config.model.name, config.model.device, config.model.batch) == ("other", "cpu", 3)
     output = config.output
     assert (output.codec, output.crf, output.preset, output.pix_fmt) == ("libx265", 17.5, "slow", "yuv420p10le")
@@ -333,3 +333,70 @@ def test_plain_values() -> None:
 
     assert plain({"a": np.float32(0.5), "b": np.int64(3), 4: {Path("x")}}) == {"a": 0.5, "b": 3, "4": ["x"]}
     assert plain(Shot(0, 0, 1, 0, 1, Fraction(1, 25)))["time_base"] == "1/25"
+
+
+def test_train_merges_and_calls_the_loop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    called: dict[str, Any] = {}
+
+    def train(config: Any, *, resume: bool) -> Path:
+        called.update(config=config, resume=resume)
+        return tmp_path / "checkpoint.pt"
+
+    module = ModuleType("videocolor.training.loop")
+    module.train = train  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    result = invoke("train", "--config", "hint_cpu", "--set", f"out={tmp_path}", "--set", "seed=9", "--resume")
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path}/checkpoint.pt\n"), result.stderr
+    assert (called["config"].seed, called["config"].out, called["resume"]) == (9, tmp_path, True)
+    assert invoke("train", "--config", "hint_cpu", "--set", "sede=9").exit_code == 2
+
+
+def test_doctor_compares_weights_with_what_was_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from videocolor import doctor
+
+    checks = [check for check in doctor.examine().checks if check.name.startswith("weights of")]
+    assert checks and all(check.ok for check in checks)
+    monkeypatch.setattr(doctor, "_recorded_hashes", lambda: {"0" * 64})
+    checks = [check for check in doctor.examine().checks if check.name.startswith("weights of")]
+    assert checks and not any(check.ok for check in checks)
+    assert all("reinstall" in check.remedy for check in checks)
+
+
+def test_models_commands(tmp_path: Path) -> None:
+    cards = json.loads(invoke("models", "--json").stdout)
+    assert cards[0]["name"] == "hint"
+    assert {"parameters", "macs", "hints", "licence", "sha256"} <= set(cards[0])
+    table = invoke("models").stdout.splitlines()
+    assert table[0].split()[:5] == ["NAME", "PARAMETERS", "MACS", "HINTS", "LICENCE"]
+    assert len(table) == len(cards) + 1
+    assert json.loads(invoke("models", "show", "hint", "--json").stdout) == cards[0]
+    assert "sha256" in invoke("models", "show", "hint").stdout
+    assert invoke("models", "show", "nothing").exit_code == 2
+
+
+def test_a_film_from_the_command_line(run_cli: Any, samples: Path, tmp_path: Path) -> None:
+    """The real path, half a second of it: JSON lines alone on stdout, the record beside the film."""
+    target = tmp_path / "film.mkv"
+    arguments = ["colorize", samples / "bw_his_girl_friday_1940.mp4", target, "--end", "0.5", "--json"]
+    done = run_cli(*arguments)
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert events[-1]["event"] == "done" and events[-1]["frames"] == 15
+    assert {"start", "shot"} <= {event["event"] for event in events}
+    record = json.loads((tmp_path / "film.mkv.json").read_text())
+    assert record["config"]["input"]["end"] == "0.5"
+    assert len(record["source"]["sha256"]) == 64
+    again = run_cli(*arguments)
+    assert again.returncode == 1, "an existing film is not replaced"
+    assert "--overwrite" in again.stderr and "Traceback" not in again.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["film.mkv", "film.mkv.json"]
+
+
+@pytest.mark.parametrize("name", ["missing.mkv", "text.mkv", "empty.mkv"])
+def test_bad_inputs_are_answered(run_cli: Any, tmp_path: Path, name: str) -> None:
+    (tmp_path / "text.mkv").write_text("this is no film\n" * 100)
+    (tmp_path / "empty.mkv").touch()
+    done = run_cli("colorize", tmp_path / name, tmp_path / "out.mkv")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ") and name in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "out.mkv").exists()

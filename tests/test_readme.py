@@ -79,8 +79,6 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.split()[1] in QUICK])
 def test_quick_commands_run(line: str, folder: Path) -> None:
-    if not (ROOT / "videocolor" / "models" / "registry.py").is_file():
-        pytest.skip("the registry is not there yet")
     run(line, folder)
 
 

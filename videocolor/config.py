@@ -182,11 +182,11 @@ class ModelConfig(Section):
     """Which network colours, and where it runs."""
 
     name: str = Field(default="hint", min_length=1)
-    """A model that `videocolor models` lists, or a weights file (.safetensors, .onnx)."""
+    """A model that `videocolor models` lists, or a weights file (.safetensors)."""
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """auto (a GPU where there is one), cpu, cuda or cuda:N."""
     runtime: Literal["auto", "torch", "onnxruntime"] = "auto"
-    """What executes the network: auto (the fastest for the device), torch or onnxruntime."""
+    """What executes the network: auto (onnxruntime on a CPU, torch on a GPU), torch or onnxruntime."""
     batch: Int = Field(default=8, ge=1, le=256)
     """Frames that go through the network at once, 1..256. Halved by itself when memory runs out."""
     anchor_every: Int = Field(default=4, ge=1, le=32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import base64
 import importlib
 import importlib.metadata
 import os
@@ -138,17 +138,39 @@ def _encoders() -> Iterator[Check]:
 
 
 def _weights() -> Iterator[Check]:
-    from videocolor.models.registry import list_models
+    from videocolor.errors import VideocolorError
+    from videocolor.models.registry import list_models, load_colorizer
 
-    folder = Path(__file__).parent / "models" / "weights"
-    known = {card.sha256: card.name for card in list_models() if card.sha256}
-    files = sorted(path for path in folder.glob("*") if path.suffix in (".safetensors", ".onnx"))
     remedy = "reinstall videocolor: its weights are missing or damaged"
-    found = {hashlib.sha256(path.read_bytes()).hexdigest(): path.name for path in files}
-    for digest, name in known.items():
-        yield Check(f"weights of {name}", digest in found, found.get(digest, "not found with the right sha256"), remedy)
-    if not known:
+    recorded = _recorded_hashes()
+    cards = [card for card in list_models() if card.sha256]
+    for card in cards:
+        name = f"weights of {card.name}"
+        if recorded and card.sha256 not in recorded:
+            yield Check(name, False, f"sha256 {card.sha256[:12]}... is not the one that was installed", remedy)
+            continue
+        try:
+            load_colorizer(card.name, device="cpu")
+            source = "as installed" if recorded else "checkout, no record to compare with"
+            yield Check(name, True, f"loaded, sha256 {card.sha256[:12]}... ({source})")
+        except VideocolorError as error:
+            yield Check(name, False, str(error), remedy)
+    if not cards:
         yield Check("weights", False, "no network is packaged", remedy)
+
+
+def _recorded_hashes() -> set[str]:
+    """sha256 of the weights as pip recorded them; empty for a checkout or an editable install."""
+    try:
+        files = importlib.metadata.files("videocolor") or []
+    except importlib.metadata.PackageNotFoundError:
+        return set()
+    hashes = set()
+    for file in files:
+        if "weights" in file.parts and file.hash is not None and file.hash.mode == "sha256":
+            padded = file.hash.value + "=" * (-len(file.hash.value) % 4)
+            hashes.add(base64.urlsafe_b64decode(padded).hex())
+    return hashes
 
 
 def _disk() -> Iterator[Check]:

@@ -57,5 +57,5 @@ def export(name: str, output: Path) -> None:
     """Write a network as ONNX, for other programs."""
     from videocolor.models.registry import export_model
 
-    export_model(name, output)
-    click.echo(f"wrote {output}", err=True)
+    for path in export_model(name, output):
+        click.echo(f"wrote {path}", err=True)

@@ -39,7 +39,7 @@ def shots(
     if output is not None:
         from videocolor.shots import write_shots
 
-        write_shots(output, found)
+        write_shots(output, found, film=source.name)
     for shot in found:
         start, end = shot.start_pts * shot.time_base, shot.end_pts * shot.time_base
         if state.json:
