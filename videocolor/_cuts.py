@@ -29,6 +29,8 @@ _CUT: Final = 0.48
 """Scene distance, beyond what motion around explains, from which two frames are two shots."""
 _MOTION_MEDIAN, _MOTION_MOST = 0.3, 0.4
 """Shares of the neighbouring frames' median and largest distance that motion explains."""
+_REPEAT: Final = 0.02
+"""Scene distance under which a frame is the one before, shown again."""
 _BEFORE, _AFTER = 3, 3
 """Frames before and after a cut that must all differ: a flash of two frames lets some agree."""
 _APART: Final = 3
@@ -229,7 +231,8 @@ class CutFinder:
         if here is None:
             return 0.0
         around = [self._look(i) for i in (index - 2, index - 1, index + 1, index + 2)]
-        motion = sorted(look.change for look in around if look is not None and look.change > 0)
+        # A repeated frame (pulldown, 12 drawings a second) says nothing about the motion.
+        motion = sorted(look.change for look in around if look is not None and look.change > _REPEAT)
         allowed = _CUT
         if motion:
             allowed += _MOTION_MEDIAN * motion[len(motion) // 2] + _MOTION_MOST * motion[-1]
