@@ -105,7 +105,8 @@ class FilmSink:
 
     def _muxer_options(self, extra: dict[str, str]) -> dict[str, str]:
         if self._plan.container not in ("mp4", "mov"):
-            return extra
+            # Sound that starts before zero (the priming of AAC) must not push the whole film to a later time.
+            return {"avoid_negative_ts": "disabled"}
         scale = self._info.time_base.denominator
         return {"movflags": f"+faststart{extra.get('movflags', '')}", "video_track_timescale": str(scale)}
 

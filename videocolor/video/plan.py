@@ -30,6 +30,8 @@ _NO_RANGE = frozenset({"prores_ks", "prores", "prores_aw", "dnxhd"})
 """Codecs whose decoders take every film for limited range."""
 _SPEAKS_RANGE = frozenset({"libx264", "libx265", "libsvtav1", "libvpx-vp9"})
 """Codecs that state the range in their own bits; for others the container must, and QuickTime's `nclc` cannot."""
+_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
+"""Of x264 and x265, which print to the terminal when they meet another."""
 _BITS_A_PIXEL = {"ffv1": 5.0, "prores_ks": 3.6, "libx264": 0.25, "libx265": 0.16, "libsvtav1": 0.1, "libvpx-vp9": 0.15}
 """Rough sizes of real film at the default options; FFV1's is for 8 bits."""
 
@@ -188,6 +190,8 @@ def _codec_options(codec: str, container: str, options: OutputOptions) -> dict[s
     if options.crf is not None:
         given["crf"] = f"{options.crf:g}"
     if options.preset is not None:
+        if codec in ("libx264", "libx265") and options.preset not in _PRESETS:
+            raise UsageError(f"preset {options.preset}: {codec} knows {', '.join(_PRESETS)}")
         given["preset"] = options.preset
     if {"b", "qp"} & given.keys() and options.crf is None:
         chosen.pop("crf", None)  # a rate or a fixed quantiser replaces the default quality

@@ -34,6 +34,12 @@ _ITUNES_KEYS = frozenset(
 )
 """What the MP4 and QuickTime muxers write without being told to keep every key."""
 _MIME = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png"), "bmp": ("cover.bmp", "image/bmp")}
+_QUICKTIME_LANGUAGE = {
+    **{"deu": "ger", "nld": "dut", "ell": "gre", "isl": "ice", "zho": "chi", "sqi": "alb", "mkd": "mac"},
+    **{"hye": "arm", "kat": "geo", "bod": "tib", "mya": "bur", "msa": "may", "fre": "fra", "rum": "ron"},
+    **{"cze": "ces", "slo": "slk"},
+}
+"""QuickTime's own table knows some languages by the other of their two codes, and loses them otherwise."""
 _SLACK = Fraction(10)
 """Seconds behind the end of a trim after which no stream is expected to hold anything before it."""
 
@@ -76,6 +82,9 @@ def _add(out: OutputContainer, stream: Any, cover: bytes | None) -> Any:
     copy = out.add_stream_from_template(stream, opaque=True)
     copy.disposition = stream.disposition
     copy.metadata.update(stream.metadata)
+    language = stream.metadata.get("language")
+    if out.format.name == "mov" and language in _QUICKTIME_LANGUAGE:
+        copy.metadata["language"] = _QUICKTIME_LANGUAGE[language]
     return None if stream.type == "attachment" else copy
 
 
@@ -103,7 +112,7 @@ def left_out(
     if info.format == "image2":
         return ()
     with open_input(info.path) as source:
-        lost = [(s, reason) for s in _others(source, info.path) if (reason := _refusal(container, s))]
+        lost = [(s, reason) for s in _others(source, info.path) if (reason := _refusal(container, s)) is not None]
         names = [f"{_name(s)}: {container} cannot hold it{reason}" for s, reason in lost]
         if timecode(source) and container == "webm":
             names.append("timecode: webm cannot hold it")
