@@ -23,6 +23,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -50,7 +51,7 @@ def scaled(film: Path, target: Path, height: int, frames: int) -> None:
                         stream = out.add_stream("libx264", rate=25, options={"crf": "20", "preset": "medium"})
                         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
                     picture = frame.reformat(width, height, "yuv420p")
-                    picture.pts, picture.time_base, picture.pict_type = count, None, 0
+                    picture.pts, picture.time_base, picture.pict_type = count, Fraction(1, 25), 0
                     out.mux(stream.encode(picture))
                     count += 1
                     if count == frames:

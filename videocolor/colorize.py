@@ -13,6 +13,7 @@ encode overlap, and memory holds a window of frames, never a film.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -42,7 +43,7 @@ from videocolor.types import Array, Frame
 from videocolor.upsample import bilinear_chroma, plane_luma, upsample_chroma
 from videocolor.video import OutputOptions, OutputPlan, VideoWriter, open_video, plan_output, probe
 
-__all__ = ["ColorizeResult", "colorize_video", "find_shots", "output_options", "plan_hints"]
+__all__ = ["ColorizeResult", "colorize_video", "find_shots", "network_threads", "output_options", "plan_hints"]
 
 _QUEUE: Final = 8
 """Frames between two stages: enough to ride out a slow frame."""
@@ -69,7 +70,7 @@ class ColorizeResult:
 
 @dataclass(frozen=True, eq=False)
 class Colored:
-    """A frame and its colour at the working size."""
+    """A frame and its colour on the grid of prediction."""
 
     item: Prepared
     ab: Array
@@ -89,7 +90,14 @@ class _Path:
     hints: HintPlan
     log: RunLog
     size: tuple[int, int]
+    """(height, width) that the network sees."""
     bank: ShotBank = field(default_factory=ShotBank)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(height, width) that colour is predicted and fused on."""
+        stride = self.colorizer.card.output_stride
+        return self.size[0] // stride, self.size[1] // stride
 
 
 def colorize_video(
@@ -117,7 +125,7 @@ def colorize_video(
     plan = plan_output(info, target, output_options(config))
     log.warn(*info.warnings, *plan.notes, *(f"left out: {name}" for name in plan.dropped))
     colorizer = load_colorizer(
-        config.model.name, device=config.model.device, runtime=config.model.runtime, threads=config.model.threads
+        config.model.name, device=config.model.device, runtime=config.model.runtime, threads=network_threads(config)
     )
     hints, survey = plan_hints(source, config, colorizer, log)
     total = survey.frames if survey is not None else _expected(info.frames, info.rate, config)
@@ -167,7 +175,7 @@ def color_shot(number: int, items: Iterator[Prepared], path: _Path) -> Iterator[
         painted = {i: ab for i, item in enumerate(window) if (ab := _painted(number, item, path)) is not None}
         chosen = range(len(window)) if smoother is None else smoother.plan([i.gray for i in window], stride)
         anchors = [i for i in chosen if i not in painted]
-        seen = predict(path.colorizer, memory, [window[i].luma for i in anchors], path.log)
+        seen = predict(path.colorizer, memory, [window[i].luma for i in anchors], path.grid, path.log)
         observed = {i: (ab, 1.0) for i, ab in zip(anchors, seen.ab, strict=True)}
         observed |= {i: (small, _HINT_PRECISION) for i, (small, _) in painted.items()}
         record.add(window, seen.confidence)
@@ -218,7 +226,7 @@ def _shot_hints(number: int, first: Prepared, path: _Path) -> tuple[list[HintInp
 
 
 def _painted(number: int, item: Prepared, path: _Path) -> tuple[Array, Array] | None:
-    """a*b* of the hint that is this very frame, at the working size and on the chroma plane; else None."""
+    """a*b* of the hint that is this very frame, on the grid and on the chroma plane; else None."""
     planned = path.hints.at_frame(number, item.frame.index)
     if planned is None:
         return None
@@ -231,7 +239,7 @@ def _painted(number: int, item: Prepared, path: _Path) -> tuple[Array, Array] | 
             )
         return None
     width, height = path.plan.chroma_size
-    return hint_ab(planned.hint, item.gray.shape), hint_ab(planned.hint, (height, width))
+    return hint_ab(planned.hint, path.grid), hint_ab(planned.hint, (height, width))
 
 
 def _batch(path: _Path, frame: Frame, stride: int) -> int:
@@ -241,11 +249,16 @@ def _batch(path: _Path, frame: Frame, stride: int) -> int:
 
 
 def _luma_at(work: Colored) -> Array:
-    """The guide at the grid of the predicted colour, which may be a fraction of the working size."""
+    """The guide on the grid of the predicted colour."""
     luma = work.item.luma
     if luma.shape == work.ab.shape[1:]:
         return luma
     return plane_luma(luma, 8, "full", (work.ab.shape[2], work.ab.shape[1]))
+
+
+def network_threads(config: ColorizeConfig) -> int:
+    """CPU threads of the network: half the cores unless said otherwise, the other stages need the rest."""
+    return config.model.threads or max(1, (os.cpu_count() or 2) // 2)
 
 
 def _swap(waiting: tuple[Prepared, Array | None], ab: Array) -> tuple[Prepared, Array, Array | None]:

@@ -192,7 +192,7 @@ class ModelConfig(Section):
     anchor_every: Int = Field(default=4, ge=1, le=32)
     """The network sees every n-th frame, 1..32; colour in between follows motion. 1: every frame."""
     threads: Annotated[Int, Field(ge=1, le=256)] | None = None
-    """CPU threads of the network, 1..256. Null: as many as there are cores."""
+    """CPU threads of the network, 1..256. Null: half the cores, the other stages need the rest."""
 
 
 class ShotsConfig(Section):

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
-from videocolor.colorize import colorize_video, output_options, plan_hints
+from videocolor.colorize import colorize_video, network_threads, output_options, plan_hints
 from videocolor.config import ColorizeConfig, InputConfig
 from videocolor.hints import HintPlan
 from videocolor.models.base import ModelCard
@@ -127,7 +127,7 @@ def plan_colorize(
     output = plan_output(info, target, output_options(config))
     log.warn(*info.warnings)
     model = config.model
-    colorizer = load_colorizer(model.name, device=model.device, runtime=model.runtime, threads=model.threads)
+    colorizer = load_colorizer(model.name, device=model.device, runtime=model.runtime, threads=network_threads(config))
     hints, survey = plan_hints(source, config, colorizer, log)
     survey = survey or survey_film(source, config, progress=log.survey_progress)
     log.warn(*survey.losses)

@@ -12,28 +12,30 @@ from videocolor.errors import DeviceError
 from videocolor.models.base import Colorizer, Prediction
 from videocolor.runlog import RunLog
 from videocolor.types import Array
-from videocolor.upsample import upsample_chroma
 
 __all__ = ["predict"]
 
 
-def predict(colorizer: Colorizer, memory: Any, lumas: Sequence[Array], log: RunLog) -> Prediction:
-    """Colour frames of one shot at the working size.
+def predict(
+    colorizer: Colorizer, memory: Any, lumas: Sequence[Array], grid: tuple[int, int], log: RunLog
+) -> Prediction:
+    """Colour frames of one shot.
 
     Args:
         colorizer: the network.
         memory: what its `begin` returned for this shot.
         lumas: (h, w) float32 each, Y' in 0..1, in film order; may be empty.
+        grid: (height, width) that the colour is wanted on.
         log: is told when the batch had to be halved.
 
     Returns:
-        a*b* brought to (n, 2, h, w), guided by luma, and the network's confidence (n, h, w).
+        a*b* (n, 2, *grid) and the network's confidence (n, *grid).
 
     Raises:
         DeviceError: not even one frame fits.
     """
     if not lumas:
-        return Prediction(np.zeros((0, 2, 1, 1), np.float32))
+        return Prediction(np.zeros((0, 2, *grid), np.float32))
     try:
         prediction = colorizer.step(memory, np.stack(lumas))
     except DeviceError:
@@ -41,20 +43,18 @@ def predict(colorizer: Colorizer, memory: Any, lumas: Sequence[Array], log: RunL
             raise
         half = len(lumas) // 2
         log.warn(f"out of memory with {len(lumas)} frames at once: halved to {half}")
-        return _join(predict(colorizer, memory, lumas[:half], log), predict(colorizer, memory, lumas[half:], log))
-    ab = [_to_working_size(ab, luma) for ab, luma in zip(prediction.ab, lumas, strict=True)]
-    h, w = lumas[0].shape
-    confidence = None
-    if prediction.confidence is not None:
-        confidence = np.stack([cv2.resize(c, (w, h), interpolation=cv2.INTER_LINEAR) for c in prediction.confidence])
-    return Prediction(np.stack(ab), confidence)
+        first = predict(colorizer, memory, lumas[:half], grid, log)
+        return _join(first, predict(colorizer, memory, lumas[half:], grid, log))
+    confidence = prediction.confidence
+    if prediction.ab.shape[2:] == grid:
+        return prediction
+    ab = np.stack([np.stack([_resized(channel, grid) for channel in frame]) for frame in prediction.ab])
+    return Prediction(ab, None if confidence is None else np.stack([_resized(c, grid) for c in confidence]))
 
 
-def _to_working_size(ab: Array, luma: Array) -> Array:
-    if ab.shape[1:] == luma.shape:
-        return ab
-    small = cv2.resize(luma, (ab.shape[2], ab.shape[1]), interpolation=cv2.INTER_AREA)
-    return upsample_chroma(ab, small, luma)
+def _resized(image: Array, grid: tuple[int, int]) -> Array:
+    shrinks = image.shape[0] >= grid[0] and image.shape[1] >= grid[1]
+    return cv2.resize(image, grid[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def _join(first: Prediction, second: Prediction) -> Prediction:

@@ -6,6 +6,9 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import cv2
+import numpy as np
+
 from videocolor.models.base import HintInput
 from videocolor.prepare import Prepared
 from videocolor.shots import shots_like
@@ -33,7 +36,7 @@ class ShotBank:
         Args:
             shot: number of the shot.
             window: its frames.
-            observed: place in the window -> (a*b* at the working size, weight).
+            observed: place in the window -> (a*b* on the grid of prediction, weight).
         """
         if not observed:
             return
@@ -41,7 +44,9 @@ class ShotBank:
         places = [min(observed), max(observed)] if not kept else [max(observed)]
         for place in dict.fromkeys(places):
             item = window[place]
-            entry = (thumbnail(item.gray), HintInput(item.luma, observed[place][0]))
+            size = item.luma.shape[::-1]
+            ab = np.stack([cv2.resize(c, size, interpolation=cv2.INTER_LINEAR) for c in observed[place][0]])
+            entry = (thumbnail(item.gray), HintInput(item.luma, ab))
             kept[1:] = [entry] if kept else []
             if not kept:
                 kept.append(entry)

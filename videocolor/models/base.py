@@ -36,6 +36,8 @@ class ModelCard:
     """Pixels that the network wants to see: the film is scaled to about this area, aspect kept."""
     multiple: int = 32
     """Height and width must be multiples of this."""
+    output_stride: int = 2
+    """Predictions come on a grid this many times coarser than the working size; colour is fused over time there."""
     size: tuple[int, int] | None = None
     """(height, width) where the network takes one size only; overrides `area`."""
     licence: str = ""
