@@ -33,6 +33,11 @@ class LossLog:
         """Remember that a packet promised a frame for this time."""
         heapq.heappush(self._pending, pts)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether frames were promised that have not come."""
+        return bool(self._pending)
+
     def arrived(self, pts: int, index: int, report: bool = True) -> None:
         """Note that a frame came: what was promised for earlier times and did not come is lost.
 

@@ -20,7 +20,7 @@ from videocolor.errors import InputError, NoVideoError, UnsupportedVideoError, U
 from videocolor.types import Frame, PixelLayout, VideoInfo
 from videocolor.video.formats import describe, split_planes
 from videocolor.video.losses import LossLog
-from videocolor.video.opening import configure, main_video, open_input, read_packets
+from videocolor.video.opening import configure, main_video, open_input, read_packets, tolerant_frames
 from videocolor.video.probe import probe, stated_end
 from videocolor.video.sequences import ImageSequence, find_sequence, read_image
 
@@ -212,6 +212,7 @@ class VideoReader:
         def unreadable(error: FFmpegError) -> None:
             self._log.note(f"the file is damaged or cut short ({error.strerror or error}); read on behind it")
 
+        last: int | None = None
         for packet in read_packets(container, [stream], unreadable):
             if packet.size and packet.pts is not None and not packet.is_discard:
                 self._log.expect(packet.pts)
@@ -220,7 +221,28 @@ class VideoReader:
             except FFmpegError as error:
                 log.debug("packet at %s: %s", packet.pts, error)
                 continue
-            yield from frames
+            for frame in frames:
+                last = frame.pts if frame.pts is not None else last
+                yield frame
+        if last is not None and self._log.waiting:
+            yield from self._tail(last)
+
+    def _tail(self, last: int) -> Iterator[VideoFrame]:
+        """Decode what follows a time once more without frame threads.
+
+        At the end of a film PyAV gives up with the first undecodable frame and forgets the good ones behind it that
+        other threads hold.
+        """
+        with open_input(self.info.path) as container:
+            stream = main_video(container, self.info.path)
+            stream.codec_context.thread_type = "SLICE"
+            try:
+                container.seek(last, stream=stream)
+            except FFmpegError:
+                return
+            for frame in tolerant_frames(container, stream):
+                if frame.pts is not None and frame.pts > last:
+                    yield frame
 
     def _fits(self, native: VideoFrame, index: int) -> bool:
         """Tell whether a frame has the film's size and format; a damaged frame that has not is lost."""
