@@ -93,8 +93,9 @@ def test_torch_is_pinned_for_installers(root: Path) -> None:
     assert lines == ["torch==2.13.0"]
 
 
-def test_weights_are_small(root: Path) -> None:
+def test_weights_are_there_and_small(root: Path) -> None:
     weights = list((root / "videocolor" / "models" / "weights").glob("*"))
+    assert "hint.safetensors" in {path.name for path in weights}, "the default network is packaged"
     assert sum(path.stat().st_size for path in weights) <= 14 * 2**20
 
 
