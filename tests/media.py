@@ -120,7 +120,9 @@ def make_film(
         video: Any = out.add_stream(codec, rate=rate, options=dict(options or {}))
         context = video.codec_context
         context.width, context.height = size
-        context.pix_fmt, context.time_base, context.field_order = pix_fmt, time_base, field_order
+        context.pix_fmt, context.time_base = pix_fmt, time_base
+        if field_order and hasattr(context, "field_order"):  # PyAV 18.1
+            context.field_order = field_order
         for name, value in (tags or {}).items():
             setattr(context, name, value)
         if sar is not None:

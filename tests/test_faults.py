@@ -66,7 +66,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 def run(source: Path, target: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "videocolor", "colorize", str(source), str(target)]
     return subprocess.run(
-        [*command, "--model", "constant", "--set", "output.preset=ultrafast", "--json"],
+        [*command, "--model", "constant", "--preset", "ultrafast", "--json"],
         capture_output=True,
         text=True,
         timeout=60,  # longer counts as a hang

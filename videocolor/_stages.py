@@ -30,7 +30,8 @@ def prefetch(items: Iterable[T], depth: int, name: str) -> Generator[T, None, No
     """Run an iterable in a thread, at most `depth` items ahead of the consumer.
 
     An error in the thread is raised in the consumer, at its place in the stream. Closing the generator
-    stops the thread and closes the iterable there, so nested stages unwind from the last to the first.
+    stops the thread and waits for it. Stages in a row must be closed from the last to the first, each by
+    whoever made it: a generator that still runs in a thread must not outlive what it reads from.
 
     Args:
         items: what to run; closed (if it can be) in its own thread.

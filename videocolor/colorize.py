@@ -141,7 +141,8 @@ def colorize_video(
         prepared = prefetch(prepare(video, path.size), _QUEUE, "decode")
         colored = prefetch(color_shots(mark_shots(prepared, cuts), path), _QUEUE, "color")
         finished = prefetch(bring_up(colored, path), _QUEUE, "chroma")
-        with closing(finished):
+        # Closed from the last to the first, each with its thread, before the reader under them closes.
+        with closing(prepared), closing(colored), closing(finished):
             for frame, cb, cr in finished:
                 out.write(frame, cb, cr)
                 log.frame_done(total)

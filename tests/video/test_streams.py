@@ -47,7 +47,7 @@ def test_a_rich_film_keeps_everything(tmp_path: Path) -> None:
         assert [s.type for s in b.streams] == [s.type for s in a.streams]
         assert [s.language for s in b.streams] == [s.language for s in a.streams]
         assert [s.metadata.get("title") for s in b.streams.audio] == ["Ton", "Commentary"]
-        assert [int(s.disposition) for s in b.streams] == [int(s.disposition) for s in a.streams]
+        assert [s.disposition.value for s in b.streams] == [s.disposition.value for s in a.streams]
         assert b.streams.attachments[0].data == FONT
         assert [c["metadata"]["title"] for c in b.chapters()] == ["Anfang", "Schluss"]
         assert [c["end"] * c["time_base"] for c in b.chapters()] == [c["end"] * c["time_base"] for c in a.chapters()]
@@ -117,7 +117,7 @@ def test_cover_picture_is_kept_and_never_taken_for_the_film(tmp_path: Path, into
         else:
             art = made.add_mux_stream("mjpeg", width=32, height=32)
             art.time_base = film.streams.video[0].time_base
-            art.disposition = av.stream.Disposition.attached_pic
+            art.disposition = av.stream.Disposition.attached_pic.value
         for packet in film.demux(video=0):
             if packet.dts is not None:
                 packet.stream = picture

