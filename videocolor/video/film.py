@@ -28,6 +28,8 @@ from videocolor.video.remux import StreamCopier, copy_container_metadata
 __all__ = ["FilmSink", "disk_errors", "part_name"]
 
 _WOVEN = ("tt", "bb", "tb", "bt")
+_REORDERING = 3600
+"""Seconds by which a frame may be decoded before it is shown; more is an encoder's mistake."""
 
 
 def part_name(target: Path) -> Path:
@@ -66,6 +68,7 @@ class FilmSink:
         self._stream: Any = None
         self._copier: StreamCopier | None = None
         self._shift = 0
+        self._last_dts: int | None = None
 
     def put(self, frame: Frame, luma: Array, cb: Array, cr: Array) -> None:
         """Encode one frame and write what is due by then."""
@@ -123,7 +126,8 @@ class FilmSink:
         context.pix_fmt = plan.pix_fmt
         context.time_base = info.time_base
         context.sample_aspect_ratio = info.sar
-        context.field_order = FIELD_ORDERS.index(info.field_order)
+        if hasattr(context, "field_order"):
+            context.field_order = FIELD_ORDERS.index(info.field_order)
         context.thread_type = "AUTO"
         context.flags |= Flags.frame_duration
         set_tags(context, plan.color)
@@ -143,9 +147,18 @@ class FilmSink:
     def _mux(self, packets: list[Any]) -> None:
         assert self._out is not None
         for packet in packets:
+            self._mend(packet)
             if self._copier is not None and packet.dts is not None:
                 self._copier.advance(packet.dts * Fraction(packet.time_base))
             self._out.mux(packet)
+
+    def _mend(self, packet: Any) -> None:
+        """Replace a decoding time that cannot be: x265 leaves it unset for films shorter than its reordering."""
+        if packet.pts is not None and packet.dts is not None:
+            limit = max(1, int(_REORDERING / self._info.time_base))
+            if not 0 <= packet.pts - packet.dts <= limit:
+                packet.dts = packet.pts if self._last_dts is None else min(packet.pts, self._last_dts + 1)
+            self._last_dts = packet.dts
 
     def finish(self) -> tuple[str, ...]:
         """Flush the encoder, copy what is left, and rename the file."""

@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 
 from videocolor.errors import InputError, NoVideoError, UnsupportedVideoError
 
-__all__ = ["configure", "fraction", "main_video", "open_input", "read_packets", "tolerant_frames"]
+__all__ = ["configure", "fraction", "ignore", "main_video", "open_input", "read_packets", "tolerant_frames"]
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +95,12 @@ def configure(stream: VideoStream, *, threads: int = 0, fast: bool = False) -> N
     context.thread_count = threads
     if fast:
         context.options = {"skip_loop_filter": "all"}
+
+
+def ignore(stream: Any) -> None:
+    """Have the demuxer skip a stream's packets, which saves copying them; PyAV 17 reads and drops them."""
+    if hasattr(type(stream), "discard"):
+        stream.discard = 48  # AVDISCARD_ALL
 
 
 def read_packets(

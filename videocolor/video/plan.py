@@ -250,7 +250,9 @@ def _plan_images(info: VideoInfo, target: Path, options: OutputOptions, codec: s
         raise UsageError(f"pix_fmt {options.pix_fmt}: {depth}-bit film becomes {pix_fmt} in {codec} images")
     find_encoder(codec)
     name = "yuv444p" if depth == 8 else f"yuv444p{depth}le"
-    others = tuple(f"{s.kind} stream {s.index} ({s.codec}): images hold no such streams" for s in info.streams[1:])
+    picture = next((s.index for s in info.streams if s.kind == "video"), 0)
+    rest = [s for s in info.streams if s.index != picture]
+    others = tuple(f"{s.kind} stream {s.index} ({s.codec}): images hold no such streams" for s in rest)
     notes = [f"{info.layout.name} becomes {pix_fmt} images: luma is not stored as such, RGB is rounded once"]
     if info.color.assumed:
         notes.append(f"assumed, as the source does not state it: {', '.join(info.color.assumed)}")

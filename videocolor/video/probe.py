@@ -134,7 +134,7 @@ def _probe_film(
         warnings.append(f"{path}: the film carries its own times; the given frame rate is not used")
     base = fraction(stream.time_base) or Fraction(1, 90000)
     duration = stated_end(container, stream)
-    order = FIELD_ORDERS[stream.codec_context.field_order] if stream.codec_context.field_order < 6 else "unknown"
+    order = FIELD_ORDERS[min(getattr(stream.codec_context, "field_order", 0), 5)]  # PyAV before 18.1 does not tell
     frames = _frame_count(stream) or (round(duration * stated) if duration and stated else None)
     # The last look: it seeks, and what was read of the stream before does not change any more.
     warnings += _interlaced(container, stream, still, order, duration, base)

@@ -12,7 +12,6 @@ from typing import Any, Self
 
 from av.container import InputContainer
 from av.error import FFmpegError
-from av.stream import Discard
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -20,7 +19,7 @@ from videocolor.errors import InputError, NoVideoError, UnsupportedVideoError, U
 from videocolor.types import Frame, PixelLayout, VideoInfo
 from videocolor.video.formats import describe, split_planes
 from videocolor.video.losses import LossLog
-from videocolor.video.opening import configure, main_video, open_input, read_packets, tolerant_frames
+from videocolor.video.opening import configure, ignore, main_video, open_input, read_packets, tolerant_frames
 from videocolor.video.probe import probe, stated_end
 from videocolor.video.sequences import ImageSequence, find_sequence, read_image
 
@@ -198,7 +197,7 @@ class VideoReader:
         configure(stream, threads=self._threads, fast=self._fast)
         for other in container.streams:
             if other.index != stream.index:
-                other.discard = Discard.all
+                ignore(other)
         if seek is not None:
             try:
                 container.seek(seek, stream=stream)

@@ -13,10 +13,10 @@ import av
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
-from av.stream import Discard, Disposition
+from av.stream import Disposition
 
 from videocolor.types import PixelLayout, VideoInfo
-from videocolor.video.opening import fraction, main_video, open_input, read_packets
+from videocolor.video.opening import fraction, ignore, main_video, open_input, read_packets
 
 __all__ = ["StreamCopier", "container_takes", "copy_container_metadata", "left_out", "timecode"]
 
@@ -80,7 +80,7 @@ def _add(out: OutputContainer, stream: Any, cover: bytes | None) -> Any:
         out.add_attachment(stream.metadata.get("filename", name), stream.metadata.get("mimetype", mime), cover)
         return None
     copy = out.add_stream_from_template(stream, opaque=True)
-    copy.disposition = stream.disposition
+    copy.disposition = stream.disposition.value
     copy.metadata.update(stream.metadata)
     language = stream.metadata.get("language")
     if out.format.name == "mov" and language in _QUICKTIME_LANGUAGE:
@@ -217,7 +217,7 @@ class StreamCopier:
         for stream in sorted((*self._kept, self._main), key=lambda s: s.index):
             if stream.index == self._main.index:
                 picture = add_picture()
-                picture.disposition = stream.disposition
+                picture.disposition = stream.disposition.value
                 own = {k: v for k, v in stream.metadata.items() if not k.startswith(_STATISTICS)}
                 picture.metadata.update({k: v for k, v in own.items() if k.lower() != "timecode"})
                 continue
@@ -241,7 +241,7 @@ class StreamCopier:
         wanted = [s for s in self._kept if s.index in self._copies and s.index not in self._covers]
         for stream in self._source.streams:
             if stream not in wanted:
-                stream.discard = Discard.all
+                ignore(stream)
         if not wanted:
             return
         if start is not None:
