@@ -31,11 +31,11 @@ import click
 import cv2
 import numpy as np
 from skimage.color import lab2rgb, rgb2lab
-from videocolor.models.registry import load_colorizer
 
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
 from videocolor.models.base import HintInput
+from videocolor.models.registry import load_colorizer
 
 
 def scaled(film: Path, target: Path, height: int, frames: int) -> None:

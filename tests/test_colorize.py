@@ -90,9 +90,7 @@ def config(*settings: str) -> ColorizeConfig:
 
 def decoded(path: Path) -> list[Any]:
     with open_video(path) as video:
-        return [
-            (f.pts * f.time_base, f.luma.copy(), f.chroma and tuple(p.copy() for p in f.chroma), f) for f in video
-        ]
+        return [(f.pts * f.time_base, f.luma.copy(), f.chroma and tuple(p.copy() for p in f.chroma), f) for f in video]
 
 
 @pytest.mark.parametrize("pix_fmt", ["gray", "gray10le", "yuv420p", "yuv422p10le", "yuv444p12le", "gray16le"])
@@ -102,9 +100,7 @@ def test_luma_and_times_are_the_films(
 ) -> None:
     use(Teller())
     times = [0, 42, 83, 200, 242, 300, 301]
-    planes = make_film(
-        tmp_path / "in.mkv", 7, "ffv1", pix_fmt, size=size, pts=times, time_base=Fraction(1, 1000)
-    )
+    planes = make_film(tmp_path / "in.mkv", 7, "ffv1", pix_fmt, size=size, pts=times, time_base=Fraction(1, 1000))
     colorize_video(tmp_path / "in.mkv", tmp_path / "out.mkv", config())
     out = decoded(tmp_path / "out.mkv")
     assert [time for time, *_ in out] == [Fraction(t, 1000) for t in times]
@@ -169,9 +165,7 @@ def test_a_device_too_small_for_one_frame_fails_and_leaves_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
 
 
-def test_every_shot_begins_anew_and_a_returning_one_remembers(
-    tmp_path: Path, use: Callable[[Colorizer], None]
-) -> None:
+def test_every_shot_begins_anew_and_a_returning_one_remembers(tmp_path: Path, use: Callable[[Colorizer], None]) -> None:
     teller = Teller()
     use(teller)
     make_film(tmp_path / "in.mkv", color_frames([1, 2, 1], 16), size=(WIDTH, HEIGHT))
@@ -183,9 +177,7 @@ def test_every_shot_begins_anew_and_a_returning_one_remembers(
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p", "yuv444p"])
-def test_a_true_frame_given_as_hint_comes_back(
-    pix_fmt: str, tmp_path: Path, use: Callable[[Colorizer], None]
-) -> None:
+def test_a_true_frame_given_as_hint_comes_back(pix_fmt: str, tmp_path: Path, use: Callable[[Colorizer], None]) -> None:
     use(Teller())
     frames = color_frames([3], 12, pix_fmt)
     make_film(tmp_path / "in.mkv", frames, pix_fmt=pix_fmt, size=(WIDTH, HEIGHT))
@@ -207,9 +199,7 @@ def test_a_true_frame_given_as_hint_comes_back(
     small = cv2.resize(y, (plane[1], plane[0]), interpolation=cv2.INTER_AREA)
     labs = [
         color.rgb_to_lab(
-            np.clip(
-                color.ycbcr_to_rgb(small, *(color.codes_to_chroma(p, 8, "limited") for p in planes), "bt601"), 0, 1
-            )
+            np.clip(color.ycbcr_to_rgb(small, *(color.codes_to_chroma(p, 8, "limited") for p in planes), "bt601"), 0, 1)
         )
         for planes in (frames[at][1:], made)
     ]

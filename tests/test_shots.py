@@ -49,9 +49,7 @@ def scenes() -> list[Array]:
         gray = gray.mean(axis=2) if gray.ndim == 3 else gray
         scale = max(300 / gray.shape[0], 400 / gray.shape[1])
         grays.append(cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR))
-    clouds = cv2.resize(
-        rng.normal(120, 60, (12, 16)).astype(np.float32), (400, 300), interpolation=cv2.INTER_CUBIC
-    )
+    clouds = cv2.resize(rng.normal(120, 60, (12, 16)).astype(np.float32), (400, 300), interpolation=cv2.INTER_CUBIC)
     return [*grays, np.clip(clouds, 0, 255)]
 
 
@@ -103,8 +101,7 @@ def film() -> tuple[list[Array], list[int], list[tuple[int, int]], int]:
         elif kind == "dissolve":
             spans.append((len(frames), len(frames) + length))
             frames += [
-                next(camera) * (1 - t) + next(following) * t
-                for t in np.linspace(0, 1, length, dtype=np.float32)
+                next(camera) * (1 - t) + next(following) * t for t in np.linspace(0, 1, length, dtype=np.float32)
             ]
         else:
             spans.append((len(frames), len(frames) + 2 * length + 3))
@@ -187,8 +184,7 @@ def test_scene_distance_ignores_exposure_and_small_motion() -> None:
 
 def test_shots_like_tells_a_returning_shot_from_another() -> None:
     views = [
-        [np.clip(f, 0, 255).astype(np.uint8) for f, _ in zip(Camera(s, 5), range(15), strict=False)]
-        for s in scenes()
+        [np.clip(f, 0, 255).astype(np.uint8) for f, _ in zip(Camera(s, 5), range(15), strict=False)] for s in scenes()
     ]
     returning = [shots_like(view[0], view[-1]) for view in views]
     foreign = [shots_like(a[0], b[0]) for i, a in enumerate(views) for b in views[i + 1 :]]
@@ -249,9 +245,7 @@ def test_an_edited_shot_list(tmp_path: Path) -> None:
         ("", None, "not a shot list"),
     ],
 )
-def test_a_wrong_shot_list_is_refused_with_its_line(
-    tmp_path: Path, text: str, line: int | None, words: str
-) -> None:
+def test_a_wrong_shot_list_is_refused_with_its_line(tmp_path: Path, text: str, line: int | None, words: str) -> None:
     path = tmp_path / "shots.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError) as caught:

@@ -225,7 +225,7 @@ def gamut_scale(y: Array, offset: Array) -> Array:
     """Largest factor <= 1 that keeps `y + factor * offset` (3, ...) inside 0..1."""
     room = np.where(offset > 0, 1 - y, y)
     factor = np.asarray(room / np.maximum(np.abs(offset), 1e-9))
-    return np.clip(factor.min(axis=0), 0, 1)
+    return np.asarray(np.clip(factor.min(axis=0), 0, 1))
 
 
 class ChromaTable:
@@ -262,7 +262,7 @@ class ChromaTable:
         slice_ = np.rint(np.clip(luma * np.float32(_SLICES - 1), 0, _SLICES - 1))
         slice_ *= np.float32(_GRID)
         column += slice_
-        chroma = cv2.remap(self._atlas, column, row, cv2.INTER_LINEAR)
+        chroma: Array = cv2.remap(self._atlas, column, row, cv2.INTER_LINEAR)
         chroma *= np.float32(self._span)
         # + 0.5 and truncation is rounding: every value is positive.
         chroma += np.float32(self._offset + 0.5)

@@ -135,7 +135,7 @@ def colorize_video(
     with (
         opencv_single_threaded(),
         open_video(source, rate=span.rate, start=span.start, end=span.end) as video,
-        VideoWriter.like(video.info, target, output_options(config)) as out,
+        VideoWriter.like(video, target, output_options(config)) as out,
     ):
         cuts = cuts_for(config, survey)
         prepared = prefetch(prepare(video, path.size), _QUEUE, "decode")

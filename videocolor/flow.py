@@ -25,13 +25,13 @@ _DEVIATION: Final = 48.0
 """Luma level and spread (8 bits) that pictures are brought to, so that exposure is no motion."""
 _GAIN: Final = (0.4, 4.0)
 """A nearly flat picture is not blown up into its noise."""
-_NOISE: Final = 9.0
+_NOISE: Final = 14.0
 """Residual in normalised 8-bit levels, averaged over 5x5 pixels, at which trust is one half."""
-_SLACK: Final = 0.15
+_SLACK: Final = 0.4
 """Squared forward-backward error in pixels of the flow's grid that even a still picture may show."""
+_TEXTURE: Final = 40.0
+"""Variance of luma in 5x5 pixels (normalised 8-bit levels) from which a missed place is taken seriously."""
 _SUM: Final = np.ones((1, 2), np.float32)
-_OUTSIDE: Final = -1e4
-"""Luma read beyond the picture's border: no residual survives it, so trust is 0 there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,10 +119,11 @@ def resize_flow(flow: Array, shape: tuple[int, int]) -> Array:
     return large
 
 
-def _remap(image: Array, places: Array, border: int = cv2.BORDER_REPLICATE, value: float = 0.0) -> Array:
-    """Bilinear look-up of an image at (h, w, 2) places."""
+def _remap(image: Array, places: Array) -> Array:
+    """Bilinear look-up of an image at (h, w, 2) places; beyond the border the edge is repeated."""
     # OpenCV's stubs want a second map. None is right: an empty array makes 5.0 read outside its buffers.
-    return cv2.remap(image, places, None, cv2.INTER_LINEAR, borderMode=border, borderValue=value)  # type: ignore[call-overload,no-any-return]
+    mode, border = cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
+    return cv2.remap(image, places, None, mode, borderMode=border)  # type: ignore[call-overload,no-any-return]
 
 
 def warp(image: Array, flow: Array) -> Array:
@@ -148,8 +149,8 @@ def warp(image: Array, flow: Array) -> Array:
 def consistency(flow_ab: Array, flow_ba: Array, luma_a: Array, luma_b: Array) -> Array:
     """How safely each pixel of a is found in b.
 
-    A pixel is trusted if the way back ends where it began, if it lies inside b, and if luma agrees
-    there. Luma is compared after the best common gain and offset of the trusted pixels, so that a
+    A pixel is trusted if the way back ends where it began (less strictly where the picture is flat, for
+    motion is not visible there and does not matter), if it lies inside b, and if luma agrees there. Luma is compared after the best common gain and offset of the trusted pixels, so that a
     flash or a fade is not a change of content.
 
     Args:
@@ -163,7 +164,7 @@ def consistency(flow_ab: Array, flow_ba: Array, luma_a: Array, luma_b: Array) ->
     """
     places = cv2.add(_grid(*flow_ab.shape[:2]), flow_ab)
     back = _remap(flow_ba, places)
-    there = _remap(luma_b.astype(np.float32), places, cv2.BORDER_CONSTANT, _OUTSIDE)
+    there = _remap(luma_b.astype(np.float32), places)
     here: Array = luma_a.astype(np.float32)
     # 0.01 of the squared lengths as in Sundaram et al.: long ways may miss by more.
     allowed: Array = cv2.transform(flow_ab * flow_ab + back * back, _SUM)
@@ -172,10 +173,12 @@ def consistency(flow_ab: Array, flow_ba: Array, luma_a: Array, luma_b: Array) ->
     back += flow_ab
     miss: Array = cv2.transform(back * back, _SUM)
     miss /= allowed
+    miss *= _structure(here)
     miss *= miss
     miss += 1
     trust = np.reciprocal(miss, out=miss)
-    gain, offset = _exposure(here, there, trust * (there > 0))
+    trust *= _inside(places)
+    gain, offset = _exposure(here, there, trust)
     here -= offset
     here -= gain * there
     here *= here
@@ -185,6 +188,25 @@ def consistency(flow_ab: Array, flow_ba: Array, luma_a: Array, luma_b: Array) ->
     residual += 1
     trust /= residual
     return trust
+
+
+def _structure(luma: Array) -> Array:
+    """How much a wrong place would matter, (h, w) float32 in 0.1..1: little where all around is alike."""
+    mean: Array = cv2.blur(luma, (5, 5), borderType=cv2.BORDER_REPLICATE)
+    variance: Array = cv2.blur(luma * luma, (5, 5), borderType=cv2.BORDER_REPLICATE)
+    variance -= mean * mean
+    np.maximum(variance, 0, out=variance)
+    variance /= variance + np.float32(_TEXTURE)
+    variance *= np.float32(0.9)
+    variance += np.float32(0.1)
+    return variance
+
+
+def _inside(places: Array) -> Array:
+    """1 for places in the picture or up to half a pixel beside it, 0 from one and a half, (h, w) float32."""
+    middle = np.array(places.shape[1::-1], np.float32) * 0.5 - np.float32(0.5)
+    beyond = np.abs(places - middle) - middle
+    return np.asarray(np.clip(np.float32(1.5) - cv2.max(beyond[..., 0], beyond[..., 1]), 0, 1))
 
 
 def _exposure(here: Array, there: Array, weight: Array) -> tuple[np.float32, np.float32]:

@@ -177,7 +177,8 @@ def frame_to_rgb(frame: Frame) -> Array:
     cb, cr = (
         cv2.resize(codes_to_chroma(p, depth, range_), (w, h), interpolation=cv2.INTER_LINEAR) for p in frame.chroma
     )
-    return np.clip(np.moveaxis(ycbcr_to_rgb(y, cb, cr, frame.color.matrix), 0, -1), 0, 1)
+    rgb = np.moveaxis(ycbcr_to_rgb(y, cb, cr, frame.color.matrix), 0, -1)
+    return np.asarray(np.clip(rgb, 0, 1))
 
 
 def _is_gray(rgb: Array) -> bool:

@@ -54,9 +54,7 @@ def clock(seconds: Fraction | float) -> str:
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{ms // 1000:02d}.{ms % 1000:03d}"
 
 
-def write_shots(
-    path: Path, shots: Sequence[Shot], *, film: str = "", notes: Mapping[int, str] | None = None
-) -> None:
+def write_shots(path: Path, shots: Sequence[Shot], *, film: str = "", notes: Mapping[int, str] | None = None) -> None:
     """Write a shot list.
 
     Args:

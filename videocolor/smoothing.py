@@ -140,9 +140,7 @@ class ChromaSmoother:
             if self._shape is None:
                 self._shape = (ab.shape[1], ab.shape[2])
             if ab.shape != (2, *self._shape):
-                raise ValueError(
-                    f"{ab.shape=}: the shot's colours came as (2, {self._shape[0]}, {self._shape[1]})"
-                )
+                raise ValueError(f"{ab.shape=}: the shot's colours came on a grid of {self._shape}")
             moment.own = _information(ab, precision)
             moment.sure = float(np.max(precision)) > self.cap
         self._waiting.append(moment)
@@ -204,9 +202,7 @@ class ChromaSmoother:
             return state
         total: Array = moment.own.copy() if state is None else cv2.add(state, moment.own, dst=state)
         if moment.sure:
-            total *= np.minimum(
-                np.float32(1), np.float32(self.cap) / np.maximum(total[..., 2:], np.float32(1e-6))
-            )
+            total *= np.minimum(np.float32(1), np.float32(self.cap) / np.maximum(total[..., 2:], np.float32(1e-6)))
         return total
 
     def _forward(self, moments: list[_Moment]) -> list[Array]:

