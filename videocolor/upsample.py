@@ -79,7 +79,9 @@ def bilinear_chroma(ab: Array, shape: tuple[int, int]) -> Array:
     size = (shape[1], shape[0])
     out = np.empty((2, *shape), np.float32)
     for channel, target in zip(ab, out, strict=True):
-        cv2.resize(np.ascontiguousarray(channel, np.float32), size, dst=target, interpolation=cv2.INTER_LINEAR)
+        cv2.resize(
+            np.ascontiguousarray(channel, np.float32), size, dst=target, interpolation=cv2.INTER_LINEAR
+        )
     return out
 
 
@@ -101,7 +103,7 @@ def plane_luma(luma: Array, depth: int, range_: Range, size: tuple[int, int]) ->
         (height, width) float32 Y', clipped to 0..1.
     """
     width, height = size
-    block_w, block_h = max(1, -(-luma.shape[1] // width)), max(1, -(-luma.shape[0] // height))
+    block_w, block_h = _block(luma.shape[1], width), _block(luma.shape[0], height)
     pad_w, pad_h = width * block_w - luma.shape[1], height * block_h - luma.shape[0]
     if (pad_w or pad_h) and 0 <= pad_w < block_w and 0 <= pad_h < block_h:
         luma = cv2.copyMakeBorder(luma, 0, pad_h, 0, pad_w, cv2.BORDER_REPLICATE)
@@ -113,6 +115,11 @@ def plane_luma(luma: Array, depth: int, range_: Range, size: tuple[int, int]) ->
     if luma.dtype.kind != "f":
         luma = codes_to_luma(luma, depth, range_)
     return np.clip(luma, 0, 1).astype(np.float32, copy=False)
+
+
+def _block(length: int, count: int) -> int:
+    """Luma samples a chroma sample: the power of two with which `count` blocks cover `length`."""
+    return 1 << (-(-length // count) - 1).bit_length()
 
 
 @lru_cache(maxsize=2)
