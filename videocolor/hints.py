@@ -172,7 +172,7 @@ def frame_to_rgb(frame: Frame) -> Array:
     depth, range_ = frame.layout.depth, frame.color.range
     y = codes_to_luma(frame.luma, depth, range_)
     if frame.chroma is None:
-        return np.clip(np.repeat(y[..., None], 3, axis=2), 0, 1)
+        return np.asarray(np.clip(np.repeat(y[..., None], 3, axis=2), 0, 1))
     h, w = y.shape
     cb, cr = (
         cv2.resize(codes_to_chroma(p, depth, range_), (w, h), interpolation=cv2.INTER_LINEAR) for p in frame.chroma
