@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,10 @@ def write_graphs(net: HintNet, folder: Path, architecture: str) -> None:
     """
     import onnx
 
+    net = deepcopy(net)
+    with torch.no_grad():  # the exporter merges weights of equal value, so no two may be equal
+        for parameter in net.parameters():
+            parameter.normal_()
     for part in ("encode", "frame"):
         model = onnx.load_from_string(_export(net, part))
         names = []

@@ -31,6 +31,13 @@ class Ema:
             else:
                 self.state[name].copy_(value)
 
+    @torch.no_grad()
+    def mend(self, module: nn.Module) -> None:
+        """Replace running statistics that are not finite, as a bad step leaves them, by their average."""
+        for name, value in module.named_buffers():
+            if value.dtype.is_floating_point and not torch.isfinite(value).all():
+                value.copy_(self.state[name])
+
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Write to a neighbour, flush to disk, rename: a killed run leaves the old file or the new one."""

@@ -63,34 +63,41 @@ def train(config: TrainConfig, *, resume: bool = False, stop_after: int | None =
     optimizer, ema, first = make_optimizer(net, config.optimizer), Ema(net, config.optimizer.ema), 0
     if resume and path.exists():
         first = _restore(load_checkpoint(path), net, optimizer, ema)
+    pack, held = _packs(config)
+    last = min(config.steps, stop_after if stop_after is not None else config.steps)
+    bad = 0
+    net.train()
+    with _Log(config.out / "metrics.jsonl", first, config.steps) as log:
+        for step, batch in _ahead(Sampler(pack, config.samples, config.seed), config, first, last):
+            rate = learning_rate(step, config.steps, config.optimizer)
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["share"]
+            losses = losses_of(net, batch, config)
+            losses.total.backward()  # type: ignore[no-untyped-call]
+            norm = torch.nn.utils.clip_grad_norm_(net.parameters(), config.optimizer.clip)
+            if torch.isfinite(losses.total) and torch.isfinite(norm):
+                optimizer.step()
+                ema.update(net, step)
+                bad = 0
+            elif (bad := bad + 1) >= _BAD_STEPS:
+                raise ModelError(f"step {step}: {bad} steps in a row were not finite; lower optimizer.lr")
+            else:
+                ema.mend(net)
+            optimizer.zero_grad(set_to_none=True)
+            log.step(step, len(batch.rgb), rate, float(norm), losses)
+            if (step + 1) % config.save_every == 0 or step + 1 == last:
+                save_checkpoint(path, _content(config, net, optimizer, ema, step + 1))
+            if held is not None and (step + 1) % config.validate_every == 0:
+                log.write({"step": step + 1, **validate(_averaged(ema), held)})
+    return path
+
+
+def _packs(config: TrainConfig) -> tuple[PackReader, PackReader | None]:
+    """What to train on, and what to validate on if it is there."""
     pack = PackReader(config.data.pack)
     if pack.notes.get("held"):
         raise ModelError(f"{config.data.pack}: a pack of held-back footage, never to be trained on")
-    held = PackReader(config.data.held_pack) if config.data.held_pack.exists() else None
-    last = min(config.steps, stop_after if stop_after is not None else config.steps)
-    bad, log = 0, _Log(config.out / "metrics.jsonl", first, config.steps)
-    net.train()
-    for step, batch in _ahead(Sampler(pack, config.samples, config.seed), config, first, last):
-        rate = learning_rate(step, config.steps, config.optimizer)
-        for group in optimizer.param_groups:
-            group["lr"] = rate * group["share"]
-        losses = losses_of(net, batch, config)
-        losses.total.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(net.parameters(), config.optimizer.clip)
-        if torch.isfinite(losses.total) and torch.isfinite(norm):
-            optimizer.step()
-            ema.update(net, step)
-            bad = 0
-        elif (bad := bad + 1) >= _BAD_STEPS:
-            raise ModelError(f"step {step}: {bad} steps in a row were not finite; lower optimizer.lr")
-        optimizer.zero_grad(set_to_none=True)
-        log.step(step, len(batch.rgb), rate, float(norm), losses)
-        if (step + 1) % config.save_every == 0 or step + 1 == last:
-            save_checkpoint(path, _content(config, net, optimizer, ema, step + 1))
-        if held is not None and (step + 1) % config.validate_every == 0:
-            log.write({"step": step + 1, **validate(_averaged(ema), held)})
-    log.close()
-    return path
+    return pack, PackReader(config.data.held_pack) if config.data.held_pack.exists() else None
 
 
 def _averaged(ema: Ema) -> HintNet:
@@ -165,7 +172,9 @@ class _Log:
         self._file.write(json.dumps(rounded) + "\n")
         self._file.flush()
 
-    def close(self) -> None:
-        """Finish."""
+    def __enter__(self) -> _Log:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._file.close()
         self._bar.close()

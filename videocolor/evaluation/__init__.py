@@ -1,0 +1,1 @@
+"""Scores of coloured film against the truth."""
