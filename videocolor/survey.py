@@ -66,6 +66,10 @@ def cuts_for(config: ColorizeConfig, survey: Survey | None = None) -> Cuts:
         return ListedCuts([view.shot.start for view in survey.shots])
     if config.shots.file is not None:
         return ListedCuts([shot.start for shot in read_shots(config.shots.file)])
+    if config.shots.detector == "transnet":
+        from videocolor.transnet import TransnetFinder
+
+        return TransnetFinder()
     return ListedCuts([]) if config.shots.detector == "none" else CutFinder()
 
 
