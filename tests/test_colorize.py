@@ -11,9 +11,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from media import make_film
 from skimage.color import deltaE_ciede2000
 
-from tests.media import make_film
 from videocolor import color
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig

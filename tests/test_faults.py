@@ -15,8 +15,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-
-from tests.media import make_film
+from media import make_film
 
 FRAMES = 24
 CONTAINERS = ("mp4", "mkv", "mov", "avi", "ts")

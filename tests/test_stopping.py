@@ -10,9 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from tests.conftest import ROOT
-from tests.media import make_film
+from conftest import ROOT
+from media import make_film
 
 
 @pytest.fixture(scope="module")

@@ -23,12 +23,14 @@ _HOMES = {
     "ColorizeResult": "colorize",
     "Colorizer": "models.base",
     "Event": "report",
+    "FilmCheck": "verify",
     "Frame": "types",
     "Hint": "types",
     "ModelCard": "models.base",
     "Shot": "types",
     "VideoInfo": "types",
     "VideocolorError": "errors",
+    "before_after": "verify",
     "colorize_video": "colorize",
     "export_model": "models.registry",
     "find_shots": "colorize",
@@ -41,6 +43,7 @@ _HOMES = {
     "plan_colorize": "dryrun",
     "read_shots": "shots",
     "suggest_hints": "hints",
+    "verify_film": "verify",
     "write_shots": "shots",
 }
 """Public name -> module that defines it."""
@@ -52,6 +55,7 @@ __all__ = [
     "ColorizeResult",
     "Colorizer",
     "Event",
+    "FilmCheck",
     "Frame",
     "Hint",
     "ModelCard",
@@ -59,6 +63,7 @@ __all__ = [
     "VideoInfo",
     "VideocolorError",
     "__version__",
+    "before_after",
     "colorize_video",
     "export_model",
     "find_shots",
@@ -71,6 +76,7 @@ __all__ = [
     "plan_colorize",
     "read_shots",
     "suggest_hints",
+    "verify_film",
     "write_shots",
 ]
 
@@ -86,6 +92,7 @@ if TYPE_CHECKING:
     from videocolor.report import Event
     from videocolor.shots import read_shots, write_shots
     from videocolor.types import ColorSpec, Frame, Hint, Shot, VideoInfo
+    from videocolor.verify import FilmCheck, before_after, verify_film
     from videocolor.video import open_video
 
 
