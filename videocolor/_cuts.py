@@ -40,8 +40,7 @@ _RETURN: Final = 0.7
 _BLANK: Final = (36.0, 236.0)
 """Mean luma (8-bit) under and over which a flat frame is a pause of the film; between them it may be sky."""
 _LIKE_EVEN, _LIKE_SCALE = 1.08, 0.108
-"""Likeness raw score that is worth 0.5 (1 % of unrelated pictures reach it), and the logistic's width (0.1 %
-reach 0.8)."""
+"""Raw likeness that is worth 0.5, and the width of the logistic."""
 
 
 def thumbnail(luma: Array) -> Array:
@@ -88,7 +87,7 @@ def shots_like(a: Array, b: Array) -> float:
 
     Correlation of the thumbnails at the best small shift, plus 0.7 times the overlap of their luma
     histograms, brought to 0..1 by a logistic that was fitted on footage (docs/temporal.md): 0.5 is
-    reached by one in a hundred pairs of unrelated pictures, 0.8 by one in a thousand.
+    reached by one in a hundred pairs of unrelated pictures, 0.8 by three in a thousand.
 
     Args:
         a: (h, w) luma, uint8 or float32 in 0..1; 160x90 pixels are plenty.

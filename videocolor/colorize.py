@@ -39,14 +39,14 @@ from videocolor.runlog import RunLog, ShotRecord, describe_run
 from videocolor.smoothing import ChromaSmoother
 from videocolor.sourcecolor import kept_chroma, source_color
 from videocolor.survey import Survey, cuts_for, survey_film
-from videocolor.types import Array, Frame
+from videocolor.types import Array, Frame, VideoInfo
 from videocolor.upsample import bilinear_chroma, plane_luma, upsample_chroma
 from videocolor.video import OutputOptions, OutputPlan, VideoWriter, open_video, plan_output, probe
 
 __all__ = ["ColorizeResult", "colorize_video", "find_shots", "network_threads", "output_options", "plan_hints"]
 
-_QUEUE: Final = 8
-"""Frames between two stages: enough to ride out a slow frame."""
+_QUEUE_BYTES: Final = 128 * 2**20
+"""Memory of the frames between two stages; a queue holds a window where it can, since the network works by windows."""
 _WINDOW_BYTES: Final = 512 * 2**20
 """A window of decoded frames may take this much memory; the batch shrinks for films that need more."""
 _SAME_FRAME: Final = 0.9
@@ -138,9 +138,10 @@ def colorize_video(
         VideoWriter.like(video, target, output_options(config)) as out,
     ):
         cuts = cuts_for(config, survey)
-        prepared = prefetch(prepare(video, path.size), _QUEUE, "decode")
-        colored = prefetch(color_shots(mark_shots(prepared, cuts), path), _QUEUE, "color")
-        finished = prefetch(bring_up(colored, path), _QUEUE, "chroma")
+        queue = _queue_length(info, config)
+        prepared = prefetch(prepare(video, path.size), queue, "decode")
+        colored = prefetch(color_shots(mark_shots(prepared, cuts), path), queue, "color")
+        finished = prefetch(bring_up(colored, path), queue, "chroma")
         # Closed from the last to the first, each with its thread, before the reader under them closes.
         with closing(prepared), closing(colored), closing(finished):
             for frame, cb, cr in finished:
@@ -247,6 +248,12 @@ def _batch(path: _Path, frame: Frame, stride: int) -> int:
     """Anchors a window: what was asked for, or what a bounded window of this film's frames allows."""
     held = frame.luma.nbytes * 3
     return max(1, min(path.config.model.batch, _WINDOW_BYTES // (held * stride)))
+
+
+def _queue_length(info: VideoInfo, config: ColorizeConfig) -> int:
+    """Frames between two stages: a window of the network, or what a bounded queue holds of this film's frames."""
+    frame = info.width * info.height * (1 if info.layout.depth == 8 else 2) * 3 // 2
+    return max(2, min(config.model.batch * config.model.anchor_every, _QUEUE_BYTES // frame))
 
 
 def _luma_at(work: Colored) -> Array:

@@ -24,10 +24,21 @@ from typing import Any, Final, Literal
 import yaml
 
 from videocolor._cuts import CutFinder, scene_distance, shots_like
+from videocolor._learned_cuts import TransNetCuts
 from videocolor.errors import ConfigError, OutputError
 from videocolor.types import Shot
 
-__all__ = ["CutFinder", "ListedShot", "clock", "read_shots", "scene_distance", "shots_like", "write_shots"]
+__all__ = [
+    "CutFinder",
+    "ListedShot",
+    "TransNetCuts",
+    "clock",
+    "cut_finder",
+    "read_shots",
+    "scene_distance",
+    "shots_like",
+    "write_shots",
+]
 
 _HEAD: Final = """\
 # Shots of the film; edit freely. `frame` is the index of a shot's first frame and is all that counts:
@@ -47,6 +58,17 @@ class ListedShot:
     """What a person wrote about it."""
 
 
+def cut_finder(detector: Literal["content", "transnet"] = "content") -> CutFinder | TransNetCuts:
+    """A new detector of cuts, by name.
+
+    Raises:
+        UsageError: the detector's package is not installed.
+    """
+    if detector not in ("content", "transnet"):
+        raise ValueError(f"{detector=}: expected content or transnet")
+    return TransNetCuts() if detector == "transnet" else CutFinder()
+
+
 def clock(seconds: Fraction | float) -> str:
     """Seconds as HH:MM:SS.mmm, rounded to the nearest millisecond."""
     thousandths = round(seconds * 1000)
@@ -54,7 +76,9 @@ def clock(seconds: Fraction | float) -> str:
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{ms // 1000:02d}.{ms % 1000:03d}"
 
 
-def write_shots(path: Path, shots: Sequence[Shot], *, film: str = "", notes: Mapping[int, str] | None = None) -> None:
+def write_shots(
+    path: Path, shots: Sequence[Shot], *, film: str = "", notes: Mapping[int, str] | None = None
+) -> None:
     """Write a shot list.
 
     Args:

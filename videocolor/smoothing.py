@@ -148,11 +148,11 @@ class ChromaSmoother:
     def pop(self) -> list[Array]:
         """The next frames that are ready, as (2, h, w) float32 a*b*, in order; often none, often many."""
         ready = len(self._waiting) - self.look_ahead
-        return self._fuse(ready) if ready >= self.window else []
+        return self._fuse(ready, last=False) if ready >= self.window else []
 
     def finish(self) -> list[Array]:
         """All frames that are left; the shot is over."""
-        return self._fuse(len(self._waiting))
+        return self._fuse(len(self._waiting), last=True)
 
     def _look(self, luma: Array) -> _Moment:
         """Measure a frame and its motion from the one before."""
@@ -161,14 +161,14 @@ class ChromaSmoother:
         self._latest = _Moment(picture, float(np.log(cv2.mean(luma)[0] + 8.0)), motion)
         return self._latest
 
-    def _fuse(self, count: int) -> list[Array]:
-        """Finish the first `count` waiting frames."""
+    def _fuse(self, count: int, *, last: bool) -> list[Array]:
+        """Finish the first `count` waiting frames; `last`: no frame follows those that wait."""
         if count == 0:
             return []
         if self._shape is None:
             raise ValueError("no frame of the shot has a colour yet: push an observation first")
         moments = list(self._waiting)
-        self._calm_flashes(moments)
+        self._calm_flashes(moments, len(moments) if last else len(moments) - 2)
         sums = self._forward(moments[:count])
         self._backward(moments, sums)
         for moment in moments[:count]:
@@ -176,11 +176,14 @@ class ChromaSmoother:
             self._waiting.popleft()
         return [self._color(total) for total in sums]
 
-    def _calm_flashes(self, moments: list[_Moment]) -> None:
-        """Doubt the colours of one or two frames whose exposure leaves that of their neighbours."""
+    def _calm_flashes(self, moments: list[_Moment], known: int) -> None:
+        """Doubt the colours of one or two frames whose exposure leaves that of their neighbours.
+
+        Only the first `known` moments have the two followers that tell a flash from a lasting change.
+        """
         levels = [*self._past, *(m.exposure for m in moments)]
         start = len(self._past)
-        for place, moment in enumerate(moments, start):
+        for place, moment in enumerate(moments[:known], start):
             if moment.own is None or moment.sure or moment.doubted:
                 continue
             around = levels[max(0, place - 2) : place + 3]
