@@ -231,7 +231,7 @@ class SmoothingConfig(Section):
 
     enabled: Bool = True
     """Smooth chroma along motion; cuts reset it."""
-    decay: Annotated[float, Strict()] = Field(default=0.85, ge=0, lt=1)
+    decay: Annotated[float, Strict()] = Field(default=0.93, ge=0, lt=1)
     """Weight of the past, 0 up to but not including 1."""
 
 
