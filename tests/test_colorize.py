@@ -15,11 +15,12 @@ from media import make_film
 from skimage.color import deltaE_ciede2000
 
 from videocolor import color
-from videocolor.colorize import colorize_video
+from videocolor.colorize import colorize_video, find_shots
 from videocolor.config import ColorizeConfig
-from videocolor.errors import DeviceError, UsageError
+from videocolor.errors import DeviceError, OutputError, UsageError
 from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
 from videocolor.report import Event
+from videocolor.shots import write_shots
 from videocolor.types import Array
 from videocolor.video import open_video
 
@@ -270,3 +271,73 @@ def test_saturation_zero_is_gray(tmp_path: Path, use: Callable[[Colorizer], None
     for _, _, chroma, _ in decoded(tmp_path / "out.mkv"):
         assert (chroma[0] == 128).all()
         assert (chroma[1] == 128).all()
+
+
+def test_color_that_begins_late_is_seen(tmp_path: Path, use: Callable[[Colorizer], None]) -> None:
+    use(Teller())
+    black = [np.full((HEIGHT, WIDTH), 16, np.uint8), *[np.full((HEIGHT // 2, WIDTH // 2), 128, np.uint8)] * 2]
+    frames = [black, *color_frames([1], 7)]
+    make_film(tmp_path / "in.mkv", frames, size=(WIDTH, HEIGHT))
+    result = colorize_video(tmp_path / "in.mkv", tmp_path / "out.mkv", config("chroma.keep_source=true"))
+    assert any("already in colour" in warning for warning in result.warnings)
+    for (_, _, chroma, _), planes in zip(decoded(tmp_path / "out.mkv")[1:], frames[1:], strict=True):
+        np.testing.assert_array_equal(chroma[0], planes[1])
+
+
+@pytest.mark.parametrize(("pix_fmt", "shift"), [("yuv422p12le", -2), ("yuv422p", 2)])
+def test_kept_color_survives_another_depth(
+    pix_fmt: str, shift: int, tmp_path: Path, use: Callable[[Colorizer], None]
+) -> None:
+    use(Teller())
+    depth = 12 if "12" in pix_fmt else 8
+    kind = np.uint8 if depth == 8 else np.uint16
+    scale = 2 ** (depth - 8)
+    planes = [
+        np.full((48, 64), 100 * scale, kind),
+        np.full((48, 32), 90 * scale, kind),
+        np.full((48, 32), 170 * scale, kind),
+    ]
+    make_film(tmp_path / "in.mkv", [planes] * 3, pix_fmt=pix_fmt)
+    settings = ["chroma.keep_source=true", "output.codec=prores_ks"]
+    colorize_video(tmp_path / "in.mkv", tmp_path / "out.mov", ColorizeConfig.load(None, settings))
+    for _, _, chroma, frame in decoded(tmp_path / "out.mov"):
+        assert frame.layout.depth == 10
+        assert abs(float(chroma[0].mean()) - 360) < 6
+        assert abs(float(chroma[1].mean()) - 680) < 6
+
+
+def test_a_record_that_is_there_already_stops_the_run_before_it_begins(
+    tmp_path: Path, use: Callable[[Colorizer], None]
+) -> None:
+    teller = Teller()
+    use(teller)
+    make_film(tmp_path / "in.mkv", color_frames([1], 4), size=(WIDTH, HEIGHT))
+    (tmp_path / "out.mkv.json").write_text("somebody's")
+    with pytest.raises(OutputError, match=r"out\.mkv\.json"):
+        colorize_video(tmp_path / "in.mkv", tmp_path / "out.mkv", config())
+    assert teller.begun == []
+    assert (tmp_path / "out.mkv.json").read_text() == "somebody's"
+
+
+def test_a_shot_list_of_another_film_is_said(tmp_path: Path, use: Callable[[Colorizer], None]) -> None:
+    use(Teller())
+    make_film(tmp_path / "long.mkv", color_frames([1, 2, 3], 16), size=(WIDTH, HEIGHT))
+    make_film(tmp_path / "in.mkv", color_frames([1, 2], 10), size=(WIDTH, HEIGHT))
+    shots = tmp_path / "shots.yaml"
+    write_shots(shots, [view.shot for view in find_shots(tmp_path / "long.mkv").shots])
+    result = colorize_video(tmp_path / "in.mkv", tmp_path / "out.mkv", config(f"shots.file={shots}"))
+    assert [shot.start for shot in result.shots] == [0, 16]
+    assert any("shot list has 1 shots behind" in warning for warning in result.warnings)
+    with pytest.raises(UsageError, match="--start"):
+        colorize_video(tmp_path / "in.mkv", tmp_path / "b.mkv", config(f"shots.file={shots}", "input.start=0.2"))
+
+
+def test_the_halved_batch_is_remembered(tmp_path: Path, use: Callable[[Colorizer], None]) -> None:
+    make_film(tmp_path / "in.mkv", color_frames([1, 2], 20), size=(WIDTH, HEIGHT))
+    teller = Teller(most=3)
+    use(teller)
+    result = colorize_video(
+        tmp_path / "in.mkv", tmp_path / "out.mkv", config("model.batch=4", "smoothing.enabled=false")
+    )
+    assert [w for w in result.warnings if "out of memory" in w] == ["out of memory with 4 frames at once: halved to 2"]
+    assert set(teller.batches) == {2}

@@ -67,3 +67,23 @@ def test_closing_unwinds_every_stage_in_its_own_thread() -> None:
     outer.close()
     assert sorted(closed) == ["inner", "outer"]
     assert threading.active_count() == before
+
+
+def test_an_error_while_closing_arrives_too() -> None:
+    class Source:
+        def __init__(self) -> None:
+            self.items = iter([1, 2])
+
+        def __iter__(self) -> Source:
+            return self
+
+        def __next__(self) -> int:
+            return next(self.items)
+
+        def close(self) -> None:
+            raise OSError("cannot close")
+
+    stream = prefetch(Source(), 4, "source")
+    assert [next(stream), next(stream)] == [1, 2]
+    with pytest.raises(OSError, match="cannot close"):
+        next(stream)

@@ -59,11 +59,13 @@ def prefetch(items: Iterable[T], depth: int, name: str) -> Generator[T, None, No
                     break
         except BaseException as error:  # handed over to the consumer, which raises it
             end = _End(error)
-        finally:
+        try:
             close = getattr(iterator, "close", None)
             if close is not None:
                 close()
-            put(end)
+        except BaseException as error:  # the same; the first error is the one that matters
+            end = end if end.error is not None else _End(error)
+        put(end)
 
     thread = threading.Thread(target=work, name=name, daemon=True)
     thread.start()

@@ -22,20 +22,20 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from videocolor._stages import opencv_single_threaded, prefetch
 from videocolor.color import ChromaTable
 from videocolor.config import ColorizeConfig
-from videocolor.errors import UsageError
+from videocolor.errors import OutputError, UsageError
 from videocolor.hints import HintPlan, collect_hints, deal_hints, hint_ab, hint_fits_frame, hint_input
 from videocolor.models.base import Colorizer, HintInput
 from videocolor.models.registry import load_colorizer
-from videocolor.prediction import predict
-from videocolor.prepare import Prepared, mark_shots, prepare, working_size
+from videocolor.prediction import Predictor
+from videocolor.prepare import Prepared, mark_shots, prepare, unused_cuts, working_size
 from videocolor.recurrence import ShotBank
-from videocolor.report import Observer, ignore, write_sidecar
-from videocolor.runlog import RunLog, ShotRecord, describe_run
+from videocolor.report import Observer, ignore, sidecar_path, write_sidecar
+from videocolor.runlog import Fixity, RunLog, ShotRecord, describe_run
 from videocolor.smoothing import ChromaSmoother
 from videocolor.sourcecolor import kept_chroma, source_color
 from videocolor.survey import Survey, cuts_for, survey_film
@@ -43,7 +43,15 @@ from videocolor.types import Array, Frame, VideoInfo
 from videocolor.upsample import bilinear_chroma, plane_luma, upsample_chroma
 from videocolor.video import OutputOptions, OutputPlan, VideoWriter, open_video, plan_output, probe
 
-__all__ = ["ColorizeResult", "colorize_video", "find_shots", "network_threads", "output_options", "plan_hints"]
+__all__ = [
+    "ColorizeResult",
+    "check_sidecar",
+    "colorize_video",
+    "find_shots",
+    "network_threads",
+    "output_options",
+    "plan_hints",
+]
 
 _QUEUE_BYTES: Final = 128 * 2**20
 """Memory of the frames between two stages; a queue holds a window where it can, since the network works by windows."""
@@ -77,7 +85,6 @@ class Colored:
     """(2, h, w) float32 CIE a*b*."""
     hint: Array | None = None
     """(2, H, W) a*b* of the hint that is this frame, on the chroma plane's grid."""
-    keep_source: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,18 +93,15 @@ class _Path:
 
     config: ColorizeConfig
     colorizer: Colorizer
+    predictor: Predictor
     plan: OutputPlan
     hints: HintPlan
     log: RunLog
     size: tuple[int, int]
     """(height, width) that the network sees."""
+    grid: tuple[int, int]
+    """(height, width) that colour is predicted and fused on."""
     bank: ShotBank = field(default_factory=ShotBank)
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """(height, width) that colour is predicted and fused on."""
-        stride = self.colorizer.card.output_stride
-        return self.size[0] // stride, self.size[1] // stride
 
 
 def colorize_video(
@@ -123,21 +127,26 @@ def colorize_video(
     log = RunLog(observer)
     info = probe(source, rate=config.input.rate)
     plan = plan_output(info, target, output_options(config))
-    log.warn(*info.warnings, *plan.notes, *(f"left out: {name}" for name in plan.dropped))
+    check_sidecar(target, config)
+    log.note(*plan.notes)
+    log.warn(*info.warnings, *(f"left out: {name}" for name in plan.dropped))
     colorizer = load_colorizer(
         config.model.name, device=config.model.device, runtime=config.model.runtime, threads=network_threads(config)
     )
     hints, survey = plan_hints(source, config, colorizer, log)
     total = survey.frames if survey is not None else _expected(info.frames, info.rate, config)
+    cuts = cuts_for(config, survey)
+    size = working_size(info.width, info.height, colorizer.card)
+    grid = (size[0] // colorizer.card.output_stride, size[1] // colorizer.card.output_stride)
+    predictor = Predictor(colorizer, grid, config.model.batch, log)
+    path = _Path(config, colorizer, predictor, plan, hints, log, size, grid)
+    fixity, span = Fixity(source), config.input
     log.start(source, target, colorizer.card, total, info)
-    path = _Path(config, colorizer, plan, hints, log, working_size(info.width, info.height, colorizer.card))
-    span = config.input
     with (
         opencv_single_threaded(),
         open_video(source, rate=span.rate, start=span.start, end=span.end) as video,
         VideoWriter.like(video, target, output_options(config)) as out,
     ):
-        cuts = cuts_for(config, survey)
         queue = _queue_length(info, config)
         prepared = prefetch(prepare(video, path.size), queue, "decode")
         colored = prefetch(color_shots(mark_shots(prepared, cuts), path), queue, "color")
@@ -147,13 +156,15 @@ def colorize_video(
             for frame, cb, cr in finished:
                 out.write(frame, cb, cr)
                 log.frame_done(total)
-        log.warn(*video.losses)
-    result_seconds = time.monotonic() - began
+        log.warn(*video.losses, *unused_cuts(cuts))
+        sha256 = fixity.result()
+        log.warn(*out.close().warnings)
     sidecar = None
     if config.output.sidecar:
-        sidecar = write_sidecar(target, describe_run(source, config, colorizer.card, info, plan, hints, log))
-    log.done(target, result_seconds)
-    return ColorizeResult(target, log.frames, result_seconds, tuple(log.shots), tuple(log.warnings), sidecar)
+        sidecar = _write_record(target, describe_run(source, sha256, config, colorizer, info, plan, hints, log))
+    seconds = time.monotonic() - began
+    log.done(target, seconds)
+    return ColorizeResult(target, log.frames, seconds, tuple(log.shots), tuple(log.warnings), sidecar)
 
 
 def color_shots(marked: Iterable[tuple[int, Prepared]], path: _Path) -> Iterator[Colored]:
@@ -169,7 +180,6 @@ def color_shot(number: int, items: Iterator[Prepared], path: _Path) -> Iterator[
     smoother = ChromaSmoother(decay=smoothing.decay) if smoothing.enabled else None
     waiting: deque[tuple[Prepared, Array | None]] = deque()
     first = next(items)
-    keep = path.log.note_source(source_color(first.frame), path.config.chroma.keep_source)
     inputs, record = _shot_hints(number, first, path)
     memory = path.colorizer.begin(inputs)
     items = _chain(first, items)
@@ -177,7 +187,7 @@ def color_shot(number: int, items: Iterator[Prepared], path: _Path) -> Iterator[
         painted = {i: ab for i, item in enumerate(window) if (ab := _painted(number, item, path)) is not None}
         chosen = range(len(window)) if smoother is None else smoother.plan([i.gray for i in window], stride)
         anchors = [i for i in chosen if i not in painted]
-        seen = predict(path.colorizer, memory, [window[i].luma for i in anchors], path.grid, path.log)
+        seen = path.predictor.predict(memory, [window[i].luma for i in anchors])
         observed = {i: (ab, 1.0) for i, ab in zip(anchors, seen.ab, strict=True)}
         observed |= {i: (small, _HINT_PRECISION) for i, (small, _) in painted.items()}
         record.add(window, seen.confidence)
@@ -187,9 +197,9 @@ def color_shot(number: int, items: Iterator[Prepared], path: _Path) -> Iterator[
             if smoother is not None:
                 smoother.push(item.gray, observed.get(i))
         ready = [observed[i][0] for i in range(len(window))] if smoother is None else smoother.pop()
-        yield from (Colored(*_swap(waiting.popleft(), ab), keep) for ab in ready)
+        yield from (Colored(*_swap(waiting.popleft(), ab)) for ab in ready)
     if smoother is not None:
-        yield from (Colored(*_swap(waiting.popleft(), ab), keep) for ab in smoother.finish())
+        yield from (Colored(*_swap(waiting.popleft(), ab)) for ab in smoother.finish())
     path.log.shot_done(record)
 
 
@@ -199,7 +209,9 @@ def bring_up(colored: Iterable[Colored], path: _Path) -> Iterator[tuple[Frame, A
     table = ChromaTable(plan.color, plan.layout.depth)
     for work in colored:
         frame = work.item.frame
-        if work.keep_source and frame.chroma is not None:
+        kind = source_color(frame)
+        path.log.note_source(kind, chroma.keep_source)
+        if chroma.keep_source and kind != "none":
             yield frame, *kept_chroma(frame, plan)
             continue
         luma = plane_luma(frame.luma, frame.layout.depth, frame.color.range, plan.chroma_size)
@@ -240,6 +252,7 @@ def _painted(number: int, item: Prepared, path: _Path) -> tuple[Array, Array] | 
                 "used as a loose hint, not reproduced"
             )
         return None
+    path.log.reproduced.add(item.frame.index)
     width, height = path.plan.chroma_size
     return hint_ab(planned.hint, path.grid), hint_ab(planned.hint, (height, width))
 
@@ -262,6 +275,22 @@ def _luma_at(work: Colored) -> Array:
     if luma.shape == work.ab.shape[1:]:
         return luma
     return plane_luma(luma, 8, "full", (work.ab.shape[2], work.ab.shape[1]))
+
+
+def check_sidecar(target: Path, config: ColorizeConfig) -> None:
+    """Before the work: may the record be written?"""
+    record = sidecar_path(target)
+    if config.output.sidecar and record.exists() and (record.is_dir() or not config.output.overwrite):
+        raise OutputError(
+            f"{record}: exists; --overwrite replaces film and record, --set output.sidecar=false writes none"
+        )
+
+
+def _write_record(target: Path, record: dict[str, Any]) -> Path:
+    try:
+        return write_sidecar(target, record)
+    except OutputError as error:
+        raise OutputError(f"{target} is complete, but its record could not be written: {error}") from error
 
 
 def network_threads(config: ColorizeConfig) -> int:

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
-from videocolor.colorize import colorize_video, network_threads, output_options, plan_hints
+from videocolor.colorize import check_sidecar, colorize_video, network_threads, output_options, plan_hints
 from videocolor.config import ColorizeConfig, InputConfig
 from videocolor.hints import HintPlan
 from videocolor.models.base import ModelCard
@@ -125,6 +125,7 @@ def plan_colorize(
     log = RunLog(observer)
     info = probe(source, rate=config.input.rate)
     output = plan_output(info, target, output_options(config))
+    check_sidecar(target, config)
     log.warn(*info.warnings)
     model = config.model
     colorizer = load_colorizer(model.name, device=model.device, runtime=model.runtime, threads=network_threads(config))
@@ -143,11 +144,15 @@ def _sample(source: Path, target: Path, config: ColorizeConfig, survey: Survey) 
     span = InputConfig(rate=config.input.rate, start=max(start, Fraction(0)), end=start + frames / rate)
     output = config.output.model_copy(update={"sidecar": False, "overwrite": True})
     short = config.model_copy(update={"input": span, "output": output, "hints": type(config.hints)()})
-    told: list[float] = []
+    told: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="videocolor-") as folder:
         sample = Path(folder) / target.name
-        result = colorize_video(source, sample, short, observer=lambda event: told.append(time.monotonic()))
+        if target.is_dir():
+            sample.mkdir()
+        result = colorize_video(
+            source, sample, short, observer=lambda event: told.update({event.kind: time.monotonic()})
+        )
         size = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
     scale = survey.frames / max(result.frames, 1)
     # From the "start" event to "done": loading the model is paid once, not per frame.
-    return (told[-1] - told[0]) * scale, round(size * scale)
+    return (told["done"] - told["start"]) * scale, round(size * scale)

@@ -15,7 +15,7 @@ from videocolor.color import codes_to_luma
 from videocolor.models.base import ModelCard
 from videocolor.types import Array, Frame
 
-__all__ = ["Cuts", "ListedCuts", "Prepared", "mark_shots", "prepare", "small_luma", "working_size"]
+__all__ = ["Cuts", "ListedCuts", "Prepared", "mark_shots", "prepare", "small_luma", "unused_cuts", "working_size"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,13 +29,15 @@ class Prepared:
     """(h, w) uint8, the same rounded: for motion and cuts."""
 
 
-def working_size(width: int, height: int, card: ModelCard) -> tuple[int, int]:
+def working_size(width: int, height: int, card: ModelCard | None = None) -> tuple[int, int]:
     """(height, width) that a network sees of a film: about the card's area, multiples, aspect kept.
 
     Among the sizes whose sides are multiples of `card.multiple`, the one whose aspect ratio and area
     miss the film's and the card's least (both as logarithms, so that twice and half weigh alike). A
-    film smaller than the card's area is not blown up beyond the next multiple.
+    film smaller than the card's area is not blown up beyond the next multiple. Without a card the defaults
+    of `ModelCard` hold, so that cuts are judged on the same pictures whether or not a network is at hand.
     """
+    card = card or ModelCard("", "", "none", 0, None)
     if card.size is not None:
         return card.size
     step = card.multiple
@@ -71,6 +73,14 @@ class Cuts(Protocol):
         """The cuts that were still undecided at the end of the film."""
 
 
+def unused_cuts(cuts: Cuts) -> list[str]:
+    """A warning where a shot list speaks of frames that the film does not have."""
+    beyond = cuts.beyond() if isinstance(cuts, ListedCuts) else []
+    if not beyond:
+        return []
+    return [f"the shot list has {len(beyond)} shots behind the film's last frame, from frame {beyond[0]} on: not used"]
+
+
 class ListedCuts:
     """Cuts known beforehand."""
 
@@ -88,6 +98,10 @@ class ListedCuts:
     def finish(self) -> list[int]:
         """Nothing is ever undecided."""
         return []
+
+    def beyond(self) -> list[int]:
+        """Starts that lie behind the last frame seen."""
+        return sorted(start for start in self._starts if start >= self._count)
 
 
 def mark_shots(items: Iterable[Prepared], cuts: Cuts) -> Iterator[tuple[int, Prepared]]:

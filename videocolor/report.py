@@ -16,7 +16,7 @@ from videocolor.errors import OutputError
 
 __all__ = ["Event", "EventKind", "Observer", "file_sha256", "ignore", "plain", "sidecar_path", "write_sidecar"]
 
-EventKind = Literal["start", "shot", "progress", "warning", "done"]
+EventKind = Literal["start", "shot", "progress", "note", "warning", "done"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Event:
 
     kind: EventKind
     """`start` (source, target, model, frames, seconds), `shot` (index, start, end, hint, confidence),
-    `progress` (frames, total, fps, eta_s), `warning` (message), `done` (target, frames, seconds, fps)."""
+    `progress` (frames, total, fps, eta_s), `note` and `warning` (message), `done` (target, frames, seconds, fps)."""
     data: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:

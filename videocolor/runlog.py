@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from videocolor.config import ColorizeConfig
+from videocolor.errors import InputError
 from videocolor.hints import HintPlan
-from videocolor.models.base import ModelCard
+from videocolor.models.base import Colorizer, ModelCard
 from videocolor.prepare import Prepared
 from videocolor.report import Event, EventKind, Observer, file_sha256
 from videocolor.sourcecolor import SourceColor
 from videocolor.types import Array, VideoInfo
 from videocolor.video import OutputPlan
 
-__all__ = ["RunLog", "ShotRecord", "describe_run"]
+__all__ = ["Fixity", "RunLog", "ShotRecord", "describe_run"]
 
 logger = logging.getLogger(__name__)
 _EVERY: Final = 0.5
@@ -73,6 +74,9 @@ class RunLog:
         self.frames = 0
         self.shots: list[ShotRecord] = []
         self.warnings: list[str] = []
+        self.notes: list[str] = []
+        self.reproduced: set[int] = set()
+        """Indices of frames that a hint was reproduced at."""
         self._observer = observer
         self._lock = threading.RLock()  # stages run in threads of their own
         self._began = self._told = time.monotonic()
@@ -91,6 +95,13 @@ class RunLog:
                 self.warnings.append(message)
             logger.warning("%s", message)
             self._emit("warning", message=message)
+
+    def note(self, *messages: str) -> None:
+        """Say something that is no cause for worry: what was assumed, what format was chosen."""
+        for message in messages:
+            self.notes.append(message)
+            logger.info("%s", message)
+            self._emit("note", message=message)
 
     def start(self, source: Path, target: Path, card: ModelCard, total: int | None, info: VideoInfo) -> None:
         """The colouring begins."""
@@ -116,14 +127,13 @@ class RunLog:
         eta = None if total is None else max(0, total - done) / max(rate, 1e-6)
         self._emit("progress", stage=stage, frames=done, total=total, fps=round(rate, 2), eta_s=eta)
 
-    def note_source(self, kind: SourceColor, kept: bool) -> bool:
-        """Say once what colour the source has; True where it has some and it is kept."""
+    def note_source(self, kind: SourceColor, kept: bool) -> None:
+        """Say once what colour the source has and what becomes of it."""
         if kind != "none" and kind not in self._sources:
             self._sources.add(kind)
             what = "is tinted (one hue)" if kind == "tint" else "is already in colour in places"
             fate = "kept, as asked" if kept else "replaced; chroma.keep_source=true keeps it"
             self.warn(f"the source {what}: its chroma is {fate}")
-        return kept and kind != "none"
 
     def shot_done(self, record: ShotRecord) -> None:
         """A shot is coloured."""
@@ -137,10 +147,45 @@ class RunLog:
         self._emit("done", target=target, frames=self.frames, seconds=round(seconds, 3), fps=round(rate, 2))
 
 
+class Fixity:
+    """sha256 of the source, read in a thread of its own while the film is coloured.
+
+    Known before the result gets its final name, so that no film ever stands there without its record
+    because somebody lost patience with a hash.
+    """
+
+    def __init__(self, source: Path) -> None:
+        self._digest: str | None = None
+        self._error: OSError | None = None
+        self._thread: threading.Thread | None = None
+        if source.is_file():
+            self._thread = threading.Thread(target=self._read, args=(source,), name="sha256", daemon=True)
+            self._thread.start()
+
+    def _read(self, source: Path) -> None:
+        try:
+            self._digest = file_sha256(source)
+        except OSError as error:
+            self._error = error
+
+    def result(self) -> str | None:
+        """Hexadecimal digest; None for image sequences.
+
+        Raises:
+            InputError: the source could not be read to its end.
+        """
+        if self._thread is not None:
+            self._thread.join()
+        if self._error is not None:
+            raise InputError(f"the source cannot be read for its sha256: {self._error}") from self._error
+        return self._digest
+
+
 def describe_run(
     source: Path,
+    sha256: str | None,
     config: ColorizeConfig,
-    card: ModelCard,
+    colorizer: Colorizer,
     info: VideoInfo,
     plan: OutputPlan,
     hints: HintPlan,
@@ -151,8 +196,9 @@ def describe_run(
 
     return {
         "videocolor": __version__,
-        "source": {"path": source, "sha256": file_sha256(source) if source.is_file() else None},
-        "model": card.as_dict(),
+        "source": {"path": source, "sha256": sha256},
+        "model": colorizer.card.as_dict(),
+        "runtime": getattr(getattr(colorizer, "runtime", None), "name", None),
         "config": config.as_dict(),
         "assumed_color": {
             "matrix": info.color.matrix,
@@ -169,9 +215,11 @@ def describe_run(
                 "name": planned.hint.name,
                 "time": None if planned.hint.time is None else float(planned.hint.time),
                 "frame": planned.frame,
+                "reproduced": planned.frame in log.reproduced,
                 "shots": {str(number + 1): round(like, 3) for number, like in planned.shots.items()},
             }
             for planned in hints.hints
         ],
+        "notes": list(log.notes),
         "warnings": list(log.warnings),
     }

@@ -7,7 +7,7 @@ from typing import Final, Literal
 import cv2
 import numpy as np
 
-from videocolor.color import codes_to_chroma
+from videocolor.color import chroma_to_codes, codes_to_chroma
 from videocolor.types import Array, Frame
 from videocolor.video import OutputPlan
 
@@ -41,18 +41,18 @@ def source_color(frame: Frame) -> SourceColor:
 
 
 def kept_chroma(frame: Frame, plan: OutputPlan) -> tuple[Array, Array]:
-    """The source's own (Cb, Cr) in the output's depth and size."""
+    """The source's own (Cb, Cr) in the output's size, depth and range; untouched where these are the source's."""
     assert frame.chroma is not None
-    width, height = plan.chroma_size
-    cb, cr = (_fit(plane, (width, height), plan.layout.depth - frame.layout.depth) for plane in frame.chroma)
+    cb, cr = (_fit(plane, frame, plan) for plane in frame.chroma)
     return cb, cr
 
 
-def _fit(plane: Array, size: tuple[int, int], shift: int) -> Array:
+def _fit(plane: Array, frame: Frame, plan: OutputPlan) -> Array:
+    size = plan.chroma_size
     if (plane.shape[1], plane.shape[0]) != size:
-        plane = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
-    if shift == 0:
+        shrinks = plane.shape[1] >= size[0] and plane.shape[0] >= size[1]
+        plane = cv2.resize(plane, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    if (frame.layout.depth, frame.color.range) == (plan.layout.depth, plan.color.range):
         return plane
-    wide = plane.astype(np.uint32)
-    shifted = wide << shift if shift > 0 else np.minimum((wide + (1 << (-shift - 1))) >> -shift, 255)
-    return shifted.astype(np.uint16 if shift > 0 else np.uint8)
+    chroma = codes_to_chroma(plane, frame.layout.depth, frame.color.range)
+    return chroma_to_codes(chroma, plan.layout.depth, plan.color.range)

@@ -16,8 +16,8 @@ from typing import Final
 import cv2
 
 from videocolor.config import ColorizeConfig
-from videocolor.errors import NoVideoError
-from videocolor.prepare import Cuts, ListedCuts, Prepared, mark_shots, prepare
+from videocolor.errors import NoVideoError, UsageError
+from videocolor.prepare import Cuts, ListedCuts, Prepared, mark_shots, prepare, working_size
 from videocolor.shots import CutFinder, read_shots
 from videocolor.types import Array, Frame, Shot, VideoInfo
 from videocolor.video import open_video
@@ -65,6 +65,10 @@ def cuts_for(config: ColorizeConfig, survey: Survey | None = None) -> Cuts:
     if survey is not None:
         return ListedCuts([view.shot.start for view in survey.shots])
     if config.shots.file is not None:
+        if config.input.start:
+            raise UsageError(
+                f"--shots {config.shots.file} counts frames from the film's first; it does not go together with --start"
+            )
         return ListedCuts([shot.start for shot in read_shots(config.shots.file)])
     if config.shots.detector == "transnet":
         from videocolor.transnet import TransnetFinder
@@ -168,14 +172,8 @@ def survey_film(
 
         rate = info.rate or Fraction(25)
         one_frame = max(1, round(1 / (rate * info.time_base)))
-        marked = mark_shots(prepare(video, analysis_size(info)), cuts)
+        marked = mark_shots(prepare(video, working_size(info.width, info.height)), cuts)
         views = tuple(_views(marked, nearest, one_frame, tick))
         if not views:
             raise NoVideoError(f"{source}: no frame could be decoded between the start and the end asked for")
         return Survey(info, views, views[-1].shot.end, nearest.result(), tuple(video.losses))
-
-
-def analysis_size(info: VideoInfo) -> tuple[int, int]:
-    """(height, width) of about 288x160 pixels in the film's aspect: what cuts and motion are judged by."""
-    scale = min(1.0, (288 * 160 / (info.width * info.height)) ** 0.5)
-    return max(16, round(info.height * scale)), max(16, round(info.width * scale))

@@ -65,6 +65,8 @@ class _Person:
                 self._advance(event.data)
             case "warning":
                 self._say(f"warning: {event.data.get('message', '')}")
+            case "note" if self.verbosity >= 0:
+                self._say(f"note: {event.data.get('message', '')}")
             case "start" if self.verbosity >= 0:
                 self._say(start_line(event.data))
             case "shot" if self.verbosity >= 0:
