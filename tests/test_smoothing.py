@@ -58,17 +58,13 @@ def disc_film(frames: int = 40, step: float = 2.5) -> tuple[list[Array], Array, 
     """A textured disc moves over a textured still: lumas, (n, 2, h, w) a*b*, (n, h, w) bool disc."""
     rng = np.random.default_rng(0)
     background = still()
-    pattern = cv2.resize(skimage.data.coins()[:120, :120], (44, 44), interpolation=cv2.INTER_AREA).astype(
-        np.float32
-    )
+    pattern = cv2.resize(skimage.data.coins()[:120, :120], (44, 44), interpolation=cv2.INTER_AREA).astype(np.float32)
     lumas, colors, discs = [], [], []
     for t in range(frames):
         center = (24 + step * t, HEIGHT / 2)
         disc = np.zeros((HEIGHT, WIDTH), np.uint8)
         shift = 4
-        cv2.circle(
-            disc, (round(center[0] * 2**shift), round(center[1] * 2**shift)), 20 << shift, 1, -1, shift=shift
-        )
+        cv2.circle(disc, (round(center[0] * 2**shift), round(center[1] * 2**shift)), 20 << shift, 1, -1, shift=shift)
         move = np.array([[1, 0, center[0] - 22], [0, 1, center[1] - 22]], np.float32)
         inside = cv2.warpAffine(pattern, move, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
         on = disc > 0
@@ -163,8 +159,7 @@ def test_a_painted_frame_comes_back(place: int) -> None:
     # And its neighbours take after it: no flash of right colour in a film of wrong ones.
     beside = out[place + 1 if place < 39 else place - 1]
     assert (
-        np.abs(beside - truth[place]).mean()
-        < 0.5 * np.abs(beside - seen[place // 4 * 4 - 4 if place else 4][0]).mean()
+        np.abs(beside - truth[place]).mean() < 0.5 * np.abs(beside - seen[place // 4 * 4 - 4 if place else 4][0]).mean()
     )
 
 

@@ -36,9 +36,7 @@ def test_beats_bilinear_at_the_edges_of_photographs() -> None:
         rgb = shrink(picture[:, : picture.shape[0]].astype(np.float32) / 255, (240, 240))
         luma = rgb @ np.array([0.299, 0.587, 0.114], np.float32)
         ab = rgb_to_lab(rgb.transpose(2, 0, 1))[1:].astype(np.float32)
-        band = (
-            cv2.dilate(cv2.Canny(np.clip(ab[0] + 128, 0, 255).astype(np.uint8), 20, 50), np.ones((3, 3))) > 0
-        )
+        band = cv2.dilate(cv2.Canny(np.clip(ab[0] + 128, 0, 255).astype(np.uint8), 20, 50), np.ones((3, 3))) > 0
         assert band.any()
         for size in ((133, 133), (67, 67)):
             small_ab, small = np.stack([shrink(c, size) for c in ab]), shrink(luma, size)
@@ -83,9 +81,7 @@ def test_odd_sizes(small: tuple[int, int], large: tuple[int, int]) -> None:
 
 def test_wrong_grid_is_refused() -> None:
     with pytest.raises(ValueError, match="grid"):
-        upsample_chroma(
-            np.zeros((2, 4, 4), np.float32), np.zeros((4, 5), np.float32), np.zeros((8, 8), np.float32)
-        )
+        upsample_chroma(np.zeros((2, 4, 4), np.float32), np.zeros((4, 5), np.float32), np.zeros((8, 8), np.float32))
 
 
 @pytest.mark.parametrize("shape", [(48, 64), (47, 63), (47, 64), (1, 1), (3, 5)])

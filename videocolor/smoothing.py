@@ -205,9 +205,7 @@ class ChromaSmoother:
             return state
         total: Array = moment.own.copy() if state is None else cv2.add(state, moment.own, dst=state)
         if moment.sure:
-            total *= np.minimum(
-                np.float32(1), np.float32(self.cap) / np.maximum(total[..., 2:], np.float32(1e-6))
-            )
+            total *= np.minimum(np.float32(1), np.float32(self.cap) / np.maximum(total[..., 2:], np.float32(1e-6)))
         return total
 
     def _forward(self, moments: list[_Moment]) -> list[Array]:

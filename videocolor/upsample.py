@@ -79,9 +79,7 @@ def bilinear_chroma(ab: Array, shape: tuple[int, int]) -> Array:
     size = (shape[1], shape[0])
     out = np.empty((2, *shape), np.float32)
     for channel, target in zip(ab, out, strict=True):
-        cv2.resize(
-            np.ascontiguousarray(channel, np.float32), size, dst=target, interpolation=cv2.INTER_LINEAR
-        )
+        cv2.resize(np.ascontiguousarray(channel, np.float32), size, dst=target, interpolation=cv2.INTER_LINEAR)
     return out
 
 
