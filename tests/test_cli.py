@@ -112,6 +112,9 @@ def test_version() -> None:
         (["colorize", "a.mkv", "b.mkv", "--config", "mastr"], "did you mean master?"),
         (["colorize", "a.mkv", "b.mkv", "--set", "output.codek=x"], "did you mean codec?"),
         (["colorize", "a.mkv", "b.mkv", "--start", "soon"], "HH:MM:SS.mmm"),
+        (["colorize", "a.mkv", "b.mkv", "--shots", ""], "--shots: names nothing"),
+        (["colorize", "a.mkv", "b.mkv", "--hints", " "], "--hints: names nothing"),
+        (["hints", "suggest", "a.mkv", "-o", "b", "--shots", ""], "--shots: names nothing"),
         (["config", "show", "nowhere.yaml"], "no such configuration file"),
         (["train"], "--config"),
     ],
@@ -171,6 +174,14 @@ def test_events_for_people(stub: Stub) -> None:
     assert "warning: the source is tinted" in result.stderr
     assert "shot 1: frames 0..19, hint still.png, confidence 0.84" in result.stderr
     assert "wrote b.mkv: 20 frames in 1.6 s (12.5 frames/s)" in result.stderr
+
+
+def test_a_returning_shot_says_whose_colours_it_took(stub: Stub) -> None:
+    back = {"index": 5, "start": 0, "end": 20, "hints": [], "returns_to": 2, "confidence": 1.0}
+    alone = {"index": 6, "start": 20, "end": 30, "hints": [], "returns_to": None, "confidence": None}
+    stub.events = (Event("shot", back), Event("shot", alone))
+    said = invoke("colorize", "a.mkv", "b.mkv").stderr.splitlines()
+    assert said == ["shot 5: frames 0..19, as shot 2", "shot 6: frames 20..29, hint none"]
 
 
 def test_quiet_keeps_warnings_alone(stub: Stub) -> None:
@@ -247,6 +258,19 @@ def test_shots(stub: Stub) -> None:
     result = invoke("shots", "a.mkv", "--json")
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert rows[1] == {"event": "shot", "index": 2, "start": 10, "end": 35, "start_s": 0.4, "end_s": 1.4}
+
+
+def test_shots_never_writes_over_the_film_nor_over_a_list(stub: Stub, tmp_path: Path) -> None:
+    film, listed = tmp_path / "film.mkv", tmp_path / "shots.yaml"
+    film.write_bytes(b"film")
+    listed.write_text("edited")
+    for arguments in (["-o", str(film), "--overwrite"], ["-o", str(listed)]):
+        result = invoke("shots", str(film), *arguments)
+        assert result.exit_code == 1 and result.stderr.startswith("error: ")
+    assert stub.source is None, "refused before the film is read"
+    assert (film.read_bytes(), listed.read_text()) == (b"film", "edited")
+    assert invoke("shots", str(film), "-o", str(listed), "--overwrite").exit_code == 0
+    assert "{shot: 2, " in listed.read_text() and film.read_bytes() == b"film"
 
 
 def test_config_commands() -> None:

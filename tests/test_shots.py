@@ -15,6 +15,7 @@ from videocolor.errors import ConfigError, OutputError
 from videocolor.shots import (
     CutFinder,
     ListedShot,
+    check_shot_file,
     clock,
     read_shots,
     scene_distance,
@@ -49,9 +50,7 @@ def scenes() -> list[Array]:
         gray = gray.mean(axis=2) if gray.ndim == 3 else gray
         scale = max(300 / gray.shape[0], 400 / gray.shape[1])
         grays.append(cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR))
-    clouds = cv2.resize(
-        rng.normal(120, 60, (12, 16)).astype(np.float32), (400, 300), interpolation=cv2.INTER_CUBIC
-    )
+    clouds = cv2.resize(rng.normal(120, 60, (12, 16)).astype(np.float32), (400, 300), interpolation=cv2.INTER_CUBIC)
     return [*grays, np.clip(clouds, 0, 255)]
 
 
@@ -103,8 +102,7 @@ def film() -> tuple[list[Array], list[int], list[tuple[int, int]], int]:
         elif kind == "dissolve":
             spans.append((len(frames), len(frames) + length))
             frames += [
-                next(camera) * (1 - t) + next(following) * t
-                for t in np.linspace(0, 1, length, dtype=np.float32)
+                next(camera) * (1 - t) + next(following) * t for t in np.linspace(0, 1, length, dtype=np.float32)
             ]
         else:
             spans.append((len(frames), len(frames) + 2 * length + 3))
@@ -187,8 +185,7 @@ def test_scene_distance_ignores_exposure_and_small_motion() -> None:
 
 def test_shots_like_tells_a_returning_shot_from_another() -> None:
     views = [
-        [np.clip(f, 0, 255).astype(np.uint8) for f, _ in zip(Camera(s, 5), range(15), strict=False)]
-        for s in scenes()
+        [np.clip(f, 0, 255).astype(np.uint8) for f, _ in zip(Camera(s, 5), range(15), strict=False)] for s in scenes()
     ]
     returning = [shots_like(view[0], view[-1]) for view in views]
     foreign = [shots_like(a[0], b[0]) for i, a in enumerate(views) for b in views[i + 1 :]]
@@ -215,9 +212,63 @@ def test_shot_list_comes_back(tmp_path: Path) -> None:
     path = tmp_path / "shots.yaml"
     note = 'a "quoted": note, # not a comment {äöü}'
     write_shots(path, SHOTS, film="it's a film: part 1.mkv", notes={1: note})
-    assert '{shot: 1, time: "00:00:02.167", frame: 52' in path.read_text(encoding="utf-8")
+    assert '{shot: 2, time: "00:00:02.167", frame: 52' in path.read_text(encoding="utf-8")
     assert read_shots(path) == [ListedShot(0), ListedShot(52, note), ListedShot(122)]
     assert read_shots(path, frames=576)[-1].start == 122
+
+
+def test_shots_count_from_1_for_people_and_from_anything_for_the_reader(tmp_path: Path) -> None:
+    path = tmp_path / "shots.yaml"
+    write_shots(path, SHOTS)
+    text = path.read_text(encoding="utf-8")
+    assert [line.split(",")[0] for line in text.splitlines() if line.startswith("-")] == [
+        "- {shot: 1",
+        "- {shot: 2",
+        "- {shot: 3",
+    ]
+    from_1 = read_shots(path)
+    for number in (1, 2, 3):
+        text = text.replace(f"{{shot: {number},", f"{{shot: {number - 1},")
+    path.write_text(text, encoding="utf-8")
+    assert read_shots(path) == from_1
+
+
+def test_an_existing_list_stays_unless_told_otherwise(tmp_path: Path) -> None:
+    path = tmp_path / "shots.yaml"
+    path.write_text("shots:\n- {frame: 9, note: edited}\n", encoding="utf-8")
+    with pytest.raises(OutputError, match="--overwrite"):
+        write_shots(path, SHOTS)
+    assert read_shots(path) == [ListedShot(0), ListedShot(9, "edited")]
+    write_shots(path, SHOTS, overwrite=True)
+    assert len(read_shots(path)) == 3
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_list_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "shots.yaml"
+    write_shots(path, SHOTS[:1])
+    before = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OutputError, match="No space left"):
+        write_shots(path, SHOTS, overwrite=True)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_film_is_never_the_list(tmp_path: Path) -> None:
+    film, link = tmp_path / "film.mkv", tmp_path / "link.yaml"
+    film.write_bytes(b"film")
+    link.symlink_to(film)
+    for output in (film, tmp_path / "." / "film.mkv", link):
+        with pytest.raises(OutputError, match="never overwritten"):
+            check_shot_file(output, overwrite=True, source=film)
+    with pytest.raises(OutputError, match="not a file"):
+        check_shot_file(tmp_path, overwrite=True, source=film)
+    check_shot_file(tmp_path / "new.yaml", source=film)
 
 
 def test_an_edited_shot_list(tmp_path: Path) -> None:
@@ -249,9 +300,7 @@ def test_an_edited_shot_list(tmp_path: Path) -> None:
         ("", None, "not a shot list"),
     ],
 )
-def test_a_wrong_shot_list_is_refused_with_its_line(
-    tmp_path: Path, text: str, line: int | None, words: str
-) -> None:
+def test_a_wrong_shot_list_is_refused_with_its_line(tmp_path: Path, text: str, line: int | None, words: str) -> None:
     path = tmp_path / "shots.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError) as caught:

@@ -5,16 +5,18 @@ A shot list is YAML:
     film: newsreel.mkv
     frames: 576
     shots:
-    - {shot: 0, time: "00:00:00.000", frame: 0}
-    - {shot: 1, time: "00:00:02.167", frame: 52, note: the bridge}
+    - {shot: 1, time: "00:00:00.000", frame: 0}
+    - {shot: 2, time: "00:00:02.167", frame: 52, note: the bridge}
 
-`frame` rules: it is the index of the shot's first frame. `shot` and `time` are for the reader, and are
-written anew by the next `write_shots`. To part a shot, add a line with the frame of the cut; to join two,
-delete the line of the second.
+`frame` rules: it is the index of the shot's first frame, counted from 0. `shot`, counted from 1 as everywhere
+that people read, and `time` are there for them; what stands in these two is not used. To part a shot, add a
+line with the frame of the cut; to join two, delete the line of the second.
 """
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -30,6 +32,7 @@ from videocolor.types import Shot
 __all__ = [
     "CutFinder",
     "ListedShot",
+    "check_shot_file",
     "clock",
     "read_shots",
     "scene_distance",
@@ -62,20 +65,48 @@ def clock(seconds: Fraction | float) -> str:
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{ms // 1000:02d}.{ms % 1000:03d}"
 
 
+def check_shot_file(path: Path, *, overwrite: bool = False, source: Path | None = None) -> None:
+    """May a shot list be written here? Ask before the film is read.
+
+    Args:
+        path: where the list shall lie.
+        overwrite: an existing file may be replaced.
+        source: the film, which is never overwritten.
+
+    Raises:
+        OutputError: no; the message says why.
+    """
+    if not path.exists():
+        return
+    if source is not None and source.exists() and path.samefile(source):
+        raise OutputError(f"{path}: is the film itself; the source is never overwritten")
+    if not path.is_file():
+        raise OutputError(f"{path}: is not a file and cannot be replaced")
+    if not overwrite:
+        raise OutputError(f"{path}: exists already, perhaps edited; give another name or --overwrite")
+
+
 def write_shots(
-    path: Path, shots: Sequence[Shot], *, film: str = "", notes: Mapping[int, str] | None = None
+    path: Path,
+    shots: Sequence[Shot],
+    *,
+    film: str = "",
+    notes: Mapping[int, str] | None = None,
+    overwrite: bool = False,
 ) -> None:
-    """Write a shot list.
+    """Write a shot list, whole or not at all.
 
     Args:
         path: the file, YAML whatever its suffix.
         shots: the film's shots in order, without gaps.
         film: the film's name, for people.
-        notes: shot index -> note.
+        notes: `Shot.index` (counted from 0) -> note.
+        overwrite: replace an existing file.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: the file exists, or cannot be written.
     """
+    check_shot_file(path, overwrite=overwrite)
     lines = [
         f"film: {_quote(film)}",
         f"frames: {shots[-1].end if shots else 0}",
@@ -85,11 +116,23 @@ def write_shots(
         note = (notes or {}).get(shot.index)
         tail = f", note: {_quote(note)}" if note else ""
         time = clock(shot.start_pts * shot.time_base)
-        lines.append(f'- {{shot: {shot.index}, time: "{time}", frame: {shot.start}{tail}}}')
+        lines.append(f'- {{shot: {shot.index + 1}, time: "{time}", frame: {shot.start}{tail}}}')
+    temporary = ""
     try:
-        path.write_text(_HEAD + "\n".join(lines) + "\n", encoding="utf-8")
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            temporary = file.name
+            file.write(_HEAD + "\n".join(lines) + "\n")
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
     except OSError as error:
         raise OutputError(f"{path}: the shot list cannot be written: {error.strerror or error}") from error
+    finally:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
 
 
 def read_shots(path: Path, *, frames: int | None = None) -> list[ListedShot]:

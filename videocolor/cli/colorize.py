@@ -88,6 +88,9 @@ def colorize(
 
 def load_config(source: str | None, overrides: tuple[str, ...], flags: dict[str, Any]) -> Any:
     """The merged configuration; flags that were not given leave it alone."""
+    for name in ("hints", "shots"):
+        if flags.get(name) is not None and not flags[name].strip():
+            raise click.UsageError(f"--{name}: names nothing; leave the option out or give a path")
     from videocolor.config import ColorizeConfig
 
     values = {_FLAGS[name]: value for name, value in flags.items() if value is not None and value != ()}

@@ -20,11 +20,17 @@ __all__ = ["shots"]
     "-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="Write the list that `--shots` reads."
 )
 @click.option("--rate", help="Frames a second of an image sequence.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing FILE of -o.")
 @config_options
 @json_option("One JSON object a shot on stdout.")
 @verbosity_options
 def shots(
-    source: Path, output: Path | None, rate: str | None, config_source: str | None, overrides: tuple[str, ...]
+    source: Path,
+    output: Path | None,
+    rate: str | None,
+    overwrite: bool,
+    config_source: str | None,
+    overrides: tuple[str, ...],
 ) -> None:
     """List the shots of the film INPUT.
 
@@ -33,13 +39,15 @@ def shots(
     config = load_config(config_source, overrides, {"rate": rate})
     state = session()
     from videocolor.colorize import find_shots
+    from videocolor.shots import check_shot_file, write_shots
+
+    if output is not None:
+        check_shot_file(output, overwrite=overwrite, source=source)
 
     with watching(state, events=False) as observer:
         found = [view.shot for view in find_shots(source, config, observer=observer).shots]
     if output is not None:
-        from videocolor.shots import write_shots
-
-        write_shots(output, found, film=source.name)
+        write_shots(output, found, film=source.name, overwrite=overwrite)
     for shot in found:
         start, end = shot.start_pts * shot.time_base, shot.end_pts * shot.time_base
         if state.json:

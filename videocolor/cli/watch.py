@@ -113,15 +113,16 @@ def start_line(data: Mapping[str, Any]) -> str:
 
 
 def shot_line(data: Mapping[str, Any]) -> str:
-    """`shot 3: frames 120..199, hint still.png, confidence 0.84`."""
-    hint = data.get("hint") or data.get("hints") or "none"
-    names = ", ".join(map(str, hint)) if isinstance(hint, list | tuple) else str(hint)
-    parts = [
-        f"shot {data.get('index', '?')}: frames {data.get('start', '?')}..{_last(data.get('end'))}",
-        f"hint {names}",
-    ]
-    if isinstance(data.get("confidence"), int | float):
-        parts.append(f"confidence {data['confidence']:.2f}")
+    """`shot 3: frames 120..199, hint still.png, confidence 0.84`; `as shot 1` where it took up that one's colours."""
+    hint = data.get("hint") or data.get("hints")
+    parts = [f"shot {data.get('index', '?')}: frames {data.get('start', '?')}..{_last(data.get('end'))}"]
+    if data.get("returns_to") is not None and not hint:
+        parts.append(f"as shot {data['returns_to']}")
+    else:
+        names = ", ".join(map(str, hint)) if isinstance(hint, list | tuple) else str(hint or "")
+        parts.append(f"hint {names or 'none'}")
+        if isinstance(data.get("confidence"), int | float):
+            parts.append(f"confidence {data['confidence']:.2f}")
     parts += [str(warning) for warning in data.get("warnings") or ()]
     return ", ".join(parts)
 
