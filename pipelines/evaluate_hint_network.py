@@ -1,12 +1,12 @@
 """Score a network on the held-back clips: gray, the hint's chroma copied, flow, automatic, with a hint.
 
-    python pipelines/evaluate_hint_network.py ../shared/footage [--model hint] [--clips N] [--json FILE]
+    python pipelines/evaluate_hint_network.py ../shared/footage [--model hint] [--area PIXELS] [--json FILE]
 
 Protocol: all clips of configs/evaluate/held_back.yaml, at most 3 s each, short side 240; the hint is the true frame 0,
 which is left out of the means; luma is kept (BT.601), pictures are rounded to 8 bits. RGB-PSNR in float64, mean over
 frames, then over clips; CIEDE2000 on every fifth frame; colourfulness after Hasler and Suesstrunk. The network sees the
 film at its card's working size; its chroma is brought up guided by luma, without temporal smoothing. `flow` carries
-frame 0's chroma from frame to frame by DIS optical flow (medium preset).
+frame 0's chroma from frame to frame by DIS optical flow (medium preset); `wrong hint` is frame 0 of the clip before.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -32,7 +33,7 @@ from videocolor.types import ColorSpec
 from videocolor.upsample import upsample_chroma
 
 Array = NDArray[np.float32]
-METHODS = ("truth", "gray", "copy", "flow", "automatic", "hint")
+METHODS = ("truth", "gray", "copy", "flow", "automatic", "hint", "wrong hint")
 _TABLE = ChromaTable(ColorSpec("bt601", "full"), 16)
 
 
@@ -90,10 +91,20 @@ def flow_ab(lumas: list[Array], first: Array) -> Iterator[Array]:
         yield ab
 
 
-def score_clip(net: Colorizer, path: Path, seconds: float) -> dict[str, dict[str, float]]:
+def first_frames(path: Path, seconds: float) -> list[NDArray[np.uint8]]:
+    """(h, w, 3) frames of a clip's beginning, short side 240."""
+    frames, start = [], None
+    for time, rgb in read_clip(path, 240, 1000.0):
+        start = time if start is None else start
+        if time - start > seconds:
+            break
+        frames.append(rgb)
+    return frames
+
+
+def score_clip(net: Colorizer, path: Path, seconds: float, wrong: NDArray[np.uint8]) -> dict[str, dict[str, float]]:
     """Scores of all methods on one clip."""
-    clip = [(time, rgb) for time, rgb in read_clip(path, 240, 1000.0)]
-    frames = [rgb for time, rgb in clip if time - clip[0][0] <= seconds]
+    frames = first_frames(path, seconds)
     lumas, first = [luma_of(rgb) for rgb in frames], ab_of(frames[0])
     streams = {
         "truth": None,
@@ -102,6 +113,7 @@ def score_clip(net: Colorizer, path: Path, seconds: float) -> dict[str, dict[str
         "flow": flow_ab(lumas, first),
         "automatic": network_ab(net, lumas, None),
         "hint": network_ab(net, lumas, frames[0]),
+        "wrong hint": network_ab(net, lumas, wrong),
     }
     scores = {}
     for method, stream in streams.items():
@@ -119,7 +131,18 @@ def score_clip(net: Colorizer, path: Path, seconds: float) -> dict[str, dict[str
     return scores
 
 
-def main() -> None:
+def print_table(scores: dict[str, dict[str, dict[str, float]]]) -> None:
+    """Means over clips, as Markdown."""
+    print(f"| {len(scores)} clips | RGB-PSNR | dE00 | colourfulness |\n| --- | --- | --- | --- |")
+    for method in METHODS:
+        psnr, de00, color = (
+            float(np.mean([clip[method][name] for clip in scores.values()]))
+            for name in ("psnr", "de00", "colorfulness")
+        )
+        print(f"| {method} | {psnr:.2f} | {de00:.2f} | {color:.1f} |")
+
+
+def main(arguments: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, help="folder that holds train/ (data.root)")
@@ -127,21 +150,21 @@ def main() -> None:
     parser.add_argument("--runtime", default="auto")
     parser.add_argument("--held-back", type=Path, default=Path("configs/evaluate/held_back.yaml"))
     parser.add_argument("--clips", type=int, help="only the first so many")
+    parser.add_argument("--area", type=int, help="pixels that the network sees, instead of its card's")
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--json", type=Path, help="write all scores there")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     clips = yaml.safe_load(args.held_back.read_text(encoding="utf-8"))["clips"][: args.clips]
     net = load_colorizer(args.model, runtime=args.runtime)
+    if args.area:
+        net.card = replace(net.card, area=args.area)
     scores = {}
+    wrong = first_frames(args.root / "train" / clips[-1]["file"], 0.0)[0]
     for clip in tqdm(clips, unit="clip"):
-        scores[clip["file"]] = score_clip(net, args.root / "train" / clip["file"], args.seconds)
-    print(f"| {len(clips)} clips | RGB-PSNR | dE00 | colourfulness |\n| --- | --- | --- | --- |")
-    for method in METHODS:
-        psnr, de00, color = (
-            float(np.mean([clip[method][name] for clip in scores.values()]))
-            for name in ("psnr", "de00", "colorfulness")
-        )
-        print(f"| {method} | {psnr:.2f} | {de00:.2f} | {color:.1f} |")
+        path = args.root / "train" / clip["file"]
+        scores[clip["file"]] = score_clip(net, path, args.seconds, wrong)
+        wrong = first_frames(path, 0.0)[0]
+    print_table(scores)
     if args.json:
         args.json.write_text(json.dumps({"model": net.card.as_dict(), "scores": scores}, indent=1), encoding="utf-8")
 
