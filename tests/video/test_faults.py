@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -319,3 +320,160 @@ def test_a_still_is_a_film_of_one_frame(tmp_path: Path) -> None:
     np.testing.assert_array_equal(lumas(target)[0], plane)
     with pytest.raises(OutputError, match="source itself"):
         plan_output(info, image, OutputOptions(overwrite=True))
+
+
+def _scan(folder: Path, numbers: range = range(1, 4)) -> dict[Path, bytes]:
+    folder.mkdir()
+    for number in numbers:
+        make_image(folder / f"f_{number:04d}.png", [noise_planes(32, 24, "gray", number)[0]], "gray")
+    return {file: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_images_never_replace_the_images_they_come_from(tmp_path: Path) -> None:
+    folder, link = tmp_path / "seq", tmp_path / "link"
+    before = _scan(folder)
+    link.symlink_to(folder)
+    sources = (folder, folder / "f_%04d.png")
+    targets = (folder / "f_%04d.png", link / "f_%04d.png", folder, link)
+    for source, target in itertools.product(sources, targets):
+        with pytest.raises(OutputError, match="never overwritten"):
+            pass_through(source, target, overwrite=True)
+    one = tmp_path / "one"
+    _scan(one, range(1, 2))
+    with pytest.raises(OutputError, match="never overwritten"):
+        plan_output(probe(one), one / "f_0001.png", OutputOptions(overwrite=True))
+    _, report, _ = pass_through(folder, folder / "colour_%04d.png")
+    assert report.frames == 3
+    assert all(file.read_bytes() == data for file, data in before.items())
+
+
+def test_other_files_of_the_run_are_protected(tmp_path: Path) -> None:
+    source, hint, shots = tmp_path / "in.mkv", tmp_path / "hint_0001.png", tmp_path / "shots.mkv"
+    make_film(source, 2)
+    make_image(hint, [noise_planes(32, 24, "gray")[0]], "gray")
+    shots.write_text("x")
+    options = OutputOptions(overwrite=True)
+    for target, named in ((shots, "shots.mkv"), (tmp_path / "hint_%04d.png", "hint_0001.png")):
+        with pytest.raises(OutputError, match=named):
+            plan_output(probe(source), target, options, protected=(hint, shots, tmp_path / "missing"))
+    plan_output(probe(source), tmp_path / "new_%04d.png", options, protected=(hint, shots))
+    with pytest.raises(UsageError, match="one number pattern"):
+        plan_output(probe(source), tmp_path / "s%02d_%04d.png")
+
+
+@pytest.mark.parametrize("other", [("gray16be", (32, 24)), ("rgb24", (32, 24)), ("gray", (40, 24))])
+def test_images_of_another_kind_are_refused_by_name(tmp_path: Path, other: tuple[str, tuple[int, int]]) -> None:
+    pix_fmt, size = other
+    folder = tmp_path / "seq"
+    _scan(folder)
+    odd = folder / "f_0004.png"
+    width = size[0] * (3 if pix_fmt == "rgb24" else 1)
+    make_image(odd, [noise_planes(width, size[1], "gray16be" if "16" in pix_fmt else "gray")[0]], pix_fmt)
+    with open_video(folder) as film, pytest.raises(UnsupportedVideoError, match="convert all images") as caught:
+        list(film)
+    assert str(odd) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["out.mkv", "f_%03d.png"])
+def test_samples_of_another_type_are_never_wrapped(tmp_path: Path, name: str) -> None:
+    source = tmp_path / "in.mkv"
+    make_film(source, 1)
+    with (
+        pytest.raises(ValueError, match=r"cb\.dtype = uint16"),
+        open_video(source) as film,
+        VideoWriter.like(film, tmp_path / name) as out,
+    ):
+        plane = neutral_chroma(out.plan.chroma_size, 8).astype(np.uint16)
+        for frame in film:
+            out.write(frame, plane, plane)
+    assert [p.name for p in tmp_path.iterdir()] == ["in.mkv"]
+
+
+@pytest.mark.parametrize("pattern", ["f_%04d.png", ""])
+def test_unfinished_images_lie_in_their_own_folder(tmp_path: Path, pattern: str) -> None:
+    """It may be a disk of its own, and a rename cannot leave a disk."""
+    source, folder = tmp_path / "in.mkv", tmp_path / "disk"
+    make_film(source, 2)
+    folder.mkdir()
+    with open_video(source) as film, VideoWriter.like(film, folder / pattern) as out:
+        plane = neutral_chroma(out.plan.chroma_size, out.plan.layout.depth)
+        for frame in film:
+            out.write(frame, plane, plane)
+            assert sorted(p.name for p in tmp_path.iterdir()) == ["disk", "in.mkv"]
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_names_with_a_colon_are_names(tmp_path: Path) -> None:
+    source, target = tmp_path / "in.mkv", tmp_path / "12:30.mkv"
+    make_film(source, 3)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            _COLON.format(paths=[str(p) for p in (Path(__file__).parent, Path(__file__).parents[1])]),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(times(source)) == sum(1 for _ in lumas(target))
+
+
+_COLON = """
+import sys
+sys.path[:0] = {paths}
+from pathlib import Path
+from film_helpers import pass_through
+pass_through(Path("in.mkv"), Path("12:30.mkv"))
+"""
+
+
+def test_a_bare_name_is_a_folder_for_images(tmp_path: Path) -> None:
+    folder, target = tmp_path / "seq", tmp_path / "outseq"
+    _scan(folder, range(7, 10))
+    pass_through(folder, target)
+    assert sorted(p.name for p in target.iterdir()) == [f"{n:05d}.png" for n in (7, 8, 9)]
+    blocked = tmp_path / "blocked"
+    blocked.write_text("x")
+    with pytest.raises(OutputError, match="not a folder"):
+        plan_output(probe(folder), blocked, OutputOptions(overwrite=True))
+    film = tmp_path / "in.mkv"
+    make_film(film, 1)
+    with pytest.raises(UsageError, match="no suffix"):
+        plan_output(probe(film), tmp_path / "other")
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts"])
+def test_a_start_behind_the_end_is_said(tmp_path: Path, suffix: str) -> None:
+    source = tmp_path / f"in{suffix}"
+    make_film(source, 72, "libx264", options={"g": "12"}, rate=Fraction(24))
+    with (
+        open_video(source, start=Fraction(10)) as film,
+        pytest.raises(UsageError, match=r"ends at 3\.\d+ s; start is 10"),
+    ):
+        list(film)
+    folder = tmp_path / "seq"
+    _scan(folder)
+    with (
+        open_video(folder, start=Fraction(10)) as film,
+        pytest.raises(UsageError, match=r"ends at 0\.125 s; start is 10"),
+    ):
+        list(film)
+
+
+def test_an_unreadable_first_image_is_one_loss(tmp_path: Path) -> None:
+    folder = tmp_path / "seq"
+    _scan(folder)
+    (folder / "f_0001.png").write_bytes(b"no picture")
+    info = probe(folder)
+    assert any("f_0001.png" in warning for warning in info.warnings)
+    with open_video(folder) as film:
+        assert [frame.pts for frame in film] == [1, 2]
+    assert any("f_0001.png" in loss for loss in film.losses)
+    for file in folder.iterdir():
+        file.write_bytes(b"no picture")
+    with pytest.raises(InputError, match="f_0001"):
+        probe(folder)

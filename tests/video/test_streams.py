@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import av
 import pytest
 from film_helpers import pass_through, times
-from media import make_film, noise_planes
+from media import make_film, neutral_chroma, noise_planes
 
-from videocolor.video import OutputOptions, plan_output, probe
+from videocolor.video import OutputOptions, VideoWriter, open_video, plan_output, probe, remux
+from videocolor.video.remux import StreamCopier, _Track
 
 FONT = bytes(range(256)) * 8
 RICH: dict[str, Any] = {
@@ -144,3 +146,116 @@ def _jpeg() -> bytes:
         plane.update(bytes(plane.buffer_size) if plane.line_size != data.shape[1] else data.tobytes())
     frame.pts = 0
     return b"".join(bytes(p) for p in (*context.encode(frame), *context.encode(None)))
+
+
+def test_sound_goes_on_in_step_where_the_clock_starts_anew(tmp_path: Path) -> None:
+    """Two recordings in one transport stream: every packet of the second keeps its distance to the picture."""
+    source = _twice(tmp_path)
+    count = len(payloads(source, "audio")[0])
+    for suffix in (".mkv", ".mp4"):
+        target = tmp_path / f"out{suffix}"
+        _, report, _ = pass_through(source, target, codec="libx264")
+        sound = payloads(target, "audio")[0]
+        assert report.frames == len(times(target)) == 96
+        # The first of the second half begins before the last of the first half ended.
+        assert count - 1 <= len(sound) <= count
+        assert report.warnings == (("audio stream 1: 1 packets could not be copied",) if len(sound) < count else ())
+        gaps = [b[0] - a[0] for a, b in itertools.pairwise(sound)]
+        assert max(gaps) < 0.04, suffix
+        lead = times(target)[0] - Fraction(sound[0][0])
+        second = times(target)[48]
+        half = next(i for i, s in enumerate(sound) if s[1] == sound[5][1] and i > count // 2)
+        assert float(second) - sound[half][0] == pytest.approx(float(lead) + sound[0][0] - sound[5][0], abs=0.003)
+
+
+def test_losses_are_silent_where_every_frame_came(tmp_path: Path) -> None:
+    with open_video(_twice(tmp_path)) as film:
+        assert sum(1 for _ in film) == 96
+    assert len(film.losses) == 1
+    assert "clock starts anew" in film.losses[0]
+
+
+def _twice(folder: Path) -> Path:
+    once, both = folder / "once.ts", folder / "both.ts"
+    make_film(once, 48, "libx264", audio=[{}], audio_codec="aac", time_base=Fraction(1, 24))
+    both.write_bytes(once.read_bytes() * 2)
+    return both
+
+
+def test_a_step_back_of_the_sound_alone_is_bridged(tmp_path: Path) -> None:
+    source = tmp_path / "in.mkv"
+    make_film(source, 2, audio=[{}])
+    copier = StreamCopier(source, ())
+    try:
+        place = copier._place
+        track = _Track(Fraction(5), Fraction(5), 0, Fraction(0))
+        assert place(track, Fraction(1), Fraction(5)) is None
+        assert place(track, Fraction(1), Fraction(16)) == (0, 4)
+        assert place(track, Fraction(1), None) == (0, 4)
+        copier.restarted(Fraction(9, 2))
+        assert place(track, Fraction(1), Fraction(5)) == (1, Fraction(9, 2))
+    finally:
+        copier.close()
+
+
+def test_what_is_lost_while_copying_is_said(tmp_path: Path) -> None:
+    source, target = tmp_path / "in.mkv", tmp_path / "out.mkv"
+    make_film(source, 24, "libx264", audio=[{}])
+    copier = StreamCopier(source, ())
+    copier._fail(1)
+    copier._fail(1)
+    copier._unreadable(av.error.InvalidDataError(1, "invalid data"))
+    copier.close()
+    assert copier.warnings() == (
+        "audio stream 1: 2 packets could not be copied",
+        "1 x while copying the other streams: the file is damaged or cut short (invalid data)",
+    )
+    with open_video(source) as film, VideoWriter.like(film, target, OutputOptions(codec="ffv1")) as out:
+        plane = neutral_chroma(out.plan.chroma_size, 8)
+        for frame in film:
+            out.write(frame, plane, plane)
+        inside = out.close()
+    assert out.close() is inside
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_sound_without_a_layout_is_kept(tmp_path: Path, suffix: str) -> None:
+    source, target = tmp_path / "in.mkv", tmp_path / f"out{suffix}"
+    make_film(source, 24, "libx264", audio=[{}])
+    with av.open(str(source)) as film:
+        assert film.streams.audio[0].codec_context.layout.name == "2 channels"
+    _, report, out = pass_through(source, target, codec="libx264")
+    assert out.plan.dropped == report.warnings == ()
+    before, after = (b"".join(data for _, data in payloads(path, "audio")[0]) for path in (source, target))
+    assert before == after
+
+
+def test_what_a_muxer_refuses_only_at_the_end_is_named_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remux, "_LAYOUTS", {})
+    source, target = tmp_path / "in.mkv", tmp_path / "out.mp4"
+    make_film(source, 24, "libx264", audio=[{}])
+    _, _, out = pass_through(source, target)
+    assert out.plan.dropped == ("audio stream 1 (pcm_s16le): mp4 cannot hold it",)
+    assert len(times(target)) == 24
+
+
+def test_a_line_that_lasts_over_the_start_is_kept(tmp_path: Path) -> None:
+    source, target = tmp_path / "in.mkv", tmp_path / "out.mkv"
+    lines = [(0, 300, "gone"), (500, 1000, "over"), (1600, 200, "inside")]
+    make_film(source, 72, "libx264", options={"g": "12"}, subtitles=lines)
+    pass_through(source, target, start=Fraction(1))
+    assert payloads(target, "subtitle") == [[(0.0, b"over"), (0.6, b"inside")]]
+    with av.open(str(target)) as film:
+        assert [p.duration for p in film.demux(subtitles=0) if p.size] == [500, 200]
+
+
+def test_a_timecode_lost_by_a_trim_is_said(tmp_path: Path) -> None:
+    source = tmp_path / "in.mov"
+    make_film(source, 48, "libx264", metadata={"timecode": "01:02:03:04"}, options={"g": "12"})
+    _, report, _ = pass_through(source, tmp_path / "later.mkv", start=Fraction(1))
+    assert any("01:02:03:04" in warning for warning in report.warnings)
+    _, report, _ = pass_through(source, tmp_path / "shorter.mkv", end=Fraction(1))
+    assert report.warnings == ()
+    with av.open(str(tmp_path / "shorter.mkv")) as film:
+        found = {k.lower(): v for owner in (film, *film.streams) for k, v in owner.metadata.items()}
+    assert found["timecode"] == "01:02:03:04"

@@ -11,7 +11,7 @@ import pytest
 from film_helpers import pass_through, times
 from media import make_film
 
-from videocolor.video import open_video, probe
+from videocolor.video import open_video, plan_output, probe
 
 RATES = [Fraction(24000, 1001), Fraction(60000, 1001), Fraction(18), Fraction(16), Fraction(25)]
 ROTATES = hasattr(av.VideoStream, "set_display_rotation")
@@ -182,3 +182,26 @@ def test_edit_list_frames_outside_are_not_shown(tmp_path: Path) -> None:
     assert len(shown) == 18
     pass_through(source, target)
     assert times(target) == shown
+
+
+def test_a_late_first_frame_is_no_missing_end(tmp_path: Path) -> None:
+    source = tmp_path / "in.mkv"
+    make_film(source, 46, "libx264", pts=range(240, 286), audio=[{}])
+    with open_video(source) as film:
+        count = sum(1 for _ in film)
+    assert count == 46
+    assert film.losses == []
+    assert float(probe(source).duration or 0) == pytest.approx(46 / 24, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "rate", "rounded"),
+    [(".mp4", Fraction(25), False), (".mp4", Fraction(24), True), (".mkv", Fraction(24), False)],
+)
+def test_rounded_times_are_said_only_where_they_are(tmp_path: Path, suffix: str, rate: Fraction, rounded: bool) -> None:
+    source = tmp_path / f"in{suffix}"
+    make_film(source, 4, "libx264", rate=rate, pts=range(0, 2048, 512), time_base=1 / (rate * 512))
+    notes = plan_output(probe(source), tmp_path / "out.mkv").notes
+    assert any("milliseconds" in note for note in notes) == rounded
+    pass_through(source, tmp_path / "out.mkv", codec="libx264")
+    assert (times(source) != times(tmp_path / "out.mkv")) == rounded

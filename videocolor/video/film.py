@@ -21,9 +21,10 @@ from videocolor.errors import OutputError
 from videocolor.types import Array, Frame, VideoInfo
 from videocolor.video.encoders import set_tags
 from videocolor.video.formats import plane_view
+from videocolor.video.opening import url
 from videocolor.video.plan import OutputPlan
 from videocolor.video.probe import FIELD_ORDERS
-from videocolor.video.remux import StreamCopier, copy_container_metadata
+from videocolor.video.remux import StreamCopier, copy_container_metadata, timecode
 
 __all__ = ["FilmSink", "disk_errors", "part_name"]
 
@@ -68,16 +69,19 @@ class FilmSink:
         self._stream: Any = None
         self._copier: StreamCopier | None = None
         self._shift = 0
+        self._offset = 0
         self._last_dts: int | None = None
 
     def put(self, frame: Frame, luma: Array, cb: Array, cr: Array) -> None:
         """Encode one frame and write what is due by then."""
+        self._plan.check_samples(luma=luma, cb=cb, cr=cr)
         native = VideoFrame(self._info.width, self._info.height, self._plan.pix_fmt)
         for index, plane in enumerate((luma, cb, cr)):
-            np.copyto(plane_view(native, index), plane, casting="same_kind")
+            np.copyto(plane_view(native, index), plane, casting="equiv")
         with disk_errors(self._plan.target):
             if self._out is None:
                 self._open(frame)
+            self._follow_clock(frame)
             native.pts = frame.pts - self._shift
             native.time_base = self._info.time_base
             native.pict_type = PictureType.NONE
@@ -91,10 +95,10 @@ class FilmSink:
         self._shift = frame.pts if trimmed else 0
         movie = self._info.format != "image2"
         self._copier = StreamCopier(self._info.path, self._plan.dropped) if movie else None
-        out = self._out = av.open(str(self._part), "w", format=self._plan.container)
+        out = self._out = av.open(url(self._part), "w", format=self._plan.container)
         extra: dict[str, str] = {}
         if self._copier is not None:
-            extra = copy_container_metadata(self._copier.source, out, self._label, trimmed)
+            extra = copy_container_metadata(self._copier.source, out, self._label, self._span[0] is not None)
         elif self._label:
             out.metadata["comment"] = self._label
         out.container_options.update(self._muxer_options(extra))
@@ -105,6 +109,16 @@ class FilmSink:
             shift = self._shift * self._info.time_base
             start = shift if trimmed else None
             self._copier.begin(out, shift, start, self._span[1])
+
+    def _follow_clock(self, frame: Frame) -> None:
+        """Tell the copier where the reader bridged a clock that starts anew; smaller repairs concern one frame."""
+        raw = frame.native.pts if isinstance(frame.native, VideoFrame) else None
+        if self._copier is None or raw is None:
+            return
+        base = self._info.time_base
+        if frame.pts - raw - self._offset > max(1, int(1 / base)):
+            self._offset = frame.pts - raw
+            self._copier.restarted(self._offset * base)
 
     def _muxer_options(self, extra: dict[str, str]) -> dict[str, str]:
         if self._plan.container not in ("mp4", "mov"):
@@ -164,17 +178,20 @@ class FilmSink:
         """Flush the encoder, copy what is left, and rename the file."""
         with disk_errors(self._plan.target):
             self._mux(self._stream.encode(None))
-            failed = {}
+            warnings: tuple[str, ...] = ()
             if self._copier is not None:
                 self._copier.advance(None)
-                failed = self._copier.failed
+                warnings = self._copier.warnings()
+                code = timecode(self._copier.source)
+                if code is not None and self._span[0] is not None:
+                    warnings += (f"the timecode {code} is left out: a trimmed film starts at another time",)
             if self._out is not None:
                 self._out.close()
             self._release()
             with open(self._part, "rb+") as file:
                 os.fsync(file.fileno())
             os.replace(self._part, self._plan.target)
-        return tuple(f"stream {index}: {n} packets could not be copied" for index, n in sorted(failed.items()))
+        return warnings
 
     def _release(self) -> None:
         if self._copier is not None:

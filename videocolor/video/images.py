@@ -16,8 +16,8 @@ from av.video.frame import VideoFrame
 from videocolor.types import Array, Frame, VideoInfo
 from videocolor.video.film import disk_errors
 from videocolor.video.formats import WEIGHTS, plane_view
-from videocolor.video.plan import OutputPlan
-from videocolor.video.sequences import find_sequence, is_pattern
+from videocolor.video.plan import OutputPlan, image_names
+from videocolor.video.sequences import find_sequence
 
 __all__ = ["ImageSink", "planes_to_rgb"]
 
@@ -55,15 +55,10 @@ class ImageSink:
     def __init__(self, info: VideoInfo, plan: OutputPlan) -> None:
         self._info = info
         self._plan = plan
-        target = plan.target
-        if is_pattern(target):
-            self._folder, self._name = target.parent, target.name
-        elif target.suffix and not target.is_dir():
-            self._folder, self._name = target.parent, target.name.replace("%", "%%")
-        else:
-            self._folder, self._name = target, "%05d.png"
-        self._single = self._folder == target.parent and not is_pattern(target)
-        self._part = self._folder.parent / f".{self._folder.name}.{os.getpid()}.part"
+        self._folder, self._pattern, self._name = image_names(plan.target)
+        # Beside the images where their folder exists: it may be a disk of its own, which a rename cannot leave.
+        beside = self._folder if self._folder.is_dir() else self._folder.parent
+        self._part = beside / f".{self._folder.name}.{os.getpid()}.part"
         source = find_sequence(info.path)
         self._number = source.first_number if source is not None else 1
         self._follow = source is not None
@@ -72,8 +67,9 @@ class ImageSink:
 
     def put(self, frame: Frame, luma: Array, cb: Array, cr: Array) -> None:
         """Encode one image; numbered sources keep their numbers, gaps included."""
+        self._plan.check_samples(luma=luma, cb=cb, cr=cr)
         number = self._number + (frame.pts if self._follow else frame.index)
-        name = self._name.replace("%%", "%") if self._single else self._name % number
+        name = self._name if self._pattern is None else self._pattern % number
         with disk_errors(self._plan.target):
             self._part.mkdir(parents=False, exist_ok=True)
             file = self._part / name

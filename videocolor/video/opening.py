@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 
 from videocolor.errors import InputError, NoVideoError, UnsupportedVideoError
 
-__all__ = ["configure", "fraction", "ignore", "main_video", "open_input", "read_packets", "tolerant_frames"]
+__all__ = ["configure", "fraction", "ignore", "main_video", "open_input", "read_packets", "tolerant_frames", "url"]
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def open_input(path: Path, options: dict[str, str] | None = None) -> InputContai
     # From 19 on PyAV replaces undecodable metadata itself and no longer takes the argument.
     lenient = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
     try:
-        container: InputContainer = av.open(_url(path), "r", options=options or {}, **lenient)  # type: ignore[call-overload]
+        container: InputContainer = av.open(url(path), "r", options=options or {}, **lenient)  # type: ignore[call-overload]
     except (FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path}: cannot be read as a film ({reason})") from error
@@ -64,7 +64,7 @@ def open_input(path: Path, options: dict[str, str] | None = None) -> InputContai
     return container
 
 
-def _url(path: Path) -> str:
+def url(path: Path) -> str:
     """Keep FFmpeg from taking a colon for a protocol and a percent sign for an image pattern."""
     return f"file:{path}" if ":" in str(path) else str(path)
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from videocolor.errors import OutputError, UsageError
 from videocolor.types import Array, ColorSpec, PixelLayout, VideoInfo
 from videocolor.video.encoders import choose_format, find_encoder, luma_table, output_spec
 from videocolor.video.remux import container_takes, left_out
-from videocolor.video.sequences import IMAGE_SUFFIXES, is_pattern
+from videocolor.video.sequences import IMAGE_SUFFIXES, find_sequence, is_pattern
 
-__all__ = ["OutputOptions", "OutputPlan", "plan_output"]
+__all__ = ["OutputOptions", "OutputPlan", "image_names", "plan_output"]
 
 _CONTAINERS = {".mkv": "matroska", ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".webm": "webm"}
 _IMAGES = {".png": "png", ".tif": "tiff", ".tiff": "tiff"}
@@ -82,22 +85,36 @@ class OutputPlan:
         """Whether luma samples reach the encoder as they are stored in the source."""
         return self.luma_map is None and self.container != "image2"
 
+    def check_samples(self, **planes: Array) -> None:
+        """Refuse planes of another type: a cast would wrap their values silently.
 
-def plan_output(info: VideoInfo, target: Path, options: OutputOptions | None = None) -> OutputPlan:
+        Raises:
+            ValueError: A plane is not of `layout.depth` bits.
+        """
+        wanted = np.dtype(np.uint8 if self.layout.depth <= 8 else np.uint16)
+        for name, plane in planes.items():
+            if plane.dtype != wanted:
+                raise ValueError(f"{name}.dtype = {plane.dtype}: expected {wanted}")
+
+
+def plan_output(
+    info: VideoInfo, target: Path, options: OutputOptions | None = None, *, protected: Sequence[Path] = ()
+) -> OutputPlan:
     """Decide how a film is written, and check that it can be.
 
     Args:
         info: The source.
         target: A .mkv, .mp4, .mov or .webm file; for images a number pattern, a folder (ending in `/`), or one image.
         options: What is asked for.
+        protected: Other files of the run (hints, lists of shots, configuration) that the target must not replace.
 
     Raises:
         UsageError: Codec, pixel format, option and container do not go together.
-        OutputError: The target exists, cannot be written, or is the source.
+        OutputError: The target exists, cannot be written, or is the source or a protected file.
     """
     options = options or OutputOptions()
     images = _image_codec(target, info)
-    check_target(info, Path(target), options.overwrite, images is not None)
+    check_target(info, Path(target), options.overwrite, images is not None, protected)
     if images is not None:
         return _plan_images(info, Path(target), options, images)
     suffix = Path(target).suffix.lower()
@@ -129,12 +146,27 @@ def plan_output(info: VideoInfo, target: Path, options: OutputOptions | None = N
     )
 
 
+def image_names(target: Path) -> tuple[Path, str | None, str]:
+    """Take an image target apart.
+
+    Returns:
+        The folder, the number pattern (None where the target is one image), and that image's name (else empty).
+    """
+    if is_pattern(target):
+        return target.parent, target.name, ""
+    if target.suffix.lower() in _IMAGES and not target.is_dir():
+        return target.parent, None, target.name
+    return target, "%05d.png", ""
+
+
 def _image_codec(target: Path | str, info: VideoInfo) -> str | None:
     """Return the image encoder of a pattern, a folder or an image; None for a film."""
     path = Path(target)
     if str(target).endswith(os.sep) or path.is_dir():
         return "png"
     suffix = path.suffix.lower()
+    if not suffix and info.format == "image2" and find_sequence(info.path) is not None:
+        return "png"  # images in, a bare name out: a folder whose slash a `Path` has dropped
     if suffix not in _IMAGES:
         if suffix in IMAGE_SUFFIXES:
             raise UsageError(f"{target}: images are written as {', '.join(_IMAGES)}")
@@ -144,23 +176,29 @@ def _image_codec(target: Path | str, info: VideoInfo) -> str | None:
     return _IMAGES[suffix]
 
 
-def check_target(info: VideoInfo, target: Path, overwrite: bool, images: bool) -> None:
+def check_target(info: VideoInfo, target: Path, overwrite: bool, images: bool, protected: Sequence[Path] = ()) -> None:
     """Check that the target may be written.
 
     Raises:
-        OutputError: It exists, is the source, or its folder is missing or read-only.
+        OutputError: It exists, is the source or a protected file, or its folder is missing or read-only.
     """
-    several = images and (is_pattern(target) or target.is_dir() or not target.suffix)
-    folder = target if several and not is_pattern(target) else target.parent
+    folder, pattern, _ = image_names(target) if images else (target.parent, None, "")
+    several = pattern is not None
+    if pattern is not None:
+        try:
+            pattern % 1
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{target}: must hold one number pattern such as %05d ({error})") from error
+    _check_inputs(info, target, folder, pattern, protected)
     if target.exists() and not several:
-        if info.path.exists() and os.path.samefile(target, info.path):
-            raise OutputError(f"{target}: is the source itself; the source is never overwritten")
         if not overwrite:
             raise OutputError(f"{target}: exists already; give another name or allow overwriting (--overwrite)")
         if not target.is_file():
             raise OutputError(f"{target}: is not a file and cannot be replaced")
-    if several:
-        _check_images(info, target, folder, overwrite)
+    if pattern is not None:
+        _check_images(info, target, folder, pattern, overwrite)
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{target}: {folder} is a file, not a folder; give another name")
     existing = folder if folder.exists() or not several else folder.parent
     if not existing.is_dir():
         raise OutputError(f"{target}: the folder {existing} does not exist; make it first")
@@ -168,12 +206,34 @@ def check_target(info: VideoInfo, target: Path, overwrite: bool, images: bool) -
         raise OutputError(f"{target}: the folder {existing} is not writable; choose another or change its rights")
 
 
-def _check_images(info: VideoInfo, target: Path, folder: Path, overwrite: bool) -> None:
+def _check_inputs(info: VideoInfo, target: Path, folder: Path, pattern: str | None, protected: Sequence[Path]) -> None:
+    """Refuse a target that would replace the source, one of its images, or another file of the run."""
+    sequence = find_sequence(info.path) if info.format == "image2" else None
+    sources = sequence.files if sequence is not None else (info.path,)
+    for file in sources:
+        if _replaces(target, folder, pattern, file):
+            what = "is the source itself" if file == info.path or pattern is None else f"would replace {file}"
+            raise OutputError(f"{target}: {what}; the source is never overwritten")
+    for file in protected:
+        if _replaces(target, folder, pattern, Path(file)):
+            raise OutputError(f"{target}: would replace {file}, which this run reads; give another name")
+
+
+def _replaces(target: Path, folder: Path, pattern: str | None, file: Path) -> bool:
+    """Tell whether writing the target could replace a file; a pattern is taken to reach every number."""
+    if pattern is None:
+        return target.is_file() and file.is_file() and os.path.samefile(target, file)
+    numbers = (int(digits) for digits in re.findall(r"\d+", file.name))
+    if not any(pattern % number == file.name for number in numbers):
+        return False
+    return folder.is_dir() and file.parent.is_dir() and os.path.samefile(folder, file.parent)
+
+
+def _check_images(info: VideoInfo, target: Path, folder: Path, pattern: str, overwrite: bool) -> None:
     source = info.path if info.path.is_dir() else info.path.parent
     same_folder = folder.exists() and source.exists() and os.path.samefile(folder, source)
     if same_folder and info.format == "image2" and (target == info.path or folder == target):
         raise OutputError(f"{target}: is the source itself; the source is never overwritten")
-    pattern = target.name if is_pattern(target) else "%05d.png"
     stem = pattern.split("%")[0]
     taken = folder.is_dir() and any(
         f.name.startswith(stem) and f.suffix == Path(pattern).suffix for f in folder.iterdir()
@@ -235,9 +295,16 @@ def _notes(
     if info.color.assumed:
         stated = f"{color.matrix}, {info.color.range} range, primaries {color.primaries}, transfer {color.transfer}"
         notes.append(f"assumed, as the source does not state it: {', '.join(info.color.assumed)} ({stated})")
-    if container in ("matroska", "webm") and (info.time_base * 1000).denominator != 1:
+    if container in ("matroska", "webm") and not _whole_milliseconds(info):
         notes.append("Matroska keeps times in milliseconds: frame times are rounded to the nearest")
     return tuple(notes)
+
+
+def _whole_milliseconds(info: VideoInfo) -> bool:
+    """Tell whether the film's times are whole milliseconds: by their unit, else by its frame rate."""
+    if (info.time_base * 1000).denominator == 1:
+        return True
+    return info.rate is not None and (1000 / info.rate).denominator == 1
 
 
 def _plan_images(info: VideoInfo, target: Path, options: OutputOptions, codec: str) -> OutputPlan:

@@ -14,7 +14,7 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from videocolor.errors import NoVideoError
+from videocolor.errors import InputError, NoVideoError
 from videocolor.types import PixelLayout, StreamInfo, VideoInfo
 from videocolor.video.formats import describe, split_planes
 from videocolor.video.interlace import is_combed
@@ -22,7 +22,7 @@ from videocolor.video.opening import configure, fraction, main_video, open_input
 from videocolor.video.sequences import ImageSequence, find_sequence, read_image
 from videocolor.video.tags import RawTags, read_color
 
-__all__ = ["FIELD_ORDERS", "probe", "stated_end"]
+__all__ = ["FIELD_ORDERS", "keeps_end_times", "probe", "stated_end"]
 
 FIELD_ORDERS = ("unknown", "progressive", "tt", "bb", "tb", "bt")
 """FFmpeg's numbers of AVFieldOrder."""
@@ -97,10 +97,21 @@ def _look(frame: VideoFrame, stream: VideoStream | None) -> _Still:
     return _Still(frame, describe(frame.format.name), tags)
 
 
+def _first_image(sequence: ImageSequence) -> tuple[VideoFrame, str, list[str]]:
+    """Decode the first image that can be, and name those before it."""
+    errors: list[InputError] = []
+    for file in sequence.files:
+        try:
+            return *read_image(file), [f"{error}; its time stays empty" for error in errors]
+        except InputError as error:
+            errors.append(error)
+    raise errors[0]
+
+
 def _probe_images(path: Path, sequence: ImageSequence, rate: Fraction | None) -> VideoInfo:
-    frame, codec = read_image(sequence.files[0])
+    frame, codec, unreadable = _first_image(sequence)
     still = _look(frame, None)
-    warnings = list(sequence.warnings)
+    warnings = [*sequence.warnings, *unreadable]
     if rate is None and len(sequence.files) > 1:
         warnings.append(f"{path}: no frame rate given; {_DEFAULT_RATE} frames a second assumed (give --rate)")
     rate = rate or _DEFAULT_RATE
@@ -133,7 +144,10 @@ def _probe_film(
     if rate is not None and rate != stated:
         warnings.append(f"{path}: the film carries its own times; the given frame rate is not used")
     base = fraction(stream.time_base) or Fraction(1, 90000)
+    first = still.frame.pts if still.frame.pts is not None else (stream.start_time or 0)
     duration = stated_end(container, stream)
+    if duration is not None and keeps_end_times(container) and 0 < first * base < duration:
+        duration -= first * base
     order = FIELD_ORDERS[min(getattr(stream.codec_context, "field_order", 0), 5)]  # PyAV before 18.1 does not tell
     frames = _frame_count(stream) or (round(duration * stated) if duration and stated else None)
     # The last look: it seeks, and what was read of the stream before does not change any more.
@@ -147,7 +161,7 @@ def _probe_film(
         color=color,
         time_base=base,
         rate=stated,
-        start_pts=still.frame.pts if still.frame.pts is not None else (stream.start_time or 0),
+        start_pts=first,
         duration=duration,
         frames=frames,
         codec=stream.codec_context.name,
@@ -169,8 +183,13 @@ def _stream_info(stream: Any) -> StreamInfo:
     return StreamInfo(stream.index, stream.type, codec, stream.metadata.get("language"), stream.metadata.get("title"))
 
 
+def keeps_end_times(container: InputContainer) -> bool:
+    """Tell whether `stated_end` counts from zero rather than from the first frame: so Matroska's muxers mostly do."""
+    return "matroska" in container.format.name
+
+
 def stated_end(container: InputContainer, stream: VideoStream) -> Fraction | None:
-    """Return the stream's duration in seconds: its own, Matroska's tag, else the container's."""
+    """Return the stream's duration in seconds: its own, Matroska's tag, else the container's; see `keeps_end_times`."""
     base = fraction(stream.time_base)
     if stream.duration and base:
         return stream.duration * base

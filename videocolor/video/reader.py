@@ -20,7 +20,7 @@ from videocolor.types import Frame, PixelLayout, VideoInfo
 from videocolor.video.formats import describe, split_planes
 from videocolor.video.losses import LossLog
 from videocolor.video.opening import configure, ignore, main_video, open_input, read_packets, tolerant_frames
-from videocolor.video.probe import probe, stated_end
+from videocolor.video.probe import keeps_end_times, probe, stated_end
 from videocolor.video.sequences import ImageSequence, find_sequence, read_image
 
 __all__ = ["VideoReader", "open_video"]
@@ -55,7 +55,7 @@ def open_video(
 
     Raises:
         InputError: And its kinds, as `probe` raises them.
-        UsageError: `end` is not behind `start`.
+        UsageError: `end` is not behind `start`; while iterating, the film ends before `start`.
     """
     if start is not None and end is not None and end <= start:
         raise UsageError(f"end {float(end):g} s is not behind start {float(start):g} s")
@@ -146,10 +146,18 @@ class VideoReader:
             except InputError as error:
                 self._log.note(f"{error}; its time stays empty")
                 continue
+            if not self._fits_image(native, file):
+                continue
             yield self._frame(native, index, tick, 1)
             index += 1
         if not index and self.start is None and self.end is None:
             raise NoVideoError(f"{self.info.path}: not one frame could be decoded")
+        self._check_start((sequence.ticks[-1] + 1) * self.info.time_base)
+
+    def _check_start(self, end: Fraction) -> None:
+        """Refuse a start at or behind the film's end."""
+        if self.start is not None and self.start >= end:
+            raise UsageError(f"{self.info.path}: the film ends at {float(end):.3f} s; start is {float(self.start):g}")
 
     def _film(self) -> Iterator[Frame]:
         """Decode from the keyframe before `start`; where seeking lands too late, from the beginning."""
@@ -180,12 +188,14 @@ class VideoReader:
                 return
             inside = self.start is None or pts * base >= self.start
             if native.pts is not None:
-                self._log.arrived(native.pts, index, report=inside)
+                self._log.arrived(native.pts, index, clock.offset, report=inside)
             if inside and self._fits(native, index):
                 yield self._frame(native, index, pts, native.duration or None)
                 index += 1
             native = next(rest, None)
         self._log.ended(index, self.end)
+        if not index and clock.last is not None:
+            self._check_start((clock.last + clock.step) * base)
         self._check_end(clock, index)
 
     def _decoded(self, seek: int | None) -> Iterator[VideoFrame]:
@@ -212,9 +222,15 @@ class VideoReader:
             self._log.note(f"the file is damaged or cut short ({error.strerror or error}); read on behind it")
 
         last: int | None = None
+        before: int | None = None
+        count, back = 0, max(1, int(_LEAP / 2 / self.info.time_base))
         for packet in read_packets(container, [stream], unreadable):
+            stamp = packet.dts if packet.dts is not None else packet.pts
+            if packet.size and stamp is not None:
+                count += before is not None and before - stamp >= back
+                before = stamp
             if packet.size and packet.pts is not None and not packet.is_discard:
-                self._log.expect(packet.pts)
+                self._log.expect(packet.pts, count)
             try:
                 frames = stream.codec_context.decode(packet)
             except FFmpegError as error:
@@ -223,7 +239,7 @@ class VideoReader:
             for frame in frames:
                 last = frame.pts if frame.pts is not None else last
                 yield frame
-        if last is not None and self._log.waiting:
+        if last is not None and self._log.waiting and not count:  # a time that occurs twice cannot be looked for
             yield from self._tail(last)
 
     def _tail(self, last: int) -> Iterator[VideoFrame]:
@@ -243,6 +259,19 @@ class VideoReader:
                 if frame.pts is not None and frame.pts > last:
                     yield frame
 
+    def _fits_image(self, native: VideoFrame, file: Path) -> bool:
+        """Tell whether an image is like the first one; a damaged one that is not is lost."""
+        info, name = self.info, native.format.name
+        same = (native.width, native.height, name) == (info.width, info.height, info.layout.name)
+        if not same and native.is_corrupt:
+            self._log.note(f"{file}: damaged; its time stays empty")
+        elif not same:
+            raise UnsupportedVideoError(
+                f"{file}: is {native.width}x{native.height} {name}, the first image {info.width}x{info.height} "
+                f"{info.layout.name}; convert all images to one size and format"
+            )
+        return same
+
     def _fits(self, native: VideoFrame, index: int) -> bool:
         """Tell whether a frame has the film's size and format; a damaged frame that has not is lost."""
         layout = describe(native.format.name)
@@ -261,8 +290,6 @@ class VideoReader:
 
     def _frame(self, native: VideoFrame, index: int, pts: int, duration: int | None) -> Frame:
         layout = describe(native.format.name)
-        if (native.width, native.height) != (self.info.width, self.info.height):
-            self._fits(native, index)
         planes = split_planes(native, layout, self.info.color.matrix, chroma=not (self._fast and layout.kind == "rgb"))
         damaged = bool(native.is_corrupt)
         if damaged:
@@ -293,7 +320,8 @@ class VideoReader:
         if stream.duration is None and not alone and not any(k.startswith("DURATION") for k in stream.metadata):
             return
         length = stated_end(self._container, stream)
-        last = (clock.last - self.info.start_pts + clock.step) * self.info.time_base
+        first = 0 if keeps_end_times(self._container) else self.info.start_pts
+        last = (clock.last - first + clock.step) * self.info.time_base
         if length is not None and length - last > max(Fraction(1, 2), 3 * clock.step * self.info.time_base):
             self._log.note(f"the film ends after {float(last):.3f} s; its container promises {float(length):.3f} s")
 

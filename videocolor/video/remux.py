@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +45,14 @@ _QUICKTIME_LANGUAGE = {
 """QuickTime's own table knows some languages by the other of their two codes, and loses them otherwise."""
 _SLACK = Fraction(10)
 """Seconds behind the end of a trim after which no stream is expected to hold anything before it."""
+_LEAP = Fraction(1, 2)
+"""A step back of this many seconds is a new count of time (see the reader's clock)."""
+_LONGEST_LINE = 60
+"""Seconds before the start of a trim from which on subtitles are looked for that last over it."""
+_TRIAL_PACKETS = 2000
+"""Packets that are read to find one of each stream for a trial."""
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+"""FFmpeg's layout for a number of channels."""
 
 
 def timecode(container: InputContainer) -> str | None:
@@ -82,10 +93,20 @@ def _add(out: OutputContainer, stream: Any, cover: bytes | None) -> Any:
     copy = out.add_stream_from_template(stream, opaque=True)
     copy.disposition = stream.disposition.value
     copy.metadata.update(stream.metadata)
+    if stream.type == "audio":
+        _name_layout(copy.codec_context)
     language = stream.metadata.get("language")
     if out.format.name == "mov" and language in _QUICKTIME_LANGUAGE:
         copy.metadata["language"] = _QUICKTIME_LANGUAGE[language]
     return None if stream.type == "attachment" else copy
+
+
+def _name_layout(context: Any) -> None:
+    """Give sound that states only its number of channels the usual layout, without which MP4 cannot be finished."""
+    match = re.fullmatch(r"(\d+) channels?", context.layout.name)
+    name = _LAYOUTS.get(int(match.group(1))) if match else None
+    if name is not None:
+        context.layout = name
 
 
 def container_takes(container: str, codec: str) -> bool:
@@ -97,7 +118,7 @@ def container_takes(container: str, codec: str) -> bool:
 def left_out(
     info: VideoInfo, container: str, codec: str, layout: PixelLayout, size: tuple[int, int]
 ) -> tuple[str, ...]:
-    """Name what a container cannot hold, by trying to write its header with each stream.
+    """Name what a container cannot hold, by trying to write a file with each stream and its first packet.
 
     Args:
         info: The source.
@@ -112,7 +133,10 @@ def left_out(
     if info.format == "image2":
         return ()
     with open_input(info.path) as source:
-        lost = [(s, reason) for s in _others(source, info.path) if (reason := _refusal(container, s)) is not None]
+        others = _others(source, info.path)
+        samples = _first_packets(source, others)
+        refusals = [(s, _refusal(container, s, samples.get(s.index))) for s in others]
+        lost = [(s, reason) for s, reason in refusals if reason is not None]
         names = [f"{_name(s)}: {container} cannot hold it{reason}" for s, reason in lost]
         if timecode(source) and container == "webm":
             names.append("timecode: webm cannot hold it")
@@ -127,7 +151,23 @@ def _name(stream: Any) -> str:
     return " ".join(words)
 
 
-def _refusal(container: str, stream: Any) -> str | None:
+def _first_packets(source: InputContainer, streams: list[Any]) -> dict[int, Packet[Any]]:
+    """Read the first packet of each sound stream; subtitles may begin late, and their headers tell enough."""
+    sounds = [s for s in streams if s.type == "audio"]
+    for stream in source.streams:
+        if stream not in sounds:
+            ignore(stream)
+    found: dict[int, Packet[Any]] = {}
+    if sounds:
+        for packet in islice(read_packets(source, sounds, lambda error: None), _TRIAL_PACKETS):
+            if packet.size:
+                found.setdefault(packet.stream_index, packet)
+            if len(found) == len(sounds):
+                break
+    return found
+
+
+def _refusal(container: str, stream: Any, sample: Packet[Any] | None) -> str | None:
     """Return why a container refuses a stream, or None where it takes it."""
     if _is_cover(stream) and container in ("matroska", "mp4"):
         return None
@@ -135,8 +175,12 @@ def _refusal(container: str, stream: Any) -> str | None:
         return ""
     try:
         with av.open(io.BytesIO(), "w", format=container) as trial:
-            _add(trial, stream, None)
+            copy = _add(trial, stream, None)
             trial.start_encoding()
+            if sample is not None:  # some muxers refuse only when they finish
+                sample.pts = sample.dts = 0
+                sample.stream = copy
+                trial.mux(sample)
     except (FFmpegError, ValueError, NotImplementedError) as error:
         log.debug("%s refuses stream %d: %s", container, stream.index, error)
         return " (text subtitles of another kind; convert them first)" if stream.type == "subtitle" else ""
@@ -144,16 +188,16 @@ def _refusal(container: str, stream: Any) -> str | None:
 
 
 def copy_container_metadata(
-    source: InputContainer, out: OutputContainer, label: str | None, trimmed: bool
+    source: InputContainer, out: OutputContainer, label: str | None, later: bool
 ) -> dict[str, str]:
-    """Copy tags and timecode to the output, and label its colour.
+    """Copy tags and timecode to the output, and label its colour; a film that starts `later` loses its timecode.
 
     Returns:
         Options the muxer needs to keep every tag.
     """
     tags = {k: v for k, v in source.metadata.items() if k.lower() not in _MUXER_KEYS and k.lower() != "timecode"}
     code = timecode(source)
-    if code is not None and not trimmed:  # a trimmed film starts at another time
+    if code is not None and not later:
         tags["timecode"] = code
     if label is not None:
         key = next((k for k in tags if k.lower() == "comment"), "comment")
@@ -161,6 +205,19 @@ def copy_container_metadata(
     out.metadata.update(tags)
     unusual = {k.lower() for k in tags} - _ITUNES_KEYS
     return {"movflags": "+use_metadata_tags"} if unusual and out.format.name in ("mp4", "mov") else {}
+
+
+@dataclass
+class _Track:
+    """Where one stream is: its own clock, and what turns it into the film's."""
+
+    last: Fraction | None = None
+    """Time of the last packet as the stream counts it."""
+    end: Fraction = Fraction(0)
+    """End of the last packet in the film's time."""
+    count: int = 0
+    """How often the stream's clock started anew."""
+    offset: Fraction = Fraction(0)
 
 
 class StreamCopier:
@@ -171,6 +228,7 @@ class StreamCopier:
         self._source = open_input(path)
         self._main = main_video(self._source, path)
         self._kept = [s for s in _others(self._source, path) if not any(d.startswith(_name(s)) for d in dropped)]
+        self._kinds = {s.index: s.type for s in self._kept}
         self._covers = self._cover_packets()
         self._copies: dict[int, Any] = {}
         self._packets: Iterator[Packet[Any]] = iter(())
@@ -178,8 +236,22 @@ class StreamCopier:
         self._shift = Fraction(0)
         self._start: Fraction | None = None
         self._end: Fraction | None = None
-        self.failed: dict[int, int] = {}
-        """Packets that could not be copied, by the stream's number."""
+        self._tracks: dict[int, _Track] = {}
+        self._offsets = [Fraction(0)]
+        self._latest = _Track()
+        self._failed: dict[int, int] = {}
+        self._errors: dict[str, int] = {}
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what could not be copied, in words."""
+        lost = [
+            f"{self._kinds[i]} stream {i}: {n} packets could not be copied" for i, n in sorted(self._failed.items())
+        ]
+        return (*lost, *(f"{n} x while copying the other streams: {what}" for what, n in self._errors.items()))
+
+    def restarted(self, offset: Fraction) -> None:
+        """Note that the picture's clock started anew; `offset` seconds turn its times into the film's from there on."""
+        self._offsets.append(offset)
 
     @property
     def source(self) -> InputContainer:
@@ -245,12 +317,17 @@ class StreamCopier:
         if not wanted:
             return
         if start is not None:
+            early = _LONGEST_LINE if any(s.type == "subtitle" for s in wanted) else 1
             try:
-                self._source.seek(max(0, int((start - 1) * 1_000_000)))
+                self._source.seek(max(0, int((start - early) * 1_000_000)))
             except FFmpegError as error:
                 log.debug("cannot seek, copying from the beginning: %s", error)
-        self._packets = read_packets(self._source, wanted, lambda error: log.debug("while copying: %s", error))
+        self._packets = read_packets(self._source, wanted, self._unreadable)
         self._ahead = next(self._packets, None)
+
+    def _unreadable(self, error: FFmpegError) -> None:
+        what = f"the file is damaged or cut short ({error.strerror or error})"
+        self._errors[what] = self._errors.get(what, 0) + 1
 
     def _set_chapters(self, out: OutputContainer) -> None:
         kept = []
@@ -275,29 +352,65 @@ class StreamCopier:
             packet = self._ahead
             stamp = packet.dts if packet.dts is not None else packet.pts
             base = fraction(packet.time_base)
-            if stamp is not None and base is not None and packet.size:
-                if until is not None and stamp * base - self._shift > until:
+            if packet.size and (stamp is None or base is None):
+                self._fail(packet.stream_index)
+            elif packet.size and stamp is not None and base is not None:
+                track = self._tracks.setdefault(packet.stream_index, _Track())
+                place = self._place(track, stamp * base, until)
+                if place is None or (until is not None and stamp * base + place[1] - self._shift > until):
                     return
-                if self._end is not None and stamp * base > self._end + _SLACK:
+                if self._end is not None and stamp * base + place[1] > self._end + _SLACK:
                     self._ahead = None
                     return
-                self._copy(packet, base)
+                track.last, (track.count, track.offset) = stamp * base, place
+                track.end = track.last + track.offset + (packet.duration or 0) * base
+                if track.end > self._latest.end:
+                    self._latest = replace(track)
+                self._copy(packet, base, track.offset)
             self._ahead = next(self._packets, None)
 
-    def _copy(self, packet: Packet[Any], base: Fraction) -> None:
-        time = (packet.pts if packet.pts is not None else packet.dts or 0) * base
-        if (self._start is not None and time < self._start) or (self._end is not None and time >= self._end):
-            return
-        ticks = round(self._shift / base)
-        if packet.pts is not None:
-            packet.pts -= ticks
-        if packet.dts is not None:
-            packet.dts -= ticks
+    def _place(self, track: _Track, time: Fraction, until: Fraction | None) -> tuple[int, Fraction] | None:
+        """Return the count of time that a packet belongs to and its offset; None: only the picture will tell."""
+        latest = self._latest
+        if latest.count > track.count and (track.last is None or track.last - time < _LEAP):
+            # Sparse streams may start anew with a later time than their last: the nearer reading is the right one.
+            near, far = (abs(time + offset - latest.end) for offset in (latest.offset, track.offset))
+            return (latest.count, latest.offset) if near < far else (track.count, track.offset)
+        if track.last is None or track.last - time < _LEAP:
+            return track.count, track.offset
+        if track.count + 1 < len(self._offsets):
+            return track.count + 1, self._offsets[track.count + 1]
+        if until is None and self._end is not None:
+            self._ahead = None  # the picture ended before it came so far
+            return None
+        if until is None or until + self._shift > track.end + _SLACK:
+            return track.count, track.end - time  # the picture goes on without such a step: so does this stream
+        return None
+
+    def _copy(self, packet: Packet[Any], base: Fraction, offset: Fraction) -> None:
+        time = (packet.pts if packet.pts is not None else packet.dts or 0) * base + offset
         index = packet.stream_index
+        text = self._copies[index].type == "subtitle"
+        if self._end is not None and time >= self._end:
+            return
+        over = text and time + (packet.duration or 0) * base > self._shift
+        if self._start is not None and time < self._start and not over:
+            return
+        ticks = round((offset - self._shift) / base)
+        if packet.dts is not None:
+            packet.dts += ticks
+        if packet.pts is not None:
+            packet.pts += ticks
+            if text and self._start is not None and packet.pts < 0:  # a line that lasts over the start
+                packet.duration = max(1, (packet.duration or 0) + packet.pts)
+                packet.pts = packet.dts = 0
         packet.stream = self._copies[index]
         try:
             self._out.mux(packet)
         except FFmpegError as error:
             if isinstance(error, OSError):
                 raise
-            self.failed[index] = self.failed.get(index, 0) + 1
+            self._fail(index)
+
+    def _fail(self, index: int) -> None:
+        self._failed[index] = self._failed.get(index, 0) + 1

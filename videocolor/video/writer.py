@@ -32,7 +32,7 @@ class OutputReport:
     """Time of the first frame as the source counts it, in the source's time base."""
     last_pts: int
     warnings: tuple[str, ...] = ()
-    """What could not be copied."""
+    """What was not copied: failed packets by stream, read errors, the timecode of a trimmed film."""
 
 
 class Sink(Protocol):
