@@ -84,3 +84,11 @@ def test_sheet_shows_gray_over_color(tmp_path: Path) -> None:
     assert picture.shape == (96, 128, 3)
     assert np.ptp(picture[:48], axis=2).max() <= 1
     assert np.ptp(picture[48:], axis=2).min() > 30
+
+
+def test_before_after(root: Path, tmp_path: Path) -> None:
+    make_film(tmp_path / "in.mkv", 8, pix_fmt="gray")
+    sheet = tmp_path / "sheet.jpg"
+    done = recipe(root, "before_after.py", tmp_path / "in.mkv", "-o", sheet, "--set", "model.name=constant")
+    assert done.returncode == 0, done.stderr
+    assert sheet.stat().st_size > 1000
