@@ -141,9 +141,7 @@ def flicker(gray: Array, ab: Array) -> float:
     values = []
     for t in range(1, len(gray)):
         start = np.zeros((*gray[t].shape, 2), np.float32)
-        flow, back = (
-            dis.calc(a, b, start.copy()) for a, b in ((gray[t], gray[t - 1]), (gray[t - 1], gray[t]))
-        )
+        flow, back = (dis.calc(a, b, start.copy()) for a, b in ((gray[t], gray[t - 1]), (gray[t - 1], gray[t])))
         seen = consistency(flow, back, gray[t], gray[t - 1]) > 0.5
         values.append(float(np.abs(ab[t] - warp(ab[t - 1], flow)).mean(axis=0)[seen].mean()))
     return float(np.mean(values))
@@ -173,9 +171,7 @@ def fuse(paths: list[Path], count: int = 48) -> None:
         moved = [flicker(gray, x) for x in (truth, noisy, *calm)]
         rows.append([*carried, *moved, *(psnr(x) for x in (noisy, *calm))])
         print(f"{path.stem:28}", " ".join(f"{v:6.2f}" for v in rows[-1]), flush=True)
-    print(
-        "carried dE00: every 4, held, every 8, held; flicker: truth, noisy, every 1, every 4; PSNR ab: same"
-    )
+    print("carried dE00: every 4, held, every 8, held; flicker: truth, noisy, every 1, every 4; PSNR ab: same")
     print(f"{'mean':28}", " ".join(f"{v:6.2f}" for v in np.mean(rows, axis=0)))
 
 

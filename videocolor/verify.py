@@ -91,7 +91,8 @@ def before_after(pairs: Sequence[tuple[Path, Path]], target: Path, *, columns: i
         chosen = {round((i + 0.5) * (count - 1) / columns) for i in range(columns)}
         rows += [_row(source, chosen, height, gray=True), _row(result, chosen, height, gray=False)]
     width = min(row.shape[1] for row in rows)
-    fitted = [cv2.resize(r, (width, round(r.shape[0] * width / r.shape[1])), interpolation=cv2.INTER_AREA) for r in rows]
+    sizes = [(width, round(row.shape[0] * width / row.shape[1])) for row in rows]
+    fitted = [cv2.resize(row, size, interpolation=cv2.INTER_AREA) for row, size in zip(rows, sizes, strict=True)]
     done, data = cv2.imencode(target.suffix, np.vstack(fitted))
     if not done:
         raise OutputError(f"{target}: a sheet is written as .jpg or .png")
