@@ -175,6 +175,33 @@ def test_losses_are_silent_where_every_frame_came(tmp_path: Path) -> None:
     assert "clock starts anew" in film.losses[0]
 
 
+def test_a_trim_behind_several_restarts_keeps_step(tmp_path: Path) -> None:
+    """Seeking leads anywhere in such a film: both readers count through from its beginning."""
+    source, target = tmp_path / "in.ts", tmp_path / "out.mkv"
+    source.write_bytes(_twice(tmp_path).read_bytes() * 2)
+    with open_video(source) as film:
+        every = [frame.pts * frame.time_base for frame in film]
+    for start in (Fraction(1), Fraction(5)):
+        frames, report, _ = pass_through(source, target, start=start, overwrite=True)
+        assert [f.pts * f.time_base for f in frames] == [t for t in every if t >= start]
+        sound = [time for time, _ in payloads(target, "audio")[0]]
+        picture = times(target)
+        assert sound[0] < 0.03
+        assert sound[-1] == pytest.approx(float(picture[-1]), abs=0.1)
+        assert max(b - a for a, b in itertools.pairwise(sound)) < 0.05
+        assert len(report.warnings) <= 1
+
+
+def test_the_writer_of_a_description_sees_restarts_too(tmp_path: Path) -> None:
+    source, target = _twice(tmp_path), tmp_path / "out.mkv"
+    with open_video(source) as film, VideoWriter.like(film.info, target, OutputOptions(codec="ffv1")) as out:
+        plane = neutral_chroma(out.plan.chroma_size, 8)
+        for frame in film:
+            out.write(frame, plane, plane)
+    sound = [time for time, _ in payloads(target, "audio")[0]]
+    assert sound[-1] == pytest.approx(float(times(target)[-1]), abs=0.1)
+
+
 def _twice(folder: Path) -> Path:
     once, both = folder / "once.ts", folder / "both.ts"
     make_film(once, 48, "libx264", audio=[{}], audio_codec="aac", time_base=Fraction(1, 24))
@@ -192,7 +219,7 @@ def test_a_step_back_of_the_sound_alone_is_bridged(tmp_path: Path) -> None:
         assert place(track, Fraction(1), Fraction(5)) is None
         assert place(track, Fraction(1), Fraction(16)) == (0, 4)
         assert place(track, Fraction(1), None) == (0, 4)
-        copier.restarted(Fraction(9, 2))
+        copier.restarted([Fraction(9, 2)])
         assert place(track, Fraction(1), Fraction(5)) == (1, Fraction(9, 2))
     finally:
         copier.close()

@@ -24,6 +24,7 @@ from videocolor.video.formats import plane_view
 from videocolor.video.opening import url
 from videocolor.video.plan import OutputPlan
 from videocolor.video.probe import FIELD_ORDERS
+from videocolor.video.reader import VideoReader
 from videocolor.video.remux import StreamCopier, copy_container_metadata, timecode
 
 __all__ = ["FilmSink", "disk_errors", "part_name"]
@@ -58,7 +59,12 @@ class FilmSink:
     """
 
     def __init__(
-        self, info: VideoInfo, plan: OutputPlan, span: tuple[Fraction | None, Fraction | None], label: str | None
+        self,
+        info: VideoInfo,
+        plan: OutputPlan,
+        span: tuple[Fraction | None, Fraction | None],
+        label: str | None,
+        reader: VideoReader | None = None,
     ) -> None:
         self._info = info
         self._plan = plan
@@ -69,7 +75,8 @@ class FilmSink:
         self._stream: Any = None
         self._copier: StreamCopier | None = None
         self._shift = 0
-        self._offset = 0
+        self._reader = reader
+        self._offsets: list[Fraction] = []
         self._last_dts: int | None = None
 
     def put(self, frame: Frame, luma: Array, cb: Array, cr: Array) -> None:
@@ -112,13 +119,15 @@ class FilmSink:
 
     def _follow_clock(self, frame: Frame) -> None:
         """Tell the copier where the reader bridged a clock that starts anew; smaller repairs concern one frame."""
-        raw = frame.native.pts if isinstance(frame.native, VideoFrame) else None
-        if self._copier is None or raw is None:
+        if self._copier is None:
             return
-        base = self._info.time_base
-        if frame.pts - raw - self._offset > max(1, int(1 / base)):
-            self._offset = frame.pts - raw
-            self._copier.restarted(self._offset * base)
+        if self._reader is not None:
+            self._copier.restarted(self._reader.offsets)
+        elif isinstance(frame.native, VideoFrame) and frame.native.pts is not None:
+            offset = (frame.pts - frame.native.pts) * self._info.time_base
+            if offset - (self._offsets[-1] if self._offsets else 0) > 1:
+                self._offsets.append(offset)
+                self._copier.restarted(self._offsets)
 
     def _muxer_options(self, extra: dict[str, str]) -> dict[str, str]:
         if self._plan.container not in ("mp4", "mov"):

@@ -6,24 +6,39 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import av
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.format import Flags
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from videocolor.errors import InputError, NoVideoError, UnsupportedVideoError
 
-__all__ = ["configure", "fraction", "ignore", "main_video", "open_input", "read_packets", "tolerant_frames", "url"]
+__all__ = [
+    "LEAP",
+    "clock_restarts",
+    "configure",
+    "fraction",
+    "ignore",
+    "main_video",
+    "open_input",
+    "read_packets",
+    "tolerant_frames",
+    "url",
+]
 
 log = logging.getLogger(__name__)
 
 _TEXT_ART = {"tty", "bin", "xbin", "adf", "idf"}
 """Demuxers that make pictures of any text file."""
+LEAP = Fraction(1, 2)
+"""A step back of this many seconds from packet to packet is a new count of time."""
 _MAX_ERRORS = 64
 """Read errors in a row after which a file counts as ended: a damaged file may repeat one error for ever."""
 _MAX_EMPTY = 10_000
@@ -135,3 +150,31 @@ def tolerant_frames(container: InputContainer, stream: VideoStream) -> Iterator[
             yield from stream.codec_context.decode(packet)
         except FFmpegError as error:
             log.debug("undecodable packet: %s", error)
+
+
+def clock_restarts(path: Path) -> bool:
+    """Tell whether a film's clock starts anew on the way, so that seeking in it leads anywhere.
+
+    Only transport and program streams can, and telling takes reading them whole (without decoding).
+    """
+    state = path.stat()
+    return _clock_restarts(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _clock_restarts(path: Path, size: int, changed: int) -> bool:
+    with open_input(path) as container:
+        flags: Any = container.format.flags  # a plain number, whatever PyAV's stubs say
+        if not getattr(flags, "value", flags) & Flags.ts_discont.value:
+            return False
+        stream = main_video(container, path)
+        for other in container.streams:
+            if other.index != stream.index:
+                ignore(other)
+        base, last = fraction(stream.time_base) or Fraction(1, 90000), None
+        for packet in read_packets(container, [stream], lambda error: None):
+            if packet.size and packet.dts is not None:
+                if last is not None and (last - packet.dts) * base >= LEAP:
+                    return True
+                last = packet.dts
+    return False

@@ -19,7 +19,16 @@ from videocolor.errors import InputError, NoVideoError, UnsupportedVideoError, U
 from videocolor.types import Frame, PixelLayout, VideoInfo
 from videocolor.video.formats import describe, split_planes
 from videocolor.video.losses import LossLog
-from videocolor.video.opening import configure, ignore, main_video, open_input, read_packets, tolerant_frames
+from videocolor.video.opening import (
+    LEAP,
+    clock_restarts,
+    configure,
+    ignore,
+    main_video,
+    open_input,
+    read_packets,
+    tolerant_frames,
+)
 from videocolor.video.probe import keeps_end_times, probe, stated_end
 from videocolor.video.sequences import ImageSequence, find_sequence, read_image
 
@@ -106,6 +115,8 @@ class VideoReader:
         self._fast = fast
         self._threads = threads
         self._log = LossLog(info.time_base)
+        self.offsets: list[Fraction] = []
+        """Seconds added to the film's own times from each place on where its clock starts anew."""
         self._container: InputContainer | None = None
 
     @property
@@ -130,6 +141,7 @@ class VideoReader:
     def __iter__(self) -> Iterator[Frame]:
         self.close()
         self._log = LossLog(self.info.time_base)
+        self.offsets = []
         sequence = find_sequence(self.info.path)
         if sequence is None and self.info.format == "image2":
             sequence = ImageSequence((self.info.path,), (0,), 1, ())
@@ -162,7 +174,7 @@ class VideoReader:
     def _film(self) -> Iterator[Frame]:
         """Decode from the keyframe before `start`; where seeking lands too late, from the beginning."""
         base, first = self.info.time_base, 0
-        if self.start is not None and self.start > self.info.start_pts * base:
+        if self.start is not None and self.start > self.info.start_pts * base and not clock_restarts(self.info.path):
             first = int(self.start / base)
             frames = self._decoded(first)
             head = next(frames, None)
@@ -182,7 +194,10 @@ class VideoReader:
         index = 0
         native: VideoFrame | None = head
         while native is not None:
+            offset = clock.offset
             pts = clock.stamp(native.pts, native.dts, index, leap)
+            if clock.offset != offset:
+                self.offsets.append(clock.offset * base)
             if self.end is not None and pts * base >= self.end:
                 self._log.ended(index, self.end)
                 return
@@ -223,7 +238,7 @@ class VideoReader:
 
         last: int | None = None
         before: int | None = None
-        count, back = 0, max(1, int(_LEAP / 2 / self.info.time_base))
+        count, back = 0, max(1, int(LEAP / self.info.time_base))
         for packet in read_packets(container, [stream], unreadable):
             stamp = packet.dts if packet.dts is not None else packet.pts
             if packet.size and stamp is not None:

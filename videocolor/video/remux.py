@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
@@ -19,7 +19,7 @@ from av.packet import Packet
 from av.stream import Disposition
 
 from videocolor.types import PixelLayout, VideoInfo
-from videocolor.video.opening import fraction, ignore, main_video, open_input, read_packets
+from videocolor.video.opening import LEAP, clock_restarts, fraction, ignore, main_video, open_input, read_packets
 
 __all__ = ["StreamCopier", "container_takes", "copy_container_metadata", "left_out", "timecode"]
 
@@ -45,8 +45,6 @@ _QUICKTIME_LANGUAGE = {
 """QuickTime's own table knows some languages by the other of their two codes, and loses them otherwise."""
 _SLACK = Fraction(10)
 """Seconds behind the end of a trim after which no stream is expected to hold anything before it."""
-_LEAP = Fraction(1, 2)
-"""A step back of this many seconds is a new count of time (see the reader's clock)."""
 _LONGEST_LINE = 60
 """Seconds before the start of a trim from which on subtitles are looked for that last over it."""
 _TRIAL_PACKETS = 2000
@@ -249,9 +247,9 @@ class StreamCopier:
         ]
         return (*lost, *(f"{n} x while copying the other streams: {what}" for what, n in self._errors.items()))
 
-    def restarted(self, offset: Fraction) -> None:
-        """Note that the picture's clock started anew; `offset` seconds turn its times into the film's from there on."""
-        self._offsets.append(offset)
+    def restarted(self, offsets: Iterable[Fraction]) -> None:
+        """Note the seconds that turn the picture's times into the film's, one for each time its clock started anew."""
+        self._offsets = [Fraction(0), *offsets]
 
     @property
     def source(self) -> InputContainer:
@@ -316,7 +314,7 @@ class StreamCopier:
                 ignore(stream)
         if not wanted:
             return
-        if start is not None:
+        if start is not None and not clock_restarts(self._path):
             early = _LONGEST_LINE if any(s.type == "subtitle" for s in wanted) else 1
             try:
                 self._source.seek(max(0, int((start - early) * 1_000_000)))
@@ -372,11 +370,11 @@ class StreamCopier:
     def _place(self, track: _Track, time: Fraction, until: Fraction | None) -> tuple[int, Fraction] | None:
         """Return the count of time that a packet belongs to and its offset; None: only the picture will tell."""
         latest = self._latest
-        if latest.count > track.count and (track.last is None or track.last - time < _LEAP):
+        if latest.count > track.count and (track.last is None or track.last - time < LEAP):
             # Sparse streams may start anew with a later time than their last: the nearer reading is the right one.
             near, far = (abs(time + offset - latest.end) for offset in (latest.offset, track.offset))
             return (latest.count, latest.offset) if near < far else (track.count, track.offset)
-        if track.last is None or track.last - time < _LEAP:
+        if track.last is None or track.last - time < LEAP:
             return track.count, track.offset
         if track.count + 1 < len(self._offsets):
             return track.count + 1, self._offsets[track.count + 1]

@@ -80,7 +80,8 @@ class VideoWriter:
         span = (None, None) if isinstance(source, VideoInfo) else (source.start, source.end)
         plan = plan_output(info, target, options)
         label = "colorized by videocolor, not original colour" if options.color_label else None
-        sink: Sink = ImageSink(info, plan) if plan.container == "image2" else FilmSink(info, plan, span, label)
+        reader = source if isinstance(source, VideoReader) else None
+        sink: Sink = ImageSink(info, plan) if plan.container == "image2" else FilmSink(info, plan, span, label, reader)
         return cls(info, plan, sink)
 
     def __enter__(self) -> Self:
