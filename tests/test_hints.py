@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from media import make_film
 
+from videocolor import color
+from videocolor.cli import cli
+from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
-from videocolor.errors import HintError
-from videocolor.hints import collect_hints, deal_hints, hint_fits_frame, hint_input, hint_time_in_name, load_hint
+from videocolor.errors import HintError, OutputError
+from videocolor.hints import (
+    MOST_PER_SHOT,
+    _write_suggestion,
+    collect_hints,
+    deal_hints,
+    hint_ab,
+    hint_fits_frame,
+    hint_input,
+    hint_time_in_name,
+    load_hint,
+    suggest_hints,
+)
+from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
+from videocolor.report import Event
 from videocolor.survey import ShotView, Survey, thumbnail
 from videocolor.types import Array, Hint, Shot
+from videocolor.video import open_video
 
 
 def scene(seed: int, height: int = 120, width: int = 200) -> Array:
@@ -35,17 +60,24 @@ def save(path: Path, rgb: Array, depth: int = 8) -> Path:
     return path
 
 
-def survey(*seeds: int) -> Survey:
-    """A film of one shot of ten frames for each seed, 10 frames a second."""
+def survey(*seeds: int, before: int = 0, behind: int = 0) -> Survey:
+    """A film of one shot of ten frames for each seed, 10 frames a second, perhaps with more of it around."""
     views = tuple(
         ShotView(
-            Shot(n, 10 * n, 10 * n + 10, 10 * n, 10 * n + 10, Fraction(1, 10)),
+            Shot(n, 10 * n, 10 * n + 10, before + 10 * n, before + 10 * n + 10, Fraction(1, 10)),
             ((10 * n, thumbnail(gray_of(scene(seed)))),),
         )
         for n, seed in enumerate(seeds)
     )
-    nearest = {Fraction(i, 10): i for i in range(10 * len(seeds))}
-    return Survey(None, views, 10 * len(seeds), nearest)  # type: ignore[arg-type]
+    count = 10 * len(seeds)
+    info: Any = SimpleNamespace(
+        start_pts=min(before, 0),
+        time_base=Fraction(1, 10),
+        duration=Fraction(max(before, 0) + count + behind, 10),
+        rate=Fraction(10),
+    )
+    nearest = {Fraction(i, 10): min(max(i - before, 0), count - 1) for i in range(-5, before + count + behind + 5)}
+    return Survey(info, views, count, nearest)
 
 
 @pytest.mark.parametrize("depth", [8, 16])
@@ -133,3 +165,330 @@ def test_a_time_behind_the_end_is_reported() -> None:
 def test_its_own_frame_is_recognised() -> None:
     assert hint_fits_frame(Hint("a", scene(1)), gray_of(scene(1))) > 0.99
     assert hint_fits_frame(Hint("a", scene(1)), gray_of(scene(2))) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("pixel", "said"),
+    [
+        (np.float32("nan"), "NaN"),
+        (np.float32("inf"), "NaN or infinity"),
+        (np.float32(180), "expected in 0..1"),
+        (np.float32(-0.5), "expected in 0..1"),
+        (np.int16(200), "int16"),
+    ],
+)
+def test_samples_that_are_no_colour_are_refused(tmp_path: Path, pixel: Any, said: str) -> None:
+    image = np.zeros((20, 30, 3), pixel.dtype) if pixel.dtype.kind == "i" else scene(1, 20, 30)
+    image[3, 4] = pixel
+    path = tmp_path / "float.tif"
+    path.write_bytes(cv2.imencode(".tif", image)[1].tobytes())
+    with pytest.raises(HintError, match=said):
+        load_hint(None, path)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_floating_point_of_0_to_1_is_read(tmp_path: Path, kind: Any) -> None:
+    path = tmp_path / "float.tif"
+    path.write_bytes(cv2.imencode(".tif", scene(1)[..., ::-1].astype(kind))[1].tobytes())
+    np.testing.assert_allclose(load_hint(None, path).rgb, scene(1), atol=1e-4)
+
+
+def save_rgba(path: Path, rgb: Array, alpha: Array) -> Path:
+    rgba = np.dstack([rgb[..., ::-1], alpha.astype(np.float32)])
+    path.write_bytes(cv2.imencode(".png", np.rint(rgba * 255).astype(np.uint8))[1].tobytes())
+    return path
+
+
+def test_a_transparent_hint_says_that_nothing_is_painted(tmp_path: Path) -> None:
+    path = save_rgba(tmp_path / "shot0001_t00001.000s.png", scene(1), np.zeros((120, 200)))
+    with pytest.raises(HintError, match="nothing is painted"):
+        load_hint(None, path)
+    hints, warnings = collect_hints(ColorizeConfig.load(None, [f"hints.folder={tmp_path}"]))
+    assert hints == []
+    assert "nothing is painted" in warnings[0]
+
+
+def test_only_what_is_painted_decides_whether_there_is_colour(tmp_path: Path) -> None:
+    gray = np.repeat(scene(1)[..., :1], 3, axis=2)
+    part = np.zeros((120, 200), bool)
+    part[:60] = True
+    with pytest.raises(HintError, match="has no colour"):
+        load_hint(None, save_rgba(tmp_path / "hidden.png", np.where(part[..., None], gray, scene(2)), part))
+    dot = np.zeros((120, 200), bool)
+    dot[50:53, 80:83] = True
+    red = np.where(dot[..., None], np.float32([0.7, 0.2, 0.2]), gray)
+    assert load_hint(None, save_rgba(tmp_path / "dot.png", red, dot)).mask is not None
+
+
+def test_a_folder_is_read_without_hidden_files_and_names_what_cannot_be(tmp_path: Path) -> None:
+    save(tmp_path / "shot0001_t00001.500s.png", scene(1))
+    for name in ("._shot0001_t00001.500s.png", ".cache.png", "shot0001_t00001.500s.png~", "notes.txt"):
+        (tmp_path / name).write_bytes(b"no picture")
+    (tmp_path / "shot0002_t00003.000s.xcf").write_bytes(b"layers")
+    hints, warnings = collect_hints(ColorizeConfig.load(None, [f"hints.folder={tmp_path}"]))
+    assert [hint.time for hint in hints] == [Fraction(3, 2)]
+    assert len(warnings) == 1
+    assert "shot0002_t00003.000s.xcf" in warnings[0] and "PNG" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("moment", "seeds", "shots", "said"),
+    [
+        (Fraction(1), (1, 2), {0}, "used where it looks alike"),  # in front of the part that begins at 2 s
+        (Fraction(19, 10), (1, 2), {0}, "used where it looks alike"),  # the frame in front of it
+        (Fraction(4), (1, 2), {0}, "used where it looks alike"),  # the frame behind the part
+        (Fraction(5), (3, 2), None, "not used, it looks like no shot"),
+        (Fraction(2), (3, 2), {0}, None),
+        (Fraction(39, 10), (3, 2), {1}, None),
+    ],
+)
+def test_a_time_outside_the_part_that_is_coloured(
+    moment: Fraction, seeds: Sequence[int], shots: set[int] | None, said: str | None
+) -> None:
+    plan = deal_hints([Hint("a.png", scene(1), moment)], survey(*seeds, before=20, behind=20), 0.5)
+    assert [set(p.shots) for p in plan.hints] == ([] if shots is None else [shots])
+    if said is None:
+        assert plan.warnings == ()
+        assert plan.hints[0].frame is not None
+    else:
+        assert len(plan.warnings) == 1
+        assert (
+            f"its time {float(moment):.3f} s lies outside the part that is coloured (2.000 to 4.000 s); {said}"
+            in (plan.warnings[0])
+        )
+        assert all(p.frame is None for p in plan.hints)
+
+
+def test_a_time_just_before_the_film_means_its_first_frame() -> None:
+    plan = deal_hints([Hint("a.png", scene(9), Fraction(-1, 10))], survey(1), 0.5)
+    assert plan.hints[0].frame == 0
+    assert plan.warnings == ()
+
+
+def test_too_many_hints_are_chosen_by_time_and_said() -> None:
+    loose = [Hint(f"loose{n}", scene(1)) for n in range(3)]
+    timed = [Hint(f"timed{n}", scene(9), Fraction(n, 10)) for n in range(10)]
+    plan = deal_hints([*loose, *timed], survey(1, 2), 0.5)
+    told = plan.for_shot(0)
+    assert len(told) == MOST_PER_SHOT
+    frames = sorted(p.frame for p in told if p.frame is not None)
+    assert len(frames) == MOST_PER_SHOT, "hints that were made for the shot go first"
+    assert (frames[0], frames[-1]) == (0, 9)
+    assert max(b - a for a, b in pairwise(frames)) <= 3
+    assert len(plan.left_out(0)) == 13 - MOST_PER_SHOT
+    assert not {id(p) for p in plan.left_out(0)} & {id(p) for p in told}
+    assert all((0 in p.shots) == (p in told) for p in plan.hints), "what is reported is what is used"
+    for n in range(10):
+        planned = plan.at_frame(0, n)
+        assert planned is not None and planned.hint.name == f"timed{n}"
+    assert [w for w in plan.warnings if "left out" in w] == [w for w in plan.warnings if w.startswith("shot 1: 7 of")]
+    assert len(plan.warnings) == 1
+
+
+def test_loose_hints_fill_what_the_timed_ones_leave() -> None:
+    loose = [Hint(f"loose{n}", scene(1)) for n in range(9)]
+    plan = deal_hints([*loose, Hint("timed", scene(9), Fraction(1, 2))], survey(1), 0.5)
+    told = [p.hint.name for p in plan.for_shot(0)]
+    assert told[0] == "timed" and len(told) == MOST_PER_SHOT
+
+
+def bt2020_film(path: Path) -> list[Array]:
+    """One frame of strong colours, some of which BT.709 cannot show."""
+    y, cb, cr = color.rgb_to_ycbcr(np.moveaxis(0.1 + 0.8 * scene(4, 48, 64), -1, 0), "bt2020")
+    planes = [
+        color.luma_to_codes(y, 10, "limited"),
+        *(color.chroma_to_codes(p, 10, "limited") for p in (cb, cr)),
+    ]
+    tags = {"colorspace": 9, "color_primaries": 9, "color_trc": 14, "color_range": 1}
+    make_film(path, [planes] * 2, pix_fmt="yuv444p10le", tags=tags)
+    return planes
+
+
+def test_a_hint_from_a_bt2020_film_keeps_its_colour(tmp_path: Path) -> None:
+    y, cb, cr = bt2020_film(tmp_path / "wide.mkv")
+    wanted = color.ycbcr_to_ab(
+        color.codes_to_luma(y, 10, "limited"),
+        color.codes_to_chroma(cb, 10, "limited"),
+        color.codes_to_chroma(cr, 10, "limited"),
+        "bt2020",
+    )
+    hint = load_hint(None, tmp_path / "wide.mkv", Fraction(0))
+    assert np.abs(hint_ab(hint, (48, 64)) - wanted).max() < 1
+    luma = hint_input(hint, (48, 64)).luma
+    assert luma.min() >= 0 and luma.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("moment", "frame"),
+    [("0", 0), ("0.04", 0), ("0.051", 1), ("0.05", 0), ("0.1", 1), ("0.149", 1), ("3.0", 3), ("1.7", 2), ("14", 3)],
+)
+def test_a_frame_of_a_film_is_the_nearest_one(tmp_path: Path, moment: str, frame: int) -> None:
+    """Frames at 0, 0.1, 0.2, 3.3 and 30 s, each of a colour of its own."""
+    frames = [
+        [np.full((48, 64), 120, np.uint8), *(np.full((24, 32), 60 + 30 * n, np.uint8) for _ in "ab")] for n in range(5)
+    ]
+    film = tmp_path / "other.mkv"
+    make_film(film, frames, pts=[0, 100, 200, 3300, 30000], time_base=Fraction(1, 1000), rate=Fraction(10))
+    wanted = [load_hint(None, film, Fraction(t)).rgb.mean() for t in ("0", "0.1", "0.2", "3.3", "30")]
+    got = load_hint(None, film, Fraction(moment)).rgb.mean()
+    assert int(np.argmin(np.abs(np.array(wanted) - got))) == frame
+    assert len(set(np.round(wanted, 3))) == 5
+    with pytest.raises(HintError, match="ends before that time"):
+        load_hint(None, film, Fraction(31))
+
+
+@pytest.mark.parametrize("pts", [-213, -1, 0, 123456])
+def test_a_suggestion_is_the_same_frame_when_it_comes_back(tmp_path: Path, pts: int) -> None:
+    """Names hold milliseconds, also in front of 0; films may count finer."""
+    make_film(tmp_path / "film.mkv", 1, pix_fmt="gray")
+    with open_video(tmp_path / "film.mkv") as video:
+        frame = next(iter(video))
+    path = _write_suggestion(tmp_path, 0, replace(frame, pts=pts, time_base=Fraction(1, 10007)), False)
+    time = hint_time_in_name(path.name)
+    assert time is not None
+    assert abs(time - Fraction(pts, 10007)) <= Fraction(1, 2000)
+    assert time <= 0 or pts > 0
+
+
+def test_a_negative_time_finds_its_frame() -> None:
+    time = hint_time_in_name("shot0001_t-0000.300s.png")
+    plan = deal_hints([Hint("a.png", scene(9), time)], survey(1, before=-5), 0.5)
+    assert plan.warnings == ()
+    assert plan.hints[0].frame == 2
+
+
+class Plain(Colorizer):
+    """Colours everything alike; hints show at their own frames alone."""
+
+    def __init__(self) -> None:
+        self.card = ModelCard("plain", "Plain", "many", 0, 0, area=96 * 64)
+
+    def begin(self, hints: Sequence[HintInput]) -> None:
+        pass
+
+    def step(self, memory: None, luma: Array) -> Prediction:
+        return Prediction(np.zeros((len(luma), 2, *luma.shape[-2:]), np.float32))
+
+
+def gray_film(path: Path, length: int = 12, first: int = 0) -> None:
+    """Two shots of slowly panning pictures at 24 frames a second."""
+    frames = []
+    for seed in (1, 2):
+        wide = rough(seed)
+        frames += [[np.ascontiguousarray(wide[:, i : i + 96])] for i in range(length)]
+    times = [first + round(1000 * i / 24) for i in range(2 * length)]
+    make_film(path, frames, pix_fmt="gray", size=(96, 64), pts=times, time_base=Fraction(1, 1000))
+
+
+def rough(seed: int) -> Array:
+    rng = np.random.default_rng(seed)
+    soft = cv2.resize(rng.uniform(60, 190, (8, 14)).astype(np.float32), (160, 64), interpolation=cv2.INTER_CUBIC)
+    grain = cv2.GaussianBlur(rng.normal(0, 30, (64, 160)).astype(np.float32), (0, 0), 1)
+    return np.clip(soft + grain, 20, 235).astype(np.uint8)
+
+
+def tint(path: Path, by: Sequence[float]) -> None:
+    """Paint a suggestion: same luma, one colour of a*b*."""
+    gray = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
+    cb, cr = color.ab_to_ycbcr(gray, np.stack([np.full_like(gray, v) for v in by]), "bt709")
+    rgb = np.clip(color.ycbcr_to_rgb(gray, cb, cr, "bt709"), 0, 1)
+    cv2.imwrite(str(path), np.rint(np.moveaxis(rgb, 0, -1)[..., ::-1] * 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("first", [0, 1400])
+def test_suggested_frames_painted_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int) -> None:
+    """The restorer's round: suggest, paint, give the folder back; the painted frames stand in the film."""
+    film, folder, target = tmp_path / "film.mkv", tmp_path / "hints", tmp_path / "out.mkv"
+    gray_film(film, first=first)
+    config = ColorizeConfig.load(None, [f"hints.folder={folder}", "output.codec=ffv1"])
+    paths = suggest_hints(film, folder, config)
+    assert len(paths) == 2
+    for path in paths:
+        tint(path, (18, -12))
+    monkeypatch.setattr("videocolor.colorize.load_colorizer", lambda *_, **__: Plain())
+    result = colorize_video(film, target, config)
+    assert not [w for w in result.warnings if "hint" in w]
+    record = json.loads((tmp_path / "out.mkv.json").read_text())
+    assert [h["reproduced"] for h in record["hints"]] == [True, True]
+    painted = {h["frame"] for h in record["hints"]}
+    with open_video(target) as video:
+        for frame in video:
+            assert frame.chroma is not None
+            depth, range_ = frame.layout.depth, frame.color.range
+            y = color.codes_to_luma(frame.luma, depth, range_)
+            cb, cr = (cv2.resize(color.codes_to_chroma(p, depth, range_), (96, 64)) for p in frame.chroma)
+            a, b = color.ycbcr_to_ab(y, cb, cr, frame.color.matrix).reshape(2, -1).mean(axis=1)
+            if frame.index in painted:
+                assert abs(a - 18) < 1.5 and abs(b + 12) < 1.5, (frame.index, a, b)
+
+
+def test_suggestions_report_and_never_overwrite_by_themselves(tmp_path: Path) -> None:
+    film, folder = tmp_path / "film.mkv", tmp_path / "hints"
+    gray_film(film)
+    heard: list[Event] = []
+    config = ColorizeConfig()
+    paths = suggest_hints(film, folder, config, observer=heard.append)
+    kinds = [event.kind for event in heard]
+    assert "progress" in kinds
+    with open_video(film) as video:
+        said = list(video.info.warnings)
+    assert [event.data["message"] for event in heard if event.kind == "warning"] == said
+    paths[0].write_bytes(b"painted")
+    with pytest.raises(OutputError, match="--overwrite"):
+        suggest_hints(film, folder, config)
+    assert paths[0].read_bytes() == b"painted"
+
+
+def test_suggest_says_what_is_wrong_with_the_film(tmp_path: Path) -> None:
+    """Losses and warnings of the film are heard, in words and as events."""
+    film = tmp_path / "film.mkv"
+    gray_film(film, 40)
+    data = film.read_bytes()
+    film.write_bytes(data[: len(data) * 2 // 3])
+    heard: list[Event] = []
+    suggest_hints(film, tmp_path / "hints", ColorizeConfig(), observer=heard.append)
+    assert any(event.kind == "warning" for event in heard)
+    arguments = ["hints", "suggest", str(film), "-o", str(tmp_path / "again")]
+    assert "warning: " in CliRunner().invoke(cli, arguments).stderr
+    events = [
+        json.loads(line)
+        for line in CliRunner().invoke(cli, [*arguments, "--overwrite", "--json"]).stdout.split("\n")
+        if line
+    ]
+    assert {"warning", "hint"} <= {event["event"] for event in events}
+
+
+def test_suggest_takes_a_part_and_replaces_when_told(tmp_path: Path) -> None:
+    film, folder = tmp_path / "film.mkv", tmp_path / "hints"
+    gray_film(film)
+    arguments = ["hints", "suggest", str(film), "-o", str(folder), "--start", "0.5"]
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 0, done.stderr
+    (path,) = map(Path, done.stdout.split())
+    time = hint_time_in_name(path.name)
+    assert time is not None and time >= Fraction(1, 2)
+    path.write_bytes(b"painted")
+    assert CliRunner().invoke(cli, arguments).exit_code == 1
+    assert CliRunner().invoke(cli, [*arguments, "--overwrite", "--end", "0.9", "--rate", "24"]).exit_code == 0
+    path.write_bytes(b"painted")
+    assert CliRunner().invoke(cli, [*arguments, "--overwrite"]).exit_code == 0
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_painted_folder_and_a_part_of_the_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hints of the whole film, given while only its second shot is coloured: the first shot's is not pinned to it."""
+    film, folder = tmp_path / "film.mkv", tmp_path / "hints"
+    gray_film(film)
+    for path in suggest_hints(film, folder, ColorizeConfig()):
+        tint(path, (18, -12))
+    monkeypatch.setattr("videocolor.colorize.load_colorizer", lambda *_, **__: Plain())
+    for part, outside in (("input.start=0.5", "0001"), ("input.end=0.5", "0002")):
+        config = ColorizeConfig.load(
+            None, [f"hints.folder={folder}", "output.codec=ffv1", "output.overwrite=true", part]
+        )
+        result = colorize_video(film, tmp_path / "out.mkv", config)
+        said = [w for w in result.warnings if "lies outside the part that is coloured" in w]
+        assert len(said) == 1 and f"shot{outside}" in said[0]
+        record = json.loads((tmp_path / "out.mkv.json").read_text())
+        assert [h["reproduced"] for h in record["hints"] if f"shot{outside}" not in h["name"]] == [True]
+        assert all(h["frame"] is None for h in record["hints"] if f"shot{outside}" in h["name"])

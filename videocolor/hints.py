@@ -1,38 +1,51 @@
-"""Hints: reading them, dealing them to shots, reproducing them at their own frame, and suggesting them.
+"""Hints: reading them (`_hintfiles`), dealing them to shots, reproducing them at their own frame, and suggesting them.
 
 A hint with a time belongs to the shot that holds the time, and to other shots only where they look alike.
-A hint without a time belongs to every shot that looks like it. One that fits nowhere is reported.
+A hint without a time, or with one outside the part that is coloured, belongs to every shot that looks like it.
+One that fits nowhere is reported.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 import cv2
 import numpy as np
 
-from videocolor.color import codes_to_chroma, codes_to_luma, rgb_to_lab, rgb_to_luma, ycbcr_to_rgb
-from videocolor.config import ColorizeConfig, parse_hint
-from videocolor.errors import HintError, InputError, OutputError
+from videocolor._hintfiles import collect_hints, frame_to_rgb, hint_time_in_name, load_hint
+from videocolor.color import codes_to_luma, rgb_to_lab, rgb_to_luma
+from videocolor.config import ColorizeConfig
+from videocolor.errors import OutputError
 from videocolor.models.base import HintInput
+from videocolor.report import Event, Observer, ignore
 from videocolor.shots import shots_like
 from videocolor.survey import Survey, survey_film, thumbnail
 from videocolor.types import Array, Frame, Hint
 from videocolor.video import open_video
 
-__all__ = ["HintPlan", "PlannedHint", "collect_hints", "deal_hints", "hint_input", "hint_time_in_name", "suggest_hints"]
+__all__ = [
+    "HintPlan",
+    "PlannedHint",
+    "collect_hints",
+    "deal_hints",
+    "frame_to_rgb",
+    "hint_ab",
+    "hint_fits_frame",
+    "hint_input",
+    "hint_time_in_name",
+    "load_hint",
+    "suggest_hints",
+]
 
-IMAGES: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 MOST_PER_SHOT: Final = 6
-"""Hints that one shot receives at most: the best; the network's memory and time grow with each."""
-_GRAY: Final = 1.5
-"""Mean chroma (CIE a*b*) under which a picture counts as not coloured."""
-_TIME_IN_NAME = re.compile(r"_t(\d+)\.(\d{3})s")
+"""Hints that the network is told of one shot at most; its memory and time grow with each."""
+_ROUNDED: Final = Fraction(3, 2000)
+"""Seconds by which a time in a name, rounded to milliseconds like Matroska's own, may miss its frame."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +56,11 @@ class PlannedHint:
     frame: int | None
     """The frame it was made for; None for hints without a time."""
     shots: dict[int, float]
-    """Shot number -> likeness 0..1 (1 for the shot that its time lies in)."""
+    """Shot number -> likeness 0..1 (1 for the shot that its time lies in), where the network is told of it."""
+    own: int | None = None
+    """Number of the shot that holds `frame`."""
+    left_out: tuple[int, ...] = ()
+    """Numbers of shots that it would belong to, had they not better hints enough."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,139 +71,17 @@ class HintPlan:
     warnings: tuple[str, ...] = field(default=())
 
     def for_shot(self, number: int) -> list[PlannedHint]:
-        """The hints of a shot, its own first, then by likeness."""
+        """The hints that the network is told of in a shot, at most `MOST_PER_SHOT`: its own first, then by likeness."""
         mine = [planned for planned in self.hints if number in planned.shots]
-        mine.sort(key=lambda planned: -planned.shots[number])
-        return mine[:MOST_PER_SHOT]
+        return sorted(mine, key=lambda planned: (planned.own != number, -planned.shots[number]))
+
+    def left_out(self, number: int) -> list[PlannedHint]:
+        """The hints of a shot that the network is not told of because there are too many."""
+        return [planned for planned in self.hints if number in planned.left_out]
 
     def at_frame(self, number: int, index: int) -> PlannedHint | None:
-        """The hint that was made for this frame of this shot."""
-        return next((p for p in self.hints if p.frame == index and number in p.shots), None)
-
-
-def collect_hints(config: ColorizeConfig) -> tuple[list[Hint], list[str]]:
-    """Read every hint that the configuration names.
-
-    Returns:
-        The hints, and warnings about files of the hint folder that nobody has coloured yet.
-
-    Raises:
-        HintError: a file is missing, unreadable, or has no colour.
-    """
-    hints = [load_hint(*parse_hint(item)) for item in config.hints.items]
-    warnings: list[str] = []
-    folder = config.hints.folder
-    if folder is not None:
-        if not folder.is_dir():
-            raise HintError(f"{folder}: not a folder; --hints takes the folder that `hints suggest` wrote")
-        files = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGES)
-        if not files:
-            raise HintError(f"{folder}: no image in it; expected {', '.join(IMAGES)}")
-        for path in files:
-            hint = _read(path, hint_time_in_name(path.name))
-            if _is_gray(hint.rgb):
-                warnings.append(f"{path}: still gray, not used as a hint; paint it or remove it")
-            else:
-                hints.append(hint)
-    return hints, warnings
-
-
-def hint_time_in_name(name: str) -> Fraction | None:
-    """Film time that `hints suggest` wrote into a file name (`..._t00012.345s.png`), in seconds."""
-    match = _TIME_IN_NAME.search(name)
-    return None if match is None else Fraction(f"{match[1]}.{match[2]}")
-
-
-def load_hint(time: Fraction | None, path: Path, other_time: Fraction | None = None) -> Hint:
-    """Read one hint: a picture, or a frame of another film.
-
-    Args:
-        time: film time in seconds it was made for, None for a loose one.
-        path: image, or film where `other_time` is given.
-        other_time: time in that film, seconds.
-
-    Raises:
-        HintError: missing, unreadable, or without colour.
-    """
-    hint = _read(path, time) if other_time is None else _frame_of(path, other_time, time)
-    if _is_gray(hint.rgb):
-        raise HintError(f"{hint.name}: has no colour, so it cannot be a hint; give a coloured picture")
-    return hint
-
-
-def _read(path: Path, time: Fraction | None) -> Hint:
-    if not path.is_file():
-        raise HintError(f"{path}: no such hint file")
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)  # imread cannot open every name that an OS allows
-    except OSError as error:
-        raise HintError(f"{path}: cannot be read: {error.strerror or error}") from error
-    image = _decode(data, cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise HintError(
-            f"{path}: not a picture that can be read; a frame of a film is given as FILM@TIME (other.mkv@12.0)"
-        )
-    mask = None
-    if image.ndim == 2:
-        image = np.repeat(image[..., None], 3, axis=2)
-    elif image.shape[2] == 4:
-        mask = _unit(image[..., 3])
-        mask = None if bool((mask > 0.999).all()) else mask
-        image = image[..., :3]
-    else:
-        turned = _decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)  # this one obeys EXIF orientation
-        image = image if turned is None else turned
-    return Hint(str(path), _unit(image[..., ::-1]), time, mask)
-
-
-def _decode(data: Array, flags: int) -> Array | None:
-    if not data.size:
-        return None
-    try:
-        return cv2.imdecode(data, flags)
-    except cv2.error:  # too many pixels, or a header that lies
-        return None
-
-
-def _unit(image: Array) -> Array:
-    top = np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1.0
-    return np.ascontiguousarray(image, np.float32) / np.float32(top)
-
-
-def _frame_of(path: Path, other_time: Fraction, time: Fraction | None) -> Hint:
-    name = f"{path}@{float(other_time):g}"
-    try:
-        with open_video(path, start=other_time) as video:
-            frame = next(iter(video), None)
-    except InputError as error:
-        raise HintError(f"hint {name}: {error}") from error
-    if frame is None:
-        raise HintError(f"hint {name}: the film ends before that time")
-    if frame.chroma is None:
-        raise HintError(f"hint {name}: that film is black and white, its frames cannot be hints")
-    return Hint(name, frame_to_rgb(frame), time)
-
-
-def frame_to_rgb(frame: Frame) -> Array:
-    """(h, w, 3) float32 R'G'B' in 0..1 of a frame; gray frames give gray."""
-    depth, range_ = frame.layout.depth, frame.color.range
-    y = codes_to_luma(frame.luma, depth, range_)
-    if frame.chroma is None:
-        return np.asarray(np.clip(np.repeat(y[..., None], 3, axis=2), 0, 1))
-    h, w = y.shape
-    cb, cr = (
-        cv2.resize(codes_to_chroma(p, depth, range_), (w, h), interpolation=cv2.INTER_LINEAR) for p in frame.chroma
-    )
-    rgb = np.moveaxis(ycbcr_to_rgb(y, cb, cr, frame.color.matrix), 0, -1)
-    return np.asarray(np.clip(rgb, 0, 1))
-
-
-def _is_gray(rgb: Array) -> bool:
-    small = cv2.resize(rgb, (64, 64), interpolation=cv2.INTER_AREA)
-    ab = rgb_to_lab(np.moveaxis(small, -1, 0))[1:]
-    # A few painted points are a hint too, so the strongest places count, not the mean alone.
-    chroma = np.hypot(ab[0], ab[1])
-    return bool(chroma.mean() < _GRAY and np.percentile(chroma, 99.5) < 4 * _GRAY)
+        """The hint that was made for this frame of this shot, whether the network is told of it or not."""
+        return next((p for p in self.hints if p.frame == index and p.own == number), None)
 
 
 def hint_input(hint: Hint, size: tuple[int, int]) -> HintInput:
@@ -195,7 +90,8 @@ def hint_input(hint: Hint, size: tuple[int, int]) -> HintInput:
     rgb = cv2.resize(hint.rgb, (w, h), interpolation=cv2.INTER_AREA)
     planes = np.moveaxis(rgb, -1, 0)
     mask = None if hint.mask is None else cv2.resize(hint.mask, (w, h), interpolation=cv2.INTER_AREA)
-    return HintInput(rgb_to_luma(planes, "bt709").astype(np.float32), rgb_to_lab(planes)[1:], mask)
+    luma = np.clip(rgb_to_luma(planes, "bt709"), 0, 1).astype(np.float32)
+    return HintInput(luma, rgb_to_lab(planes)[1:], mask)
 
 
 def hint_ab(hint: Hint, size: tuple[int, int]) -> Array:
@@ -225,24 +121,33 @@ def deal_hints(hints: Sequence[Hint], survey: Survey, min_likeness: float) -> Hi
     """
     planned: list[PlannedHint] = []
     warnings: list[str] = []
-    last = survey.shots[-1].shot
-    film_end = last.end_pts * last.time_base
+    span = _Span.of(survey)
     for hint in hints:
         thumb = thumbnail(np.rint(hint_input(hint, (180, 320)).luma * 255).astype(np.uint8))
         likeness = {
             view.shot.index: max(shots_like(thumb, picture) for _, picture in view.views) for view in survey.shots
         }
         shots = {number: value for number, value in likeness.items() if value >= min_likeness}
-        frame = None
+        frame = own = None
         if hint.time is not None:
-            if hint.time > film_end:
+            if hint.time > span.film_end:
                 warnings.append(
                     f"hint {hint.name}: its time {float(hint.time):.3f} s is behind the film's end "
-                    f"{float(film_end):.3f} s; not used"
+                    f"{float(span.film_end):.3f} s; not used"
                 )
                 continue
-            frame = survey.nearest[hint.time]
-            shots[survey.shot_at(frame).index] = 1.0
+            if not span.holds(hint.time):
+                use = "used where it looks alike" if shots else "not used, it looks like no shot"
+                warnings.append(
+                    f"hint {hint.name}: its time {float(hint.time):.3f} s lies outside the part that is coloured "
+                    f"({float(span.start):.3f} to {float(span.end):.3f} s); {use}"
+                )
+                if not shots:
+                    continue
+            else:
+                frame = survey.nearest[hint.time]
+                own = survey.shot_at(frame).index
+                shots[own] = 1.0
         if not shots:
             best = max(likeness, key=lambda number: likeness[number])
             warnings.append(
@@ -250,40 +155,124 @@ def deal_hints(hints: Sequence[Hint], survey: Survey, min_likeness: float) -> Hi
                 f"{min_likeness:.2f}); not used. Give it a time (TIME=IMAGE) or lower hints.min_likeness"
             )
             continue
-        planned.append(PlannedHint(hint, frame, shots))
+        planned.append(PlannedHint(hint, frame, shots, own))
+    for view in survey.shots:
+        planned, left_out = _limit(planned, view.shot.index)
+        if left_out:
+            warnings.append(
+                f"shot {view.shot.index + 1}: {left_out} of its {left_out + MOST_PER_SHOT} hints are left out of the "
+                f"network's memory, which takes {MOST_PER_SHOT}; frames that were painted are reproduced all the same"
+            )
     return HintPlan(tuple(planned), tuple(warnings))
 
 
-def suggest_hints(
-    film: Path,
-    folder: Path,
-    config: ColorizeConfig,
-    *,
-    progress: Callable[[int, int | None], None] | None = None,
-) -> list[Path]:
+@dataclass(frozen=True)
+class _Span:
+    """The part of a film that is coloured, and the film's own bounds, in seconds."""
+
+    start: Fraction
+    end: Fraction
+    frame: Fraction
+    """Mean length of a frame."""
+    film_start: Fraction
+    film_end: Fraction
+
+    @classmethod
+    def of(cls, survey: Survey) -> _Span:
+        first, last, info = survey.shots[0].shot, survey.shots[-1].shot, survey.info
+        start, end = first.start_pts * first.time_base, last.end_pts * last.time_base
+        film_start = info.start_pts * info.time_base
+        film_end = end if info.duration is None else max(end, film_start + info.duration)
+        return cls(start, end, (end - start) / survey.frames, film_start, film_end)
+
+    def holds(self, moment: Fraction) -> bool:
+        """Does a time mean one of the frames that are coloured?"""
+        # Where the film itself begins, a time a little before it means its first frame; in its middle, another one.
+        slack = self.frame if self.start <= self.film_start + _ROUNDED else self.frame / 2
+        goes_on = self.film_end > self.end + self.frame / 2
+        return self.start - slack <= moment and not (goes_on and moment >= self.end - _ROUNDED)
+
+
+def _limit(planned: list[PlannedHint], number: int) -> tuple[list[PlannedHint], int]:
+    """Keep `MOST_PER_SHOT` hints of a shot: its own, evenly spread over time, then the likest others."""
+    mine = [p for p in planned if number in p.shots]
+    if len(mine) <= MOST_PER_SHOT:
+        return planned, 0
+    own = _spread([p for p in mine if p.own == number], MOST_PER_SHOT)
+    others = sorted((p for p in mine if p.own != number), key=lambda p: -p.shots[number])
+    kept = {id(p) for p in [*own, *others][:MOST_PER_SHOT]}
+
+    def without(p: PlannedHint) -> PlannedHint:
+        rest = {shot: like for shot, like in p.shots.items() if shot != number}
+        return replace(p, shots=rest, left_out=(*p.left_out, number))
+
+    limited = [without(p) if number in p.shots and id(p) not in kept else p for p in planned]
+    return limited, len(mine) - MOST_PER_SHOT
+
+
+def _spread(hints: Sequence[PlannedHint], most: int) -> list[PlannedHint]:
+    """The first, the last, then always the one farthest in time from those chosen."""
+    left = sorted(hints, key=lambda p: p.frame or 0)
+    if len(left) <= most:
+        return left
+    chosen = [left.pop(0), left.pop()]
+    while len(chosen) < most:
+        gaps = [min(abs((p.frame or 0) - (c.frame or 0)) for c in chosen) for p in left]
+        chosen.append(left.pop(int(np.argmax(gaps))))
+    return chosen
+
+
+def suggest_hints(film: Path, folder: Path, config: ColorizeConfig, *, observer: Observer = ignore) -> list[Path]:
     """Write, for each shot, the frame that explains most of it, as a PNG to be coloured.
 
     The frame is the shot's medoid: of up to eight frames evenly spread, the one most like all others.
     Its name carries its time (`shot0003_t00012.345s.png`), so the painted folder can be given back with
     `--hints`.
 
+    Args:
+        film: film, image sequence or still.
+        folder: where the pictures go; made if missing.
+        config: its input, shots and output.overwrite count.
+        observer: hears of progress and warnings.
+
+    Returns:
+        The files, in film order.
+
     Raises:
+        InputError: the film cannot be read.
         OutputError: the folder cannot be written, or holds such files already.
     """
-    survey = survey_film(film, config, progress=progress)
+    from videocolor.runlog import RunLog  # imports this module
+
+    log = RunLog(observer)
+    survey = survey_film(film, config, progress=log.survey_progress)
+    log.warn(*survey.info.warnings, *survey.losses)
     wanted = {_medoid(view.views): view.shot for view in survey.shots}
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be made: {error.strerror or error}") from error
     written: list[Path] = []
-    span = config.input
+    span, began = config.input, monotonic()
     with open_video(film, rate=span.rate, start=span.start, end=span.end) as video:
         for frame in video:
             shot = wanted.get(frame.index)
-            if shot is not None:
-                written.append(_write_suggestion(folder, shot.index, frame, config.output.overwrite))
+            if shot is None:
+                continue
+            written.append(_write_suggestion(folder, shot.index, frame, config.output.overwrite))
+            observer(_progress(frame.index + 1, survey.frames, monotonic() - began))
+            if len(written) == len(wanted):
+                break
+    if len(written) < len(wanted):
+        log.warn(f"{len(wanted) - len(written)} shots have no suggestion: their frames could not be read again")
     return written
+
+
+def _progress(done: int, total: int, seconds: float) -> Event:
+    """Like `RunLog`'s, one for each picture written."""
+    rate = done / max(seconds, 1e-6)
+    eta = (total - done) / rate
+    return Event("progress", {"stage": "hints", "frames": done, "total": total, "fps": round(rate, 2), "eta_s": eta})
 
 
 def _medoid(views: Sequence[tuple[int, Array]]) -> int:

@@ -1,0 +1,216 @@
+"""Reading hints: pictures, frames of other films, and the folder that `hints suggest` laid out."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+
+from videocolor.color import codes_to_chroma, codes_to_luma, lab_to_rgb, rgb_to_lab, ycbcr_to_rgb
+from videocolor.config import ColorizeConfig, parse_hint
+from videocolor.errors import HintError, InputError
+from videocolor.types import Array, Frame, Hint
+from videocolor.video import open_video
+
+__all__ = ["collect_hints", "frame_to_rgb", "hint_time_in_name", "load_hint"]
+
+IMAGES: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+_GRAY: Final = 1.5
+"""Mean chroma (CIE a*b*) under which a picture counts as not coloured."""
+_UNPAINTED: Final = 0.01
+"""Opacity under which a pixel, and a picture whose strongest pixel stays under it, counts as not painted."""
+_TIME_IN_NAME = re.compile(r"_t(-?\d+)\.(\d{3})s")
+_SUGGESTED = re.compile(r"shot\d+_t-?\d")
+
+
+def collect_hints(config: ColorizeConfig) -> tuple[list[Hint], list[str]]:
+    """Read every hint that the configuration names.
+
+    Returns:
+        The hints, and warnings about files of the hint folder that nobody has coloured yet.
+
+    Raises:
+        HintError: a file is missing, unreadable, or has no colour.
+    """
+    hints = [load_hint(*parse_hint(item)) for item in config.hints.items]
+    warnings: list[str] = []
+    folder = config.hints.folder
+    if folder is not None:
+        if not folder.is_dir():
+            raise HintError(f"{folder}: not a folder; --hints takes the folder that `hints suggest` wrote")
+        present = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+        files = [p for p in present if p.suffix.lower() in IMAGES]
+        if not files:
+            raise HintError(f"{folder}: no image in it; expected {', '.join(IMAGES)}")
+        for path in files:
+            hint = _read(path, hint_time_in_name(path.name))
+            if _is_blank(hint):
+                warnings.append(f"{path}: nothing is painted (it is transparent), not used as a hint")
+            elif _is_gray(hint):
+                warnings.append(f"{path}: still gray, not used as a hint; paint it or remove it")
+            else:
+                hints.append(hint)
+        read = {path.stem for path in files}
+        warnings += [
+            f"{path}: not read, {path.suffix or 'no suffix'} is none of {', '.join(IMAGES)}; export it as PNG"
+            for path in present
+            if _SUGGESTED.match(path.name) and path not in files and path.stem not in read
+        ]
+    return hints, warnings
+
+
+def hint_time_in_name(name: str) -> Fraction | None:
+    """Film time that `hints suggest` wrote into a file name (`..._t00012.345s.png`), in seconds; may be negative."""
+    match = _TIME_IN_NAME.search(name)
+    return None if match is None else Fraction(f"{match[1]}.{match[2]}")
+
+
+def load_hint(time: Fraction | None, path: Path, other_time: Fraction | None = None) -> Hint:
+    """Read one hint: a picture, or a frame of another film.
+
+    Args:
+        time: film time in seconds it was made for, None for a loose one.
+        path: image, or film where `other_time` is given.
+        other_time: time in that film, seconds; its nearest frame is taken.
+
+    Raises:
+        HintError: missing, unreadable, transparent, or without colour.
+    """
+    hint = _read(path, time) if other_time is None else _frame_of(path, other_time, time)
+    if _is_blank(hint):
+        raise HintError(f"{hint.name}: nothing is painted, it is transparent everywhere; paint it or leave it out")
+    if _is_gray(hint):
+        raise HintError(f"{hint.name}: has no colour, so it cannot be a hint; give a coloured picture")
+    return hint
+
+
+def _read(path: Path, time: Fraction | None) -> Hint:
+    if not path.is_file():
+        raise HintError(f"{path}: no such hint file")
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)  # imread cannot open every name that an OS allows
+    except OSError as error:
+        raise HintError(f"{path}: cannot be read: {error.strerror or error}") from error
+    image = _decode(data, cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise HintError(
+            f"{path}: not a picture that can be read; a frame of a film is given as FILM@TIME (other.mkv@12.0)"
+        )
+    _check_samples(path, image)
+    mask = None
+    if image.ndim == 2:
+        image = np.repeat(image[..., None], 3, axis=2)
+    elif image.shape[2] == 4:
+        mask = _unit(image[..., 3])
+        mask = None if bool((mask > 0.999).all()) else mask
+        image = image[..., :3]
+    else:
+        turned = _decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)  # this one obeys EXIF orientation
+        image = image if turned is None else turned
+    return Hint(str(path), _unit(image[..., ::-1]), time, mask)
+
+
+def _decode(data: Array, flags: int) -> Array | None:
+    if not data.size:
+        return None
+    try:
+        return cv2.imdecode(data, flags)
+    except cv2.error:  # too many pixels, or a header that lies
+        return None
+
+
+def _check_samples(path: Path, image: Array) -> None:
+    """Integers of 8 or 16 bits, or floating point that holds 0..1."""
+    if image.dtype in (np.uint8, np.uint16):
+        return
+    if image.dtype not in (np.float32, np.float64):
+        raise HintError(f"{path}: samples of type {image.dtype}; expected 8 or 16 bits, or floating point in 0..1")
+    if not np.isfinite(image).all():
+        raise HintError(f"{path}: holds NaN or infinity; floating point is expected in 0..1")
+    low, high = float(image.min()), float(image.max())
+    if low < -0.001 or high > 1.001:
+        raise HintError(f"{path}: holds values from {low:g} to {high:g}; floating point is expected in 0..1")
+
+
+def _unit(image: Array) -> Array:
+    top = np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1.0
+    return np.ascontiguousarray(image, np.float32) / np.float32(top)
+
+
+def _frame_of(path: Path, other_time: Fraction, time: Fraction | None) -> Hint:
+    name = f"{path}@{float(other_time):g}"
+    try:
+        frame = _nearest_frame(path, other_time)
+    except InputError as error:
+        raise HintError(f"hint {name}: {error}") from error
+    if frame is None:
+        raise HintError(f"hint {name}: the film ends before that time")
+    if frame.chroma is None:
+        raise HintError(f"hint {name}: that film is black and white, its frames cannot be hints")
+    return Hint(name, _exact_rgb(frame), time)
+
+
+def _nearest_frame(path: Path, wanted: Fraction) -> Frame | None:
+    """The film's frame nearest to a time, the earlier where two are; None behind its end.
+
+    The time before is searched back a second, ten, then from the beginning, for a frame may stand still that long.
+    """
+    for back in (Fraction(1), Fraction(10), None):
+        start = None if back is None or wanted <= back else wanted - back
+        nearest: Frame | None = None
+        miss = last = Fraction(0)
+        with open_video(path, start=start) as video:
+            for frame in video:
+                last = frame.pts * frame.time_base
+                if nearest is None or abs(last - wanted) < miss:
+                    nearest, miss = frame, abs(last - wanted)
+                if last >= wanted:
+                    break
+            rate = video.info.rate or Fraction(25)
+        if start is None or back is None or (nearest is not None and miss <= back):
+            if nearest is None or last >= wanted:
+                return nearest
+            length = nearest.duration * nearest.time_base if nearest.duration else 1 / rate
+            return nearest if miss <= length else None
+    return None
+
+
+def frame_to_rgb(frame: Frame) -> Array:
+    """(h, w, 3) float32 R'G'B' in 0..1, BT.709 primaries, of a frame; gray frames give gray."""
+    return np.asarray(np.clip(_exact_rgb(frame), 0, 1))
+
+
+def _exact_rgb(frame: Frame) -> Array:
+    """(h, w, 3) float32 R'G'B', BT.709 primaries; colours that these cannot show lie outside 0..1."""
+    depth, range_ = frame.layout.depth, frame.color.range
+    y = codes_to_luma(frame.luma, depth, range_)
+    if frame.chroma is None:
+        return np.repeat(y[..., None], 3, axis=2)
+    h, w = y.shape
+    cb, cr = (
+        cv2.resize(codes_to_chroma(p, depth, range_), (w, h), interpolation=cv2.INTER_LINEAR) for p in frame.chroma
+    )
+    rgb = ycbcr_to_rgb(y, cb, cr, frame.color.matrix)
+    if frame.color.matrix == "bt2020":
+        rgb = lab_to_rgb(rgb_to_lab(rgb, "bt2020"), "bt709")
+    return np.ascontiguousarray(np.moveaxis(rgb, 0, -1), np.float32)
+
+
+def _is_blank(hint: Hint) -> bool:
+    return hint.mask is not None and float(hint.mask.max()) < _UNPAINTED
+
+
+def _is_gray(hint: Hint) -> bool:
+    """Has it no colour where it is painted?"""
+    rgb, mask = hint.rgb, np.ones(hint.rgb.shape[:2], np.float32) if hint.mask is None else hint.mask
+    weight = cv2.resize(mask, (64, 64), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(rgb * mask[..., None], (64, 64), interpolation=cv2.INTER_AREA)
+    painted = weight >= min(_UNPAINTED, float(weight.max()) / 2)
+    ab = rgb_to_lab(small[painted].T / weight[painted])[1:]
+    # A few painted points are a hint too, so the strongest places count, not the mean alone.
+    chroma = np.hypot(ab[0], ab[1])
+    return bool(chroma.mean() < _GRAY and np.percentile(chroma, 99.5) < 4 * _GRAY)
