@@ -255,20 +255,25 @@ class ChromaTable:
         Returns:
             Cb and Cr (h, w), uint8 or uint16 of the table's depth and range.
         """
-        scale = np.float32(saturation * (_GRID - 1) / (2 * self._limit))
-        middle, top = np.float32((_GRID - 1) / 2), np.float32(_GRID - 1)
-        row = np.clip(ab[0] * scale + middle, 0, top)
-        column = np.clip(ab[1] * scale + middle, 0, top)
-        slice_ = np.rint(np.clip(luma * np.float32(_SLICES - 1), 0, _SLICES - 1))
-        slice_ *= np.float32(_GRID)
-        column += slice_
+        scale = saturation * (_GRID - 1) / (2 * self._limit)
+        middle, top = (_GRID - 1) / 2, _GRID - 1
+        row, column = (cv2.addWeighted(channel, scale, channel, 0, middle) for channel in ab)
+        np.clip(row, 0, top, out=row)
+        np.clip(column, 0, top, out=column)
+        slice_ = np.rint(np.clip(luma, 0, 1) * np.float32(_SLICES - 1))
+        column = cv2.scaleAdd(slice_, _GRID, column)
         chroma: Array = cv2.remap(self._atlas, column, row, cv2.INTER_LINEAR)
+        cb, cr = cv2.split(chroma)
+        return self._stored(cb), self._stored(cr)
+
+    def _stored(self, chroma: Array) -> Array:
+        """Codes of Cb or Cr, rounded."""
+        if self.depth == 8:
+            return cv2.convertScaleAbs(chroma, alpha=self._span, beta=self._offset)
         chroma *= np.float32(self._span)
         # + 0.5 and truncation is rounding: every value is positive.
         chroma += np.float32(self._offset + 0.5)
-        np.clip(chroma, 0, np.float32(2**self.depth - 0.5), out=chroma)
-        kind = np.uint8 if self.depth == 8 else np.uint16
-        return chroma[..., 0].astype(kind), chroma[..., 1].astype(kind)
+        return np.asarray(np.clip(chroma, 0, np.float32(2**self.depth - 0.5)).astype(np.uint16))
 
 
 @lru_cache(maxsize=3)

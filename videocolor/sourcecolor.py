@@ -28,10 +28,10 @@ def source_color(frame: Frame) -> SourceColor:
     """
     if frame.chroma is None:
         return "none"
+    depth = frame.layout.depth
     cb, cr = (
-        codes_to_chroma(
-            cv2.resize(plane, (64, 64), interpolation=cv2.INTER_AREA), frame.layout.depth, frame.color.range
-        )
+        # Every so many samples: a few thousand of them judge a whole frame, and this runs on each.
+        codes_to_chroma(plane[:: 1 + plane.shape[0] // 64, :: 1 + plane.shape[1] // 64], depth, frame.color.range)
         for plane in frame.chroma
     )
     if float(np.hypot(cb, cr).mean()) <= _NEUTRAL:
