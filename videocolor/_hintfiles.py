@@ -12,7 +12,7 @@ import numpy as np
 
 from videocolor.color import codes_to_chroma, codes_to_luma, lab_to_rgb, rgb_to_lab, ycbcr_to_rgb
 from videocolor.config import ColorizeConfig, parse_hint
-from videocolor.errors import HintError, InputError
+from videocolor.errors import HintError, InputError, UsageError
 from videocolor.types import Array, Frame, Hint
 from videocolor.video import open_video
 
@@ -145,7 +145,7 @@ def _frame_of(path: Path, other_time: Fraction, time: Fraction | None) -> Hint:
     name = f"{path}@{float(other_time):g}"
     try:
         frame = _nearest_frame(path, other_time)
-    except InputError as error:
+    except (InputError, UsageError) as error:
         raise HintError(f"hint {name}: {error}") from error
     if frame is None:
         raise HintError(f"hint {name}: the film ends before that time")

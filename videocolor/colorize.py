@@ -26,7 +26,7 @@ from typing import Any, Final
 
 from videocolor._stages import opencv_single_threaded, prefetch
 from videocolor.color import ChromaTable
-from videocolor.config import ColorizeConfig
+from videocolor.config import ColorizeConfig, parse_hint
 from videocolor.errors import OutputError, UsageError
 from videocolor.hints import HintPlan, collect_hints, deal_hints, hint_ab, hint_fits_frame, hint_input
 from videocolor.models.base import Colorizer, HintInput
@@ -51,6 +51,7 @@ __all__ = [
     "network_threads",
     "output_options",
     "plan_hints",
+    "read_files",
 ]
 
 _QUEUE_BYTES: Final = 128 * 2**20
@@ -126,7 +127,7 @@ def colorize_video(
     began = time.monotonic()
     log = RunLog(observer)
     info = probe(source, rate=config.input.rate)
-    plan = plan_output(info, target, output_options(config))
+    plan = plan_output(info, target, output_options(config), protected=read_files(config))
     check_sidecar(target, config)
     log.note(*plan.notes)
     log.warn(*info.warnings, *(f"left out: {name}" for name in plan.dropped))
@@ -275,6 +276,12 @@ def _luma_at(work: Colored) -> Array:
     if luma.shape == work.ab.shape[1:]:
         return luma
     return plane_luma(luma, 8, "full", (work.ab.shape[2], work.ab.shape[1]))
+
+
+def read_files(config: ColorizeConfig) -> list[Path]:
+    """Files beside the film that a run reads, and so must not write over."""
+    hints = [parse_hint(item)[1] for item in config.hints.items]
+    return [path for path in (*hints, config.shots.file) if path is not None]
 
 
 def check_sidecar(target: Path, config: ColorizeConfig) -> None:

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
-from videocolor.colorize import check_sidecar, colorize_video, network_threads, output_options, plan_hints
+from videocolor.colorize import check_sidecar, colorize_video, network_threads, output_options, plan_hints, read_files
 from videocolor.config import ColorizeConfig, InputConfig
 from videocolor.hints import HintPlan
 from videocolor.models.base import ModelCard
@@ -124,7 +124,7 @@ def plan_colorize(
     config = config or ColorizeConfig()
     log = RunLog(observer)
     info = probe(source, rate=config.input.rate)
-    output = plan_output(info, target, output_options(config))
+    output = plan_output(info, target, output_options(config), protected=read_files(config))
     check_sidecar(target, config)
     log.warn(*info.warnings)
     model = config.model
