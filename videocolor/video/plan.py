@@ -13,8 +13,8 @@ import numpy as np
 from videocolor.errors import OutputError, UsageError
 from videocolor.types import Array, ColorSpec, PixelLayout, VideoInfo
 from videocolor.video.encoders import choose_format, find_encoder, luma_table, output_spec
-from videocolor.video.remux import container_takes, left_out
 from videocolor.video.sequences import IMAGE_SUFFIXES, find_sequence, is_pattern
+from videocolor.video.trial import container_takes, left_out
 
 __all__ = ["OutputOptions", "OutputPlan", "image_names", "plan_output"]
 

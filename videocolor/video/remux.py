@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import av
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Disposition
 
-from videocolor.types import PixelLayout, VideoInfo
 from videocolor.video.opening import LEAP, clock_restarts, fraction, ignore, main_video, open_input, read_packets
 
-__all__ = ["StreamCopier", "container_takes", "copy_container_metadata", "left_out", "timecode"]
+__all__ = [
+    "StreamCopier",
+    "add_copy",
+    "copy_container_metadata",
+    "is_cover",
+    "other_streams",
+    "stream_name",
+    "timecode",
+]
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +51,6 @@ _SLACK = Fraction(10)
 """Seconds behind the end of a trim after which no stream is expected to hold anything before it."""
 _LONGEST_LINE = 60
 """Seconds before the start of a trim from which on subtitles are looked for that last over it."""
-_TRIAL_PACKETS = 2000
-"""Packets that are read to find one of each stream for a trial."""
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 """FFmpeg's layout for a number of channels."""
 
@@ -71,18 +73,18 @@ def _is_chapter_track(stream: Any, container: InputContainer) -> bool:
     return stream.type == "data" and stream.name == "bin_data" and bool(container.chapters())
 
 
-def _is_cover(stream: Any) -> bool:
+def is_cover(stream: Any) -> bool:
     return stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
 
 
-def _others(container: InputContainer, path: Path) -> list[Any]:
+def other_streams(container: InputContainer, path: Path) -> list[Any]:
     main = main_video(container, path).index
     return [
         s for s in container.streams if s.index != main and not _is_timecode(s) and not _is_chapter_track(s, container)
     ]
 
 
-def _add(out: OutputContainer, stream: Any, cover: bytes | None) -> Any:
+def add_copy(out: OutputContainer, stream: Any, cover: bytes | None) -> Any:
     """Add a copy of a stream to the output's header; None where it needs no packets."""
     if cover is not None and out.format.name == "matroska":
         name, mime = _MIME.get(stream.codec_context.name, ("cover", "application/octet-stream"))
@@ -107,82 +109,13 @@ def _name_layout(context: Any) -> None:
         context.layout = name
 
 
-def container_takes(container: str, codec: str) -> bool:
-    """Tell whether a muxer accepts an encoder's codec."""
-    with av.open(io.BytesIO(), "w", format=container) as trial:
-        return codec in trial.supported_codecs
-
-
-def left_out(
-    info: VideoInfo, container: str, codec: str, layout: PixelLayout, size: tuple[int, int]
-) -> tuple[str, ...]:
-    """Name what a container cannot hold, by trying to write a file with each stream and its first packet.
-
-    Args:
-        info: The source.
-        container: FFmpeg's muxer.
-        codec: Encoder of the picture.
-        layout: Pixel format of the picture.
-        size: Width and height.
-
-    Returns:
-        One sentence for each stream that would be lost.
-    """
-    if info.format == "image2":
-        return ()
-    with open_input(info.path) as source:
-        others = _others(source, info.path)
-        samples = _first_packets(source, others)
-        refusals = [(s, _refusal(container, s, samples.get(s.index))) for s in others]
-        lost = [(s, reason) for s, reason in refusals if reason is not None]
-        names = [f"{_name(s)}: {container} cannot hold it{reason}" for s, reason in lost]
-        if timecode(source) and container == "webm":
-            names.append("timecode: webm cannot hold it")
-    return tuple(names)
-
-
-def _name(stream: Any) -> str:
+def stream_name(stream: Any) -> str:
+    """Name a stream for a person: kind, number, codec, language, title."""
     context = stream.codec_context
     codec = context.name if context is not None else stream.metadata.get("filename") or stream.name or "unknown"
     words = [f"{stream.type} stream {stream.index}", f"({codec})"]
     words += [stream.metadata[key] for key in ("language", "title") if stream.metadata.get(key)]
     return " ".join(words)
-
-
-def _first_packets(source: InputContainer, streams: list[Any]) -> dict[int, Packet[Any]]:
-    """Read the first packet of each sound stream; subtitles may begin late, and their headers tell enough."""
-    sounds = [s for s in streams if s.type == "audio"]
-    for stream in source.streams:
-        if stream not in sounds:
-            ignore(stream)
-    found: dict[int, Packet[Any]] = {}
-    if sounds:
-        for packet in islice(read_packets(source, sounds, lambda error: None), _TRIAL_PACKETS):
-            if packet.size:
-                found.setdefault(packet.stream_index, packet)
-            if len(found) == len(sounds):
-                break
-    return found
-
-
-def _refusal(container: str, stream: Any, sample: Packet[Any] | None) -> str | None:
-    """Return why a container refuses a stream, or None where it takes it."""
-    if _is_cover(stream) and container in ("matroska", "mp4"):
-        return None
-    if container in ("mp4", "mov") and stream.type in ("attachment", "data"):
-        return ""
-    try:
-        with av.open(io.BytesIO(), "w", format=container) as trial:
-            copy = _add(trial, stream, None)
-            trial.start_encoding()
-            if sample is not None:  # some muxers refuse only when they finish
-                sample.pts = sample.dts = 0
-                sample.stream = copy
-                trial.mux(sample)
-    except (FFmpegError, ValueError, NotImplementedError) as error:
-        log.debug("%s refuses stream %d: %s", container, stream.index, error)
-        return " (text subtitles of another kind; convert them first)" if stream.type == "subtitle" else ""
-    return None
 
 
 def copy_container_metadata(
@@ -225,7 +158,9 @@ class StreamCopier:
         self._path = path
         self._source = open_input(path)
         self._main = main_video(self._source, path)
-        self._kept = [s for s in _others(self._source, path) if not any(d.startswith(_name(s)) for d in dropped)]
+        self._kept = [
+            s for s in other_streams(self._source, path) if not any(d.startswith(stream_name(s)) for d in dropped)
+        ]
         self._kinds = {s.index: s.type for s in self._kept}
         self._covers = self._cover_packets()
         self._copies: dict[int, Any] = {}
@@ -261,7 +196,7 @@ class StreamCopier:
         self._source.close()
 
     def _cover_packets(self) -> dict[int, Packet[Any]]:
-        covers = [s for s in self._kept if _is_cover(s)]
+        covers = [s for s in self._kept if is_cover(s)]
         found: dict[int, Packet[Any]] = {}
         if covers:
             with open_input(self._path) as container:
@@ -291,10 +226,10 @@ class StreamCopier:
                 own = {k: v for k, v in stream.metadata.items() if not k.startswith(_STATISTICS)}
                 picture.metadata.update({k: v for k, v in own.items() if k.lower() != "timecode"})
                 continue
-            if _is_cover(stream) and stream.index not in self._covers:
+            if is_cover(stream) and stream.index not in self._covers:
                 continue
-            cover = bytes(self._covers[stream.index]) if _is_cover(stream) else None
-            copy = _add(out, stream, cover)
+            cover = bytes(self._covers[stream.index]) if is_cover(stream) else None
+            copy = add_copy(out, stream, cover)
             if copy is not None:
                 self._copies[stream.index] = copy
         return picture
