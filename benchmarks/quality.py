@@ -40,7 +40,7 @@ ROWS = {
     "smoothing off": ("smoothing.enabled=false",),
     "network on every frame": ("model.anchor_every=1",),
     "anchor every 4": ("model.anchor_every=4",),
-    "anchor every 16": ("model.anchor_every=16",),
+    "anchor every 8": ("model.anchor_every=8",),
     "bilinear": ("chroma.upsample=bilinear",),
 }
 

@@ -1,6 +1,6 @@
 """Score a network on the held-back clips: gray, the hint's chroma copied, flow, automatic, with a hint.
 
-    python pipelines/evaluate_hint_network.py ../shared/footage [--model hint] [--area PIXELS] [--json FILE]
+    python pipelines/evaluate_hint_network.py FOOTAGE [--model hint] [--area PIXELS] [--json FILE]
 
 Protocol: all clips of configs/evaluate/held_back.yaml, at most 3 s each, short side 240; the hint is the true frame 0,
 which is left out of the means; luma is kept (BT.601), pictures are rounded to 8 bits. RGB-PSNR in float64, mean over

@@ -47,8 +47,8 @@ def test_preset_names() -> None:
     assert ColorizeConfig.load("master") == ColorizeConfig.load("colorize/master")
     assert ColorizeConfig.load("master").output.codec == "ffv1"
     assert ColorizeConfig.load("prores").output.codec == "prores_ks"
-    assert ColorizeConfig.load("fast").model.anchor_every == 16
-    assert ColorizeConfig.load("quality").model.anchor_every == 4
+    assert ColorizeConfig.load("fast").model.anchor_every == 32
+    assert ColorizeConfig.load("quality").model.anchor_every == 8
     assert find_preset("colorize/master", "colorize") == config_root() / "colorize" / "master.yaml"
 
 

@@ -132,6 +132,5 @@ def test_python_block_uses_public_names() -> None:
 
 
 def test_linked_files_exist() -> None:
-    later = {"docs/images/before_after.jpg", "docs/model-card.md"}  # made with the packaged weights
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text()):
-        assert (ROOT / target).exists() or target in later, target
+        assert (ROOT / target).exists(), target

@@ -187,9 +187,9 @@ class ModelConfig(Section):
     """auto (a GPU where there is one), cpu, cuda or cuda:N."""
     runtime: Literal["auto", "torch", "onnxruntime"] = "auto"
     """What executes the network: auto (onnxruntime on a CPU, torch on a GPU), torch or onnxruntime."""
-    batch: Int = Field(default=4, ge=1, le=256)
+    batch: Int = Field(default=2, ge=1, le=256)
     """Frames that go through the network at once, 1..256. Halved by itself when memory runs out."""
-    anchor_every: Int = Field(default=8, ge=1, le=32)
+    anchor_every: Int = Field(default=16, ge=1, le=32)
     """The network sees every n-th frame, 1..32; colour in between follows motion. 1: every frame."""
     threads: Annotated[Int, Field(ge=1, le=256)] | None = None
     """CPU threads of the network, 1..256. Null: half the cores, the other stages need the rest."""

@@ -19,10 +19,10 @@ class _Settings(BaseModel):
 class DataConfig(_Settings):
     """Where footage and packs are."""
 
-    root: Path = Path("../shared/footage")
+    root: Path = Path("footage")
     """Holds train/ and images/ with their manifests."""
-    pack: Path = Path("../dev/pack")
-    held_pack: Path = Path("../dev/pack_held")
+    pack: Path = Path("runs/pack")
+    held_pack: Path = Path("runs/pack_held")
     held_back: Path = Path("configs/evaluate/held_back.yaml")
     short_side: int = Field(default=192, ge=32)
     """Pixels of packed frames' short side, at most."""
