@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -32,7 +32,7 @@ from videocolor.hints import HintPlan, collect_hints, deal_hints, hint_ab, hint_
 from videocolor.models.base import Colorizer, HintInput
 from videocolor.models.registry import load_colorizer
 from videocolor.prediction import Predictor
-from videocolor.prepare import Prepared, mark_shots, prepare, unused_cuts, working_size
+from videocolor.prepare import Cuts, Prepared, mark_shots, prepare, unused_cuts, working_size
 from videocolor.recurrence import ShotBank
 from videocolor.report import Observer, ignore, sidecar_path, write_sidecar
 from videocolor.runlog import Fixity, RunLog, ShotRecord, describe_run
@@ -41,7 +41,7 @@ from videocolor.sourcecolor import kept_chroma, source_color
 from videocolor.survey import Survey, cuts_for, survey_film
 from videocolor.types import Array, Frame, VideoInfo
 from videocolor.upsample import bilinear_chroma, plane_luma, upsample_chroma
-from videocolor.video import OutputOptions, OutputPlan, VideoWriter, open_video, plan_output, probe
+from videocolor.video import OutputOptions, OutputPlan, VideoReader, VideoWriter, open_video, plan_output, probe
 
 __all__ = [
     "ColorizeResult",
@@ -148,12 +148,7 @@ def colorize_video(
         open_video(source, rate=span.rate, start=span.start, end=span.end) as video,
         VideoWriter.like(video, target, output_options(config)) as out,
     ):
-        queue = _queue_length(info, config)
-        prepared = prefetch(prepare(video, path.size), queue, "decode")
-        colored = prefetch(color_shots(mark_shots(prepared, cuts), path), queue, "color")
-        finished = prefetch(bring_up(colored, path), queue, "chroma")
-        # Closed from the last to the first, each with its thread, before the reader under them closes.
-        with closing(prepared), closing(colored), closing(finished):
+        with closing(color_film(video, cuts, path)) as finished:
             for frame, cb, cr in finished:
                 out.write(frame, cb, cr)
                 log.frame_done(total)
@@ -166,6 +161,17 @@ def colorize_video(
     seconds = time.monotonic() - began
     log.done(target, seconds)
     return ColorizeResult(target, log.frames, seconds, tuple(log.shots), tuple(log.warnings), sidecar)
+
+
+def color_film(video: VideoReader, cuts: Cuts, path: _Path) -> Generator[tuple[Frame, Array, Array], None, None]:
+    """Every frame of a film with its stored (Cb, Cr): the stages, each in a thread of its own."""
+    queue = _queue_length(video.info, path.config)
+    prepared = prefetch(prepare(video, path.size), queue, "decode")
+    colored = prefetch(color_shots(mark_shots(prepared, cuts), path), queue, "color")
+    finished = prefetch(bring_up(colored, path), queue, "chroma")
+    # Closed from the last to the first, each with its thread, before the reader under them closes.
+    with closing(prepared), closing(colored), closing(finished):
+        yield from finished
 
 
 def color_shots(marked: Iterable[tuple[int, Prepared]], path: _Path) -> Iterator[Colored]:

@@ -14,7 +14,17 @@ from typing import Any, Literal
 
 from videocolor.errors import OutputError
 
-__all__ = ["Event", "EventKind", "Observer", "file_sha256", "ignore", "plain", "sidecar_path", "write_sidecar"]
+__all__ = [
+    "Event",
+    "EventKind",
+    "Observer",
+    "file_sha256",
+    "ignore",
+    "plain",
+    "sidecar_path",
+    "write_sidecar",
+    "write_whole",
+]
 
 EventKind = Literal["start", "shot", "progress", "note", "warning", "done"]
 
@@ -73,7 +83,16 @@ def write_sidecar(target: Path, data: Mapping[str, Any]) -> Path:
         OutputError: the folder cannot be written or the disk is full.
     """
     path = sidecar_path(target)
-    text = json.dumps(plain(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_whole(path, json.dumps(plain(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    return path
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file beside its place and move it there, synced: whole or not at all.
+
+    Raises:
+        OutputError: the folder cannot be written or the disk is full.
+    """
     temporary = ""
     try:
         with tempfile.NamedTemporaryFile(
@@ -88,10 +107,10 @@ def write_sidecar(target: Path, data: Mapping[str, Any]) -> Path:
         os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, path)
     except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
-    return path
 
 
 def file_sha256(path: Path) -> str:

@@ -15,8 +15,6 @@ line with the frame of the cut; to join two, delete the line of the second.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -27,6 +25,7 @@ import yaml
 
 from videocolor._cuts import CutFinder, scene_distance, shots_like
 from videocolor.errors import ConfigError, OutputError
+from videocolor.report import write_whole
 from videocolor.types import Shot
 
 __all__ = [
@@ -117,22 +116,7 @@ def write_shots(
         tail = f", note: {_quote(note)}" if note else ""
         time = clock(shot.start_pts * shot.time_base)
         lines.append(f'- {{shot: {shot.index + 1}, time: "{time}", frame: {shot.start}{tail}}}')
-    temporary = ""
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            temporary = file.name
-            file.write(_HEAD + "\n".join(lines) + "\n")
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(f"{path}: the shot list cannot be written: {error.strerror or error}") from error
-    finally:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
+    write_whole(path, _HEAD + "\n".join(lines) + "\n")
 
 
 def read_shots(path: Path, *, frames: int | None = None) -> list[ListedShot]:
