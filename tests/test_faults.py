@@ -100,7 +100,9 @@ def check(kind: int, container: str, seed: int, films: dict[str, bytes], folder:
     made = frames_in(target)
     if made < FRAMES:
         sidecar = json.loads((folder / "color.mkv.json").read_text())
-        assert sidecar["warnings"], f"{made} of {FRAMES} frames and not a word"
+        # What is said of the noise film's chroma and of its tags is no word about frames.
+        losses = [w for w in sidecar["warnings"] if not w.startswith(("the source ", "assumed", "left out"))]
+        assert losses, f"{made} of {FRAMES} frames and not a word: {sidecar['warnings']}"
 
 
 @pytest.mark.parametrize(("kind", "container", "seed"), SAMPLE)

@@ -31,6 +31,7 @@ from videocolor.video.opening import (
 )
 from videocolor.video.probe import keeps_end_times, probe, stated_end
 from videocolor.video.sequences import ImageSequence, find_sequence, read_image
+from videocolor.video.wholeness import cut_short
 
 __all__ = ["VideoReader", "open_video"]
 
@@ -326,6 +327,9 @@ class VideoReader:
         """Compare what came with what the container promised."""
         if self.end is not None or clock.last is None or self._container is None:
             return
+        missing_bytes = cut_short(self.info.path, self.info.format)
+        if missing_bytes is not None:
+            self._log.note(missing_bytes)
         stream: Any = main_video(self._container, self.info.path)
         promised = int(stream.frames)
         if self.start is None and promised > index + self._log.lost_frames:
