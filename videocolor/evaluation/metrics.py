@@ -1,92 +1,250 @@
-"""Scores of one frame against its true colours: pure functions of NumPy arrays."""
+"""Scores of one frame against its true colours: pure functions of NumPy arrays.
+
+Pictures are (h, w, 3) R'G'B' (sRGB) in display order: uint8, uint16 (0..65535) or float in 0..1; truth and test of one
+type and size. Sums are taken in float64, and no difference is formed in an unsigned type.
+"""
 
 from __future__ import annotations
 
+from typing import Final
+
+import cv2
 import numpy as np
 
-from videocolor.color import rgb_to_lab
+from videocolor.evaluation.ciede import ciede2000, ciede2000_fast, lab_of
 from videocolor.types import Array
 
-__all__ = ["ciede2000", "ciede2000_mean", "colorfulness", "psnr_rgb"]
+__all__ = [
+    "EDGE_PIXELS",
+    "EDGE_THRESHOLDS",
+    "SSIM_WINDOW",
+    "ciede2000",
+    "ciede2000_mean",
+    "ciede2000_percentile",
+    "colorfulness",
+    "colorfulness_abs",
+    "colorfulness_pair",
+    "edge_band",
+    "edge_ciede2000",
+    "mean_squared_error",
+    "peak_of",
+    "psnr_ab",
+    "psnr_of",
+    "psnr_rgb",
+    "reference_ciede2000",
+    "ssim",
+]
+
+EDGE_THRESHOLDS: Final = (40, 80)
+"""Canny's low and high threshold on a* and b* (one CIE unit a level): a clean step of 20 units is an edge, one of 10
+continues one."""
+SSIM_WINDOW: Final = 7
+EDGE_PIXELS: Final = 3.0
+"""Half width of the band around an edge in pixels, at 480 lines."""
+
+
+def peak_of(picture: Array) -> float:
+    """The value of white: 255, 65535, or 1 for floats.
+
+    Raises:
+        ValueError: another type.
+    """
+    peaks = {"u1": 255.0, "u2": 65535.0}
+    if picture.dtype.kind == "f":
+        return 1.0
+    found = peaks.get(picture.dtype.str[1:])
+    if found is None:
+        raise ValueError(f"{picture.dtype=}: expected uint8, uint16 or float")
+    return found
+
+
+def mean_squared_error(truth: Array, test: Array) -> float:
+    """Mean squared difference of all samples, in the unit of the samples, summed in float64."""
+    if truth.dtype == np.uint8:
+        return float(cv2.norm(np.ascontiguousarray(truth), np.ascontiguousarray(test), cv2.NORM_L2SQR) / truth.size)
+    return float(np.mean((truth.astype(np.float64) - test.astype(np.float64)) ** 2))
+
+
+def psnr_of(error: float, peak: float) -> float:
+    """10 log10(peak^2 / error) in dB; infinite without error."""
+    return float("inf") if error == 0 else float(10 * np.log10(peak**2 / error))
 
 
 def psnr_rgb(truth: Array, test: Array) -> float:
-    """Peak signal-to-noise ratio over all pixels and channels, in float64.
+    """Peak signal-to-noise ratio over all pixels and channels: 10 log10(peak^2 / mean((x - y)^2)), in float64.
 
     Args:
-        truth: (h, w, 3) uint8 R'G'B'.
+        truth: (h, w, 3) R'G'B', see the module.
         test: the same.
 
     Returns:
         dB; infinite for equal pictures.
     """
-    error = float(np.mean((truth.astype(np.float64) - test.astype(np.float64)) ** 2))
-    return float("inf") if error == 0 else float(10 * np.log10(255.0**2 / error))
+    return psnr_of(mean_squared_error(truth, test), peak_of(truth))
+
+
+def psnr_ab(truth: Array, test: Array) -> float:
+    """Peak signal-to-noise ratio of the colour alone: over CIE a* and b*, peak 255.
+
+    SVCNet's "Lab" score (Evaluation/comp_psnr_ssim_video_Lab.py) takes OpenCV's 8-bit Lab, whose a and b are a* + 128
+    and b* + 128 rounded, and subtracts unsigned bytes; this is the same ratio without rounding and wrap-around.
+
+    Args:
+        truth: (h, w, 3) R'G'B', see the module.
+        test: the same.
+
+    Returns:
+        dB; infinite for equal colours.
+    """
+    return psnr_of(mean_squared_error(lab_of(truth)[1:], lab_of(test)[1:]), 255.0)
+
+
+def ssim(truth: Array, test: Array) -> float:
+    """Structural similarity, mean over pixels and channels: Wang, Bovik, Sheikh, Simoncelli (IEEE TIP 13, 2004).
+
+    As scikit-image computes it by default (`structural_similarity(..., channel_axis=2)`): 7x7 uniform window, sample
+    covariance, K1 = 0.01, K2 = 0.03, a border of 3 pixels left out.
+
+    Args:
+        truth: (h, w, 3) R'G'B', at least 7 pixels a side, see the module.
+        test: the same.
+
+    Returns:
+        -1..1; 1 for equal pictures.
+
+    Raises:
+        ValueError: the picture is smaller than the window.
+    """
+    window = SSIM_WINDOW
+    h, w = truth.shape[:2]
+    if min(h, w) < window:
+        raise ValueError(f"{truth.shape=}: SSIM needs at least {window} pixels a side")
+    peak = peak_of(truth)
+    scale = 255.0 / peak
+    x, y = ((p.astype(np.float32) * np.float32(scale) - np.float32(127.5)) for p in (truth, test))
+
+    def mean(picture: Array) -> Array:
+        """Window means of the interior; OpenCV sums them in float64."""
+        return cv2.blur(picture, (window, window))[3 : h - 3, 3 : w - 3]
+
+    ux, uy = mean(x), mean(y)
+    norm = np.float32(window**2 / (window**2 - 1))
+    vx, vy, vxy = (norm * (mean(p * q) - up * uq) for p, q, up, uq in ((x, x, ux, ux), (y, y, uy, uy), (x, y, ux, uy)))
+    ux += np.float32(127.5)  # variances do not mind the offset and are more exact without it; means need it
+    uy += np.float32(127.5)
+    c1, c2 = np.float32((0.01 * 255) ** 2), np.float32((0.03 * 255) ** 2)
+    top = (2 * ux * uy + c1) * (2 * vxy + c2)
+    bottom = (ux * ux + uy * uy + c1) * (vx + vy + c2)
+    return float(np.mean(top / bottom, dtype=np.float64))
+
+
+def ciede2000_mean(truth: Array, test: Array) -> float:
+    """Mean CIEDE2000 difference of two pictures, see `videocolor.evaluation.ciede`.
+
+    Args:
+        truth: (h, w, 3) R'G'B', see the module.
+        test: the same.
+
+    Returns:
+        0 for equal pictures; about 1 is just noticeable.
+    """
+    return float(ciede2000_fast(lab_of(truth), lab_of(test)).mean(dtype=np.float64))
+
+
+def ciede2000_percentile(truth: Array, test: Array, percent: float = 90.0) -> float:
+    """The CIEDE2000 difference that `percent` of the pixels stay under."""
+    return float(np.percentile(ciede2000_fast(lab_of(truth), lab_of(test)), percent))
 
 
 def colorfulness(rgb: Array) -> float:
     """How colourful a picture is: 0 gray, about 33 moderate, 80 and more very.
 
-    D. Hasler, S. Suesstrunk: Measuring colourfulness in natural images (SPIE 2003), metric M3.
+    D. Hasler, S. Suesstrunk: Measuring colourfulness in natural images (SPIE 2003), metric M3: with rg = R - G and
+    yb = (R + G) / 2 - B, sqrt(var rg + var yb) + 0.3 sqrt(mean(rg)^2 + mean(yb)^2), R'G'B' on the scale of 255.
 
     Args:
-        rgb: (h, w, 3) uint8 R'G'B'.
+        rgb: (h, w, 3) R'G'B', see the module.
     """
-    r, g, b = np.moveaxis(rgb.astype(np.float64), -1, 0)
-    rg, yb = r - g, 0.5 * (r + g) - b
-    return float(np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean()))
+    return colorfulness_pair(rgb)[0]
 
 
-def ciede2000_mean(truth: Array, test: Array) -> float:
-    """Mean CIEDE2000 difference of two pictures.
+def colorfulness_abs(rgb: Array) -> float:
+    """Colourfulness with |rg| and |yb| in place of rg and yb, as the released code of DDColor and ColorMNet has it.
+
+    Not the published metric: opposite colours count as one. For comparison with their tables only.
 
     Args:
-        truth: (h, w, 3) uint8 R'G'B' (sRGB).
-        test: the same.
+        rgb: (h, w, 3) R'G'B', see the module.
     """
-    first, second = (rgb_to_lab(np.moveaxis(x, -1, 0).astype(np.float64) / 255) for x in (truth, test))
-    return float(ciede2000(first, second).mean())
+    return colorfulness_pair(rgb)[1]
 
 
-def ciede2000(first: Array, second: Array) -> Array:
-    """CIEDE2000 colour difference, kL = kC = kH = 1.
+_OPPONENT: Final = np.array([[1.0, -1.0, 0.0], [0.5, 0.5, -1.0]])
+"""R, G, B -> rg, yb."""
 
-    G. Sharma, W. Wu, E. Dalal: The CIEDE2000 color-difference formula (Color Research & Application 30, 2005);
-    equation numbers are theirs.
+
+def colorfulness_pair(rgb: Array) -> tuple[float, float]:
+    """`colorfulness` and `colorfulness_abs` of a picture at once."""
+    scale = np.float32(255.0 / peak_of(rgb))
+    opponent = cv2.transform(rgb.astype(np.float32), _OPPONENT * scale)
+    return _hasler(opponent), _hasler(np.abs(opponent))
+
+
+def _hasler(opponent: Array) -> float:
+    mean, deviation = (np.asarray(v).ravel() for v in cv2.meanStdDev(opponent))
+    return float(np.hypot(*deviation) + 0.3 * np.hypot(*mean))
+
+
+def edge_band(truth_lab: Array) -> Array:
+    """Where colours of the truth meet: pixels within 3 px (at 480 lines, scaled with height) of an edge of a* or b*.
+
+    Edges are Canny's (IEEE PAMI 8, 1986) on a* and on b*, each rounded to levels of one unit, with `EDGE_THRESHOLDS` on
+    the L2 norm of the 3x3 Sobel gradient.
 
     Args:
-        first: (3, ...) CIE L*a*b*.
-        second: (3, ...) CIE L*a*b*.
+        truth_lab: (3, h, w) float32 CIE L*a*b*.
 
     Returns:
-        (...) differences, >= 0.
+        (h, w) bool; all False where the picture has no colour edge.
     """
-    (l1, a1, b1), (l2, a2, b2) = first, second
-    mean = (np.hypot(a1, b1) + np.hypot(a2, b2)) / 2
-    g = 1.5 - 0.5 * np.sqrt(mean**7 / (mean**7 + 25.0**7))  # 1 + G, (4)
-    c1, c2 = np.hypot(a1 * g, b1), np.hypot(a2 * g, b2)  # (6)
-    h1, h2 = (np.degrees(np.arctan2(b, a * g)) % 360 for a, b in ((a1, b1), (a2, b2)))  # (7)
-    gray = c1 * c2 == 0
-    turn = np.where(gray, 0.0, (h2 - h1 + 180) % 360 - 180)  # (10)
-    dl, dc, dh = l2 - l1, c2 - c1, 2 * np.sqrt(c1 * c2) * np.sin(np.radians(turn) / 2)  # (8), (9), (11)
-    lightness, chroma = (l1 + l2) / 2, (c1 + c2) / 2
-    hue = np.where(gray, h1 + h2, h1 + _half_turn(h1, h2))  # (14)
-    t = (
-        1 - 0.17 * _cos(hue - 30) + 0.24 * _cos(2 * hue) + 0.32 * _cos(3 * hue + 6) - 0.20 * _cos(4 * hue - 63)  # (15)
-    )
-    s_l = 1 + 0.015 * (lightness - 50) ** 2 / np.sqrt(20 + (lightness - 50) ** 2)  # (18)
-    s_c, s_h = 1 + 0.045 * chroma, 1 + 0.015 * chroma * t  # (19), (20)
-    angle = 60 * np.exp(-(((hue % 360 - 275) / 25) ** 2))  # 2 x (16)
-    rotation = -2 * np.sqrt(chroma**7 / (chroma**7 + 25.0**7)) * np.sin(np.radians(angle))  # (17), (21)
-    x, y, z = dl / s_l, dc / s_c, dh / s_h
-    return np.asarray(np.sqrt(np.maximum(x * x + y * y + z * z + rotation * y * z, 0)))  # (22)
+    levels = np.clip(np.rint(truth_lab[1:] + 128), 0, 255).astype(np.uint8)
+    a, b = (cv2.Canny(plane, *EDGE_THRESHOLDS, L2gradient=True) for plane in levels)
+    edges: Array = cv2.bitwise_or(a, b)
+    if not edges.any():
+        return np.zeros(edges.shape, bool)
+    distance = cv2.distanceTransform(cv2.bitwise_not(edges), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(distance <= EDGE_PIXELS * edges.shape[0] / 480)
 
 
-def _cos(degrees: Array) -> Array:
-    return np.asarray(np.cos(np.radians(degrees)))
+def edge_ciede2000(truth: Array, test: Array) -> float | None:
+    """Mean CIEDE2000 in the band around the truth's colour edges: how much colour bleeds over them.
+
+    Args:
+        truth: (h, w, 3) R'G'B', see the module.
+        test: the same.
+
+    Returns:
+        The mean; None where the truth has no colour edge.
+    """
+    lab = lab_of(truth)
+    band = edge_band(lab)
+    return float(ciede2000_fast(lab, lab_of(test))[band].mean(dtype=np.float64)) if band.any() else None
 
 
-def _half_turn(h1: Array, h2: Array) -> Array:
-    """Half the shorter way from hue h1 to hue h2, in degrees; 180 apart counts upwards as in (14)."""
-    apart = h2 - h1
-    return np.asarray(np.where(np.abs(apart) <= 180, apart, np.where(h1 + h2 < 360, apart + 360, apart - 360)) / 2)
+def reference_ciede2000(truth: Array, test: Array, chroma_shift: tuple[int, int] = (1, 1)) -> float:
+    """Mean CIEDE2000 on the grid of the chroma planes: how well a hint is reproduced at its own frame.
+
+    A film of 4:2:0 stores one colour for four pixels, so no film can reproduce a hint more finely; both pictures are
+    averaged over these cells first.
+
+    Args:
+        truth: (h, w, 3) R'G'B', see the module.
+        test: the same.
+        chroma_shift: log2 of horizontal and vertical chroma subsampling; (1, 1) is 4:2:0, (0, 0) is 4:4:4.
+    """
+    h, w = truth.shape[:2]
+    size = (-(-w >> chroma_shift[0]) or 1, -(-h >> chroma_shift[1]) or 1)
+    peak = np.float32(peak_of(truth))
+    cells = (cv2.resize(p.astype(np.float32) / peak, size, interpolation=cv2.INTER_AREA) for p in (truth, test))
+    first, second = (lab_of(cell) for cell in cells)
+    return float(ciede2000_fast(first, second).mean(dtype=np.float64))

@@ -1,0 +1,199 @@
+"""CIEDE2000, twice: the formula as published in float64, and a fast one in float32 for whole films.
+
+G. Sharma, W. Wu, E. Dalal: The CIEDE2000 color-difference formula (Color Research & Application 30, 2005); equation
+numbers are theirs. The fast one computes the same values without any angle: hue is a unit vector, a mean hue is the
+bisector of two of them, and cosines of its multiples are polynomials. The two agree within 1e-3 (tested).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+import cv2
+import numpy as np
+
+from videocolor.color import rgb_to_lab
+from videocolor.types import Array
+
+__all__ = ["ciede2000", "ciede2000_fast", "lab_of"]
+
+_XYZ: Final = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]])
+"""Linear BT.709 R, G, B -> X, Y, Z, as in `videocolor.color`; the rows are divided by their sums before use."""
+_AGAINST_G: Final = np.array([[1.0, -1.0, 0.0], [0.0, 1.0, 0.0], [0.0, -1.0, 1.0]])
+"""R, G, B -> R - G, G, B - G: exactly (0, G, 0) for gray, which is then exactly X = Y = Z. The hue term multiplies the
+roots of both chromas, so that a gray which is off by 1e-5 would be off by 0.02 against a strong colour."""
+_BLOCK: Final = 1 << 15
+"""Pixels that are worked on at once: some dozen intermediate arrays of them fit into a core's cache."""
+
+
+def ciede2000(first: Array, second: Array) -> Array:
+    """CIEDE2000 colour difference, kL = kC = kH = 1, in the precision of the input.
+
+    Args:
+        first: (3, ...) CIE L*a*b*.
+        second: (3, ...) CIE L*a*b*.
+
+    Returns:
+        (...) differences, >= 0.
+    """
+    (l1, a1, b1), (l2, a2, b2) = first, second
+    mean = (np.hypot(a1, b1) + np.hypot(a2, b2)) / 2
+    g = 1.5 - 0.5 * np.sqrt(mean**7 / (mean**7 + 25.0**7))  # 1 + G, (4)
+    c1, c2 = np.hypot(a1 * g, b1), np.hypot(a2 * g, b2)  # (6)
+    h1, h2 = (np.degrees(np.arctan2(b, a * g)) % 360 for a, b in ((a1, b1), (a2, b2)))  # (7)
+    gray = c1 * c2 == 0
+    turn = np.where(gray, 0.0, (h2 - h1 + 180) % 360 - 180)  # (10)
+    dl, dc, dh = l2 - l1, c2 - c1, 2 * np.sqrt(c1 * c2) * np.sin(np.radians(turn) / 2)  # (8), (9), (11)
+    lightness, chroma = (l1 + l2) / 2, (c1 + c2) / 2
+    hue = np.where(gray, h1 + h2, h1 + _half_turn(h1, h2))  # (14)
+    t = (
+        1 - 0.17 * _cos(hue - 30) + 0.24 * _cos(2 * hue) + 0.32 * _cos(3 * hue + 6) - 0.20 * _cos(4 * hue - 63)  # (15)
+    )
+    s_l = 1 + 0.015 * (lightness - 50) ** 2 / np.sqrt(20 + (lightness - 50) ** 2)  # (18)
+    s_c, s_h = 1 + 0.045 * chroma, 1 + 0.015 * chroma * t  # (19), (20)
+    angle = 60 * np.exp(-(((hue % 360 - 275) / 25) ** 2))  # 2 x (16)
+    rotation = -2 * np.sqrt(chroma**7 / (chroma**7 + 25.0**7)) * np.sin(np.radians(angle))  # (17), (21)
+    x, y, z = dl / s_l, dc / s_c, dh / s_h
+    return np.asarray(np.sqrt(np.maximum(x * x + y * y + z * z + rotation * y * z, 0)))  # (22)
+
+
+def _cos(degrees: Array) -> Array:
+    return np.asarray(np.cos(np.radians(degrees)))
+
+
+def _half_turn(h1: Array, h2: Array) -> Array:
+    """Half the shorter way from hue h1 to hue h2, in degrees; 180 apart counts upwards as in (14)."""
+    apart = h2 - h1
+    return np.asarray(np.where(np.abs(apart) <= 180, apart, np.where(h1 + h2 < 360, apart + 360, apart - 360)) / 2)
+
+
+def lab_of(rgb: Array) -> Array:
+    """CIE L*a*b* of a picture, fast: within 1e-3 of `videocolor.color.rgb_to_lab` in float64.
+
+    Args:
+        rgb: (h, w, 3) R'G'B' (sRGB): uint8, uint16 (0..65535), or float in 0..1, which need not be clipped.
+
+    Returns:
+        (3, h, w) float32: L* 0..100, a*, b*.
+    """
+    if rgb.dtype.kind == "f":
+        return np.asarray(rgb_to_lab(np.moveaxis(rgb, -1, 0).astype(np.float64)), np.float32)
+    if rgb.dtype == np.uint8:
+        linear: Array = cv2.LUT(np.ascontiguousarray(rgb), _linear_codes(255))
+    else:
+        linear = _linear_codes(65535)[rgb]
+    xyz = cv2.transform(cv2.transform(linear, _AGAINST_G), _xyz_from_g())
+    f = np.cbrt(xyz)
+    dark = xyz <= np.float32(216 / 24389)
+    np.copyto(f, np.float32(24389 / 27 / 116) * xyz + np.float32(16 / 116), where=dark)
+    fx, fy, fz = cv2.split(f)
+    return np.stack([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)])
+
+
+@lru_cache(maxsize=1)
+def _xyz_from_g() -> Array:
+    """(R - G, G, B - G) -> X, Y, Z relative to white, (3, 3) float64."""
+    weights: Array = _XYZ / _XYZ.sum(axis=1, keepdims=True)
+    weights[:, 1] = 1
+    return weights
+
+
+@lru_cache(maxsize=2)
+def _linear_codes(peak: int) -> Array:
+    """Linear light 0..1 of each R'G'B' code, (peak + 1,) float32, computed in float64 (IEC 61966-2-1)."""
+    codes = np.arange(peak + 1) / peak
+    return np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def ciede2000_fast(first: Array, second: Array) -> Array:
+    """CIEDE2000 of float32 colours, about ten times as fast as `ciede2000` and within 1e-3 of it.
+
+    Args:
+        first: (3, h, w) float32 CIE L*a*b*, as `lab_of` makes it.
+        second: the same.
+
+    Returns:
+        (h, w) float32 differences, >= 0.
+    """
+    shape = first.shape[1:]
+    a, b = first.reshape(3, -1), second.reshape(3, -1)
+    out = np.empty(a.shape[1], np.float32)
+    for start in range(0, out.size, _BLOCK):
+        part = slice(start, start + _BLOCK)
+        out[part] = _block(a[:, part], b[:, part])
+    return out.reshape(shape)
+
+
+def _block(first: Array, second: Array) -> Array:
+    """CIEDE2000 of (3, n) float32 colours; the constants are Python floats, so nothing leaves float32."""
+    (l1, a1, b1), (l2, a2, b2) = first, second
+    tiny = np.float32(1e-20)
+    g = 1.5 - 0.5 * _seventh((np.sqrt(a1 * a1 + b1 * b1) + np.sqrt(a2 * a2 + b2 * b2)) * 0.5)
+    a1, a2 = a1 * g, a2 * g
+    c1, c2 = np.sqrt(a1 * a1 + b1 * b1), np.sqrt(a2 * a2 + b2 * b2)
+    ux, uy = a1 / (c1 + tiny), b1 / (c1 + tiny)
+    vx, vy = a2 / (c2 + tiny), b2 / (c2 + tiny)
+    dx, dy = vx - ux, vy - uy
+    # Which way round: the sign of the sine between the hues; for opposite ones (14) goes up from the hue under 180.
+    side = np.copysign(np.float32(1), ux * vy - uy * vx + tiny * b1)
+    # |u + v| is 2 cos(turn/2), |v - u| is 2 sin(turn/2), and both lie along or across the bisector: their sum points
+    # along it and is never short, whatever the turn.
+    nx, ny = ux + vx + side * dy, uy + vy - side * dx
+    length = np.sqrt(nx * nx + ny * ny) + tiny
+    nx /= length
+    ny /= length
+    dl, dc = l2 - l1, c2 - c1
+    dh = side * np.sqrt(c1 * c2 * (dx * dx + dy * dy))
+    lightness, chroma = (l1 + l2) * 0.5 - 50, (c1 + c2) * 0.5
+    lightness *= lightness
+    s_l = 1 + 0.015 * lightness / np.sqrt(20 + lightness)
+    s_c, s_h = 1 + 0.045 * chroma, 1 + 0.015 * chroma * _hue_weight(nx, ny)
+    x, y, z = dl / s_l, dc / s_c, dh / s_h
+    rotation = -2 * _seventh(chroma) * _blue_turn(nx, ny)
+    return np.asarray(np.sqrt(np.maximum(x * x + y * y + z * z + rotation * y * z, 0)))
+
+
+def _seventh(chroma: Array) -> Array:
+    """sqrt(C^7 / (C^7 + 25^7))."""
+    c = chroma * np.float32(1 / 25)
+    power = c * c
+    power = power * power * power * c
+    return np.asarray(np.sqrt(power / (power + 1)))
+
+
+def _hue_weight(x: Array, y: Array) -> Array:
+    """T of (15) from the hue's cosine and sine, by the addition theorems."""
+
+    def turned(cosine: Array, sine: Array, degrees: float, factor: float) -> Array:
+        angle = np.radians(degrees)
+        return float(factor * np.cos(angle)) * cosine + float(factor * np.sin(angle)) * sine
+
+    x2, y2 = x * x - y * y, 2 * x * y
+    x3, y3 = x2 * x - y2 * y, y2 * x + x2 * y
+    x4, y4 = x2 * x2 - y2 * y2, 2 * x2 * y2
+    weight = turned(x, y, 30, -0.17) + 0.24 * x2
+    weight += turned(x3, y3, -6, 0.32)
+    weight += turned(x4, y4, 63, -0.20)
+    return np.asarray(weight + 1)
+
+
+def _blue_turn(x: Array, y: Array) -> Array:
+    """sin of 2 x (16): sin(60 deg exp(-((h - 275 deg) / 25 deg)^2)), without the hue itself.
+
+    With q = 1 - cos d, d^2 is a power series of q; beyond q = 1.2 (102 degrees away) the exponential is below 1e-7.
+    """
+    middle = np.radians(275)
+    q = np.clip(1 - (float(np.cos(middle)) * x + float(np.sin(middle)) * y), 0, 1.2)
+    squared = np.zeros_like(q)
+    for coefficient in _squared_angle():
+        squared = squared * q + coefficient
+    return np.asarray(np.sin(float(np.radians(60)) * np.exp(squared * float(-1 / np.radians(25) ** 2))))
+
+
+@lru_cache(maxsize=1)
+def _squared_angle() -> tuple[float, ...]:
+    """Coefficients, highest first, of arccos(1 - q)^2 for q in 0..1.2; the error is under 1e-8."""
+    nodes = 0.6 - 0.6 * np.cos(np.pi * (np.arange(400) + 0.5) / 400)
+    fitted = np.polynomial.Polynomial.fit(nodes, np.arccos(1 - nodes) ** 2 / nodes, 9).convert()
+    return tuple(float(c) for c in (*fitted.coef[::-1], 0.0))
