@@ -16,6 +16,7 @@ cli = CommandLine(
         "models": "List, show and export networks.",
         "config": "List and show configurations.",
         "train": "Train a network.",
+        "evaluate": "Compare methods on clips whose colours are known.",
         "doctor": "Say whether this machine can colour a film, and what is missing.",
     },
     params=root_options(),

@@ -60,6 +60,10 @@ def _model_for(name: str | None) -> tuple[str, Any]:
         from videocolor.training.config import TrainConfig
 
         return "train", TrainConfig
+    if (name or "").startswith("evaluate/") or (name or "").startswith("configs/evaluate/"):
+        from videocolor.evaluation.settings import EvaluateConfig
+
+        return "evaluate", EvaluateConfig
     from videocolor.config import ColorizeConfig
 
     return "colorize", ColorizeConfig

@@ -1,0 +1,322 @@
+"""Methods by name: the baselines, the network alone, the whole film path, and somebody else's results.
+
+    gray copy table reinhard welsh flow lightness     videocolor.evaluation.baselines
+    network[@WEIGHTS]                                 the network, every frame for itself
+    videocolor[:PRESET][@WEIGHTS]                     `videocolor colorize`, film in, film out
+    LABEL=DIR                                         films or folders of images in DIR, one a clip, by the clip's name
+
+Any of them may be given another name in the table: `LABEL=network@mine.safetensors`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+
+from videocolor.colorize import colorize_video
+from videocolor.config import ColorizeConfig
+from videocolor.errors import ConfigError, HintError, InputError, OutputError, UsageError
+from videocolor.evaluation.baselines import BASELINES
+from videocolor.evaluation.clips import read_frames, working_shape
+from videocolor.evaluation.settings import NetworkSettings
+from videocolor.evaluation.tasks import ChromaMethod, GivenHint, Method, ShotHint, ShotTask, Task
+from videocolor.hints import load_hint
+from videocolor.models.base import HintInput
+from videocolor.models.registry import list_models, load_colorizer
+from videocolor.prepare import working_size
+from videocolor.presets import suggest
+from videocolor.report import Event, file_sha256
+from videocolor.types import Array
+from videocolor.upsample import upsample_chroma
+
+__all__ = ["FilmPath", "MethodSpec", "Network", "Results", "build_method", "parse_methods"]
+
+_BATCH: Final = 4
+"""Frames through the network at once."""
+_KINDS: Final = (*BASELINES, "network", "videocolor")
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """A method as it was asked for; small enough to be sent to another process."""
+
+    label: str
+    """Its name in the table."""
+    kind: str
+    """A baseline's name, `network`, `videocolor` or `results`."""
+    preset: str | None = None
+    weights: str | None = None
+    """Name of a packaged network, or a file; None: the default."""
+    folder: Path | None = None
+
+
+def parse_methods(texts: Sequence[str]) -> list[MethodSpec]:
+    """What is compared, in this order.
+
+    Raises:
+        UsageError: an unknown form, or two methods of one label.
+        InputError: a folder or weights file is missing.
+        ConfigError: no such preset.
+    """
+    specs = [_parse(text.strip()) for text in texts]
+    if not specs:
+        raise UsageError(f"no method given; there are {', '.join(_KINDS)}, and LABEL=DIR")
+    labels = [spec.label for spec in specs]
+    for label in labels:
+        if labels.count(label) > 1 or label == "truth":
+            raise UsageError(f"--methods: {label} is taken; write LABEL={label} to give it another name")
+    return specs
+
+
+def _parse(text: str) -> MethodSpec:
+    label, equals, rest = text.partition("=")
+    body = rest if equals else text
+    if equals and (not label or not body):
+        raise UsageError(f"--methods {text}: expected LABEL=DIR or LABEL=METHOD")
+    name, at, weights = body.partition("@")
+    kind, colon, preset = name.partition(":")
+    if kind not in _KINDS:
+        if equals and Path(body).is_dir():
+            return MethodSpec(label, "results", folder=Path(body))
+        if equals:
+            raise InputError(f"--methods {text}: {body} is neither a folder nor a method")
+        raise UsageError(f"--methods {text}: no such method{suggest(kind, _KINDS)} ({', '.join(_KINDS)}, or LABEL=DIR)")
+    if (kind in BASELINES and (at or colon)) or (kind == "network" and colon):
+        raise UsageError(f"--methods {text}: {kind} takes no {'weights' if at else 'preset'}")
+    if (at and not weights) or (colon and not preset):
+        raise UsageError(f"--methods {text}: nothing stands behind {'@' if at and not weights else ':'}")
+    if at and not Path(weights).is_file() and weights not in {card.name for card in list_models()}:
+        raise InputError(f"--methods {text}: {weights} is neither a weights file nor a packaged network")
+    if colon:
+        ColorizeConfig.load(preset)
+    shown = f"{name}@{Path(weights).stem}" if at else name
+    return MethodSpec(label if equals else shown, kind, preset or None, weights or None)
+
+
+def build_method(spec: MethodSpec, settings: NetworkSettings) -> Method:
+    """The method, ready for tasks; networks are loaded.
+
+    Raises:
+        ModelError, DeviceError, ConfigError: as those who load them.
+    """
+    method: Method
+    if spec.kind == "results":
+        assert spec.folder is not None
+        return Results(spec.label, spec.folder)
+    if spec.kind == "network":
+        method = Network(spec.weights or "hint", settings)
+    elif spec.kind == "videocolor":
+        method = FilmPath(spec.preset, spec.weights, settings)
+    else:
+        method = BASELINES[spec.kind]()
+    method.name = spec.label
+    return method
+
+
+class Network(ChromaMethod):
+    """A network alone: every frame for itself, no motion, no smoothing; its chroma brought up guided by luma."""
+
+    name = "network"
+
+    def __init__(self, weights: str, settings: NetworkSettings) -> None:
+        # One thread: sums of another order would give other bytes on a machine with more cores.
+        self._net = load_colorizer(weights, device=settings.device, runtime=settings.runtime, threads=1)
+        if settings.area is not None:
+            self._net.card = replace(self._net.card, area=settings.area)
+
+    def identity(self) -> dict[str, Any]:
+        """The card, with the weights' sha256."""
+        return {"kind": "network", "card": self._net.card.as_dict()}
+
+    def chroma(self, shot: ShotTask) -> Iterator[Array]:
+        """Frames at the card's working size, hints as the card admits them."""
+        height, width = shot.luma.shape[1:]
+        size, takes = working_size(width, height, self._net.card), self._net.card.hints
+        most = {"none": 0, "one": 1, "many": None}[takes]
+        memory = self._net.begin([_input(hint, size) for hint in shot.hints if hint.mask.any()][:most])
+        for start in range(0, len(shot.luma), _BATCH):
+            lumas = [codes.astype(np.float32) / 255 for codes in shot.luma[start : start + _BATCH]]
+            small = _resized(np.stack(lumas), size)
+            for luma, seen, ab in zip(lumas, small, self._net.step(memory, small).ab, strict=True):
+                guide = cv2.resize(seen, (ab.shape[2], ab.shape[1]), interpolation=cv2.INTER_AREA)
+                yield upsample_chroma(ab, guide, luma)
+
+
+class FilmPath(Method):
+    """The whole of `videocolor colorize`: a gray film and hint files in, a film out, read back losslessly."""
+
+    name = "videocolor"
+
+    def __init__(self, preset: str | None, weights: str | None, settings: NetworkSettings) -> None:
+        changes = {
+            "model.name": weights,
+            "model.device": settings.device,
+            "model.runtime": settings.runtime,
+            "model.threads": 1,
+            "output.codec": "ffv1",
+            "output.crf": None,
+            "output.sidecar": False,
+            "output.overwrite": False,
+        }
+        self.config = ColorizeConfig.load(preset, (), changes)
+        # A preset's encoder settings belong to its encoder, and its part of the film is the protocol's affair.
+        fixed: dict[str, Any] = {"crf": None, "preset": None, "options": {}}
+        self.config = self.config.model_copy(
+            update={
+                "output": self.config.output.model_copy(update=fixed),
+                "input": self.config.input.model_copy(update={"start": None, "end": None}),
+            }
+        )
+        self._sha256 = _weights_sha256(self.config.model.name)
+
+    def identity(self) -> dict[str, Any]:
+        """The merged configuration and the weights' sha256."""
+        return {"kind": "videocolor", "config": self.config.as_dict(), "weights": self._sha256}
+
+    def color(self, task: Task) -> Iterator[Array]:
+        """Colour the task's film in a temporary folder."""
+        with tempfile.TemporaryDirectory(prefix="videocolor-") as name:
+            folder = Path(name)
+            source, target = folder / "gray", folder / "colour.mkv"
+            source.mkdir()
+            for index, luma in enumerate(task.luma, 1):
+                _write_png(source / f"{index:06d}.png", luma)
+            items = tuple(self._hint_items(task, folder))
+            config = self.config.model_copy(
+                update={
+                    "input": self.config.input.model_copy(update={"rate": task.rate}),
+                    "hints": self.config.hints.model_copy(update={"items": items}),
+                }
+            )
+            colorize_video(source, target, config, observer=lambda event: _note(event, task))
+            yield from read_frames(target)
+
+    def _hint_items(self, task: Task, folder: Path) -> Iterator[str]:
+        """`TIME=FILE` of each hint that the film path would take."""
+        for number, hint in enumerate(task.hints):
+            path = folder / f"hint{number}.png"
+            _write_png(path, _painted(hint))
+            try:
+                load_hint(None, path)
+            except HintError as error:
+                task.notes.append(f"hint refused: {str(error).partition(': ')[2]}")
+                continue
+            yield str(path) if hint.frame is None else f"{_decimal(hint.frame / task.rate)}={path}"
+
+
+class Results(Method):
+    """What somebody else's system made of the clips: a film or a folder of images for each.
+
+    Looked for as DIR/CASE/CLIP and DIR/CLIP, a folder or a film with any suffix. It must have the scored part's
+    number of frames, and its size, or the aspect of a picture that was scaled down to it.
+    """
+
+    def __init__(self, label: str, folder: Path) -> None:
+        self.name, self.folder = label, folder
+
+    def identity(self) -> dict[str, Any]:
+        """Nothing more: the files' own hashes come with `found`."""
+        return {"kind": "results"}
+
+    def fingerprint(self, clip: str) -> list[str]:
+        """sha256 of every file that may be a result for a clip."""
+        named = (p for p in sorted((*self.folder.iterdir(), *self.folder.glob("*/*"))) if clip in (p.name, p.stem))
+        files = (file for p in named for file in (sorted(p.iterdir()) if p.is_dir() else [p]))
+        return [file_sha256(file) for file in files if file.is_file()]
+
+    def find(self, clip: str, case: str) -> Path:
+        """The film or folder of a clip.
+
+        Raises:
+            InputError: there is none, or there are several.
+        """
+        for folder in (self.folder / case.replace(" ", "_"), self.folder) if case else (self.folder,):
+            if not folder.is_dir():
+                continue
+            found = sorted(p for p in folder.iterdir() if clip in (p.name, p.stem) and not p.name.startswith("."))
+            if len(found) > 1:
+                raise InputError(f"{folder}: {found[0].name} and {found[1].name} are both results for {clip}; keep one")
+            if found:
+                return found[0]
+        raise InputError(f"{self.folder}: no result for {clip}; expected a film or a folder of images named {clip}")
+
+    def color(self, task: Task) -> Iterator[Array]:
+        """Decode the result.
+
+        Raises:
+            InputError: missing, of another length, or of another shape.
+        """
+        path, shape, count = self.find(task.name, task.case), (task.luma.shape[1], task.luma.shape[2]), 0
+        for rgb in read_frames(path):
+            if rgb.shape[:2] != shape:
+                if working_shape(rgb.shape[1], rgb.shape[0], min(shape)) != shape:
+                    raise InputError(
+                        f"{path}: {rgb.shape[1]}x{rgb.shape[0]}, the clip is scored at {shape[1]}x{shape[0]}"
+                    )
+                if count == 0:
+                    task.notes.append(f"{rgb.shape[1]}x{rgb.shape[0]}, scaled down to {shape[1]}x{shape[0]}")
+                rgb = cv2.resize(rgb, shape[::-1], interpolation=cv2.INTER_AREA)
+            count += 1
+            if count > len(task.luma):
+                raise InputError(f"{path}: more frames than the {len(task.luma)} of the part that is scored")
+            yield rgb
+        if count < len(task.luma):
+            raise InputError(f"{path}: {count} frames, the part that is scored has {len(task.luma)}")
+
+
+def _input(hint: ShotHint, size: tuple[int, int]) -> HintInput:
+    mask = None
+    if not hint.mask.all():
+        mask = _resized(hint.mask[None].astype(np.float32), size)[0]
+    luma = _resized(hint.luma[None].astype(np.float32) / 255, size)[0]
+    return HintInput(luma, _resized(hint.ab, size), mask)
+
+
+def _resized(planes: Array, size: tuple[int, int]) -> Array:
+    """(c, h, w) -> (c, *size), area-averaged."""
+    return np.stack([cv2.resize(plane, size[::-1], interpolation=cv2.INTER_AREA) for plane in planes])
+
+
+def _painted(hint: GivenHint) -> Array:
+    """R'G'B', with opacity where only a part is painted."""
+    if hint.mask is None:
+        return hint.rgb
+    return np.dstack([hint.rgb, hint.mask.astype(np.uint8) * 255])
+
+
+def _write_png(path: Path, image: Array) -> None:
+    """Gray, R'G'B' or R'G'B'A as PNG."""
+    if image.ndim == 3:
+        image = image[..., (2, 1, 0, 3)[: image.shape[2]]]
+    done, data = cv2.imencode(".png", np.ascontiguousarray(image))
+    if not done:
+        raise OutputError(f"{path}: this frame cannot be written as PNG")
+    path.write_bytes(data.tobytes())
+
+
+def _decimal(seconds: Fraction) -> str:
+    return f"{float(seconds):.9f}"
+
+
+def _note(event: Event, task: Task) -> None:
+    """Keep the film path's warnings about hints; what it says about a sequence of PNG files concerns nobody."""
+    message = str(event.data.get("message", ""))
+    if event.kind == "warning" and "hint" in message:
+        task.notes.append(message)
+
+
+def _weights_sha256(name: str) -> str:
+    path = Path(name)
+    if path.is_file():
+        return file_sha256(path)
+    for card in list_models():
+        if card.name == name:
+            return card.sha256
+    raise ConfigError(f"model.name {name}: neither a weights file nor a packaged network")

@@ -1,0 +1,187 @@
+"""Which hints a method gets, and which frames then do not count.
+
+    auto      none
+    e1        the true first frame
+    e1-far    the shot's last frame, behind the part that is scored
+    ek        the true first frame and every 50th from there
+    cuts      a film of several clips, the true first frame of each shot
+    robust    the first frame of another clip; beside it the same method without a hint
+    similar   a frame of a listed clip or picture that shows something alike
+    points    the true first frame, of which only n small squares are painted
+
+A frame that was given as a hint is a reference and is left out of the means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from videocolor.errors import InputError, UsageError
+from videocolor.evaluation.clips import ClipFile, WorkingClip, join, read_frames, read_part
+from videocolor.evaluation.settings import EvaluateConfig, Pair
+from videocolor.evaluation.tasks import GivenHint, Task
+from videocolor.types import Array
+from videocolor.video import open_video
+
+__all__ = ["Case", "Unit", "deal", "plan_units", "point_mask"]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What is scored at once and is one row of the table by clip: a clip, or a film joined from several."""
+
+    name: str
+    clips: tuple[ClipFile, ...]
+    hint: Path | None = None
+    """Where the hint comes from, if not from the clips."""
+    hint_at: float = 0.0
+    """Seconds in `hint`."""
+    hint_sha256: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A task and what its result is held against."""
+
+    name: str
+    """Empty where the protocol has one case a clip."""
+    clip: WorkingClip
+    hints: tuple[GivenHint, ...]
+    references: frozenset[int]
+    """Frames that were given as hints; left out of the means."""
+
+    def task(self) -> Task:
+        """What the method gets: no colour but the hints'."""
+        clip = self.clip
+        return Task(clip.luma, clip.rate, self.hints, clip.shots, clip.matrix, clip.name, self.name)
+
+
+def plan_units(clips: Sequence[ClipFile], folder: Path, config: EvaluateConfig) -> list[Unit]:
+    """What will be scored, from the names alone.
+
+    Args:
+        clips: the clips, in order.
+        folder: the clips' folder; hints of pairs are found from there.
+        config: protocol and its settings.
+
+    Raises:
+        UsageError: the protocol needs other clips, or more.
+        InputError: a hint's file is missing.
+    """
+    protocol = config.protocol
+    if protocol.name == "similar":
+        return _pairs(clips, folder, protocol.pairs)
+    if protocol.name == "cuts":
+        size = protocol.film_shots
+        if len(clips) < size:
+            raise UsageError(f"protocol cuts joins {size} clips to a film, there are {len(clips)}")
+        groups = [clips[start : start + size] for start in range(0, len(clips) - size + 1, size)]
+        return [Unit(f"film{number:02d}", tuple(group)) for number, group in enumerate(groups, 1)]
+    if protocol.name == "robust":
+        if len(clips) < 2:
+            raise UsageError("protocol robust takes the hint from another clip; give two clips or more")
+        return [
+            Unit(clip.name, (clip,), clips[index - 1].path, 0.0, clips[index - 1].sha256)
+            for index, clip in enumerate(clips)
+        ]
+    return [Unit(clip.name, (clip,)) for clip in clips]
+
+
+def _pairs(clips: Sequence[ClipFile], folder: Path, pairs: Sequence[Pair]) -> list[Unit]:
+    from videocolor.report import file_sha256
+
+    if not pairs:
+        raise UsageError("protocol similar needs protocol.pairs; --config evaluate/similar lists those of this project")
+    by_file = {clip.path.name: clip for clip in clips}
+    units = []
+    for pair in pairs:
+        hint = folder / pair.hint
+        if pair.clip not in by_file:
+            raise UsageError(f"protocol.pairs: no clip {pair.clip} among the {len(clips)} that were given")
+        if not hint.is_file():
+            raise InputError(f"{hint}: missing, though protocol.pairs names it as a hint for {pair.clip}")
+        clip = by_file[pair.clip]
+        units.append(Unit(f"{clip.name}+{hint.stem}", (clip,), hint, float(pair.at), file_sha256(hint)))
+    return units
+
+
+def deal(unit: Unit, config: EvaluateConfig, folder: Path) -> Iterator[Case]:
+    """The cases of a unit; working copies are laid in `folder`, which the caller removes.
+
+    Raises:
+        InputError: a clip or hint cannot be read.
+    """
+    protocol = config.protocol
+    if protocol.name == "cuts":
+        clip = _film(unit, config, folder)
+    else:
+        reach = float(protocol.reach) if protocol.name == "e1-far" else None
+        clip = replace(read_part(unit.clips[0], config.clips, folder, reach=reach), name=unit.name)
+    match protocol.name:
+        case "auto":
+            yield Case("", clip, (), frozenset())
+        case "e1" | "cuts" | "ek":
+            step = protocol.every if protocol.name == "ek" else len(clip.truth)
+            frames = sorted({*clip.shots, *range(0, len(clip.truth), step)})
+            hints = tuple(GivenHint(np.array(clip.truth[index]), index) for index in frames)
+            yield Case("", clip, hints, frozenset(frames))
+        case "e1-far":
+            assert clip.beyond is not None
+            yield Case("", clip, (GivenHint(clip.beyond),), frozenset())
+        case "robust" | "similar":
+            hint = GivenHint(_other_frame(unit), 0 if protocol.timed else None)
+            yield Case("" if protocol.name == "similar" else "wrong hint", clip, (hint,), frozenset())
+            yield Case("auto", clip, (), frozenset())
+        case "points":
+            for count in protocol.counts:
+                yield _points(clip, count, config)
+
+
+def _film(unit: Unit, config: EvaluateConfig, folder: Path) -> WorkingClip:
+    """The unit's clips joined, each cropped to the first one's size."""
+    settings = config.clips.model_copy(update={"seconds": config.protocol.shot_seconds})
+    first = read_part(unit.clips[0], settings, folder)
+    shape = (first.truth.shape[1], first.truth.shape[2])
+    rest = [read_part(clip, settings, folder, shape=shape) for clip in unit.clips[1:]]
+    return join([first, *rest], unit.name, folder)
+
+
+def _other_frame(unit: Unit) -> Array:
+    """(h, w, 3) uint8: the frame of another clip, or the picture, that is the hint."""
+    assert unit.hint is not None
+    skip = 0
+    if unit.hint_at:
+        with open_video(unit.hint) as video:
+            skip = int(unit.hint_at * float(video.info.rate or 25) + 0.5)
+    frame = next(islice(read_frames(unit.hint), skip, None), None)
+    if frame is None:
+        raise InputError(f"{unit.hint}: has no frame at {unit.hint_at:g} s, where the hint should be")
+    return frame
+
+
+def _points(clip: WorkingClip, count: int, config: EvaluateConfig) -> Case:
+    mask = point_mask((clip.luma.shape[1], clip.luma.shape[2]), count, config.protocol.point_size, config.page.seed)
+    rgb = np.where(mask[..., None], clip.truth[0], clip.luma[0][..., None])
+    return Case(f"{count} points", clip, (GivenHint(rgb, 0, mask),), frozenset({0}))
+
+
+def point_mask(shape: tuple[int, int], count: int, size: int, seed: int) -> Array:
+    """(h, w) bool: `count` squares at places drawn by seed, the first n of more the same as n alone.
+
+    Args:
+        shape: (height, width).
+        count: number of squares; they may overlap and reach over the border.
+        size: side at 240 lines on the short side, in pixels; scaled with the picture, odd.
+        seed: of the draw.
+    """
+    half = max(0, round(size * min(shape) / 240 - 1) // 2)
+    places = np.random.default_rng(seed).random((count, 2)) * shape
+    mask = np.zeros(shape, bool)
+    for row, column in places.astype(int):
+        mask[max(0, row - half) : row + half + 1, max(0, column - half) : column + half + 1] = True
+    return mask

@@ -1,0 +1,114 @@
+"""One method on one case of one clip: its scores, what is kept of its frames, and where that is stored."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from videocolor.errors import InputError
+from videocolor.report import file_sha256, plain, write_whole
+
+__all__ = ["TRUTH", "Row", "Store", "code_digest", "digest"]
+
+TRUTH: Final = "truth"
+"""Label of the truth's own row."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Scores of one method on one case of one unit."""
+
+    unit: str
+    case: str
+    """Empty where the protocol has one case a clip."""
+    method: str
+    scores: dict[str, Any]
+    """As `videocolor.evaluation.scoring.Scores`; None: not measured."""
+    stills: tuple[str, ...]
+    """PNG files of the kept frames, relative to the output folder."""
+    still_frames: tuple[int, ...]
+    """Their frames, counted from the scored part's first."""
+    about: dict[str, Any]
+    """Where the clip was cut; which frames were hints."""
+    notes: tuple[str, ...]
+    """What a reader must know: a hint refused, a result scaled."""
+    seconds: float
+    """Wall time of the method alone, for all frames."""
+    peak_bytes: int | None
+    """Largest resident memory of the process meanwhile; None: this system does not tell."""
+
+
+def digest(value: Any) -> str:
+    """sha256 of a value as canonical JSON."""
+    return hashlib.sha256(json.dumps(plain(value), sort_keys=True).encode()).hexdigest()
+
+
+@lru_cache(maxsize=2)
+def code_digest(*, whole: bool) -> str:
+    """sha256 of the source that rows are made by, so that rows of other code are not taken up.
+
+    Args:
+        whole: of the whole package, for methods that run the film path or a network; else of what scores and of the
+            baselines.
+    """
+    root = Path(__file__).parent.parent
+    beside = {"table.py", "page.py", "html.py", "output.py", "survey.py", "cli"}
+    folder = root if whole else root / "evaluation"
+    files = (p for p in sorted(folder.rglob("*.py")) if not beside & set(p.relative_to(root).parts))
+    return digest([(p.relative_to(root).as_posix(), file_sha256(p)) for p in files])
+
+
+class Store:
+    """Rows that are done, in the output folder, so that a run that was stopped goes on where it stood.
+
+    Args:
+        folder: the output folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def still(self, unit: str, label: str, key: str, case: str, frame: int) -> Path:
+        """Where a kept frame lies."""
+        name = f"{_safe(label)}-{key[:10]}{'-' + _safe(case) if case else ''}-{frame:06d}.png"
+        return self.folder / "stills" / _safe(unit) / name
+
+    def read(self, unit: str, label: str, key: str) -> list[Row] | None:
+        """The rows of a unit by a method, if they are done and their pictures are there.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        path = self._path(unit, label, key)
+        if not path.is_file():
+            return None
+        try:
+            rows = [_row(entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError(f"{path}: damaged; remove it, or give --fresh to compute everything again") from error
+        return rows if all((self.folder / still).is_file() for row in rows for still in row.stills) else None
+
+    def write(self, unit: str, label: str, key: str, rows: Sequence[Row]) -> None:
+        """Keep the rows of a unit by a method."""
+        path = self._path(unit, label, key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps([plain(row) for row in rows], indent=1) + "\n")
+
+    def _path(self, unit: str, label: str, key: str) -> Path:
+        return self.folder / "done" / _safe(unit) / f"{_safe(label)}-{key[:10]}.json"
+
+
+def _row(entry: Mapping[str, Any]) -> Row:
+    names = ("stills", "still_frames", "notes")
+    return Row(**{**entry, **{name: tuple(entry[name]) for name in names}})
+
+
+def _safe(name: str) -> str:
+    """A file name that no system refuses."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name) or "_"

@@ -1,0 +1,112 @@
+"""What can be set of an evaluation: `configs/evaluate/*.yaml`, `--set`, and the flags of `videocolor evaluate`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from videocolor.config import Bool, Int, Number, Section
+from videocolor.evaluation.scoring import ScoreOptions
+
+__all__ = ["PROTOCOLS", "ClipSettings", "EvaluateConfig", "NetworkSettings", "PageSettings", "ProtocolSettings"]
+
+ProtocolName = Literal["auto", "e1", "e1-far", "ek", "cuts", "robust", "similar", "points"]
+PROTOCOLS: tuple[ProtocolName, ...] = ("auto", "e1", "e1-far", "ek", "cuts", "robust", "similar", "points")
+
+
+class Pair(Section):
+    """A clip and where its hint comes from."""
+
+    clip: str
+    """File name of the clip that is coloured."""
+    hint: str
+    """Path of the picture or clip that the hint is taken from, relative to the clips' folder."""
+    at: Annotated[Number, Field(ge=0)] = 0
+    """Seconds, where the hint is a frame of a clip."""
+
+
+class ClipSettings(Section):
+    """Which part of which clips."""
+
+    listed: str | None = None
+    """A YAML file with `clips: [{file: ...}]`, or the name of a packaged one; null: every video of the folder."""
+    most: Annotated[Int, Field(ge=1)] | None = None
+    """At most so many clips, evenly chosen. Null: all."""
+    seconds: Annotated[Number, Field(gt=0, le=600)] = 3
+    """Length of the part of a clip that is scored, at most."""
+    short_side: Int = Field(default=240, ge=32, le=4320)
+    """Clips are scaled down to this many pixels on the short side, never up."""
+    detector: Literal["content", "none"] = "content"
+    """How cuts inside a clip are found; a clip's longest shot is scored."""
+
+
+class ProtocolSettings(Section):
+    """Which hints the methods get."""
+
+    name: ProtocolName = "e1"
+    """auto, e1, e1-far, ek, cuts, robust, similar or points; see docs/evaluation.md."""
+    every: Int = Field(default=50, ge=1)
+    """ek: frames from hint to hint."""
+    reach: Annotated[Number, Field(gt=0, le=600)] = 10
+    """e1-far: the hint is the shot's last frame within so many seconds."""
+    film_shots: Int = Field(default=3, ge=2, le=100)
+    """cuts: clips that are joined to a film."""
+    shot_seconds: Annotated[Number, Field(gt=0, le=600)] = 1.0
+    """cuts: length of each of them."""
+    counts: tuple[Annotated[Int, Field(ge=1, le=100_000)], ...] = (1, 5, 10, 50)
+    """points: numbers of points; each is a row of the table."""
+    point_size: Int = Field(default=7, ge=1, le=101)
+    """points: side of a point's square at 240 lines, in pixels; it grows with the picture."""
+    timed: Bool = True
+    """robust, similar: the hint is given for the time of the first frame; false: without a time."""
+    pairs: tuple[Pair, ...] = ()
+    """similar: clips and their hints."""
+
+
+class NetworkSettings(Section):
+    """How networks run, in `network` and `videocolor`."""
+
+    device: str = Field(default="cpu", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    """auto, cpu, cuda or cuda:N."""
+    runtime: Literal["auto", "torch", "onnxruntime"] = "auto"
+    """What executes networks: auto, torch or onnxruntime."""
+    area: Annotated[Int, Field(ge=1024)] | None = None
+    """Pixels that `network` sees, in place of its card's."""
+
+
+class PageSettings(Section):
+    """What the table and the page show."""
+
+    seed: Int = 1
+    """Of points, bootstrap and all else that is drawn."""
+    resamples: Int = Field(default=2000, ge=100, le=1_000_000)
+    """Bootstrap samples of the 95 % intervals."""
+    stills: Int = Field(default=2, ge=1, le=20)
+    """Frames of each clip that are kept as pictures, evenly chosen."""
+    shown: Int = Field(default=12, ge=0, le=1000)
+    """Clips with pictures on the page, worst first; the others are in the tables only."""
+    height: Int = Field(default=160, ge=32, le=1080)
+    """Lines of the page's pictures, at most."""
+
+
+class EvaluateConfig(Section):
+    """Everything that `videocolor evaluate` can be told."""
+
+    methods: tuple[str, ...] = (
+        "gray",
+        "copy",
+        "table",
+        "reinhard",
+        "welsh",
+        "flow",
+        "lightness",
+        "network",
+        "videocolor",
+    )
+    """What is compared; see docs/evaluation.md for the forms."""
+    clips: ClipSettings = ClipSettings()
+    protocol: ProtocolSettings = ProtocolSettings()
+    scores: ScoreOptions = ScoreOptions()
+    network: NetworkSettings = NetworkSettings()
+    page: PageSettings = PageSettings()

@@ -1,0 +1,322 @@
+"""Means with their uncertainty, as Markdown and JSON. Neither holds a date or a timing: same input, same bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from videocolor import __version__
+from videocolor.evaluation.evaluate import Evaluation
+from videocolor.evaluation.rows import TRUTH, Row
+from videocolor.report import plain
+
+__all__ = [
+    "COLUMNS",
+    "Column",
+    "Mean",
+    "bootstrap",
+    "costs",
+    "facts",
+    "format_mean",
+    "line_name",
+    "mean_table",
+    "means_markdown",
+    "number",
+    "per_clip",
+    "protocol_line",
+    "score",
+    "summarize",
+    "table_json",
+    "table_markdown",
+]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A score as tables show it."""
+
+    key: str
+    title: str
+    digits: int
+    better: str = ""
+    """`higher`, `lower`, or empty where neither is better in itself."""
+
+
+COLUMNS: Final = (
+    Column("psnr_rgb", "PSNR RGB, dB", 2, "higher"),
+    Column("psnr_vs_auto", "PSNR less own auto, dB", 2, "higher"),
+    Column("psnr_ab", "PSNR ab, dB", 2, "higher"),
+    Column("ssim", "SSIM", 4, "higher"),
+    Column("ciede2000_mean", "dE00", 2, "lower"),
+    Column("ciede2000_p90", "dE00 p90", 2, "lower"),
+    Column("edge_ciede2000", "dE00 at colour edges", 2, "lower"),
+    Column("colorfulness", "colourfulness", 1),
+    Column("colorfulness_delta", "its difference", 1, "lower"),
+    Column("cdc_delta", "CDC difference", 5, "lower"),
+    Column("warp_error", "warp error", 5),
+    Column("warp_error_ratio", "its ratio to truth", 2),
+    Column("flicker", "flicker", 3, "lower"),
+    Column("reference_ciede2000", "dE00 at hints", 2, "lower"),
+    Column("lpips_alex", "LPIPS", 4, "lower"),
+    Column("luma_code_diff", "luma, largest difference", 0, "lower"),
+)
+"""In the order of tables; a column that nobody has is not shown."""
+
+_PROTOCOLS: Final = {
+    "auto": "no hint",
+    "e1": "hint: the true first frame, left out of the means",
+    "e1-far": "hint: the shot's last frame within {reach:g} s, behind the part that is scored, without a time",
+    "ek": "hints: the true first frame and every {every}th from there, left out of the means",
+    "cuts": "films joined from {film_shots} clips of {shot_seconds:g} s; hint: the true first frame of each shot, left "
+    "out of the means; a film's score is the mean of its shots'",
+    "robust": "hint: the first frame of the clip before in the list ({timed}); beside it the method without a hint",
+    "similar": "hint: a frame or picture of something alike ({timed}); beside it the method without a hint",
+    "points": "hint: n squares of {point_size} px (at 240 lines) of the true first frame, drawn by seed; that frame is "
+    "left out of the means",
+}
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A score's mean over clips."""
+
+    value: float
+    low: float
+    """Lower end of the 95 % interval."""
+    high: float
+    clips: int
+    """How many have the score."""
+
+
+def protocol_line(evaluation: Evaluation) -> str:
+    """What the methods were given, in words."""
+    settings = evaluation.config.protocol
+    values = settings.model_dump()
+    values["timed"] = "given for the first frame's time" if settings.timed else "given without a time"
+    return f"{settings.name}: " + _PROTOCOLS[settings.name].format(**values)
+
+
+def bootstrap(values: Sequence[float], resamples: int, seed: int) -> tuple[float, float]:
+    """95 % interval of a mean by the percentile bootstrap (Efron 1979): clips are drawn with replacement.
+
+    Args:
+        values: one a clip.
+        resamples: how often to draw.
+        seed: of the draw; the same clips are drawn for every score and method with as many values.
+
+    Returns:
+        The 2.5 % and 97.5 % quantiles; both the value itself where there is one clip.
+    """
+    array = np.asarray(values, np.float64)
+    drawn = np.random.default_rng(seed).integers(0, len(array), (resamples, len(array)))
+    low, high = np.quantile(array[drawn].mean(axis=1), (0.025, 0.975))
+    return float(low), float(high)
+
+
+def cases_of(evaluation: Evaluation) -> list[str]:
+    """Names of the protocol's cases, in its order."""
+    return list(dict.fromkeys(row.case for row in evaluation.rows))
+
+
+def summarize(evaluation: Evaluation) -> list[tuple[str, str, dict[str, Mean]]]:
+    """(method, case, score -> mean) for each line of the table, methods in their order, the truth once."""
+    page = evaluation.config.page
+    lines = []
+    for label in evaluation.labels:
+        for case in cases_of(evaluation):
+            rows = [row for row in evaluation.rows if row.method == label and row.case == case]
+            if label == TRUTH and case != cases_of(evaluation)[0]:
+                continue  # the truth is the same whatever the hint
+            means = {}
+            for column in COLUMNS:
+                values = [value for row in rows if (value := score(row, column.key, evaluation)) is not None]
+                if values:
+                    low, high = bootstrap(values, page.resamples, page.seed)
+                    means[column.key] = Mean(float(np.mean(values)), low, high, len(values))
+            lines.append((label, case, means))
+    return lines
+
+
+def score(row: Row, key: str, evaluation: Evaluation) -> float | None:
+    """A row's score; None where it was not measured, is infinite, or has no meaning there."""
+    if key == "psnr_vs_auto":
+        if row.case == "auto" or row.method == TRUTH or "auto" not in cases_of(evaluation):
+            return None
+        own = next(r for r in evaluation.rows if (r.unit, r.method, r.case) == (row.unit, row.method, "auto"))
+        pair = score(row, "psnr_rgb", evaluation), score(own, "psnr_rgb", evaluation)
+        return None if pair[0] is None or pair[1] is None else pair[0] - pair[1]
+    if row.method == TRUTH and key.startswith("psnr"):
+        return None  # infinite
+    value = row.scores.get(key)
+    return float(value) if isinstance(value, int | float) and np.isfinite(value) else None
+
+
+def line_name(label: str, case: str) -> str:
+    """`network, 5 points`."""
+    return label if not case or label == TRUTH else f"{label}, {case}"
+
+
+def shown_columns(lines: Iterable[tuple[str, str, dict[str, Mean]]]) -> list[Column]:
+    """Columns that somebody has a value in."""
+    present = {key for _, _, means in lines for key in means}
+    return [column for column in COLUMNS if column.key in present]
+
+
+def per_clip(evaluation: Evaluation, key: str) -> list[tuple[str, list[float | None]]]:
+    """(unit, score of each line of the table) in the units' order; the truth's line is left out."""
+    lines = [(label, case) for label, case, _ in summarize(evaluation) if label != TRUTH]
+    by_place = {(row.unit, row.method, row.case): row for row in evaluation.rows}
+    return [
+        (unit, [score(by_place[unit, label, case], key, evaluation) for label, case in lines])
+        for unit in evaluation.units
+    ]
+
+
+def facts(evaluation: Evaluation) -> list[str]:
+    """What must be known of the run, a line each."""
+    clips, page = evaluation.config.clips, evaluation.config.page
+    lines = [
+        f"protocol {protocol_line(evaluation)}",
+        f"{len(evaluation.units)} clips; of each at most {clips.seconds:g} s of its longest shot (detector: "
+        f"{clips.detector}), short side {clips.short_side}",
+        f"means over frames, then over clips; in brackets the 95 % interval by bootstrap over clips ({page.resamples} "
+        f"samples, seed {page.seed})",
+        "luma kept: methods see 8-bit luma, full range, BT.601 (BT.709 from 720 lines); results are 8-bit R'G'B'",
+    ]
+    for label, identity in evaluation.identities.items():
+        sha = identity.get("weights") or (identity.get("card") or {}).get("sha256")
+        if sha:
+            lines.append(f"{label}: weights sha256 {sha[:12]}")
+    lines += [f"left out: {reason}" for reason in evaluation.left_out]
+    notes = dict.fromkeys(
+        (line_name(row.method, row.case), row.unit, note) for row in evaluation.rows for note in row.notes
+    )
+    lines += [f"{name} on {unit}: {note}" for name, unit, note in notes]
+    return [*lines, f"videocolor {__version__}"]
+
+
+def mean_table(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
+    """Head and lines of the table of means, as texts."""
+    lines = summarize(evaluation)
+    columns = shown_columns(lines)
+    head = ["method", *(f"{column.title}{_ARROWS[column.better]}" for column in columns)]
+    body = [
+        [line_name(label, case), *(format_mean(means.get(column.key), column.digits) for column in columns)]
+        for label, case, means in lines
+    ]
+    return head, body
+
+
+def means_markdown(evaluation: Evaluation) -> list[str]:
+    """The table of means, line by line."""
+    head, body = mean_table(evaluation)
+    return _rows(head, body)
+
+
+def table_markdown(evaluation: Evaluation) -> str:
+    """The whole result as Markdown."""
+    lines = summarize(evaluation)
+    columns = shown_columns(lines)
+    out = [f"# {evaluation.config.protocol.name}", "", *(f"- {_cell(fact)}" for fact in facts(evaluation)), ""]
+    out += [*means_markdown(evaluation), ""]
+    names = [line_name(label, case) for label, case, _ in lines if label != TRUTH]
+    for key in ("psnr_rgb", "ciede2000_mean"):
+        column = next(column for column in COLUMNS if column.key == key)
+        if column not in columns:
+            continue
+        body = [
+            [unit, *(number(value, column.digits) for value in values)] for unit, values in per_clip(evaluation, key)
+        ]
+        out += [f"## {column.title}, by clip", "", *_rows(["clip", *names], body), ""]
+    out += [
+        "## Where the clips were cut",
+        "",
+        *_rows(["clip", "source", "sha256", "from frame", "frames", "size"], _cut_rows(evaluation)),
+        "",
+    ]
+    return "\n".join(out)
+
+
+_ARROWS: Final = {"higher": " ↑", "lower": " ↓", "": ""}
+
+
+def _cut_rows(evaluation: Evaluation) -> list[list[str]]:
+    rows = []
+    for unit in evaluation.units:
+        about = next(row.about for row in evaluation.rows if row.unit == unit)
+        for part in about.get("shots") or [about]:
+            size = "x".join(map(str, part["size"]))
+            place = [str(part["first_frame"]), str(part["frames"]), size]
+            rows.append([unit, str(part["source"]), str(part["sha256"])[:12], *place])
+    return rows
+
+
+def _rows(head: Sequence[str], body: Iterable[Sequence[str]]) -> list[str]:
+    cells = (head, ["---"] * len(head), *body)
+    return [f"| {' | '.join(_cell(text) for text in row)} |" for row in cells]
+
+
+def _cell(text: str) -> str:
+    """Text that neither ends a Markdown cell nor begins markup."""
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
+def format_mean(mean: Mean | None, digits: int) -> str:
+    """`32.98 [31.20, 34.71]`; a dash where nothing was measured."""
+    if mean is None:
+        return "–"
+    if mean.low == mean.high:
+        return number(mean.value, digits)
+    return f"{number(mean.value, digits)} [{number(mean.low, digits)}, {number(mean.high, digits)}]"
+
+
+def number(value: float | None, digits: int) -> str:
+    """A value in decimals; a dash for None."""
+    if value is None:
+        return "–"
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def table_json(evaluation: Evaluation) -> str:
+    """The whole result as JSON: settings, identities, means, and every row."""
+    summary = [
+        {"method": label, "case": case, "means": {key: plain(mean) for key, mean in means.items()}}
+        for label, case, means in summarize(evaluation)
+    ]
+    rows = [
+        {"clip": r.unit, "case": r.case, "method": r.method, "scores": r.scores, "notes": r.notes}
+        for r in evaluation.rows
+    ]
+    value = {
+        "videocolor": __version__,
+        "protocol": protocol_line(evaluation),
+        "settings": evaluation.config.model_dump(mode="json"),
+        "methods": evaluation.identities,
+        "left_out": evaluation.left_out,
+        "clips": {unit: next(row.about for row in evaluation.rows if row.unit == unit) for unit in evaluation.units},
+        "summary": summary,
+        "rows": rows,
+    }
+    return json.dumps(plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def costs(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
+    """Seconds a frame (the method alone, mean over clips) and largest resident memory, by line of the table.
+
+    Not part of the table: it differs from run to run.
+    """
+    found = {}
+    for label, case, _ in summarize(evaluation):
+        rows = [row for row in evaluation.rows if row.method == label and row.case == case]
+        peaks = [row.peak_bytes for row in rows if row.peak_bytes is not None]
+        frames = [sum(p["frames"] for p in row.about.get("shots") or [row.about]) for row in rows]
+        found[line_name(label, case)] = {
+            "seconds_per_frame": float(np.mean([row.seconds / n for row, n in zip(rows, frames, strict=True)])),
+            "peak_bytes": max(peaks, default=None),
+        }
+    return found
