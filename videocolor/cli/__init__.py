@@ -17,6 +17,7 @@ cli = CommandLine(
         "config": "List and show configurations.",
         "train": "Train a network.",
         "evaluate": "Compare methods on clips whose colours are known.",
+        "pairs": "Build, check, review and divide data sets of frame pairs.",
         "doctor": "Say whether this machine can colour a film, and what is missing.",
     },
     params=root_options(),

@@ -64,6 +64,10 @@ def _model_for(name: str | None) -> tuple[str, Any]:
         from videocolor.evaluation.settings import EvaluateConfig
 
         return "evaluate", EvaluateConfig
+    if (name or "").startswith(("pairs/", "configs/pairs/")):
+        from videocolor.pairs.settings import PairsConfig
+
+        return "pairs", PairsConfig
     from videocolor.config import ColorizeConfig
 
     return "colorize", ColorizeConfig
