@@ -16,6 +16,7 @@ cli = CommandLine(
         "models": "List, show and export networks.",
         "config": "List and show configurations.",
         "train": "Train a network.",
+        "score": "Score one film against its true colours.",
         "evaluate": "Compare methods on clips whose colours are known.",
         "pairs": "Build, check, review and divide data sets of frame pairs.",
         "doctor": "Say whether this machine can colour a film, and what is missing.",

@@ -14,6 +14,7 @@ import numpy as np
 
 from videocolor.evaluation import metrics, temporal
 from videocolor.evaluation.ciede import ciede2000_fast, lab_of
+from videocolor.evaluation.lpips import LPIPS_SMALLEST
 from videocolor.types import Array
 
 __all__ = ["DELTA_BIN", "FrameScores", "FrameTask", "View", "measure"]
@@ -98,7 +99,7 @@ def measure(
         _differences(truth, test, wanted, scores)
     if task.before is not None:
         _motion(task.before, (truth, test), wanted, values)
-    if lpips is not None and task.lpips:
+    if lpips is not None and task.lpips and min(truth.rgb.shape[:2]) >= LPIPS_SMALLEST:
         values["lpips_alex"] = lpips(truth.rgb, test.rgb)
     return scores
 

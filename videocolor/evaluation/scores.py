@@ -6,12 +6,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from videocolor.config import Int, Section
+from videocolor.errors import InputError, UsageError
 from videocolor.evaluation import metrics, temporal
 from videocolor.evaluation.pairing import Alignment
+from videocolor.presets import suggest
 
-__all__ = ["METRICS", "PSNR_CAP", "Metric", "ScoreOptions", "Scores"]
+__all__ = ["METRICS", "PSNR_CAP", "Metric", "ScoreOptions", "Scores", "parse_metrics", "parse_reference_frames"]
 
 Metric = Literal[
     "psnr_rgb",
@@ -33,22 +36,20 @@ PSNR_CAP: Final = 100.0
 """dB: a frame's PSNR counts as at most this, for equal frames have an infinite one. Results say how many frames did."""
 
 
-class ScoreOptions(BaseModel):
+class ScoreOptions(Section):
     """What is measured, and how often."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     metrics: tuple[Metric, ...] = METRICS
     """What to measure."""
     lpips_weights: Path | None = None
     """File of LPIPS-Alex weights; null: LPIPS is not measured."""
-    lpips_every: int = Field(10, ge=1)
+    lpips_every: Int = Field(10, ge=1)
     """LPIPS is measured on every so many scored frames, from the first on."""
-    flow_every: int = Field(5, ge=1)
+    flow_every: Int = Field(5, ge=1)
     """Warp error and flicker are measured between every so many pairs of neighbouring frames, from the first on."""
-    threads: int = Field(1, ge=1)
+    threads: Int = Field(1, ge=1)
     """Frames measured at once. The scores do not depend on it."""
-    chroma_shift: tuple[int, int] = (1, 1)
+    chroma_shift: tuple[Int, Int] = (1, 1)
     """Chroma grid (log2 of its subsampling) for `reference_ciede2000`; `score_film` takes the result's own."""
 
 
@@ -108,7 +109,7 @@ class Scores:
     reference_ciede2000: float | None = None
     reference_chroma_shift: tuple[int, int] = (1, 1)
     lpips_alex: float | None = None
-    lpips_every: int = 1
+    lpips_every: Int = 1
     lpips_frames: int = 0
     luma_max_diff: int | None = None
     luma_compared: str | None = None
@@ -117,6 +118,10 @@ class Scores:
     """Of the run that made the result."""
     peak_memory_bytes: int | None = None
     """Of the run that made the result."""
+    scoring_seconds_per_frame: float | None = None
+    """Wall-clock time of the scoring itself, decoding included; None from `FilmScorer`."""
+    scoring_peak_memory_bytes: int | None = None
+    """Greatest resident memory of the process that scored, everything in it included; None from `FilmScorer`."""
     alignment: Alignment | None = None
     """How the frames of two files were paired."""
     not_measured: dict[str, str] = field(default_factory=dict)
@@ -133,6 +138,21 @@ class Scores:
             for name, value in vars(self).items()
         }
 
+    def lines(self) -> list[str]:
+        """The scores for a person, one a line."""
+        shown = []
+        for name, value in self.as_dict().items():
+            if name in ("not_measured", "alignment"):
+                continue
+            if value is None:
+                text = f"not measured ({self.not_measured[name]})" if name in self.not_measured else "not measured"
+            else:
+                text = f"{value:.6g}" if isinstance(value, float) else str(value)
+            shown.append(f"{name:26} {text}")
+        for name, value in ({} if self.alignment is None else self.alignment.as_dict()).items():
+            shown.append(f"{name:26} {'-' if value in (None, []) else value}")
+        return shown
+
     def with_cost(self, seconds_per_frame: float | None, peak_memory_bytes: int | None) -> Scores:
         """The same scores with what the run that made the result cost."""
         given = {"seconds_per_frame": seconds_per_frame, "peak_memory_bytes": peak_memory_bytes}
@@ -141,3 +161,41 @@ class Scores:
         return replace(
             self, seconds_per_frame=seconds_per_frame, peak_memory_bytes=peak_memory_bytes, not_measured=reasons
         )
+
+
+def parse_metrics(text: str) -> tuple[Metric, ...]:
+    """Names of metrics from `psnr_rgb,ssim`, in the order of `METRICS`.
+
+    Raises:
+        UsageError: an unknown name.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in METRICS:
+            raise UsageError(f"--metrics {name}: unknown{suggest(name, METRICS)}; known: {', '.join(METRICS)}")
+    if not names:
+        raise UsageError(f"--metrics {text!r}: names none; known: {', '.join(METRICS)}")
+    return tuple(metric for metric in METRICS if metric in names)
+
+
+def parse_reference_frames(text: str) -> frozenset[int]:
+    """Frame numbers from `0,50`, or from a file that holds one a line (`#` begins a comment).
+
+    Raises:
+        UsageError: not numbers from 0 on.
+        InputError: the file cannot be read.
+    """
+    path, words = Path(text), text.split(",")
+    if path.is_file():
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'no text'}") from error
+        words = [line.partition("#")[0] for line in lines]
+    frames = [word.strip() for word in words if word.strip()]
+    for frame in frames:
+        if not (frame.isascii() and frame.isdigit()):
+            raise UsageError(
+                f"--reference-frames: {frame!r} is neither a frame number nor a file; expected 0,50 or FILE"
+            )
+    return frozenset(map(int, frames))

@@ -11,6 +11,9 @@ is meant, the key says so. What cannot be measured is None, with its reason in `
 
 from __future__ import annotations
 
+import resource
+import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,12 +23,30 @@ from pathlib import Path
 from videocolor.errors import UsageError
 from videocolor.evaluation.framescores import FrameScores, FrameTask, View, measure
 from videocolor.evaluation.pairing import Align, Allow, FilmPairs, LumaRule
-from videocolor.evaluation.scores import METRICS, PSNR_CAP, Metric, ScoreOptions, Scores
+from videocolor.evaluation.scores import (
+    METRICS,
+    PSNR_CAP,
+    Metric,
+    ScoreOptions,
+    Scores,
+    parse_metrics,
+    parse_reference_frames,
+)
 from videocolor.evaluation.totals import FilmTotals
 from videocolor.report import Event, Observer, ignore
 from videocolor.types import Array
 
-__all__ = ["METRICS", "PSNR_CAP", "FilmScorer", "Metric", "ScoreOptions", "Scores", "score_film"]
+__all__ = [
+    "METRICS",
+    "PSNR_CAP",
+    "FilmScorer",
+    "Metric",
+    "ScoreOptions",
+    "Scores",
+    "parse_metrics",
+    "parse_reference_frames",
+    "score_film",
+]
 
 
 class FilmScorer:
@@ -139,7 +160,7 @@ def score_film(
         InputError: a film cannot be read, or they do not fit and that is not allowed.
         UsageError: a reference frame is not one of the truth.
     """
-    references = frozenset(reference_frames)
+    references, began = frozenset(reference_frames), time.perf_counter()
     luma: int | None = None
     with FilmPairs(truth, result, align=align, allow=allow, threads=options.threads) as pairs:
         scorer = FilmScorer(options.model_copy(update={"chroma_shift": pairs.chroma_shift}))
@@ -157,7 +178,19 @@ def score_film(
             scores = scorer.result()
         finally:
             scorer.close()
-    return _with_luma(replace(scores, alignment=pairs.alignment), luma, rule, options)
+    scores = replace(
+        scores,
+        scoring_seconds_per_frame=(time.perf_counter() - began) / (scores.frames + scores.reference_frames),
+        scoring_peak_memory_bytes=_peak_memory(),
+        alignment=pairs.alignment,
+    )
+    return _with_luma(scores, luma, rule, options)
+
+
+def _peak_memory() -> int:
+    """Greatest resident memory of this process so far, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _with_luma(scores: Scores, luma: int | None, rule: LumaRule, options: ScoreOptions) -> Scores:

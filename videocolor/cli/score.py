@@ -1,0 +1,82 @@
+"""`videocolor score`: how far a film is from its true colours."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from videocolor.cli.group import session
+from videocolor.cli.options import json_option, verbosity_options
+from videocolor.cli.watch import watching
+
+__all__ = ["score"]
+
+
+@click.command(short_help="Score one film against its true colours.")
+@click.argument("result", metavar="RESULT", type=click.Path(path_type=Path))
+@click.option(
+    "--truth",
+    metavar="GT",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The same film in its true colours.",
+)
+@click.option(
+    "--reference-frames",
+    "references",
+    metavar="0,50|FILE",
+    help="Frames of GT, from 0, whose colours the method was shown: left out of the means. A FILE holds one a line.",
+)
+@click.option("--metrics", metavar="A,B,C", help="Measure these alone; docs/scoring.md names them.")
+@click.option("--lpips-weights", metavar="FILE", type=click.Path(path_type=Path), help="Weights of LPIPS-Alex.")
+@click.option("--lpips-every", type=click.IntRange(1), metavar="N", help="LPIPS on every Nth frame; 10.")
+@click.option("--flow-every", type=click.IntRange(1), metavar="N", help="Warp error, flicker on every Nth pair; 5.")
+@click.option(
+    "--align",
+    type=click.Choice(["strict", "index", "pts"]),
+    default="strict",
+    show_default=True,
+    help="Pair frames by place, and times must agree; by place alone; by time.",
+)
+@click.option(
+    "--allow",
+    type=click.Choice(["length", "size", "damage"]),
+    multiple=True,
+    help="Report a misfit of the films in place of refusing it; repeatable.",
+)
+@click.option("--threads", type=click.IntRange(1), default=2, show_default=True, metavar="N", help="Frames at once.")
+@json_option("One JSON object on stdout.")
+@verbosity_options
+def score(
+    result: Path, truth: Path, references: str | None, metrics: str | None, align: Any, allow: Any, **settings: Any
+) -> None:
+    """Score the film RESULT against the same film in its true colours.
+
+    Both may be a video, a folder of images, or a still. What is not measured says why; docs/scoring.md has the
+    formulas.
+    """
+    state = session()
+    from videocolor.evaluation.scoring import ScoreOptions, parse_metrics, parse_reference_frames, score_film
+
+    chosen = {name: value for name, value in settings.items() if value is not None}
+    if metrics is not None:
+        chosen["metrics"] = parse_metrics(metrics)
+    frames = frozenset() if references is None else parse_reference_frames(references)
+    with watching(state, events=False) as observer:
+        scores = score_film(
+            result,
+            truth,
+            ScoreOptions(**chosen),
+            reference_frames=frames,
+            align=align,
+            allow=allow,
+            observer=observer,
+        )
+    if state.json:
+        click.echo(json.dumps({"result": str(result), "truth": str(truth), **scores.as_dict()}, allow_nan=False))
+        return
+    for line in scores.lines():
+        click.echo(line)
