@@ -6,6 +6,7 @@ holds what is being looked at.
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -27,7 +28,17 @@ from videocolor.shots import CutFinder
 from videocolor.types import Array, Matrix
 from videocolor.video import open_video
 
-__all__ = ["ClipFile", "WorkingClip", "fit_frame", "list_clips", "read_frames", "read_part", "working_shape"]
+__all__ = [
+    "ClipFile",
+    "WorkingClip",
+    "fit_frame",
+    "join",
+    "list_clips",
+    "plain_file",
+    "read_frames",
+    "read_part",
+    "working_shape",
+]
 
 T = TypeVar("T")
 _VIDEOS: Final = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".mxf", ".ts", ".y4m"})
@@ -151,6 +162,32 @@ def read_frames(path: Path, shape: tuple[int, int] | None = None, short_side: in
         for frame in video:
             rgb = np.rint(frame_to_rgb(frame) * 255).astype(np.uint8)
             yield rgb if target is None else fit_frame(rgb, target)
+
+
+def plain_file(path: Path, folder: Path) -> Path:
+    """A file by its path; a member of a tar archive (`pictures.tar/a.jpg`) is first laid in `folder`.
+
+    Raises:
+        InputError: there is no such file or member.
+    """
+    if path.is_file():
+        return path
+    archive = next((p for p in path.parents if p.suffix == ".tar" and p.is_file()), None)
+    if archive is None:
+        raise InputError(f"{path}: no such file")
+    wanted = path.relative_to(archive).as_posix()
+    try:
+        with tarfile.open(archive) as members:
+            member = next((m for m in members if m.name.removeprefix("./") == wanted and m.isfile()), None)
+            handle = None if member is None else members.extractfile(member)
+            data = None if handle is None else handle.read()
+    except (tarfile.TarError, OSError) as error:
+        raise InputError(f"{archive}: cannot be read: {error}") from error
+    if data is None:
+        raise InputError(f"{archive}: holds no {wanted}")
+    target = folder / f"member{path.suffix}"
+    target.write_bytes(data)
+    return target
 
 
 def read_part(

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -213,9 +213,17 @@ def _run(job: _Job) -> Iterator[list[Row]]:
         for spec, key in job.todo:
             method = None if spec is None else build_method(spec, config.network)
             label = TRUTH if spec is None else spec.label
-            rows = [_score(case, method, label, key, store, config) for case in cases]
+            mine = _cases_for(method, cases)
+            rows = [_score(case, method, label, key, store, config) for case in mine]
             store.write(job.unit.name, label, key, rows)
             yield rows
+
+
+def _cases_for(method: Method | None, cases: Sequence[Case]) -> list[Case]:
+    """The truth, and who looks at no hint, are the same in every case; who needs one is gray film without."""
+    if method is None or not method.uses_hints:
+        return [replace(cases[0], name="")]
+    return [case for case in cases if case.hints or not method.needs_hint] or list(cases[:1])
 
 
 def _score(case: Case, method: Method | None, label: str, key: str, store: Store, config: EvaluateConfig) -> Row:

@@ -10,6 +10,7 @@ Any of them may be given another name in the table: `LABEL=network@mine.safetens
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -195,7 +196,7 @@ class FilmPath(Method):
                     "hints": self.config.hints.model_copy(update={"items": items}),
                 }
             )
-            colorize_video(source, target, config, observer=lambda event: _note(event, task))
+            colorize_video(source, target, config, observer=lambda event: _note(event, task, name))
             yield from read_frames(target)
 
     def _hint_items(self, task: Task, folder: Path) -> Iterator[str]:
@@ -305,11 +306,12 @@ def _decimal(seconds: Fraction) -> str:
     return f"{float(seconds):.9f}"
 
 
-def _note(event: Event, task: Task) -> None:
+def _note(event: Event, task: Task, folder: str) -> None:
     """Keep the film path's warnings about hints; what it says about a sequence of PNG files concerns nobody."""
     message = str(event.data.get("message", ""))
     if event.kind == "warning" and "hint" in message:
-        task.notes.append(message)
+        # Names of a temporary folder, and a figure that differs from clip to clip, would keep notes from being joined.
+        task.notes.append(re.sub(r" \(correlation [^)]*\)", "", message.replace(f"{folder}/", "")))
 
 
 def _weights_sha256(name: str) -> str:

@@ -14,6 +14,7 @@ A frame that was given as a hint is a reference and is left out of the means.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -22,9 +23,10 @@ from pathlib import Path
 import numpy as np
 
 from videocolor.errors import InputError, UsageError
-from videocolor.evaluation.clips import ClipFile, WorkingClip, join, read_frames, read_part
+from videocolor.evaluation.clips import ClipFile, WorkingClip, join, plain_file, read_frames, read_part
 from videocolor.evaluation.settings import EvaluateConfig, Pair
 from videocolor.evaluation.tasks import GivenHint, Task
+from videocolor.report import file_sha256
 from videocolor.types import Array
 from videocolor.video import open_video
 
@@ -93,8 +95,6 @@ def plan_units(clips: Sequence[ClipFile], folder: Path, config: EvaluateConfig) 
 
 
 def _pairs(clips: Sequence[ClipFile], folder: Path, pairs: Sequence[Pair]) -> list[Unit]:
-    from videocolor.report import file_sha256
-
     if not pairs:
         raise UsageError("protocol similar needs protocol.pairs; --config evaluate/similar lists those of this project")
     by_file = {clip.path.name: clip for clip in clips}
@@ -103,10 +103,10 @@ def _pairs(clips: Sequence[ClipFile], folder: Path, pairs: Sequence[Pair]) -> li
         hint = folder / pair.hint
         if pair.clip not in by_file:
             raise UsageError(f"protocol.pairs: no clip {pair.clip} among the {len(clips)} that were given")
-        if not hint.is_file():
-            raise InputError(f"{hint}: missing, though protocol.pairs names it as a hint for {pair.clip}")
         clip = by_file[pair.clip]
-        units.append(Unit(f"{clip.name}+{hint.stem}", (clip,), hint, float(pair.at), file_sha256(hint)))
+        with tempfile.TemporaryDirectory(prefix="videocolor-") as name:
+            sha256 = file_sha256(plain_file(hint, Path(name)))
+        units.append(Unit(f"{clip.name}+{hint.stem}", (clip,), hint, float(pair.at), sha256))
     return units
 
 
@@ -134,8 +134,8 @@ def deal(unit: Unit, config: EvaluateConfig, folder: Path) -> Iterator[Case]:
             assert clip.beyond is not None
             yield Case("", clip, (GivenHint(clip.beyond),), frozenset())
         case "robust" | "similar":
-            hint = GivenHint(_other_frame(unit), 0 if protocol.timed else None)
-            yield Case("" if protocol.name == "similar" else "wrong hint", clip, (hint,), frozenset())
+            hint = GivenHint(_other_frame(unit, folder), 0 if protocol.timed else None)
+            yield Case("similar hint" if protocol.name == "similar" else "wrong hint", clip, (hint,), frozenset())
             yield Case("auto", clip, (), frozenset())
         case "points":
             for count in protocol.counts:
@@ -151,14 +151,14 @@ def _film(unit: Unit, config: EvaluateConfig, folder: Path) -> WorkingClip:
     return join([first, *rest], unit.name, folder)
 
 
-def _other_frame(unit: Unit) -> Array:
+def _other_frame(unit: Unit, folder: Path) -> Array:
     """(h, w, 3) uint8: the frame of another clip, or the picture, that is the hint."""
     assert unit.hint is not None
-    skip = 0
+    file, skip = plain_file(unit.hint, folder), 0
     if unit.hint_at:
-        with open_video(unit.hint) as video:
+        with open_video(file) as video:
             skip = int(unit.hint_at * float(video.info.rate or 25) + 0.5)
-    frame = next(islice(read_frames(unit.hint), skip, None), None)
+    frame = next(islice(read_frames(file), skip, None), None)
     if frame is None:
         raise InputError(f"{unit.hint}: has no frame at {unit.hint_at:g} s, where the hint should be")
     return frame
@@ -167,7 +167,7 @@ def _other_frame(unit: Unit) -> Array:
 def _points(clip: WorkingClip, count: int, config: EvaluateConfig) -> Case:
     mask = point_mask((clip.luma.shape[1], clip.luma.shape[2]), count, config.protocol.point_size, config.page.seed)
     rgb = np.where(mask[..., None], clip.truth[0], clip.luma[0][..., None])
-    return Case(f"{count} points", clip, (GivenHint(rgb, 0, mask),), frozenset({0}))
+    return Case("1 point" if count == 1 else f"{count} points", clip, (GivenHint(rgb, 0, mask),), frozenset({0}))
 
 
 def point_mask(shape: tuple[int, int], count: int, size: int, seed: int) -> Array:

@@ -44,11 +44,13 @@ class Column:
     digits: int
     better: str = ""
     """`higher`, `lower`, or empty where neither is better in itself."""
+    worst: bool = False
+    """The largest over clips is shown in place of the mean."""
 
 
 COLUMNS: Final = (
     Column("psnr_rgb", "PSNR RGB, dB", 2, "higher"),
-    Column("psnr_vs_auto", "PSNR less own auto, dB", 2, "higher"),
+    Column("psnr_vs_auto", "PSNR less that without hint, dB", 2, "higher"),
     Column("psnr_ab", "PSNR ab, dB", 2, "higher"),
     Column("ssim", "SSIM", 4, "higher"),
     Column("ciede2000_mean", "dE00", 2, "lower"),
@@ -62,7 +64,7 @@ COLUMNS: Final = (
     Column("flicker", "flicker", 3, "lower"),
     Column("reference_ciede2000", "dE00 at hints", 2, "lower"),
     Column("lpips_alex", "LPIPS", 4, "lower"),
-    Column("luma_code_diff", "luma, largest difference", 0, "lower"),
+    Column("luma_code_diff", "luma, largest difference", 0, "lower", worst=True),
 )
 """In the order of tables; a column that nobody has is not shown."""
 
@@ -117,42 +119,49 @@ def bootstrap(values: Sequence[float], resamples: int, seed: int) -> tuple[float
     return float(low), float(high)
 
 
-def cases_of(evaluation: Evaluation) -> list[str]:
-    """Names of the protocol's cases, in its order."""
-    return list(dict.fromkeys(row.case for row in evaluation.rows))
-
-
 def summarize(evaluation: Evaluation) -> list[tuple[str, str, dict[str, Mean]]]:
     """(method, case, score -> mean) for each line of the table, methods in their order, the truth once."""
     page = evaluation.config.page
     lines = []
-    for label in evaluation.labels:
-        for case in cases_of(evaluation):
-            rows = [row for row in evaluation.rows if row.method == label and row.case == case]
-            if label == TRUTH and case != cases_of(evaluation)[0]:
-                continue  # the truth is the same whatever the hint
-            means = {}
-            for column in COLUMNS:
-                values = [value for row in rows if (value := score(row, column.key, evaluation)) is not None]
-                if values:
-                    low, high = bootstrap(values, page.resamples, page.seed)
-                    means[column.key] = Mean(float(np.mean(values)), low, high, len(values))
-            lines.append((label, case, means))
+    places = dict.fromkeys((row.method, row.case) for label in evaluation.labels for row in _rows_of(evaluation, label))
+    for label, case in places:
+        rows = [row for row in evaluation.rows if row.method == label and row.case == case]
+        means = {}
+        for column in COLUMNS:
+            values = [value for row in rows if (value := score(row, column.key, evaluation)) is not None]
+            if values and column.worst:
+                means[column.key] = Mean(max(values), max(values), max(values), len(values))
+            elif values:
+                low, high = bootstrap(values, page.resamples, page.seed)
+                means[column.key] = Mean(float(np.mean(values)), low, high, len(values))
+        lines.append((label, case, means))
     return lines
+
+
+def _rows_of(evaluation: Evaluation, label: str) -> list[Row]:
+    return [row for row in evaluation.rows if row.method == label]
 
 
 def score(row: Row, key: str, evaluation: Evaluation) -> float | None:
     """A row's score; None where it was not measured, is infinite, or has no meaning there."""
     if key == "psnr_vs_auto":
-        if row.case == "auto" or row.method == TRUTH or "auto" not in cases_of(evaluation):
-            return None
-        own = next(r for r in evaluation.rows if (r.unit, r.method, r.case) == (row.unit, row.method, "auto"))
-        pair = score(row, "psnr_rgb", evaluation), score(own, "psnr_rgb", evaluation)
-        return None if pair[0] is None or pair[1] is None else pair[0] - pair[1]
+        return _over_auto(row, evaluation)
     if row.method == TRUTH and key.startswith("psnr"):
         return None  # infinite
     value = row.scores.get(key)
     return float(value) if isinstance(value, int | float) and np.isfinite(value) else None
+
+
+def _over_auto(row: Row, evaluation: Evaluation) -> float | None:
+    """PSNR less that of the same method without a hint; who needs a hint is held against gray film."""
+    if row.case in ("", "auto") or evaluation.config.protocol.name not in ("robust", "similar"):
+        return None
+    for method, case in ((row.method, "auto"), ("gray", "")):
+        own = next((r for r in evaluation.rows if (r.unit, r.method, r.case) == (row.unit, method, case)), None)
+        if own is not None and own is not row:
+            pair = score(row, "psnr_rgb", evaluation), score(own, "psnr_rgb", evaluation)
+            return None if pair[0] is None or pair[1] is None else pair[0] - pair[1]
+    return None
 
 
 def line_name(label: str, case: str) -> str:
@@ -192,10 +201,13 @@ def facts(evaluation: Evaluation) -> list[str]:
         if sha:
             lines.append(f"{label}: weights sha256 {sha[:12]}")
     lines += [f"left out: {reason}" for reason in evaluation.left_out]
-    notes = dict.fromkeys(
-        (line_name(row.method, row.case), row.unit, note) for row in evaluation.rows for note in row.notes
-    )
-    lines += [f"{name} on {unit}: {note}" for name, unit, note in notes]
+    notes: dict[tuple[str, str], list[str]] = {}
+    for row in evaluation.rows:
+        for note in row.notes:
+            notes.setdefault((line_name(row.method, row.case), note), []).append(row.unit)
+    for (name, note), units in notes.items():
+        where = f"{len(units)} clips" if len(units) > 3 else ", ".join(units)
+        lines.append(f"{name} on {where}: {note}")
     return [*lines, f"videocolor {__version__}"]
 
 
