@@ -35,8 +35,8 @@ __all__ = [
     "ssim",
 ]
 
-EDGE_THRESHOLDS: Final = (40, 80)
-"""Canny's low and high threshold on a* and b* (one CIE unit a level): a clean step of 20 units is an edge, one of 10
+EDGE_THRESHOLDS: Final = (20, 40)
+"""Canny's low and high threshold on a* and b* (one CIE unit a level): a clean step of 10 units is an edge, one of 5
 continues one."""
 SSIM_WINDOW: Final = 7
 EDGE_PIXELS: Final = 3.0

@@ -48,7 +48,7 @@ def histograms(rgb: Array) -> Array:
         rgb = np.rint(np.clip(rgb.astype(np.float32) * np.float32(255 / peak_of(rgb)), 0, 255)).astype(np.uint8)
     picture = np.ascontiguousarray(rgb)
     counts = [cv2.calcHist([picture], [c], None, [256], [0, 256]).ravel() for c in range(3)]
-    return np.asarray(np.stack(counts) / float(rgb.shape[0] * rgb.shape[1]), np.float64)
+    return np.asarray(np.stack(counts), np.float64) / float(rgb.shape[0] * rgb.shape[1])
 
 
 def jensen_shannon(p: Array, q: Array) -> Array:
