@@ -9,23 +9,33 @@ import click
 
 from videocolor.cli.group import session
 from videocolor.cli.options import config_options, json_option, verbosity_options
-from videocolor.cli.watch import watching
+from videocolor.cli.watch import emit, watching
 
 __all__ = ["evaluate"]
+
+_PATH = click.Path(path_type=Path)
 
 
 @click.command(short_help="Compare methods on clips whose colours are known.")
 @click.option("--protocol", metavar="NAME", help="auto, e1, e1-far, ek, cuts, robust, similar or points.")
 @click.option("--methods", metavar="A,B,C", help="What is compared; LABEL=DIR scores somebody else's results.")
-@click.option(
-    "--clips", metavar="DIR", type=click.Path(path_type=Path), help="A folder of videos in their true colours."
-)
+@click.option("--clips", metavar="DIR", type=_PATH, help="A folder of videos in their true colours.")
 @click.option("--list", "listed", metavar="NAME|FILE", help="Only the clips of a list: evaluate/held_back, or a YAML.")
-@click.option("-o", "--output", metavar="DIR", type=click.Path(path_type=Path), help="Where rows and tables go.")
+@click.option("-o", "--output", metavar="DIR", type=_PATH, help="Where rows and tables go.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Processes.")
 @click.option("--fresh", is_flag=True, help="Do everything again, whatever is done in DIR.")
+@click.option("--export", metavar="DIR", type=_PATH, help="Write what methods get, gray films and hints, and stop.")
+@click.option("--survey", metavar="DIR", type=_PATH, help="Write a survey of the last method's stills into DIR, too.")
+@click.option(
+    "--survey-answers",
+    "answers",
+    metavar="FILE",
+    multiple=True,
+    type=_PATH,
+    help="A CSV that the survey's page exported; repeatable. Prints the fooling rate of the survey in --survey DIR.",
+)
 @config_options
-@json_option("table.json on stdout in place of the Markdown table.")
+@json_option("One JSON object on stdout in place of the Markdown table.")
 @verbosity_options
 def evaluate(
     protocol: str | None,
@@ -33,42 +43,80 @@ def evaluate(
     clips: Path | None,
     listed: str | None,
     output: Path | None,
-    workers: int,
-    fresh: bool,
+    answers: tuple[Path, ...],
+    survey: Path | None,
     config_source: str | None,
     overrides: tuple[str, ...],
+    **rest: Any,
 ) -> None:
     """Score methods on clips under a protocol.
 
     Writes DIR/table.md, table.json, index.html and costs.json; a run that was stopped goes on where it stood. Without
-    --config the preset evaluate/PROTOCOL is taken.
+    --config the preset evaluate/PROTOCOL is taken. docs/evaluation.md has the protocols and the forms of methods.
     """
-    if clips is None or output is None:
+    if answers:
+        _count_answers(survey, answers)
+        return
+    if clips is None or (output is None and rest["export"] is None):
         raise click.UsageError("--clips DIR and -o DIR are needed")
     if protocol is None and config_source is None:
         raise click.UsageError("--protocol NAME or --config NAME|PATH says what the methods are given")
+    config = _load(protocol, methods, listed, config_source, overrides)
+    if rest["export"] is not None:
+        from videocolor.evaluation.export import export_inputs
+
+        for path in export_inputs(clips, rest["export"], config):
+            click.echo(path)
+        return
+    assert output is not None
+    _evaluate(clips, output, config, survey, **rest)
+
+
+def _load(
+    protocol: str | None, methods: str | None, listed: str | None, source: str | None, overrides: tuple[str, ...]
+) -> Any:
+    """The merged configuration."""
     from videocolor.evaluation.settings import PROTOCOLS, EvaluateConfig
     from videocolor.presets import find_preset, load_model, read_yaml
 
-    source = config_source or (f"evaluate/{protocol}" if protocol in PROTOCOLS else None)
+    source = source or (f"evaluate/{protocol}" if protocol in PROTOCOLS else None)
+    if source is not None and isinstance(read_yaml(find_preset(source, "evaluate")).get("clips"), list):
+        raise click.UsageError(f"--config {source} is a list of clips, not settings; give it with --list {source}")
     flags: dict[str, Any] = {"protocol.name": protocol, "clips.listed": listed}
     if methods is not None:
         flags["methods"] = [name for name in (part.strip() for part in methods.split(",")) if name]
-    if source is not None and isinstance(read_yaml(find_preset(source, "evaluate")).get("clips"), list):
-        raise click.UsageError(f"--config {source} is a list of clips, not settings; give it with --list {source}")
-    config = load_model(EvaluateConfig, "evaluate", source, overrides, flags)
+    return load_model(EvaluateConfig, "evaluate", source, overrides, flags)
+
+
+def _evaluate(clips: Path, output: Path, config: Any, survey: Path | None, **rest: Any) -> None:
     from videocolor.evaluation.evaluate import evaluate as run
     from videocolor.evaluation.output import write_evaluation
+    from videocolor.evaluation.table import means_markdown
 
     state = session()
     with watching(state, events=False) as observer:
-        evaluation = run(clips, output, config, workers=workers, fresh=fresh, observer=observer)
+        evaluation = run(clips, output, config, workers=rest["workers"], fresh=rest["fresh"], observer=observer)
     written = write_evaluation(evaluation)
+    paths = list(written.values())
+    if survey is not None:
+        from videocolor.evaluation.survey import write_survey
+
+        paths += write_survey(evaluation, survey).values()
     if state.json:
         click.echo(written["table.json"].read_text(encoding="utf-8"), nl=False)
         return
-    from videocolor.evaluation.table import means_markdown
-
     click.echo("\n".join(means_markdown(evaluation)))
-    for path in written.values():
+    for path in paths:
         click.echo(f"wrote {path}", err=True)
+
+
+def _count_answers(survey: Path | None, answers: tuple[Path, ...]) -> None:
+    if survey is None:
+        raise click.UsageError("--survey DIR names the folder of the survey that was answered; it holds key.json")
+    from videocolor.evaluation.survey import fooling_rate
+
+    rate = fooling_rate(survey / "key.json", answers)
+    if session().json:
+        emit("fooling_rate", rate.as_dict())
+    else:
+        click.echo("\n".join(rate.lines()))

@@ -37,7 +37,16 @@ from videocolor.report import Event, file_sha256
 from videocolor.types import Array
 from videocolor.upsample import upsample_chroma
 
-__all__ = ["FilmPath", "MethodSpec", "Network", "Results", "build_method", "parse_methods"]
+__all__ = [
+    "FilmPath",
+    "MethodSpec",
+    "Network",
+    "Results",
+    "build_method",
+    "hint_picture",
+    "parse_methods",
+    "write_png",
+]
 
 _BATCH: Final = 4
 """Frames through the network at once."""
@@ -188,7 +197,7 @@ class FilmPath(Method):
             source, target = folder / "gray", folder / "colour.mkv"
             source.mkdir()
             for index, luma in enumerate(task.luma, 1):
-                _write_png(source / f"{index:06d}.png", luma)
+                write_png(source / f"{index:06d}.png", luma)
             items = tuple(self._hint_items(task, folder))
             config = self.config.model_copy(
                 update={
@@ -203,7 +212,7 @@ class FilmPath(Method):
         """`TIME=FILE` of each hint that the film path would take."""
         for number, hint in enumerate(task.hints):
             path = folder / f"hint{number}.png"
-            _write_png(path, _painted(hint))
+            write_png(path, hint_picture(hint))
             try:
                 load_hint(None, path)
             except HintError as error:
@@ -285,14 +294,14 @@ def _resized(planes: Array, size: tuple[int, int]) -> Array:
     return np.stack([cv2.resize(plane, size[::-1], interpolation=cv2.INTER_AREA) for plane in planes])
 
 
-def _painted(hint: GivenHint) -> Array:
+def hint_picture(hint: GivenHint) -> Array:
     """R'G'B', with opacity where only a part is painted."""
     if hint.mask is None:
         return hint.rgb
     return np.dstack([hint.rgb, hint.mask.astype(np.uint8) * 255])
 
 
-def _write_png(path: Path, image: Array) -> None:
+def write_png(path: Path, image: Array) -> None:
     """Gray, R'G'B' or R'G'B'A as PNG."""
     if image.ndim == 3:
         image = image[..., (2, 1, 0, 3)[: image.shape[2]]]
