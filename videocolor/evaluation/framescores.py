@@ -97,7 +97,7 @@ def measure(
         _colorfulness(truth, test, values)
     if "ciede2000" in wanted or "edge_ciede2000" in wanted:
         _differences(truth, test, wanted, scores)
-    if task.before is not None:
+    if task.before is not None and min(truth.rgb.shape[:2]) >= temporal.FLOW_SMALLEST:
         _motion(task.before, (truth, test), wanted, values)
     if lpips is not None and task.lpips and min(truth.rgb.shape[:2]) >= LPIPS_SMALLEST:
         values["lpips_alex"] = lpips(truth.rgb, test.rgb)

@@ -11,7 +11,6 @@ is meant, the key says so. What cannot be measured is None, with its reason in `
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from collections import deque
@@ -165,16 +164,15 @@ def score_film(
     with FilmPairs(truth, result, align=align, allow=allow, threads=options.threads) as pairs:
         scorer = FilmScorer(options.model_copy(update={"chroma_shift": pairs.chroma_shift}))
         try:
-            last, rule = -1, pairs.luma_rule
             for pair in pairs:
                 scorer.add(pair.truth, pair.test, reference=pair.index in references)
                 if pair.luma_diff is not None:
                     luma = max(luma or 0, pair.luma_diff)
-                last = pair.index
-                observer(Event("progress", {"stage": "score", "frames": last + 1, "total": pairs.total}))
-            beyond = sorted(frame for frame in references if not 0 <= frame <= last + pairs.alignment.unpaired_truth)
+                observer(Event("progress", {"stage": "score", "frames": pair.index + 1, "total": pairs.total}))
+            count = pairs.alignment.pairs + pairs.alignment.unpaired_truth
+            beyond = sorted(frame for frame in references if not 0 <= frame < count)
             if beyond:
-                raise UsageError(f"reference frame {beyond[0]}: {truth} has frames 0..{last}")
+                raise UsageError(f"reference frame {beyond[0]}: {truth} has frames 0..{count - 1}")
             scores = scorer.result()
         finally:
             scorer.close()
@@ -184,11 +182,15 @@ def score_film(
         scoring_peak_memory_bytes=_peak_memory(),
         alignment=pairs.alignment,
     )
-    return _with_luma(scores, luma, rule, options)
+    return _with_luma(scores, luma, pairs.luma_rule, options)
 
 
-def _peak_memory() -> int:
-    """Greatest resident memory of this process so far, in bytes."""
+def _peak_memory() -> int | None:
+    """Greatest resident memory of this process so far, in bytes; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

@@ -22,6 +22,7 @@ from videocolor.types import Array
 __all__ = [
     "CDC_STEPS",
     "FLOW",
+    "FLOW_SMALLEST",
     "CdcMeter",
     "cdc",
     "flicker",
@@ -36,6 +37,8 @@ CDC_STEPS: Final = (1, 2, 4)
 """Frame distances whose divergences are averaged."""
 FLOW: Final = "dis-medium"
 """Name of the flow in results."""
+FLOW_SMALLEST: Final = 16
+"""Pixels a side under which OpenCV's DIS does not work."""
 
 
 def histograms(rgb: Array) -> Array:
@@ -118,7 +121,7 @@ def truth_flow(first: Array, second: Array) -> tuple[Array, Array]:
     """Motion between two true frames, both ways: DIS, medium preset, on 8-bit luma (BT.601 weights).
 
     Args:
-        first: (h, w, 3) R'G'B' of frame t, see `videocolor.evaluation.metrics`.
+        first: (h, w, 3) R'G'B' of frame t, at least `FLOW_SMALLEST` a side, see `videocolor.evaluation.metrics`.
         second: of frame t + 1.
 
     Returns:

@@ -105,15 +105,17 @@ class FilmTotals:
     def _reasons(self, values: dict[str, Any], options: ScoreOptions, wanted: frozenset[str]) -> dict[str, str]:
         """Why each metric that is None is None."""
         none_scored = "every frame is a reference frame" if not self.frames else ""
+        unseen = "no two neighbouring frames of at least 16 pixels a side in which anything can be compared"
+        lpips = "no weights given (--lpips-weights FILE)" if options.lpips_weights is None else "under 32 pixels a side"
         cases = {
             "ssim": "the picture is smaller than 7 pixels a side",
             "cdc": "the film has fewer than five frames whose neighbours can be compared",
-            "warp_error": "no pair of neighbouring frames in which anything can be compared",
+            "warp_error": unseen,
             "warp_error_ratio": "the truth's warp error is 0",
-            "flicker": "no pair of neighbouring frames in which anything can be compared",
+            "flicker": unseen,
             "edge_ciede2000": "the truth has no colour edges",
             "reference_ciede2000": "no reference frames",
-            "lpips_alex": "no weights given (--lpips-weights FILE)",
+            "lpips_alex": lpips,
         }
         names = dict.fromkeys((*values, "luma_max_diff", "seconds_per_frame", "peak_memory_bytes"))
         reasons = {}
