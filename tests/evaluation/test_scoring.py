@@ -159,7 +159,7 @@ def test_deeper_pictures_score_alike() -> None:
 
 
 def test_what_cannot_be_measured_says_why() -> None:
-    flat = [np.full((8, 9, 3), 90, np.uint8)] * 3
+    flat = [np.full((20, 21, 3), 90, np.uint8)] * 3
     scores = score(flat, flat, references=(0,)).as_dict()
     for name in ("cdc", "cdc_delta", "warp_error_ratio", "edge_ciede2000", "lpips_alex", "luma_max_diff"):
         assert scores[name] is None
@@ -173,8 +173,9 @@ def test_what_cannot_be_measured_says_why() -> None:
     assert none.reference_ciede2000 == 0
     small = score([f[:5, :5] for f in flat], [f[:5, :5] for f in flat])
     assert "7 pixels" in small.not_measured["ssim"]
-    every = {name for name, value in scores.items() if value is None} - {"alignment"}
-    assert every - {"scoring_seconds_per_frame", "scoring_peak_memory_bytes"} == set(scores["not_measured"])
+    assert "16 pixels" in small.not_measured["flicker"]
+    about = {"alignment", "luma_compared", "scoring_seconds_per_frame", "scoring_peak_memory_bytes"}
+    assert {name for name, value in scores.items() if value is None} - about == set(scores["not_measured"])
 
 
 def test_only_what_was_asked_for() -> None:

@@ -22,6 +22,7 @@ from videocolor.errors import InputError
 from videocolor.hints import frame_to_rgb
 from videocolor.types import Array, Frame, VideoInfo
 from videocolor.video import VideoReader, open_video
+from videocolor.video.stored import stored_rgb
 
 __all__ = ["ALIGNMENTS", "ALLOWANCES", "Align", "Alignment", "Allow", "FilmPairs", "FramePair", "LumaRule", "luma_rule"]
 
@@ -270,8 +271,12 @@ class FilmPairs:
 
     def _rgb(self, frame: Frame) -> Array:
         """R'G'B' of a frame by its own film's matrix and range, rounded to the samples that are compared."""
-        rgb = frame_to_rgb(frame)
-        if (rgb.shape[1], rgb.shape[0]) != self._size:
+        stored = stored_rgb(frame)
+        fits = (frame.luma.shape[1], frame.luma.shape[0]) == self._size
+        if stored is not None and fits and stored.dtype == np.uint8 and self._bits == 8:
+            return stored
+        rgb = frame_to_rgb(frame) if stored is None else stored / np.float32(2**frame.layout.depth - 1)
+        if not fits:
             shrinks = rgb.shape[0] > self._size[1]
             rgb = cv2.resize(rgb, self._size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
         peak, dtype = (255, np.uint8) if self._bits == 8 else (65535, np.uint16)
