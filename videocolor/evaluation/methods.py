@@ -29,7 +29,8 @@ from videocolor.evaluation.clips import read_frames, working_shape
 from videocolor.evaluation.settings import NetworkSettings
 from videocolor.evaluation.tasks import ChromaMethod, GivenHint, Method, ShotHint, ShotTask, Task
 from videocolor.hints import load_hint
-from videocolor.models.base import HintInput
+from videocolor.models.artifact import read_card
+from videocolor.models.base import HintInput, ModelCard
 from videocolor.models.registry import list_models, load_colorizer
 from videocolor.prepare import working_size
 from videocolor.presets import suggest
@@ -140,6 +141,7 @@ class Network(ChromaMethod):
         self._net = load_colorizer(weights, device=settings.device, runtime=settings.runtime, threads=1)
         if settings.area is not None:
             self._net.card = replace(self._net.card, area=settings.area)
+        self.uses_hints = self._net.card.hints != "none"
 
     def identity(self) -> dict[str, Any]:
         """The card, with the weights' sha256."""
@@ -184,11 +186,12 @@ class FilmPath(Method):
                 "input": self.config.input.model_copy(update={"start": None, "end": None}),
             }
         )
-        self._sha256 = _weights_sha256(self.config.model.name)
+        self._card = _card(self.config.model.name)
+        self.uses_hints = self._card.hints != "none"
 
     def identity(self) -> dict[str, Any]:
         """The merged configuration and the weights' sha256."""
-        return {"kind": "videocolor", "config": self.config.as_dict(), "weights": self._sha256}
+        return {"kind": "videocolor", "config": self.config.as_dict(), "weights": self._card.sha256}
 
     def color(self, task: Task) -> Iterator[Array]:
         """Colour the task's film in a temporary folder."""
@@ -210,7 +213,7 @@ class FilmPath(Method):
 
     def _hint_items(self, task: Task, folder: Path) -> Iterator[str]:
         """`TIME=FILE` of each hint that the film path would take."""
-        for number, hint in enumerate(task.hints):
+        for number, hint in enumerate(task.hints if self.uses_hints else ()):
             path = folder / f"hint{number}.png"
             write_png(path, hint_picture(hint))
             try:
@@ -323,11 +326,11 @@ def _note(event: Event, task: Task, folder: str) -> None:
         task.notes.append(re.sub(r" \(correlation [^)]*\)", "", message.replace(f"{folder}/", "")))
 
 
-def _weights_sha256(name: str) -> str:
-    path = Path(name)
-    if path.is_file():
-        return file_sha256(path)
+def _card(name: str) -> ModelCard:
+    """The card of a packaged network or a weights file."""
+    if Path(name).is_file():
+        return read_card(Path(name))[0]
     for card in list_models():
         if card.name == name:
-            return card.sha256
+            return card
     raise ConfigError(f"model.name {name}: neither a weights file nor a packaged network")

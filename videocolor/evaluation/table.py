@@ -23,6 +23,7 @@ __all__ = [
     "facts",
     "format_mean",
     "line_name",
+    "markdown_rows",
     "mean_table",
     "means_markdown",
     "number",
@@ -226,7 +227,7 @@ def mean_table(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
 def means_markdown(evaluation: Evaluation) -> list[str]:
     """The table of means, line by line."""
     head, body = mean_table(evaluation)
-    return _rows(head, body)
+    return markdown_rows(head, body)
 
 
 def table_markdown(evaluation: Evaluation) -> str:
@@ -243,11 +244,11 @@ def table_markdown(evaluation: Evaluation) -> str:
         body = [
             [unit, *(number(value, column.digits) for value in values)] for unit, values in per_clip(evaluation, key)
         ]
-        out += [f"## {column.title}, by clip", "", *_rows(["clip", *names], body), ""]
+        out += [f"## {column.title}, by clip", "", *markdown_rows(["clip", *names], body), ""]
     out += [
         "## Where the clips were cut",
         "",
-        *_rows(["clip", "source", "sha256", "from frame", "frames", "size"], _cut_rows(evaluation)),
+        *markdown_rows(["clip", "source", "sha256", "from frame", "frames", "size"], _cut_rows(evaluation)),
         "",
     ]
     return "\n".join(out)
@@ -267,7 +268,8 @@ def _cut_rows(evaluation: Evaluation) -> list[list[str]]:
     return rows
 
 
-def _rows(head: Sequence[str], body: Iterable[Sequence[str]]) -> list[str]:
+def markdown_rows(head: Sequence[str], body: Iterable[Sequence[str]]) -> list[str]:
+    """A Markdown table; cells are escaped."""
     cells = (head, ["---"] * len(head), *body)
     return [f"| {' | '.join(_cell(text) for text in row)} |" for row in cells]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any
 
 import cv2
 import numpy as np
@@ -63,9 +63,10 @@ class Method(ABC):
     """
 
     name: str
-    needs_hint: ClassVar[bool] = False
+    needs_hint: bool = False
     """Without any hint it yields gray film, so tables without hints leave it out."""
-    uses_hints: ClassVar[bool] = True
+    uses_hints: bool = True
+    """Hints change what it makes; who uses none is scored once."""
 
     @abstractmethod
     def color(self, task: Task) -> Iterator[Array]:
