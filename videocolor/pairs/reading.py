@@ -147,11 +147,7 @@ class PairPictures:
         path = locate(self.folder, record, self._root)
         in_tar = path.suffix.lower() == ".tar"
         member = record.source.partition(f"{path.name}/")[2] if in_tar else None
-        source = Source(record.source, path, "image", member)
-        try:
-            data = source.data()
-        except InputError:
-            data = Source(record.source, path, "image", f"./{member}").data()
+        data = Source(record.source, path, "image", member).data()
         return shrink_to(decode_picture(data, record.source), self.settings[record.settings].store.short_side)
 
     def _cached(self, key: tuple[str, int], make: Callable[[], Array]) -> Array:

@@ -57,7 +57,9 @@ class Source:
         try:
             if self.member is None:
                 return self.path.read_bytes()
-            handle = _tar(self.path).extractfile(self.member)
+            tar = _tar(self.path)
+            name = self.member if self.member in tar.getnames() else f"./{self.member}"  # tars write both
+            handle = tar.extractfile(name)
             return b"" if handle is None else handle.read()
         except (OSError, KeyError, tarfile.TarError) as error:
             raise InputError(f"{self.name}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
@@ -132,8 +134,8 @@ def _of_file(path: Path) -> list[Source]:
     if not pictures:
         raise InputError(f"{path}: holds no picture ({', '.join(IMAGES)})")
     return [
-        Source(f"{path.as_posix()}/{name.removeprefix('./')}", path, "image", name, origin_of(path, name))
-        for name in pictures
+        Source(f"{path.as_posix()}/{name}", path, "image", name, origin_of(path, name))
+        for name in (picture.removeprefix("./") for picture in pictures)
     ]
 
 
@@ -143,7 +145,7 @@ def origin_of(path: Path, member: str | None = None) -> Origin:
     The row whose column `file` is the file's name (`TAR/MEMBER` in a tar), else whose `source` ends with that name.
     """
     rows = _rows(path.parent / "manifest.csv")
-    name = path.name if member is None else f"{path.name}/{member.removeprefix('./')}"
+    name = path.name if member is None else f"{path.name}/{member}"
     return rows.get(name, Origin())
 
 
