@@ -25,8 +25,9 @@ from videocolor.prepare import working_size
 from videocolor.presets import find_preset, read_yaml
 from videocolor.report import file_sha256
 from videocolor.shots import CutFinder
-from videocolor.types import Array, Matrix
+from videocolor.types import Array, Frame, Matrix
 from videocolor.video import open_video
+from videocolor.video.stored import stored_rgb
 
 __all__ = [
     "ClipFile",
@@ -97,7 +98,7 @@ def list_clips(folder: Path, settings: ClipSettings) -> list[ClipFile]:
         clips = [ClipFile(path, file_sha256(path)) for path in _thinned(paths, settings.most)]
     else:
         rows = _thinned(_listed(settings.listed), settings.most)
-        clips = [_checked(folder / row["file"], row.get("sha256"), settings.listed) for row in rows]
+        clips = [_checked(folder / str(row["file"]), row.get("sha256"), settings.listed) for row in rows]
     twice = [a.name for a, b in pairwise(sorted(clips, key=lambda clip: clip.name)) if a.name == b.name]
     if twice:
         raise UsageError(f"{folder}: two clips are named {twice[0]}; names without suffix must differ")
@@ -122,8 +123,8 @@ def _checked(path: Path, sha256: str | None, source: str) -> ClipFile:
     if not path.is_file():
         raise InputError(f"{path}: missing, though {source} lists it; --clips names the folder that holds these files")
     found = file_sha256(path)
-    if sha256 is not None and found != sha256:
-        raise InputError(f"{path}: sha256 {found[:12]} is not that of {source} ({sha256[:12]}): another file")
+    if sha256 is not None and found != str(sha256):
+        raise InputError(f"{path}: sha256 {found[:12]} is not that of {source} ({str(sha256)[:12]}): another file")
     return ClipFile(path, found)
 
 
@@ -160,8 +161,18 @@ def read_frames(path: Path, shape: tuple[int, int] | None = None, short_side: in
         if target is None and short_side is not None:
             target = working_shape(video.info.width, video.info.height, short_side)
         for frame in video:
-            rgb = np.rint(frame_to_rgb(frame) * 255).astype(np.uint8)
+            rgb = _rgb8(frame)
             yield rgb if target is None else fit_frame(rgb, target)
+
+
+def _rgb8(frame: Frame) -> Array:
+    """(h, w, 3) uint8; what is stored as 8-bit R'G'B' comes as it is, not by way of luma and chroma."""
+    stored = stored_rgb(frame)
+    if stored is not None and stored.dtype == np.uint8:
+        return np.array(stored)
+    peak = 1.0 if stored is None else float(2**frame.layout.depth - 1)
+    rgb = frame_to_rgb(frame) if stored is None else stored.astype(np.float32) / np.float32(peak)
+    return np.asarray(np.rint(rgb * 255).astype(np.uint8))
 
 
 def plain_file(path: Path, folder: Path) -> Path:

@@ -51,6 +51,7 @@ __all__ = [
 
 _BATCH: Final = 4
 """Frames through the network at once."""
+_WANTED: Final = "expected a film or a folder of images of the clip's name"
 _KINDS: Final = (*BASELINES, "network", "videocolor")
 
 
@@ -239,8 +240,14 @@ class Results(Method):
         return {"kind": "results"}
 
     def fingerprint(self, clip: str) -> list[str]:
-        """sha256 of every file that may be a result for a clip."""
-        named = (p for p in sorted((*self.folder.iterdir(), *self.folder.glob("*/*"))) if clip in (p.name, p.stem))
+        """sha256 of every file that may be a result for a clip.
+
+        Raises:
+            InputError: there is none.
+        """
+        named = [p for p in sorted((*self.folder.iterdir(), *self.folder.glob("*/*"))) if clip in (p.name, p.stem)]
+        if not named:
+            raise InputError(f"{self.folder}: no result for {clip}; {_WANTED}")
         files = (file for p in named for file in (sorted(p.iterdir()) if p.is_dir() else [p]))
         return [file_sha256(file) for file in files if file.is_file()]
 
@@ -258,7 +265,7 @@ class Results(Method):
                 raise InputError(f"{folder}: {found[0].name} and {found[1].name} are both results for {clip}; keep one")
             if found:
                 return found[0]
-        raise InputError(f"{self.folder}: no result for {clip}; expected a film or a folder of images named {clip}")
+        raise InputError(f"{self.folder}: no result for {clip}{f', case {case}' if case else ''}; {_WANTED}")
 
     def color(self, task: Task) -> Iterator[Array]:
         """Decode the result.

@@ -38,7 +38,7 @@ section{border-top:2px solid #8888;margin-top:2rem}
 figure{margin:0}
 figcaption{font-size:13px}
 .compare{margin:.8rem 0}
-.stage{position:relative;display:inline-block;line-height:0}
+.stage{position:relative;width:fit-content;line-height:0;margin:.5rem 0}
 .stage img{height:20rem;max-width:none}
 .stage .over{position:absolute;left:0;top:0;clip-path:inset(0 0 0 50%)}
 .stage .bar{position:absolute;top:0;bottom:0;left:50%;width:2px;background:#fff;outline:1px solid #000}
