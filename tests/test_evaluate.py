@@ -340,3 +340,40 @@ def test_a_flat_clip_has_numbers(tmp_path: Path) -> None:
     evaluation = evaluate(tmp_path / "c", tmp_path / "o", config)
     write_evaluation(evaluation)
     assert "nan" not in (tmp_path / "o" / "table.md").read_text().lower()
+
+
+def recipe(root: Path, name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    call = [sys.executable, str(root / "pipelines" / name), *map(str, arguments)]
+    return subprocess.run(call, cwd=root, capture_output=True, text=True, timeout=250)
+
+
+def test_recipe_of_all_protocols(clips: Path, tmp_path: Path, root: Path) -> None:
+    (tmp_path / "footage").mkdir()
+    (tmp_path / "footage" / "train").symlink_to(clips)
+    (tmp_path / "list.yaml").write_text("clips: [{file: still.mkv}, {file: pan.mkv}]")
+    call = (tmp_path / "footage", "-o", tmp_path / "out", "--list", tmp_path / "list.yaml", "--methods", "gray,network")
+    done = recipe(
+        root, "evaluate_methods.py", *call, "--protocols", "auto, e1", "--set", "scores.metrics=[psnr_rgb, ciede2000]"
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "e1" / "index.html").is_file()
+    lines = (tmp_path / "out" / "overview.md").read_text().splitlines()
+    assert [cell.strip() for cell in lines[0].split("|")[2:-1]] == ["auto (2)", "e1 (2)"]
+    psnr = {line.split("|")[1].strip(): float(line.split("|")[3].split("/")[0]) for line in lines[2:]}
+    assert psnr["network"] > psnr["gray"] + 3
+    wrong = recipe(root, "evaluate_methods.py", *call, "--protocols", "e2")
+    assert wrong.returncode == 2 and "e2" in wrong.stderr and "Traceback" not in wrong.stderr
+
+
+def test_recipe_of_the_lightness_table(tmp_path: Path, root: Path) -> None:
+    from videocolor.pairs.store import PackWriter
+
+    for held in (False, True):
+        writer = PackWriter(tmp_path / f"pack{held}")
+        writer.add("a", "s", "CC0", "image", [(0.0, np.full((8, 8, 3), (200, 100, 50), np.uint8))])
+        writer.close({"held": held})
+    done = recipe(root, "learn_lightness.py", tmp_path / "packFalse", "--classes", "4")
+    assert done.returncode == 0, done.stderr
+    assert len(set(done.stdout.split("\n")[:4])) == 1, "one colour is known"
+    refused = recipe(root, "learn_lightness.py", tmp_path / "packTrue")
+    assert refused.returncode == 1 and "held-back" in refused.stderr

@@ -94,7 +94,8 @@ def wilson(count: int, of: int) -> tuple[float, float]:
     share, square = count / of, _Z * _Z
     middle = (share + square / (2 * of)) / (1 + square / of)
     half = _Z / (1 + square / of) * math.sqrt(share * (1 - share) / of + square / (4 * of * of))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # None and all have an end at the share itself, which rounding may miss.
+    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
 def _share(count: int, of: int) -> Share:
