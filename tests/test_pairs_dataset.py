@@ -252,6 +252,7 @@ def test_shards_hold_the_accepted_pairs(stored: Path, referred: Path) -> None:
         assert picture.shape == (64, 96, 3)
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # theirs
 def test_webdataset_reads_the_shards(stored: Path) -> None:
     webdataset = pytest.importorskip("webdataset")
     path = next((stored / "shards").iterdir())
