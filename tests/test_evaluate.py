@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from scenes import coloured_noise, error_db, pan, still, write_truth
 
+from videocolor.cli import cli
 from videocolor.errors import InputError, UsageError
 from videocolor.evaluation import evaluate as module
 from videocolor.evaluation.clips import read_frames
@@ -281,11 +282,18 @@ def test_command(clips: Path, done: Evaluation, tmp_path: Path, run_cli: Any) ->
     ],
 )
 def test_mistakes(
-    arguments: tuple[str, ...], code: int, message: str, clips: Path, tmp_path: Path, run_cli: Any
+    arguments: tuple[str, ...],
+    code: int,
+    message: str,
+    clips: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    result = run_cli("evaluate", *(part.format(clips=clips, out=tmp_path / "o") for part in arguments))
-    assert result.returncode == code, result.stderr
-    assert message in result.stderr and "Traceback" not in result.stderr
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["evaluate", *(part.format(clips=clips, out=tmp_path / "o") for part in arguments)])
+    stderr = capsys.readouterr().err
+    assert caught.value.code == code, stderr
+    assert message in stderr and "Traceback" not in stderr
 
 
 def test_workers_end_with_the_command(clips: Path, tmp_path: Path, root: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ import click
 
 from videocolor.cli.group import session
 from videocolor.cli.options import config_options, json_option, verbosity_options
-from videocolor.cli.watch import emit, watching
+from videocolor.cli.watch import emit
+from videocolor.report import Event, Observer
 
 __all__ = ["evaluate"]
 
@@ -66,7 +69,10 @@ def evaluate(
         from videocolor.evaluation.export import export_inputs
 
         for path in export_inputs(clips, rest["export"], config):
-            click.echo(path)
+            if session().json:
+                emit("exported", {"path": path})
+            else:
+                click.echo(path)
         return
     assert output is not None
     _evaluate(clips, output, config, survey, **rest)
@@ -94,7 +100,7 @@ def _evaluate(clips: Path, output: Path, config: Any, survey: Path | None, **res
     from videocolor.evaluation.table import means_markdown
 
     state = session()
-    with watching(state, events=False) as observer:
+    with _bar(state.json or state.verbosity < 0) as observer:
         evaluation = run(clips, output, config, workers=rest["workers"], fresh=rest["fresh"], observer=observer)
     written = write_evaluation(evaluation)
     paths = list(written.values())
@@ -108,6 +114,21 @@ def _evaluate(clips: Path, output: Path, config: Any, survey: Path | None, **res
     click.echo("\n".join(means_markdown(evaluation)))
     for path in paths:
         click.echo(f"wrote {path}", err=True)
+
+
+@contextmanager
+def _bar(hidden: bool) -> Iterator[Observer]:
+    """A bar of rows on stderr, where that is a terminal."""
+    from tqdm import tqdm
+
+    with tqdm(unit="row", disable=True if hidden else None, leave=False, dynamic_ncols=True) as bar:
+
+        def told(event: Event) -> None:
+            bar.total = event.data["total"]
+            bar.set_postfix_str(event.data["row"], refresh=False)
+            bar.update(event.data["frames"] - bar.n)
+
+        yield told
 
 
 def _count_answers(survey: Path | None, answers: tuple[Path, ...]) -> None:

@@ -26,8 +26,8 @@ import numpy as np
 from videocolor import __version__
 from videocolor._stages import opencv_single_threaded
 from videocolor.errors import OutputError, UsageError
-from videocolor.evaluation.clips import list_clips
-from videocolor.evaluation.methods import FilmPath, MethodSpec, Network, Results, build_method, parse_methods
+from videocolor.evaluation.clips import ClipFile, list_clips
+from videocolor.evaluation.methods import MethodSpec, Results, build_method, parse_methods
 from videocolor.evaluation.protocols import Case, Unit, deal, plan_units
 from videocolor.evaluation.rows import TRUTH, Row, Store, code_digest, digest
 from videocolor.evaluation.scoring import FilmScorer
@@ -95,16 +95,17 @@ def evaluate(
     if workers < 1:
         raise UsageError(f"--workers {workers}: expected 1 or more")
     specs, left_out = _useful(parse_methods(config.methods), config)
-    units = plan_units(list_clips(clips, config.clips), clips, config)
+    found = list_clips(clips, config.clips)
+    units = plan_units(found, clips, config)
     _make_folder(output)
-    methods = {spec.label: build_method(spec, config.network) for spec in specs}
     store, jobs = Store(output), []
+    made = _made_by(specs, units, config)
     kept: dict[tuple[str, str], list[Row]] = {}
     for unit in units:
         todo: list[tuple[MethodSpec | None, str]] = []
         for spec in (None, *specs):
             label = TRUTH if spec is None else spec.label
-            key = _key(unit, config, None if spec is None else methods[label])
+            key = _key(unit, config, spec, made)
             rows = None if fresh else store.read(unit.name, label, key)
             if rows is None:
                 todo.append((spec, key))
@@ -112,13 +113,14 @@ def evaluate(
                 kept[unit.name, label] = rows
         if todo:
             jobs.append(_Job(unit, config, tuple(todo), output))
-    del methods  # the networks' memory; workers load their own
     for rows in _work(jobs, workers, observer):
         kept[rows[0].unit, rows[0].method] = rows
     labels = (TRUTH, *(spec.label for spec in specs))
     ordered = [row for unit in units for label in labels for row in kept[unit.name, label]]
-    identities = {spec.label: build_method(spec, config.network).identity() for spec in specs}
-    return Evaluation(output, config, labels, tuple(unit.name for unit in units), tuple(ordered), left_out, identities)
+    identities = {spec.label: made[spec.label, ""] for spec in specs}
+    names = tuple(unit.name for unit in units)
+    idle = (*left_out, *_unused(found, units))
+    return Evaluation(output, config, labels, names, tuple(ordered), idle, identities)
 
 
 def _useful(specs: Sequence[MethodSpec], config: EvaluateConfig) -> tuple[list[MethodSpec], tuple[str, ...]]:
@@ -134,22 +136,42 @@ def _useful(specs: Sequence[MethodSpec], config: EvaluateConfig) -> tuple[list[M
     return left, tuple(f"{label}: needs a hint" for label in idle)
 
 
-def _key(unit: Unit, config: EvaluateConfig, method: Method | None) -> str:
-    """Of everything that a unit's rows by a method depend on."""
+def _unused(clips: Sequence[ClipFile], units: Sequence[Unit]) -> tuple[str, ...]:
+    """Clips that are in no unit."""
+    used = {clip.name for unit in units for clip in unit.clips}
+    return tuple(f"clip {clip.name}: in no film or pair" for clip in clips if clip.name not in used)
+
+
+def _made_by(specs: Sequence[MethodSpec], units: Sequence[Unit], config: EvaluateConfig) -> dict[tuple[str, str], Any]:
+    """Identity of each method, by (label, ""), and the files of others' results, by (label, unit).
+
+    Each method is built once and let go; so what cannot be built or found is said before the work begins.
+    """
+    made: dict[tuple[str, str], Any] = {}
+    for spec in specs:
+        method = build_method(spec, config.network)
+        made[spec.label, ""] = method.identity()
+        if isinstance(method, Results):
+            made.update({(spec.label, unit.name): method.fingerprint(unit.name) for unit in units})
+    return made
+
+
+def _key(unit: Unit, config: EvaluateConfig, spec: MethodSpec | None, made: dict[tuple[str, str], Any]) -> str:
+    """Of everything that a unit's rows by a method depend on; `spec` None: the truth's."""
     settings = config.model_dump(mode="json", include={"clips", "protocol", "scores"})
     settings["clips"] = {k: v for k, v in settings["clips"].items() if k not in ("listed", "most")}
     settings["protocol"].pop("pairs")
     value = {
         "version": __version__,
-        "code": code_digest(whole=isinstance(method, Network | FilmPath)),
+        "code": code_digest(whole=spec is not None and spec.kind in ("network", "videocolor")),
         "clips": [clip.sha256 for clip in unit.clips],
         "names": [unit.name, *(clip.name for clip in unit.clips)],
         "hint": [unit.hint_sha256, unit.hint_at],
         "settings": settings,
         "seed": config.page.seed,
         "stills": config.page.stills,
-        "method": TRUTH if method is None else method.identity(),
-        "files": method.fingerprint(unit.name) if isinstance(method, Results) else None,
+        "method": TRUTH if spec is None else made[spec.label, ""],
+        "files": None if spec is None else made.get((spec.label, unit.name)),
     }
     return digest(value)
 
@@ -163,7 +185,13 @@ def _work(jobs: Sequence[_Job], workers: int, observer: Observer) -> Iterator[li
         nonlocal done
         done += 1
         rate = done / max(time.monotonic() - began, 1e-6)
-        data = {"stage": f"{rows[0].unit} {rows[0].method}", "frames": done, "total": total, "fps": round(rate, 2)}
+        data = {
+            "stage": "evaluate",
+            "row": f"{rows[0].unit} {rows[0].method}",
+            "frames": done,
+            "total": total,
+            "fps": round(rate, 2),
+        }
         observer(Event("progress", {**data, "eta_s": round((total - done) / rate, 1)}))
         return rows
 

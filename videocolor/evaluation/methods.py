@@ -228,8 +228,9 @@ class FilmPath(Method):
 class Results(Method):
     """What somebody else's system made of the clips: a film or a folder of images for each.
 
-    Looked for as DIR/CASE/CLIP and DIR/CLIP, a folder or a film with any suffix. It must have the scored part's
-    number of frames, and its size, or the aspect of a picture that was scaled down to it.
+    Looked for as DIR/CLIP, or DIR/CASE/CLIP where the protocol has several cases (blanks as underscores): a folder of
+    images, or a film with any suffix. It must have the scored part's number of frames, and its size, or the size of a
+    picture that is scaled down to it.
     """
 
     def __init__(self, label: str, folder: Path) -> None:
@@ -257,15 +258,14 @@ class Results(Method):
         Raises:
             InputError: there is none, or there are several.
         """
-        for folder in (self.folder / case.replace(" ", "_"), self.folder) if case else (self.folder,):
-            if not folder.is_dir():
-                continue
-            found = sorted(p for p in folder.iterdir() if clip in (p.name, p.stem) and not p.name.startswith("."))
-            if len(found) > 1:
-                raise InputError(f"{folder}: {found[0].name} and {found[1].name} are both results for {clip}; keep one")
-            if found:
-                return found[0]
-        raise InputError(f"{self.folder}: no result for {clip}{f', case {case}' if case else ''}; {_WANTED}")
+        folder = self.folder / case.replace(" ", "_")
+        found = sorted(folder.iterdir()) if folder.is_dir() else []
+        found = [p for p in found if clip in (p.name, p.stem) and not p.name.startswith(".")]
+        if len(found) > 1:
+            raise InputError(f"{folder}: {found[0].name} and {found[1].name} are both results for {clip}; keep one")
+        if found:
+            return found[0]
+        raise InputError(f"{folder}: no result for {clip}; {_WANTED}")
 
     def color(self, task: Task) -> Iterator[Array]:
         """Decode the result.

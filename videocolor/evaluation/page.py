@@ -17,7 +17,6 @@ from videocolor.evaluation.table import (
     mean_table,
     number,
     score,
-    summarize,
 )
 from videocolor.evaluation.tasks import luma_codes, matrix_for
 
@@ -115,12 +114,9 @@ def page_html(evaluation: Evaluation) -> str:
 def _clip(evaluation: Evaluation, unit: str, *, pictures: bool) -> str:
     """A clip's scores, its strips, and the slider."""
     rows = [row for row in evaluation.rows if row.unit == unit]
-    lines = {(label, case) for label, case, _ in summarize(evaluation)}
     columns = [column for column in COLUMNS if column.key in _SHOWN]
     body = [
-        [line_name(r.method, r.case), *(number(score(r, c.key, evaluation), c.digits) for c in columns)]
-        for r in rows
-        if (r.method, r.case) in lines
+        [line_name(r.method, r.case), *(number(score(r, c.key, evaluation), c.digits) for c in columns)] for r in rows
     ]
     parts = [f"<section><h2>{escape(unit)}</h2>", cells(["method", *(c.title for c in columns)], body, "Scores")]
     if pictures:

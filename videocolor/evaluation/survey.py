@@ -71,8 +71,8 @@ class FoolingRate:
         lines = [
             f'fooling rate of {self.method}: {_words(self.fooled)} of the answers to coloured pictures were "real"',
             f"real pictures taken for real: {_words(self.trusted)}",
-            f"{self.people} files of answers; the intervals take answers as independent of each other, which those of "
-            "one person are not quite",
+            f"answers of {self.people} {'person' if self.people == 1 else 'people'}; the intervals take answers as "
+            "independent of each other, which those of one person are not quite",
         ]
         if self.people > 1:
             lines += [f"  {name}: {_words(share)}" for name, share in self.by_person.items()]

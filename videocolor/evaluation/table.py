@@ -124,9 +124,7 @@ def summarize(evaluation: Evaluation) -> list[tuple[str, str, dict[str, Mean]]]:
     """(method, case, score -> mean) for each line of the table, methods in their order, the truth once."""
     page = evaluation.config.page
     lines = []
-    places = dict.fromkeys((row.method, row.case) for label in evaluation.labels for row in _rows_of(evaluation, label))
-    for label, case in places:
-        rows = [row for row in evaluation.rows if row.method == label and row.case == case]
+    for label, case, rows in grouped(evaluation):
         means = {}
         for column in COLUMNS:
             values = [value for row in rows if (value := score(row, column.key, evaluation)) is not None]
@@ -139,8 +137,12 @@ def summarize(evaluation: Evaluation) -> list[tuple[str, str, dict[str, Mean]]]:
     return lines
 
 
-def _rows_of(evaluation: Evaluation, label: str) -> list[Row]:
-    return [row for row in evaluation.rows if row.method == label]
+def grouped(evaluation: Evaluation) -> list[tuple[str, str, list[Row]]]:
+    """(method, case, its rows by clip) for each line of the table."""
+    lines: dict[tuple[str, str], list[Row]] = {}
+    for row in sorted(evaluation.rows, key=lambda row: evaluation.labels.index(row.method)):
+        lines.setdefault((row.method, row.case), []).append(row)
+    return [(label, case, rows) for (label, case), rows in lines.items()]
 
 
 def score(row: Row, key: str, evaluation: Evaluation) -> float | None:
@@ -178,7 +180,7 @@ def shown_columns(lines: Iterable[tuple[str, str, dict[str, Mean]]]) -> list[Col
 
 def per_clip(evaluation: Evaluation, key: str) -> list[tuple[str, list[float | None]]]:
     """(unit, score of each line of the table) in the units' order; the truth's line is left out."""
-    lines = [(label, case) for label, case, _ in summarize(evaluation) if label != TRUTH]
+    lines = [(label, case) for label, case, _ in grouped(evaluation) if label != TRUTH]
     by_place = {(row.unit, row.method, row.case): row for row in evaluation.rows}
     return [
         (unit, [score(by_place[unit, label, case], key, evaluation) for label, case in lines])
@@ -325,8 +327,7 @@ def costs(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
     Not part of the table: it differs from run to run.
     """
     found = {}
-    for label, case, _ in summarize(evaluation):
-        rows = [row for row in evaluation.rows if row.method == label and row.case == case]
+    for label, case, rows in grouped(evaluation):
         peaks = [row.peak_bytes for row in rows if row.peak_bytes is not None]
         frames = [sum(p["frames"] for p in row.about.get("shots") or [row.about]) for row in rows]
         found[line_name(label, case)] = {
