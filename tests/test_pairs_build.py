@@ -7,9 +7,13 @@ import errno
 import hashlib
 import io
 import json
+import os
 import shutil
+import signal
 import subprocess
+import sys
 import tarfile
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -259,6 +263,23 @@ def test_what_is_refused_and_why(
     assert not (tmp_path / "pairs" / "manifest.jsonl").exists()
 
 
+def test_variable_rate_films_are_measured_by_their_clock(tmp_path: Path) -> None:
+    """Frames 10 to 110 ms apart: every time of the manifest is one of the file's, offsets are differences of those."""
+    steps = np.random.default_rng(8).integers(10, 110, 150)
+    times = np.concatenate([[0], np.cumsum(steps)]).tolist()
+    color_film(tmp_path / "vfr.mkv", rate=Fraction(25), pts=times, time_base=Fraction(1, 1000))
+    result = build_pairs([tmp_path / "vfr.mkv"], tmp_path / "p", config("input.min_fps=5", "sampling.rate=3"))
+    assert result.ok, result
+    with av.open(str(tmp_path / "vfr.mkv")) as film:
+        seen = {float(frame.pts * frame.time_base) for frame in film.decode(video=0)}
+    records = read_manifest(tmp_path / "p")
+    assert len(records) > 10
+    for record in records:
+        original, hint = record.seconds("original"), record.seconds("hint")
+        assert original in seen and hint in seen
+        assert 1 <= round(abs(hint - original), 9) <= 5 and record.offset_s == pytest.approx(hint - original)
+
+
 def test_any_rate_admits_slow_footage(tmp_path: Path) -> None:
     from videocolor.pairs.settings import PairsConfig
     from videocolor.presets import load_model
@@ -372,6 +393,26 @@ def test_progress_tells_the_time_left(films: Path, tmp_path: Path, monkeypatch: 
 
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def test_stopped_by_a_signal_it_says_how_to_go_on(root: Path, films: Path, tmp_path: Path) -> None:
+    """SIGINT while it works; the same command then ends with the bytes of a run that was never stopped."""
+    command = [sys.executable, "-m", "videocolor", "pairs", "build", str(films), "--set", "split.held_back=null"]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    run = subprocess.Popen([*command, "-o", str(tmp_path / "p")], env=environment, stderr=subprocess.PIPE, text=True)
+    for _ in range(600):
+        if list((tmp_path / "p").glob("frames/*/*.jpg")) or run.poll() is not None:
+            break
+        time.sleep(0.02)
+    run.send_signal(signal.SIGINT)
+    said = run.communicate(timeout=60)[1]
+    if run.returncode == 0:
+        pytest.skip("it was done before the signal came")
+    assert run.returncode == 130 and "the same command goes on" in said and "Traceback" not in said
+    for name in ("p", "whole"):
+        done = subprocess.run([*command, "-o", str(tmp_path / name)], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert tree(tmp_path / "p") == tree(tmp_path / "whole")
 
 
 def test_the_command(run_cli: Run, films: Path, tmp_path: Path) -> None:

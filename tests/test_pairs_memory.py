@@ -73,7 +73,7 @@ def compare(folder: Path, short: int, long: int) -> None:
     (few, low), (many, high) = peak(folder, short), peak(folder, long)
     assert many > 4 * few > 0
     assert np.isclose(low, high, rtol=0.10), f"{low} kB for {short} s, {high} kB for {long} s"
-    print(f"peak {low / 1024:.0f} MB for {short} s, {high / 1024:.0f} MB for {long} s")
+    sys.stdout.write(f"peak {low / 1024:.0f} MB for {short} s, {high / 1024:.0f} MB for {long} s\n")  # -s shows it
 
 
 def test_memory_does_not_grow(tmp_path: Path) -> None:

@@ -49,11 +49,18 @@ def build(
     from videocolor.presets import load_model
 
     config = load_model(PairsConfig, "pairs", config_source, overrides)
+    from videocolor.errors import Interrupted
     from videocolor.pairs.build import build_pairs
 
     state = session()
     with watching(state) as observer:
-        result = build_pairs(videos, folder, config, shards=shards, observer=observer)
+        try:
+            result = build_pairs(videos, folder, config, shards=shards, observer=observer)
+        except (KeyboardInterrupt, Interrupted) as error:
+            code = error.exit_code if isinstance(error, Interrupted) else 130
+            raise Interrupted(
+                "stopped; what is complete stays, the same command goes on with the rest", code
+            ) from error
     if state.json:
         emit("done", result.as_dict())
     else:

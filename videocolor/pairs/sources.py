@@ -57,9 +57,7 @@ class Source:
         try:
             if self.member is None:
                 return self.path.read_bytes()
-            tar = _tar(self.path)
-            name = self.member if self.member in tar.getnames() else f"./{self.member}"  # tars write both
-            handle = tar.extractfile(name)
+            handle = _tar(self.path).extractfile(_members(self.path)[self.member])
             return b"" if handle is None else handle.read()
         except (OSError, KeyError, tarfile.TarError) as error:
             raise InputError(f"{self.name}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
@@ -85,6 +83,12 @@ class Source:
 @lru_cache(maxsize=4)
 def _tar(path: Path) -> tarfile.TarFile:
     return tarfile.open(path)
+
+
+@lru_cache(maxsize=4)
+def _members(path: Path) -> dict[str, tarfile.TarInfo]:
+    """Files of a tar by name; `./a` and `a` are one name."""
+    return {info.name.removeprefix("./"): info for info in _tar(path).getmembers() if info.isfile()}
 
 
 def expand(inputs: Iterable[Path], *, without: Path | None = None) -> list[Source]:
@@ -126,17 +130,14 @@ def _of_file(path: Path) -> list[Source]:
     if suffix != ".tar":
         return [Source(path.as_posix(), path, "image" if suffix in IMAGES else "film", None, origin_of(path))]
     try:
-        members = [info.name for info in _tar(path).getmembers() if info.isfile()]
+        members = _members(path)
     except (OSError, tarfile.TarError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be read as a tar of pictures: {reason}") from error
     pictures = [name for name in members if Path(name).suffix.lower() in IMAGES]
     if not pictures:
         raise InputError(f"{path}: holds no picture ({', '.join(IMAGES)})")
-    return [
-        Source(f"{path.as_posix()}/{name}", path, "image", name, origin_of(path, name))
-        for name in (picture.removeprefix("./") for picture in pictures)
-    ]
+    return [Source(f"{path.as_posix()}/{name}", path, "image", name, origin_of(path, name)) for name in pictures]
 
 
 def origin_of(path: Path, member: str | None = None) -> Origin:
