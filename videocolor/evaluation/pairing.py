@@ -279,8 +279,8 @@ class FilmPairs:
         if not fits:
             shrinks = rgb.shape[0] > self._size[1]
             rgb = cv2.resize(rgb, self._size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-        peak, dtype = (255, np.uint8) if self._bits == 8 else (65535, np.uint16)
-        return np.asarray(np.clip(np.rint(rgb * np.float32(peak)), 0, peak)).astype(dtype)
+        peak, depth = (255.0, cv2.CV_8U) if self._bits == 8 else (65535.0, cv2.CV_16U)
+        return cv2.addWeighted(rgb, peak, rgb, 0.0, 0.0, dtype=depth)  # rounds and saturates in one go
 
 
 def _time(frame: Frame) -> Fraction:
