@@ -254,7 +254,7 @@ def read_part(
         "cuts": sorted(set(cuts) - {0}),
     }
     if reach is not None:
-        about["hint_frame"] = stop - 1
+        about |= {"hint_frame": stop - 1, "shot_frames": stop - start}
     return WorkingClip(clip.name, truth, _lumas(truth, folder / f"{clip.name}.luma"), rate, (0,), beyond, about)
 
 

@@ -132,7 +132,8 @@ def deal(unit: Unit, config: EvaluateConfig, folder: Path) -> Iterator[Case]:
             yield Case("", clip, hints, frozenset(frames))
         case "e1-far":
             assert clip.beyond is not None
-            yield Case("", clip, (GivenHint(clip.beyond),), frozenset())
+            # A shot of one frame has nothing behind it: then its hint is a reference like any other.
+            yield Case("", clip, (GivenHint(clip.beyond),), frozenset({0} if clip.about["shot_frames"] == 1 else ()))
         case "robust" | "similar":
             hint = GivenHint(_other_frame(unit, folder), 0 if protocol.timed else None)
             yield Case("similar hint" if protocol.name == "similar" else "wrong hint", clip, (hint,), frozenset())

@@ -204,6 +204,7 @@ def facts(evaluation: Evaluation) -> list[str]:
         if sha:
             lines.append(f"{label}: weights sha256 {sha[:12]}")
     lines += [f"left out: {reason}" for reason in evaluation.left_out]
+    lines += _incomplete(evaluation)
     notes: dict[tuple[str, str], list[str]] = {}
     for row in evaluation.rows:
         for note in row.notes:
@@ -212,6 +213,17 @@ def facts(evaluation: Evaluation) -> list[str]:
         where = f"{len(units)} clips" if len(units) > 3 else ", ".join(units)
         lines.append(f"{name} on {where}: {note}")
     return [*lines, f"videocolor {__version__}"]
+
+
+def _incomplete(evaluation: Evaluation) -> list[str]:
+    """Which scores not all clips have; their means are over those that have them."""
+    short: dict[tuple[str, int], None] = {}
+    for label, _, rows in grouped(evaluation):
+        for column in COLUMNS:
+            count = sum(score(row, column.key, evaluation) is not None for row in rows)
+            if label != TRUTH and 0 < count < len(rows):
+                short.setdefault((column.title, count))
+    return [f"{title}: {count} of {len(evaluation.units)} clips have it" for title, count in short]
 
 
 def mean_table(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
