@@ -138,7 +138,11 @@ def test_images_and_stills(tmp_path: Path) -> None:
     images(tmp_path / "holes", tmp_path / "truth.mkv", [1, 2, 4, 5, 6])
     with pytest.raises(InputError, match="frame 2 is shown at"):
         paired(tmp_path / "truth.mkv", tmp_path / "holes")
-    pairs, _ = paired(tmp_path / "whole", tmp_path / "whole")
+    make_film(tmp_path / "uneven.mkv", 5, pts=[0, 3, 4, 9, 11])
+    assert len(paired(tmp_path / "uneven.mkv", tmp_path / "whole")[0]) == 5
+    pairs, films = paired(tmp_path / "whole", tmp_path / "whole")
+    assert films.alignment.time_max_diff is None
+    assert films.warnings == ()
     written = cv2.imread(str(tmp_path / "whole" / "00003.png"))
     np.testing.assert_array_equal(pairs[2].truth, written[..., ::-1])
     still = tmp_path / "whole" / "00001.png"
@@ -206,6 +210,14 @@ def test_luma_that_means_something_else(
     assert scores.luma_max_diff is None
     assert scores.not_measured["luma_max_diff"].startswith(reason)
     assert scores.psnr_rgb is not None and scores.psnr_rgb < 60  # each by its own tags: the colours differ
+
+
+def test_how_each_film_was_decoded_is_said(tmp_path: Path) -> None:
+    make_film(tmp_path / "truth.mkv", 2, tags={"colorspace": 1, "color_range": 1})
+    make_film(tmp_path / "result.mkv", 2)
+    _, films = paired(tmp_path / "truth.mkv", tmp_path / "result.mkv")
+    assert films.alignment.truth_color == "bt709 limited"
+    assert films.alignment.result_color == "bt601 limited (matrix and range assumed)"
 
 
 def test_a_reference_frame_that_is_none(tmp_path: Path) -> None:

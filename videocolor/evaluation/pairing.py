@@ -34,6 +34,10 @@ Allow = Literal["length", "size", "damage"]
 ALLOWANCES: Final[tuple[Allow, ...]] = get_args(Allow)
 
 
+_ANY_RATE: Final = Fraction(24)
+"""Frames a second of two folders of images, which have no times to compare."""
+
+
 @dataclass(frozen=True)
 class Alignment:
     """How the frames of two films were paired, and what did not fit."""
@@ -52,6 +56,9 @@ class Alignment:
     """Bits of the R'G'B' samples that were compared: 8, or 16 where a film has more than 8."""
     damage: tuple[str, ...] = ()
     """What could not be read of either film."""
+    truth_color: str = ""
+    """Matrix and range that the truth was decoded by, and which of them its file does not state."""
+    result_color: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -141,14 +148,21 @@ class FilmPairs:
             self.truth, self.result = self._open(truth, result, threads)
             self._stack = self._stack.pop_all()
         a, b = self.truth.info, self.result.info
-        self._images = (a.format == "image2") != (b.format == "image2")
+        self._images = a.format == "image2", b.format == "image2"
         self.luma_rule = luma_rule(a, b)
         self._bits = 8 if max(a.layout.depth, b.layout.depth) <= 8 else 16
         self._size = (a.width, a.height)
         sizes = f"{b.width}x{b.height} -> {a.width}x{a.height}"
         resized = None if self._size == (b.width, b.height) else sizes
-        self.alignment = Alignment(align, tuple(sorted(allow)), time_max_diff=None if self._images else 0.0)
-        self.alignment = replace(self.alignment, resized=resized, bits=self._bits)
+        self.alignment = Alignment(
+            align,
+            tuple(sorted(allow)),
+            time_max_diff=None if any(self._images) else 0.0,
+            resized=resized,
+            bits=self._bits,
+            truth_color=_color(a),
+            result_color=_color(b),
+        )
         if resized and "size" not in self.alignment.allowed:
             self.close()
             raise InputError(
@@ -159,13 +173,18 @@ class FilmPairs:
     def _open(self, truth: Path, result: Path, threads: int) -> tuple[VideoReader, VideoReader]:
         """Open both; images, which carry no times, take the other film's rate."""
         films = [self._stack.enter_context(open_video(path, threads=threads)) for path in (truth, result)]
-        images = [film.info.format == "image2" for film in films]
-        if images[0] != images[1]:
-            place = images.index(True)
-            rate = films[1 - place].info.rate
-            film = open_video((truth, result)[place], rate=rate, threads=threads)
-            films[place] = self._stack.enter_context(film)
+        rates = [film.info.rate for film in films if film.info.format != "image2"]
+        for place, film in enumerate(films):
+            if film.info.format == "image2":
+                rate = next((rate for rate in rates if rate), _ANY_RATE)
+                film = open_video((truth, result)[place], rate=rate, threads=threads)
+                films[place] = self._stack.enter_context(film)
         return films[0], films[1]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know about either film."""
+        return self.truth.info.warnings + self.result.info.warnings
 
     @property
     def total(self) -> int | None:
@@ -242,7 +261,7 @@ class FilmPairs:
         if truth.damaged or result.damaged:
             self._check_damage()
         now, distance = self.alignment, abs(_time(truth) - _time(result))
-        if now.align == "strict" and distance > self._slack():
+        if now.align == "strict" and self._apart(truth, result):
             self._check_damage()
             raise InputError(
                 f"{self.result.info.path}: frame {result.index} is shown at {result.seconds:.3f} s, the truth's at "
@@ -250,6 +269,13 @@ class FilmPairs:
             )
         widest = None if now.time_max_diff is None else max(now.time_max_diff, float(distance))
         self.alignment = replace(now, pairs=now.pairs + 1, time_max_diff=widest)
+
+    def _apart(self, truth: Frame, result: Frame) -> bool:
+        """Do the times of two frames of one place differ? Of an image, only its number counts."""
+        if self._images[0] != self._images[1]:
+            image, film = (truth, result) if self._images[0] else (result, truth)
+            return image.pts != film.index
+        return abs(_time(truth) - _time(result)) > self._slack()
 
     def _check_damage(self) -> None:
         said = tuple(f"{video.info.path}: {line}" for video in (self.truth, self.result) for line in video.losses)
@@ -281,6 +307,14 @@ class FilmPairs:
             rgb = cv2.resize(rgb, self._size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
         peak, depth = (255.0, cv2.CV_8U) if self._bits == 8 else (65535.0, cv2.CV_16U)
         return cv2.addWeighted(rgb, peak, rgb, 0.0, 0.0, dtype=depth)  # rounds and saturates in one go
+
+
+def _color(info: VideoInfo) -> str:
+    """`bt709 limited`, and what of it was assumed."""
+    if info.layout.kind == "rgb":
+        return "rgb"
+    assumed = [name for name in ("matrix", "range") if name in info.color.assumed]
+    return f"{info.color.matrix} {info.color.range}" + (f" ({' and '.join(assumed)} assumed)" if assumed else "")
 
 
 def _time(frame: Frame) -> Fraction:

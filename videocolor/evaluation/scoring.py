@@ -162,6 +162,8 @@ def score_film(
     references, began = frozenset(reference_frames), time.perf_counter()
     luma: int | None = None
     with FilmPairs(truth, result, align=align, allow=allow, threads=options.threads) as pairs:
+        for message in pairs.warnings:
+            observer(Event("warning", {"message": message}))
         scorer = FilmScorer(options.model_copy(update={"chroma_shift": pairs.chroma_shift}))
         try:
             for pair in pairs:
