@@ -245,8 +245,7 @@ def _settle(
     result.splits.update(record.split for record in records if record.decision == "accepted")
     for state in states:
         result.warnings += [f"{state.source}: {warning}" for warning in state.warnings]
-        if not allowed_licence(state.licence):
-            result.warnings.append(f"{state.source}: its licence is non-commercial ({state.licence})")
+    result.warnings += _licence_warnings(states)
     others = sum(state.settings != settings_id(config) for state in states)
     if others:
         result.warnings.append(f"{folder}: {others} sources of it were built with other settings (see `settings`)")
@@ -257,6 +256,18 @@ def _settle(
         write_shards(folder)
     for message in result.warnings:
         observer(Event("warning", {"message": message}))
+
+
+def _licence_warnings(states: Sequence[SourceState]) -> list[str]:
+    """One warning for each non-commercial licence, with the first sources under it."""
+    by_licence: dict[str, list[str]] = {}
+    for state in states:
+        if not allowed_licence(state.licence):
+            by_licence.setdefault(state.licence, []).append(state.source)
+    return [
+        f"non-commercial licence ({licence}): {len(names)} sources: {', '.join(names[:3])}{', ...' * (len(names) > 3)}"
+        for licence, names in sorted(by_licence.items())
+    ]
 
 
 def assemble(

@@ -63,7 +63,7 @@ class SceneConfig(Section):
     """Do the two frames of a pair show one scene? docs/pairs.md says how the thresholds were found."""
 
     check: Literal["distance", "histogram"] = "distance"
-    """What decides: distance (Euclidean, in CIE delta E) or histogram (colours alone; better at pans and zooms)."""
+    """What decides: distance (Euclidean, CIE delta E) or histogram (colours alone; pictures are always judged by it)."""
     accept: Annotated[Number, Field(ge=0, le=200)] | None = None
     """Pairs up to this value are accepted. Null: as calibrated for the check."""
     reject: Annotated[Number, Field(ge=0, le=200)] | None = None
@@ -104,7 +104,7 @@ class SplitConfig(Section):
     """List of what is never trained on: a preset or a YAML file with `clips` and `images`. Null: none."""
     held_back_root: Path | None = None
     """Folder with the clips of that list, so that footage that looks like them is found too."""
-    likeness: Annotated[Int, Field(ge=0, le=32)] = 10
+    likeness: Annotated[Int, Field(ge=0, le=32)] = 6
     """Bits (of 64) by which the perceptual hashes of near-duplicates may differ."""
     near_duplicates: Bool = True
     """Look for near-duplicate sources."""

@@ -20,7 +20,7 @@ from videocolor.pairs.manifest import frame_name, pair_id
 from videocolor.pairs.rate import refusal
 from videocolor.pairs.sampling import Choice, choose_pairs
 from videocolor.pairs.scene import SceneLook, decide, look_at
-from videocolor.pairs.settings import PairsConfig, StoreConfig, settings_id
+from videocolor.pairs.settings import PairsConfig, SceneConfig, StoreConfig, settings_id
 from videocolor.pairs.sources import Source
 from videocolor.pairs.state import SourceState
 from videocolor.pairs.twins import fingerprint
@@ -93,7 +93,9 @@ def _picture(source: Source, sha256: str, config: PairsConfig, store: FrameStore
     hint = self_hint(rgb, name)
     store.put(sha256, 0, rgb)
     store.put(sha256, 0, hint, warped=True)
-    distance, decision = decide(look_at(rgb), look_at(hint), config.scene)
+    # Its geometry was changed on purpose, so only its colours are judged.
+    scene = config.scene if config.scene.check == "histogram" else SceneConfig(check="histogram")
+    distance, decision = decide(look_at(rgb), look_at(hint), scene)
     pair = _pair(name, 0, 0, 0.0, 1, distance, decision)
     print_ = fingerprint(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY))
     return SourceState(

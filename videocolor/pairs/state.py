@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 from videocolor.errors import InputError, OutputError
 from videocolor.report import write_whole
+from videocolor.video.film import disk_errors
 
 __all__ = [
     "HASHES",
@@ -67,12 +69,21 @@ def state_path(folder: Path, sha256: str) -> Path:
 def write_state(folder: Path, state: SourceState) -> None:
     """Write a state, whole or not at all: with it the source counts as done.
 
+    It is not synced to the disk, which would cost more than the work on a picture does: after a loss of power a state
+    that cannot be read is no state, and `pairs verify` knows the frames' hashes.
+
     Raises:
         OutputError: it cannot be written.
     """
     path = state_path(folder, state.sha256)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(asdict(state), ensure_ascii=False, allow_nan=False) + "\n")
+    part = path.with_suffix(f".{os.getpid()}.part")
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part.write_text(json.dumps(asdict(state), ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def read_state(path: Path) -> SourceState | None:

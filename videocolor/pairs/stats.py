@@ -116,7 +116,8 @@ def _splits(records: Sequence[PairRecord]) -> dict[str, dict[str, int]]:
 def _offsets(records: Sequence[PairRecord]) -> dict[str, int]:
     counts: dict[int, int] = defaultdict(int)
     for record in records:
-        counts[int(np.floor(record.offset_s))] += 1
+        whole = int(abs(record.offset_s))  # exactly 1 s counts to 1..2 on either side
+        counts[whole if record.offset_s >= 0 else -whole - 1] += 1
     return {f"{low}..{low + 1}": counts[low] for low in sorted(counts)}
 
 
