@@ -74,9 +74,10 @@ def jensen_shannon(p: Array, q: Array) -> Array:
 class CdcMeter:
     """Colour distribution consistency of a film, frame by frame; holds the histograms of four frames.
 
-    Y. Liu et al.: Temporally consistent video colorization (TCVC, IJCV 2024), code of its `cdc.py`: per channel the
-    Jensen-Shannon divergence of the histograms of frames i and i + t, mean over i; then mean over R, G, B and over
-    t = 1, 2, 4. Lower is steadier, but motion alone is not 0: compare with the truth's own value.
+    Y. Liu et al.: Temporally consistent video colorization (TCVC, IJCV 2024), as its `compute_hist.py` computes it
+    (ColorMNet's `cdc.py` is the same): per channel the Jensen-Shannon divergence of the histograms of frames i and
+    i + t, mean over i; then mean over R, G, B and over t = 1, 2, 4. Lower is steadier, but motion alone is not 0:
+    compare with the truth's own value.
     """
 
     def __init__(self) -> None:
@@ -172,7 +173,8 @@ def warp_error(first: Array, second: Array, flow: Array, hidden: Array) -> float
     """How far frame t+1, moved back onto frame t, differs from it where both can be seen.
 
     BTC's score (`evaluate_WarpError.py`): sum(M (x_t - w)^2) / sum(M), x in 0..1, M repeated over the three channels.
-    A gray or frozen film scores well here: compare with the truth's own value.
+    A gray or frozen film scores well here: compare with the truth's own value. A pair with every pixel hidden (a cut)
+    is no measurement; BTC's code counts it as an error of 0.
 
     Args:
         first: (h, w, 3) R'G'B' of frame t, see `videocolor.evaluation.metrics`.
