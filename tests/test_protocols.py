@@ -119,6 +119,11 @@ def test_robust_takes_the_clip_before(clips: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(hint.rgb, frames_of(clips / "c.mkv")[0])
     assert hint.frame == 0 and not cases["a", "wrong hint"].references, "a wrong hint is no reference"
     loose = settings("robust", "protocol.timed=false")
+    (tmp_path / "two").mkdir()
+    (hint,) = dealt(clips, settings("robust", "protocol.places=2"), tmp_path / "two")["a", "wrong hint"].hints
+    np.testing.assert_array_equal(hint.rgb, frames_of(clips / "b.mkv")[0])
+    with pytest.raises(UsageError, match=r"protocol\.places"):
+        dealt(clips, settings("robust", "protocol.places=3"), tmp_path)
     (tmp_path / "z").mkdir()
     assert dealt(clips, loose, tmp_path / "z")["b", "wrong hint"].hints[0].frame is None
 

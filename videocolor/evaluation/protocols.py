@@ -85,12 +85,14 @@ def plan_units(clips: Sequence[ClipFile], folder: Path, config: EvaluateConfig) 
         groups = [clips[start : start + size] for start in range(0, len(clips) - size + 1, size)]
         return [Unit(f"film{number:02d}", tuple(group)) for number, group in enumerate(groups, 1)]
     if protocol.name == "robust":
-        if len(clips) < 2:
-            raise UsageError("protocol robust takes the hint from another clip; give two clips or more")
-        return [
-            Unit(clip.name, (clip,), clips[index - 1].path, 0.0, clips[index - 1].sha256)
-            for index, clip in enumerate(clips)
-        ]
+        places = protocol.places or max(1, len(clips) // 3)
+        if places % len(clips) == 0:
+            raise UsageError(
+                f"protocol robust takes the hint from the clip {places} places before, which is the same one among "
+                f"{len(clips)}; give more clips, or change protocol.places"
+            )
+        others = [clips[(index - places) % len(clips)] for index in range(len(clips))]
+        return [Unit(c.name, (c,), other.path, 0.0, other.sha256) for c, other in zip(clips, others, strict=True)]
     return [Unit(clip.name, (clip,)) for clip in clips]
 
 

@@ -76,7 +76,8 @@ _PROTOCOLS: Final = {
     "ek": "hints: the true first frame and every {every}th from there, left out of the means",
     "cuts": "films joined from {film_shots} clips of {shot_seconds:g} s; hint: the true first frame of each shot, left "
     "out of the means; a film's score is the mean of its shots'",
-    "robust": "hint: the first frame of the clip before in the list ({timed}); beside it the method without a hint",
+    "robust": "hint: the first frame of the clip {places} before in the list ({timed}); beside it the method without "
+    "a hint",
     "similar": "hint: a frame or picture of something alike ({timed}); beside it the method without a hint",
     "points": "hint: n squares of {point_size} px (at 240 lines) of the true first frame, drawn by seed; that frame is "
     "left out of the means",
@@ -99,6 +100,7 @@ def protocol_line(evaluation: Evaluation) -> str:
     """What the methods were given, in words."""
     settings = evaluation.config.protocol
     values = settings.model_dump()
+    values["places"] = "a third of the list" if settings.places is None else f"{settings.places} places"
     values["timed"] = "given for the first frame's time" if settings.timed else "given without a time"
     return f"{settings.name}: " + _PROTOCOLS[settings.name].format(**values)
 
