@@ -311,9 +311,21 @@ def test_a_folder_of_something_else_is_refused(films: Path, tmp_path: Path) -> N
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(OutputError, match=r"thesis\.txt"):
         build_pairs([films / "a.mp4"], tmp_path, config())
-    with pytest.raises(InputError, match="no film and no picture"):
-        (tmp_path / "none").mkdir()
-        build_pairs([tmp_path / "none"], tmp_path / "pairs", config())
+
+
+def test_folders_and_tars_without_anything_are_skipped(films: Path, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    (tmp_path / "broken.tar").write_bytes(b"no tar")
+    inputs = [tmp_path / "none", tmp_path / "broken.tar", tmp_path / "gone.tar", films / "a.mp4"]
+    result = build_pairs(inputs, tmp_path / "pairs", config())
+    assert result.sources == 1 and not result.ok
+    for part in ("no film and no picture", "broken.tar: cannot be read as a tar", "gone.tar: cannot be read as a tar"):
+        assert any(part in message for message in result.failed)
+    (tmp_path / "pile").mkdir()
+    (tmp_path / "pile" / "manifest.csv").write_bytes(b"\xff\xfe\x00")
+    shutil.copy(films / "a.mp4", tmp_path / "pile" / "a.mp4")
+    with pytest.raises(InputError, match=r"manifest\.csv: cannot be read"):
+        build_pairs([tmp_path / "pile"], tmp_path / "other", config())
 
 
 def test_the_same_film_twice_is_used_once(films: Path, tmp_path: Path) -> None:

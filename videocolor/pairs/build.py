@@ -136,7 +136,7 @@ def build_pairs(
         observer: hears of progress (frames of both passes, eta_s), notes and warnings.
 
     Raises:
-        InputError: a folder or tar among the inputs holds nothing of use.
+        InputError: a manifest.csv beside a source cannot be read.
         OutputError: the data set cannot be written; what was complete by then stays.
         ConfigError: the held-back list cannot be used.
     """
@@ -145,7 +145,9 @@ def build_pairs(
     result = BuildResult(folder)
     held = read_held_back(config.split)
     _check_folder(folder)
-    sources = expand(inputs, without=folder)
+    sources, problems = expand(inputs, without=folder)
+    for problem in problems:
+        _report(result.failed, f"skipped: {problem}", observer)
     progress = _Progress(sources, observer)
     names = {source.name for source in sources}
     seen: dict[str, str] = {}

@@ -20,7 +20,7 @@ from typing import Final
 
 from videocolor.errors import InputError
 from videocolor.pairs.frames import encode_picture, shrink_to
-from videocolor.pairs.manifest import MANIFEST, Decision, PairRecord, read_manifest, write_manifest
+from videocolor.pairs.manifest import MANIFEST, Decision, PairRecord, frame_name, read_manifest, write_manifest
 from videocolor.pairs.reading import PairPictures
 from videocolor.pairs.review_page import PAGE
 from videocolor.pairs.settings import StoreConfig
@@ -39,7 +39,7 @@ _WORDS: Final[dict[str, Decision | None]] = {
 _HEAD: Final = """\
 # One pair a line. Write accept or reject in place of the question mark, save, and give the file back with
 #   videocolor pairs review DIR --apply FILE
-# The frames lie in the folder that the manifest's source_sha256 and times name; see the end of each line.
+# Where frames are stored, the end of each line names the two files, without their suffix.
 """
 
 
@@ -67,7 +67,9 @@ def review_list(records: Sequence[PairRecord]) -> str:
 def _about(record: PairRecord) -> str:
     times = f"{clock(record.seconds('original'))} and {clock(record.seconds('hint'))}"
     name = " ".join(record.source.split())
-    return f"distance {record.distance:.1f}, {times}, shot {record.shot}, {name}, {record.source_sha256[:16]}"
+    original = frame_name(record.source_sha256, record.original_pts, suffix="")
+    hint = frame_name(record.source_sha256, record.hint_pts, warped=record.self_pair, suffix="").rpartition("/")[2]
+    return f"distance {record.distance:.1f}, {times}, shot {record.shot}, {name}, {original} and {hint}"
 
 
 def review_page(folder: Path, records: Sequence[PairRecord], *, root: Path | None = None, short_side: int = 200) -> str:

@@ -91,7 +91,7 @@ def _members(path: Path) -> dict[str, tarfile.TarInfo]:
     return {info.name.removeprefix("./"): info for info in _tar(path).getmembers() if info.isfile()}
 
 
-def expand(inputs: Iterable[Path], *, without: Path | None = None) -> list[Source]:
+def expand(inputs: Iterable[Path], *, without: Path | None = None) -> tuple[list[Source], list[str]]:
     """The sources behind files, folders and tars, sorted by name, each once.
 
     A folder stands for the films, pictures and tars in it at any depth (hidden ones are left out), a tar for the
@@ -101,18 +101,33 @@ def expand(inputs: Iterable[Path], *, without: Path | None = None) -> list[Sourc
         inputs: as given by the user.
         without: a folder that is left out: the data set itself.
 
+    Returns:
+        The sources, and messages about folders that hold nothing of use and tars that cannot be read.
+
     Raises:
-        InputError: a folder holds nothing of use, or a tar cannot be read.
+        InputError: a manifest.csv beside a source cannot be read: its licences would be missing.
     """
     found: dict[str, Source] = {}
+    problems: list[str] = []
     for path in inputs:
         files = list(_walk(path, without)) if path.is_dir() else [path]
         if not files:
-            raise InputError(f"{path}: no film and no picture in this folder")
+            problems.append(f"{path}: no film and no picture in this folder")
         for file in files:
+            if file.suffix.lower() == ".tar" and (problem := _tar_problem(file)) is not None:
+                problems.append(problem)
+                continue
             for source in _of_file(file):
                 found.setdefault(source.name, source)
-    return [found[name] for name in sorted(found)]
+    return [found[name] for name in sorted(found)], problems
+
+
+def _tar_problem(path: Path) -> str | None:
+    try:
+        pictures = [name for name in _members(path) if Path(name).suffix.lower() in IMAGES]
+    except (OSError, tarfile.TarError) as error:
+        return f"{path}: cannot be read as a tar of pictures: {getattr(error, 'strerror', None) or error}"
+    return None if pictures else f"{path}: holds no picture ({', '.join(IMAGES)})"
 
 
 def _walk(folder: Path, without: Path | None) -> Iterator[Path]:
@@ -129,14 +144,7 @@ def _of_file(path: Path) -> list[Source]:
     suffix = path.suffix.lower()
     if suffix != ".tar":
         return [Source(path.as_posix(), path, "image" if suffix in IMAGES else "film", None, origin_of(path))]
-    try:
-        members = _members(path)
-    except (OSError, tarfile.TarError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: cannot be read as a tar of pictures: {reason}") from error
-    pictures = [name for name in members if Path(name).suffix.lower() in IMAGES]
-    if not pictures:
-        raise InputError(f"{path}: holds no picture ({', '.join(IMAGES)})")
+    pictures = [name for name in _members(path) if Path(name).suffix.lower() in IMAGES]
     return [Source(f"{path.as_posix()}/{name}", path, "image", name, origin_of(path, name)) for name in pictures]
 
 
