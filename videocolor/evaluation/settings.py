@@ -59,8 +59,7 @@ class ProtocolSettings(Section):
     point_size: Int = Field(default=7, ge=1, le=101)
     """points: side of a point's square at 240 lines, in pixels; it grows with the picture."""
     places: Annotated[Int, Field(ge=1)] | None = None
-    """robust: the hint comes from the clip so many places before in the list, which must show another scene.
-    Null: a third of the list, for neighbours may show one scene."""
+    """robust: the hint's clip stands so many places before in the list. Null: a third of it, to be another scene."""
     timed: Bool = True
     """robust, similar: the hint is given for the time of the first frame; false: without a time."""
     pairs: tuple[Pair, ...] = ()
