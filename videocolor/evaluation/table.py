@@ -192,10 +192,12 @@ def per_clip(evaluation: Evaluation, key: str) -> list[tuple[str, list[float | N
 
 def facts(evaluation: Evaluation) -> list[str]:
     """What must be known of the run, a line each."""
-    clips, page = evaluation.config.clips, evaluation.config.page
+    clips, page, protocol = evaluation.config.clips, evaluation.config.page, evaluation.config.protocol
+    films = protocol.name == "cuts"
+    kind, seconds = ("films", protocol.shot_seconds) if films else ("clips", clips.seconds)
     lines = [
         f"protocol {protocol_line(evaluation)}",
-        f"{len(evaluation.units)} clips; of each at most {clips.seconds:g} s of its longest shot (detector: "
+        f"{len(evaluation.units)} {kind}; of each clip at most {seconds:g} s of its longest shot (detector: "
         f"{clips.detector}), short side {clips.short_side}",
         f"means over frames, then over clips; in brackets the 95 % interval by bootstrap over clips ({page.resamples} "
         f"samples, seed {page.seed})",
