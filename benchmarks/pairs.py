@@ -9,13 +9,14 @@ the film, seeks and decodes for each of the two frames.
 
     python benchmarks/pairs.py --formats FOOTAGE/train/*.mp4
 
-compares image formats: bytes, time to encode and decode, what they change.
+compares image formats: kilobytes, CPU-ms to encode and to decode, RMS change of a*b*.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import resource
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -79,14 +80,21 @@ def batches(count: int, seed: int) -> list[list[int]]:
     return [order[i : i + BATCH] for i in range(0, count, BATCH)]
 
 
-def speed(data: Dataset[Any], order: Any, workers: int, least: int) -> float:
-    """Pairs a second of a loader, from its making to its last batch or `least` pairs."""
-    began, seen = time.perf_counter(), 0
-    for luma, *_ in DataLoader(data, batch_sampler=order, num_workers=workers):
+def cpu_seconds() -> float:
+    """Of this process and of workers that have ended."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+def speed(data: Dataset[Any], order: Sequence[list[int]], workers: int, least: int) -> tuple[float, float]:
+    """(pairs a second, CPU-ms a pair) of a loader, from its making to its last batch, at least `least` pairs."""
+    wanted: list[list[int]] = []
+    while sum(map(len, wanted)) < least and len(wanted) < len(order):
+        wanted.append(order[len(wanted)])
+    began, cpu, seen = time.perf_counter(), cpu_seconds(), 0
+    for luma, *_ in DataLoader(data, batch_sampler=wanted, num_workers=workers):
         seen += len(luma)
-        if seen >= least:
-            break
-    return seen / (time.perf_counter() - began)
+    return seen / (time.perf_counter() - began), (cpu_seconds() - cpu) / seen * 1000
 
 
 def readers(stored: Path, referred: Path, size: int, workers: int) -> Iterator[tuple[str, Any, Any]]:
@@ -95,7 +103,7 @@ def readers(stored: Path, referred: Path, size: int, workers: int) -> Iterator[t
     data = PairDataset(stored, size=side)
     yield "stored frames", data, batches(len(data), 1)
     flying = PairDataset(referred, size=side)
-    yield "on the fly, PairBatches", flying, PairBatches(flying, BATCH, workers=workers, seed=1)
+    yield "on the fly, PairBatches", flying, list(PairBatches(flying, BATCH, workers=workers, seed=1))
     shuffled = PairDataset(referred, size=side)
     yield "on the fly, shuffled", shuffled, batches(len(shuffled), 1)
     naive = Naive(referred, size=side)
@@ -104,7 +112,13 @@ def readers(stored: Path, referred: Path, size: int, workers: int) -> Iterator[t
 
 def compare(films: Sequence[Path], count: int, sizes: int, workers: Sequence[int], rounds: int) -> dict[str, Any]:
     """Pairs a second by way and number of workers; the best of some rounds."""
-    found: dict[str, Any] = {"films": len(films), "batch": BATCH, "size": sizes, "pairs_a_second": {}}
+    found: dict[str, Any] = {
+        "films": len(films),
+        "batch": BATCH,
+        "size": sizes,
+        "pairs_a_second": {},
+        "cpu_ms_a_pair": {},
+    }
     with tempfile.TemporaryDirectory() as folder:
         stored, referred = (build(films, Path(folder) / mode, mode) for mode in ("frames", "references"))
         found["pairs"] = len(PairDataset(stored))
@@ -113,9 +127,11 @@ def compare(films: Sequence[Path], count: int, sizes: int, workers: Sequence[int
             for _ in range(rounds):
                 for name, data, order in readers(stored, referred, sizes, number):
                     least = min(len(data), count if "naive" in name or "shuffled" in name else len(data))
-                    rate = speed(data, order, number, least)
+                    rate, cost = speed(data, order, number, least)
                     best = found["pairs_a_second"].setdefault(name, {})
                     best[str(number)] = max(best.get(str(number), 0.0), rate)
+                    least_cost = found["cpu_ms_a_pair"].setdefault(name, {})
+                    least_cost[str(number)] = min(least_cost.get(str(number), float("inf")), cost)
     return found
 
 
@@ -141,12 +157,12 @@ def formats(films: Sequence[Path]) -> list[dict[str, Any]]:
 
 def _one_format(pictures: Sequence[Array], suffix: str, options: list[int]) -> dict[str, float]:
     bgr = [np.ascontiguousarray(picture[..., ::-1]) for picture in pictures]
-    marks = [time.perf_counter()]
+    marks = [time.process_time()]
     coded = [cv2.imencode(suffix, picture, options)[1] for picture in bgr]
-    marks.append(time.perf_counter())
+    marks.append(time.process_time())
     for _ in range(3):
         back = [cv2.imdecode(data, cv2.IMREAD_COLOR) for data in coded]
-        marks.append(time.perf_counter())
+        marks.append(time.process_time())
     encode, *decode = (b - a for a, b in pairwise(marks))
     chroma = [_chroma(a) - _chroma(b) for a, b in zip(bgr, back, strict=True)]
     count = len(pictures)
@@ -184,7 +200,11 @@ def main(
         found = compare(films, pairs, size, [int(n) for n in workers.split(",")], rounds)
         base = found["pairs_a_second"]["naive: open and seek"]
         for name, rates in found["pairs_a_second"].items():
-            told = "  ".join(f"{n} workers {r:8.1f} pairs/s ({r / base[n]:5.1f} x naive)" for n, r in rates.items())
+            costs = found["cpu_ms_a_pair"][name]
+            told = "  ".join(
+                f"{n} workers {r:7.1f} pairs/s ({r / base[n]:4.1f} x naive), {costs[n]:6.1f} CPU-ms a pair"
+                for n, r in rates.items()
+            )
             click.echo(f"{name:26} {told}")
     if record is not None:
         record.write_text(json.dumps(found, indent=1) + "\n")

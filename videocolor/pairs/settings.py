@@ -86,7 +86,7 @@ class StoreConfig(Section):
     short_side: Annotated[Int, Field(ge=16, le=8192)] | None = 512
     """Pixels of the short side, at most; smaller pictures are never blown up. Null: the source's own size."""
     format: Literal["jpeg", "png"] = "jpeg"
-    """jpeg (4:4:4) or png (lossless, three times the size, twice as slow to read)."""
+    """jpeg (4:4:4) or png (lossless, three times the size, four times slower to read)."""
     quality: Annotated[Int, Field(ge=50, le=100)] = 95
     """Of JPEG."""
 

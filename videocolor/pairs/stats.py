@@ -115,8 +115,9 @@ def _splits(records: Sequence[PairRecord]) -> dict[str, dict[str, int]]:
 
 def _offsets(records: Sequence[PairRecord]) -> dict[str, int]:
     counts: dict[int, int] = defaultdict(int)
+    most = np.nextafter(np.ceil(max((abs(r.offset_s) for r in records), default=1.0)), 0.0)  # exactly 5 s to 4..5
     for record in records:
-        whole = int(abs(record.offset_s))  # exactly 1 s counts to 1..2 on either side
+        whole = int(min(abs(record.offset_s), most))  # exactly 1 s counts to 1..2, on either side
         counts[whole if record.offset_s >= 0 else -whole - 1] += 1
     return {f"{low}..{low + 1}": counts[low] for low in sorted(counts)}
 
