@@ -13,7 +13,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from videocolor.evaluation import metrics, temporal
-from videocolor.evaluation.ciede import lab_of
+from videocolor.evaluation.ciede import ciede2000_fast, lab_of
 from videocolor.evaluation.scoring import METRICS, FilmScorer, ScoreOptions, Scores
 
 Array = np.ndarray
@@ -49,6 +49,8 @@ def test_means_over_frames_are_those_of_scikit_image() -> None:
     )
     assert scores.ciede2000_mean == pytest.approx(np.mean(deltas), abs=0.01)
     assert scores.ciede2000_p90 == pytest.approx(np.percentile(deltas, 90), abs=0.02)
+    maps = [ciede2000_fast(lab_of(a), lab_of(b)) for a, b in pairs]
+    assert scores.ciede2000_p90 == pytest.approx(np.percentile(maps, 90), abs=0.002)  # a fifth of a bin
     assert scores.ciede2000_frames_p90 == pytest.approx(np.percentile([d.mean() for d in deltas], 90), abs=0.01)
     pooled = np.mean([(a.astype(float) - b) ** 2 for a, b in pairs])
     assert scores.psnr_rgb_pooled == pytest.approx(10 * np.log10(255**2 / pooled), abs=1e-9)
@@ -67,6 +69,10 @@ def test_reference_frames_are_left_out() -> None:
     assert scores.psnr_rgb == pytest.approx(np.mean([metrics.psnr_rgb(truth[i], test[i]) for i in kept]), abs=1e-9)
     at = [metrics.reference_ciede2000(truth[i], test[i]) for i in (0, 4)]
     assert scores.reference_ciede2000 == pytest.approx(np.mean(at), abs=1e-9)
+    meter = temporal.CdcMeter()
+    for i in range(9):
+        meter.add(temporal.histograms(test[i]), count=i in kept)
+    assert scores.cdc == meter.result() != score(truth, test).cdc
     # The frames that a method copies do not help it: whatever it makes of them, the means stay.
     copied = [truth[i] if i in (0, 4) else test[i] for i in range(9)]
     again = score(truth, copied, references=(0, 4))
@@ -75,9 +81,25 @@ def test_reference_frames_are_left_out() -> None:
         assert getattr(again, name) == getattr(scores, name)
 
 
+def crossing(count: int) -> tuple[list[Array], list[Array]]:
+    """A square that crosses a still background: what it hides in a frame it shows in the next."""
+    rng = np.random.default_rng(3)
+    ground, square = (
+        cv2.GaussianBlur(rng.integers(0, 256, (*shape, 3), dtype=np.uint8), (0, 0), 1.5)
+        for shape in ((64, 96), (30, 30))
+    )
+    truth = []
+    for i in range(count):
+        frame = ground.copy()
+        frame[16:46, 8 + 5 * i : 38 + 5 * i] = square
+        truth.append(frame)
+    tints = rng.normal(0, 12, (count, 1, 1, 3))
+    return truth, [np.clip(np.rint(t + tint), 0, 255).astype(np.uint8) for t, tint in zip(truth, tints, strict=True)]
+
+
 @pytest.mark.parametrize("references", [(), (0, 3)])
 def test_temporal_scores_of_every_pair(references: tuple[int, ...]) -> None:
-    truth, test = film(6)
+    truth, test = crossing(6)
     scores = score(truth, test, references, flow_every=1)
     warp: list[tuple[float, float]] = []
     flick: list[tuple[float, float]] = []

@@ -96,6 +96,25 @@ def test_occlusion_by_its_definition(seed: int) -> None:
     assert 0 < expected.mean() < 1
 
 
+@pytest.mark.parametrize(("error", "hidden"), [(0.743, False), (0.748, True)])
+def test_occlusion_at_the_edge_of_the_way_back(error: float, hidden: bool) -> None:
+    """Two pixels there and 2 - e back: e^2 = 0.01 ((2 - e)^2 + 4) + 0.5 at e = 0.7455."""
+    there, back = np.zeros((2, 6, 8, 2), np.float32)
+    there[..., 0], back[..., 0] = 2, error - 2
+    assert (temporal.occluded(there, back) == hidden).all()
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize(("slope", "boundary"), [(0.0445, False), (0.0450, True)])
+def test_occlusion_at_the_edge_of_a_boundary_of_motion(axis: int, slope: float, boundary: bool) -> None:
+    """Where motion is 0 and grows by 0.0447 = sqrt(0.002) a pixel; farther on, 0.01 |F|^2 allows more."""
+    ramp = slope * np.arange(16, dtype=np.float32)
+    there = np.zeros((16, 16, 2), np.float32)
+    there[..., 1 - axis] = np.broadcast_to(ramp if axis else ramp[:, None], (16, 16))
+    first = temporal.occluded(there, -there)[(slice(None), 0) if axis else (0, slice(None))]
+    assert (first == boundary).all()
+
+
 def test_warp_error_by_its_definition() -> None:
     f, _ = flows(0)
     rng = np.random.default_rng(1)

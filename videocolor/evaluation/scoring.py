@@ -92,7 +92,7 @@ class FilmScorer:
         now = View(truth.copy()), View(test.copy())
         task = FrameTask(
             *now,
-            before=self._before if self._moves(reference) else None,
+            before=self._before if self._moves() else None,
             reference=reference,
             lpips=not reference and self._scored % self.options.lpips_every == 0,
         )
@@ -106,10 +106,10 @@ class FilmScorer:
         while len(self._pending) > self.options.threads + 1:
             self._totals.add(self._pending.popleft().result())
 
-    def _moves(self, reference: bool) -> bool:
+    def _moves(self) -> bool:
         """Is motion measured between the last frame and the one that comes now?"""
         wanted = "warp_error" in self._wanted or "flicker" in self._wanted
-        return wanted and not reference and (self._index - 1) % self.options.flow_every == 0
+        return wanted and (self._index - 1) % self.options.flow_every == 0
 
     def _measure(self, task: FrameTask) -> FrameScores:
         return measure(task, self._wanted, self.options.chroma_shift, self._lpips)
