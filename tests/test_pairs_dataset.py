@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import subprocess
 import sys
 import tarfile
@@ -194,6 +195,13 @@ def test_references_give_the_films_frames(stored: Path, referred: Path) -> None:
         for own, other in zip(files.pictures(index), films.pictures(index), strict=True):
             assert np.array_equal(own, other)
     films.close()
+
+
+def test_a_data_set_can_be_sent_to_another_process(referred: Path) -> None:
+    data = PairDataset(referred, size=None)
+    first = data.pictures(0)
+    sent = pickle.loads(pickle.dumps(data))
+    assert all(np.array_equal(a, b) for a, b in zip(first, sent.pictures(0), strict=True))
 
 
 def test_references_without_a_cache(referred: Path, stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:

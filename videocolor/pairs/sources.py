@@ -80,8 +80,13 @@ class Source:
             raise InputError(f"{self.name}: cannot be read: {error.strerror or error}") from error
 
 
-@lru_cache(maxsize=4)
 def _tar(path: Path) -> tarfile.TarFile:
+    """The open tar; each process has its own, for a file's position is shared with a fork."""
+    return _open_tar(path, os.getpid())
+
+
+@lru_cache(maxsize=4)
+def _open_tar(path: Path, process: int) -> tarfile.TarFile:
     return tarfile.open(path)
 
 
