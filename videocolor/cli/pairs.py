@@ -24,7 +24,7 @@ def pairs() -> None:
     """Frame pairs: an original and a hint of the same scene, seconds apart, out of any pile of colour footage."""
 
 
-@pairs.command()
+@pairs.command(short_help="Build a data set out of footage.")
 @click.argument("videos", metavar="VIDEO...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", "folder", metavar="DIR", required=True, type=click.Path(path_type=Path))
 @config_options
@@ -73,7 +73,7 @@ def build(
     ctx.exit(0 if result.ok else 1)
 
 
-@pairs.command()
+@pairs.command(short_help="Count its pairs.")
 @_FOLDER
 @json_option("One JSON object on stdout.")
 def stats(folder: Path) -> None:
@@ -84,7 +84,7 @@ def stats(folder: Path) -> None:
     click.echo(json.dumps(found.as_dict(), ensure_ascii=False) if session().json else "\n".join(found.lines()))
 
 
-@pairs.command()
+@pairs.command(short_help="Look at doubtful pairs, and take decisions in.")
 @_FOLDER
 @click.option(
     "--apply", "decisions", metavar="FILE", type=click.Path(path_type=Path), help="Take decisions in from FILE."
@@ -137,7 +137,7 @@ def review(folder: Path, decisions: Path | None, limit: int, show: str, text: bo
         click.echo(path)
 
 
-@pairs.command()
+@pairs.command(short_help="Divide its sources anew.")
 @_FOLDER
 @config_options
 @json_option("One JSON object on stdout.")
@@ -168,7 +168,7 @@ def split(folder: Path, config_source: str | None, overrides: tuple[str, ...]) -
         )
 
 
-@pairs.command()
+@pairs.command(short_help="Check hashes, counts, bounds and splits.")
 @_FOLDER
 @_ROOT
 @json_option("One JSON object on stdout.")
