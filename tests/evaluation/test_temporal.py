@@ -105,7 +105,7 @@ def test_occlusion_at_the_edge_of_the_way_back(error: float, hidden: bool) -> No
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-@pytest.mark.parametrize(("slope", "boundary"), [(0.0445, False), (0.0450, True)])
+@pytest.mark.parametrize(("slope", "boundary"), [(0.0446, False), (0.0448, True)])
 def test_occlusion_at_the_edge_of_a_boundary_of_motion(axis: int, slope: float, boundary: bool) -> None:
     """Where motion is 0 and grows by 0.0447 = sqrt(0.002) a pixel; farther on, 0.01 |F|^2 allows more."""
     ramp = slope * np.arange(16, dtype=np.float32)
@@ -160,6 +160,9 @@ def test_flow_of_the_truth_finds_a_known_shift() -> None:
     big = cv2.normalize(big, None, 0, 255, cv2.NORM_MINMAX)
     first, second = big[10:106, 20:148], big[8:104, 14:142]
     forward, backward = temporal.truth_flow(first, second)
+    medium = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    gray = [cv2.cvtColor(np.ascontiguousarray(p), cv2.COLOR_RGB2GRAY) for p in (first, second)]
+    assert np.abs(forward - medium.calc(*gray, None)).mean() < 1e-3
     inner = np.s_[16:-16, 16:-16]
     assert np.abs(forward[inner] - (6, 2)).mean() < 0.3
     assert np.abs(backward[inner] + (6, 2)).mean() < 0.3
