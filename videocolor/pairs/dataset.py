@@ -99,14 +99,17 @@ class PairDataset(Dataset[Sample]):
         original, hint = self.pictures(index)
         rgb = original.astype(np.float32) / np.float32(255)
         luma = cv2.transform(rgb, np.array([LUMA_WEIGHTS["bt709"]], np.float32))
-        chroma = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)[..., 1:]
+        lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)
+        chroma = np.stack([cv2.extractChannel(lab, 1), cv2.extractChannel(lab, 2)])
         if self.archival is not None:
             luma = age(rgb, luma, self.archival, seeded("archival", self.seed, self.epoch, record.pair_id))
-        shown = np.moveaxis(hint, -1, 0).astype(np.float32) / np.float32(255)
+        # Bytes are put in order before they become floats: a quarter of the memory is moved.
+        shown = np.ascontiguousarray(np.moveaxis(hint, -1, 0)).astype(np.float32)
+        shown *= np.float32(1 / 255)
         return (
             torch.from_numpy(np.ascontiguousarray(luma[None], np.float32)),
-            torch.from_numpy(np.ascontiguousarray(shown)),
-            torch.from_numpy(np.ascontiguousarray(np.moveaxis(chroma, -1, 0), np.float32)),
+            torch.from_numpy(shown),
+            torch.from_numpy(chroma),
             _meta(record),
         )
 
