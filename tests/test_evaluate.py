@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -296,11 +297,18 @@ def test_mistakes(
     assert message in stderr and "Traceback" not in stderr
 
 
-def test_workers_end_with_the_command(clips: Path, tmp_path: Path, root: Path) -> None:
-    """SIGTERM to the command alone: nothing of it is left running."""
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_workers_end_with_the_command(clips: Path, tmp_path: Path, root: Path, number: int, code: int) -> None:
+    """SIGTERM to the command alone, Ctrl-C to all of them as a terminal sends it: nothing is left running."""
     call = [sys.executable, "-m", "videocolor", "evaluate", "--protocol", "points", "--methods", "network", "--clips"]
-    process = subprocess.Popen([*call, str(clips), "-o", str(tmp_path / "o"), "--workers", "2"], cwd=root)
-    deadline = time.monotonic() + 30
+    process = subprocess.Popen(
+        [*call, str(clips), "-o", str(tmp_path / "o"), "--workers", "2"],
+        cwd=root,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 100
     while not list((tmp_path / "o").glob("done/*/*")) and time.monotonic() < deadline:
         time.sleep(0.05)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
@@ -309,11 +317,15 @@ def test_workers_end_with_the_command(clips: Path, tmp_path: Path, root: Path) -
         pytest.skip("needs /proc")
     started = [int(pid) for pid in children.read_text().split()]
     assert started
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 143
+    if number == signal.SIGTERM:
+        process.send_signal(number)
+    else:
+        os.killpg(process.pid, number)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == code, stderr
+    assert "Traceback" not in stderr and "bug" not in stderr
     time.sleep(0.2)
-    alive = [pid for pid in started if _running(pid)]
-    assert not alive
+    assert not [pid for pid in started if _running(pid)]
 
 
 def _running(pid: int) -> bool:

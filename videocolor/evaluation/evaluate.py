@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +26,7 @@ import numpy as np
 
 from videocolor import __version__
 from videocolor._stages import opencv_single_threaded
-from videocolor.errors import OutputError, UsageError
+from videocolor.errors import DeviceError, OutputError, UsageError
 from videocolor.evaluation.clips import ClipFile, list_clips
 from videocolor.evaluation.methods import MethodSpec, Results, build_method, parse_methods
 from videocolor.evaluation.protocols import Case, Unit, deal, plan_units
@@ -90,6 +91,7 @@ def evaluate(
         UsageError, ConfigError: methods, protocol and clips do not go together.
         InputError: a clip, hint or result is missing, unreadable or of another length.
         OutputError: the output folder cannot be written.
+        DeviceError: a worker process was killed.
     """
     config = config or EvaluateConfig()
     if workers < 1:
@@ -213,9 +215,14 @@ def _work(jobs: Sequence[_Job], workers: int, observer: Observer) -> Iterator[li
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Processes that do not outlive the block, however it ends."""
     before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _die_quietly)
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _leave_ctrl_c_to_the_parent)
     try:
         yield pool
+    except BrokenProcessPool as error:
+        raise DeviceError(
+            "a worker process was ended from outside, perhaps for want of memory; what is done is kept: run the "
+            "command again with fewer --workers"
+        ) from error
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         for child in set(multiprocessing.active_children()) - before:
@@ -225,8 +232,9 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _die_quietly() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def _leave_ctrl_c_to_the_parent() -> None:
+    """A terminal sends Ctrl-C to all processes; the parent ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _run_all(job: _Job) -> list[list[Row]]:
