@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import csv
 import hashlib
 import os
@@ -87,7 +88,9 @@ def _tar(path: Path) -> tarfile.TarFile:
 
 @lru_cache(maxsize=4)
 def _open_tar(path: Path, process: int) -> tarfile.TarFile:
-    return tarfile.open(path)
+    tar = tarfile.open(path)
+    atexit.register(tar.close)
+    return tar
 
 
 @lru_cache(maxsize=4)
