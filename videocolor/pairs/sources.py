@@ -88,7 +88,7 @@ def _tar(path: Path) -> tarfile.TarFile:
 
 @lru_cache(maxsize=4)
 def _open_tar(path: Path, process: int) -> tarfile.TarFile:
-    tar = tarfile.open(path)
+    tar = tarfile.open(path)  # noqa: SIM115  (stays open for the next picture)
     atexit.register(tar.close)
     return tar
 
