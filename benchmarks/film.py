@@ -8,6 +8,7 @@ Every row decodes the same file and encodes with the same encoder (x264 veryfast
     constant    our path with a constant predictor, smoothing off
     fused       our path with a constant predictor, smoothing on
     default     our path as it comes: packaged network, anchors, smoothing
+    painted     the same with the film's own first frame, in colour, as a hint: finer motion, more anchors
     usual       as other tools do it: decode to RGB, whole-frame Lab by scikit-image, network on every frame,
                 Lab to RGB, encode; a tenth of the frames, because it is slow
 Rows take turns within a round, so that a drifting machine moves them together; the ratio of the medians
@@ -106,6 +107,7 @@ def rows(preset: str, few: int) -> dict[str, Callable[[Path, Path], None]]:
         "constant": lambda s, t: ours(s, t, preset, *plain),
         "fused": lambda s, t: ours(s, t, preset, "model.name=constant"),
         "default": lambda s, t: ours(s, t, preset),
+        "painted": lambda s, t: ours(s, t, preset, f"hints.items=[0={s}@0]"),
         "usual": lambda s, t: usual(s, t, preset, few),
     }
 

@@ -362,7 +362,7 @@ def test_plain_values() -> None:
 def test_train_merges_and_calls_the_loop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     called: dict[str, Any] = {}
 
-    def train(config: Any, *, resume: bool) -> Path:
+    def train(config: Any, *, resume: bool, **others: Any) -> Path:
         called.update(config=config, resume=resume)
         return tmp_path / "checkpoint.pt"
 

@@ -128,7 +128,7 @@ def test_results_do_not_depend_on_earlier_calls() -> None:
 
 
 def test_an_unknown_quality_is_refused() -> None:
-    with pytest.raises(ValueError, match="fast or fine"):
+    with pytest.raises(ValueError, match="fast, fine, detailed"):
         FlowEstimator("best")  # type: ignore[arg-type]
 
 

@@ -25,9 +25,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from videocolor._stages import opencv_single_threaded, prefetch
+from videocolor.carry import HintCarrier
 from videocolor.color import ChromaTable
 from videocolor.config import ColorizeConfig, parse_hint
 from videocolor.errors import OutputError, UsageError
+from videocolor.flow import FlowEstimator, Quality
 from videocolor.hints import HintPlan, collect_hints, deal_hints, hint_ab, hint_fits_frame, hint_input
 from videocolor.models.base import Colorizer, HintInput
 from videocolor.models.registry import load_colorizer
@@ -36,7 +38,7 @@ from videocolor.prepare import Cuts, Prepared, mark_shots, prepare, unused_cuts,
 from videocolor.recurrence import ShotBank
 from videocolor.report import Observer, ignore, sidecar_path, write_sidecar
 from videocolor.runlog import Fixity, RunLog, ShotRecord, describe_run
-from videocolor.smoothing import ChromaSmoother
+from videocolor.smoothing import ChromaSmoother, Observation
 from videocolor.sourcecolor import kept_chroma, source_color
 from videocolor.survey import Survey, cuts_for, survey_film
 from videocolor.types import Array, Frame, VideoInfo
@@ -60,6 +62,8 @@ _WINDOW_BYTES: Final = 512 * 2**20
 """A window of decoded frames may take this much memory; the batch shrinks for films that need more."""
 _SAME_FRAME: Final = 0.9
 """Luma correlation from which a hint counts as its own frame, painted: then it is reproduced whole."""
+_CARRIED_CAP: Final = 5.0
+"""Most precision that a painted frame hands on by itself where the network joins it with what it sees."""
 _HINT_PRECISION: Final = 1e4
 """Weight of a painted frame against the network's 1: motion carries it, nothing averages it away."""
 
@@ -137,7 +141,7 @@ def colorize_video(
     hints, survey = plan_hints(source, config, colorizer, log)
     total = survey.frames if survey is not None else _expected(info.frames, info.rate, config)
     cuts = cuts_for(config, survey)
-    size = working_size(info.width, info.height, colorizer.card)
+    size = working_size(info.width, info.height, colorizer.card, painted=hints.painted())
     grid = (size[0] // colorizer.card.output_stride, size[1] // colorizer.card.output_stride)
     predictor = Predictor(colorizer, grid, config.model.batch, log)
     path = _Path(config, colorizer, predictor, plan, hints, log, size, grid)
@@ -182,9 +186,7 @@ def color_shots(marked: Iterable[tuple[int, Prepared]], path: _Path) -> Iterator
 
 def color_shot(number: int, items: Iterator[Prepared], path: _Path) -> Iterator[Colored]:
     """Colour one shot: the network sees the anchors, motion carries their colour to the frames between."""
-    model, smoothing = path.config.model, path.config.smoothing
-    stride = model.anchor_every if smoothing.enabled else 1
-    smoother = ChromaSmoother(decay=smoothing.decay) if smoothing.enabled else None
+    stride, smoother, carrier = _fusion(path, path.hints.painted(number))
     waiting: deque[tuple[Prepared, Array | None]] = deque()
     first = next(items)
     inputs, record = _shot_hints(number, first, path)
@@ -194,8 +196,12 @@ def color_shot(number: int, items: Iterator[Prepared], path: _Path) -> Iterator[
         painted = {i: ab for i, item in enumerate(window) if (ab := _painted(number, item, path)) is not None}
         chosen = range(len(window)) if smoother is None else smoother.plan([i.gray for i in window], stride)
         anchors = [i for i in chosen if i not in painted]
-        seen = path.predictor.predict(memory, [window[i].luma for i in anchors])
-        observed = {i: (ab, 1.0) for i, ab in zip(anchors, seen.ab, strict=True)}
+        carried: dict[int, Array] = {}
+        if smoother is not None and carrier is not None:
+            whole = {i: ab for i, (_, ab) in painted.items()}
+            carried = carrier.follow([i.gray for i in window], smoother.planned_steps(), whole, anchors)
+        seen = path.predictor.predict(memory, [window[i].luma for i in anchors], [carried.get(i) for i in anchors])
+        observed: dict[int, Observation] = dict(zip(anchors, seen.observations(), strict=True))
         observed |= {i: (small, _HINT_PRECISION) for i, (small, _) in painted.items()}
         record.add(window, seen.confidence)
         path.bank.remember(number, window, observed)
@@ -262,6 +268,19 @@ def _painted(number: int, item: Prepared, path: _Path) -> tuple[Array, Array] | 
     path.log.reproduced.add(item.frame.index)
     width, height = path.plan.chroma_size
     return hint_ab(planned.hint, path.grid), hint_ab(planned.hint, (height, width))
+
+
+def _fusion(path: _Path, painted: bool) -> tuple[int, ChromaSmoother | None, HintCarrier | None]:
+    """Frames from anchor to anchor, and what holds a shot's colour together; finer where a frame was painted."""
+    model, smoothing = path.config.model, path.config.smoothing
+    if not smoothing.enabled:
+        return 1, None, None
+    quality: Quality = "detailed" if painted else "fast"
+    flow = FlowEstimator(quality if smoothing.motion == "auto" else smoothing.motion)
+    if not (painted and path.colorizer.card.carries):
+        return model.anchor_every, ChromaSmoother(decay=smoothing.decay, flow=flow), None
+    smoother = ChromaSmoother(decay=smoothing.decay, cap=_CARRIED_CAP, flow=flow)
+    return min(model.anchor_every, model.anchor_every_painted), smoother, HintCarrier(path.grid, flow)
 
 
 def _batch(path: _Path, frame: Frame, stride: int) -> int:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import yaml
 from pydantic import (
@@ -33,6 +33,7 @@ __all__ = [
     "HintsConfig",
     "InputConfig",
     "ModelConfig",
+    "MotionQuality",
     "OutputConfig",
     "ShotsConfig",
     "SmoothingConfig",
@@ -40,6 +41,8 @@ __all__ = [
     "parse_rate",
     "parse_time",
 ]
+
+MotionQuality: TypeAlias = Literal["auto", "fast", "fine", "detailed"]
 
 _NTSC = {
     name: Fraction(round(float(name)) * 1000, 1001)
@@ -191,6 +194,8 @@ class ModelConfig(Section):
     """Frames that go through the network at once, 1..256. Halved by itself when memory runs out."""
     anchor_every: Int = Field(default=16, ge=1, le=32)
     """The network sees every n-th frame, 1..32; colour in between follows motion. 1: every frame."""
+    anchor_every_painted: Int = Field(default=8, ge=1, le=32)
+    """The same in shots with a painted frame, if less: there the network also mends what motion carried."""
     threads: Annotated[Int, Field(ge=1, le=256)] | None = None
     """CPU threads of the network, 1..256. Null: half the cores, the other stages need the rest."""
 
@@ -233,6 +238,8 @@ class SmoothingConfig(Section):
     """Smooth chroma along motion; cuts reset it."""
     decay: Annotated[float, Strict()] = Field(default=0.93, ge=0, lt=1)
     """Weight of the past, 0 up to but not including 1."""
+    motion: MotionQuality = "auto"
+    """How finely motion is found: fast, fine, detailed. auto: detailed in shots with a painted frame, else fast."""
 
 
 class OutputConfig(Section):

@@ -79,6 +79,11 @@ class HintPlan:
         """The hints of a shot that the network is not told of because there are too many."""
         return [planned for planned in self.hints if number in planned.left_out]
 
+    def painted(self, number: int | None = None) -> bool:
+        """Whether a whole frame of this shot has been painted; of any shot, without a number."""
+        whole = (p for p in self.hints if p.frame is not None and p.hint.mask is None)
+        return any(p.own is not None if number is None else p.own == number for p in whole)
+
     def at_frame(self, number: int, index: int) -> PlannedHint | None:
         """The hint that was made for this frame of this shot, whether the network is told of it or not."""
         return next((p for p in self.hints if p.frame == index and p.own == number), None)

@@ -30,15 +30,16 @@ class Predictor:
         self.batch = batch
         self._colorizer, self._grid, self._log = colorizer, grid, log
 
-    def predict(self, memory: Any, lumas: Sequence[Array]) -> Prediction:
+    def predict(self, memory: Any, lumas: Sequence[Array], carried: Sequence[Array | None] | None = None) -> Prediction:
         """Colour frames of one shot.
 
         Args:
             memory: what the network's `begin` returned for this shot.
             lumas: (h, w) float32 each, Y' in 0..1, in film order; may be empty.
+            carried: (4, *grid) each, what motion carried there; None for frames that it did not reach.
 
         Returns:
-            a*b* (n, 2, *grid) and the network's confidence (n, *grid).
+            a*b* (n, 2, *grid), the network's confidence and expected error (n, *grid).
 
         Raises:
             DeviceError: not even one frame fits.
@@ -47,8 +48,9 @@ class Predictor:
         start = 0
         while start < len(lumas):
             part = lumas[start : start + self.batch]
+            brought = None if carried is None else self._stack(carried[start : start + self.batch])
             try:
-                done.append(self._step(memory, np.stack(part)))
+                done.append(self._step(memory, np.stack(part), brought))
             except DeviceError:
                 if len(part) == 1:
                     raise
@@ -58,17 +60,34 @@ class Predictor:
             start += len(part)
         if not done:
             return Prediction(np.zeros((0, 2, *self._grid), np.float32))
-        confidences = [p.confidence for p in done if p.confidence is not None]
-        confidence = np.concatenate(confidences) if len(confidences) == len(done) else None
-        return Prediction(np.concatenate([p.ab for p in done]), confidence)
+        return Prediction(
+            np.concatenate([p.ab for p in done]),
+            _joined([p.confidence for p in done]),
+            _joined([p.error for p in done]),
+        )
 
-    def _step(self, memory: Any, luma: Array) -> Prediction:
-        prediction = self._colorizer.step(memory, luma)
+    def _stack(self, carried: Sequence[Array | None]) -> Array | None:
+        """(n, 4, *grid), zeros where nothing was carried; None where nothing was at all."""
+        if all(item is None for item in carried):
+            return None
+        nothing = np.zeros((4, *self._grid), np.float32)
+        return np.stack([nothing if item is None else item for item in carried])
+
+    def _step(self, memory: Any, luma: Array, carried: Array | None) -> Prediction:
+        # Networks that do not carry need not know of it.
+        step = self._colorizer.step
+        prediction = step(memory, luma) if carried is None else step(memory, luma, carried)
         if prediction.ab.shape[2:] == self._grid:
             return prediction
-        grid, confidence = self._grid, prediction.confidence
+        grid = self._grid
         ab = np.stack([np.stack([_resized(channel, grid) for channel in frame]) for frame in prediction.ab])
-        return Prediction(ab, None if confidence is None else np.stack([_resized(c, grid) for c in confidence]))
+        planes = (prediction.confidence, prediction.error)
+        return Prediction(ab, *(None if p is None else np.stack([_resized(c, grid) for c in p]) for p in planes))
+
+
+def _joined(parts: list[Array | None]) -> Array | None:
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if len(known) == len(parts) else None
 
 
 def _resized(image: Array, grid: tuple[int, int]) -> Array:

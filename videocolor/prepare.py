@@ -29,19 +29,21 @@ class Prepared:
     """(h, w) uint8, the same rounded: for motion and cuts."""
 
 
-def working_size(width: int, height: int, card: ModelCard | None = None) -> tuple[int, int]:
+def working_size(width: int, height: int, card: ModelCard | None = None, *, painted: bool = False) -> tuple[int, int]:
     """(height, width) that a network sees of a film: about the card's area, multiples, aspect kept.
 
     Among the sizes whose sides are multiples of `card.multiple`, the one whose aspect ratio and area
     miss the film's and the card's least (both as logarithms, so that twice and half weigh alike). A
     film smaller than the card's area is not blown up beyond the next multiple. Without a card the defaults
     of `ModelCard` hold, so that cuts are judged on the same pictures whether or not a network is at hand.
+    `painted`: some frame of the film was painted.
     """
     card = card or ModelCard("", "", "none", 0, None)
     if card.size is not None:
         return card.size
     step = card.multiple
-    area = min(card.area, max(width * height, step * step))
+    wanted = card.area_painted if painted and card.area_painted is not None else card.area
+    area = min(wanted, max(width * height, step * step))
     best, best_miss = (step, step), math.inf
     for h in range(step, 64 * step, step):
         for w in range(step, 64 * step, step):

@@ -12,6 +12,7 @@ import numpy as np
 from videocolor.models.base import HintInput
 from videocolor.prepare import Prepared
 from videocolor.shots import shots_like
+from videocolor.smoothing import Observation
 from videocolor.survey import thumbnail
 from videocolor.types import Array
 
@@ -30,13 +31,13 @@ class ShotBank:
     def __init__(self) -> None:
         self._shots: OrderedDict[int, list[tuple[Array, HintInput]]] = OrderedDict()
 
-    def remember(self, shot: int, window: Sequence[Prepared], observed: Mapping[int, tuple[Array, float]]) -> None:
+    def remember(self, shot: int, window: Sequence[Prepared], observed: Mapping[int, Observation]) -> None:
         """Note the first anchor of a shot, and the latest of those seen so far.
 
         Args:
             shot: number of the shot.
             window: its frames.
-            observed: place in the window -> (a*b* on the grid of prediction, weight).
+            observed: place in the window -> (a*b* on the grid of prediction, precision).
         """
         if not observed:
             return

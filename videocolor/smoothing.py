@@ -126,6 +126,10 @@ class ChromaSmoother:
                 self._reach = np.ones(moment.luma.shape, np.float32)
         return anchors
 
+    def planned_steps(self) -> list[tuple[Array, Motion | None]]:
+        """Each frame that `plan` has seen and `push` has not: prepared luma, and the motion from the frame before."""
+        return [(moment.luma, moment.motion) for moment in self._planned]
+
     def push(self, luma: Array, observation: Observation | None = None) -> None:
         """Take the shot's next frame.
 

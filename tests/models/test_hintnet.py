@@ -11,7 +11,7 @@ import torch
 from videocolor.models.base import HintInput
 from videocolor.models.encoder import GrayEncoder
 from videocolor.models.hint_colorizer import MAX_TOKENS, HintColorizer
-from videocolor.models.hintnet import AB_SCALE, HintNet, no_tokens
+from videocolor.models.hintnet import AB_SCALE, HintNet, no_carried, no_tokens
 from videocolor.models.onnx_runtime import external_names, graph_path
 from videocolor.models.registry import load_colorizer
 
@@ -45,14 +45,23 @@ def scene(seed: int, n: int = 2, size: tuple[int, int] = (96, 128)) -> tuple[np.
     ]
 
 
+def carried_to(luma: np.ndarray, a: float, b: float, trust: float) -> np.ndarray:
+    """What motion would have brought to each frame: one colour."""
+    n, h, w = luma.shape
+    return np.broadcast_to(np.array([a, b, trust, 0], np.float32)[:, None, None], (n, 4, h // 2, w // 2)).copy()
+
+
 @pytest.mark.parametrize("hints", [0, 1, 2])
 @pytest.mark.parametrize("size", [(96, 128), (160, 288)])
 def test_onnx_runtime_equals_torch(
     torch_net: HintColorizer, onnx_net: HintColorizer, hints: int, size: tuple[int, int]
 ) -> None:
     luma, given = scene(hints, size=size)
-    expected = torch_net.step(torch_net.begin(given[:hints]), luma)
-    got = onnx_net.step(onnx_net.begin(given[:hints]), luma)
+    carried = carried_to(luma, 20, -30, 0.8) if hints == 1 else None
+    expected = torch_net.step(torch_net.begin(given[:hints]), luma, carried)
+    got = onnx_net.step(onnx_net.begin(given[:hints]), luma, carried)
+    assert expected.error is not None and got.error is not None
+    np.testing.assert_allclose(got.error, expected.error, rtol=1e-2)
     assert np.abs(got.ab - expected.ab).max() <= 1e-3 * np.abs(expected.ab).max()
     assert expected.confidence is not None and got.confidence is not None
     np.testing.assert_allclose(got.confidence, expected.confidence, atol=1e-3)
@@ -83,6 +92,19 @@ def test_a_true_hint_is_followed(onnx_net: HintColorizer) -> None:
     assert got.confidence is not None and got.confidence.mean() > 0.5
     assert abs(float(got.ab[:, 0].mean()) - 30) < 10
     assert abs(float(got.ab[:, 1].mean()) + 20) < 10
+
+
+def test_carried_colour_is_taken_where_it_is_trusted(onnx_net: HintColorizer) -> None:
+    luma, _ = scene(11)
+    memory = onnx_net.begin([])
+    own = onnx_net.step(memory, luma)
+    trusted = onnx_net.step(memory, luma, carried_to(luma, 25, 25, 1.0))
+    lost = onnx_net.step(memory, luma, carried_to(luma, 25, 25, 0.0))
+    assert np.abs(trusted.ab - 25).mean() < 5 < np.abs(own.ab - 25).mean()
+    assert np.abs(lost.ab - own.ab).mean() < 0.5 * np.abs(lost.ab - 25).mean()
+    assert own.error is not None and trusted.error is not None and trusted.error.mean() < own.error.mean()
+    assert trusted.confidence is not None and trusted.confidence.min() >= 0.99
+    assert len(own.observations()) == len(luma) and own.observations()[0][0].shape == own.ab[0].shape
 
 
 def test_colour_under_an_unpainted_mask_does_not_matter(torch_net: HintColorizer) -> None:
@@ -119,7 +141,7 @@ def test_folding_changes_nothing() -> None:
     folded, luma = net.folded(), torch.rand(1, 1, 64, 64)
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
     with torch.inference_mode():
-        first, second = (n.colorize(luma, *no_tokens())[0] for n in (net, folded))
+        first, second = (n.colorize(luma, *no_tokens(), no_carried(luma))[0] for n in (net, folded))
     assert first.abs().max() > 0.1
     torch.testing.assert_close(first, second, rtol=1e-3, atol=1e-3 * AB_SCALE * 0.01)
 
@@ -146,7 +168,7 @@ def test_packaged_graphs_are_those_of_the_code(tmp_path: Path) -> None:
 
     write_graphs(HintNet().folded(), tmp_path, "fresh")
     for part in ("encode", "frame"):
-        packaged, fresh = graph_path("hintnet-1", part), tmp_path / f"fresh.{part}.onnx"
+        packaged, fresh = graph_path("hintnet-2", part), tmp_path / f"fresh.{part}.onnx"
         assert external_names(packaged) == external_names(fresh)
         first, second = (onnx.load_from_string(path.read_bytes()) for path in (packaged, fresh))
         assert [node.op_type for node in first.graph.node] == [node.op_type for node in second.graph.node]

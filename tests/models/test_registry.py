@@ -61,11 +61,11 @@ def test_wrong_files_are_refused(tmp_path: Path) -> None:
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     card = ModelCard("other", "Other", "many", 1, None)
-    write_artifact(path, {"scale": np.float32(3.5)}, card, "hintnet-1", {})
+    write_artifact(path, {"scale": np.float32(3.5)}, card, "hintnet-2", {})
     for runtime in ("torch", "onnxruntime"):
         with pytest.raises(ModelError, match="other"):
             load_colorizer(str(path), runtime=runtime, device="cpu")
-    write_artifact(path, {"scale": np.float32(np.nan)}, card, "hintnet-1", {})
+    write_artifact(path, {"scale": np.float32(np.nan)}, card, "hintnet-2", {})
     with pytest.raises(ModelError, match="not finite"):
         load_colorizer(str(path))
 
@@ -89,5 +89,6 @@ def test_export_writes_whole_files(tmp_path: Path) -> None:
         None, {"luma": luma[:1, None], "ab": ab[None] / np.float32(110), "mask": np.ones((1, 1, 64, 96), np.float32)}
     )
     names = dict(zip(("keys", "values", "valid"), tokens, strict=True))
-    got = ort.InferenceSession(frame).run(None, {"luma": luma[:, None], **names})
+    names |= {"luma": luma[:, None], "carried": np.zeros((2, 4, 32, 48), np.float32)}
+    got = ort.InferenceSession(frame).run(None, names)
     np.testing.assert_allclose(got[0], expected.ab, atol=1e-3 * np.abs(expected.ab).max())

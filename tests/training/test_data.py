@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import multiprocessing
 import tarfile
+from dataclasses import fields
 from pathlib import Path
 
 import cv2
@@ -15,14 +17,18 @@ import yaml
 from skimage.color import rgb2lab
 
 from tests.training.training_helpers import make_pack
-from videocolor.errors import InputError
+from videocolor.errors import InputError, ModelError
 from videocolor.pairs.distance import frame_distance, thumbnail
 from videocolor.pairs.pack import allowed_licence, pack_footage, select_rows
 from videocolor.pairs.store import PackReader
-from videocolor.training.config import SampleConfig
+from videocolor.training.config import SampleConfig, TrainConfig
 from videocolor.training.degrade import gray_of, old_film
 from videocolor.training.lab import rgb_to_lab
-from videocolor.training.samples import Sampler
+from videocolor.training.network import target_ab
+from videocolor.training.samples import Batch, Sampler
+from videocolor.training.workers import drawn_ahead, open_sampler
+
+FIELDS = [field.name for field in fields(Batch)]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +70,7 @@ def footage(root: Path) -> Path:
 
 def test_held_back_sources_never_enter_a_pack(tmp_path: Path) -> None:
     held_back = footage(tmp_path)
-    notes = pack_footage(tmp_path, tmp_path / "pack", held_back, short_side=20)
+    notes = pack_footage(tmp_path, tmp_path / "pack", held_back, short_side=20, jpeg_quality=None)
     pack = PackReader(tmp_path / "pack")
     assert [item.source for item in pack.items] == ["s2", "s3"]
     assert notes["licences"] == {"clip": {}, "image": {"MIT": 1, "research use": 1}}
@@ -105,9 +111,41 @@ def test_batches_depend_on_seed_and_step_alone(tmp_path: Path) -> None:
     first = Sampler(pack, SampleConfig(), 3)
     first.batch(0, 8, 64)
     later, direct = first.batch(5, 8, 64), Sampler(pack, SampleConfig(), 3).batch(5, 8, 64)
-    for name in ("rgb", "luma", "angle", "hint_rgb", "hint_luma", "hint_mask", "owner", "slot"):
+    for name in FIELDS:
         np.testing.assert_array_equal(getattr(later, name), getattr(direct, name))
     assert (first.batch(6, 8, 64).rgb != later.rgb).any()
+
+
+def test_shares_of_a_batch_make_the_batch(tmp_path: Path) -> None:
+    sampler = Sampler(make_pack(tmp_path), SampleConfig(none=0.3, two=0.5), 3)
+    whole, parts = sampler.batch(4, 6, 32), [sampler.batch(4, 2, 32, first) for first in (0, 2, 4)]
+    for name in FIELDS:
+        pieces = [getattr(part, name) + (2 * i if name.endswith("owner") else 0) for i, part in enumerate(parts)]
+        np.testing.assert_array_equal(np.concatenate(pieces), getattr(whole, name))
+
+
+def test_workers_make_the_same_batches(tmp_path: Path) -> None:
+    make_pack(tmp_path / "pack")
+    config = TrainConfig(out=tmp_path, phases=[{"steps": 5, "size": 32, "batch": 2}], data={"pack": tmp_path / "pack"})
+    sampler = open_sampler(config)
+    for kind, workers in (("thread", 1), ("thread", 3), ("process", 2)):
+        settings = config.model_copy(update={"worker_kind": kind, "workers": workers, "ahead": 1})
+        made = list(drawn_ahead(settings, 1, 5))
+        assert len(made) == 4
+        for step, batch in enumerate(made, 1):
+            np.testing.assert_array_equal(batch.luma, sampler.batch(step, 2, 32).luma)
+
+
+def test_a_worker_that_dies_is_said(tmp_path: Path) -> None:
+    make_pack(tmp_path / "pack")
+    phases, data = [{"steps": 50, "size": 32, "batch": 2}], {"pack": tmp_path / "pack"}
+    config = TrainConfig(out=tmp_path, phases=phases, data=data, worker_kind="process", ahead=1)
+    batches = drawn_ahead(config, 0, 50)
+    next(batches)
+    for child in multiprocessing.active_children():
+        child.kill()
+    with pytest.raises(ModelError, match="worker"):
+        list(batches)
 
 
 def test_shares_of_hints(tmp_path: Path) -> None:
@@ -131,6 +169,13 @@ def test_old_film_stays_in_range() -> None:
         luma = old_film(gray_of(rgb, rng), rng)
         assert luma.dtype == np.float32 and luma.shape == (40, 50)
         assert np.isfinite(luma).all() and luma.min() >= 0 and luma.max() <= 1
+
+
+def test_the_truth_is_exact_under_autocast() -> None:
+    rgb, angle = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)), torch.ones(2)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = target_ab(rgb, angle)
+    torch.testing.assert_close(mixed, target_ab(rgb, angle), rtol=0, atol=1e-6)
 
 
 def test_lab_equals_scikit_image() -> None:

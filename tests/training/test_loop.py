@@ -11,36 +11,22 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.training_helpers import make_pack
-from videocolor.errors import ConfigError, ModelError
+from tests.training.training_helpers import tiny_config
+from videocolor.errors import ModelError, OutputError
 from videocolor.models.hintnet import HintNet, Output
 from videocolor.models.registry import load_colorizer
-from videocolor.training import loop
+from videocolor.training import loop, state
 from videocolor.training.checkpoint import Ema, load_checkpoint, save_checkpoint
-from videocolor.training.config import DataConfig, LossConfig, OptimizerConfig, Phase, TrainConfig, load_config
+from videocolor.training.config import LossConfig, OptimizerConfig, TrainConfig
 from videocolor.training.losses import chroma_losses
-from videocolor.training.network import learning_rate, make_optimizer
+from videocolor.training.network import Trainee, learning_rate, make_optimizer
 from videocolor.training.package import package
 
 
 @pytest.fixture
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
     """Six steps on a made pack, without ImageNet weights."""
-    make_pack(tmp_path / "pack")
-
-    def untrained(seed: int) -> HintNet:
-        torch.manual_seed(seed)
-        return HintNet()
-
-    monkeypatch.setattr(loop, "new_network", untrained)
-    return TrainConfig(
-        out=tmp_path / "run",
-        threads=1,
-        bf16=False,
-        phases=(Phase(steps=4, size=32, batch=4), Phase(steps=2, size=64, batch=2)),
-        data=DataConfig(pack=tmp_path / "pack", held_pack=tmp_path / "none"),
-        optimizer=OptimizerConfig(warmup=2, encoder_lr=1e-4, encoder_from=15),
-    )
+    return tiny_config(tmp_path, monkeypatch)
 
 
 def _equal(first: Any, second: Any) -> bool:
@@ -53,15 +39,36 @@ def _equal(first: Any, second: Any) -> bool:
     return bool(first == second)
 
 
+def _rows(config: TrainConfig) -> list[dict[str, Any]]:
+    """Lines of metrics.jsonl without what the clock says."""
+    rows = [json.loads(line) for line in (config.out / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key not in ("samples_per_s", "waited")} for row in rows]
+
+
 def test_resuming_equals_never_having_stopped(tiny: TrainConfig, tmp_path: Path) -> None:
     whole = load_checkpoint(loop.train(tiny))
-    parts = tiny.model_copy(update={"out": tmp_path / "parts"})
+    parts = tiny.model_copy(update={"out": tmp_path / "parts", "workers": 2})
     loop.train(parts, stop_after=3)
+    with (parts.out / "metrics.jsonl").open("a") as lost:  # what a run that was killed wrote behind its checkpoint
+        lost.write('{"step": 4, "total": 99}\n{"step": 5, "to')
     resumed = load_checkpoint(loop.train(parts, resume=True))
-    for part in ("step", "net", "ema", "optimizer"):
+    for part in ("step", "net", "ema", "optimizer", "torch_rng"):
         assert _equal(whole[part], resumed[part]), part
+    assert [row["step"] for row in _rows(tiny)] == [1, 2, 3, 4, 5, 6]
+    assert _rows(tiny) == _rows(parts)
     start = HintNet().state_dict()["decoder.out.bias"]
     assert not torch.equal(whole["net"]["decoder.out.bias"], start)
+
+
+def test_a_run_is_not_written_over(tiny: TrainConfig, caplog: pytest.LogCaptureFixture) -> None:
+    path = loop.train(tiny, stop_after=1)
+    before = path.read_bytes()
+    with pytest.raises(OutputError, match="--resume"):
+        loop.train(tiny)
+    assert path.read_bytes() == before
+    changed = tiny.model_copy(update={"optimizer": tiny.optimizer.model_copy(update={"lr": 0.5})})
+    loop.train(changed, resume=True, stop_after=1)
+    assert "optimizer" in caplog.text and "seed" not in caplog.text
 
 
 def test_a_held_back_pack_is_refused(tiny: TrainConfig) -> None:
@@ -72,23 +79,22 @@ def test_a_held_back_pack_is_refused(tiny: TrainConfig) -> None:
 
 
 def test_steps_that_are_not_finite_are_skipped_then_fatal(tiny: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, calls = loop.losses_of, []
+    real, calls = Trainee.forward, []
 
-    def broken(*arguments: Any) -> Any:
+    def broken(trainee: Trainee, *arguments: Any) -> Any:
         calls.append(1)
-        net = arguments[0]
         if len(calls) == 2:
-            net.decoder.at2[1].running_var.fill_(float("nan"))
-        losses = real(*arguments)
+            trainee.net.decoder.at2[1].running_var.fill_(float("nan"))
+        losses = real(trainee, *arguments)
         return losses._replace(total=losses.total * float("nan")) if len(calls) == 2 else losses
 
-    monkeypatch.setattr(loop, "losses_of", broken)
-    state = load_checkpoint(loop.train(tiny))["net"]
-    assert all(torch.isfinite(value).all() for value in state.values())
-    monkeypatch.setattr(loop, "losses_of", lambda *a: real(*a)._replace(total=real(*a).total * float("nan")))
+    monkeypatch.setattr(Trainee, "forward", broken)
+    weights = load_checkpoint(loop.train(tiny))["net"]
+    assert all(torch.isfinite(value).all() for value in weights.values())
+    monkeypatch.setattr(Trainee, "forward", lambda *a: real(*a)._replace(total=real(*a).total * float("nan")))
     monkeypatch.setattr(loop, "_BAD_STEPS", 3)
     with pytest.raises(ModelError, match="not finite"):
-        loop.train(tiny)
+        loop.train(tiny.model_copy(update={"out": tiny.out / "again"}))
 
 
 def test_a_checkpoint_becomes_a_network(tiny: TrainConfig, tmp_path: Path) -> None:
@@ -98,6 +104,22 @@ def test_a_checkpoint_becomes_a_network(tiny: TrainConfig, tmp_path: Path) -> No
     net = load_colorizer(str(target), device="cpu")
     assert net.card.name == "made" and len(net.card.sha256) == 64
     assert net.step(net.begin([]), np.zeros((1, 64, 64), np.float32)).ab.shape == (1, 2, 32, 32)
+
+
+def test_a_run_begins_with_an_earlier_ones_weights(tiny: TrainConfig, tmp_path: Path) -> None:
+    earlier = loop.train(tiny, stop_after=2)
+    weights = load_checkpoint(earlier)["ema"]
+    first = tiny.model_copy(update={"out": tmp_path / "next", "start": earlier})
+    optimizer = tiny.optimizer.model_copy(update={"lr": 1e-12, "weight_decay": 0.0, "encoder_lr": 0.0})
+    went = load_checkpoint(loop.train(first.model_copy(update={"optimizer": optimizer}), stop_after=1))["net"]
+    torch.testing.assert_close(went["decoder.out.weight"], weights["decoder.out.weight"], rtol=0, atol=1e-6)
+    net = HintNet()
+    smaller = {**weights, "decoder.at2.0.weight": weights["decoder.at2.0.weight"][:, :-4]}
+    state.begin_with(net, smaller)
+    grown = net.state_dict()["decoder.at2.0.weight"]
+    assert torch.equal(grown[:, :-4], smaller["decoder.at2.0.weight"]) and not grown[:, -4:].any()
+    with pytest.raises(ModelError, match="do not fit"):
+        state.begin_with(net, {"other": torch.zeros(1)})
 
 
 def test_a_broken_checkpoint(tmp_path: Path) -> None:
@@ -138,22 +160,11 @@ def test_matching_gives_up_where_the_hint_is_wrong() -> None:
     config, truth = LossConfig(), torch.full((1, 2, 32, 32), 0.2)
 
     def loss(confidence: float, warped: float) -> float:
+        ab = torch.zeros(1, 2, 16, 16)
         output = Output(
-            torch.zeros(1, 2, 16, 16), torch.full((1, 1, 4, 4), confidence), torch.full((1, 2, 4, 4), warped)
+            ab, ab, torch.ones(1, 1, 16, 16), torch.full((1, 1, 4, 4), confidence), torch.full((1, 2, 4, 4), warped)
         )
-        return float(chroma_losses(output, truth, torch.tensor([True]), config).matching)
+        return float(chroma_losses(output, truth, torch.tensor([True]), torch.tensor([False]), config).matching)
 
     assert loss(1.0, 0.2) < loss(0.0, 0.2)
     assert loss(1.0, -0.2) > loss(0.0, -0.2)
-
-
-def test_the_presets_are_valid_and_others_are_refused(root: Path, tmp_path: Path) -> None:
-    presets = sorted((root / "configs/train").glob("*.yaml"))
-    assert presets
-    for path in presets:
-        config = load_config(path)
-        assert config.phase_at(0) == config.phases[0] and config.phase_at(config.steps - 1) == config.phases[-1]
-    wrong = tmp_path / "wrong.yaml"
-    wrong.write_text("out: x\nphases: []\nsampels: {}\n")
-    with pytest.raises(ConfigError, match="sampels"):
-        load_config(wrong)

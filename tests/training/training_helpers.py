@@ -1,4 +1,4 @@
-"""A tiny pack for tests."""
+"""A tiny pack and a tiny run for tests."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
+import torch
 
+from videocolor.models.hintnet import HintNet
 from videocolor.pairs.store import PackReader, PackWriter
+from videocolor.training import state
+from videocolor.training.config import DataConfig, OptimizerConfig, Phase, TrainConfig
 
 
 def make_pack(folder: Path, seed: int = 0) -> PackReader:
@@ -22,3 +27,23 @@ def make_pack(folder: Path, seed: int = 0) -> PackReader:
         writer.add(f"{index}.jpg", f"source {index}", "CC0", "image", [(0.0, picture)])
     writer.close({"licences": {"clip": {"CC0": 2}, "image": {"CC0": 3}}})
     return PackReader(folder)
+
+
+def tiny_config(folder: Path, monkeypatch: pytest.MonkeyPatch, steps: int = 6) -> TrainConfig:
+    """Some steps on a made pack, without ImageNet weights; the last third with larger crops."""
+    make_pack(folder / "pack")
+
+    def untrained(seed: int, encoder_weights: Path | None) -> HintNet:
+        torch.manual_seed(seed)
+        return HintNet()
+
+    monkeypatch.setattr(state, "new_network", untrained)
+    return TrainConfig(
+        out=folder / "run",
+        threads=1,
+        log_every=1,
+        bf16=False,
+        phases=(Phase(steps=steps - steps // 3, size=32, batch=4), Phase(steps=steps // 3, size=64, batch=2)),
+        data=DataConfig(pack=folder / "pack", held_pack=folder / "held"),
+        optimizer=OptimizerConfig(warmup=2, encoder_lr=1e-4, encoder_from=15),
+    )

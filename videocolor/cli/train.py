@@ -4,26 +4,55 @@ from __future__ import annotations
 
 import click
 
-from videocolor.cli.options import config_options, verbosity_options
+from videocolor.cli.group import session
+from videocolor.cli.options import config_options, json_option, verbosity_options
+from videocolor.cli.watch import emit
 
 __all__ = ["train"]
 
 
 @click.command(short_help="Train a network.")
 @config_options
-@click.option("--resume", is_flag=True, help="Go on from the checkpoint in the configuration's `out` folder.")
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint in the configuration's `out` folder, if any.")
+@click.option("--device", metavar="auto|cpu|cuda[:N]", help="Where the network is trained.")
+@click.option(
+    "--stop-after-minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="M",
+    help="Leave after M minutes, with a checkpoint that --resume goes on from.",
+)
+@json_option("One JSON event a line on stdout, nothing else there.")
 @verbosity_options
-def train(config_source: str | None, overrides: tuple[str, ...], resume: bool) -> None:
+def train(
+    config_source: str | None,
+    overrides: tuple[str, ...],
+    resume: bool,
+    device: str | None,
+    stop_after_minutes: float | None,
+) -> None:
     """Train a network as a configuration says; --config names a preset of `train/` or a YAML file.
 
-    The path of the last checkpoint goes to stdout.
+    The path of the last checkpoint goes to stdout. Several GPUs, or processes: torchrun --nproc-per-node N -m
+    videocolor train --config ... Settings: defaults < --config < --set < flags.
     """
     if config_source is None:
         raise click.UsageError("--config NAME|PATH says what to train; `videocolor config list` lists presets")
     from videocolor.presets import load_model
+    from videocolor.report import ignore
     from videocolor.training.config import TrainConfig
+    from videocolor.training.team import first_process
 
-    config = load_model(TrainConfig, "train", config_source, overrides)
+    config = load_model(TrainConfig, "train", config_source, overrides, {"device": device})
     from videocolor.training.loop import train as run
 
-    click.echo(run(config, resume=resume))
+    state, speaks = session(), first_process()
+    observer = None if state.verbosity >= 0 else ignore
+    if state.json:
+        observer = (lambda event: click.echo(event.as_json())) if speaks else ignore
+    if state.json and speaks:
+        emit("start", {"target": config.out, "steps": config.steps})
+    path = run(config, resume=resume, stop_after_minutes=stop_after_minutes, observer=observer)
+    if state.json and speaks:
+        emit("done", {"target": path})
+    elif speaks:
+        click.echo(path)

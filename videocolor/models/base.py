@@ -1,7 +1,7 @@
 """The one interface that every network is used through, and the card that says what it needs.
 
     memory = colorizer.begin(hints)              # once a shot
-    prediction = colorizer.step(memory, luma)    # once a batch of frames
+    prediction = colorizer.step(memory, luma, carried)    # once a batch of frames
 
 The data path obeys the card; it never asks for a name.
 """
@@ -17,7 +17,12 @@ import numpy as np
 
 from videocolor.types import Array
 
-__all__ = ["Colorizer", "HintInput", "ModelCard", "Prediction"]
+__all__ = ["USUAL_ERROR", "Colorizer", "HintInput", "ModelCard", "Prediction"]
+
+
+USUAL_ERROR = 8.0
+"""Mean absolute error of a*b* of an automatic network, about."""
+_PRECISION = (0.25, 25.0)
 
 
 @dataclass(frozen=True)
@@ -34,10 +39,14 @@ class ModelCard:
     """Multiply-accumulates for one 256x256 frame without hints; None: not measured."""
     area: int = 288 * 160
     """Pixels that the network wants to see: the film is scaled to about this area, aspect kept."""
+    area_painted: int | None = None
+    """The same for films of which a frame was painted, where detail pays; None: `area`."""
     multiple: int = 32
     """Height and width must be multiples of this."""
     output_stride: int = 2
     """Predictions come on a grid this many times coarser than the working size; colour is fused over time there."""
+    carries: bool = False
+    """Whether `step` uses chroma that motion carried from a hint."""
     size: tuple[int, int] | None = None
     """(height, width) where the network takes one size only; overrides `area`."""
     licence: str = ""
@@ -71,14 +80,27 @@ class Prediction:
     """(n, 2, h', w') float32, CIE Lab a*b* (D65); h' and w' may be a fraction of the working size."""
     confidence: Array | None = None
     """(n, h', w') float32 in 0..1: how well a hint supports each place; None for automatic networks."""
+    error: Array | None = None
+    """(n, h', w') float32, expected mean absolute error of a*b*; None where the network does not say."""
 
     def __post_init__(self) -> None:
         if self.ab.ndim != 4 or self.ab.shape[1] != 2:
             raise ValueError(f"{self.ab.shape=}: expected (n, 2, h, w)")
-        if self.confidence is not None and self.confidence.shape != (self.ab.shape[0], *self.ab.shape[2:]):
-            raise ValueError(f"{self.confidence.shape=} does not belong to {self.ab.shape=}")
+        for name, plane in (("confidence", self.confidence), ("error", self.error)):
+            if plane is not None and plane.shape != (self.ab.shape[0], *self.ab.shape[2:]):
+                raise ValueError(f"{name} {plane.shape} does not belong to {self.ab.shape=}")
         if not np.isfinite(self.ab).all():
             raise ValueError("the network returned values that are not finite")
+
+    def observations(self) -> list[tuple[Array, Array | float]]:
+        """Each frame's a*b* and its precision, for fusion over time: 1 where the error is `USUAL_ERROR`.
+
+        A Gaussian's precision goes with the inverse square of its error.
+        """
+        if self.error is None:
+            return [(ab, 1.0) for ab in self.ab]
+        ratio = np.float32(USUAL_ERROR) / np.maximum(self.error, np.float32(0.05))
+        return list(zip(self.ab, np.clip(ratio * ratio, *_PRECISION), strict=True))
 
 
 class Colorizer(ABC):
@@ -98,12 +120,15 @@ class Colorizer(ABC):
         """
 
     @abstractmethod
-    def step(self, memory: Any, luma: Array) -> Prediction:
+    def step(self, memory: Any, luma: Array, carried: Array | None = None) -> Prediction:
         """Colour a batch of frames of the shot, in film order.
 
         Args:
             memory: what `begin` returned.
             luma: (n, h, w) float32, full-range Y' in 0..1, h and w as the card asks.
+            carried: (n, 4, h', w') float32 on the grid of prediction: a*b*, trust in 0..1 and excess of Y' of what
+                motion carried from a hint (`videocolor.carry`), zeros for frames without; networks whose card
+                does not carry leave it aside.
 
         Raises:
             DeviceError: the device's memory does not hold this batch; the caller may halve it.

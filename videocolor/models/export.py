@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from videocolor.errors import UsageError
 from videocolor.models.artifact import Artifact
-from videocolor.models.hintnet import VALUE_CHANNELS, HintNet
+from videocolor.models.hintnet import CARRIED_CHANNELS, VALUE_CHANNELS, HintNet
 from videocolor.models.onnx_runtime import external_names, graph_path
 
 __all__ = ["write_graphs", "write_onnx"]
@@ -37,15 +37,22 @@ class _Frame(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, luma: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        return self.net.colorize(luma, keys, values, valid)
+    def forward(
+        self, luma: Tensor, keys: Tensor, values: Tensor, valid: Tensor, carried: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return self.net.colorize(luma, keys, values, valid, carried)
 
 
 def _export(net: HintNet, part: str) -> bytes:
     luma = torch.rand(2, 1, 160, 288)
     tokens = (torch.rand(1, 720, net.null.in_channels + 3), torch.rand(1, 720, VALUE_CHANNELS), torch.ones(1, 720))
     module, inputs, names, axes = (
-        (_Frame(net), (luma, *tokens), (["luma", "keys", "values", "valid"], ["ab", "confidence"]), (_TOKENS, _PIXELS))
+        (
+            _Frame(net),
+            (luma, *tokens, torch.rand(2, CARRIED_CHANNELS, 80, 144)),
+            (["luma", "keys", "values", "valid", "carried"], ["ab", "confidence", "error"]),
+            (_TOKENS, _PIXELS),
+        )
         if part == "frame"
         else (
             _Encode(net),
@@ -57,7 +64,7 @@ def _export(net: HintNet, part: str) -> bytes:
     dynamic: dict[str, Any] = {name: axes[0] for name in names[0]} | {name: axes[1] for name in names[1]}
     dynamic["luma"] = _PIXELS
     if part == "frame":
-        dynamic |= {name: {0: "n", 2: "h2", 3: "w2"} for name in names[1]}
+        dynamic |= {name: {0: "n", 2: "h2", 3: "w2"} for name in ("carried", *names[1])}
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "graph.onnx"
         warnings.simplefilter("ignore")

@@ -3,7 +3,8 @@
 A runtime is two functions over float32 arrays, as `videocolor.models.hintnet.HintNet` defines them:
 
     encode(luma (n, 1, h, w), ab (n, 2, h, w), mask (n, 1, h, w)) -> keys (n, t, k), values (n, t, v), valid (n, t)
-    colorize(luma (n, 1, h, w), keys (1, t, k), values (1, t, v), valid (1, t)) -> ab (n, 2, h/2, w/2), confidence
+    colorize(luma (n, 1, h, w), keys (1, t, k), values (1, t, v), valid (1, t), carried (n, 4, h/2, w/2))
+        -> ab (n, 2, h/2, w/2), confidence, error (n, 1, h/2, w/2)
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from videocolor.types import Array
 __all__ = ["MAX_TOKENS", "HintColorizer", "Runtime", "Tokens"]
 
 AB_SCALE = 110.0
+_CARRIED = 4
 MAX_TOKENS = 8192
 """Of all hints of a shot together (about 11 hints of 288x160); more are thinned out evenly."""
 
@@ -46,8 +48,10 @@ class Runtime(Protocol):
     def encode(self, luma: Array, ab: Array, mask: Array) -> tuple[Array, Array, Array]:
         """Hints to tokens."""
 
-    def colorize(self, luma: Array, keys: Array, values: Array, valid: Array) -> tuple[Array, Array]:
-        """Frames to a*b* and confidence."""
+    def colorize(
+        self, luma: Array, keys: Array, values: Array, valid: Array, carried: Array
+    ) -> tuple[Array, Array, Array]:
+        """Frames to a*b*, confidence and expected error."""
 
 
 class HintColorizer(Colorizer):
@@ -72,10 +76,17 @@ class HintColorizer(Colorizer):
             return self._nothing()
         return Tokens(keys[None, chosen], values[None, chosen], valid[None, chosen])
 
-    def step(self, memory: Tokens, luma: Array) -> Prediction:
+    def step(self, memory: Tokens, luma: Array, carried: Array | None = None) -> Prediction:
         """Colour frames; frames of a shot do not depend on each other."""
-        ab, confidence = self.runtime.colorize(luma[:, None].astype(np.float32, copy=False), *memory)
-        return Prediction(ab, confidence[:, 0])
+        n, h, w = luma.shape
+        if carried is None:
+            carried = np.zeros((n, _CARRIED, h // 2, w // 2), np.float32)
+        else:
+            carried = carried.astype(np.float32)
+            carried[:, :2] /= np.float32(AB_SCALE)
+        seen = luma[:, None].astype(np.float32, copy=False)
+        ab, confidence, error = self.runtime.colorize(seen, *memory, carried)
+        return Prediction(ab, confidence[:, 0], error[:, 0])
 
     def _nothing(self) -> Tokens:
         k, v = self.runtime.key_channels, self.runtime.value_channels

@@ -1,12 +1,15 @@
 """The hint-conditioned network: match gray features with the hints', carry their chroma over, decide the rest.
 
-    keys, values, valid = net.encode_hint(luma, ab, mask)       # once a shot and hint
-    ab, confidence = net.colorize(luma, keys, values, valid)    # each batch of frames
+    keys, values, valid = net.encode_hint(luma, ab, mask)                     # once a shot and hint
+    ab, confidence, error = net.colorize(luma, keys, values, valid, carried)  # each batch of frames
 
 Correspondence by attention over features follows He et al., Deep Exemplar-based Colorization (SIGGRAPH 2018) and
 Zhang et al., Deep Exemplar-based Video Colorization (CVPR 2019); the "null token" that takes what matches nothing,
 and the bias towards the same place of the picture, are ours. Tokens of several hints are concatenated, so any number
-of hints is one attention. All shapes are static once the input's are: both parts export to ONNX.
+of hints is one attention. Where motion has carried a hint's chroma to the frame (`carried`), the network decides for
+each place whether that or its own colour is right: motion is exact where little moves, matching serves where much
+does. It also says how far off it expects to be, which fusing frames over time wants to know. All shapes are static
+once the input's are: both parts export to ONNX.
 """
 
 from __future__ import annotations
@@ -21,12 +24,14 @@ from torch.nn.utils import fuse_conv_bn_eval
 
 from videocolor.models.encoder import TAP_CHANNELS, GrayEncoder
 
-__all__ = ["AB_SCALE", "HintNet", "Output", "no_tokens"]
+__all__ = ["AB_SCALE", "CARRIED_CHANNELS", "HintNet", "Output", "no_carried", "no_tokens"]
 
 AB_SCALE = 110.0
 """a*b* inside the network are divided by this."""
 _MIXED = 32
 VALUE_CHANNELS = 2 + _MIXED
+CARRIED_CHANNELS = 4
+"""Carried a*b* / AB_SCALE, trust in 0..1, and how much brighter (Y') the carried frame is than this one."""
 _NEGATIVE = -1e4
 
 
@@ -35,6 +40,10 @@ class Output(NamedTuple):
 
     ab: Tensor
     """(n, 2, h/2, w/2), a*b* / AB_SCALE."""
+    own: Tensor
+    """The same before carried chroma is taken over."""
+    error: Tensor
+    """(n, 1, h/2, w/2), expected mean absolute error of `ab`, in its unit."""
     confidence: Tensor
     """(n, 1, h/8, w/8) in 0..1: attention mass that did not go to the null token."""
     warped: Tensor
@@ -91,29 +100,41 @@ class _Decoder(nn.Module):
         self.at16 = _ConvNorm(192 + TAP_CHANNELS[3], 128, 1)
         self.deep16 = nn.Sequential(_ConvNorm(128, 128), _ConvNorm(128, 128))
         self.down16 = nn.Conv2d(128, 96, 1)
-        self.at8 = _ConvNorm(96 + TAP_CHANNELS[2] + VALUE_CHANNELS + 2, 96, 1)
+        self.at8 = _ConvNorm(96 + TAP_CHANNELS[2] + VALUE_CHANNELS + 2 + CARRIED_CHANNELS, 96, 1)
+        self.context8 = nn.Conv2d(96, 96, 1)
         self.deep8 = _ConvNorm(96, 96)
         self.down8 = nn.Conv2d(96, 40, 1)
-        self.at4 = _ConvNorm(40 + TAP_CHANNELS[1] + 3, 32)
+        self.at4 = _ConvNorm(40 + TAP_CHANNELS[1] + 3 + CARRIED_CHANNELS, 32)
         self.down4 = nn.Conv2d(32, 16, 1)
-        self.at2 = _ConvNorm(16 + TAP_CHANNELS[0] + 3, 16)
+        self.at2 = _ConvNorm(16 + TAP_CHANNELS[0] + 3 + CARRIED_CHANNELS, 16)
         self.out = nn.Conv2d(16, 2, 3, padding=1)
-        nn.init.zeros_(self.out.weight)
-        assert self.out.bias is not None
-        nn.init.zeros_(self.out.bias)
+        self.judge = nn.Sequential(_ConvNorm(16 + CARRIED_CHANNELS, 8), nn.Conv2d(8, 1, 1))
+        self.doubt = nn.Sequential(_ConvNorm(32 + CARRIED_CHANNELS, 16), nn.Conv2d(16, 1, 1))
+        for last in (self.out, self.judge[1], self.doubt[1], self.context8):
+            assert isinstance(last, nn.Conv2d) and last.bias is not None
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
 
-    def forward(self, taps: list[Tensor], matched: Tensor, chroma: Tensor) -> Tensor:
+    def forward(
+        self, taps: list[Tensor], matched: Tensor, chroma: Tensor, carried: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Own a*b*, how much of the carried to take (0..1), and the logarithm of the expected error; all at 1/2."""
         x = self.at32(taps[4])
         x = self.deep32(x + self.context(x.mean(dim=(2, 3), keepdim=True))) + x
         x = self.at16(torch.cat((_up(x), taps[3]), dim=1))
         x = self.deep16(x) + x
-        x = self.at8(torch.cat((_up(self.down16(x)), taps[2], matched), dim=1))
-        x = self.deep8(x) + x
+        at4 = F.avg_pool2d(carried, 2)
+        x = self.at8(torch.cat((_up(self.down16(x)), taps[2], matched, F.avg_pool2d(at4, 2)), dim=1))
+        x = self.deep8(x + self.context8(x.mean(dim=(2, 3), keepdim=True))) + x
         chroma = _up(chroma)
-        x = self.at4(torch.cat((_up(self.down8(x)), taps[1], chroma), dim=1))
-        x = self.at2(torch.cat((_up(self.down4(x)), taps[0], _up(chroma)), dim=1))
-        out: Tensor = self.out(x)
-        return out
+        x = self.at4(torch.cat((_up(self.down8(x)), taps[1], chroma, at4), dim=1))
+        # How well colour can be known is learnt from the features, and must not shape them.
+        log_error = _up(self.doubt(torch.cat((x.detach(), at4), dim=1)))
+        x = self.at2(torch.cat((_up(self.down4(x)), taps[0], _up(chroma), carried), dim=1))
+        # What motion has lost altogether is never taken, whatever the network thinks.
+        held = (carried[:, 2:3] * 20.0).clamp(0.0, 1.0)
+        taken = torch.sigmoid(self.judge(torch.cat((x, carried), dim=1)) + 1.0) * held
+        return self.out(x), taken, log_error
 
 
 class HintNet(nn.Module):
@@ -131,6 +152,11 @@ class HintNet(nn.Module):
         self.null = nn.Conv2d(key_channels, 1, 1)
         self.log_scale = nn.Parameter(torch.tensor(3.0))
         self.log_nearness = nn.Parameter(torch.tensor(0.0))
+        self.belief = nn.Sequential(nn.Conv2d(VALUE_CHANNELS + 3, 32, 1), nn.ReLU(), nn.Conv2d(32, 1, 1))
+        last = self.belief[2]
+        assert isinstance(last, nn.Conv2d) and last.bias is not None
+        nn.init.zeros_(last.weight)
+        nn.init.constant_(last.bias, 4.0)
         self.decoder = _Decoder()
 
     def folded(self) -> HintNet:
@@ -166,26 +192,40 @@ class HintNet(nn.Module):
         keys = torch.cat((key, x, y, -(x * x + y * y) * nearness), dim=1)
         return _tokens(keys), _tokens(torch.cat((mean, mixed), dim=1)), painted.flatten(1)
 
-    def colorize(self, luma: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    def colorize(
+        self, luma: Tensor, keys: Tensor, values: Tensor, valid: Tensor, carried: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Colour frames; what the per-frame ONNX file holds.
 
         Args:
             luma: (n, 1, h, w) Y' in 0..1.
             keys, values, valid: tokens of all hints, (n or 1, t, ...); see `no_tokens` for none.
+            carried: (n, 4, h/2, w/2), see `CARRIED_CHANNELS`; zeros where nothing was carried.
 
         Returns:
-            (n, 2, h/2, w/2) a*b* (Lab units) and (n, 1, h/2, w/2) confidence in 0..1.
+            (n, 2, h/2, w/2) a*b* (Lab units), (n, 1, h/2, w/2) confidence in 0..1 that a hint or carried chroma
+            supports the place, and (n, 1, h/2, w/2) expected mean absolute error of a*b* (Lab units).
         """
-        output = self.from_taps(self.encoder(luma), keys, values, valid)
-        return output.ab * AB_SCALE, _up(_up(output.confidence)).clamp(0.0, 1.0)
+        output = self.from_taps(self.encoder(luma), keys, values, valid, carried)
+        confidence = torch.maximum(_up(_up(output.confidence)), carried[:, 2:3]).clamp(0.0, 1.0)
+        return output.ab * AB_SCALE, confidence, output.error * AB_SCALE
 
-    def from_taps(self, taps: list[Tensor], keys: Tensor, values: Tensor, valid: Tensor) -> Output:
+    def from_taps(self, taps: list[Tensor], keys: Tensor, values: Tensor, valid: Tensor, carried: Tensor) -> Output:
         """`colorize` from features that are already there, with what the losses need."""
         features = self.matcher(taps)
         with torch.autocast(features.device.type, enabled=False):
             warped, confidence, matched = self._attend(features.float(), keys.float(), values.float(), valid.float())
-        ab = self.decoder(taps, matched, torch.cat((warped, confidence), dim=1))
-        return Output(ab, confidence, warped)
+            belief = self._believe(matched, valid.float())
+            confidence, matched = confidence * belief, matched * belief
+        own, taken, log_error = self.decoder(taps, matched, torch.cat((warped, confidence), dim=1), carried)
+        ab = own + taken * (carried[:, :2] - own)
+        return Output(ab, own, (log_error - 3.0).exp(), confidence, warped)
+
+    def _believe(self, matched: Tensor, valid: Tensor) -> Tensor:
+        """(n, 1, 1, 1) in 0..1: whether the hints are of this scene at all; no single place can tell."""
+        mean = matched.mean(dim=(2, 3), keepdim=True)
+        share = valid.sum(dim=1)[:, None, None, None] / (matched.shape[2] * matched.shape[3])
+        return torch.sigmoid(self.belief(torch.cat((mean, share.clamp(max=2.0) + 0.0 * mean[:, :1]), dim=1)))
 
     def _attend(self, features: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Attention over all hints' tokens and the null token, in float32."""
@@ -208,6 +248,11 @@ class HintNet(nn.Module):
 def no_tokens(key_channels: int = 64) -> tuple[Tensor, Tensor, Tensor]:
     """Keys, values and valid of a shot without hints: one token that counts for nothing."""
     return torch.zeros(1, 1, key_channels + 3), torch.zeros(1, 1, VALUE_CHANNELS), torch.zeros(1, 1)
+
+
+def no_carried(luma: Tensor) -> Tensor:
+    """The `carried` of frames (n, 1, h, w) that motion brought nothing to."""
+    return luma.new_zeros(luma.shape[0], CARRIED_CHANNELS, luma.shape[2] // 2, luma.shape[3] // 2)
 
 
 def _tokens(x: Tensor) -> Tensor:

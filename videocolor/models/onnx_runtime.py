@@ -1,6 +1,6 @@
 """The hint network in ONNX Runtime: the packaged graphs hold no weights, the weights file fills them in.
 
-weights/hintnet-1.encode.onnx, weights/hintnet-1.frame.onnx    about 100 kB each, made by `videocolor.models.export`
+weights/hintnet-2.encode.onnx, weights/hintnet-2.frame.onnx    about 100 kB each, made by `videocolor.models.export`
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def graph_path(architecture: str, part: str) -> Path:
     """Where the packaged graph of an architecture is.
 
     Args:
-        architecture: as the weights file names it, e.g. `hintnet-1`.
+        architecture: as the weights file names it, e.g. `hintnet-2`.
         part: `encode` or `frame`.
 
     Raises:
@@ -62,10 +62,13 @@ class OnnxRuntime:
         keys, values, valid = self._encode.run(None, {"luma": luma, "ab": ab, "mask": mask})
         return keys, values, valid
 
-    def colorize(self, luma: Array, keys: Array, values: Array, valid: Array) -> tuple[Array, Array]:
-        """Frames to a*b* and confidence."""
-        ab, confidence = self._frame.run(None, {"luma": luma, "keys": keys, "values": values, "valid": valid})
-        return ab, confidence
+    def colorize(
+        self, luma: Array, keys: Array, values: Array, valid: Array, carried: Array
+    ) -> tuple[Array, Array, Array]:
+        """Frames to a*b*, confidence and expected error."""
+        inputs = {"luma": luma, "keys": keys, "values": values, "valid": valid, "carried": carried}
+        ab, confidence, error = self._frame.run(None, inputs)
+        return ab, confidence, error
 
     def _session(self, part: str) -> Any:
         import onnxruntime as ort

@@ -44,7 +44,7 @@ class ConstantColorizer(Colorizer):
     def begin(self, hints: Sequence[HintInput]) -> None:
         """Nothing to remember."""
 
-    def step(self, memory: None, luma: Array) -> Prediction:
+    def step(self, memory: None, luma: Array, carried: Array | None = None) -> Prediction:
         """(n, 2, h/2, w/2) of the constant."""
         n, h, w = luma.shape
         return Prediction(np.broadcast_to(self._ab, (n, 2, h // 2, w // 2)).copy())

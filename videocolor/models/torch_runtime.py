@@ -60,10 +60,12 @@ class TorchRuntime:
         keys, values, valid = self._run(self._net.encode_hint, luma, ab, mask)
         return keys, values, valid
 
-    def colorize(self, luma: Array, keys: Array, values: Array, valid: Array) -> tuple[Array, Array]:
-        """Frames to a*b* and confidence."""
-        ab, confidence = self._run(self._net.colorize, luma, keys, values, valid)
-        return ab, confidence
+    def colorize(
+        self, luma: Array, keys: Array, values: Array, valid: Array, carried: Array
+    ) -> tuple[Array, Array, Array]:
+        """Frames to a*b*, confidence and expected error."""
+        ab, confidence, error = self._run(self._net.colorize, luma, keys, values, valid, carried)
+        return ab, confidence, error
 
     def _run(self, function: object, *inputs: Array) -> tuple[Array, ...]:
         assert callable(function)

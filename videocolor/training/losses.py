@@ -21,35 +21,52 @@ class Losses(NamedTuple):
     color: Tensor
     gradient: Tensor
     matching: Tensor
+    error: Tensor
 
 
-def chroma_losses(output: Output, target: Tensor, hinted: Tensor, config: LossConfig) -> Losses:
+def chroma_losses(
+    output: Output,
+    target: Tensor,
+    hinted: Tensor,
+    carried: Tensor,
+    config: LossConfig,
+    hinted_share: Tensor | None = None,
+) -> Losses:
     """Compare the network's output with the truth.
 
     Colourful pixels weigh more, for a plain mean of the plausible is mud (Zhang et al., ECCV 2016, rebalance classes
     for the same reason). The matching term lets the network give up (confidence 0) at a fixed cost, so confidence
-    comes to mean "the hint's colour is right to within that cost".
+    comes to mean "the hint's colour is right to within that cost". The expected error is fitted by the likelihood of a
+    Laplace distribution; it learns from colour's error, colour does not learn from it.
 
     Args:
         output: of the network, for n samples.
         target: (n, 2, h, w) a*b* / AB_SCALE at full size.
         hinted: (n,) bool, samples that have a hint.
+        carried: (n,) bool, samples that motion carried chroma to; their own colour is asked for as well, or the
+            network would unlearn it there.
         config: weights.
+        hinted_share: what the matching term is divided by: the number of hinted samples (None: counted here).
     """
     truth = F.avg_pool2d(target, 2)
     predicted = output.ab.float()
     chroma = truth.norm(dim=1, keepdim=True) * AB_SCALE
     weight = 1.0 + config.chroma_weight * (chroma / 20.0 - 0.5).clamp(-0.5, 1.5)
     color = (weight * F.smooth_l1_loss(predicted, truth, beta=config.beta, reduction="none")).mean()
+    own = F.smooth_l1_loss(output.own.float(), truth, beta=config.beta, reduction="none")
+    color = color + config.own * (weight * own * carried[:, None, None, None]).mean()
     error = predicted - truth
     gradient = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
-    matching = _matching(output, F.avg_pool2d(target, 8), hinted, config.unmatched_cost)
-    total = color + config.gradient * gradient + config.matching * matching
-    return Losses(total, color, gradient, matching)
+    matching = _matching(output, F.avg_pool2d(target, 8), hinted, config.unmatched_cost, hinted_share)
+    expected, distance = output.error.float(), error.detach().abs().mean(dim=1, keepdim=True)
+    likelihood = (distance / (expected + 1e-4) + torch.log(expected + 1e-4)).mean()
+    total = color + config.gradient * gradient + config.matching * matching + config.error * likelihood
+    return Losses(total, color, gradient, matching, likelihood)
 
 
-def _matching(output: Output, truth: Tensor, hinted: Tensor, cost: float) -> Tensor:
+def _matching(output: Output, truth: Tensor, hinted: Tensor, cost: float, share: Tensor | None) -> Tensor:
     confidence = output.confidence.float()
     error = (output.warped.float() - truth).abs().mean(dim=1, keepdim=True)
     each = (confidence * error + (1.0 - confidence) * cost).mean(dim=(1, 2, 3))
-    return (each * hinted).sum() / torch.clamp(hinted.sum(), min=1)
+    count = torch.clamp(hinted.sum(), min=1) if share is None else share
+    return (each * hinted).sum() / count

@@ -1,24 +1,72 @@
-"""One forward pass of training: arrays in, losses out; and the optimizer's groups and schedule."""
+"""One forward pass of training: a batch in, losses out; and the optimizer's groups and schedule."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import fields
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from videocolor.models.hintnet import AB_SCALE, HintNet, Output
+from videocolor.models.hintnet import AB_SCALE, HintNet, Output, no_tokens
 from videocolor.training.config import OptimizerConfig, TrainConfig
 from videocolor.training.lab import rgb_to_lab
 from videocolor.training.losses import Losses, chroma_losses
 from videocolor.training.samples import Batch
 
-__all__ = ["forward", "learning_rate", "losses_of", "make_optimizer", "target_ab", "train_mode"]
+__all__ = [
+    "Forward",
+    "Tensors",
+    "Trainee",
+    "forward",
+    "learning_rate",
+    "make_optimizer",
+    "target_ab",
+    "tensors",
+]
 
 
-def train_mode(net: HintNet) -> None:
-    """Training mode; the frozen encoder has no norms, so this concerns the decoder's only."""
-    net.train()
+class Tensors(NamedTuple):
+    """`Batch` as tensors; the fields have its names, shapes and kinds."""
+
+    rgb: Tensor
+    luma: Tensor
+    angle: Tensor
+    hint_rgb: Tensor
+    hint_luma: Tensor
+    hint_mask: Tensor
+    owner: Tensor
+    slot: Tensor
+    carried_rgb: Tensor
+    carried: Tensor
+    carried_owner: Tensor
+    slots: int
+    """How many hints a sample has at most; known here, so that no device is asked for it midway."""
+    hinted: int
+    """How many samples have a hint."""
+
+    def to(self, device: torch.device) -> Tensors:
+        """Onto a device; from pinned memory the copy runs beside what the device is doing."""
+        there: dict[str, Any] = {
+            name: x.to(device, non_blocking=True) for name, x in self._asdict().items() if isinstance(x, Tensor)
+        }
+        return self._replace(**there)
+
+
+def tensors(batch: Batch, *, pinned: bool = False) -> Tensors:
+    """A batch as tensors in the machine's own memory.
+
+    Args:
+        batch: as drawn.
+        pinned: copied into page-locked memory, from which a GPU reads by itself.
+    """
+    made: dict[str, Any] = {field.name: torch.from_numpy(getattr(batch, field.name)) for field in fields(batch)}
+    if pinned:
+        made = {name: tensor.pin_memory() for name, tensor in made.items()}
+    return Tensors(**made, slots=int(batch.slot.max(initial=-1)) + 1, hinted=len(np.unique(batch.owner)))
 
 
 def make_optimizer(net: HintNet, config: OptimizerConfig) -> torch.optim.AdamW:
@@ -57,48 +105,74 @@ def target_ab(rgb: Tensor, angle: Tensor) -> Tensor:
     Returns:
         (n, 2, h, w) float32.
     """
-    ab = rgb_to_lab(rgb.permute(0, 3, 1, 2).float() / 255.0)[:, 1:] / AB_SCALE
+    # Autocast would mix the primaries in bfloat16, which puts half a Lab unit of noise on what is learnt.
+    with torch.autocast(rgb.device.type, enabled=False):
+        ab = rgb_to_lab(rgb.permute(0, 3, 1, 2).float() / 255.0)[:, 1:] / AB_SCALE
     cosine, sine = angle.cos()[:, None, None], angle.sin()[:, None, None]
     return torch.stack((ab[:, 0] * cosine - ab[:, 1] * sine, ab[:, 0] * sine + ab[:, 1] * cosine), dim=1)
 
 
-def forward(net: HintNet, batch: Batch) -> tuple[Output, Tensor, Tensor]:
-    """Run the network on a batch.
+class Forward(NamedTuple):
+    """What `forward` returns, for n samples."""
 
-    Returns:
-        the output, the truth (n, 2, s, s) a*b* / AB_SCALE, and (n,) bool which samples are hinted.
-    """
+    output: Output
+    truth: Tensor
+    """(n, 2, s, s) a*b* / AB_SCALE."""
+    hinted: Tensor
+    """(n,) bool."""
+    carried: Tensor
+    """(n,) bool, samples that motion carried chroma to."""
+
+
+def forward(net: HintNet, batch: Tensors | Batch) -> Forward:
+    """Run the network on a batch that lies on its device, or on one as it was drawn."""
+    if isinstance(batch, Batch):
+        batch = tensors(batch).to(net.log_scale.device)
     n, m = len(batch.rgb), len(batch.hint_rgb)
-    owner, slot = torch.from_numpy(batch.owner), torch.from_numpy(batch.slot)
-    angle = torch.from_numpy(batch.angle)
     with torch.no_grad():
-        truth = target_ab(torch.from_numpy(batch.rgb), angle)
-        hint_ab = target_ab(torch.from_numpy(batch.hint_rgb), angle[owner])
-    luma = torch.from_numpy(batch.luma)[:, None]
-    gray = torch.cat((luma, torch.from_numpy(batch.hint_luma)[:, None])).contiguous(memory_format=torch.channels_last)
+        truth = target_ab(batch.rgb, batch.angle)
+        hint_ab = target_ab(batch.hint_rgb, batch.angle[batch.owner])
+        carried = _carried(batch)
+    gray = torch.cat((batch.luma, batch.hint_luma))[:, None].contiguous(memory_format=torch.channels_last)
     taps = net.encoder(gray)
-    hinted = torch.zeros(n, dtype=torch.bool)
-    keys, values, valid = (x.expand(n, -1, *x.shape[2:]) for x in _nothing(net))
+    hinted = torch.zeros(n, dtype=torch.bool, device=gray.device)
+    keys, values, valid = (x.to(gray.device).expand(n, -1, *x.shape[2:]) for x in no_tokens(net.null.in_channels))
     if m:
-        mask = torch.from_numpy(batch.hint_mask)[:, None]
-        tokens = net.hint_tokens([tap[n:] for tap in taps], hint_ab, mask)
-        slots = int(slot.max()) + 1
-        keys, values, valid = (_spread(x, n, slots, owner, slot) for x in tokens)
-        hinted[owner] = True
-    return net.from_taps([tap[:n] for tap in taps], keys, values, valid), truth, hinted
+        found = net.hint_tokens([tap[n:] for tap in taps], hint_ab, batch.hint_mask[:, None].float())
+        keys, values, valid = (_spread(x, n, batch.slots, batch.owner, batch.slot) for x in found)
+        hinted[batch.owner] = True
+    output = net.from_taps([tap[:n] for tap in taps], keys, values, valid, F.avg_pool2d(carried, 2))
+    return Forward(output, truth, hinted, carried[:, 2].amax(dim=(1, 2)) > 0)
 
 
-def losses_of(net: HintNet, batch: Batch, config: TrainConfig) -> Losses:
-    """Losses of a batch, under autocast where the settings say so."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
-        output, truth, hinted = forward(net, batch)
-    return chroma_losses(output, truth, hinted, config.loss)
+class Trainee(nn.Module):
+    """The network with its losses around it: what a step runs, and what DistributedDataParallel wraps."""
+
+    def __init__(self, net: HintNet, config: TrainConfig) -> None:
+        super().__init__()
+        self.net, self.config = net, config
+
+    def forward(self, batch: Tensors, hinted_share: Tensor | None = None) -> Losses:
+        """Losses of a batch, under autocast where the settings say so.
+
+        Args:
+            batch: on the network's device.
+            hinted_share: how many hinted samples a process has on average, where several train together; a mean
+                over hinted samples is then the one over all processes' samples.
+        """
+        with torch.autocast(batch.rgb.device.type, torch.bfloat16, enabled=self.config.bf16):
+            output, truth, hinted, carried = forward(self.net, batch)
+        return chroma_losses(output, truth, hinted, carried, self.config.loss, hinted_share)
 
 
-def _nothing(net: HintNet) -> tuple[Tensor, Tensor, Tensor]:
-    from videocolor.models.hintnet import no_tokens
-
-    return no_tokens(net.null.in_channels)
+def _carried(batch: Tensors) -> Tensor:
+    """(n, 4, s, s) a*b* / AB_SCALE, trust and brightness of carried frames; 0 where there are none."""
+    n, size = batch.rgb.shape[:2]
+    dense = torch.zeros(n, 4, size, size, device=batch.rgb.device)
+    if len(batch.carried):
+        ab = target_ab(batch.carried_rgb, batch.angle[batch.carried_owner]) * (batch.carried[:, :1] > 0)
+        dense[batch.carried_owner] = torch.cat((ab, batch.carried), dim=1)
+    return dense
 
 
 def _spread(tokens: Tensor, n: int, slots: int, owner: Tensor, slot: Tensor) -> Tensor:

@@ -11,13 +11,13 @@ from torch import nn
 from videocolor.models.artifact import write_artifact
 from videocolor.models.base import ModelCard
 from videocolor.models.export import write_graphs
-from videocolor.models.hintnet import HintNet, no_tokens
+from videocolor.models.hintnet import HintNet, no_carried, no_tokens
 from videocolor.pairs.store import PackReader
 from videocolor.training.checkpoint import load_checkpoint
 
 __all__ = ["ARCHITECTURE", "count_macs", "package"]
 
-ARCHITECTURE = "hintnet-1"
+ARCHITECTURE = "hintnet-2"
 
 
 def count_macs(net: HintNet, size: int = 256) -> int:
@@ -32,7 +32,8 @@ def count_macs(net: HintNet, size: int = 256) -> int:
 
     handles = [m.register_forward_hook(add) for m in net.modules() if isinstance(m, nn.Conv2d)]
     with torch.inference_mode():
-        net.colorize(torch.zeros(1, 1, size, size), *no_tokens(net.null.in_channels))
+        luma = torch.zeros(1, 1, size, size)
+        net.colorize(luma, *no_tokens(net.null.in_channels), no_carried(luma))
     for handle in handles:
         handle.remove()
     return total
@@ -56,6 +57,8 @@ def package(checkpoint: Path, target: Path, *, pack: Path, name: str = "hint", g
         name=name,
         title="Hint network: EfficientNet-Lite0 on gray, attention to the hints, U-Net decoder",
         hints="many",
+        carries=True,
+        area_painted=416 * 240,
         parameters=sum(p.numel() for p in folded.parameters()),
         macs=count_macs(folded),
         licence="Apache-2.0",

@@ -1,4 +1,4 @@
-"""Batches for training, a function of (seed, step) alone: what was drawn never depends on what ran before."""
+"""Batches for training: sample i of a step is a function of (seed, step, i) alone, whoever makes it, and when."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from videocolor.color import rgb_to_luma
 from videocolor.pairs.distance import frame_distance
 from videocolor.pairs.store import Item, PackReader
+from videocolor.training.carried import Carried, CarriedReader
 from videocolor.training.config import SampleConfig
 from videocolor.training.degrade import gray_of, old_film
 from videocolor.types import Array
@@ -31,11 +33,34 @@ class Batch:
     hint_luma: Array
     """(m, s, s) float32."""
     hint_mask: Array
-    """(m, s, s) float32."""
+    """(m, s, s) uint8, 1 where the hint is painted."""
     owner: Array
     """(m,) int64, sample that a hint belongs to."""
     slot: Array
     """(m,) int64, 0 or 1: its first or second hint."""
+    carried_rgb: Array
+    """(k, s, s, 3) uint8, hinted frames as motion carried them here."""
+    carried: Array
+    """(k, 2, s, s) float32, their trust in 0..1 and how much brighter they are (Y')."""
+    carried_owner: Array
+    """(k,) int64, sample that a carried frame belongs to, ascending."""
+
+
+_Hint = tuple[Array, Array, Array]
+"""rgb, luma, mask."""
+_Moved = tuple[Array, Array]
+"""A carried frame, and what is known of it."""
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """One sample, as `Batch` has many."""
+
+    rgb: Array
+    luma: Array
+    angle: float
+    hints: list[_Hint]
+    carried: _Moved | None
 
 
 @dataclass(frozen=True)
@@ -53,53 +78,75 @@ class _Crop:
 class Sampler:
     """Draws batches from a pack."""
 
-    def __init__(self, pack: PackReader, settings: SampleConfig, seed: int) -> None:
-        self.pack, self.settings, self.seed = pack, settings, seed
+    def __init__(
+        self, pack: PackReader, settings: SampleConfig, seed: int, carried: CarriedReader | None = None
+    ) -> None:
+        self.pack, self.settings, self.seed, self.carried = pack, settings, seed, carried
         self._clip_odds = _odds([len(item.times) ** 0.5 for item in pack.clips])
 
-    def batch(self, step: int, n: int, size: int) -> Batch:
-        """Batch number `step`: `n` samples of `size` x `size` pixels."""
-        rng = np.random.Generator(np.random.Philox(key=[self.seed, step]))
-        samples = [self._sample(rng, size) for _ in range(n)]
-        hints = [hint for sample in samples for hint in sample[3]]
-        owner = [index for index, sample in enumerate(samples) for _ in sample[3]]
-        slot = [number for sample in samples for number in range(len(sample[3]))]
-        empty3, empty = np.zeros((0, size, size, 3), np.uint8), np.zeros((0, size, size), np.float32)
+    def batch(self, step: int, n: int, size: int, first: int = 0) -> Batch:
+        """Samples number `first` .. `first + n - 1` of step `step`, `size` x `size` pixels each.
+
+        The shares of several processes, put behind each other, are the batch of one.
+        """
+        samples = [self._sample(self._random(step, first + index), size) for index in range(n)]
+        hints = [hint for sample in samples for hint in sample.hints]
+        moved = [(index, sample.carried) for index, sample in enumerate(samples) if sample.carried is not None]
         return Batch(
-            np.stack([s[0] for s in samples]),
-            np.stack([s[1] for s in samples]),
-            np.array([s[2] for s in samples], np.float32),
-            np.stack([h[0] for h in hints]) if hints else empty3,
-            np.stack([h[1] for h in hints]) if hints else empty,
-            np.stack([h[2] for h in hints]) if hints else empty,
-            np.array(owner, np.int64),
-            np.array(slot, np.int64),
+            rgb=np.stack([s.rgb for s in samples]),
+            luma=np.stack([s.luma for s in samples]),
+            angle=np.array([s.angle for s in samples], np.float32),
+            hint_rgb=_stack([h[0] for h in hints], (size, size, 3), np.uint8),
+            hint_luma=_stack([h[1] for h in hints], (size, size), np.float32),
+            hint_mask=_stack([h[2] for h in hints], (size, size), np.uint8),
+            owner=np.array([index for index, sample in enumerate(samples) for _ in sample.hints], np.int64),
+            slot=np.array([number for sample in samples for number in range(len(sample.hints))], np.int64),
+            carried_rgb=_stack([m[0] for _, m in moved], (size, size, 3), np.uint8),
+            carried=_stack([m[1] for _, m in moved], (2, size, size), np.float32),
+            carried_owner=np.array([index for index, _ in moved], np.int64),
         )
 
-    def _sample(
-        self, rng: np.random.Generator, size: int
-    ) -> tuple[Array, Array, float, list[tuple[Array, Array, Array]]]:
+    def _random(self, step: int, index: int) -> np.random.Generator:
+        """Counter-based (Philox), so that no draw depends on another."""
+        return np.random.Generator(np.random.Philox(counter=[0, 0, 0, index], key=[self.seed, step]))
+
+    def _sample(self, rng: np.random.Generator, size: int) -> _Sample:
         settings = self.settings
         hinted = rng.random() >= settings.none
         item = self._item(rng, settings.clip_hinted if hinted else settings.clip_none, size)
-        number = int(rng.integers(len(item.times)))
+        number, kind = int(rng.integers(len(item.times))), rng.random()
+        right = hinted and kind >= settings.wrong
+        pairs = self.carried.of(item.file) if self.carried is not None and right else []
+        pair = pairs[int(rng.integers(len(pairs)))] if pairs and rng.random() < settings.carried else None
         crop = _draw_crop(rng)
-        rgb = _cut(self.pack.frame(item, number), crop, size)
-        if rng.random() < settings.border:
+        rgb = _cut(self.pack.frame(item, number if pair is None else pair.frame), crop, size)
+        carried = self._carried(rng, item, pair, crop, rgb)
+        if pair is None and rng.random() < settings.border:
             rgb = _border(rgb, rng)
         luma = gray_of(rgb, rng)
         if rng.random() < settings.old_film:
             luma = old_film(luma, rng)
-        if not hinted:
-            return rgb, luma, 0.0, []
-        kind = rng.random()
-        if kind < settings.wrong:
-            return rgb, luma, 0.0, [self._wrong_hint(rng, size)]
-        hints = [self._hint(rng, item, number, crop, size)]
+        if not right:
+            return _Sample(rgb, luma, 0.0, [self._wrong_hint(rng, size)] if hinted else [], carried)
+        hints = [self._hint(rng, item, number, crop, size, None if pair is None else pair.hint)]
         if kind < settings.wrong + settings.two:
             hints.append(self._hint(rng, item, number, crop, size))
         turned = rng.random() < settings.hue_turn
-        return rgb, luma, float(rng.uniform(-np.pi, np.pi)) if turned else 0.0, hints
+        return _Sample(rgb, luma, float(rng.uniform(-np.pi, np.pi)) if turned else 0.0, hints, carried)
+
+    def _carried(
+        self, rng: np.random.Generator, item: Item, pair: Carried | None, crop: _Crop, rgb: Array
+    ) -> _Moved | None:
+        """The hinted frame as motion carried it, and what is known of it, cut like the frame itself."""
+        size = rgb.shape[0]
+        if pair is None or self.carried is None:
+            return None
+        moved, trust = self.carried.picture(pair, self.pack.frame(item, pair.hint))
+        moved, trust = _cut(moved, crop, size), _cut(trust, crop, size)
+        brighter = (_gray(moved) - _gray(rgb)) * np.float32(rng.uniform(0.8, 1.25))
+        if rng.random() < 0.3:  # grain on both films
+            brighter += rng.standard_normal(brighter.shape, dtype=np.float32) * np.float32(rng.uniform(0, 0.04))
+        return moved, np.stack((trust, brighter.astype(np.float32)))
 
     def _item(self, rng: np.random.Generator, clip_share: float, size: int) -> Item:
         clips, images = self.pack.clips, self.pack.images
@@ -112,25 +159,25 @@ class Sampler:
         return item
 
     def _hint(
-        self, rng: np.random.Generator, item: Item, number: int, crop: _Crop, size: int
-    ) -> tuple[Array, Array, Array]:
+        self, rng: np.random.Generator, item: Item, number: int, crop: _Crop, size: int, partner: int | None = None
+    ) -> _Hint:
         if len(item.times) > 1:
-            frame = self.pack.frame(item, self._partner(rng, item, number))
+            frame = self.pack.frame(item, self._partner(rng, item, number) if partner is None else partner)
             rgb = _cut(frame, crop if rng.random() < 0.5 else _near(crop, rng), size)
         else:
             other = _draw_crop(rng) if rng.random() < 0.3 else _near(crop, rng)
             rgb = _warp(_cut(self.pack.frame(item, number), other, size), rng)
         return self._finish(rgb, rng)
 
-    def _wrong_hint(self, rng: np.random.Generator, size: int) -> tuple[Array, Array, Array]:
+    def _wrong_hint(self, rng: np.random.Generator, size: int) -> _Hint:
         item = self._item(rng, 0.5, size)
         return self._finish(_cut(self.pack.frame(item, int(rng.integers(len(item.times)))), _draw_crop(rng), size), rng)
 
-    def _finish(self, rgb: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+    def _finish(self, rgb: Array, rng: np.random.Generator) -> _Hint:
         luma = gray_of(rgb, rng)
         if rng.random() < 0.3:
             luma = np.clip(luma, 0, 1) ** np.float32(rng.uniform(0.8, 1.25))
-        mask = _spots(rng, rgb.shape[0]) if rng.random() < self.settings.masked else np.ones(rgb.shape[:2], np.float32)
+        mask = _spots(rng, rgb.shape[0]) if rng.random() < self.settings.masked else np.ones(rgb.shape[:2], np.uint8)
         return rgb, luma, mask
 
     def _partner(self, rng: np.random.Generator, item: Item, number: int) -> int:
@@ -142,6 +189,15 @@ class Sampler:
             if choice.any():
                 return int(rng.choice(np.flatnonzero(choice)))
         return number
+
+
+def _stack(arrays: list[Array], shape: tuple[int, ...], kind: type[np.generic]) -> Array:
+    """Arrays of one shape behind each other; an empty stack of the same shape and kind where there are none."""
+    return np.stack(arrays).astype(kind, copy=False) if arrays else np.zeros((0, *shape), kind)
+
+
+def _gray(rgb: Array) -> Array:
+    return rgb_to_luma(np.moveaxis(rgb.astype(np.float32) / 255, -1, 0), "bt601")
 
 
 def _odds(weights: list[float]) -> Array:
@@ -193,8 +249,8 @@ def _border(rgb: Array, rng: np.random.Generator) -> Array:
 
 def _spots(rng: np.random.Generator, size: int) -> Array:
     """A mask of a few painted spots."""
-    mask = np.zeros((size, size), np.float32)
+    mask = np.zeros((size, size), np.uint8)
     for _ in range(int(rng.integers(2, 13))):
         center = (int(rng.integers(size)), int(rng.integers(size)))
-        cv2.circle(mask, center, int(rng.integers(2, max(3, size // 8))), 1.0, -1)
+        cv2.circle(mask, center, int(rng.integers(2, max(3, size // 8))), 1, -1)
     return mask

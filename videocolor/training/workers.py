@@ -1,0 +1,96 @@
+"""Batches made ahead of the step, in threads or processes; imports no torch, so that a process starts light.
+
+Both kinds run the same code: every worker opens the pack for itself and draws whole batches. A batch is a function of
+(seed, step), so it does not matter which worker makes it.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections import deque
+from collections.abc import Generator
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from itertools import islice
+from multiprocessing import get_context
+
+import cv2
+
+from videocolor.errors import InputError, ModelError
+from videocolor.pairs.store import PackReader
+from videocolor.training.carried import CarriedReader
+from videocolor.training.config import TrainConfig
+from videocolor.training.samples import Batch, Sampler
+
+__all__ = ["drawn_ahead", "open_sampler"]
+
+_here = threading.local()
+"""The worker's own sampler and settings."""
+
+
+def open_sampler(config: TrainConfig) -> Sampler:
+    """The sampler of the footage to learn from.
+
+    Raises:
+        InputError: the pack or the carried places cannot be read, or the pack holds nothing.
+        ModelError: the pack is of held-back footage.
+    """
+    pack = PackReader(config.data.pack)
+    if pack.notes.get("held"):
+        raise ModelError(f"{config.data.pack}: a pack of held-back footage, never to be trained on")
+    if not pack.clips and not pack.images:
+        raise InputError(f"{config.data.pack}: neither clips nor images in this pack")
+    carried = None if config.data.carried is None else CarriedReader(config.data.carried)
+    return Sampler(pack, config.samples, config.seed, carried)
+
+
+def drawn_ahead(
+    config: TrainConfig, first: int, last: int, rank: int = 0, processes: int = 1
+) -> Generator[Batch, None, None]:
+    """Batches of steps `first` .. `last - 1`, in order, `config.ahead` and one a worker being made meanwhile.
+
+    Args:
+        config: the settings.
+        first: step to begin with.
+        last: step to end before.
+        rank: which of the processes that train together asks; it gets its share of every batch.
+        processes: how many train together.
+
+    Raises:
+        ModelError: a worker died (out of memory, as a rule).
+    """
+    with _pool(config) as pool:
+        waiting: deque[Future[Batch]] = deque()
+        steps = iter(range(first, last))
+        try:
+            waiting.extend(pool.submit(_draw, s, rank, processes) for s in islice(steps, config.ahead + config.workers))
+            while waiting:
+                batch = waiting.popleft().result()
+                waiting.extend(pool.submit(_draw, step, rank, processes) for step in islice(steps, 1))
+                yield batch
+        except BrokenExecutor as error:
+            raise ModelError(f"a worker that makes samples died ({error}); try fewer `workers`") from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _pool(config: TrainConfig) -> Executor:
+    if config.worker_kind == "thread":
+        return ThreadPoolExecutor(config.workers, "samples", initializer=_open, initargs=(config,))
+    # Spawned: a forked child of a process with threads may wait for ever on a lock that nobody holds there.
+    return ProcessPoolExecutor(config.workers, get_context("spawn"), initializer=_open, initargs=(config,))
+
+
+def _open(config: TrainConfig) -> None:
+    if threading.current_thread() is threading.main_thread():  # in a process of its own: Ctrl-C is for the parent
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+    _here.config, _here.sampler = config, open_sampler(config)
+
+
+def _draw(step: int, rank: int, processes: int) -> Batch:
+    config: TrainConfig = _here.config
+    sampler: Sampler = _here.sampler
+    phase = config.phase_at(step)
+    share = phase.batch // processes
+    return sampler.batch(step, share, phase.size, rank * share)
