@@ -136,6 +136,15 @@ def test_a_timed_hint_belongs_to_its_shot_even_if_unlike() -> None:
     assert plan.at_frame(1, 14) is None
 
 
+def test_only_a_picture_of_the_shot_counts_as_painted() -> None:
+    film = survey(1, 2)
+    plan = deal_hints([Hint("mine", scene(1), Fraction(1, 2)), Hint("strange", scene(9), Fraction(3, 2))], film, 0.5)
+    assert plan.painted(0) and plan.painted() and not plan.painted(1)
+    mask = np.zeros(scene(1).shape[:2], np.float32)
+    assert not deal_hints([Hint("spots", scene(1), Fraction(1, 2), mask)], film, 0.5).painted()
+    assert not deal_hints([Hint("loose", scene(1))], film, 0.5).painted()
+
+
 def test_a_timed_hint_reaches_other_shots_only_if_they_look_alike() -> None:
     plan = deal_hints([Hint("a", scene(1), Fraction(0))], survey(1, 2, 1), 0.5)
     assert set(plan.hints[0].shots) == {0, 2}

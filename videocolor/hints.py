@@ -46,6 +46,8 @@ MOST_PER_SHOT: Final = 6
 """Hints that the network is told of one shot at most; its memory and time grow with each."""
 _ROUNDED: Final = Fraction(3, 2000)
 """Seconds by which a time in a name, rounded to milliseconds like Matroska's own, may miss its frame."""
+_SAME_SHOT: Final = 0.5
+"""Likeness to its shot from which a hint with a time is expected to be a painted frame of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +61,8 @@ class PlannedHint:
     """Shot number -> likeness 0..1 (1 for the shot that its time lies in), where the network is told of it."""
     own: int | None = None
     """Number of the shot that holds `frame`."""
+    resembles: float = 0.0
+    """Likeness 0..1 to the shot that holds `frame`: low for a picture of something else."""
     left_out: tuple[int, ...] = ()
     """Numbers of shots that it would belong to, had they not better hints enough."""
 
@@ -80,8 +84,8 @@ class HintPlan:
         return [planned for planned in self.hints if number in planned.left_out]
 
     def painted(self, number: int | None = None) -> bool:
-        """Whether a whole frame of this shot has been painted; of any shot, without a number."""
-        whole = (p for p in self.hints if p.frame is not None and p.hint.mask is None)
+        """Whether a whole frame of this shot seems to have been painted; of any shot, without a number."""
+        whole = (p for p in self.hints if p.hint.mask is None and p.resembles >= _SAME_SHOT)
         return any(p.own is not None if number is None else p.own == number for p in whole)
 
     def at_frame(self, number: int, index: int) -> PlannedHint | None:
@@ -134,6 +138,7 @@ def deal_hints(hints: Sequence[Hint], survey: Survey, min_likeness: float) -> Hi
         }
         shots = {number: value for number, value in likeness.items() if value >= min_likeness}
         frame = own = None
+        resembles = 0.0
         if hint.time is not None:
             if hint.time > span.film_end:
                 warnings.append(
@@ -152,6 +157,7 @@ def deal_hints(hints: Sequence[Hint], survey: Survey, min_likeness: float) -> Hi
             else:
                 frame = survey.nearest[hint.time]
                 own = survey.shot_at(frame).index
+                resembles = likeness[own]
                 shots[own] = 1.0
         if not shots:
             best = max(likeness, key=lambda number: likeness[number])
@@ -160,7 +166,7 @@ def deal_hints(hints: Sequence[Hint], survey: Survey, min_likeness: float) -> Hi
                 f"{min_likeness:.2f}); not used. Give it a time (TIME=IMAGE) or lower hints.min_likeness"
             )
             continue
-        planned.append(PlannedHint(hint, frame, shots, own))
+        planned.append(PlannedHint(hint, frame, shots, own, resembles))
     for view in survey.shots:
         planned, left_out = _limit(planned, view.shot.index)
         if left_out:
