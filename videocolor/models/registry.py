@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -19,6 +21,9 @@ _WEIGHTS: Final = Path(__file__).parent / "weights"
 _ALIASES: Final = {"default": "hint"}
 _SIMPLE: Final = {"constant": (CONSTANT_CARD, (12.0, 18.0)), "gray": (GRAY_CARD, (0.0, 0.0))}
 _RUNTIMES: Final = ("auto", "torch", "onnxruntime")
+_HINTNET: Final = "hintnet-"
+_LOADERS: Final[dict[str, str]] = {}
+"""Architecture in a weights file -> `module:function` that puts it to use: (artifact, device, threads) -> Colorizer."""
 
 
 def list_models() -> list[ModelCard]:
@@ -50,7 +55,19 @@ def load_colorizer(
     name = _ALIASES.get(name_or_path, name_or_path)
     if name in _SIMPLE:
         return ConstantColorizer(*_SIMPLE[name])
-    return _load_network(_artifact(name), device, runtime, threads)
+    artifact = _artifact(name)
+    if artifact.architecture in _LOADERS:
+        if runtime == "onnxruntime":
+            raise UsageError(
+                f"{name}: architecture {artifact.architecture} runs in torch only; leave out model.runtime"
+            )
+        module, function = _LOADERS[artifact.architecture].split(":")
+        load: Callable[[Artifact, str, int | None], Colorizer] = getattr(importlib.import_module(module), function)
+        return load(artifact, _device(device, runtime), threads)
+    if not artifact.architecture.startswith(_HINTNET):
+        known = ", ".join([f"{_HINTNET}N", *_LOADERS])
+        raise ModelError(f"{name}: architecture {artifact.architecture!r} is unknown here; expected {known}")
+    return _load_network(artifact, device, runtime, threads)
 
 
 def export_model(name_or_path: str, path: Path) -> list[Path]:
@@ -91,8 +108,7 @@ def _artifact(name: str) -> Artifact:
 def _load_network(artifact: Artifact, device: str, runtime: str, threads: int | None) -> Colorizer:
     from videocolor.models.hint_colorizer import HintColorizer, Runtime
 
-    if device == "auto":
-        device = "cuda" if runtime != "onnxruntime" and _cuda_usable() else "cpu"
+    device = _device(device, runtime)
     if runtime == "auto":
         runtime = "onnxruntime" if device == "cpu" and importlib.util.find_spec("onnxruntime") else "torch"
     loaded: Runtime
@@ -107,6 +123,13 @@ def _load_network(artifact: Artifact, device: str, runtime: str, threads: int | 
 
         loaded = TorchRuntime(artifact, device, threads)
     return HintColorizer(artifact.card, loaded)
+
+
+def _device(device: str, runtime: str) -> str:
+    """`auto` made definite."""
+    if device != "auto":
+        return device
+    return "cuda" if runtime != "onnxruntime" and _cuda_usable() else "cpu"
 
 
 def _cuda_usable() -> bool:
