@@ -1,0 +1,238 @@
+"""Dust and specks: what is in one frame alone, mended from the frames before and after along the motion.
+
+A sample is dirt if the frame before and the frame after, brought onto this one by motion, agree with each
+other and both differ from it to the same side: the spike detection index of Kokaram ("Motion Picture
+Restoration", Springer 1998, SDIp), with the range of 3x3 neighbours in place of single samples against small
+errors of motion (the rank order detector of Nadenau and Mitra, 1997). The threshold rises where the
+surroundings do not fit either (water, wings, a shaken cloth). A spot that is found again elsewhere in both
+neighbours is something that flies past, and stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Final
+
+import cv2
+import numpy as np
+
+from videocolor.flow import FlowEstimator, Motion, grid, resize_flow
+from videocolor.restoration.levels import Exposure, eight_bit, exposure_between, one_shot, store, thumbnail
+from videocolor.restoration.window import close, sliding
+from videocolor.types import Array, Frame
+
+__all__ = ["REACH", "remove_dust"]
+
+REACH: Final = 2
+"""Frames on each side among which the neighbours are looked for: a repeated frame is passed over."""
+_FLOW_WIDTH: Final = 1100
+"""Motion is found on half of a picture that is halved until it is no wider than this."""
+_REPEAT: Final = 1.5
+"""Largest difference of two small pictures, in 8-bit levels, up to which a frame is shown again."""
+_AROUND: Final = 2.0
+"""Levels by which the threshold rises for each level that the surroundings are off."""
+_CLIP: Final = 24.0
+"""Levels from which a misfit of the surroundings counts no more: dirt is no measure of them."""
+_WEAK: Final = 0.4
+"""Share of the threshold at which a spot ends."""
+_LARGEST: Final = 0.004
+"""Share of the picture that one spot may cover; larger things are no dust."""
+_MOST: Final = 0.05
+"""Share of the picture that all spots may cover; beyond it the frame is another picture and stays."""
+_SEARCH: Final = 0.06
+"""Share of the picture's width within which a flying thing is looked for in the neighbours."""
+_FOUND: Final = 0.3
+"""Share of a spot's energy that may remain where it is found again."""
+_CROSS: Final = np.ones((3, 3), np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """What is kept of a frame."""
+
+    frame: Frame
+    gray: Array
+    """(h, w) uint8."""
+    small: Array
+    """Prepared for motion."""
+    thumb: Array
+
+
+def remove_dust(frames: Iterable[Frame], contrast: float) -> Iterator[Frame]:
+    """Mend dust.
+
+    Args:
+        frames: A film's frames in order.
+        contrast: Least contrast of dust in 8-bit levels, where the surroundings fit perfectly.
+
+    Yields:
+        As many frames; those without dust, and the first and last of a shot, are the very same objects.
+    """
+    flow = FlowEstimator("fast")
+    motions: dict[tuple[int, int], Motion] = {}
+    with closing(sliding(_looks(frames, flow), REACH)) as windows:
+        for window, place in windows:
+            before, after = _neighbour(window, place, -1), _neighbour(window, place, 1)
+            here = window[place]
+            if before is None or after is None or not one_shot(before.thumb, after.thumb):
+                yield here.frame
+                continue
+            motions = {k: m for k, m in motions.items() if k[0] >= window[0].frame.index}
+            pictures = (
+                _brought(before, here, _motion(motions, flow, before, here).ba),
+                _brought(after, here, _motion(motions, flow, here, after).ab),
+            )
+            yield _mended(here, before, after, pictures, contrast)
+
+
+def _looks(frames: Iterable[Frame], flow: FlowEstimator) -> Generator[_Look, None, None]:
+    try:
+        for frame in frames:
+            gray = eight_bit(frame.luma, frame.layout.depth)
+            small = gray
+            while small.shape[1] > _FLOW_WIDTH:
+                small = cv2.resize(
+                    small, (small.shape[1] // 2, small.shape[0] // 2), interpolation=cv2.INTER_AREA
+                )
+            yield _Look(frame, gray, flow.prepare(small), thumbnail(frame.luma, frame.layout.depth))
+    finally:
+        close(frames)
+
+
+def _motion(known: dict[tuple[int, int], Motion], flow: FlowEstimator, a: _Look, b: _Look) -> Motion:
+    key = (a.frame.index, b.frame.index)
+    if key not in known:
+        known[key] = flow.motion(a.small, b.small)
+    return known[key]
+
+
+def _neighbour(window: list[_Look], place: int, way: int) -> _Look | None:
+    """The nearest frame that is not this one shown again."""
+    k = place + way
+    while 0 <= k < len(window):
+        if float(np.abs(window[k].thumb - window[place].thumb).max()) > _REPEAT:
+            return window[k]
+        k += way
+    return window[place + way] if 0 <= place + way < len(window) else None
+
+
+@dataclass(frozen=True, eq=False)
+class _Brought:
+    """A neighbour on this frame's grid."""
+
+    gray: Array
+    """(h, w) uint8, at this frame's exposure."""
+    places: Array
+    """(h, w, 2) float32: where each sample stands in the neighbour."""
+    change: Exposure
+
+
+def _brought(other: _Look, here: _Look, flow: Array) -> _Brought:
+    change = exposure_between(other.thumb, here.thumb) or Exposure()
+    shape = here.gray.shape
+    places = cv2.add(grid(*shape), resize_flow(flow, (shape[0], shape[1])))
+    gray = cv2.remap(other.gray, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    if change.most(0, 255) >= 0.5:
+        levels = np.arange(256) * change.gain + change.offset
+        gray = cv2.LUT(gray, np.rint(np.clip(levels, 0, 255)).astype(np.uint8))
+    return _Brought(gray, places, change)
+
+
+def _mended(here: _Look, before: _Look, after: _Look, pictures: tuple[_Brought, _Brought], contrast: float) -> Frame:
+    spots = find_spots(here.gray, pictures[0].gray, pictures[1].gray, contrast)
+    spots = _keep_objects(spots, here.gray, (before.gray, after.gray), pictures)
+    if not spots.any() or spots.mean() > _MOST:
+        return here.frame
+    cover: Array = cv2.dilate(spots.astype(np.uint8), _CROSS).astype(np.float32)
+    cover = cv2.GaussianBlur(cover, (3, 3), 0)
+    rows, columns = _extent(cover > 0)
+    frame = here.frame
+    fill = _fill(frame, (before.frame, after.frame), pictures, rows, columns)
+    luma = frame.luma.copy()
+    part = luma[rows, columns].astype(np.float32)
+    part += cover[rows, columns] * (fill - part)
+    luma[rows, columns] = store(part, frame)
+    return replace(frame, luma=luma)
+
+
+def _extent(mask: Array) -> tuple[slice, slice]:
+    ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return slice(int(ys[0]), int(ys[-1]) + 1), slice(int(xs[0]), int(xs[-1]) + 1)
+
+
+def _fill(
+    frame: Frame, others: tuple[Frame, Frame], pictures: tuple[_Brought, _Brought], rows: slice, columns: slice
+) -> Array:
+    """(h, w) float32 codes: the mean of both neighbours, in the film's own depth."""
+    parts = []
+    for other, brought in zip(others, pictures, strict=True):
+        places = np.ascontiguousarray(brought.places[rows, columns])
+        part = cv2.remap(other.luma, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        offset = brought.change.offset * 2 ** (frame.layout.depth - 8)
+        parts.append(part.astype(np.float32) * np.float32(brought.change.gain) + np.float32(offset))
+    return np.asarray((parts[0] + parts[1]) * np.float32(0.5))
+
+
+def find_spots(here: Array, before: Array, after: Array, contrast: float) -> Array:
+    """Samples that are dirt as far as the aligned neighbours tell.
+
+    Args:
+        here: (h, w) uint8.
+        before: (h, w) uint8, the frame before on this grid.
+        after: (h, w) uint8, the frame after on this grid.
+        contrast: Threshold in levels.
+
+    Returns:
+        (h, w) bool.
+    """
+    high, low = cv2.max(before, after), cv2.min(before, after)
+    spike = cv2.max(
+        cv2.subtract(here, cv2.dilate(high, _CROSS)),  # saturating: 0 where not above
+        cv2.subtract(cv2.erode(low, _CROSS), here),
+    )
+    if not (spike > contrast).any():
+        return np.zeros(here.shape, bool)
+    height = cv2.max(cv2.subtract(here, high), cv2.subtract(low, here))
+    apart = cv2.subtract(high, low)
+    unfit = cv2.min(cv2.absdiff(here, before), cv2.absdiff(here, after))
+    misfit = np.minimum(unfit, np.float32(_CLIP)).astype(np.float32)
+    clear = (cv2.dilate((spike > contrast).astype(np.uint8), np.ones((7, 7), np.uint8)) == 0).astype(np.float32)
+    size = (31, 31)
+    around = cv2.blur(misfit * clear, size) / (cv2.blur(clear, size) + np.float32(0.02))
+    threshold = np.float32(contrast) + np.float32(_AROUND) * around + cv2.blur(apart, (5, 5))
+    seeds = spike > threshold
+    weak = (height > np.float32(_WEAK) * threshold).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(weak, connectivity=8)
+    hit = np.zeros(count, bool)
+    hit[np.unique(labels[seeds])] = True
+    hit[0] = False
+    hit &= stats[:, cv2.CC_STAT_AREA] <= max(64.0, _LARGEST * here.size)
+    return np.asarray(hit[labels])
+
+
+def _keep_objects(
+    spots: Array, here: Array, others: tuple[Array, Array], pictures: tuple[_Brought, _Brought]
+) -> Array:
+    """Take out spots that both neighbours show too, elsewhere: things that fly past."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(spots.astype(np.uint8), connectivity=8)
+    reach = max(8, round(_SEARCH * here.shape[1]))
+    kept = spots.copy()
+    for label in range(1, count):
+        x, y, w, h, _ = (int(v) for v in stats[label])
+        box = (max(0, y - 2), min(here.shape[0], y + h + 2), max(0, x - 2), min(here.shape[1], x + w + 2))
+        patch = here[box[0] : box[1], box[2] : box[3]]
+        found = []
+        for other, brought in zip(others, pictures, strict=True):
+            fill = brought.gray[box[0] : box[1], box[2] : box[3]]
+            energy = float(cv2.norm(patch, fill, cv2.NORM_L2SQR))
+            area = other[
+                max(0, box[0] - reach) : box[1] + reach,
+                max(0, box[2] - reach) : box[3] + reach,
+            ]
+            rest = float(cv2.matchTemplate(area, patch, cv2.TM_SQDIFF).min())
+            found.append(rest < _FOUND * energy)
+        if all(found):
+            kept[labels == label] = False
+    return kept
