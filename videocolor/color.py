@@ -4,7 +4,7 @@ All functions are pure, take and return float32 (or float64 where given float64)
 state their ranges. Channels come first: (3, ...) or (2, ...).
 
 Sources: ITU-R BT.601-7, BT.709-6, BT.2020-2 (luma weights and quantization), IEC 61966-2-1 (sRGB
-transfer), CIE 15 (Lab, D65 2 degrees). R'G'B' of all three matrices is decoded with the sRGB transfer
+transfer), CIE 15 (Lab and Luv, D65 2 degrees). R'G'B' of all three matrices is decoded with the sRGB transfer
 function, which is what a player on a computer screen does with video; BT.601 is read with BT.709
 primaries, as players do.
 """
@@ -27,8 +27,12 @@ __all__ = [
     "codes_to_luma",
     "lab_to_rgb",
     "luma_to_codes",
+    "luv_gamut_scale",
+    "luv_to_lab",
+    "luv_to_rgb",
     "rgb_to_lab",
     "rgb_to_luma",
+    "rgb_to_luv",
     "rgb_to_ycbcr",
     "ycbcr_to_ab",
     "ycbcr_to_rgb",
@@ -170,6 +174,61 @@ def lab_to_rgb(lab: Array, matrix: Matrix = "bt709") -> Array:
     fy = (lab[0] + 16) / 116
     xyz = _f_inverse(np.stack([fy + lab[1] / 500, fy, fy - lab[2] / 200]))
     return _display(_mix(np.linalg.inv(_xyz(matrix)), xyz))
+
+
+def _white() -> tuple[Array, float, float]:
+    """(X, Y, Z) of D65, and its u', v'."""
+    white = np.asarray(_XYZ_709.sum(axis=1))
+    weight = float(white @ (1, 15, 3))
+    return white, 4 * float(white[0]) / weight, 9 * float(white[1]) / weight
+
+
+def rgb_to_luv(rgb: Array) -> Array:
+    """R'G'B' (3, ...) in 0..1 with BT.709 primaries -> CIE L* 0..100, u*, v* (3, ...), D65."""
+    white, u_white, v_white = _white()
+    x, y, z = _mix(white[:, None] * _xyz("bt709"), _linear(rgb))
+    lightness = 116 * _f(y) - 16
+    weight = np.maximum(x + 15 * y + 3 * z, 1e-12)  # black has no chromaticity; its L* of 0 takes u* and v* away
+    return np.stack([lightness, 13 * lightness * (4 * x / weight - u_white), 13 * lightness * (9 * y / weight - v_white)])
+
+
+def _luv_to_xyz(luv: Array) -> Array:
+    """(3, ...) L*u*v* -> XYZ relative to white. Chromaticities that no light has (v' <= 0) give huge values."""
+    white, u_white, v_white = _white()
+    thirteen = 13 * np.maximum(luv[0], 1e-6)
+    u, v = luv[1] / thirteen + u_white, luv[2] / thirteen + v_white
+    y = _f_inverse((luv[0] + 16) / 116)
+    per_v = y / np.where(np.abs(v) < 1e-6, 1e-6, 4 * v)
+    return np.stack([9 * u * per_v / white[0], y, (12 - 3 * u - 20 * v) * per_v / white[2]]).astype(luv.dtype)
+
+
+def luv_to_lab(luv: Array) -> Array:
+    """CIE L* 0..100, u*, v* (3, ...) -> CIE L*, a*, b* (3, ...), both D65; see `luv_gamut_scale` for dark places."""
+    fx, fy, fz = _f(_luv_to_xyz(luv))
+    return np.stack([luv[0], 500 * (fx - fy), 200 * (fy - fz)])
+
+
+def luv_to_rgb(luv: Array) -> Array:
+    """CIE L* 0..100, u*, v* (3, ...) -> R'G'B' (3, ...), BT.709 primaries, not clipped."""
+    return _display(_mix(np.linalg.inv(_xyz("bt709")), _luv_to_xyz(luv)))
+
+
+def luv_gamut_scale(luv: Array) -> Array:
+    """Largest factor <= 1 on (u*, v*) that keeps R'G'B' inside 0..1 at this L*; shape of one channel.
+
+    With X = 9 u' Y / 4 v' and Z = (12 - 3 u' - 20 v') Y / 4 v', linear R, G and B times 4 v' / Y are linear in u', v',
+    and so in the factor: both bounds of each channel are crossed at a place that can be written down.
+    """
+    white, u_white, v_white = _white()
+    thirteen = 13 * np.maximum(luv[0], 1e-6)
+    du, dv = luv[1] / thirteen, luv[2] / thirteen
+    y = np.clip(_f_inverse((luv[0] + 16) / 116), 0, 1)
+    direction = np.stack([9 * du / white[0], 4 * dv, -(3 * du + 20 * dv) / white[2]])
+    slope, start = _mix(np.linalg.inv(_xyz("bt709")), direction), 4 * v_white
+    low = np.where(slope < 0, start / np.maximum(-slope, 1e-12), np.inf)
+    rise = y * slope - 4 * dv
+    high = np.where(rise > 0, start * (1 - y) / np.maximum(rise, 1e-12), np.inf)
+    return np.asarray(np.clip(np.minimum(low, high).min(axis=0), 0, 1), dtype=luv.dtype)
 
 
 def ycbcr_to_ab(y: Array, cb: Array, cr: Array, matrix: Matrix) -> Array:
