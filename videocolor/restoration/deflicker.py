@@ -11,19 +11,21 @@ scale-time equalization", IEEE TIP 15 (2006).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
-from videocolor.restoration.levels import Exposure, exposure_between, nominal, one_shot, store, thumbnail
-from videocolor.restoration.window import sliding
+from videocolor.restoration.levels import Exposure, distance, exposure_between, nominal, store, thumbnail
+from videocolor.restoration.window import close, sliding
 from videocolor.types import Array, Frame
 
 __all__ = ["deflicker"]
 
+_CUT: Final = 0.48
+"""Scene distance of neighbouring frames from which they are two shots; fast motion ends a window early at worst."""
 _UNSEEN: Final = 0.3
 """Correction in 8-bit levels under which the frame stays as it is."""
 _SURE: Final = 4.0
@@ -64,20 +66,18 @@ def deflicker(frames: Iterable[Frame], reach: int, limit: float) -> Iterator[Fra
             yield frame if change is None else _exposed(frame, change)
 
 
-def _looks(frames: Iterable[Frame]) -> Iterator[_Look]:
+def _looks(frames: Iterable[Frame]) -> Generator[_Look, None, None]:
     before: Array | None = None
     try:
         for frame in frames:
             thumb = thumbnail(frame.luma, frame.layout.depth)
             step = None
-            if before is not None and one_shot(before, thumb):
+            if before is not None and distance(before, thumb) < _CUT:
                 step = exposure_between(before, thumb)
             before = thumb
             yield _Look(frame, thumb, step)
     finally:
-        close = getattr(frames, "close", None)
-        if close is not None:
-            close()
+        close(frames)
 
 
 def _correction(window: list[_Look], place: int, limit: float) -> Exposure | None:

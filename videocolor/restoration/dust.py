@@ -10,16 +10,16 @@ neighbours is something that flies past, and stays.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
 
-from videocolor.flow import FlowEstimator, Motion, grid, resize_flow
-from videocolor.restoration.levels import Exposure, eight_bit, exposure_between, one_shot, store, thumbnail
+from videocolor.flow import FlowEstimator, grid, resize_flow
+from videocolor.restoration.levels import Exposure, distance, eight_bit, exposure_between, store, thumbnail
 from videocolor.restoration.window import close, sliding
 from videocolor.types import Array, Frame
 
@@ -29,11 +29,14 @@ REACH: Final = 2
 """Frames on each side among which the neighbours are looked for: a repeated frame is passed over."""
 _FLOW_WIDTH: Final = 1100
 """Motion is found on half of a picture that is halved until it is no wider than this."""
+_CUT: Final = 0.8
+"""Scene distance between the frames before and after from which they are two shots. Two frames apart, fast motion
+reaches 0.7; pictures that have nothing in common stand at 1.2. What a cut leaves agreeing is no dirt anyway."""
 _REPEAT: Final = 1.5
 """Largest difference of two small pictures, in 8-bit levels, up to which a frame is shown again."""
 _AROUND: Final = 2.0
 """Levels by which the threshold rises for each level that the surroundings are off."""
-_CLIP: Final = 24.0
+_CLIP: Final = 24
 """Levels from which a misfit of the surroundings counts no more: dirt is no measure of them."""
 _WEAK: Final = 0.4
 """Share of the threshold at which a spot ends."""
@@ -45,6 +48,8 @@ _SEARCH: Final = 0.06
 """Share of the picture's width within which a flying thing is looked for in the neighbours."""
 _FOUND: Final = 0.3
 """Share of a spot's energy that may remain where it is found again."""
+_SURROUNDINGS: Final = (31, 31)
+"""Samples around a spot that tell how well the neighbours fit."""
 _CROSS: Final = np.ones((3, 3), np.uint8)
 
 
@@ -71,18 +76,18 @@ def remove_dust(frames: Iterable[Frame], contrast: float) -> Iterator[Frame]:
         As many frames; those without dust, and the first and last of a shot, are the very same objects.
     """
     flow = FlowEstimator("fast")
-    motions: dict[tuple[int, int], Motion] = {}
+    motions: dict[tuple[int, int], Array] = {}
     with closing(sliding(_looks(frames, flow), REACH)) as windows:
         for window, place in windows:
             before, after = _neighbour(window, place, -1), _neighbour(window, place, 1)
             here = window[place]
-            if before is None or after is None or not one_shot(before.thumb, after.thumb):
+            if before is None or after is None or _cut(before, after):
                 yield here.frame
                 continue
-            motions = {k: m for k, m in motions.items() if k[0] >= window[0].frame.index}
+            motions = {k: m for k, m in motions.items() if min(k) >= window[0].frame.index}
             pictures = (
-                _brought(before, here, _motion(motions, flow, before, here).ba),
-                _brought(after, here, _motion(motions, flow, here, after).ab),
+                _brought(before, here, _motion(motions, flow, here, before)),
+                _brought(after, here, _motion(motions, flow, here, after)),
             )
             yield _mended(here, before, after, pictures, contrast)
 
@@ -93,18 +98,21 @@ def _looks(frames: Iterable[Frame], flow: FlowEstimator) -> Generator[_Look, Non
             gray = eight_bit(frame.luma, frame.layout.depth)
             small = gray
             while small.shape[1] > _FLOW_WIDTH:
-                small = cv2.resize(
-                    small, (small.shape[1] // 2, small.shape[0] // 2), interpolation=cv2.INTER_AREA
-                )
+                small = cv2.resize(small, (small.shape[1] // 2, small.shape[0] // 2), interpolation=cv2.INTER_AREA)
             yield _Look(frame, gray, flow.prepare(small), thumbnail(frame.luma, frame.layout.depth))
     finally:
         close(frames)
 
 
-def _motion(known: dict[tuple[int, int], Motion], flow: FlowEstimator, a: _Look, b: _Look) -> Motion:
+def _cut(a: _Look, b: _Look) -> bool:
+    return distance(a.thumb, b.thumb) > _CUT
+
+
+def _motion(known: dict[tuple[int, int], Array], flow: FlowEstimator, a: _Look, b: _Look) -> Array:
+    """Flow that warps b onto a, by pairs that may be asked for again."""
     key = (a.frame.index, b.frame.index)
     if key not in known:
-        known[key] = flow.motion(a.small, b.small)
+        known[key] = flow.refine(a.small, b.small, np.zeros((*a.small.shape, 2), np.float32))
     return known[key]
 
 
@@ -133,106 +141,112 @@ def _brought(other: _Look, here: _Look, flow: Array) -> _Brought:
     change = exposure_between(other.thumb, here.thumb) or Exposure()
     shape = here.gray.shape
     places = cv2.add(grid(*shape), resize_flow(flow, (shape[0], shape[1])))
-    gray = cv2.remap(other.gray, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    gray = _look_up(other.gray, places)
     if change.most(0, 255) >= 0.5:
         levels = np.arange(256) * change.gain + change.offset
         gray = cv2.LUT(gray, np.rint(np.clip(levels, 0, 255)).astype(np.uint8))
     return _Brought(gray, places, change)
 
 
+def _look_up(image: Array, places: Array) -> Array:
+    """Samples of an image at the places (x, y), with cubic interpolation: grain stays sharper than with linear."""
+    unused: Any = None
+    return cv2.remap(image, places, unused, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+
 def _mended(here: _Look, before: _Look, after: _Look, pictures: tuple[_Brought, _Brought], contrast: float) -> Frame:
     spots = find_spots(here.gray, pictures[0].gray, pictures[1].gray, contrast)
-    spots = _keep_objects(spots, here.gray, (before.gray, after.gray), pictures)
-    if not spots.any() or spots.mean() > _MOST:
+    flying = [
+        k for k in range(len(spots.boxes)) if _flies(here.gray, (before.gray, after.gray), pictures, spots.boxes[k])
+    ]
+    mask = spots.mask(leave=flying)
+    if not mask.any() or mask.mean() > _MOST:
         return here.frame
-    cover: Array = cv2.dilate(spots.astype(np.uint8), _CROSS).astype(np.float32)
+    cover: Array = cv2.dilate(mask.astype(np.uint8), _CROSS).astype(np.float32)
     cover = cv2.GaussianBlur(cover, (3, 3), 0)
-    rows, columns = _extent(cover > 0)
     frame = here.frame
-    fill = _fill(frame, (before.frame, after.frame), pictures, rows, columns)
-    luma = frame.luma.copy()
-    part = luma[rows, columns].astype(np.float32)
-    part += cover[rows, columns] * (fill - part)
-    luma[rows, columns] = store(part, frame)
-    return replace(frame, luma=luma)
+    fill = _fill(frame, (before.frame, after.frame), pictures)
+    luma = frame.luma.astype(np.float32)
+    touched = cover > 0
+    mended = luma + cover * (fill - luma)
+    return replace(frame, luma=np.where(touched, store(mended, frame), frame.luma))
 
 
-def _extent(mask: Array) -> tuple[slice, slice]:
-    ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return slice(int(ys[0]), int(ys[-1]) + 1), slice(int(xs[0]), int(xs[-1]) + 1)
-
-
-def _fill(
-    frame: Frame, others: tuple[Frame, Frame], pictures: tuple[_Brought, _Brought], rows: slice, columns: slice
-) -> Array:
+def _fill(frame: Frame, others: tuple[Frame, Frame], pictures: tuple[_Brought, _Brought]) -> Array:
     """(h, w) float32 codes: the mean of both neighbours, in the film's own depth."""
+    if frame.layout.depth == 8:
+        return cv2.addWeighted(pictures[0].gray, 0.5, pictures[1].gray, 0.5, 0, dtype=cv2.CV_32F)
     parts = []
     for other, brought in zip(others, pictures, strict=True):
-        places = np.ascontiguousarray(brought.places[rows, columns])
-        part = cv2.remap(other.luma, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        part = _look_up(other.luma, brought.places)
         offset = brought.change.offset * 2 ** (frame.layout.depth - 8)
         parts.append(part.astype(np.float32) * np.float32(brought.change.gain) + np.float32(offset))
     return np.asarray((parts[0] + parts[1]) * np.float32(0.5))
 
 
-def find_spots(here: Array, before: Array, after: Array, contrast: float) -> Array:
-    """Samples that are dirt as far as the aligned neighbours tell.
+@dataclass(frozen=True, eq=False)
+class Spots:
+    """What looks like dirt."""
+
+    labels: Array
+    """(h, w) int32: number of the connected patch that a sample belongs to, 0 for none."""
+    chosen: Array
+    """(n,) numbers of the patches that are dirt."""
+    boxes: list[tuple[int, int, int, int]]
+    """Their (x, y, width, height)."""
+
+    def mask(self, leave: Sequence[int] = ()) -> Array:
+        """(h, w) bool: the dirt, without the spots of the given places in `chosen`."""
+        hit = np.zeros(int(self.labels.max()) + 1, bool)
+        hit[np.delete(self.chosen, list(leave))] = True
+        return np.asarray(hit[self.labels])
+
+
+def find_spots(here: Array, before: Array, after: Array, contrast: float) -> Spots:
+    """Patches that are dirt as far as the aligned neighbours tell.
 
     Args:
         here: (h, w) uint8.
         before: (h, w) uint8, the frame before on this grid.
         after: (h, w) uint8, the frame after on this grid.
         contrast: Threshold in levels.
-
-    Returns:
-        (h, w) bool.
     """
     high, low = cv2.max(before, after), cv2.min(before, after)
     spike = cv2.max(
         cv2.subtract(here, cv2.dilate(high, _CROSS)),  # saturating: 0 where not above
         cv2.subtract(cv2.erode(low, _CROSS), here),
     )
-    if not (spike > contrast).any():
-        return np.zeros(here.shape, bool)
+    likely = (spike > contrast).astype(np.uint8)
+    if not likely.any():
+        return Spots(np.zeros(here.shape, np.int32), np.zeros(0, int), [])
     height = cv2.max(cv2.subtract(here, high), cv2.subtract(low, here))
-    apart = cv2.subtract(high, low)
-    unfit = cv2.min(cv2.absdiff(here, before), cv2.absdiff(here, after))
-    misfit = np.minimum(unfit, np.float32(_CLIP)).astype(np.float32)
-    clear = (cv2.dilate((spike > contrast).astype(np.uint8), np.ones((7, 7), np.uint8)) == 0).astype(np.float32)
-    size = (31, 31)
-    around = cv2.blur(misfit * clear, size) / (cv2.blur(clear, size) + np.float32(0.02))
-    threshold = np.float32(contrast) + np.float32(_AROUND) * around + cv2.blur(apart, (5, 5))
-    seeds = spike > threshold
+    misfit = cv2.min(cv2.absdiff(here, before), cv2.absdiff(here, after))
+    misfit = np.minimum(misfit, np.uint8(_CLIP)).astype(np.float32)
+    clear = (cv2.dilate(likely, np.ones((7, 7), np.uint8)) == 0).astype(np.float32)
+    around = cv2.blur(misfit * clear, _SURROUNDINGS) / (cv2.blur(clear, _SURROUNDINGS) + np.float32(0.02))
+    threshold = np.float32(contrast) + np.float32(_AROUND) * around + cv2.blur(cv2.subtract(high, low), (5, 5))
     weak = (height > np.float32(_WEAK) * threshold).astype(np.uint8)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(weak, connectivity=8)
-    hit = np.zeros(count, bool)
-    hit[np.unique(labels[seeds])] = True
-    hit[0] = False
-    hit &= stats[:, cv2.CC_STAT_AREA] <= max(64.0, _LARGEST * here.size)
-    return np.asarray(hit[labels])
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(weak, connectivity=8)
+    chosen = np.unique(labels[spike > threshold])
+    chosen = chosen[(chosen > 0) & (stats[chosen, cv2.CC_STAT_AREA] <= max(64.0, _LARGEST * here.size))]
+    boxes = [(int(x), int(y), int(w), int(h)) for x, y, w, h in stats[chosen, :4]]
+    return Spots(labels, chosen, boxes)
 
 
-def _keep_objects(
-    spots: Array, here: Array, others: tuple[Array, Array], pictures: tuple[_Brought, _Brought]
-) -> Array:
-    """Take out spots that both neighbours show too, elsewhere: things that fly past."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(spots.astype(np.uint8), connectivity=8)
+def _flies(
+    here: Array,
+    others: tuple[Array, Array],
+    pictures: tuple[_Brought, _Brought],
+    box: tuple[int, int, int, int],
+) -> bool:
+    """Tell whether both neighbours show a spot too, elsewhere: then it is a thing that flies past."""
+    x, y, w, h = box
+    top, bottom, left, right = max(0, y - 2), y + h + 2, max(0, x - 2), x + w + 2
+    patch = here[top:bottom, left:right]
     reach = max(8, round(_SEARCH * here.shape[1]))
-    kept = spots.copy()
-    for label in range(1, count):
-        x, y, w, h, _ = (int(v) for v in stats[label])
-        box = (max(0, y - 2), min(here.shape[0], y + h + 2), max(0, x - 2), min(here.shape[1], x + w + 2))
-        patch = here[box[0] : box[1], box[2] : box[3]]
-        found = []
-        for other, brought in zip(others, pictures, strict=True):
-            fill = brought.gray[box[0] : box[1], box[2] : box[3]]
-            energy = float(cv2.norm(patch, fill, cv2.NORM_L2SQR))
-            area = other[
-                max(0, box[0] - reach) : box[1] + reach,
-                max(0, box[2] - reach) : box[3] + reach,
-            ]
-            rest = float(cv2.matchTemplate(area, patch, cv2.TM_SQDIFF).min())
-            found.append(rest < _FOUND * energy)
-        if all(found):
-            kept[labels == label] = False
-    return kept
+    for other, brought in zip(others, pictures, strict=True):
+        energy = float(cv2.norm(patch, brought.gray[top:bottom, left:right], cv2.NORM_L2SQR))
+        area = other[max(0, top - reach) : bottom + reach, max(0, left - reach) : right + reach]
+        if float(cv2.matchTemplate(area, patch, cv2.TM_SQDIFF).min()) > _FOUND * energy:
+            return False
+    return True

@@ -11,12 +11,10 @@ import numpy as np
 from videocolor._cuts import scene_distance
 from videocolor.types import Array, ColorSpec, Frame
 
-__all__ = ["Exposure", "eight_bit", "exposure_between", "nominal", "one_shot", "store", "thumbnail"]
+__all__ = ["Exposure", "distance", "eight_bit", "exposure_between", "nominal", "store", "thumbnail"]
 
 _THUMB: Final = (54, 96)
 """(height, width) of the pictures that exposure is judged on: grain, dust and small motion vanish."""
-_CUT: Final = 0.48
-"""Scene distance from which two frames are two shots, as `videocolor._cuts` has it for a still film."""
 _ROUNDS: Final = 6
 """Rounds of reweighting; the fit moves by less than 0.01 level after them."""
 _RIDGE: Final = 4.0
@@ -43,18 +41,20 @@ def nominal(color: ColorSpec, depth: int) -> tuple[int, int]:
 
 def store(values: Array, like: Frame) -> Array:
     """(h, w) float codes -> the frame's own dtype, rounded, clipped to what its depth holds."""
-    return np.rint(np.clip(values, 0, 2**like.layout.depth - 1)).astype(like.luma.dtype)
+    codes: Array = np.rint(np.clip(values, 0, 2**like.layout.depth - 1)).astype(like.luma.dtype)
+    return codes
 
 
 def thumbnail(luma: Array, depth: int) -> Array:
     """(h, w) codes -> (54, 96) float32 on the 8-bit scale: means of blocks."""
-    small = cv2.resize(luma, (_THUMB[1], _THUMB[0]), interpolation=cv2.INTER_AREA)
+    small: Array = cv2.resize(luma, (_THUMB[1], _THUMB[0]), interpolation=cv2.INTER_AREA)
     return small.astype(np.float32) * np.float32(1 / 2 ** (depth - 8))
 
 
-def one_shot(a: Array, b: Array) -> bool:
-    """Tell whether two thumbnails (8-bit scale) may be of one shot, whatever their exposure."""
-    return scene_distance(a * np.float32(1 / 255), b * np.float32(1 / 255)) < _CUT
+def distance(a: Array, b: Array) -> float:
+    """The Euclidean scene check (`videocolor.shots.scene_distance`) of two thumbnails on the 8-bit scale."""
+    scale = np.float32(1 / 255)
+    return scene_distance(a * scale, b * scale)
 
 
 @dataclass(frozen=True)
