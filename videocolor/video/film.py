@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from av.codec.context import Flags
 from av.container import OutputContainer
 from av.error import FFmpegError
+from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 
 from videocolor.errors import OutputError
@@ -27,8 +28,9 @@ from videocolor.video.probe import FIELD_ORDERS
 from videocolor.video.reader import VideoReader
 from videocolor.video.remux import StreamCopier, copy_container_metadata, timecode
 
-__all__ = ["FilmSink", "disk_errors", "part_name"]
+__all__ = ["COLOR_LABEL", "FilmSink", "PictureEncoder", "disk_errors", "part_name"]
 
+COLOR_LABEL = "colorized by videocolor, not original colour"
 _WOVEN = ("tt", "bb", "tb", "bt")
 _REORDERING = 3600
 """Seconds by which a frame may be decoded before it is shown; more is an encoder's mistake."""
@@ -52,6 +54,73 @@ def disk_errors(target: Path) -> Iterator[None]:
         raise OutputError(f"{target}: cannot be written ({error.strerror or error})") from error
 
 
+class PictureEncoder:
+    """The picture stream of an output, and what encodes it: the same for a whole film and for a shard of it.
+
+    Args:
+        out: a container of `plan.container`, before its header.
+        info: the source.
+        plan: what the output will be.
+        first: the first frame of the film or of the shard, for its display matrix.
+    """
+
+    def __init__(self, out: OutputContainer, info: VideoInfo, plan: OutputPlan, first: Frame) -> None:
+        self._info, self._plan = info, plan
+        options = dict(plan.codec_options)
+        if info.field_order in _WOVEN and plan.codec == "libx264":
+            order = "tff" if info.field_order in ("tt", "bt") else "bff"
+            given = options.get("x264-params")
+            options["x264-params"] = f"{order}=1" + (f":{given}" if given else "")
+        stream: Any = out.add_stream(plan.codec, rate=info.rate or Fraction(25), options=options)
+        context = stream.codec_context
+        context.width, context.height = info.width, info.height
+        context.pix_fmt = plan.pix_fmt
+        context.time_base = info.time_base
+        context.sample_aspect_ratio = info.sar
+        if hasattr(context, "field_order"):
+            context.field_order = FIELD_ORDERS.index(info.field_order)
+        context.thread_type = "AUTO"
+        context.flags |= Flags.frame_duration
+        set_tags(context, plan.color)
+        self.stream = stream
+        self._set_matrix(first)
+
+    def _set_matrix(self, frame: Frame) -> None:
+        """Keep rotation and flips: the display matrix as it is where the frame carries it."""
+        side_data: Any = frame.native.side_data if isinstance(frame.native, VideoFrame) else ()
+        for data in side_data:
+            if data.type.name == "DISPLAYMATRIX" and hasattr(self.stream, "set_display_matrix"):
+                self.stream.set_display_matrix([int(v) for v in np.frombuffer(bytes(data), np.int32)])
+                return
+        if self._info.rotation and hasattr(self.stream, "set_display_rotation"):
+            self.stream.set_display_rotation(self._info.rotation)
+
+    def encode(self, frame: Frame, luma: Array, cb: Array, cr: Array, shift: int = 0) -> list[Any]:
+        """Packets that one more frame gives; `shift` ticks of the source are taken off its time."""
+        self._plan.check_samples(luma=luma, cb=cb, cr=cr)
+        native = VideoFrame(self._info.width, self._info.height, self._plan.pix_fmt)
+        for index, plane in enumerate((luma, cb, cr)):
+            np.copyto(plane_view(native, index), plane, casting="equiv")
+        native.pts = frame.pts - shift
+        native.time_base = self._info.time_base
+        native.pict_type = PictureType.NONE
+        if frame.duration:
+            native.duration = frame.duration
+        set_tags(native, self._plan.color)
+        packets: list[Any] = self.stream.encode(native)
+        return packets
+
+    def flush(self) -> list[Any]:
+        """The packets that are left."""
+        packets: list[Any] = self.stream.encode(None)
+        return packets
+
+    @property
+    def extradata(self) -> bytes:
+        """What the encoder puts into the container's header; known when it has been opened."""
+        return bytes(self.stream.codec_context.extradata or b"")
+
+
 class FilmSink:
     """Encodes the picture and has every other stream copied in step with it.
 
@@ -72,7 +141,7 @@ class FilmSink:
         self._label = label
         self._part = part_name(plan.target)
         self._out: OutputContainer | None = None
-        self._stream: Any = None
+        self._encoder: PictureEncoder | None = None
         self._copier: StreamCopier | None = None
         self._shift = 0
         self._reader = reader
@@ -81,21 +150,42 @@ class FilmSink:
 
     def put(self, frame: Frame, luma: Array, cb: Array, cr: Array) -> None:
         """Encode one frame and write what is due by then."""
-        self._plan.check_samples(luma=luma, cb=cb, cr=cr)
-        native = VideoFrame(self._info.width, self._info.height, self._plan.pix_fmt)
-        for index, plane in enumerate((luma, cb, cr)):
-            np.copyto(plane_view(native, index), plane, casting="equiv")
         with disk_errors(self._plan.target):
-            if self._out is None:
+            if self._encoder is None:
                 self._open(frame)
+            assert self._encoder is not None
             self._follow_clock(frame)
-            native.pts = frame.pts - self._shift
-            native.time_base = self._info.time_base
-            native.pict_type = PictureType.NONE
-            if frame.duration:
-                native.duration = frame.duration
-            set_tags(native, self._plan.color)
-            self._mux(self._stream.encode(native))
+            self._mux(self._encoder.encode(frame, luma, cb, cr, self._shift))
+
+    def begin(self, first: Frame, offsets: Sequence[Fraction] = ()) -> None:
+        """Open the file for packets that were encoded before.
+
+        Args:
+            first: the film's first frame, for its time and its display matrix.
+            offsets: as `VideoReader.offsets` of the whole film.
+        """
+        with disk_errors(self._plan.target):
+            self._open(first)
+            assert self._encoder is not None and self._out is not None
+            if self._copier is not None:
+                self._copier.restarted(offsets)
+            self._out.start_encoding()
+
+    @property
+    def extradata(self) -> bytes:
+        """What the container's header holds of the encoder."""
+        return b"" if self._encoder is None else self._encoder.extradata
+
+    def put_encoded(self, packets: Iterable[Packet[Any]]) -> None:
+        """Write packets of the picture, in the order of their decoding, with the source's times."""
+        assert self._encoder is not None
+        with disk_errors(self._plan.target):
+            for packet in packets:
+                ticks = round(self._shift * self._info.time_base / Fraction(packet.time_base))
+                packet.pts = None if packet.pts is None else packet.pts - ticks
+                packet.dts = None if packet.dts is None else packet.dts - ticks
+                packet.stream = self._encoder.stream
+                self._mux([packet])
 
     def _open(self, frame: Frame) -> None:
         trimmed = any(bound is not None for bound in self._span)
@@ -110,9 +200,9 @@ class FilmSink:
             out.metadata["comment"] = self._label
         out.container_options.update(self._muxer_options(extra))
         if self._copier is None:
-            self._stream = self._add_picture(out, frame)
+            self._encoder = PictureEncoder(out, self._info, self._plan, frame)
         else:
-            self._stream = self._copier.add_streams(out, lambda: self._add_picture(out, frame))
+            self._copier.add_streams(out, lambda: self._add_picture(out, frame))
             shift = self._shift * self._info.time_base
             start = shift if trimmed else None
             self._copier.begin(out, shift, start, self._span[1])
@@ -137,35 +227,8 @@ class FilmSink:
         return {"movflags": f"+faststart{extra.get('movflags', '')}", "video_track_timescale": str(scale)}
 
     def _add_picture(self, out: OutputContainer, frame: Frame) -> Any:
-        info, plan = self._info, self._plan
-        options = dict(plan.codec_options)
-        if info.field_order in _WOVEN and plan.codec == "libx264":
-            first = "tff" if info.field_order in ("tt", "bt") else "bff"
-            given = options.get("x264-params")
-            options["x264-params"] = f"{first}=1" + (f":{given}" if given else "")
-        stream: Any = out.add_stream(plan.codec, rate=info.rate or Fraction(25), options=options)
-        context = stream.codec_context
-        context.width, context.height = info.width, info.height
-        context.pix_fmt = plan.pix_fmt
-        context.time_base = info.time_base
-        context.sample_aspect_ratio = info.sar
-        if hasattr(context, "field_order"):
-            context.field_order = FIELD_ORDERS.index(info.field_order)
-        context.thread_type = "AUTO"
-        context.flags |= Flags.frame_duration
-        set_tags(context, plan.color)
-        self._set_matrix(stream, frame)
-        return stream
-
-    def _set_matrix(self, stream: Any, frame: Frame) -> None:
-        """Keep rotation and flips: the display matrix as it is where the frame carries it."""
-        side_data: Any = frame.native.side_data if isinstance(frame.native, VideoFrame) else ()
-        for data in side_data:
-            if data.type.name == "DISPLAYMATRIX" and hasattr(stream, "set_display_matrix"):
-                stream.set_display_matrix([int(v) for v in np.frombuffer(bytes(data), np.int32)])
-                return
-        if self._info.rotation and hasattr(stream, "set_display_rotation"):
-            stream.set_display_rotation(self._info.rotation)
+        self._encoder = PictureEncoder(out, self._info, self._plan, frame)
+        return self._encoder.stream
 
     def _mux(self, packets: list[Any]) -> None:
         assert self._out is not None
@@ -179,14 +242,21 @@ class FilmSink:
         """Replace a decoding time that cannot be: x265 leaves it unset for films shorter than its reordering."""
         if packet.pts is not None and packet.dts is not None:
             limit = max(1, int(_REORDERING / self._info.time_base))
-            if not 0 <= packet.pts - packet.dts <= limit:
+            late = self._last_dts is not None and packet.dts <= self._last_dts  # where two shards meet
+            if late or not 0 <= packet.pts - packet.dts <= limit:
                 packet.dts = packet.pts if self._last_dts is None else min(packet.pts, self._last_dts + 1)
             self._last_dts = packet.dts
 
-    def finish(self) -> tuple[str, ...]:
-        """Flush the encoder, copy what is left, and rename the file."""
+    def finish(self, *, encoded: bool = False, check: Callable[[Path], None] | None = None) -> tuple[str, ...]:
+        """Flush the encoder (unless the packets came `encoded`), copy what is left, and rename the file.
+
+        Args:
+            encoded: nothing was given to the encoder.
+            check: looks at the whole file before it gets its name; what it raises keeps the name free.
+        """
         with disk_errors(self._plan.target):
-            self._mux(self._stream.encode(None))
+            if self._encoder is not None and not encoded:
+                self._mux(self._encoder.flush())
             warnings: tuple[str, ...] = ()
             if self._copier is not None:
                 self._copier.advance(None)
@@ -199,13 +269,15 @@ class FilmSink:
             self._release()
             with open(self._part, "rb+") as file:
                 os.fsync(file.fileno())
+            if check is not None:
+                check(self._part)
             os.replace(self._part, self._plan.target)
         return warnings
 
     def _release(self) -> None:
         if self._copier is not None:
             self._copier.close()
-        self._copier = self._out = self._stream = None
+        self._copier = self._out = self._encoder = None
 
     def discard(self) -> None:
         """Close and remove the temporary file."""

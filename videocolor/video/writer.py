@@ -12,10 +12,11 @@ import numpy as np
 
 from videocolor.errors import OutputError
 from videocolor.types import Array, Frame, VideoInfo
-from videocolor.video.film import FilmSink
+from videocolor.video.film import COLOR_LABEL, FilmSink
 from videocolor.video.images import ImageSink
 from videocolor.video.plan import OutputOptions, OutputPlan, plan_output
 from videocolor.video.reader import VideoReader
+from videocolor.video.shardfile import ShardSink
 
 __all__ = ["OutputReport", "VideoWriter"]
 
@@ -79,10 +80,16 @@ class VideoWriter:
         info = source if isinstance(source, VideoInfo) else source.info
         span = (None, None) if isinstance(source, VideoInfo) else (source.start, source.end)
         plan = plan_output(info, target, options)
-        label = "colorized by videocolor, not original colour" if options.color_label else None
+        label = COLOR_LABEL if options.color_label else None
         reader = source if isinstance(source, VideoReader) else None
         sink: Sink = ImageSink(info, plan) if plan.container == "image2" else FilmSink(info, plan, span, label, reader)
         return cls(info, plan, sink)
+
+    @classmethod
+    def into_shard(cls, info: VideoInfo, plan: OutputPlan, path: Path) -> tuple[VideoWriter, ShardSink]:
+        """Make a writer for some frames of a film that are joined with others later (`join_shards`)."""
+        sink = ShardSink(info, plan, path)
+        return cls(info, plan, sink), sink
 
     def __enter__(self) -> Self:
         return self

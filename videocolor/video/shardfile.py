@@ -1,0 +1,202 @@
+"""A shard of a film: its encoded picture, packet by packet, with exact times.
+
+No container serves: NUT and Matroska keep no decoding times, QuickTime shifts them and does not take every codec,
+and what is merged from shards must be packet for packet what one encoder would have written. So a shard is
+
+    b"videocolor shard 1\\n"
+    one line of JSON          codec, pix_fmt, width, height, time_base, extradata (hex)
+    packets                   size, flags (u32 each), pts, dts, duration (i64 each, in time_base), then the data
+    an end mark               size 0xffffffff, the number of packets
+
+all numbers little-endian. `INT64_MIN` is a time that is not known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import av
+from av.container import OutputContainer
+from av.packet import Packet
+
+from videocolor.errors import InputError
+from videocolor.types import Array, Frame, VideoInfo
+from videocolor.video.film import PictureEncoder, disk_errors
+from videocolor.video.plan import OutputPlan
+
+__all__ = ["ShardFile", "ShardSink", "sync_folder"]
+
+_MAGIC: Final = b"videocolor shard 1\n"
+_HEAD: Final = struct.Struct("<IIqqq")
+_END: Final = 0xFFFFFFFF
+_NONE: Final = -(2**63)
+_KEY: Final = 1
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder last through a loss of power, where the file system can."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+class ShardSink:
+    """Where the planes of a shard go; a sink of `VideoWriter`. The file has its name when it is whole and synced."""
+
+    def __init__(self, info: VideoInfo, plan: OutputPlan, path: Path) -> None:
+        self._info, self._plan, self.path = info, plan, path
+        self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self._file: BinaryIO | None = None
+        self._encoder: PictureEncoder | None = None
+        self._out: OutputContainer | None = None
+        self._digest = hashlib.sha256()
+        self._packets = 0
+        self.bytes = 0
+
+    @property
+    def sha256(self) -> str:
+        """Of the file, in hex; final after `finish`."""
+        return self._digest.hexdigest()
+
+    def put(self, frame: Frame, luma: Array, cb: Array, cr: Array) -> None:
+        """Encode one frame."""
+        with disk_errors(self.path):
+            if self._encoder is None:
+                # The container is never written to; the encoder is set up by it as it will be by the film's.
+                self._out = av.open(io.BytesIO(), "w", format=self._plan.container)
+                self._encoder = PictureEncoder(self._out, self._info, self._plan, frame)
+                self._file = self._part.open("wb")
+            self._add(self._encoder.encode(frame, luma, cb, cr))
+
+    def _add(self, packets: list[Any]) -> None:
+        if self.bytes == 0:
+            self._write(_MAGIC)
+            self._write(json.dumps(self._header()).encode() + b"\n")
+        for packet in packets:
+            base = Fraction(packet.time_base)
+            if base != self._info.time_base:
+                raise ValueError(f"{self.path}: the encoder counts in {base}, the film in {self._info.time_base}")
+            times = (_NONE if t is None else t for t in (packet.pts, packet.dts))
+            data = bytes(packet)
+            self._write(_HEAD.pack(len(data), _KEY if packet.is_keyframe else 0, *times, packet.duration or 0))
+            self._write(data)
+            self._packets += 1
+
+    def _header(self) -> dict[str, Any]:
+        assert self._encoder is not None
+        return {
+            "codec": self._plan.codec,
+            "pix_fmt": self._plan.pix_fmt,
+            "width": self._info.width,
+            "height": self._info.height,
+            "time_base": str(self._info.time_base),
+            "extradata": self._encoder.extradata.hex(),
+        }
+
+    def _write(self, data: bytes) -> None:
+        assert self._file is not None
+        self._file.write(data)
+        self._digest.update(data)
+        self.bytes += len(data)
+
+    def finish(self) -> tuple[str, ...]:
+        """Flush the encoder, sync and rename the file."""
+        assert self._encoder is not None and self._file is not None
+        with disk_errors(self.path):
+            self._add(self._encoder.flush())
+            self._write(_HEAD.pack(_END, 0, self._packets, 0, 0))
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._release()
+            os.replace(self._part, self.path)
+            sync_folder(self.path.parent)
+        return ()
+
+    def _release(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        if self._out is not None:
+            self._out.close()
+        self._file = self._encoder = self._out = None
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        self._release()
+        self._part.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class ShardFile:
+    """A shard on disk."""
+
+    path: Path
+    codec: str
+    pix_fmt: str
+    width: int
+    height: int
+    time_base: Fraction
+    extradata: bytes
+    _body: int
+    """Where the packets begin."""
+
+    @classmethod
+    def open(cls, path: Path) -> ShardFile:
+        """Read the header.
+
+        Raises:
+            InputError: it cannot be read or is no shard.
+        """
+        try:
+            with path.open("rb") as file:
+                if file.read(len(_MAGIC)) != _MAGIC:
+                    raise InputError(f"{path}: is not a shard of videocolor")
+                fields = json.loads(file.readline(1 << 20))
+                base, extradata = Fraction(fields.pop("time_base")), bytes.fromhex(fields.pop("extradata"))
+                return cls(path, time_base=base, extradata=extradata, _body=file.tell(), **fields)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: its header is damaged ({error}); remove the file and run again") from error
+
+    def packets(self) -> Iterator[Packet[Any]]:
+        """The packets, in the order of their decoding.
+
+        Raises:
+            InputError: the file is cut short or damaged.
+        """
+        with self.path.open("rb") as file:
+            file.seek(self._body)
+            count = 0
+            while True:
+                head = file.read(_HEAD.size)
+                if len(head) < _HEAD.size:
+                    raise InputError(f"{self.path}: is cut short behind {count} packets; remove it and run again")
+                size, flags, pts, dts, duration = _HEAD.unpack(head)
+                if size == _END:
+                    if pts != count:
+                        raise InputError(f"{self.path}: holds {count} packets, {pts} were written")
+                    return
+                data = file.read(size)
+                if len(data) < size:
+                    raise InputError(f"{self.path}: is cut short in packet {count}; remove it and run again")
+                packet: Packet[Any] = Packet(data)
+                packet.time_base = self.time_base
+                packet.pts = None if pts == _NONE else pts
+                packet.dts = None if dts == _NONE else dts
+                packet.duration = duration
+                packet.is_keyframe = bool(flags & _KEY)
+                count += 1
+                yield packet
