@@ -24,7 +24,7 @@ from videocolor.pairs.distance import frame_distance, thumbnail
 from videocolor.pairs.store import PART_BYTES, PackWriter
 from videocolor.types import Array
 
-__all__ = ["allowed_licence", "pack_footage", "read_clip", "select_rows"]
+__all__ = ["allowed_licence", "pack_footage", "read_clip", "read_images", "select_rows"]
 
 _NON_COMMERCIAL = re.compile(r"non-?commercial|(?<![A-Za-z])NC(?![A-Za-z])", re.IGNORECASE)
 _SAME_FOOTAGE = 0.06
@@ -79,7 +79,15 @@ def shrink(rgb: Array, short_side: int) -> Array:
     return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA))
 
 
-def _read_images(root: Path, rows: list[dict[str, str]], short_side: int) -> Iterator[tuple[dict[str, str], Array]]:
+def read_images(root: Path, rows: list[dict[str, str]], short_side: int) -> Iterator[tuple[dict[str, str], Array]]:
+    """Images of a footage folder, in the order of its tar files.
+
+    Yields:
+        (row of the manifest, (h, w, 3) uint8 R'G'B'), the short side at most `short_side`.
+
+    Raises:
+        InputError: an image is damaged.
+    """
     by_tar: dict[str, dict[str, dict[str, str]]] = {}
     for row in rows:
         tar, _, name = row["file"].partition("/")
@@ -150,7 +158,7 @@ def pack_footage(
             continue
         writer.add(row["file"], row["source"], row["licence"], "clip", frames)
         licences["clip"][row["licence"]] += 1
-    pictures = tqdm(_read_images(root, images, short_side), total=len(images), unit="image", desc="pack")
+    pictures = tqdm(read_images(root, images, short_side), total=len(images), unit="image", desc="pack")
     for row, rgb in pictures:
         writer.add(row["file"], row["source"], row["licence"], "image", [(0.0, rgb)])
         licences["image"][row["licence"]] += 1
