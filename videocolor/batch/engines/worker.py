@@ -1,0 +1,153 @@
+"""The worker's side of every engine: find the work, do a task, report how it ended. Loads no torch by itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import logging
+import os
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+from videocolor.batch.types import Task, Tell
+from videocolor.errors import InputError, ModelError, UsageError, VideocolorError
+from videocolor.report import plain
+
+__all__ = ["Send", "Work", "fit_task", "load_work", "pack_task", "perform", "thread_variables", "unpack_task"]
+
+Work: TypeAlias = Callable[[Task, Tell], None]
+Send: TypeAlias = Callable[[dict[str, Any]], None]
+"""Brings a message (plain values with `kind`) to the driver; called by any thread."""
+
+_TOLD: Final = frozenset({"progress", "shard", "planned", "warning"})
+_PERMANENT: Final = (InputError, UsageError, ModelError)
+"""What no second attempt mends; HintError, UnsupportedVideoError and NoVideoError are InputErrors."""
+_THREADS: Final = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENCV_FOR_THREADS_NUM",
+)
+
+
+def load_work(name: str) -> Work:
+    """The function behind "module:function".
+
+    Raises:
+        UsageError: the name is none, or there is no such module or function.
+    """
+    module, colon, function = name.partition(":")
+    if not (colon and module and function):
+        raise UsageError(f"{name}: expected module:function")
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"{name}: cannot be imported in a worker: {error}") from error
+    if not callable(found):
+        raise UsageError(f"{name}: not a function")
+    work: Work = found
+    return work
+
+
+def pack_task(task: Task) -> dict[str, Any]:
+    """The task as JSON holds it."""
+    packed: dict[str, Any] = plain(dataclasses.asdict(task))
+    return packed
+
+
+def unpack_task(data: Mapping[str, Any]) -> Task:
+    """What `pack_task` made."""
+    shards = data["shards"]
+    return Task(**{**data, "shards": None if shards is None else tuple(shards)})
+
+
+def thread_variables(threads: int) -> dict[str, str]:
+    """Environment by which numerical libraries use so many CPU threads; must stand before they are imported."""
+    return dict.fromkeys(_THREADS, str(threads))
+
+
+def fit_task(task: Task, *, threads: int | None = None, device: str | None = None) -> Task:
+    """The task with the worker's own device and threads where its configuration leaves them open.
+
+    Args:
+        task: its job's configuration is copied, not changed.
+        threads: CPU threads of the worker; the network gets half of them, as in `videocolor colorize`. None: as is.
+        device: in place of `auto`. None: as is.
+    """
+    config = task.job.get("config")
+    if not isinstance(config, Mapping) or not isinstance(config.get("model"), Mapping):
+        return task
+    model = dict(config["model"])
+    if device is not None and model.get("device") == "auto":
+        model["device"] = device
+    if threads is not None and model.get("threads", 0) is None:
+        model["threads"] = max(1, threads // 2)
+    return dataclasses.replace(task, job={**task.job, "config": {**config, "model": model}})
+
+
+def perform(work: Work, task: Task, send: Send) -> None:
+    """Do a task: what it tells is sent, at last a message `done` or `failed`; no error of the work gets out.
+
+    Warnings of videocolor's loggers that the work has not told itself are sent too, at the end.
+    """
+    told: set[str] = set()
+    logged = _Collect()
+    logger = logging.getLogger("videocolor")
+
+    def tell(message: dict[str, Any]) -> None:
+        kind = message.get("kind")
+        if kind not in _TOLD:
+            raise ValueError(f"kind {kind!r}: a worker tells {', '.join(sorted(_TOLD))}")
+        if kind == "warning":
+            told.add(str(message.get("message")))
+        send({**plain(message), "task": task.id})
+
+    ending: dict[str, Any] = {"kind": "done"}
+    logger.addHandler(logged)
+    propagate, logger.propagate = logger.propagate, False  # else each would stand on stderr as well
+    try:
+        work(task, tell)
+    except (Exception, SystemExit) as error:
+        ending = _failure(error)
+    finally:
+        logger.removeHandler(logged)
+        logger.propagate = propagate
+    for text in logged.texts:
+        if text not in told:
+            send({"kind": "warning", "message": text, "task": task.id})
+    send({**ending, "task": task.id})
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
+    known = isinstance(error, VideocolorError | OSError)
+    text = str(error) or type(error).__name__
+    return {
+        "kind": "failed",
+        "error": text if known else f"{type(error).__name__}: {text}",
+        "type": type(error).__name__,
+        "permanent": isinstance(error, _PERMANENT),
+        "traceback": "".join(traceback.format_exception(error)),
+    }
+
+
+class _Collect(logging.Handler):
+    """Different warnings of a task, at most a hundred: a damaged film can log one a frame."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+        self._guard = threading.Lock()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the text."""
+        text = record.getMessage()
+        with self._guard:
+            if len(self.texts) < 100 and text not in self.texts:
+                self.texts.append(text)
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
