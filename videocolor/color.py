@@ -189,7 +189,9 @@ def rgb_to_luv(rgb: Array) -> Array:
     x, y, z = _mix(white[:, None] * _xyz("bt709"), _linear(rgb))
     lightness = 116 * _f(y) - 16
     weight = np.maximum(x + 15 * y + 3 * z, 1e-12)  # black has no chromaticity; its L* of 0 takes u* and v* away
-    return np.stack([lightness, 13 * lightness * (4 * x / weight - u_white), 13 * lightness * (9 * y / weight - v_white)])
+    return np.stack(
+        [lightness, 13 * lightness * (4 * x / weight - u_white), 13 * lightness * (9 * y / weight - v_white)]
+    )
 
 
 def _luv_to_xyz(luv: Array) -> Array:
@@ -219,7 +221,7 @@ def luv_gamut_scale(luv: Array) -> Array:
     With X = 9 u' Y / 4 v' and Z = (12 - 3 u' - 20 v') Y / 4 v', linear R, G and B times 4 v' / Y are linear in u', v',
     and so in the factor: both bounds of each channel are crossed at a place that can be written down.
     """
-    white, u_white, v_white = _white()
+    white, _, v_white = _white()
     thirteen = 13 * np.maximum(luv[0], 1e-6)
     du, dv = luv[1] / thirteen, luv[2] / thirteen
     y = np.clip(_f_inverse((luv[0] + 16) / 116), 0, 1)

@@ -22,7 +22,9 @@ _ALIASES: Final = {"default": "hint"}
 _SIMPLE: Final = {"constant": (CONSTANT_CARD, (12.0, 18.0)), "gray": (GRAY_CARD, (0.0, 0.0))}
 _RUNTIMES: Final = ("auto", "torch", "onnxruntime")
 _HINTNET: Final = "hintnet-"
-_LOADERS: Final[dict[str, str]] = {}
+_LOADERS: Final[dict[str, str]] = {
+    "published-p": "videocolor.models.published.patches:load_patches",
+}
 """Architecture in a weights file -> `module:function` that puts it to use: (artifact, device, threads) -> Colorizer."""
 
 
