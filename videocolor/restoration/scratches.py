@@ -31,7 +31,7 @@ _PRESENT: Final = 3
 _WANDER: Final = 0.006
 """Share of the picture's width by which a scratch may move in two frames."""
 _BANDS: Final = 24
-_WIDEST: Final = 0.008
+_WIDEST: Final = 0.006
 """Share of the picture's width that the widest scratch covers."""
 _FAINT: Final = 3.0
 """Least mean height of a line over its surroundings in a band, 8-bit levels."""
