@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from videocolor.cli.group import session
@@ -32,19 +34,21 @@ def train(
 ) -> None:
     """Train a network as a configuration says; --config names a preset of `train/` or a YAML file.
 
-    The path of the last checkpoint goes to stdout. Several GPUs, or processes: torchrun --nproc-per-node N -m
+    A key `system` in it says whose trainer reads it: hetero, residual, fusion, patches (published systems), or none
+    (the hint network). The path of what was written last goes to stdout. Several GPUs, or processes: torchrun --nproc-per-node N -m
     videocolor train --config ... Settings: defaults < --config < --set < flags.
     """
     if config_source is None:
         raise click.UsageError("--config NAME|PATH says what to train; `videocolor config list` lists presets")
     from videocolor.presets import load_model
     from videocolor.report import ignore
-    from videocolor.training.config import TrainConfig
+    from videocolor.training.systems import config_class, trainer
     from videocolor.training.team import first_process
 
-    config = load_model(TrainConfig, "train", config_source, overrides, {"device": device})
-    from videocolor.training.loop import train as run
-
+    config: Any = load_model(
+        config_class(config_source, overrides), "train", config_source, overrides, {"device": device}
+    )
+    run = trainer(config_source, overrides)
     state, speaks = session(), first_process()
     observer = None if state.verbosity >= 0 else ignore
     if state.json:

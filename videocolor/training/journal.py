@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -17,10 +17,29 @@ from tqdm import tqdm
 
 from videocolor.errors import OutputError, UsageError
 from videocolor.report import Event, Observer, write_whole
-from videocolor.training.config import TrainConfig
 from videocolor.types import Array
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "JournalSettings"]
+
+
+class JournalSettings(Protocol):
+    """What the journal reads of a run's settings, whatever is trained."""
+
+    @property
+    def out(self) -> Path:
+        """Folder of metrics.jsonl and pictures/."""
+
+    @property
+    def steps(self) -> int:
+        """Of the whole run."""
+
+    @property
+    def log_every(self) -> int:
+        """Steps a line is the mean of."""
+
+    @property
+    def tensorboard(self) -> bool:
+        """Whether TensorBoard is written too."""
 
 
 class Journal:
@@ -36,7 +55,7 @@ class Journal:
         UsageError: TensorBoard is asked for and not installed.
     """
 
-    def __init__(self, config: TrainConfig, first: int, observer: Observer | None, *, quiet: bool) -> None:
+    def __init__(self, config: JournalSettings, first: int, observer: Observer | None, *, quiet: bool) -> None:
         self.config, self._quiet, self._observer = config, quiet, observer
         self._board = None if quiet else _board(config, first)
         if not quiet:
@@ -142,7 +161,7 @@ def _keep_until(path: Path, step: int) -> None:
     write_whole(path, "".join(kept if step else []))
 
 
-def _board(config: TrainConfig, first: int) -> Any:
+def _board(config: JournalSettings, first: int) -> Any:
     if not config.tensorboard:
         return None
     try:
