@@ -40,7 +40,8 @@ def load_colorizer(
     """Load a network.
 
     Args:
-        name_or_path: a packaged name (`default` is `hint`), or a weights file of `videocolor train`.
+        name_or_path: a packaged name (`default` is `hint`), a weights file of `videocolor train`, or an ONNX file
+            with a card beside it (docs/own-models.md).
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         runtime: `auto` (ONNX Runtime on a CPU, torch on CUDA), `torch` or `onnxruntime`.
         threads: CPU threads of the network; None: as many as there are cores.
@@ -57,6 +58,12 @@ def load_colorizer(
     name = _ALIASES.get(name_or_path, name_or_path)
     if name in _SIMPLE:
         return ConstantColorizer(*_SIMPLE[name])
+    if name.lower().endswith(".onnx"):
+        if runtime == "torch":
+            raise UsageError(f"{name}: an ONNX file runs in ONNX Runtime only; leave out model.runtime")
+        from videocolor.models.user_onnx import load_user_onnx
+
+        return load_user_onnx(Path(name), device, threads)
     artifact = _artifact(name)
     if artifact.architecture in _LOADERS:
         if runtime == "onnxruntime":

@@ -10,6 +10,7 @@ the patches of a frame is a convolution, done as one matrix product over blocks 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -72,7 +73,7 @@ class PatchClassifier:
     @property
     def patch(self) -> int:
         """Side of the patch."""
-        return int(round(len(self.layers[0][0]) ** 0.5))
+        return math.isqrt(int(self.layers[0][0].shape[0]))
 
     @property
     def classes(self) -> int:

@@ -1,0 +1,144 @@
+"""The card of a user's ONNX file: a YAML file beside it, validated; mistakes are told with their line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+import yaml
+from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
+
+from videocolor.config import Int, Section
+from videocolor.errors import ConfigError, ModelError
+from videocolor.presets import load_model
+
+__all__ = ["CHANNELS", "InputCard", "OutputCard", "UserCard", "read_user_card"]
+
+CHANNELS: Final = {"gray_rgb": 3, "luma": 1, "lightness": 1} | {
+    "ab": 2,
+    "lab": 3,
+    "rgb": 3,
+    "bgr": 3,
+    "uv": 2,
+    "luv": 3,
+    "cbcr": 2,
+    "ycbcr": 3,
+}
+"""Channels of each colour space that a card may name."""
+
+_Numbers = Annotated[tuple[float, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else (v,))]
+_Size = Annotated[tuple[Int, Int], BeforeValidator(lambda v: (v, v) if isinstance(v, int) else v)]
+
+
+class _PortCard(Section):
+    name: str | None = None
+    """Of the file's input or output. Null: it has only one."""
+    layout: Literal["nchw", "nhwc"] = "nchw"
+    """Where the channels are: nchw or nhwc."""
+    scale: float = Field(default=1.0, gt=0)
+    """The tensor holds (value * scale - mean) / std; for values of 0..255 where the colour space has 0..1: 255."""
+    mean: _Numbers = (0.0,)
+    """One number, or one a channel."""
+    std: _Numbers = (1.0,)
+    """One number, or one a channel."""
+
+    @model_validator(mode="after")
+    def _channels(self) -> Self:
+        channels = CHANNELS[str(getattr(self, "color", "luma"))]
+        for key in ("mean", "std"):
+            value = getattr(self, key)
+            if len(value) not in (1, channels):
+                raise ValueError(f"{key} has {len(value)} numbers; expected 1 or {channels}")
+        if min(abs(value) for value in self.std) == 0:
+            raise ValueError("std must not be 0")
+        return self
+
+
+class InputCard(_PortCard):
+    """What the network takes."""
+
+    color: Literal["gray_rgb", "luma", "lightness"]
+    """gray_rgb: Y' 0..1 in all three channels; luma: Y' 0..1; lightness: CIE L* 0..100."""
+    size: _Size | None = None
+    """Height and width where the network takes one size only. Null: what the file says."""
+    fit: Literal["stretch", "pad"] = "stretch"
+    """How a film comes to that one size: stretch, or pad (aspect kept, the border repeated)."""
+    multiple: Int = Field(default=32, ge=1, le=512)
+    """Height and width must be multiples of this, where the network takes any size."""
+    area: Int = Field(default=256 * 256, ge=1024, le=4096 * 4096)
+    """Pixels that the network wants to see, where it takes any size."""
+
+
+class OutputCard(_PortCard):
+    """What the network returns."""
+
+    color: Literal["ab", "lab", "rgb", "bgr", "uv", "luv", "cbcr", "ycbcr"]
+    """ab, lab, uv, luv: CIE, D65; rgb, bgr: R'G'B' 0..1; cbcr, ycbcr: BT.601, -0.5..0.5. Only chroma is used."""
+
+
+class UserCard(Section):
+    """All that is said of a file."""
+
+    title: str = ""
+    """For lists and reports."""
+    licence: str = ""
+    """Of the weights."""
+    source: str = ""
+    """Paper or origin."""
+    opset: Int | None = None
+    """The file's opset, where it should be checked."""
+    input: InputCard
+    output: OutputCard
+    _path: Path = PrivateAttr(default=Path())
+
+    @property
+    def path(self) -> Path:
+        """Where the card is, for messages."""
+        return self._path
+
+
+def read_user_card(model: Path) -> UserCard:
+    """The card beside an ONNX file.
+
+    Raises:
+        ModelError: there is none.
+        ConfigError: it does not validate; each message has the line.
+    """
+    path = model.with_suffix(".yaml")
+    if not path.is_file():
+        raise ModelError(f"{model}: no card {path.name} beside it; docs/own-models.md says what it holds")
+    try:
+        card = load_model(UserCard, "models", path)
+    except ConfigError as error:
+        raise ConfigError(_with_lines(str(error), path)) from error
+    card._path = path
+    return card
+
+
+def _with_lines(message: str, path: Path) -> str:
+    """`colour.yaml: unknown key input.size...` -> `colour.yaml:7: unknown key input.size...`."""
+    try:
+        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except yaml.YAMLError:  # then the message is about that, and has its place
+        return message
+    start = re.compile(rf"{re.escape(str(path))}: (?P<rest>(?:unknown key )?(?P<key>[\w.]+))(?=[ ;:])")
+
+    def place(match: re.Match[str]) -> str:
+        line = _line(root, match["key"].split("."))
+        return f"{path}:{line}: {match['rest']}" if line else match[0]
+
+    return "\n".join(start.sub(place, line, count=1) for line in message.splitlines())
+
+
+def _line(node: Any, keys: list[str]) -> int | None:
+    """Line (from 1) of a key, or of the nearest section around it."""
+    line = None
+    for key in keys:
+        if not isinstance(node, yaml.MappingNode):
+            return line
+        found = next(((k, v) for k, v in node.value if k.value == key), None)
+        if found is None:
+            return line
+        line, node = found[0].start_mark.line + 1, found[1]
+    return line
