@@ -18,14 +18,12 @@ from typing import Final
 
 import numpy as np
 
-from videocolor.restoration.levels import Exposure, distance, exposure_between, nominal, store, thumbnail
+from videocolor.restoration.levels import Exposure, exposure_between, nominal, one_shot, store, thumbnail
 from videocolor.restoration.window import close, sliding
 from videocolor.types import Array, Frame
 
 __all__ = ["deflicker"]
 
-_CUT: Final = 0.48
-"""Scene distance of neighbouring frames from which they are two shots; fast motion ends a window early at worst."""
 _UNSEEN: Final = 0.3
 """Correction in 8-bit levels under which the frame stays as it is."""
 _SURE: Final = 4.0
@@ -72,7 +70,7 @@ def _looks(frames: Iterable[Frame]) -> Generator[_Look, None, None]:
         for frame in frames:
             thumb = thumbnail(frame.luma, frame.layout.depth)
             step = None
-            if before is not None and distance(before, thumb) < _CUT:
+            if before is not None and one_shot(before, thumb):
                 step = exposure_between(before, thumb)
             before = thumb
             yield _Look(frame, thumb, step)

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from videocolor.restoration.fields import combed, on_planes, plane, teeth, weave
-from videocolor.restoration.levels import distance, eight_bit, thumbnail
+from videocolor.restoration.levels import eight_bit, one_shot, thumbnail
 from videocolor.restoration.window import close, sliding
 from videocolor.types import Array, Frame
 
@@ -26,7 +26,6 @@ __all__ = ["REACH", "deinterlace"]
 FieldOrder = Literal["auto", "top", "bottom"]
 REACH: Final = 3
 """Frames on each side that vote on which field is the earlier one; samples are taken from the next ones alone."""
-_CUT: Final = 0.48
 _GRAIN: Final = 4
 """Teeth up to this height, 8-bit levels, say nothing of the order of fields."""
 _LOW: Final = (0.526, -0.026)
@@ -79,7 +78,7 @@ def _looks(frames: Iterable[Frame]) -> Generator[_Look, None, None]:
         for frame in frames:
             gray = eight_bit(frame.luma, frame.layout.depth)
             thumb = thumbnail(frame.luma, frame.layout.depth)
-            cut = last is not None and distance(last.thumb, thumb) > _CUT
+            cut = last is not None and not one_shot(last.thumb, thumb)
             top_first = 0.0
             if last is not None and not cut:
                 # The lower field of the last frame and the upper one of this are neighbours if the upper comes first.
@@ -91,7 +90,7 @@ def _looks(frames: Iterable[Frame]) -> Generator[_Look, None, None]:
 
 
 def _combing(upper: Array, lower: Array) -> float:
-    return float(cv2.subtract(teeth(weave(upper, lower)), (_GRAIN,)).mean())
+    return float(np.maximum(teeth(weave(upper, lower)), _GRAIN).mean())
 
 
 def _vote(window: list[_Look], place: int) -> bool:

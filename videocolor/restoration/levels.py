@@ -11,10 +11,12 @@ import numpy as np
 from videocolor._cuts import scene_distance
 from videocolor.types import Array, ColorSpec, Frame
 
-__all__ = ["Exposure", "distance", "eight_bit", "exposure_between", "nominal", "store", "thumbnail"]
+__all__ = ["Exposure", "distance", "eight_bit", "exposure_between", "nominal", "one_shot", "store", "thumbnail"]
 
 _THUMB: Final = (54, 96)
 """(height, width) of the pictures that exposure is judged on: grain, dust and small motion vanish."""
+_CUT: Final = 0.48
+"""Scene distance from which neighbouring frames are two shots: what `videocolor._cuts` has for a still film."""
 _ROUNDS: Final = 6
 """Rounds of reweighting; the fit moves by less than 0.01 level after them."""
 _RIDGE: Final = 4.0
@@ -55,6 +57,15 @@ def distance(a: Array, b: Array) -> float:
     """The Euclidean scene check (`videocolor.shots.scene_distance`) of two thumbnails on the 8-bit scale."""
     scale = np.float32(1 / 255)
     return scene_distance(a * scale, b * scale)
+
+
+def one_shot(a: Array, b: Array) -> bool:
+    """Tell whether two neighbouring frames (thumbnails on the 8-bit scale) are of one shot.
+
+    From these two alone, so that it does not matter where reading began. Very fast motion may be taken for a cut:
+    then a step forgoes a neighbour.
+    """
+    return distance(a, b) < _CUT
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from videocolor.restoration.levels import distance, store, thumbnail
+from videocolor.restoration.levels import one_shot, store, thumbnail
 from videocolor.restoration.window import close, sliding
 from videocolor.types import Array, Frame
 
@@ -43,7 +43,6 @@ _LINES: Final = 12
 """Most lines of a frame."""
 _ALONG: Final = 9
 """Rows of the running median."""
-_CUT: Final = 0.48
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,9 +105,9 @@ def _levels(frame: Frame) -> Array:
 def _shot(window: list[_Look], place: int) -> list[_Look]:
     """The frames of the window that are of one shot with the one at `place`, itself among them."""
     first = last = place
-    while first > 0 and distance(window[first - 1].thumb, window[first].thumb) < _CUT:
+    while first > 0 and one_shot(window[first - 1].thumb, window[first].thumb):
         first -= 1
-    while last + 1 < len(window) and distance(window[last].thumb, window[last + 1].thumb) < _CUT:
+    while last + 1 < len(window) and one_shot(window[last].thumb, window[last + 1].thumb):
         last += 1
     return window[first : last + 1]
 
