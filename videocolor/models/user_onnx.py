@@ -128,7 +128,10 @@ class UserOnnxColorizer(Colorizer):
 
     def _try(self) -> int:
         """Send an empty picture through; how many times coarser the output is."""
-        side = -(-_TRIAL // self.user.input.multiple) * self.user.input.multiple
+        times = -(-_TRIAL // self.user.input.multiple)
+        side = (
+            times + 1 - times % 2
+        ) * self.user.input.multiple  # odd: does once the multiple do, or twice?
         h, w = self._size or (side, side)
         try:
             ab = self._run(np.full((1, h, w), 0.5, np.float32))
