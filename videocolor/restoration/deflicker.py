@@ -48,7 +48,7 @@ def deflicker(frames: Iterable[Frame], reach: int, limit: float) -> Iterator[Fra
 
     Args:
         frames: A film's frames in order.
-        reach: Frames on each side that a frame is compared with; the step's radius is one more.
+        reach: Frames on each side that a frame is compared with.
         limit: Largest correction as a share of the frame's mean level; a frame beyond it stays.
 
     Yields:

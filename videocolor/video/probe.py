@@ -223,7 +223,10 @@ def _interlaced(
     )
     if combed:
         said = "and flagged so" if flagged else "though it is flagged progressive"
-        return [f"the film looks interlaced (woven fields) {said}; deinterlace it first, or colour will comb too"]
+        return [
+            f"the film looks interlaced (woven fields) {said}, and colour will comb too: restoration.deinterlace=on "
+            "mends video, restoration.telecine=restore film that was pulled down to video"
+        ]
     if flagged:
         return [f"the film is flagged interlaced ({order}), but no combing was seen; it is treated as progressive"]
     return []
