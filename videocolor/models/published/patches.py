@@ -172,8 +172,7 @@ def repaint(lightness: Array, uv: Array) -> Array:
 
 
 def _shown(lightness: Array, uv: Array) -> Array:
-    lightness = np.broadcast_to(lightness, uv.shape[:-1])
-    luv = np.stack([lightness, uv[..., 0], uv[..., 1]])
+    luv = np.stack(np.broadcast_arrays(lightness, uv[..., 0], uv[..., 1]))
     luv[1:] *= luv_gamut_scale(luv)
     return luv_to_lab(luv)
 
