@@ -43,7 +43,7 @@ def show(name: str | None, overrides: tuple[str, ...], schema: bool) -> None:
     from videocolor.config import dump_yaml
     from videocolor.presets import load_model
 
-    command, model = _model_for(name)
+    command, model = _model_for(name, overrides)
     if schema:
         click.echo(json.dumps(model.model_json_schema(), indent=2))
         return
@@ -54,12 +54,12 @@ def show(name: str | None, overrides: tuple[str, ...], schema: bool) -> None:
         click.echo(dump_yaml(merged, comments=True), nl=False)
 
 
-def _model_for(name: str | None) -> tuple[str, Any]:
+def _model_for(name: str | None, overrides: tuple[str, ...]) -> tuple[str, Any]:
     """Command and model that a preset's folder belongs to; files and bare names are `colorize`."""
     if (name or "").startswith("train/") or (name or "").startswith("configs/train/"):
-        from videocolor.training.config import TrainConfig
+        from videocolor.training.systems import config_class
 
-        return "train", TrainConfig
+        return "train", config_class(name, overrides)
     if (name or "").startswith("evaluate/") or (name or "").startswith("configs/evaluate/"):
         from videocolor.evaluation.settings import EvaluateConfig
 

@@ -1,0 +1,193 @@
+"""Job files: which films, with which hints, presets, outputs and priorities (YAML or CSV).
+
+    films:                                    film,hints,preset,output,priority,set
+      - film: reels/1931.mov                  reels/1931.mov,stills/1931,master,,5,model.batch=4; output.crf=12
+        hints: stills/1931                    reels/1932.mov,,,,,
+        preset: master
+        output: 1931_color.mkv
+        priority: 5
+        set: {model.batch: 4, output: {crf: 12}}
+
+Paths are relative to the job file, `output` to the output folder.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from videocolor.batch.jobs import Entry, absolute_hint, as_override
+from videocolor.errors import ConfigError, InputError, UsageError
+from videocolor.presets import list_presets, read_yaml, suggest
+
+__all__ = ["read_job_file"]
+
+_KEYS: Final = ("film", "hints", "preset", "output", "priority", "set")
+_PATHS: Final = ("shots.file", "hints.folder")
+
+
+def read_job_file(path: Path) -> list[Entry]:
+    """The films that a job file lists, in its order.
+
+    Raises:
+        InputError: it cannot be read, or lists a film twice.
+        ConfigError: a line cannot be used; names file, line and key.
+    """
+    rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _yaml_rows(path)
+    entries: list[Entry] = []
+    lines: dict[tuple[Path, Path | None], int] = {}
+    for line, row in rows:
+        where = f"{path}, line {line}: "
+        try:
+            entry = _entry(row, path.absolute().parent, where)
+        except (ConfigError, UsageError) as error:
+            raise ConfigError(f"{where}{error}") from error
+        known = lines.setdefault((entry.source, entry.output), line)
+        if known != line:
+            raise ConfigError(f"{where}film {entry.source} is listed in line {known} already")
+        entries.append(entry)
+    return entries
+
+
+def _entry(row: Mapping[str, Any], folder: Path, where: str) -> Entry:
+    for key in row:
+        if key not in _KEYS:
+            raise ConfigError(f"unknown key {key}{suggest(str(key), _KEYS)} (allowed: {', '.join(_KEYS)})")
+    film = row.get("film")
+    if not isinstance(film, str) or not film.strip():
+        raise ConfigError("film: expected the path of a film")
+    source = Path(folder / film.strip())
+    output = _text(row, "output")
+    return Entry(
+        source=source,
+        stem=Path(source.name if source.is_dir() else source.stem),
+        where=where,
+        output=None if output is None else _output(output),
+        preset=_preset(_text(row, "preset"), folder),
+        overrides=(*_hints(row.get("hints"), folder), *_settings(row.get("set"), folder)),
+        priority=_priority(row.get("priority")),
+    )
+
+
+def _text(row: Mapping[str, Any], key: str) -> str | None:
+    value = row.get(key)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise ConfigError(f"{key} = {value!r}: expected text")
+    return value.strip()
+
+
+def _output(text: str) -> Path:
+    path = Path(text)
+    if not path.suffix or ".." in path.parts:
+        raise ConfigError(f"output = {text!r}: expected a file in the output folder, with its suffix: reel_color.mkv")
+    return path
+
+
+def _preset(text: str | None, folder: Path) -> str | None:
+    """A preset's name, else a file beside the job file."""
+    if text is None or text in {name for p in list_presets("colorize") for name in (p.name, p.name.split("/", 1)[1])}:
+        return text
+    beside = folder / text
+    return str(beside) if beside.is_file() else text
+
+
+def _hints(value: Any, folder: Path) -> Iterator[str]:
+    """A folder, a picture, `TIME=picture`, or a list of the latter two."""
+    if value is None or value == "":
+        return
+    items = value if isinstance(value, list) else [value]
+    if not all(isinstance(item, str) for item in items):
+        raise ConfigError(f"hints = {value!r}: expected a folder, a picture, TIME=picture, or a list of pictures")
+    if len(items) == 1 and (folder / items[0]).is_dir():
+        yield as_override("hints.folder", str(folder / items[0]))
+        return
+    yield as_override("hints.items", [absolute_hint(item, folder) for item in items])
+
+
+def _settings(value: Any, folder: Path) -> Iterator[str]:
+    """`key=value; key=value`, or a mapping, nested or with dots."""
+    if value is None or value == "":
+        return
+    if isinstance(value, str):
+        for item in value.split(";"):
+            key, equals, text = item.strip().partition("=")
+            if equals:
+                yield f"{key}={text}" if key not in _PATHS else as_override(key, str(folder / text.strip()))
+            elif item.strip():
+                raise ConfigError(f"set = {item.strip()!r}: expected key=value, several with ; between them")
+        return
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"set = {value!r}: expected settings, as in {{model.batch: 4}}")
+    for key, inner in _flat(value):
+        if key in _PATHS and isinstance(inner, str):
+            inner = str(folder / inner)
+        elif key == "hints.items" and isinstance(inner, list):
+            inner = [absolute_hint(str(item), folder) for item in inner]
+        yield as_override(key, inner)
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", value
+
+
+def _priority(value: Any) -> int:
+    try:
+        if value is None or value == "":
+            return 0
+        if isinstance(value, bool | float):
+            raise ValueError
+        return int(value)
+    except (ValueError, TypeError):
+        raise ConfigError(f"priority = {value!r}: expected a whole number; higher comes first") from None
+
+
+def _yaml_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    values = read_yaml(path)
+    films = values.get("films")
+    if not isinstance(films, list) or set(values) != {"films"}:
+        extra = ", ".join(sorted(set(values) - {"films"}))
+        raise ConfigError(f"{path}: expected a list `films:`{f', not also {extra}' if extra else ''}")
+    for line, row in zip(_lines(path), films, strict=True):
+        if isinstance(row, str):
+            row = {"film": row}
+        if not isinstance(row, Mapping):
+            raise ConfigError(f"{path}, line {line}: expected a film with its keys, found {row!r}")
+        yield line, row
+
+
+def _lines(path: Path) -> list[int]:
+    """In which line each film of the list begins, from 1."""
+    root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    assert isinstance(root, yaml.MappingNode)
+    films = next(node for key, node in root.value if key.value == "films")
+    return [item.start_mark.line + 1 for item in films.value]
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            sample = file.readline()
+            file.seek(0)
+            reader = csv.DictReader(file, delimiter=";" if sample.count(";") > sample.count(",") else ",", strict=True)
+            if "film" not in (reader.fieldnames or ()):
+                raise ConfigError(f"{path}, line 1: expected a heading with the column film ({', '.join(_KEYS)})")
+            for row in reader:
+                if None in row or None in row.values():
+                    wanted = len(reader.fieldnames or ())
+                    raise ConfigError(f"{path}, line {reader.line_num}: expected {wanted} columns")
+                if any(value.strip() for value in row.values()):
+                    yield reader.line_num, row
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from error
+    except csv.Error as error:
+        raise ConfigError(f"{path}, line {reader.line_num}: not valid CSV: {error}") from error

@@ -1,0 +1,101 @@
+"""What is done with a film, step by step, as functions: the driver knows no others, so tests can bring their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from videocolor.batch.engines.base import Engine
+from videocolor.batch.engines.settings import EngineSettings
+from videocolor.batch.settings import BatchConfig
+from videocolor.batch.space import Outlook
+from videocolor.batch.types import FilmJob, FilmPlan, ShardRecord, Task, Tell
+from videocolor.report import Event, Observer
+
+__all__ = ["Merged", "Steps", "film_steps", "run_stage"]
+
+
+class Merged(Protocol):
+    """What a merge reports."""
+
+    @property
+    def target(self) -> Path:
+        """The finished film."""
+
+    @property
+    def frames(self) -> int:
+        """Its frames."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the finished film."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The functions that a driver calls for films."""
+
+    work: str
+    """What workers do, as "module:function"; with `stage: plan` in the task's job it only plans."""
+    look: Callable[[FilmJob], Outlook]
+    read_plan: Callable[[Path], FilmPlan]
+    finished: Callable[[FilmJob, FilmPlan], dict[int, ShardRecord]]
+    merge: Callable[[FilmJob, Observer], Merged]
+    finish: Callable[[FilmJob, Any, BatchConfig], list[str]]
+    """What comes after the merge; returns warnings."""
+    discard: Callable[[FilmJob], None]
+    """Removes the working folder of a finished film."""
+    engine: Callable[[EngineSettings, str], Engine]
+
+
+def film_steps() -> Steps:
+    """The steps of real films."""
+    from videocolor.batch.engines.base import open_engine
+    from videocolor.batch.merge import discard_work, merge_film
+    from videocolor.batch.plan import read_plan
+    from videocolor.batch.space import look_at
+    from videocolor.batch.work import finished_shards
+
+    return Steps(
+        work="videocolor.batch.steps:run_stage",
+        look=look_at,
+        read_plan=read_plan,
+        finished=finished_shards,
+        merge=lambda job, observer: merge_film(job, observer=observer),
+        finish=_finish,
+        discard=discard_work,
+        engine=open_engine,
+    )
+
+
+def run_stage(task: Task, tell: Tell) -> None:
+    """What a worker does: plans a film where only that is asked for, else colours shards.
+
+    Raises:
+        As `plan_film` and `run_task` do.
+    """
+    if task.job.get("stage") != "plan":
+        from videocolor.batch.work import run_task
+
+        run_task(task, tell)
+        return
+    from videocolor.batch.plan import plan_film
+
+    def watch(event: Event) -> None:
+        if event.kind in ("progress", "warning"):
+            tell({"kind": event.kind, **event.data})
+
+    plan_film(FilmJob.from_dict(task.job), observer=watch)
+    tell({"kind": "planned"})
+
+
+def _finish(job: FilmJob, report: Any, config: BatchConfig) -> list[str]:
+    from videocolor.batch.archive import finish_film
+
+    return finish_film(job, report, config.archive)
