@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -78,7 +79,8 @@ def work(task: Task, tell: Tell) -> None:
                 (folder / f"{task.id}.cleaned").touch()
                 raise
         case "stubborn":
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            with contextlib.suppress(ValueError):  # not in the main thread
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
             tell({"kind": "progress", "frames": 1})
             time.sleep(job["seconds"])
         case other:

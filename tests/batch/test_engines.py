@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from ray_helpers import ray_cluster
 
 from videocolor.batch.engines import Engine, EngineSettings, open_engine
 from videocolor.batch.types import Task, WorkEvent
@@ -33,13 +34,24 @@ def importable() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=["local"])
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """Address of a Ray cluster that the module's tests share."""
+    pytest.importorskip("ray", reason="extra `ray` is not installed")
+    with ray_cluster(4) as cluster:
+        yield cluster.address
+
+
+@pytest.fixture(params=["local", "ray"])
 def opened(request: pytest.FixtureRequest) -> Iterator[Open]:
     """`opened(workers=2, ...)`: an engine of each kind, stopped in the end."""
     engines: list[Engine] = []
+    kind: dict[str, Any] = {"kind": request.param}
+    if request.param == "ray":
+        kind |= {"address": request.getfixturevalue("cluster"), "cpus_per_task": 1}
 
     def open_(work: str = WORK, **settings: Any) -> Engine:
-        engines.append(open_engine(EngineSettings(kind=request.param, **{"workers": 2, **settings}), work))
+        engines.append(open_engine(EngineSettings(**{**kind, "workers": 2, **settings}), work))
         return engines[-1]
 
     yield open_
@@ -115,7 +127,7 @@ def test_all_tasks_end_once_and_in_order(opened: Open, tmp_path: Path, capfd: py
         assert "kind" not in shard
         assert len({event.worker for event in events}) == 1
     assert len(pids(tmp_path)) == len({events[0].worker for events in found.values()}) <= 2
-    assert "a library prints" not in capfd.readouterr().out, "stdout is the driver's"
+    assert capfd.readouterr().out == "", "stdout is the driver's"
 
 
 def test_the_task_arrives_as_it_was_and_workers_live_on(opened: Open, tmp_path: Path) -> None:
@@ -168,7 +180,9 @@ def test_warnings_of_workers_arrive_once(opened: Open, tmp_path: Path, capfd: py
     assert "only logged" not in capfd.readouterr().err
 
 
-def test_a_killed_worker_is_lost_and_the_others_go_on(opened: Open, tmp_path: Path) -> None:
+def test_a_killed_worker_is_lost_and_the_others_go_on(
+    opened: Open, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     engine = opened()
     jobs = [task(f"t{i}", tmp_path, "die" if i in (0, 3) else "count", frames=1) for i in range(6)]
     found = run(engine, jobs)
@@ -178,6 +192,7 @@ def test_a_killed_worker_is_lost_and_the_others_go_on(opened: Open, tmp_path: Pa
     assert found["t0"][1].data == {"frames": 7}, "what it told before is not lost"
     assert last.worker in last.data["error"]
     assert run(engine, [task("t0", tmp_path, "count", frames=1)])["t0"][-1].kind == "done", "the same id again"
+    assert capfd.readouterr().out == ""
 
 
 def test_a_hung_worker_is_ended(opened: Open, tmp_path: Path) -> None:
@@ -229,7 +244,7 @@ def test_stopping_in_the_middle_leaves_nobody(opened: Open, tmp_path: Path) -> N
     engine = opened(grace_seconds=1.0)
     engine.submit(task("kind", tmp_path, "sleep", seconds=100))
     engine.submit(task("deaf", tmp_path, "stubborn", seconds=100))
-    until(engine, lambda events: sum(event.kind == "progress" for event in events) == 2)
+    until(engine, lambda events: kinds(events).count("progress") == 2)
     with engine:
         pass
     assert len(pids(tmp_path)) == 2
@@ -282,6 +297,59 @@ def test_when_the_driver_is_killed_so_are_its_workers(tmp_path: Path) -> None:
         process.kill()
         assert gone(workers, 4), "1 s of grace, and a busy machine"
         assert (tmp_path / "sleep.cleaned").exists(), "who can, puts its files away"
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_when_the_driver_is_killed_so_is_its_part_of_ray(own: bool, request: Any, tmp_path: Path) -> None:
+    address = None if own else request.getfixturevalue("cluster")
+    settings = EngineSettings(kind="ray", workers=2, cpus_per_task=1, address=address)
+    with driver(settings, tmp_path, "sleep", "stubborn") as process:
+        below = pids(tmp_path) | (children(process.pid) if own else set())
+        assert len(below) >= (4 if own else 2)
+        process.kill()
+        assert gone(below, 10)
+
+
+def children(pid: int) -> set[int]:
+    """Processes that a process has started, and theirs."""
+    found = {int(child) for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()}
+    return found.union(*(children(child) for child in found))
+
+
+def test_a_node_is_killed_and_the_job_ends_whole(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="extra `ray` is not installed")
+    with ray_cluster(1, 2) as cluster:
+        settings = EngineSettings(kind="ray", address=cluster.address, cpus_per_task=1)
+        with open_engine(settings, WORK) as engine:
+            assert engine.workers == 3, "one CPU here, two there"
+            waiting = [task(f"t{i}", tmp_path, "sleep", seconds=0.4) for i in range(16)]
+            ends: dict[str, list[str]] = {each.id: [] for each in waiting}
+            again = {each.id: each for each in waiting}
+            killed = False
+            end = time.monotonic() + 60
+            while waiting or engine.unfinished:
+                assert time.monotonic() < end, ends
+                while waiting and engine.room:
+                    engine.submit(waiting.pop())
+                for event in engine.events(0.3):
+                    if event.kind in ENDINGS:
+                        ends[event.task].append(event.kind)
+                    if event.kind == "lost":
+                        waiting.append(again[event.task])
+                if not killed and len(pids(tmp_path)) == 3:
+                    cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
+                    killed = True
+    assert all(kinds == ["lost"] * (len(kinds) - 1) + ["done"] for kinds in ends.values()), ends
+    assert 1 <= sum(len(kinds) - 1 for kinds in ends.values()) <= 4, "what ran there was lost, and nothing else"
+
+
+def test_no_room_and_no_cluster(tmp_path: Path, cluster: str) -> None:
+    with pytest.raises(DeviceError, match="room for a worker \\(64 CPU\\)"):
+        open_engine(EngineSettings(kind="ray", address=cluster, cpus_per_task=64), WORK)
+    settings = EngineSettings(kind="ray", address=cluster, cpus_per_task=64, workers=1, start_seconds=1.0)
+    with open_engine(settings, WORK) as engine, pytest.raises(DeviceError, match="start_seconds"):
+        engine.submit(task("t", tmp_path, "count", frames=1))
+        until(engine, lambda _: False)
 
 
 def test_ctrl_c_is_the_drivers(tmp_path: Path) -> None:

@@ -26,8 +26,8 @@ class EngineSettings(Section):
     """A running Ray cluster: HOST:6379, or auto. Null: Ray is started on this machine and ended with the batch."""
     cpus_per_task: Annotated[Number, Field(ge=0, le=1024)] = 2
     """CPUs that a Ray worker reserves, 0..1024."""
-    gpus_per_task: Annotated[Number, Field(ge=0, le=16)] = 0
-    """GPUs that a Ray worker reserves, 0..16; 0.5: two workers share one."""
+    gpus_per_task: Literal["auto"] | Annotated[Number, Field(ge=0, le=16)] = "auto"
+    """GPUs that a Ray worker reserves, 0..16; 0.5: two workers share one. auto: 1 where the cluster has any, else 0."""
     memory_mb: Annotated[Int, Field(ge=1)] | None = None
     """Memory that a Ray worker reserves, MiB. Null: none; Ray then counts CPUs and GPUs alone."""
     start_seconds: Annotated[float, Strict()] = Field(default=300.0, gt=0, le=86400)

@@ -1,0 +1,89 @@
+"""The process behind a worker of the Ray engine: a plain class that Ray makes an actor of; it does not import Ray."""
+
+from __future__ import annotations
+
+import os
+import platform
+import queue
+import socket
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from videocolor import __version__
+from videocolor.batch.engines.worker import Work, fit_task, load_work, perform, thread_variables, unpack_task
+from videocolor.batch.types import Task, Tell
+from videocolor.errors import DeviceError, VideocolorError
+
+__all__ = ["RayWorker"]
+
+
+class RayWorker:
+    """Does one task after the other; networks stay loaded in between.
+
+    Args:
+        work: "module:function".
+        heartbeat: seconds between two signs of life.
+        threads: CPU threads; None: as many as Ray and the libraries choose.
+        gpus: GPUs that Ray has reserved for it; at 0 a configuration's device `auto` means the CPU.
+        path: the driver's `sys.path`; what is missing here is looked into last.
+    """
+
+    def __init__(self, work: str, heartbeat: float, threads: int | None, gpus: float, path: Sequence[str]) -> None:
+        os.dup2(2, 1)  # what libraries print is not the driver's output
+        if threads is not None:
+            os.environ.update(thread_variables(threads))
+        sys.path += [folder for folder in path if folder not in sys.path]
+        self._name = work
+        self._heartbeat = heartbeat
+        self._threads = threads
+        self._gpus = gpus
+        self._work: Work | None = None
+
+    def hello(self) -> dict[str, Any]:
+        """Load the work; who and where this worker is, or `unable` with the reason."""
+        facts: dict[str, Any] = {
+            "videocolor": __version__,
+            "python": platform.python_version(),
+            "worker": f"{socket.gethostname()}:{os.getpid()}",
+        }
+        try:
+            self._work = load_work(self._name)
+        except VideocolorError as error:
+            facts["unable"] = str(error)
+        return facts
+
+    def run(self, data: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Do a task; yields its messages as they are told, and a heartbeat where there are none.
+
+        The task runs in a thread of its own, because this one streams.
+        """
+        inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        task = fit_task(unpack_task(data), threads=self._threads, device=None if self._gpus else "cpu")
+        thread = threading.Thread(target=perform, args=(self._checked, task, inbox.put), name=task.id, daemon=True)
+        thread.start()
+        while True:
+            living = thread.is_alive()  # asked before the inbox is: what it sent last is there by then
+            try:
+                message = inbox.get(timeout=self._heartbeat if living else 0)
+            except queue.Empty:
+                if not living:
+                    return  # without an ending: the driver takes the task for lost
+                message = {"kind": "beat"}
+            yield message
+            if message["kind"] in ("done", "failed"):
+                return
+
+    def _checked(self, task: Task, tell: Tell) -> None:
+        """The work, once the node is seen to share the source's folder: else every film would seem to be missing."""
+        source = task.job.get("source")
+        if source is not None and not Path(source).parent.is_dir():
+            raise DeviceError(
+                f"{source}: its folder is not there on {socket.gethostname()}; all machines of the cluster need the "
+                "same shared storage under the same paths"
+            )
+        if self._work is None:
+            raise DeviceError("the worker was not greeted")
+        self._work(task, tell)
