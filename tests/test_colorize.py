@@ -55,7 +55,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[Colorizer], None]:
         def load(*_: Any, **__: Any) -> Colorizer:
             return colorizer
 
-        monkeypatch.setattr("videocolor.colorize.load_colorizer", load)
+        monkeypatch.setattr("videocolor.film.load_colorizer", load)
 
     return put
 

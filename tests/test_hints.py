@@ -66,6 +66,8 @@ def survey(*seeds: int, before: int = 0, behind: int = 0) -> Survey:
         ShotView(
             Shot(n, 10 * n, 10 * n + 10, before + 10 * n, before + 10 * n + 10, Fraction(1, 10)),
             ((10 * n, thumbnail(gray_of(scene(seed)))),),
+            before + 10 * n + 9,
+            thumbnail(gray_of(scene(seed))),
         )
         for n, seed in enumerate(seeds)
     )
@@ -414,7 +416,7 @@ def test_suggested_frames_painted_come_back(tmp_path: Path, monkeypatch: pytest.
     assert len(paths) == 2
     for path in paths:
         tint(path, (18, -12))
-    monkeypatch.setattr("videocolor.colorize.load_colorizer", lambda *_, **__: Plain())
+    monkeypatch.setattr("videocolor.film.load_colorizer", lambda *_, **__: Plain())
     result = colorize_video(film, target, config)
     assert not [w for w in result.warnings if "hint" in w]
     record = json.loads((tmp_path / "out.mkv.json").read_text())
@@ -490,7 +492,7 @@ def test_a_painted_folder_and_a_part_of_the_film(tmp_path: Path, monkeypatch: py
     gray_film(film)
     for path in suggest_hints(film, folder, ColorizeConfig()):
         tint(path, (18, -12))
-    monkeypatch.setattr("videocolor.colorize.load_colorizer", lambda *_, **__: Plain())
+    monkeypatch.setattr("videocolor.film.load_colorizer", lambda *_, **__: Plain())
     for part, outside in (("input.start=0.5", "0001"), ("input.end=0.5", "0002")):
         config = ColorizeConfig.load(
             None, [f"hints.folder={folder}", "output.codec=ffv1", "output.overwrite=true", part]

@@ -139,6 +139,23 @@ class HintCarrier:
                 carried[place] = self._view(gray)
         return carried
 
+    def memory(self) -> dict[str, Array]:
+        """All that the shot's further frames depend on, as arrays; see `ChromaSmoother.memory`."""
+        if self._places is None or self._gray is None or self._first is None:
+            return {}
+        planes = {f"ab.{place}": plane for place, plane in enumerate(self._ab)}
+        places = {"at": self._places.at, "trust": self._places.trust}
+        return {**planes, **places, "gray": self._gray, "first": self._first, "age": np.array(self._age)}
+
+    def recall(self, memory: Mapping[str, Array]) -> None:
+        """Take up what another carrier's `memory` returned."""
+        if not memory:
+            return
+        self._ab = [memory[f"ab.{place}"] for place in range(sum(name.startswith("ab.") for name in memory))]
+        self._gray, self._first, self._age = memory["gray"], memory["first"], int(memory["age"])
+        self._places = Places(*self._first.shape)
+        self._places.at, self._places.trust = memory["at"], memory["trust"]
+
     def _view(self, gray: Array) -> Array:
         """What has arrived at the present frame."""
         assert self._places is not None and self._gray is not None

@@ -26,6 +26,7 @@ from pydantic import (
 
 from videocolor.errors import UsageError
 from videocolor.presets import load_model
+from videocolor.restoration.settings import RestorationConfig
 
 __all__ = [
     "ChromaConfig",
@@ -207,6 +208,10 @@ class ShotsConfig(Section):
     """A shot list as `videocolor shots` writes it, perhaps edited; it is used in place of detection."""
     detector: Literal["content", "transnet", "none"] = "content"
     """content, transnet (learned; extra `shots`) or none (the film is one shot)."""
+    shard: Annotated[Number, Field(ge=1, le=3600)] = 60
+    """Seconds of film after which the next cut ends a shard: what a crash costs at most, about."""
+    max_shard: Annotated[Number, Field(ge=4, le=7200)] = 120
+    """Seconds of film after which a shard ends inside its shot, at the next pause of the fusion."""
 
 
 class HintsConfig(Section):
@@ -259,6 +264,10 @@ class OutputConfig(Section):
     """Replace an existing output."""
     sidecar: Bool = True
     """Write OUTPUT.json: merged configuration, hashes, shots, hints, assumptions, warnings."""
+    resume: Bool = True
+    """Work in shards, so that a run that was stopped goes on where it stood. False: write the film in one go."""
+    keep_shards: Bool = False
+    """Leave the shards in place when the film is whole: other shots are then recoloured sooner, for twice the disk."""
 
 
 class ColorizeConfig(Section):
@@ -268,6 +277,7 @@ class ColorizeConfig(Section):
     model: ModelConfig = ModelConfig()
     shots: ShotsConfig = ShotsConfig()
     hints: HintsConfig = HintsConfig()
+    restoration: RestorationConfig = RestorationConfig()
     chroma: ChromaConfig = ChromaConfig()
     smoothing: SmoothingConfig = SmoothingConfig()
     output: OutputConfig = OutputConfig()

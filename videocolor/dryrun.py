@@ -9,11 +9,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
-from videocolor.colorize import check_sidecar, colorize_video, network_threads, output_options, plan_hints, read_files
+from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig, InputConfig
+from videocolor.film import check_sidecar, load_network, output_options, plan_hints, read_files
 from videocolor.hints import HintPlan
 from videocolor.models.base import ModelCard
-from videocolor.models.registry import load_colorizer
 from videocolor.report import Observer, ignore, plain
 from videocolor.runlog import RunLog
 from videocolor.survey import Survey, survey_film
@@ -127,8 +127,7 @@ def plan_colorize(
     output = plan_output(info, target, output_options(config), protected=read_files(config))
     check_sidecar(target, config)
     log.warn(*info.warnings)
-    model = config.model
-    colorizer = load_colorizer(model.name, device=model.device, runtime=model.runtime, threads=network_threads(config))
+    colorizer = load_network(config)
     hints, survey = plan_hints(source, config, colorizer, log)
     survey = survey or survey_film(source, config, progress=log.survey_progress)
     log.warn(*survey.losses)
@@ -142,7 +141,7 @@ def _sample(source: Path, target: Path, config: ColorizeConfig, survey: Survey) 
     start = first.start_pts * first.time_base
     frames = min(survey.frames, _SAMPLE)
     span = InputConfig(rate=config.input.rate, start=max(start, Fraction(0)), end=start + frames / rate)
-    output = config.output.model_copy(update={"sidecar": False, "overwrite": True})
+    output = config.output.model_copy(update={"sidecar": False, "overwrite": True, "resume": False})
     short = config.model_copy(update={"input": span, "output": output, "hints": type(config.hints)()})
     told: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="videocolor-") as folder:

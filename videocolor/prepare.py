@@ -112,11 +112,11 @@ class ListedCuts:
         return sorted(start for start in self._starts if start >= self._count)
 
 
-def mark_shots(items: Iterable[Prepared], cuts: Cuts) -> Iterator[tuple[int, Prepared]]:
-    """(shot number, frame) pairs in film order, late by the cuts' latency."""
+def mark_shots(items: Iterable[Prepared], cuts: Cuts, first: int = 0) -> Iterator[tuple[int, Prepared]]:
+    """(shot number, frame) pairs in film order, late by the cuts' latency; the first frame's shot is `first`."""
     pending: deque[tuple[int, Prepared]] = deque()
     starts: set[int] = set()
-    shot = 0
+    shot = first
 
     def release(decided: int) -> Iterator[tuple[int, Prepared]]:
         nonlocal shot

@@ -1,75 +1,120 @@
-"""Shots that return keep their colours: a small memory of how earlier shots of the film were coloured."""
+"""Shots that return keep their colours: which earlier shot a new one looks like, and what that shot lends it.
+
+Who lends to whom follows from luma alone, so that it can be planned before anything is coloured, and every shard of
+a film finds out its lenders' colours by itself: the lender's first and last frame, coloured by the network with the
+lender's own hints. Only shots that are not themselves returning lend, so no chain of loans arises.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
 
-import cv2
-import numpy as np
-
-from videocolor.models.base import HintInput
 from videocolor.prepare import Prepared
 from videocolor.shots import shots_like
-from videocolor.smoothing import Observation
 from videocolor.survey import thumbnail
 from videocolor.types import Array
 
-__all__ = ["ShotBank"]
+__all__ = ["Lenders", "PlannedLenders", "ReturnFinder", "SeenLenders"]
 
 _SHOTS: Final = 24
-"""Most shots remembered, the longest unseen forgotten first: some 30 MB at the usual working size."""
+"""Most shots remembered, the longest unseen forgotten first: some 10 MB at the usual working size."""
 _RETURNS: Final = 0.8
 """Likeness from which a shot counts as an earlier one come back: stricter than for a person's hint,
 because nobody said so."""
 
 
-class ShotBank:
-    """First and latest coloured anchor of each recent shot."""
+class ReturnFinder:
+    """Recognises shots by the first and the last frame of recent ones."""
 
     def __init__(self) -> None:
-        self._shots: OrderedDict[int, list[tuple[Array, HintInput]]] = OrderedDict()
+        self._shots: OrderedDict[int, tuple[Array, ...]] = OrderedDict()
 
-    def remember(self, shot: int, window: Sequence[Prepared], observed: Mapping[int, Observation]) -> None:
-        """Note the first anchor of a shot, and the latest of those seen so far.
-
-        Args:
-            shot: number of the shot.
-            window: its frames.
-            observed: place in the window -> (a*b* on the grid of prediction, precision).
-        """
-        if not observed:
-            return
-        kept = self._shots.setdefault(shot, [])
-        places = [min(observed), max(observed)] if not kept else [max(observed)]
-        for place in dict.fromkeys(places):
-            item = window[place]
-            size = item.luma.shape[::-1]
-            ab = np.stack([cv2.resize(c, size, interpolation=cv2.INTER_LINEAR) for c in observed[place][0]])
-            entry = (thumbnail(item.gray), HintInput(item.luma, ab))
-            kept[1:] = [entry] if kept else []
-            if not kept:
-                kept.append(entry)
-        while len(self._shots) > _SHOTS:
-            self._shots.popitem(last=False)
-
-    def recall(self, gray: Array) -> tuple[list[HintInput], int | None]:
-        """The colours of the earlier shot that a first frame looks like.
+    def find(self, first: Array) -> int | None:
+        """The earlier shot that a new one looks like.
 
         Args:
-            gray: (h, w) uint8 luma of the new shot's first frame.
-
-        Returns:
-            Its anchors as hints and its number; ([], None) where nothing is like it.
+            first: (90, 160) uint8 luma of the new shot's first frame.
         """
-        thumb = thumbnail(gray)
         best, likeness = None, _RETURNS
-        for shot, entries in self._shots.items():
-            like = max(shots_like(thumb, other) for other, _ in entries)
+        for shot, pictures in self._shots.items():
+            like = max(shots_like(first, other) for other in pictures)
             if like >= likeness:
                 best, likeness = shot, like
-        if best is None:
-            return [], None
-        self._shots.move_to_end(best)
-        return [hint for _, hint in self._shots[best]], best
+        if best is not None:
+            self._shots.move_to_end(best)
+        return best
+
+    def add(self, shot: int, first: Array, last: Array) -> int | None:
+        """Remember a shot that does not return to another; the number of the one forgotten for it, if any."""
+        self._shots[shot] = (first, last)
+        return self._shots.popitem(last=False)[0] if len(self._shots) > _SHOTS else None
+
+
+class Lenders(Protocol):
+    """Who lends colours to whom, and what the lenders looked like."""
+
+    def lender(self, number: int, first: Prepared) -> int | None:
+        """The shot that lends its colours to a shot without hints of its own that begins with `first`."""
+
+    def leave(self, number: int, first: Prepared | None, last: Prepared, lender: int | None) -> None:
+        """A shot is over; `first` is None where the run began inside it."""
+
+    def lumas(self, lender: int) -> list[Array]:
+        """(h, w) float32 luma of the lender's first and last frame, at the working size."""
+
+
+class SeenLenders:
+    """Lenders found while the film goes by."""
+
+    def __init__(self) -> None:
+        self._finder = ReturnFinder()
+        self._lumas: dict[int, list[Array]] = {}
+
+    def lender(self, number: int, first: Prepared) -> int | None:
+        """See `Lenders`."""
+        return self._finder.find(thumbnail(first.gray))
+
+    def leave(self, number: int, first: Prepared | None, last: Prepared, lender: int | None) -> None:
+        """See `Lenders`."""
+        if lender is None and first is not None:
+            self._lumas[number] = [first.luma, last.luma]
+            forgotten = self._finder.add(number, thumbnail(first.gray), thumbnail(last.gray))
+            if forgotten is not None:
+                del self._lumas[forgotten]
+
+    def lumas(self, lender: int) -> list[Array]:
+        """See `Lenders`."""
+        return self._lumas[lender]
+
+
+class PlannedLenders:
+    """Lenders that a plan names.
+
+    Args:
+        returns: number of a shot -> number of the shot that lends to it.
+        fetch: reads what `lumas` returns out of the film, for lenders that the run does not pass.
+    """
+
+    def __init__(self, returns: Mapping[int, int], fetch: Callable[[int], list[Array]]) -> None:
+        self._returns, self._fetch = returns, fetch
+        self._last_use = {lender: max(n for n, r in returns.items() if r == lender) for lender in returns.values()}
+        self._lumas: dict[int, list[Array]] = {}
+
+    def lender(self, number: int, first: Prepared) -> int | None:
+        """See `Lenders`."""
+        return self._returns.get(number)
+
+    def leave(self, number: int, first: Prepared | None, last: Prepared, lender: int | None) -> None:
+        """See `Lenders`."""
+        for other in [other for other in self._lumas if self._last_use[other] <= number]:
+            del self._lumas[other]
+        if first is not None and self._last_use.get(number, 0) > number:
+            self._lumas[number] = [first.luma, last.luma]
+
+    def lumas(self, lender: int) -> list[Array]:
+        """See `Lenders`."""
+        if lender not in self._lumas:
+            self._lumas[lender] = self._fetch(lender)
+        return self._lumas[lender]

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,7 @@ __all__ = [
     "ignore",
     "plain",
     "sidecar_path",
+    "source_sha256",
     "write_sidecar",
     "write_whole",
 ]
@@ -121,3 +122,15 @@ def file_sha256(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def source_sha256(path: Path, files: Sequence[Path] | None = None) -> str:
+    """sha256 of a source: of the file's bytes, or of the lines `digest  name` of an image sequence's files.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    if files is None:
+        return file_sha256(path)
+    lines = "".join(f"{file_sha256(file)}  {file.name}\n" for file in files)
+    return hashlib.sha256(lines.encode()).hexdigest()

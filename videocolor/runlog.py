@@ -5,23 +5,36 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError
 from videocolor.hints import HintPlan
 from videocolor.models.base import Colorizer, ModelCard
 from videocolor.prepare import Prepared
-from videocolor.report import Event, EventKind, Observer, file_sha256
+from videocolor.report import Event, EventKind, Observer, source_sha256
+from videocolor.restoration import steps
 from videocolor.sourcecolor import SourceColor
-from videocolor.types import Array, VideoInfo
-from videocolor.video import OutputPlan
+from videocolor.types import Array, Frame, VideoInfo
+from videocolor.video import COLOR_LABEL, OutputPlan, sequence_files
 
-__all__ = ["Fixity", "RunLog", "ShotRecord", "describe_run"]
+if TYPE_CHECKING:
+    from videocolor.film import Film
+
+__all__ = [
+    "Fixity",
+    "RunLog",
+    "ShotRecord",
+    "describe",
+    "describe_hints",
+    "describe_model",
+    "describe_run",
+    "joined",
+]
 
 logger = logging.getLogger(__name__)
 _EVERY: Final = 0.5
@@ -52,6 +65,23 @@ class ShotRecord:
         if confidence is not None and confidence.size and (self.hints or self.returns_to is not None):
             self._seen.append(float(confidence.mean()))
             self.confidence = sum(self._seen[-64:]) / len(self._seen[-64:])
+
+    def cut(self, following: Frame) -> ShotRecord:
+        """End here: the frames from `following` on belong to another shard."""
+        self.end = following.index
+        return self
+
+    def continued(self, following: Frame) -> ShotRecord:
+        """A record of the same shot from a frame on."""
+        begin = (following.index, following.pts, following.time_base)
+        return ShotRecord(self.number, *begin, hints=list(self.hints), returns_to=self.returns_to)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], time_base: Fraction) -> ShotRecord:
+        """What `as_dict` made."""
+        lender = data["returns_to"]
+        place = (data["index"] - 1, data["start"], data["start_pts"], time_base, data["end"])
+        return cls(*place, list(data["hints"]), None if lender is None else lender - 1, data["confidence"])
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values; shots are counted from 1 for people."""
@@ -118,12 +148,17 @@ class RunLog:
         self.frames += 1
         self._progress(self.frames, total, "color")
 
-    def _progress(self, done: int, total: int | None, stage: str) -> None:
+    def frames_done(self, frames: int, total: int | None, before: int = 0) -> None:
+        """So many frames were written by now, `before` of them by an earlier run."""
+        self.frames = frames
+        self._progress(frames, total, "color", before)
+
+    def _progress(self, done: int, total: int | None, stage: str, before: int = 0) -> None:
         now = time.monotonic()
         if now - self._told < _EVERY and done != total:
             return
         self._told = now
-        rate = done / max(now - self._began, 1e-6)
+        rate = (done - before) / max(now - self._began, 1e-6)
         eta = None if total is None else max(0, total - done) / max(rate, 1e-6)
         self._emit("progress", stage=stage, frames=done, total=total, fps=round(rate, 2), eta_s=eta)
 
@@ -155,51 +190,92 @@ class Fixity:
     """
 
     def __init__(self, source: Path) -> None:
-        self._digest: str | None = None
+        self._digest = ""
         self._error: OSError | None = None
-        self._thread: threading.Thread | None = None
-        if source.is_file():
-            self._thread = threading.Thread(target=self._read, args=(source,), name="sha256", daemon=True)
-            self._thread.start()
+        self._thread = threading.Thread(target=self._read, args=(source,), name="sha256", daemon=True)
+        self._thread.start()
 
     def _read(self, source: Path) -> None:
         try:
-            self._digest = file_sha256(source)
+            self._digest = source_sha256(source, sequence_files(source))
         except OSError as error:
             self._error = error
 
-    def result(self) -> str | None:
-        """Hexadecimal digest; None for image sequences.
+    def result(self) -> str:
+        """Hexadecimal digest; see `source_sha256`.
 
         Raises:
             InputError: the source could not be read to its end.
         """
-        if self._thread is not None:
-            self._thread.join()
+        self._thread.join()
         if self._error is not None:
             raise InputError(f"the source cannot be read for its sha256: {self._error}") from self._error
         return self._digest
 
 
-def describe_run(
+def describe_run(film: Film, sha256: str) -> dict[str, Any]:
+    """The record that lies beside an output as `OUTPUT.json`, of a film that was coloured in one go."""
+    log = film.log
+    return describe(
+        film.source,
+        sha256,
+        film.config,
+        film.info,
+        film.plan,
+        model=describe_model(film.colorizer),
+        shots=[shot.as_dict() for shot in log.shots],
+        hints=describe_hints(film.hints, log.reproduced),
+        frames=log.frames,
+        notes=log.notes,
+        warnings=log.warnings,
+    )
+
+
+def describe_model(colorizer: Colorizer) -> dict[str, Any]:
+    """The card, and what executes the network."""
+    runtime = getattr(getattr(colorizer, "runtime", None), "name", None)
+    return {"card": colorizer.card.as_dict(), "runtime": runtime}
+
+
+def describe_hints(hints: HintPlan, reproduced: Collection[int]) -> list[dict[str, Any]]:
+    """What became of each hint that was used; `reproduced`: frames at which a hint was reproduced."""
+    return [
+        {
+            "name": planned.hint.name,
+            "time": None if planned.hint.time is None else float(planned.hint.time),
+            "frame": planned.frame,
+            "reproduced": planned.frame in reproduced,
+            "shots": {str(number + 1): round(like, 3) for number, like in planned.shots.items()},
+        }
+        for planned in hints.hints
+    ]
+
+
+def describe(
     source: Path,
-    sha256: str | None,
+    sha256: str,
     config: ColorizeConfig,
-    colorizer: Colorizer,
     info: VideoInfo,
     plan: OutputPlan,
-    hints: HintPlan,
-    log: RunLog,
+    *,
+    model: dict[str, Any],
+    shots: Sequence[dict[str, Any]],
+    hints: Sequence[dict[str, Any]],
+    frames: int,
+    notes: Sequence[str],
+    warnings: Sequence[str],
 ) -> dict[str, Any]:
-    """The record that lies beside an output as `OUTPUT.json`."""
+    """The record of a film; `shots` as `ShotRecord.as_dict`, parts of one shot joined."""
     from videocolor import __version__
 
     return {
         "videocolor": __version__,
         "source": {"path": source, "sha256": sha256},
-        "model": colorizer.card.as_dict(),
-        "runtime": getattr(getattr(colorizer, "runtime", None), "name", None),
+        "label": COLOR_LABEL,
+        "model": model["card"],
+        "runtime": model["runtime"],
         "config": config.as_dict(),
+        "restored": list(steps(config.restoration)),
         "assumed_color": {
             "matrix": info.color.matrix,
             "range": info.color.range,
@@ -208,18 +284,23 @@ def describe_run(
             "assumed": info.color.assumed,
         },
         "output": {"container": plan.container, "codec": plan.codec, "pix_fmt": plan.pix_fmt, "left_out": plan.dropped},
-        "frames": log.frames,
-        "shots": [shot.as_dict() for shot in sorted(log.shots, key=lambda shot: shot.number)],
-        "hints": [
-            {
-                "name": planned.hint.name,
-                "time": None if planned.hint.time is None else float(planned.hint.time),
-                "frame": planned.frame,
-                "reproduced": planned.frame in log.reproduced,
-                "shots": {str(number + 1): round(like, 3) for number, like in planned.shots.items()},
-            }
-            for planned in hints.hints
-        ],
-        "notes": list(log.notes),
-        "warnings": list(log.warnings),
+        "frames": frames,
+        "shots": joined(shots),
+        "hints": list(hints),
+        "notes": list(notes),
+        "warnings": list(warnings),
     }
+
+
+def joined(parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One entry a shot, in order; the parts of a shot that was cut into shards become one."""
+    shots: list[dict[str, Any]] = []
+    for part in sorted(parts, key=lambda part: (part["index"], part["start"])):
+        if not shots or shots[-1]["index"] != part["index"]:
+            shots.append(dict(part))
+            continue
+        known = [(p["end"] - p["start"], p["confidence"]) for p in (shots[-1], part) if p["confidence"] is not None]
+        weight = sum(length for length, _ in known)
+        shots[-1]["confidence"] = round(sum(n * c for n, c in known) / weight, 4) if weight else None
+        shots[-1]["end"] = part["end"]
+    return shots

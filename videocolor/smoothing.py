@@ -19,7 +19,7 @@ backward through a window with a few frames of look-ahead; the two and the frame
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,17 +29,25 @@ import numpy as np
 from videocolor.flow import FlowEstimator, Motion, resize_flow, warp
 from videocolor.types import Array
 
-__all__ = ["ChromaSmoother", "Observation"]
+__all__ = ["LOOK_AHEAD", "WINDOW", "ChromaSmoother", "Observation"]
 
 Observation = tuple[Array, Array | float]
 """a*b* (2, h, w) float32 and its precision: a number or (h, w) float32; 1 is a network's word."""
 
+WINDOW: Final = 16
+"""Frames that are finished together, at least."""
+LOOK_AHEAD: Final = 8
+"""Frames behind a window that are asked before it is finished."""
 _FLASH: Final = 0.06
 """Change of log exposure against the neighbours from which a frame's colours are doubted."""
 _LOST: Final = 0.3
 """Trust, multiplied up since the last anchor, under which a pixel counts as lost."""
 _FILL: Final = 1e-3
 """Precision of a colour that was filled in from the surroundings: anything seen outweighs it."""
+
+
+_MOTION: Final = ("ab", "ba", "trust_a", "trust_b")
+"""Fields of `Motion`, in their order."""
 
 
 @dataclass(eq=False)
@@ -58,6 +66,20 @@ class _Moment:
     """The own colour's precision is far above a network's, so it must come back as it is."""
     doubted: bool = False
     """Already compared with its neighbours' exposure."""
+
+    def as_arrays(self) -> dict[str, Array]:
+        """The same as arrays by name."""
+        arrays = {"luma": self.luma, "notes": np.array([self.exposure, self.sure, self.doubted], np.float64)}
+        if self.motion is not None:
+            arrays |= {name: getattr(self.motion, name) for name in _MOTION}
+        return arrays if self.own is None else {**arrays, "own": self.own}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> _Moment:
+        """What `as_arrays` made."""
+        motion = Motion(*(arrays[name] for name in _MOTION)) if _MOTION[0] in arrays else None
+        exposure, sure, doubted = (float(value) for value in arrays["notes"])
+        return cls(arrays["luma"], exposure, motion, arrays.get("own"), bool(sure), bool(doubted))
 
 
 class ChromaSmoother:
@@ -82,8 +104,8 @@ class ChromaSmoother:
         decay: float = 0.9,
         cap: float = 200.0,
         flow: FlowEstimator | None = None,
-        window: int = 16,
-        look_ahead: int = 8,
+        window: int = WINDOW,
+        look_ahead: int = LOOK_AHEAD,
     ) -> None:
         if not 0 <= decay < 1:
             raise ValueError(f"{decay=}: expected 0 up to but not including 1")
@@ -157,6 +179,37 @@ class ChromaSmoother:
     def finish(self) -> list[Array]:
         """All frames that are left; the shot is over."""
         return self._fuse(len(self._waiting), last=True)
+
+    @property
+    def delayed(self) -> int:
+        """Frames that were pushed and not handed out yet."""
+        return len(self._waiting)
+
+    def memory(self) -> dict[str, Array]:
+        """All that the shot's further frames depend on, as arrays; between `pop` and the next `plan`.
+
+        A new smoother with the same settings that `recall`s it goes on exactly as this one would.
+        """
+        if self._planned or not self._waiting or self._latest is not self._waiting[-1]:
+            raise ValueError("the memory can be taken between pop and plan, in the middle of a shot")
+        kept = {"state": self._state, "reach": self._reach}
+        arrays = {name: array for name, array in kept.items() if array is not None}
+        arrays["past"] = np.array(self._past, np.float64)
+        arrays["shape"] = np.array(self._shape or (), np.int64)
+        for place, moment in enumerate(self._waiting):
+            arrays |= {f"{place}.{name}": array for name, array in moment.as_arrays().items()}
+        return arrays
+
+    def recall(self, memory: Mapping[str, Array]) -> None:
+        """Take up what another smoother's `memory` returned, before the first frame."""
+        self._state, self._reach = memory.get("state"), memory.get("reach")
+        self._past.extend(float(level) for level in memory["past"])
+        self._shape = (int(memory["shape"][0]), int(memory["shape"][1])) if memory["shape"].size else None
+        while f"{len(self._waiting)}.luma" in memory:
+            head = f"{len(self._waiting)}."
+            fields = {name.removeprefix(head): memory[name] for name in memory if name.startswith(head)}
+            self._waiting.append(_Moment.from_arrays(fields))
+        self._latest = self._waiting[-1]
 
     def _look(self, luma: Array) -> _Moment:
         """Measure a frame and its motion from the one before."""

@@ -6,6 +6,7 @@ run. A film without hints is coloured in one pass and never surveyed.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -18,11 +19,12 @@ import cv2
 from videocolor.config import ColorizeConfig
 from videocolor.errors import NoVideoError, UsageError
 from videocolor.prepare import Cuts, ListedCuts, Prepared, mark_shots, prepare, working_size
+from videocolor.restoration import active, restore
 from videocolor.shots import CutFinder, read_shots
 from videocolor.types import Array, Frame, Shot, VideoInfo
 from videocolor.video import open_video
 
-__all__ = ["ShotView", "Survey", "cuts_for", "survey_film", "thumbnail"]
+__all__ = ["ShotView", "Survey", "cuts_for", "one_frame", "survey_film", "thumbnail"]
 
 THUMB: Final = (90, 160)
 """(height, width) of the pictures that shots are compared by; aspect is not kept, likeness needs none."""
@@ -37,6 +39,10 @@ class ShotView:
     shot: Shot
     views: tuple[tuple[int, Array], ...]
     """(frame index, (90, 160) uint8 luma) pairs in film order, at most eight, the first frame always."""
+    last_pts: int
+    """Of its last frame."""
+    last: Array
+    """(90, 160) uint8 luma of its last frame."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +55,10 @@ class Survey:
     nearest: dict[Fraction, int] = field(default_factory=dict)
     """Frame index nearest to each film time asked for."""
     losses: tuple[str, ...] = ()
+    offsets: tuple[Fraction, ...] = ()
+    """As `VideoReader.offsets`."""
+    pts: Sequence[int] = ()
+    """Time of every frame, in ticks: eight bytes a frame."""
 
     def shot_at(self, index: int) -> Shot:
         """The shot that holds a frame."""
@@ -111,35 +121,37 @@ class _Nearest:
         return {wanted: index for wanted, (_, index) in self._best.items()}
 
 
+def one_frame(info: VideoInfo) -> int:
+    """Ticks that a frame is shown for which does not say so itself."""
+    return max(1, round(1 / ((info.rate or Fraction(25)) * info.time_base)))
+
+
 def _views(
-    marked: Iterable[tuple[int, Prepared]], nearest: _Nearest, one_frame: int, tick: Callable[[int], None]
+    marked: Iterable[tuple[int, Prepared]], nearest: _Nearest, usual: int, tick: Callable[[Frame], None]
 ) -> Iterator[ShotView]:
     """Shots with their pictures. A shot's end time is known when the next one begins."""
-    waiting: tuple[int, int, int, int, _Gallery] | None = None
+    waiting: tuple[int, Prepared, Prepared, _Gallery] | None = None
     for number, items in groupby(marked, key=lambda pair: pair[0]):
         gallery = _Gallery()
-        first: Frame | None = None
-        last: Frame | None = None
+        first: Prepared | None = None
         for _, item in items:
-            first = first or item.frame
-            last = item.frame
-            gallery.add(last.index, item.gray)
-            nearest.add(last)
-            tick(last.index + 1)
-        assert first is not None and last is not None  # groupby never yields an empty group
+            first, last = first or item, item
+            gallery.add(item.frame.index, item.gray)
+            nearest.add(item.frame)
+            tick(item.frame)
+        assert first is not None  # groupby never yields an empty group
         if waiting is not None:
-            yield _view(*waiting[:4], first.pts, first.time_base, waiting[4])
-        end_pts = last.pts + (last.duration or one_frame)
-        waiting = (number, first.index, last.index + 1, first.pts, gallery)
-        closing = (end_pts, last.time_base)
+            yield _view(*waiting, first.frame.pts)
+        waiting = (number, first, last, gallery)
     if waiting is not None:
-        yield _view(*waiting[:4], *closing, waiting[4])
+        frame = waiting[2].frame
+        yield _view(*waiting, frame.pts + (frame.duration or usual))
 
 
-def _view(
-    number: int, start: int, end: int, start_pts: int, end_pts: int, time_base: Fraction, gallery: _Gallery
-) -> ShotView:
-    return ShotView(Shot(number, start, end, start_pts, end_pts, time_base), tuple(gallery.views))
+def _view(number: int, first: Prepared, last: Prepared, gallery: _Gallery, end_pts: int) -> ShotView:
+    a, z = first.frame, last.frame
+    shot = Shot(number, a.index, z.index + 1, a.pts, end_pts, a.time_base)
+    return ShotView(shot, tuple(gallery.views), z.pts, thumbnail(last.gray))
 
 
 def survey_film(
@@ -147,6 +159,7 @@ def survey_film(
     config: ColorizeConfig,
     *,
     times: Sequence[Fraction] = (),
+    exact: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Survey:
     """Decode the film once, at the cost of decoding alone, and describe its shots.
@@ -155,6 +168,7 @@ def survey_film(
         source: the film.
         config: names the shot detector, or the shot file that replaces it.
         times: film times in seconds whose nearest frames are wanted.
+        exact: decode as for colouring, without shortcuts: a seventh slower, and cuts are those that colouring finds.
         progress: called with (frames so far, estimated total).
 
     Raises:
@@ -163,17 +177,22 @@ def survey_film(
     nearest = _Nearest(times)
     cuts = cuts_for(config)
     span = config.input
-    with open_video(source, rate=span.rate, start=span.start, end=span.end, fast=True) as video:
+    with open_video(source, rate=span.rate, start=span.start, end=span.end, fast=not exact) as video:
         info = video.info
 
-        def tick(count: int) -> None:
+        times_seen = array("q")
+
+        def tick(frame: Frame) -> None:
+            times_seen.append(frame.pts)
+            count = frame.index + 1
             if progress is not None:
                 progress(count, info.frames)
 
-        rate = info.rate or Fraction(25)
-        one_frame = max(1, round(1 / (rate * info.time_base)))
-        marked = mark_shots(prepare(video, working_size(info.width, info.height)), cuts)
-        views = tuple(_views(marked, nearest, one_frame, tick))
+        frames = restore(video, config.restoration) if active(config.restoration) else video
+        marked = mark_shots(prepare(frames, working_size(info.width, info.height)), cuts)
+        views = tuple(_views(marked, nearest, one_frame(info), tick))
         if not views:
             raise NoVideoError(f"{source}: no frame could be decoded between the start and the end asked for")
-        return Survey(info, views, views[-1].shot.end, nearest.result(), tuple(video.losses))
+        return Survey(
+            info, views, views[-1].shot.end, nearest.result(), tuple(video.losses), tuple(video.offsets), times_seen
+        )

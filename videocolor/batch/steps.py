@@ -58,7 +58,7 @@ def film_steps() -> Steps:
     """The steps of real films."""
     from videocolor.batch.engines.base import open_engine
     from videocolor.batch.merge import discard_work, merge_film
-    from videocolor.batch.plan import read_plan
+    from videocolor.batch.planfile import read_plan
     from videocolor.batch.space import look_at
     from videocolor.batch.work import finished_shards
 

@@ -60,6 +60,8 @@ class PlannedShot:
     end: int
     """Index behind its last frame."""
     start_pts: int
+    last_pts: int
+    """Time of its last frame."""
     returns_to: int | None = None
     """The earlier shot that lends it its colours."""
     hints: tuple[str, ...] = ()
@@ -111,6 +113,14 @@ class FilmPlan:
     hints: tuple[dict[str, Any], ...] = ()
     """How each hint was dealt; see `videocolor.batch.plan`."""
     warnings: tuple[str, ...] = ()
+    settings: str = ""
+    """Hash of the source, the network and the configuration that the plan was made for."""
+    stamp: str = ""
+    """Size and time of the source's last change: where they are the same, sha256 is not computed again."""
+    offsets: tuple[Fraction, ...] = ()
+    """Seconds that were added to the film's times where its clock starts anew."""
+    repaired: bool = False
+    """Some of its times or frames had to be repaired: a seek may lead elsewhere."""
 
 
 @dataclass(frozen=True)

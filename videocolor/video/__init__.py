@@ -1,13 +1,16 @@
 """Reading and writing film: the only place that knows FFmpeg (through PyAV)."""
 
+from videocolor.video.film import COLOR_LABEL
 from videocolor.video.joining import join_shards
 from videocolor.video.plan import OutputOptions, OutputPlan, plan_output
 from videocolor.video.probe import probe
 from videocolor.video.reader import VideoReader, open_video
+from videocolor.video.sequences import sequence_files
 from videocolor.video.shardfile import ShardFile, ShardSink, sync_folder
 from videocolor.video.writer import OutputReport, VideoWriter
 
 __all__ = [
+    "COLOR_LABEL",
     "OutputOptions",
     "OutputPlan",
     "OutputReport",
@@ -19,5 +22,6 @@ __all__ = [
     "open_video",
     "plan_output",
     "probe",
+    "sequence_files",
     "sync_folder",
 ]

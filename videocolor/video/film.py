@@ -31,6 +31,8 @@ from videocolor.video.remux import StreamCopier, copy_container_metadata, timeco
 __all__ = ["COLOR_LABEL", "FilmSink", "PictureEncoder", "disk_errors", "part_name"]
 
 COLOR_LABEL = "colorized by videocolor, not original colour"
+_FORCED = {"libx264": {"forced-idr": "1"}, "libx265": {"forced-idr": "1"}}
+"""A forced keyframe is one that nothing behind it refers across."""
 _WOVEN = ("tt", "bb", "tb", "bt")
 _REORDERING = 3600
 """Seconds by which a frame may be decoded before it is shown; more is an encoder's mistake."""
@@ -66,7 +68,7 @@ class PictureEncoder:
 
     def __init__(self, out: OutputContainer, info: VideoInfo, plan: OutputPlan, first: Frame) -> None:
         self._info, self._plan = info, plan
-        options = dict(plan.codec_options)
+        options = {**_FORCED.get(plan.codec, {}), **plan.codec_options}
         if info.field_order in _WOVEN and plan.codec == "libx264":
             order = "tff" if info.field_order in ("tt", "bt") else "bff"
             given = options.get("x264-params")
@@ -95,15 +97,20 @@ class PictureEncoder:
         if self._info.rotation and hasattr(self.stream, "set_display_rotation"):
             self.stream.set_display_rotation(self._info.rotation)
 
-    def encode(self, frame: Frame, luma: Array, cb: Array, cr: Array, shift: int = 0) -> list[Any]:
-        """Packets that one more frame gives; `shift` ticks of the source are taken off its time."""
+    def encode(
+        self, frame: Frame, luma: Array, cb: Array, cr: Array, shift: int = 0, *, key: bool = False
+    ) -> list[Any]:
+        """Packets that one more frame gives.
+
+        `shift` ticks of the source are taken off its time; `key`: decoding can begin with this frame.
+        """
         self._plan.check_samples(luma=luma, cb=cb, cr=cr)
         native = VideoFrame(self._info.width, self._info.height, self._plan.pix_fmt)
         for index, plane in enumerate((luma, cb, cr)):
             np.copyto(plane_view(native, index), plane, casting="equiv")
         native.pts = frame.pts - shift
         native.time_base = self._info.time_base
-        native.pict_type = PictureType.NONE
+        native.pict_type = PictureType.I if key else PictureType.NONE
         if frame.duration:
             native.duration = frame.duration
         set_tags(native, self._plan.color)
@@ -148,14 +155,14 @@ class FilmSink:
         self._offsets: list[Fraction] = []
         self._last_dts: int | None = None
 
-    def put(self, frame: Frame, luma: Array, cb: Array, cr: Array) -> None:
+    def put(self, frame: Frame, luma: Array, cb: Array, cr: Array, *, key: bool = False) -> None:
         """Encode one frame and write what is due by then."""
         with disk_errors(self._plan.target):
             if self._encoder is None:
                 self._open(frame)
             assert self._encoder is not None
             self._follow_clock(frame)
-            self._mux(self._encoder.encode(frame, luma, cb, cr, self._shift))
+            self._mux(self._encoder.encode(frame, luma, cb, cr, self._shift, key=key))
 
     def begin(self, first: Frame, offsets: Sequence[Fraction] = ()) -> None:
         """Open the file for packets that were encoded before.

@@ -65,7 +65,7 @@ class ImageSink:
         self._done: list[Path] = []
         self._offset: int | None = None
 
-    def put(self, frame: Frame, luma: Array, cb: Array, cr: Array) -> None:
+    def put(self, frame: Frame, luma: Array, cb: Array, cr: Array, *, key: bool = False) -> None:
         """Encode one image; numbered sources keep their numbers, gaps included."""
         self._plan.check_samples(luma=luma, cb=cb, cr=cr)
         number = self._number + (frame.pts if self._follow else frame.index)

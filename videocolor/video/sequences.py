@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 from videocolor.errors import InputError, NoVideoError
 from videocolor.video.opening import main_video, open_input, tolerant_frames
 
-__all__ = ["IMAGE_SUFFIXES", "ImageSequence", "find_sequence", "is_pattern", "read_image"]
+__all__ = ["IMAGE_SUFFIXES", "ImageSequence", "find_sequence", "is_pattern", "read_image", "sequence_files"]
 
 IMAGE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".dpx", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm", ".jp2", ".webp"})
 _PATTERN = re.compile(r"%0?\d*d")
@@ -115,6 +115,12 @@ def _numbered(path: Path, pairs: list[tuple[int, Path]], warnings: tuple[str, ..
         more = ", ..." if len(missing) > 10 else ""
         warnings = (*warnings, f"{path}: {count} images are missing ({spans}{more}); their time stays empty")
     return ImageSequence(files, tuple(n - numbers[0] for n in numbers), numbers[0], warnings)
+
+
+def sequence_files(path: Path) -> tuple[Path, ...] | None:
+    """The files of an image sequence in order; None where the path is a file."""
+    sequence = find_sequence(path)
+    return None if sequence is None else sequence.files
 
 
 def read_image(file: Path) -> tuple[VideoFrame, str]:

@@ -71,15 +71,15 @@ class ShardSink:
         """Of the file, in hex; final after `finish`."""
         return self._digest.hexdigest()
 
-    def put(self, frame: Frame, luma: Array, cb: Array, cr: Array) -> None:
-        """Encode one frame."""
+    def put(self, frame: Frame, luma: Array, cb: Array, cr: Array, *, key: bool = False) -> None:
+        """Encode one frame; `key`: decoding can begin with it."""
         with disk_errors(self.path):
             if self._encoder is None:
                 # The container is never written to; the encoder is set up by it as it will be by the film's.
                 self._out = av.open(io.BytesIO(), "w", format=self._plan.container)
                 self._encoder = PictureEncoder(self._out, self._info, self._plan, frame)
                 self._file = self._part.open("wb")
-            self._add(self._encoder.encode(frame, luma, cb, cr))
+            self._add(self._encoder.encode(frame, luma, cb, cr, key=key))
 
     def _add(self, packets: list[Any]) -> None:
         if self.bytes == 0:

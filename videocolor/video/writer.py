@@ -39,8 +39,8 @@ class OutputReport:
 class Sink(Protocol):
     """Where planes go: a film or a row of images. Nothing is under the final name before `finish`."""
 
-    def put(self, frame: Frame, luma: Array, cb: Array, cr: Array) -> None:
-        """Write one frame; `luma` holds codes of the output."""
+    def put(self, frame: Frame, luma: Array, cb: Array, cr: Array, *, key: bool = False) -> None:
+        """Write one frame; `luma` holds codes of the output; `key`: decoding can begin with it."""
 
     def finish(self) -> tuple[str, ...]:
         """Complete the target and give it its name; return what could not be copied."""
@@ -102,13 +102,14 @@ class VideoWriter:
         else:
             self.abort()
 
-    def write(self, frame: Frame, cb: Array, cr: Array) -> None:
+    def write(self, frame: Frame, cb: Array, cr: Array, *, key: bool = False) -> None:
         """Write one frame: its luma as it is, and new chroma.
 
         Args:
             frame: A frame of the source, in the order of times.
             cb: (h, w) samples of `plan.chroma_size`, in `plan.layout.depth` bits and `plan.color.range`.
             cr: Like `cb`.
+            key: A shot begins: decoding can begin here, too, and the film be cut.
 
         Raises:
             OutputError: The disk is full, or the target cannot be written.
@@ -124,7 +125,7 @@ class VideoWriter:
         elif frame.pts <= self._last:
             raise ValueError(f"frame {frame.index}: pts {frame.pts} is not behind {self._last}")
         table = self.plan.luma_map
-        self._sink.put(frame, frame.luma if table is None else np.take(table, frame.luma), cb, cr)
+        self._sink.put(frame, frame.luma if table is None else np.take(table, frame.luma), cb, cr, key=key)
         self._last = frame.pts
         self._frames += 1
 

@@ -1,0 +1,63 @@
+"""One film in shards, in this process: what `colorize_video` does unless it is told to write in one go."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from videocolor.batch.merge import merge_shards
+from videocolor.batch.records import any_records, discard_work, finished_shards, folder_lock
+from videocolor.batch.types import FilmJob
+from videocolor.batch.work import color_film_shards, current_plan
+from videocolor.colorize import ColorizeResult
+from videocolor.film import Film
+from videocolor.runlog import ShotRecord, joined
+
+__all__ = ["color_in_shards", "work_folder"]
+
+
+def work_folder(target: Path) -> Path:
+    """Where the shards of a film lie until it is whole."""
+    return target.with_name(f".{target.name}.videocolor")
+
+
+def color_in_shards(film: Film, began: float) -> ColorizeResult:
+    """Colour a film shard by shard, go on where an earlier run was stopped, join.
+
+    Args:
+        film: opened.
+        began: `time.monotonic()` at the start of the run.
+
+    Raises:
+        As `colorize_video`.
+    """
+    job = FilmJob(film.target.name, film.source, film.target, film.config.as_dict(), work_folder(film.target))
+    log = film.log
+    with folder_lock(job.folder, str(film.target)):
+        try:
+            plan = current_plan(job, film.config, film.colorizer)
+            done = {} if plan is None else finished_shards(job, plan)
+            before = sum(record.frames for record in done.values())
+            if before:
+                log.note(f"{before} frames were coloured by an earlier run; going on from there")
+            log.start(film.source, film.target, film.colorizer.card, film.total, film.info)
+
+            def hear(message: dict[str, Any]) -> None:
+                if message["kind"] == "progress":
+                    log.frames_done(before + message["frames"], film.total, before)
+
+            plan, records = color_film_shards(film, job, hear, plan=plan, done=done)
+            report = merge_shards(job, plan, records, log)
+        except BaseException:
+            if not any_records(job.folder):
+                discard_work(job)
+            raise
+        if not film.config.output.keep_shards:
+            discard_work(job)
+    seconds = time.monotonic() - began
+    log.frames = plan.frames
+    log.done(film.target, seconds)
+    parts = [shot for number in sorted(records) for shot in records[number].shots]
+    shots = tuple(ShotRecord.from_dict(shot, plan.time_base) for shot in joined(parts))
+    return ColorizeResult(film.target, plan.frames, seconds, shots, tuple(log.warnings), report.sidecar, before)
