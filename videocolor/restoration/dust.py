@@ -41,7 +41,12 @@ _CLIP: Final = 24
 _WEAK: Final = 0.4
 """Share of the threshold at which a spot ends."""
 _LARGEST: Final = 0.004
-"""Share of the picture that one spot may cover; larger things are no dust."""
+"""Share of the picture that one spot may cover; larger things are no dust..."""
+_LARGE: Final = 64
+"""...unless they are of no more samples than this."""
+_UPROAR: Final = (0.13, 81, 0.05)
+"""(side of a square as a share of the picture's width, at least so many samples, share of it): where more than this
+around a spot fits neither neighbour, a thing moves too fast to be followed, and the spot is no dirt."""
 _MOST: Final = 0.05
 """Share of the picture that all spots may cover; beyond it the frame is another picture and stays."""
 _SEARCH: Final = 0.06
@@ -221,16 +226,30 @@ def find_spots(here: Array, before: Array, after: Array, contrast: float) -> Spo
         return Spots(np.zeros(here.shape, np.int32), np.zeros(0, int), [])
     height = cv2.max(cv2.subtract(here, high), cv2.subtract(low, here))
     misfit = cv2.min(cv2.absdiff(here, before), cv2.absdiff(here, after))
+    unfit = (misfit > contrast).astype(np.float32)
     misfit = np.minimum(misfit, np.uint8(_CLIP)).astype(np.float32)
     clear = (cv2.dilate(likely, np.ones((7, 7), np.uint8)) == 0).astype(np.float32)
     around = cv2.blur(misfit * clear, _SURROUNDINGS) / (cv2.blur(clear, _SURROUNDINGS) + np.float32(0.02))
     threshold = np.float32(contrast) + np.float32(_AROUND) * around + cv2.blur(cv2.subtract(high, low), (5, 5))
     weak = (height > np.float32(_WEAK) * threshold).astype(np.uint8)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(weak, connectivity=8)
+    _, labels, stats, middles = cv2.connectedComponentsWithStats(weak, connectivity=8)
     chosen = np.unique(labels[spike > threshold])
-    chosen = chosen[(chosen > 0) & (stats[chosen, cv2.CC_STAT_AREA] <= max(64.0, _LARGEST * here.size))]
+    areas = stats[chosen, cv2.CC_STAT_AREA]
+    chosen = chosen[(chosen > 0) & (areas <= max(_LARGE, _LARGEST * here.size))]
+    chosen = _in_calm(chosen, unfit, stats, middles)
     boxes = [(int(x), int(y), int(w), int(h)) for x, y, w, h in stats[chosen, :4]]
     return Spots(labels, chosen, boxes)
+
+
+def _in_calm(chosen: Array, unfit: Array, stats: Array, middles: Array) -> Array:
+    """Those of the patches around which, themselves aside, nearly everything fits a neighbour."""
+    if not chosen.size:
+        return chosen
+    side = max(2 * round(_UPROAR[0] * unfit.shape[1] / 2) + 1, _UPROAR[1])
+    share = cv2.blur(unfit, (side, side), borderType=cv2.BORDER_REFLECT)
+    at = np.rint(middles[chosen]).astype(np.int64)
+    others = share[at[:, 1], at[:, 0]] - stats[chosen, cv2.CC_STAT_AREA] / side**2
+    return np.asarray(chosen[others <= _UPROAR[2]])
 
 
 def _flies(
