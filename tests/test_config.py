@@ -264,8 +264,8 @@ def test_default_preset_is_the_defaults_in_full() -> None:
 
 @pytest.mark.parametrize("file", sorted((CONFIGS / "train").glob("**/*.yaml")), ids=lambda file: file.stem)
 def test_train_presets(file: Path) -> None:
-    model = importlib.import_module("videocolor.training.config").TrainConfig
-    load_model(model, "train", file)
+    config_class = importlib.import_module("videocolor.training.systems").config_class
+    load_model(config_class(file), "train", file)
 
 
 def test_held_back_list() -> None:

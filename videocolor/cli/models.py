@@ -17,19 +17,26 @@ __all__ = ["models"]
 @json_option("One JSON array on stdout.")
 @click.pass_context
 def models(ctx: click.Context) -> None:
-    """List the networks: parameters, multiply-accumulates of one 256x256 frame, hints taken, licence."""
+    """List the networks: parameters, multiply-accumulates of one 256x256 frame, hints taken, licence.
+
+    Behind the packaged ones stand the published systems that can be trained; `videocolor train --config NAME` does.
+    """
     if ctx.invoked_subcommand is not None:
         return
+    from videocolor.models.published.cards import PUBLISHED
     from videocolor.models.registry import list_models
 
     cards = list_models()
     if session().json:
-        click.echo(json.dumps([card.as_dict() for card in cards]))
+        click.echo(json.dumps([*(card.as_dict() for card in cards), *(model.as_dict() for model in PUBLISHED)]))
         return
     rows = [("NAME", "PARAMETERS", "MACS", "HINTS", "LICENCE", "TITLE")]
     for card in cards:
         macs = "-" if card.macs is None else f"{card.macs / 1e9:.2f} G"
         rows.append((card.name, f"{card.parameters / 1e6:.2f} M", macs, card.hints, card.licence or "-", card.title))
+    for model in PUBLISHED:
+        title = f"{model.title} (train it)"
+        rows.append((model.name, f"{model.parameters / 1e6:.2f} M", "-", model.hints or "-", "-", title))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         click.echo("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())

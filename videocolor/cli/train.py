@@ -35,8 +35,10 @@ def train(
     """Train a network as a configuration says; --config names a preset of `train/` or a YAML file.
 
     A key `system` in it says whose trainer reads it: hetero, residual, fusion, patches (published systems), or none
-    (the hint network). The path of what was written last goes to stdout. Several GPUs, or processes: torchrun --nproc-per-node N -m
-    videocolor train --config ... Settings: defaults < --config < --set < flags.
+    (the hint network). The path of what was written last goes to stdout. The hint network on several GPUs, or
+    processes: torchrun --nproc-per-node N -m videocolor train --config ...
+
+    Settings: defaults < --config < --set < flags.
     """
     if config_source is None:
         raise click.UsageError("--config NAME|PATH says what to train; `videocolor config list` lists presets")

@@ -14,6 +14,7 @@ from videocolor.errors import ModelError, UsageError
 from videocolor.models.artifact import Artifact, read_artifact, read_card
 from videocolor.models.base import Colorizer, ModelCard
 from videocolor.models.simple import CONSTANT_CARD, GRAY_CARD, ConstantColorizer
+from videocolor.presets import config_root, list_presets, read_yaml, suggest
 
 __all__ = ["export_model", "list_models", "load_colorizer"]
 
@@ -23,6 +24,9 @@ _SIMPLE: Final = {"constant": (CONSTANT_CARD, (12.0, 18.0)), "gray": (GRAY_CARD,
 _RUNTIMES: Final = ("auto", "torch", "onnxruntime")
 _HINTNET: Final = "hintnet-"
 _LOADERS: Final[dict[str, str]] = {
+    "published-h": "videocolor.models.published.hetero:load_hetero",
+    "published-r": "videocolor.models.published.residual:load_residual",
+    "published-f": "videocolor.models.published.fusion:load_fusion",
     "published-p": "videocolor.models.published.patches:load_patches",
 }
 """Architecture in a weights file -> `module:function` that puts it to use: (artifact, device, threads) -> Colorizer."""
@@ -40,8 +44,9 @@ def load_colorizer(
     """Load a network.
 
     Args:
-        name_or_path: a packaged name (`default` is `hint`), a weights file of `videocolor train`, or an ONNX file
-            with a card beside it (docs/own-models.md).
+        name_or_path: a packaged name (`default` is `hint`); a weights file of `videocolor train`, its run's folder or
+            its checkpoint.pt; `published/PRESET`, which stands for that preset's folder; or an ONNX file with a card
+            beside it (docs/own-models.md).
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         runtime: `auto` (ONNX Runtime on a CPU, torch on CUDA), `torch` or `onnxruntime`.
         threads: CPU threads of the network; None: as many as there are cores.
@@ -105,13 +110,39 @@ def _artifact(name: str) -> Artifact:
     packaged = _WEIGHTS / f"{name}.safetensors"
     if "/" not in name and packaged.is_file():
         return read_artifact(packaged)
-    path = Path(name)
+    path = _trained(name)
     if path.is_file():
-        artifact = read_artifact(path)
-        return replace(artifact, card=replace(artifact.card, name=path.stem))
+        artifact = read_artifact(path) if path.suffix != ".pt" else _checkpoint(path)
+        own = path.parent.name if path.suffix == ".pt" else path.stem
+        return replace(artifact, card=replace(artifact.card, name=own))
+    if name.startswith("published/"):
+        raise ModelError(f"{name}: not trained yet, {path} is missing: videocolor train --config {name}")
     if path.suffix or "/" in name:
         raise ModelError(f"{name}: no such weights file; packaged networks: {', '.join(_names())}")
     raise UsageError(f"no network is named {name!r}; there are {', '.join(_names())}, or give a .safetensors file")
+
+
+def _trained(name: str) -> Path:
+    """The weights file behind a name that is not packaged: a run's folder, and `published/PRESET`, stand for theirs."""
+    path = Path(name)
+    if name.startswith("published/") and not path.exists():
+        preset = config_root() / "train" / f"{name}.yaml"
+        if not preset.is_file():
+            known = [item.name.removeprefix("train/") for item in list_presets("train/published")]
+            raise UsageError(f"no network is named {name!r}{suggest(name, known)}; there are {', '.join(known)}")
+        path = Path(read_yaml(preset)["out"])
+        if not path.is_dir():
+            return path / f"{path.name}.safetensors"
+    if not path.is_dir():
+        return path
+    found = [path / f"{path.name}.safetensors", path / "checkpoint.pt"]
+    return next((file for file in found if file.is_file()), found[0])
+
+
+def _checkpoint(path: Path) -> Artifact:
+    from videocolor.training.published_package import read_checkpoint
+
+    return read_checkpoint(path)
 
 
 def _load_network(artifact: Artifact, device: str, runtime: str, threads: int | None) -> Colorizer:

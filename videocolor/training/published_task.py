@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from videocolor.models.artifact import Artifact
+from videocolor.models.base import ModelCard
 from videocolor.pairs.store import PackReader
 from videocolor.training.published_config import PublishedConfig
 from videocolor.training.published_samples import Pictures, Samples
 from videocolor.types import Array
 
-__all__ = ["Task", "bytes_of", "ordered", "picture_tensor"]
+__all__ = ["C", "Task", "artifact_of", "bytes_of", "luma_of", "ordered", "picture_tensor", "pictures_of"]
 
 C = TypeVar("C", bound=PublishedConfig)
 
@@ -75,6 +76,26 @@ class Task(ABC, Generic[C]):
         Raises:
             ModelError: it is a part that colours nothing by itself.
         """
+
+
+def artifact_of(
+    net: nn.Module, card: ModelCard, architecture: str, network: dict[str, Any], notes: dict[str, Any]
+) -> Artifact:
+    """A network as a weights file holds it.
+
+    Args:
+        net: its whole state goes in.
+        card: what it is.
+        architecture: which loader reads it.
+        network: what it is built from.
+        notes: what else is known of its training.
+    """
+    weights = {
+        name: value.float().cpu().contiguous().numpy()
+        for name, value in net.state_dict().items()
+        if value.dtype.is_floating_point
+    }
+    return Artifact(card, architecture, {"network": network, **notes}, weights)
 
 
 def ordered(config: PublishedConfig, first: int) -> Iterator[tuple[int, Array]]:

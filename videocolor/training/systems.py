@@ -58,7 +58,9 @@ def _entry(source: str | Path | None, overrides: Sequence[str]) -> tuple[str, st
     if system is None:
         return _HINT
     if system not in SYSTEMS:
-        raise ConfigError(f"{path}: system = {system!r}: expected one of {', '.join(SYSTEMS)}{suggest(str(system), SYSTEMS)}")
+        raise ConfigError(
+            f"{path}: system = {system!r}: expected one of {', '.join(SYSTEMS)}{suggest(str(system), SYSTEMS)}"
+        )
     return SYSTEMS[system]
 
 

@@ -89,6 +89,11 @@ class DenseNet(nn.Module):
 class HeteroNet(nn.Module):
     """Frozen encoders, and the colour network over what they give."""
 
+    mean: Tensor
+    """(channels,), taken off the codes."""
+    deviation: Tensor
+    """(channels,), what they are divided by then."""
+
     def __init__(self, settings: HeteroSettings) -> None:
         super().__init__()
         self.settings = settings
@@ -130,8 +135,8 @@ class HeteroNet(nn.Module):
 
     def colors(self, codes: Tensor) -> Tensor:
         """(n, 3, h, w) R'G'B' in 0..1 from what `codes` gives."""
-        mean, deviation = (getattr(self, name)[:, None, None] for name in ("mean", "deviation"))
-        logits: Tensor = self.color((codes - mean) / deviation * self.settings.input_scale)
+        scaled = (codes - self.mean[:, None, None]) / self.deviation[:, None, None]
+        logits: Tensor = self.color(scaled * self.settings.input_scale)
         return torch.sigmoid(logits.float())
 
     def forward(self, luma: Tensor, hint: Tensor) -> Tensor:

@@ -1,0 +1,307 @@
+"""Every preset trains; a resumed run equals one that never stopped; what comes out colours a film, or says why not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.published.tiny import AUTOENCODERS, NAMES, make_pack, tiny, tiny_models
+from videocolor.config import ColorizeConfig
+from videocolor.errors import ConfigError, InputError, ModelError, OutputError, UsageError, VideocolorError
+from videocolor.models.artifact import read_artifact, write_artifact
+from videocolor.models.base import HintInput
+from videocolor.models.published.hetero import HeteroColorizer
+from videocolor.models.registry import load_colorizer
+from videocolor.pairs.store import PackReader
+from videocolor.presets import list_presets
+from videocolor.training import published, systems
+from videocolor.training.checkpoint import load_checkpoint
+from videocolor.training.published import train_published
+from videocolor.training.published_config import PublishedData
+from videocolor.training.published_package import read_checkpoint
+from videocolor.training.published_samples import Samples, fit_white
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the three autoencoders, trained for two steps."""
+    folder = tmp_path_factory.mktemp("published")
+    for name in AUTOENCODERS:
+        train_published(tiny(name, folder), observer=lambda event: None)
+    return folder
+
+
+def test_all_presets_are_tried_here() -> None:
+    found = {preset.name.removeprefix("train/published/") for preset in list_presets("train/published")}
+    assert {name for name in found if not name.startswith("p")} == {*AUTOENCODERS, *NAMES}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_preset_trains_and_its_network_colors(name: str, runs: Path) -> None:
+    path = train_published(tiny(name, runs), observer=lambda event: None)
+    assert path == runs / name / f"{name}.safetensors"
+    lines = (runs / name / "metrics.jsonl").read_text().splitlines()
+    (row,) = (line for line in map(json.loads, lines) if "epoch" in line)
+    assert 0 < row["train_mse"] < 1
+    assert row["rmse"] == pytest.approx(row["mse"] ** 0.5, rel=1e-4)
+    assert len(list((runs / name / "pictures").glob("*.jpg"))) == 1
+    net = load_colorizer(str(path), device="cpu", threads=1)
+    assert net.card.name == name
+    assert net.card.hints == ("one" if name in ("h4", "h5", "h5_cured", "h6", "h6_cured") else "none")
+    size = net.card.size or (16, 24)
+    luma = np.random.default_rng(0).random((2, *size), np.float32)
+    hint = HintInput(luma[0], np.full((2, *size), 20, np.float32))
+    memory = net.begin([hint] if net.card.hints == "one" else [])
+    prediction = net.step(memory, luma)
+    assert prediction.ab.shape == (2, 2, *size)
+    again = load_colorizer(str(runs / name / "checkpoint.pt"), device="cpu", threads=1)
+    difference = np.abs(again.step(again.begin([hint] if net.card.hints == "one" else []), luma).ab - prediction.ab)
+    assert difference.max() < 0.05 * max(1.0, np.abs(prediction.ab).max()), "a checkpoint is the same network, float32"
+    training = read_artifact(path).training
+    assert str(runs) not in json.dumps(training), "no folder of this machine goes into a weights file"
+
+
+def test_autoencoders_learn_what_they_are_for(runs: Path) -> None:
+    for kind in ("gray", "outlines", "hint"):
+        task = published.make_task(tiny(f"h_{kind}", runs))
+        source, target = task._pair(task.draw(np.arange(2), 0))
+        assert source.shape[1] == (3 if kind == "hint" else 1)
+        assert target.shape[1] == 3
+        assert torch.equal(target[:, 0], source[:, 0]) == (kind != "outlines")
+
+
+@pytest.mark.parametrize("name", ["h_gray", "h5_cured", "r", "f"])
+def test_resuming_equals_never_having_stopped(name: str, runs: Path, tmp_path: Path) -> None:
+    rows: list[Any] = []
+    for part in ("whole", "halves"):
+        config = tiny(name, runs, f"out={tmp_path / part}", "epochs=2", "data.augment=true")
+        if part == "halves":
+            assert train_published(config, stop_after=3, observer=lambda event: None).name == "checkpoint.pt"
+            with pytest.raises(OutputError, match="--resume"):
+                train_published(config)
+            config = tiny(name, runs, f"out={tmp_path / part}", "epochs=2", "data.augment=true")
+            train_published(config, resume=True, observer=lambda event: None)
+        else:
+            train_published(config, observer=lambda event: None)
+        lines = [json.loads(line) for line in (tmp_path / part / "metrics.jsonl").read_text().splitlines()]
+        rows.append([{k: v for k, v in line.items() if k not in ("samples_per_s", "waited")} for line in lines])
+    assert rows[0] == rows[1]
+    nets = [load_checkpoint(tmp_path / part / "checkpoint.pt")["net"] for part in ("whole", "halves")]
+    assert all(torch.equal(value, nets[1][key]) for key, value in nets[0].items())
+
+
+def test_a_finished_run_goes_on_with_more_epochs(tmp_path: Path) -> None:
+    train_published(tiny("h1", tmp_path), observer=lambda event: None)
+    train_published(tiny("h1", tmp_path, "epochs=3"), resume=True, observer=lambda event: None)
+    assert [row["epoch"] for row in load_checkpoint(tmp_path / "h1" / "checkpoint.pt")["history"]] == [1, 2, 3]
+
+
+def test_errors_that_are_not_finite_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny("h1", tmp_path, "epochs=40")
+    before = published.make_task(config).net.state_dict()
+    monkeypatch.setattr(
+        "videocolor.training.published_hetero.ColorTask.error",
+        lambda self, batch: next(self.net.parameters()).sum() * torch.nan,
+    )
+    with pytest.raises(ModelError, match="not finite; lower lr"):
+        train_published(config, observer=lambda event: None)
+    monkeypatch.undo()
+    assert not (tmp_path / "h1" / "checkpoint.pt").exists() or all(
+        torch.equal(value, before[key])
+        for key, value in load_checkpoint(tmp_path / "h1" / "checkpoint.pt")["net"].items()
+    )
+
+
+def test_samples(tmp_path: Path) -> None:
+    pack, data = PackReader(make_pack(tmp_path)), PublishedData(kind="clips", train=8)
+    one = Samples(pack, data, 16, 3)
+    assert all(np.array_equal(a, b) for a, b in zip(one.draw(np.arange(3)), one.draw(np.arange(3), 5), strict=True))
+    assert not np.array_equal(one.draw(np.arange(3)).rgb, one.draw(np.arange(3)).hint)
+    augmented = Samples(pack, data.model_copy(update={"augment": True, "zoom": 2.0}), 16, 3)
+    assert not np.array_equal(augmented.draw(np.arange(3), 0).rgb, augmented.draw(np.arange(3), 1).rgb)
+    for at, apart in ((0, {2, 3, 4, 5, 6, 7, 8, 9, 10}), (11, {1, 2, 3, 4, 5, 6, 7, 8, 9})):
+        drawn = {one._hint(np.random.default_rng(seed), pack.clips[0], at) for seed in range(60)}
+        assert drawn <= apart, "1 to 5 s, at two frames a second"
+        assert len(drawn) > 3
+    images = Samples(pack, PublishedData(source="/sea/"), 16, 3)
+    assert [item.source for item in images.items] == ["owner/set:train/sea/1.jpg", "owner/set:train/sea/4.jpg"]
+    with pytest.raises(InputError, match="images nothing"):
+        Samples(pack, PublishedData(files="nothing"), 16, 3)
+    held = PackReader(make_pack(tmp_path / "held", held=True))
+    with pytest.raises(ModelError, match="never to be trained on"):
+        Samples(held, data, 16, 3)
+    assert len(Samples(held, data, 16, 3, held=True)) == 500
+
+
+def test_white_padding() -> None:
+    picture = np.zeros((20, 40, 3), np.uint8)
+    square, shown = fit_white(picture, 32)
+    assert shown.sum() == 16 * 32
+    assert (square[~shown] == 255).all()
+    assert (square[shown] == 0).all()
+
+
+def test_h_gives_pictures_and_films_their_chroma(tmp_path: Path) -> None:
+    net = load_colorizer(str(tiny_models(tmp_path)["h"]), device="cpu", threads=1)
+    assert isinstance(net, HeteroColorizer)
+    luma = np.random.default_rng(0).random((1, 32, 48), np.float32)
+    red, blue = (
+        net.rgb(net.begin([HintInput(luma[0], np.broadcast_to(np.float32(ab).reshape(2, 1, 1), (2, 32, 48)))]), luma)
+        for ab in ((60, 40), (0, -60))
+    )
+    assert red.shape == (1, 3, 32, 48)
+    assert red.min() >= 0
+    assert red.max() <= 1
+    assert np.abs(red - blue).max() > 0, "the hint reaches the output"
+
+
+def rewritten(source: Path, target: Path, **changes: Any) -> Path:
+    """A weights file with another card."""
+    artifact = read_artifact(source)
+    card = replace(artifact.card, **changes)
+    write_artifact(target, artifact.weights, card, artifact.architecture, artifact.training)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"hints": "one"}, "its card says hints = one, its network has none"),
+        ({"parameters": 5}, "its card says parameters = 5"),
+        ({"size": (64, 64)}, r"its card says size = \(64, 64\), its network has None"),
+        ({"output_stride": 4}, "output_stride"),
+    ],
+)
+def test_cards_that_contradict_the_file(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    path = rewritten(tiny_models(tmp_path)["r"], tmp_path / "odd.safetensors", **changes)
+    with pytest.raises(ModelError, match=words):
+        load_colorizer(str(path), device="cpu")
+
+
+def test_weights_that_do_not_fit(tmp_path: Path) -> None:
+    made = tiny_models(tmp_path)
+    r, h = read_artifact(made["r"]), read_artifact(made["h"])
+    path = tmp_path / "odd.safetensors"
+    write_artifact(path, h.weights, r.card, r.architecture, r.training)
+    with pytest.raises(ModelError, match="the weights do not fit the network"):
+        load_colorizer(str(path), device="cpu")
+    write_artifact(path, r.weights, r.card, r.architecture, {})
+    with pytest.raises(ModelError, match="do not say how the network is built"):
+        load_colorizer(str(path), device="cpu")
+    write_artifact(path, r.weights, r.card, "published-x", r.training)
+    with pytest.raises(ModelError, match=r"published-x.*expected .*published-h, published-r, published-f"):
+        load_colorizer(str(path), device="cpu")
+    with pytest.raises(UsageError, match="torch only"):
+        load_colorizer(str(made["r"]), device="cpu", runtime="onnxruntime")
+
+
+def test_names_and_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match=r"published/h4: not trained yet.*videocolor train --config published/h4"):
+        load_colorizer("published/h4")
+    with pytest.raises(UsageError, match="no network is named 'published/h44'; did you mean published/h4"):
+        load_colorizer("published/h44")
+    with pytest.raises(ModelError, match="an autoencoder; it colours nothing by itself"):
+        load_colorizer(str(runs / "h_gray"))
+    with pytest.raises(ModelError, match="no such weights file"):
+        load_colorizer("runs/none.safetensors")
+    train_published(tiny("h1", tmp_path / "runs" / "published"), observer=lambda event: None)
+    assert load_colorizer("published/h1", device="cpu").card.name == "h1"
+    assert load_colorizer("runs/published/h1", device="cpu").card.name == "h1"
+    torch.save({"ema": {}, "step": 3}, tmp_path / "checkpoint.pt")
+    with pytest.raises(ModelError, match="of the hint network; package it first"):
+        read_checkpoint(tmp_path / "checkpoint.pt")
+    (tmp_path / "broken.pt").write_bytes(b"no checkpoint")
+    with pytest.raises(ModelError, match=r"broken\.pt: not a checkpoint"):
+        load_colorizer(str(tmp_path / "broken.pt"))
+
+
+def test_sizes_that_a_network_does_not_take(runs: Path, tmp_path: Path) -> None:
+    path = train_published(tiny("h1", tmp_path), observer=lambda event: None)
+    dense = load_colorizer(str(path), device="cpu")
+    with pytest.raises(ModelError, match="takes 16x16 pixels only, not 24x16"):
+        dense.step(None, np.zeros((1, 16, 24), np.float32))
+    convolutional = load_colorizer(str(tiny_models(tmp_path)["h"]), device="cpu")
+    with pytest.raises(ModelError, match="multiples of 8 pixels, not 24x20"):
+        convolutional.step(None, np.zeros((1, 20, 24), np.float32))
+    hint = HintInput(np.zeros((16, 16), np.float32), np.zeros((2, 16, 16), np.float32))
+    with pytest.raises(UsageError, match="takes no hint, 1 given"):
+        dense.begin([hint])
+    with pytest.raises(UsageError, match="takes one hint, 2 given"):
+        convolutional.begin([hint, hint])
+
+
+def test_runs_that_cannot_begin(runs: Path, tmp_path: Path) -> None:
+    def begin(name: str, *overrides: str) -> None:
+        train_published(tiny(name, tmp_path, *overrides, packs=runs), observer=lambda event: None)
+
+    cases: list[tuple[type[VideocolorError], str, tuple[str, ...]]] = [
+        (ModelError, "train it first: videocolor train --config published/h_gray", ("h2",)),
+        (ModelError, "not of the autoencoder 'gray'", ("h2", f"gray={runs / 'h_hint'}")),
+        (ModelError, "never to be trained on", ("h1", f"data.pack={runs / 'held'}")),
+        (InputError, "pack it first", ("h1", f"data.pack={tmp_path / 'nowhere'}")),
+        (ConfigError, "at most 64 pixels", ("h1", "size=128")),
+        (ConfigError, "image alone", ("h2", "inputs=[image, gray]")),
+        (ConfigError, "stretched", ("f", "data.fit=crop")),
+        (ModelError, "no such ONNX file", ("f", "extractor=inception.onnx")),
+        (
+            ModelError,
+            "backbone 'nasnet'",
+            ("h6", "backbone=nasnet", *(f"{k}={runs / f'h_{k}'}" for k in ("gray", "outlines", "hint"))),
+        ),
+        (ModelError, "not ResNet-18", ("r", f"weights={runs / 'h_gray' / 'checkpoint.pt'}")),
+        (ModelError, "not EfficientNet-Lite0", ("r_lite0", f"encoder_weights={runs / 'h_gray' / 'checkpoint.pt'}")),
+    ]
+    for kind, words, arguments in cases:
+        with pytest.raises(kind, match=words):
+            begin(*arguments)
+
+
+def test_dispatch(tmp_path: Path) -> None:
+    assert systems.config_class("train/hint_cpu").__name__ == "TrainConfig"
+    assert systems.config_class("published/r").__name__ == "ResidualConfig"
+    assert systems.trainer("published/h1") is train_published
+    (tmp_path / "odd.yaml").write_text("system: fusionn\nout: x\n")
+    with pytest.raises(
+        ConfigError, match=r"odd\.yaml: system = 'fusionn': expected one of hetero, .*did you mean fusion"
+    ):
+        systems.config_class(tmp_path / "odd.yaml")
+
+
+@pytest.mark.parametrize("kind", ["h", "r", "f"])
+def test_a_film_gets_color(kind: str, tmp_path: Path) -> None:
+    from media import make_film
+
+    from videocolor import colorize_video
+
+    source, target = tmp_path / "film.mkv", tmp_path / "colour.mkv"
+    make_film(source, 5, size=(96, 64))
+    weights = tiny_models(tmp_path)[kind]
+    changes = {"model.name": str(weights), "model.device": "cpu", "output.codec": "ffv1", "shots.detector": "none"}
+    colorize_video(source, target, ColorizeConfig.load(None, (), changes), observer=lambda event: None)
+    assert target.stat().st_size > 0
+
+
+def test_hints_are_refused_before_a_frame_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from media import make_film
+
+    from videocolor import colorize_video
+
+    source = tmp_path / "film.mkv"
+    make_film(source, 3, size=(96, 64))
+    hint = tmp_path / "hint.png"
+    import cv2
+
+    cv2.imwrite(str(hint), np.full((64, 96, 3), (20, 90, 200), np.uint8))
+    changes = {"model.name": str(tiny_models(tmp_path)["r"]), "model.device": "cpu", "hints.items": [str(hint)]}
+    monkeypatch.setattr("videocolor.prepare.small_luma", lambda *_: pytest.fail("a frame was decoded"))
+    with pytest.raises(UsageError, match="takes no hints, 1 given"):
+        colorize_video(
+            source, tmp_path / "out.mkv", ColorizeConfig.load(None, (), changes), observer=lambda event: None
+        )
