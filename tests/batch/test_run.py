@@ -86,7 +86,7 @@ def test_shards_that_lie_there_are_taken_as_they_are(tmp_path: Path) -> None:
     assert sorted(kept) == ["0000.txt", "0001.txt", "0002.txt"]
     (shards / "0001.txt").write_text("damaged since")
     fakes.trouble_file(path).write_text("1000000")  # it is well now
-    assert run(tmp_path, "work.keep_shards=true").ok
+    assert run(tmp_path, films=("output.keep_shards=true",)).ok
     now = {file.name: file.stat().st_mtime_ns for file in shards.glob("*.txt")}
     assert [name for name in kept if kept[name] != now[name]] == ["0001.txt"]
     assert result(tmp_path, "a").read_text() == fakes.expected(path)
@@ -164,7 +164,7 @@ def test_only_plans(tmp_path: Path) -> None:
     edited = json.loads(plan.read_text())
     edited["shards"][0]["key"] = "edited"
     plan.write_text(json.dumps(edited))
-    run(tmp_path, "work.keep_shards=true")
+    run(tmp_path, films=("output.keep_shards=true",))
     assert json.loads(plan.read_text())["shards"][0]["key"] == "edited", "what a person wrote is used"
     assert result(tmp_path, "a").read_text() == fakes.expected(path)
 
@@ -212,7 +212,7 @@ def test_restart_forgets_unfinished_work_only(tmp_path: Path) -> None:
     shard = tmp_path / "out/.videocolor/shards/b/0000.txt"
     shard.with_name("stray").write_text("")
     fakes.reel(b)
-    run(tmp_path, "work.keep_shards=true", restart=True)
+    run(tmp_path, films=("output.keep_shards=true",), restart=True)
     assert not shard.with_name("stray").exists()
     assert result(tmp_path, "a").stat() == finished
     assert result(tmp_path, "b").read_text() == fakes.expected(b)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -245,7 +246,9 @@ class Driver:
         """A plan file was written; what it plans may be done already, in part or all of it."""
         name = film.job.name
         plan = self._steps.read_plan(plan_path(film.job))
-        facts = self._steps.finished(film.job, plan)
+        facts = {s.number: film.told[s.number] for s in plan.shards if s.number in film.told}
+        if len(facts) < len(plan.shards) or any(facts[s.number].key != s.key for s in plan.shards):
+            facts = self._steps.finished(film.job, plan)
         film.planned, film.shards, film.done = True, plan.shards, set(facts)
         self._ledger.put_plan(name, plan.shards, facts.values())
         frames = sum(shard.frames for shard in plan.shards)
@@ -264,6 +267,8 @@ class Driver:
         film, name = run.film, run.film.job.name
         again = record.number in film.done
         film.done.add(record.number)
+        if not film.planned:  # a film that is planned while it is coloured
+            film.told[record.number] = dataclasses.replace(record, shots=(), notes={})
         self._ledger.shard_done(name, record)
         if not again:
             self._pace.add(film, record.frames)
@@ -337,12 +342,27 @@ class Driver:
         assert error is not None
         text = str(error) if isinstance(error, VideocolorError | OSError) else f"{type(error).__name__}: {error}"
         self._check_full(text)
-        pause = self._retries.failed(result.name, _MERGING) if isinstance(error, OSError) else None
+        again = isinstance(error, OSError) or (isinstance(error, InputError) and self._lost_shards(film))
+        pause = self._retries.failed(result.name, _MERGING) if again else None
         if pause is None:
             self._fail(film, text)
             return
         self._log.warn(result.name, f"{text}; tried again in {pause:g} s")
-        self._ready.append((time.monotonic() + pause, film))
+        if film.complete:
+            self._ready.append((time.monotonic() + pause, film))
+        elif self._only is None:
+            self._waiting.append(film)
+
+    def _lost_shards(self, film: Film) -> bool:
+        """Whether shards that were done are damaged now; then the film is open again."""
+        try:
+            plan = self._steps.read_plan(plan_path(film.job))
+        except (VideocolorError, OSError):
+            return False
+        facts = self._steps.finished(film.job, plan)
+        film.shards, film.done, film.complete = plan.shards, set(facts), len(facts) == len(plan.shards)
+        self._ledger.put_plan(film.job.name, plan.shards, facts.values())
+        return not film.complete and self._only is None
 
     # ---- ends ---------------------------------------------------------------------------------------------------
 
@@ -360,7 +380,7 @@ class Driver:
     def _close(self, film: Film) -> None:
         """Keep nothing of it in memory but how it ended."""
         film.shards = None
-        film.done = set()
+        film.done, film.told = set(), {}
 
     def _check_full(self, error: str) -> None:
         """A full disk ends the run: every other film would fail on it too.

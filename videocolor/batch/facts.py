@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from videocolor import __version__
 from videocolor.batch.ledger import state_folder
 from videocolor.batch.types import FilmJob
 from videocolor.config import parse_hint
@@ -29,6 +30,7 @@ __all__ = [
     "Receipt",
     "SourceState",
     "drop_work",
+    "keeps_shards",
     "known_jobs",
     "mark_merging",
     "merging",
@@ -45,6 +47,11 @@ __all__ = [
 
 _LARGE: Final = 64 * 2**20
 """Files beside a film that are larger are known by their size."""
+_NO_SAMPLES: Final = (
+    *(("output", "overwrite"), ("output", "sidecar"), ("output", "resume"), ("output", "keep_shards")),
+    *(("model", "device"), ("model", "threads")),
+)
+"""Settings that change no sample of a film."""
 _JOB: Final = "job.json"
 _MERGING: Final = "merging"
 
@@ -110,11 +117,10 @@ def source_state(source: Path) -> SourceState:
 
 def settings_id(job: FilmJob) -> str:
     """Sixteen hex digits that stand for what is made of a film: its configuration, less what changes no sample, its
-    hints and its list of shots (by their bytes, very large ones by their size)."""
+    hints, its list of shots and weights from a file (by their bytes, very large ones by their size)."""
     config = json.loads(json.dumps(job.config))
-    config.get("output", {}).pop("overwrite", None)
-    for key in ("device", "threads"):
-        config.get("model", {}).pop(key, None)
+    for section, key in (*_NO_SAMPLES, ("shots", "shard"), ("shots", "max_shard")):
+        config.get(section, {}).pop(key, None)
     beside = [(str(path), _print(path)) for path in _read_beside(job)]
     text = json.dumps([str(job.target), config, beside], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -122,7 +128,9 @@ def settings_id(job: FilmJob) -> str:
 
 def _read_beside(job: FilmJob) -> Iterator[Path]:
     """What is read of other files than the film; missing ones are left to those who need them."""
-    hints, shots = job.config.get("hints") or {}, job.config.get("shots") or {}
+    hints, shots, model = (job.config.get(name) or {} for name in ("hints", "shots", "model"))
+    if Path(model.get("name", "")).is_file():
+        yield Path(model["name"])
     for item in hints.get("items") or ():
         yield parse_hint(item)[1]
     if hints.get("folder"):
@@ -147,19 +155,24 @@ def write_job(job: FilmJob) -> None:
     """
     with disk_errors(job.folder):
         job.folder.mkdir(parents=True, exist_ok=True)
-    data = {"job": job.as_dict(), "settings": settings_id(job), "source_state": asdict(source_state(job.source))}
+    data = {"job": job.as_dict(), **_made_for(job)}
     write_whole(job.folder / _JOB, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
 
+def _made_for(job: FilmJob) -> dict[str, Any]:
+    return {
+        "videocolor": __version__,
+        "source": str(job.source),
+        "source_state": asdict(source_state(job.source)),
+        "settings": settings_id(job),
+        "shards": {key: job.config.get("shots", {}).get(key) for key in ("shard", "max_shard")},
+    }
+
+
 def same_job(job: FilmJob) -> bool:
-    """Whether the working folder was made for this source, as it is now, and for these settings."""
-    data = _read(job.folder / _JOB)
-    return (
-        data is not None
-        and data.get("settings") == settings_id(job)
-        and data.get("job", {}).get("source") == str(job.source)
-        and data.get("source_state") == asdict(source_state(job.source))
-    )
+    """Whether the working folder was made for this source, as it is now, these settings, and by this version."""
+    data, made = _read(job.folder / _JOB), _made_for(job)
+    return data is not None and all(data.get(key) == value for key, value in made.items())
 
 
 def known_jobs(out: Path) -> Iterator[FilmJob]:
@@ -185,6 +198,11 @@ def merging(job: FilmJob) -> bool:
         return (job.folder / _MERGING).read_text(encoding="utf-8") == f"{job.target}\n"
     except (OSError, UnicodeDecodeError):
         return False
+
+
+def keeps_shards(job: FilmJob) -> bool:
+    """Whether the shards stay when the film is whole (`output.keep_shards`)."""
+    return bool(job.config.get("output", {}).get("keep_shards"))
 
 
 def drop_work(job: FilmJob) -> None:

@@ -23,7 +23,7 @@ from videocolor.batch.ledger import Ledger
 from videocolor.batch.schedule import Order, missing_shards
 from videocolor.batch.space import Outlook
 from videocolor.batch.steps import Steps
-from videocolor.batch.types import FilmJob, Shard
+from videocolor.batch.types import FilmJob, Shard, ShardRecord
 from videocolor.errors import OutputError, VideocolorError
 from videocolor.video.film import disk_errors
 
@@ -52,6 +52,8 @@ class Film:
     """All shards of the plan are done."""
     done: set[int] = field(default_factory=set)
     """Numbers of finished shards."""
+    told: dict[int, ShardRecord] = field(default_factory=dict)
+    """Shards that were finished before there was a plan."""
     done_frames: int = 0
     """Frames of the shards that earlier runs have finished."""
     present: int = 0
@@ -83,6 +85,7 @@ def take_in(
     steps: Steps,
     *,
     restart: bool = False,
+    others: bool = False,
     warn: Callable[[str, str], None],
 ) -> list[Film]:
     """Look at every film and bring the ledger in line with what lies on the disk.
@@ -93,9 +96,10 @@ def take_in(
         ledger: open for writing.
         steps: what is done with films.
         restart: forget earlier work; finished films stay unless `output.overwrite` is set.
+        others: films of the ledger that are not among these stay as they are.
         warn: is told (film, message).
     """
-    ledger.put_films(jobs)
+    ledger.put_films(jobs, others=others)
     films = []
     for place, job in enumerate(jobs):
         film = Film(job, place)

@@ -39,13 +39,17 @@ class FilmRow:
     """Of the plan, else what the container says; None: unknown."""
     frames_done: int
     """Of finished shards, and of those at work as far as they have told."""
+    frames_in_shards: int
+    """Of finished shards alone."""
     sha256: str | None
     """Of the finished film."""
-    seconds: float | None
-    """Work that went into it, summed over shards, in seconds."""
+    seconds: float
+    """Work that went into its finished shards, in seconds."""
     error: str | None
+    workers: int
+    """How many colour its shards just now."""
     worker: str | None
-    """Who colours one of its shards."""
+    """The one of them that was heard of last."""
     attempt: int | None
     heartbeat: float | None
     """When that worker was last heard of, in seconds of the epoch."""
@@ -60,14 +64,24 @@ class Ledger(LedgerFile):
 
     # ---- films --------------------------------------------------------------------------------------------------
 
-    def put_films(self, jobs: Iterable[FilmJob]) -> None:
-        """Take films in as planned, in their order; films that are here keep what is known about them."""
-        now = time.time()
+    def put_films(self, jobs: Sequence[FilmJob], *, others: bool = False) -> None:
+        """Take films in as planned, in their order; films that are here keep what is known about them.
+
+        Args:
+            jobs: the films.
+            others: films that are not among these stay as they are; else only finished ones stay, behind these.
+        """
+        now, first = time.time(), 0
         with self.together():
-            for place, job in enumerate(jobs):
+            if others:
+                first = 1 + int(self._read("SELECT COALESCE(max(place), -1) FROM films")[0][0])
+            else:
+                self._drop_unfinished({job.name for job in jobs})
+                self._db.execute("UPDATE films SET place = place + ?", (len(jobs),))
+            for place, job in enumerate(jobs, first):
                 self._db.execute(
                     "INSERT INTO films VALUES (?, ?, ?, ?, ?, 'planned', '', NULL, NULL, 0, NULL, NULL, NULL, ?) "
-                    "ON CONFLICT (name) DO UPDATE SET place = excluded.place, source = excluded.source, "
+                    "ON CONFLICT (name) DO UPDATE SET place = min(place, excluded.place), source = excluded.source, "
                     "target = excluded.target, job = excluded.job",
                     (
                         *(job.name, place, str(job.source), str(job.target)),
@@ -75,14 +89,11 @@ class Ledger(LedgerFile):
                     ),
                 )
 
-    def keep_films(self, names: Iterable[str]) -> None:
-        """Forget the films that are not among these."""
-        keep = set(names)
-        with self.together():
-            for (name,) in self._read("SELECT name FROM films"):
-                if name not in keep:
-                    self._db.execute("DELETE FROM shards WHERE film = ?", (name,))
-                    self._db.execute("DELETE FROM films WHERE name = ?", (name,))
+    def _drop_unfinished(self, kept: set[str]) -> None:
+        for (name,) in self._read("SELECT name FROM films WHERE state <> 'done'"):
+            if name not in kept:
+                self._db.execute("DELETE FROM shards WHERE film = ?", (name,))
+                self._db.execute("DELETE FROM films WHERE name = ?", (name,))
 
     def film_planned(self, name: str, *, frames: int | None = None) -> None:
         """Back to `planned`: nothing failed, nothing runs."""
@@ -234,15 +245,16 @@ class Ledger(LedgerFile):
         """The films in their order, with their shards counted; all of them, or those of these names."""
         only = None if names is None else set(names)
         done = {
-            name: (count, frames)
-            for name, count, frames in self._read(
-                "SELECT film, count(*), sum(frames) FROM shards WHERE state = 'done' GROUP BY film"
+            name: (count, frames, seconds)
+            for name, count, frames, seconds in self._read(
+                "SELECT film, count(*), sum(frames), total(seconds) FROM shards WHERE state = 'done' GROUP BY film"
             )
         }
         busy = {
-            name: (worker, attempt, heartbeat)
-            for name, worker, attempt, heartbeat in self._read(
-                "SELECT film, worker, attempt, max(heartbeat) FROM shards WHERE state = 'running' GROUP BY film"
+            name: (count, worker, attempt, heartbeat)
+            for name, count, worker, attempt, heartbeat in self._read(
+                "SELECT film, count(*), worker, attempt, max(heartbeat) FROM shards WHERE state = 'running' "
+                "GROUP BY film"
             )
         }
         rows = self._read(
@@ -253,14 +265,15 @@ class Ledger(LedgerFile):
         for name, source, target, state, stage, shards, frames, progress, sha256, seconds, error in rows:
             if only is not None and name not in only:
                 continue
-            count, frames_done = done.get(name, (0, 0))
+            count, frames_done, spent = done.get(name, (0, 0, 0.0))
             if state == "done":
                 count, frames_done, progress = shards or count, frames or frames_done, 0
-            worker, attempt, heartbeat = busy.get(name, (None, None, None))
+            workers, worker, attempt, heartbeat = busy.get(name, (0, None, None, None))
             found.append(
                 FilmRow(
                     *(name, Path(source), Path(target), state, stage, shards, count, frames),
-                    *(frames_done + progress, sha256, seconds, error, worker, attempt, heartbeat),
+                    *(frames_done + progress, frames_done, sha256, spent if seconds is None else seconds, error),
+                    *(workers, worker, attempt, heartbeat),
                 )
             )
         return found
@@ -279,7 +292,3 @@ class Ledger(LedgerFile):
     def shard_seconds(self, film: str) -> float:
         """Seconds that went into a film's finished shards."""
         return float(self._read("SELECT total(seconds) FROM shards WHERE film = ? AND state = 'done'", (film,))[0][0])
-
-    def frames_since(self, moment: float) -> int:
-        """Frames of the shards that were finished since a moment, in seconds of the epoch."""
-        return int(self._read("SELECT total(frames) FROM shards WHERE finished >= ?", (moment,))[0][0])

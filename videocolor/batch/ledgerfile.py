@@ -29,8 +29,7 @@ CREATE TABLE shards (
     heartbeat REAL, sha256 TEXT, bytes INTEGER, frames INTEGER NOT NULL, first_pts INTEGER, last_pts INTEGER,
     seconds REAL, error TEXT, finished REAL, PRIMARY KEY (film, number)
 ) WITHOUT ROWID;
-CREATE INDEX shard_states ON shards (film, state, frames);
-CREATE INDEX shard_times ON shards (finished, frames) WHERE finished IS NOT NULL;
+CREATE INDEX shard_states ON shards (film, state, frames, seconds);
 CREATE TABLE events (id INTEGER PRIMARY KEY, time REAL NOT NULL, film TEXT, kind TEXT NOT NULL, text TEXT NOT NULL);
 CREATE INDEX film_events ON events (film, id);
 """

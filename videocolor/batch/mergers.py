@@ -11,7 +11,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from videocolor.batch.facts import Receipt, mark_merging, merging, plan_path, settings_id, source_state, write_receipt
+from videocolor.batch.facts import (
+    Receipt,
+    keeps_shards,
+    mark_merging,
+    merging,
+    plan_path,
+    settings_id,
+    source_state,
+    write_receipt,
+)
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.steps import Steps
 from videocolor.batch.types import FilmJob
@@ -87,7 +96,7 @@ def merge_one(
         warnings=tuple(dict.fromkeys(warnings)),
     )
     write_receipt(out, receipt)
-    if config.work.keep_shards:
+    if keeps_shards(job):
         (job.folder / "merging").unlink(missing_ok=True)
     else:
         steps.discard(job)

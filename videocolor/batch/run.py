@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from videocolor.batch.driver import Driver
+from videocolor.batch.facts import keeps_shards
 from videocolor.batch.intake import Film, take_in
 from videocolor.batch.ledger import Ledger, state_folder
 from videocolor.batch.lock import DriverLock
@@ -90,6 +91,7 @@ def run_batch(
     *,
     restart: bool = False,
     only: Literal["plan", "merge"] | None = None,
+    others: bool = False,
     observer: Observer = ignore,
     steps: Steps | None = None,
 ) -> BatchResult:
@@ -101,6 +103,7 @@ def run_batch(
         config: None: defaults.
         restart: forget earlier work on unfinished films; on finished ones too where `output.overwrite` is set.
         only: plan: write the plans and stop. merge: put together what is coloured, colour nothing.
+        others: unfinished films of an earlier run that are not among `jobs` stay in the ledger.
         observer: is told what happens; warnings about a film name it as `film`.
         steps: what is done with films; None: what `videocolor colorize` does.
 
@@ -124,7 +127,8 @@ def run_batch(
             observer(Event("warning", {"message": text}))
         ledger.set_meta("config", config.as_dict())
         with _stopped_cleanly(ledger):
-            films = _take_in(jobs, out, ledger, steps, restart, observer)
+            films = _take_in(jobs, out, ledger, steps, restart, others, observer)
+            ledger.set_meta("session", {"began": time.time(), "frames": sum(row.frames_done for row in ledger.films())})
             _check_disk(films, out, config)
             driver = Driver(films, out, config, steps, ledger, lock, observer, only)
             driver.work()
@@ -132,13 +136,13 @@ def run_batch(
 
 
 def _take_in(
-    jobs: Sequence[FilmJob], out: Path, ledger: Ledger, steps: Steps, restart: bool, observer: Observer
+    jobs: Sequence[FilmJob], out: Path, ledger: Ledger, steps: Steps, restart: bool, others: bool, observer: Observer
 ) -> list[Film]:
     def warn(name: str, message: str) -> None:
         observer(Event("warning", {"message": f"{name}: {message}", "film": name}))
 
     ledger.stop_running()
-    films = take_in(jobs, out, ledger, steps, restart=restart, warn=warn)
+    films = take_in(jobs, out, ledger, steps, restart=restart, others=others, warn=warn)
     for film in films:
         if film.error is not None:
             warn(film.job.name, f"failed: {film.error}")
@@ -150,7 +154,8 @@ def _check_disk(films: Sequence[Film], out: Path, config: BatchConfig) -> None:
         return
     sizes = [film.outlook.bytes or 0 for film in films if film.open]
     workers = 1 if config.engine.workers == "auto" else config.engine.workers
-    needed = space_needed(sizes, at_once=workers + config.work.merges, keep_shards=config.work.keep_shards)
+    kept = sum(film.outlook.bytes or 0 for film in films if film.open and keeps_shards(film.job))
+    needed = max(space_needed(sizes, at_once=workers + config.work.merges), sum(sizes) + kept)
     if sizes:
         check_space(out, max(0, needed - sum(film.present for film in films)), round(config.disk.reserve_gb * _GB))
 

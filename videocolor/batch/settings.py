@@ -9,6 +9,8 @@ from pydantic import Field
 
 from videocolor.batch.engines.settings import EngineSettings
 from videocolor.config import Bool, ColorizeConfig, Int, Number, Section
+from videocolor.errors import ConfigError
+from videocolor.presets import suggest
 
 __all__ = ["BatchConfig", "DiskSettings", "FilmSettings", "WorkSettings", "split_overrides"]
 
@@ -39,8 +41,6 @@ class WorkSettings(Section):
     """Pause before the first retry; doubled each time, ten minutes at most."""
     merges: Int = Field(default=1, ge=1, le=64)
     """Films that are put together at once, beside the workers."""
-    keep_shards: Bool = False
-    """Keep the shards of finished films; `--only-shots` needs them."""
 
 
 class DiskSettings(Section):
@@ -72,11 +72,19 @@ def split_overrides(overrides: Iterable[str]) -> tuple[tuple[str, ...], tuple[st
 
     Returns:
         What `BatchConfig` takes, and what `ColorizeConfig` takes.
+
+    Raises:
+        ConfigError: a section that neither has.
     """
     batch: list[str] = []
     films: list[str] = []
-    known = set(BatchConfig.model_fields) - set(ColorizeConfig.model_fields)
     for item in overrides:
-        section = item.partition("=")[0].partition(".")[0]
-        (batch if section in known else films).append(item)
+        key, equals, _ = item.partition("=")
+        section = key.partition(".")[0]
+        known = [*BatchConfig.model_fields, *ColorizeConfig.model_fields]
+        if equals and section not in known:
+            of_batch, of_films = (", ".join(model.model_fields) for model in (BatchConfig, ColorizeConfig))
+            allowed = f"of the batch: {of_batch}; of films: {of_films}"
+            raise ConfigError(f"--set: unknown section {section}{suggest(section, known)} ({allowed})")
+        (batch if section in BatchConfig.model_fields else films).append(item)
     return tuple(batch), tuple(films)

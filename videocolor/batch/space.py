@@ -59,7 +59,7 @@ def _share(config: ColorizeConfig, duration: Fraction | None) -> Fraction:
     return max(Fraction(0), min(duration, end if end is not None else duration) - start) / duration
 
 
-def space_needed(sizes: Iterable[int], *, at_once: int, keep_shards: bool) -> int:
+def space_needed(sizes: Iterable[int], *, at_once: int) -> int:
     """Bytes that results and shards need at the fullest moment.
 
     A film takes its size twice while its shards are put together, once afterwards.
@@ -67,10 +67,9 @@ def space_needed(sizes: Iterable[int], *, at_once: int, keep_shards: bool) -> in
     Args:
         sizes: estimated bytes of each film that is not finished.
         at_once: films whose shards lie on the disk at once.
-        keep_shards: the shards of all films stay.
     """
     ordered = sorted(sizes, reverse=True)
-    return sum(ordered) + sum(ordered if keep_shards else ordered[:at_once])
+    return sum(ordered) + sum(ordered[:at_once])
 
 
 def free_bytes(folder: Path) -> int:

@@ -68,6 +68,10 @@ def _model_for(name: str | None, overrides: tuple[str, ...]) -> tuple[str, Any]:
         from videocolor.pairs.settings import PairsConfig
 
         return "pairs", PairsConfig
+    if (name or "").startswith(("batch/", "configs/batch/")):
+        from videocolor.batch.settings import BatchConfig
+
+        return "batch", BatchConfig
     from videocolor.config import ColorizeConfig
 
     return "colorize", ColorizeConfig

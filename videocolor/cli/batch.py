@@ -1,0 +1,227 @@
+"""`videocolor batch`: whole archives."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from videocolor.cli.group import Session, session
+from videocolor.cli.options import config_options, json_option, verbosity_options
+from videocolor.cli.watch import emit, watching
+
+if TYPE_CHECKING:
+    from videocolor.batch.run import BatchResult
+    from videocolor.batch.settings import BatchConfig
+    from videocolor.batch.types import FilmJob
+
+__all__ = ["batch"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_REELS = click.argument("reels", metavar="REELS", type=click.Path(path_type=Path))
+_OUT = click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+_NAMES = click.argument("films", metavar="[FILM]...", nargs=-1)
+_OUTPUT = click.option(
+    "-o", "--output", "out", metavar="OUT", required=True, type=click.Path(path_type=Path), help="Where results go."
+)
+_EVENTS = json_option("One JSON event a line on stdout; `film_failed` and `batch` at the end.")
+
+
+def _engine_options(command: F) -> F:
+    """`--engine`, `--workers`, `--address`."""
+    for decorate in (
+        click.option("--address", metavar="A", help="A running Ray cluster, as `engine.address`."),
+        click.option("--workers", metavar="N", type=click.IntRange(1), help="Workers at once."),
+        click.option("--engine", type=click.Choice(["local", "ray"]), help="Processes of this machine, or Ray."),
+    ):
+        command = decorate(command)
+    return command
+
+
+@click.group(short_help="Colour archives: many films, many workers, resumable.")
+def batch() -> None:
+    """Colour a folder of reels or the films of a job file, on one machine or many; stopped, it goes on where it was.
+
+    REELS is a folder (searched in depth), a job file (.yaml, .csv) or one film. OUT gets the results and, in
+    OUT/.videocolor, plans, ledger and logs.
+    """
+
+
+@batch.command(short_help="Write plans that a person can edit.")
+@_REELS
+@_OUTPUT
+@config_options
+@_engine_options
+@_EVENTS
+@verbosity_options
+def plan(reels: Path, out: Path, config_source: str | None, overrides: tuple[str, ...], **flags: Any) -> None:
+    """Survey the films of REELS and write a plan of each into OUT; `batch run` then works by the plans.
+
+    Prints the plans. A plan that is there already stays as it is.
+    """
+    config, films = _configure(config_source, overrides, flags)
+    result = _run(_jobs(reels, out, config, films), out, config, only="plan")
+    if not session().json:
+        for film in result.films:
+            if film.state == "planned" and film.folder is not None:
+                click.echo(film.folder / "plan.yaml")
+    _leave(result)
+
+
+@batch.command(short_help="Colour films; stopped, it goes on where it was.")
+@_REELS
+@_OUTPUT
+@config_options
+@_engine_options
+@click.option("--restart", is_flag=True, help="Forget earlier work on films that are not finished.")
+@_EVENTS
+@verbosity_options
+def run(
+    reels: Path,
+    out: Path,
+    config_source: str | None,
+    overrides: tuple[str, ...],
+    restart: bool,
+    **flags: Any,
+) -> None:
+    """Colour the films of REELS into OUT.
+
+    Stopped or killed, the same command goes on with what is left, and the films come out the same. A film that
+    cannot be coloured is named with its reason; the others are finished all the same, and the exit code is 1.
+    """
+    config, films = _configure(config_source, overrides, flags)
+    _leave(_run(_jobs(reels, out, config, films), out, config, restart=restart))
+
+
+@batch.command(short_help="Say how a batch stands.")
+@_OUT
+@click.option("--watch", is_flag=True, help="Again and again, until nobody works on it.")
+@click.option("--interval", default=2.0, show_default=True, type=click.FloatRange(0.1), help="Seconds between looks.")
+@json_option("One JSON object a look on stdout.")
+@verbosity_options
+def status(out: Path, watch: bool, interval: float) -> None:
+    """Print a table of the films of OUT: state, shards, frames a second, time left, what went wrong."""
+    from videocolor.batch.status import batch_status
+
+    state, live = session(), watch and click.get_text_stream("stdout").isatty()
+    while True:
+        found = batch_status(out)
+        if state.json:
+            click.echo(json.dumps(found.as_dict(), ensure_ascii=False, allow_nan=False))
+        else:
+            if live:
+                click.clear()
+            height = shutil.get_terminal_size().lines if live else None
+            click.echo("\n".join(found.lines(height)) + ("\n" if watch and not live else ""))
+        if not watch or found.driver is None:
+            return
+        time.sleep(interval)
+
+
+@batch.command(short_help="Try films again that failed.")
+@_OUT
+@_NAMES
+@config_options
+@_engine_options
+@_EVENTS
+@verbosity_options
+def retry(
+    out: Path,
+    films: tuple[str, ...],
+    config_source: str | None,
+    overrides: tuple[str, ...],
+    **flags: Any,
+) -> None:
+    """Work on films of OUT that failed: on all of them, or on those named. Shards that are done stay done."""
+    from videocolor.batch.again import failed_jobs
+
+    config = _reconfigure(out, config_source, overrides, flags)
+    _leave(_run(failed_jobs(out, films), out, config, others=True))
+
+
+@batch.command(short_help="Put films together whose shards are done.")
+@_OUT
+@_NAMES
+@_EVENTS
+@verbosity_options
+def merge(out: Path, films: tuple[str, ...]) -> None:
+    """Put films of OUT together whose shards are all done, and colour nothing."""
+    from videocolor.batch.again import unfinished_jobs
+
+    _leave(_run(unfinished_jobs(out, films), out, _reconfigure(out, None, (), {}), only="merge", others=True))
+
+
+def _configure(
+    source: str | None, overrides: Sequence[str], flags: dict[str, Any]
+) -> tuple[BatchConfig, tuple[str, ...]]:
+    """The batch's configuration, and the settings that go to its films."""
+    from videocolor.batch.settings import BatchConfig, split_overrides
+    from videocolor.presets import load_model
+
+    mine, films = split_overrides(overrides)
+    return load_model(BatchConfig, "batch", source, mine, _engine_flags(flags)), films
+
+
+def _engine_flags(flags: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "engine.kind": flags.get("engine"),
+        "engine.workers": flags.get("workers"),
+        "engine.address": flags.get("address"),
+    }
+
+
+def _reconfigure(out: Path, source: str | None, overrides: Sequence[str], flags: dict[str, Any]) -> BatchConfig:
+    """The configuration that the batch was last run with, changed by what is given now."""
+    from videocolor.batch.again import last_config
+    from videocolor.batch.settings import split_overrides
+    from videocolor.errors import UsageError
+
+    mine, films = split_overrides(overrides)
+    if films:
+        raise UsageError(f"--set {films[0]}: films are tried again with their own settings; `batch run` changes them")
+    return last_config(out, source, mine, _engine_flags(flags))
+
+
+def _jobs(reels: Path, out: Path, config: BatchConfig, films: tuple[str, ...]) -> tuple[FilmJob, ...]:
+    from videocolor.batch.jobs import read_jobs
+
+    found = read_jobs(reels, out, config, films)
+    for note in found.notes:
+        if session().json:
+            emit("note", {"message": note})
+        elif session().verbosity >= 0:
+            click.echo(f"note: {note}", err=True)
+    return found.jobs
+
+
+def _run(jobs: Sequence[FilmJob], out: Path, config: BatchConfig, **more: Any) -> BatchResult:
+    from videocolor.batch.run import run_batch
+
+    with watching(session()) as observer:
+        return run_batch(jobs, out, config, observer=observer, **more)
+
+
+def _leave(result: BatchResult) -> None:
+    """Say how it ended, name each failed film, and leave with 1 if there is one."""
+    state: Session = session()
+    if state.json:
+        for film in result.failed:
+            emit("film_failed", {"film": film.name, "source": film.source, "error": film.error})
+        emit("batch", result.as_dict())
+    else:
+        if state.verbosity >= 0:
+            now = sum(film.made_now for film in result.films)
+            parts = [f"{len(result.done)} done ({now} now)", f"{len(result.failed)} failed"]
+            parts += (
+                [f"{waiting} planned"] if (waiting := len(result.films) - len(result.done) - len(result.failed)) else []
+            )
+            click.echo(f"{result.out}: {len(result.films)} films: {', '.join(parts)}", err=True)
+        for film in result.failed:
+            click.echo(f"error: {film.name} ({film.source}): {film.error}", err=True)
+    click.get_current_context().exit(0 if result.ok else 1)
