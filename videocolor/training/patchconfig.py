@@ -99,6 +99,11 @@ class PatchesConfig(Section):
         """All places of the grid."""
         return [Cell(patch, hidden) for patch in self.perceptron.patches for hidden in self.perceptron.hidden]
 
+    @property
+    def steps(self) -> int:
+        """Networks to be trained."""
+        return len(self.cells) * self.perceptron.splits
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.perceptron.neurons not in self.maps.neurons:

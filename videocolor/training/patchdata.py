@@ -31,7 +31,15 @@ from videocolor.pairs.splits import read_held_back
 from videocolor.report import write_whole
 from videocolor.types import Array
 
-__all__ = ["PatchData", "PatchDataConfig", "choose_images", "make_patch_data", "open_patch_data", "patch_rows"]
+__all__ = [
+    "PatchData",
+    "PatchDataConfig",
+    "choose_images",
+    "make_patch_data",
+    "open_patch_data",
+    "patch_rows",
+    "square",
+]
 
 
 class PatchDataConfig(Section):

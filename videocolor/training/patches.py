@@ -34,7 +34,7 @@ from videocolor.models.published.patches import PatchClassifier
 from videocolor.report import Event, Observer, write_whole
 from videocolor.training.leaving import Leaving
 from videocolor.training.patchconfig import Cell, PatchesConfig
-from videocolor.training.patchdata import PatchData, make_patch_data, open_patch_data, patch_rows
+from videocolor.training.patchdata import PatchData, choose_images, make_patch_data, open_patch_data, patch_rows
 from videocolor.training.patchfit import fit_map, fit_perceptron, nearest, save_network
 from videocolor.training.patchtables import patch_tables
 from videocolor.types import Array
@@ -79,7 +79,7 @@ def train_patches(
         data = open_patch_data(config.out / "data")
         maps = _maps(config, data)
         _write_tables(config, data, maps)
-        bar = tqdm(total=len(config.cells) * config.perceptron.splits, unit="network", disable=observer is not None)
+        bar = tqdm(total=config.steps, unit="network", disable=observer is not None)
         with bar:
             bar.update(len(_results(config)))
             for result in _trained(config, leaving):
@@ -113,6 +113,7 @@ def _begin(config: PatchesConfig, resume: bool) -> None:
     settings["perceptron"] = {k: v for k, v in settings["perceptron"].items() if k not in ("patches", "hidden")}
     settings["data"].pop("root")
     if not path.exists():
+        choose_images(config.data)  # before anything stands in the folder
         config.out.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps(settings, indent=1) + "\n")
         return
