@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -35,11 +36,11 @@ def importable() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    """Address of a Ray cluster that the module's tests share."""
+def cluster() -> Iterator[Any]:
+    """A Ray cluster that the module's tests share."""
     pytest.importorskip("ray", reason="extra `ray` is not installed")
-    with ray_cluster(4) as cluster:
-        yield cluster.address
+    with ray_cluster(2) as cluster:
+        yield cluster
 
 
 @pytest.fixture(params=["local", "ray"])
@@ -48,7 +49,7 @@ def opened(request: pytest.FixtureRequest) -> Iterator[Open]:
     engines: list[Engine] = []
     kind: dict[str, Any] = {"kind": request.param}
     if request.param == "ray":
-        kind |= {"address": request.getfixturevalue("cluster"), "cpus_per_task": 1}
+        kind |= {"address": request.getfixturevalue("cluster").address, "cpus_per_task": 1}
 
     def open_(work: str = WORK, **settings: Any) -> Engine:
         engines.append(open_engine(EngineSettings(**{**kind, "workers": 2, **settings}), work))
@@ -196,8 +197,8 @@ def test_a_killed_worker_is_lost_and_the_others_go_on(
 
 
 def test_a_hung_worker_is_ended(opened: Open, tmp_path: Path) -> None:
-    engine = opened(heartbeat_seconds=0.2, hung_seconds=2.0)
-    found = run(engine, [task("frozen", tmp_path, "freeze"), task("slow", tmp_path, "sleep", seconds=3)])
+    engine = opened(heartbeat_seconds=0.2, hung_seconds=1.2)
+    found = run(engine, [task("frozen", tmp_path, "freeze"), task("slow", tmp_path, "sleep", seconds=1.8)])
     assert kinds(found["frozen"]) == ["started", "lost"]
     assert "hung_seconds" in found["frozen"][-1].data["error"]
     assert kinds(found["slow"]) == ["started", "progress", "done"], "a slow one is not hung"
@@ -275,9 +276,9 @@ with open_engine(settings, "fake_work:work") as engine:
 
 
 @contextmanager
-def driver(settings: EngineSettings, folder: Path, *do: str) -> Iterator[subprocess.Popen[str]]:
+def driver(settings: EngineSettings, folder: Path, *do: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
     """A driver in a process group of its own, once all its tasks are being worked on."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent.parent)])}
+    environment = {**os.environ, **variables, "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent.parent)])}
     command = [sys.executable, "-c", DRIVER, settings.model_dump_json(), str(folder), *do]
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -299,15 +300,19 @@ def test_when_the_driver_is_killed_so_are_its_workers(tmp_path: Path) -> None:
         assert (tmp_path / "sleep.cleaned").exists(), "who can, puts its files away"
 
 
-@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("own", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_when_the_driver_is_killed_so_is_its_part_of_ray(own: bool, request: Any, tmp_path: Path) -> None:
-    address = None if own else request.getfixturevalue("cluster")
+    address = None if own else request.getfixturevalue("cluster").address
     settings = EngineSettings(kind="ray", workers=2, cpus_per_task=1, address=address)
-    with driver(settings, tmp_path, "sleep", "stubborn") as process:
+    with (
+        tempfile.TemporaryDirectory(prefix="vc", dir="/tmp", ignore_cleanup_errors=True) as short,
+        driver(settings, tmp_path, "sleep", "stubborn", RAY_TMPDIR=short) as process,
+    ):
         below = pids(tmp_path) | (children(process.pid) if own else set())
         assert len(below) >= (4 if own else 2)
+        agents = {pid for pid in below if b"Agent" in Path(f"/proc/{pid}/cmdline").read_bytes()}
         process.kill()
-        assert gone(below, 10)
+        assert gone(below - agents, 10), "workers, raylet, head: at once; Ray's two agents look less often"
 
 
 def children(pid: int) -> set[int]:
@@ -316,37 +321,34 @@ def children(pid: int) -> set[int]:
     return found.union(*(children(child) for child in found))
 
 
-def test_a_node_is_killed_and_the_job_ends_whole(tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="extra `ray` is not installed")
-    with ray_cluster(1, 2) as cluster:
-        settings = EngineSettings(kind="ray", address=cluster.address, cpus_per_task=1)
-        with open_engine(settings, WORK) as engine:
-            assert engine.workers == 3, "one CPU here, two there"
-            waiting = [task(f"t{i}", tmp_path, "sleep", seconds=0.4) for i in range(16)]
-            ends: dict[str, list[str]] = {each.id: [] for each in waiting}
-            again = {each.id: each for each in waiting}
-            killed = False
-            end = time.monotonic() + 60
-            while waiting or engine.unfinished:
-                assert time.monotonic() < end, ends
-                while waiting and engine.room:
-                    engine.submit(waiting.pop())
-                for event in engine.events(0.3):
-                    if event.kind in ENDINGS:
-                        ends[event.task].append(event.kind)
-                    if event.kind == "lost":
-                        waiting.append(again[event.task])
-                if not killed and len(pids(tmp_path)) == 3:
-                    cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
-                    killed = True
+def test_a_node_is_killed_and_the_job_ends_whole(tmp_path: Path, cluster: Any) -> None:
+    node = cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20)
+    with open_engine(EngineSettings(kind="ray", address=cluster.address, cpus_per_task=1), WORK) as engine:
+        assert engine.workers == 3, "two CPUs here, one there"
+        waiting = [task(f"t{i}", tmp_path, "sleep", seconds=0.3) for i in range(12)]
+        ends: dict[str, list[str]] = {each.id: [] for each in waiting}
+        again = {each.id: each for each in waiting}
+        end = time.monotonic() + 60
+        while waiting or engine.unfinished:
+            assert time.monotonic() < end, ends
+            while waiting and engine.room:
+                engine.submit(waiting.pop())
+            for event in engine.events(0.3):
+                if event.kind in ENDINGS:
+                    ends[event.task].append(event.kind)
+                if event.kind == "lost":
+                    waiting.append(again[event.task])
+            if node is not None and len(pids(tmp_path)) == 3:
+                cluster.remove_node(node, allow_graceful=False)
+                node = None
     assert all(kinds == ["lost"] * (len(kinds) - 1) + ["done"] for kinds in ends.values()), ends
-    assert 1 <= sum(len(kinds) - 1 for kinds in ends.values()) <= 4, "what ran there was lost, and nothing else"
+    assert 1 <= sum(len(kinds) - 1 for kinds in ends.values()) <= 2, "what ran there was lost, and nothing else"
 
 
-def test_no_room_and_no_cluster(tmp_path: Path, cluster: str) -> None:
+def test_no_room_and_no_cluster(tmp_path: Path, cluster: Any) -> None:
     with pytest.raises(DeviceError, match="room for a worker \\(64 CPU\\)"):
-        open_engine(EngineSettings(kind="ray", address=cluster, cpus_per_task=64), WORK)
-    settings = EngineSettings(kind="ray", address=cluster, cpus_per_task=64, workers=1, start_seconds=1.0)
+        open_engine(EngineSettings(kind="ray", address=cluster.address, cpus_per_task=64), WORK)
+    settings = EngineSettings(kind="ray", address=cluster.address, cpus_per_task=64, workers=1, start_seconds=0.5)
     with open_engine(settings, WORK) as engine, pytest.raises(DeviceError, match="start_seconds"):
         engine.submit(task("t", tmp_path, "count", frames=1))
         until(engine, lambda _: False)
@@ -387,7 +389,7 @@ def test_threads_and_devices_are_dealt(tmp_path: Path) -> None:
         ({"kind": "local", "address": "auto"}, "kind ray"),
         ({"kind": "ray", "address": "ray://host:10001"}, "Ray Client"),
         ({"heartbeat_seconds": 5.0, "hung_seconds": 6.0}, "twice"),
-        ({"kind": "ray", "cpus_per_task": 0}, "above 0"),
+        ({"kind": "ray", "cpus_per_task": 0, "gpus_per_task": 0}, "above 0"),
         ({"workers": 0}, "workers"),
         ({"workers": True}, "workers"),
     ],

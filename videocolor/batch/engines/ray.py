@@ -45,8 +45,10 @@ _FAILED_STARTS: Final = 3
 """So many actors in a row that end before they say hello: something is wrong with all of them."""
 _STORE_BYTES: Final = 100 * 2**20
 """Object store of a cluster started here; Ray takes no less than 75 MiB, and messages need less."""
-_QUIET: Final = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_SCHEDULER_EVENTS": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-"""No usage statistics, no notices of the autoscaler on our output."""
+_QUIET: Final = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+"""No usage statistics; Ray leaves CUDA_VISIBLE_DEVICES alone for workers without a GPU, and says nothing about it."""
+_LOCAL: Final = {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
+"""For a cluster started here: when this process is killed, Ray's helpers give up after seconds, not a minute."""
 
 
 @dataclass(eq=False)
@@ -98,16 +100,16 @@ class RayEngine(Engine):
         Raises:
             DeviceError: there is none at the address, or none can be started.
         """
-        os.environ.update({name: os.environ.get(name, value) for name, value in _QUIET.items()})
         quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": self._settings.worker_stderr}
         self._undo.enter_context(_stdout_kept())
         try:
-            with _signals_kept():
+            with _signals_kept(), _environment({**_QUIET, **({} if self._settings.address else _LOCAL)}):
                 if self._settings.address is not None:
                     ray.init(address=self._settings.address, **quiet)
                     return
                 # Sockets lie below this folder, and their paths must stay below 104 characters: not under TMPDIR.
-                self._folder = tempfile.mkdtemp(prefix="vcray", dir="/tmp" if os.access("/tmp", os.W_OK) else None)
+                parent = os.environ.get("RAY_TMPDIR") or ("/tmp" if os.access("/tmp", os.W_OK) else None)
+                self._folder = tempfile.mkdtemp(prefix="vcray", dir=parent)
                 ray.init(
                     address="local",
                     num_cpus=self._cpus(),
@@ -318,6 +320,18 @@ def _nodes() -> list[dict[str, Any]]:
 def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:3]) or type(error).__name__
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Variables for the processes that are started in the block; what stands there already is kept."""
+    new = {name: value for name, value in values.items() if name not in os.environ}
+    os.environ.update(new)
+    try:
+        yield
+    finally:
+        for name in new:
+            os.environ.pop(name, None)
 
 
 @contextmanager
