@@ -333,7 +333,7 @@ class Driver:
             film.receipt, film.made_now = result.receipt, True
             self._close(film)
             receipt = result.receipt
-            self._ledger.film_done(result.name, frames=receipt.frames, sha256=receipt.sha256, seconds=receipt.seconds)
+            self._ledger.film_done(result.name, **receipt.facts())
             for warning in receipt.warnings:
                 self._log.warn(result.name, warning)
             self._log.done(receipt)

@@ -87,6 +87,10 @@ class Receipt:
     shards: int
     warnings: tuple[str, ...] = ()
 
+    def facts(self) -> dict[str, Any]:
+        """What the ledger keeps of it."""
+        return {"frames": self.frames, "shards": self.shards, "sha256": self.sha256, "seconds": self.seconds}
+
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Receipt:
         """What `dataclasses.asdict` made."""

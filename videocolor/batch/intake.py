@@ -124,7 +124,7 @@ def _take_in(film: Film, out: Path, ledger: Ledger, steps: Steps, restart: bool)
     if fits and not (restart and overwrite):
         assert receipt is not None
         film.receipt = receipt
-        ledger.film_done(name, frames=receipt.frames, sha256=receipt.sha256, seconds=receipt.seconds)
+        ledger.film_done(name, **receipt.facts())
         return
     if restart:
         drop_work(job)

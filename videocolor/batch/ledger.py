@@ -109,12 +109,12 @@ class Ledger(LedgerFile):
         """Somebody works on it: `planning`, `coloring` or `merging`."""
         self._film(name, "running", stage)
 
-    def film_done(self, name: str, *, frames: int, sha256: str, seconds: float | None = None) -> None:
-        """It stands under its final name; `seconds` is kept where it is None."""
+    def film_done(self, name: str, *, frames: int, shards: int, sha256: str, seconds: float) -> None:
+        """It stands under its final name; `seconds`: work that went into its shards."""
         self._write(
-            "UPDATE films SET state = 'done', stage = '', frames = ?, progress = 0, sha256 = ?, error = NULL, "
-            "seconds = COALESCE(?, seconds), changed = ? WHERE name = ?",
-            (frames, sha256, seconds, time.time(), name),
+            "UPDATE films SET state = 'done', stage = '', shards = ?, frames = ?, progress = 0, sha256 = ?, "
+            "error = NULL, seconds = ?, changed = ? WHERE name = ?",
+            (shards, frames, sha256, seconds, time.time(), name),
         )
 
     def film_failed(self, name: str, error: str) -> None:
