@@ -172,8 +172,8 @@ def test_every_shot_begins_anew_and_a_returning_one_remembers(tmp_path: Path, us
     make_film(tmp_path / "in.mkv", color_frames([1, 2, 1], 16), size=(WIDTH, HEIGHT))
     result = colorize_video(tmp_path / "in.mkv", tmp_path / "out.mkv", config())
     assert [(shot.start, shot.end) for shot in result.shots] == [(0, 16), (16, 32), (32, 48)]
-    assert teller.begun[:2] == [0, 0]
-    assert teller.begun[2] > 0, "the third shot is the first come back: it is told the first one's colours"
+    assert teller.begun[:3] == [0, 0, 0], "two new shots, and the first one by itself, for what it lends"
+    assert teller.begun[3] > 0, "the third shot is the first come back: it is told the first one's colours"
     assert [shot.returns_to for shot in result.shots] == [None, None, 0]
 
 
