@@ -26,9 +26,9 @@ __all__ = ["deflicker"]
 
 _UNSEEN: Final = 0.3
 """Correction in 8-bit levels under which the frame stays as it is."""
-_SURE: Final = 4.0
+_SURE: Final = 2.0
 """Square of the ratio of a slope to its error from which it is kept whole-heartedly."""
-_STRAY: Final = 3.0
+_STRAY: Final = 6.0
 """Robust deviations from the line from which a frame of the window does not count."""
 
 

@@ -1,4 +1,4 @@
-"""Woven fields made into one picture, only where they comb.
+"""Woven fields made into one picture, in frames that comb.
 
 The lines of the upper field stay. A line between them is predicted from the lines around it and, for fine
 detail, from the lower fields before and after (the three-field filter of M. Weston, BBC R&D, as
@@ -26,6 +26,9 @@ __all__ = ["REACH", "deinterlace"]
 FieldOrder = Literal["auto", "top", "bottom"]
 REACH: Final = 3
 """Frames on each side that vote on which field is the earlier one; samples are taken from the next ones alone."""
+_WHOLE: Final = 0.1
+"""Share of the picture that combs from which all of it is taken for woven: slow motion combs too little to be seen
+as such, and fine texture may comb by itself in up to some hundredths of a progressive picture."""
 _GRAIN: Final = 4
 """Teeth up to this height, 8-bit levels, say nothing of the order of fields."""
 _LOW: Final = (0.526, -0.026)
@@ -64,6 +67,8 @@ def deinterlace(frames: Iterable[Frame], order: FieldOrder) -> Iterator[Frame]:
             if not where.any():
                 yield here.frame
                 continue
+            if where.mean() > _WHOLE:
+                where = np.ones_like(where)
             before = window[place - 1].frame if place > 0 and not here.cut else None
             after = None
             if place + 1 < len(window) and not window[place + 1].cut:

@@ -31,7 +31,7 @@ _TOOTH: Final = 8
 """Height of a tooth, 8-bit levels, from which a sample combs; under half of it does not."""
 _LEAST: Final = 1e-4
 """Share of the picture that must stop combing before a field is exchanged."""
-_CLEARLY: Final = 4
+_CLEARLY: Final = 2.5
 """How many samples must stop combing for one that begins to: in video from two fields a frame nobody wins."""
 
 _PURELY: Final = 25
