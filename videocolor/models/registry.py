@@ -135,7 +135,7 @@ def _trained(name: str) -> Path:
             return path / f"{path.name}.safetensors"
     if not path.is_dir():
         return path
-    found = [path / f"{path.name}.safetensors", path / "checkpoint.pt"]
+    found = [path / f"{path.name}.safetensors", *sorted(path.glob("*.safetensors")), path / "checkpoint.pt"]
     return next((file for file in found if file.is_file()), found[0])
 
 

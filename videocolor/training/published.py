@@ -35,6 +35,8 @@ __all__ = ["TASKS", "make_task", "train_published"]
 _log = logging.getLogger(__name__)
 _BAD_STEPS: Final = 20
 """Steps in a row with an error that is not finite after which the run gives up."""
+_SIGNS: Final = 32
+"""Held-back samples that the signs of life are taken from."""
 _FREE: Final = {"out", "device", "threads", "log_every", "save_minutes", "tensorboard", "pictures", "epochs", "data"}
 """Settings that a run may go on with changed without a warning."""
 TASKS: Final = {
@@ -219,6 +221,7 @@ def _end_epoch(run: _Run, journal: Journal) -> None:
     sheet = None
     if task.held is not None:
         row["mse"] = _held_error(task)
+        row |= _signs(task)
         sheet = _sheet(task) if task.config.pictures else None
     last = row.get("mse", row["train_mse"])
     row["rmse"] = math.sqrt(last) if last >= 0 else math.nan
@@ -236,6 +239,14 @@ def _held_error(task: Task[Any]) -> float:
         with _autocast(task):
             total += float(task.error(task.draw(numbers, 0, held=True))) * len(numbers)
     return total / count
+
+
+@torch.no_grad()
+def _signs(task: Task[Any]) -> dict[str, float]:
+    task.net.eval()
+    assert task.held is not None
+    with _autocast(task):
+        return task.signs(task.draw(np.arange(min(_SIGNS, len(task.held))), 0, held=True))
 
 
 @torch.no_grad()

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videocolor.errors import ModelError
 from videocolor.models.artifact import Artifact
 from videocolor.models.published.autoencoder import Autoencoder, initialize, outlines
 from videocolor.models.published.backbones import check_name
-from videocolor.models.published.hetero import ARCHITECTURE, HeteroNet, HeteroSettings, hetero_card
+from videocolor.models.published.hetero import ARCHITECTURE, DenseNet, HeteroNet, HeteroSettings, hetero_card
 from videocolor.training.checkpoint import load_checkpoint
 from videocolor.training.published_config import HeteroConfig
 from videocolor.training.published_samples import Pictures
@@ -35,6 +35,8 @@ def hetero_task(config: HeteroConfig, *, learning: bool = True) -> Task[HeteroCo
 class AutoencoderTask(Task[HeteroConfig]):
     """gray -> gray, gray -> Sobel outlines, or hint -> hint."""
 
+    net: Autoencoder
+
     def __init__(self, config: HeteroConfig, *, learning: bool = True) -> None:
         super().__init__(config, learning=learning)
         self.net = Autoencoder(config.part)
@@ -51,6 +53,11 @@ class AutoencoderTask(Task[HeteroConfig]):
         """Mean squared error of pictures in 0..1."""
         source, target = self._pair(batch)
         return F.mse_loss(self.net(source.contiguous(memory_format=torch.channels_last)), target)
+
+    def signs(self, batch: Pictures) -> dict[str, float]:
+        """The code's share of values above 0; 0 is a dead code."""
+        source, _ = self._pair(batch)
+        return {"alive": float((self.net.encoder(source) > 0).float().mean())}
 
     def columns(self, batch: Pictures) -> Mapping[str, Array]:
         """Input, target, output."""
@@ -143,6 +150,21 @@ class ColorTask(Task[HeteroConfig]):
     def error(self, batch: Coded) -> Tensor:
         """Mean squared error of R'G'B' in 0..1."""
         return F.mse_loss(self._made(batch), batch.rgb.to(self.device).permute(0, 3, 1, 2).float() / 255)
+
+    def signs(self, batch: Coded) -> dict[str, float]:
+        """Signs of life; a dead network gives 0 for both.
+
+        `alive` is the share of values above 0 in its middle; `spread` how much its pictures of several samples differ,
+        the mean over pixels of their standard deviation over samples, in codes of 0..255.
+        """
+        middle: list[Tensor] = []
+        color = self.net.color
+        layer = color.first if isinstance(color, DenseNet) else cast(nn.ModuleList, color.encode)[-1]
+        assert isinstance(layer, nn.Module)
+        handle = layer.register_forward_hook(lambda _m, _i, output: middle.append(output))
+        made = self._made(batch)
+        handle.remove()
+        return {"alive": float((middle[0] > 0).float().mean()), "spread": 255 * float(made.std(dim=0).mean())}
 
     def columns(self, batch: Coded) -> Mapping[str, Array]:
         """Truth, gray, hint, output."""

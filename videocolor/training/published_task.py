@@ -69,6 +69,10 @@ class Task(ABC, Generic[C]):
     def columns(self, batch: Any) -> Mapping[str, Array]:
         """Pictures of a batch by name, each (n, h, w, 3) uint8: the sheet's columns."""
 
+    def signs(self, batch: Any) -> dict[str, float]:
+        """What else an epoch's line should say of a held-back batch, by name."""
+        return {}
+
     @abstractmethod
     def artifact(self, notes: dict[str, Any]) -> Artifact:
         """The network as a weights file holds it.

@@ -73,5 +73,6 @@ PUBLISHED: Final = (
         )
         for name, how in (("f", "stretched"), ("f_batch5", "padded white"))
     ),
+    PublishedModel("published/p", "P: 3x3 patches, 50+50, 9 colours", "none", {"perceptron": 3_509}),
 )
 """In the order of the papers' table."""

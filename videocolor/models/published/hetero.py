@@ -24,7 +24,7 @@ from videocolor.models.published.backbones import FirstFeatures
 from videocolor.models.published.running import TorchColorizer, network_settings, placed
 from videocolor.types import Array
 
-__all__ = ["ARCHITECTURE", "HeteroColorizer", "HeteroNet", "HeteroSettings", "hetero_card", "load_hetero"]
+__all__ = ["ARCHITECTURE", "DenseNet", "HeteroColorizer", "HeteroNet", "HeteroSettings", "hetero_card", "load_hetero"]
 
 ARCHITECTURE = "published-h"
 
