@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -296,6 +297,21 @@ def test_the_documented_cards_are_valid_and_mean_what_they_say(tmp_path: Path) -
         h, w = working_size(640, 480, colorizer.card)
         np.testing.assert_allclose(colorizer.step(None, ramp(1, h, w)).ab[0, :, 5, 5], lab[1:], atol=0.05)
         assert np.abs(lab2rgb(lab) - orange).max() < 1e-3
+
+
+@pytest.mark.parametrize("kind", ["network", "videocolor"])
+def test_it_is_scored_like_any_other(tmp_path: Path, kind: str) -> None:
+    from videocolor.evaluation.methods import build_method, parse_methods
+    from videocolor.evaluation.settings import NetworkSettings
+    from videocolor.evaluation.tasks import Task
+
+    path = make_onnx(tmp_path / "m.onnx", [[0, 0, 0], [0, 0, 0]], [40, 20])
+    method = build_method(parse_methods([f"mine={kind}@{path}"])[0], NetworkSettings())
+    assert not method.uses_hints and describe_onnx(path).parameters == 8
+    task = Task(np.full((3, 48, 64), 120, np.uint8), Fraction(24))
+    shown = list(method.color(task))
+    assert len(shown) == 3 and shown[0].shape == (48, 64, 3)
+    np.testing.assert_allclose(rgb2lab(shown[1])[24, 32, 1:], [40, 20], atol=3)
 
 
 def test_errors_are_ours(tmp_path: Path) -> None:

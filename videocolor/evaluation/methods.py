@@ -335,6 +335,8 @@ def _note(event: Event, task: Task, folder: str) -> None:
 
 def _card(name: str) -> ModelCard:
     """The card of a packaged network or a weights file."""
+    if Path(name).suffix.lower() == ".onnx":
+        return load_colorizer(name, device="cpu").card
     if Path(name).is_file():
         return read_card(Path(name))[0]
     for card in list_models():
