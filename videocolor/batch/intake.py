@@ -10,6 +10,7 @@ from typing import Final
 from videocolor.batch.facts import (
     Receipt,
     drop_work,
+    keeps_shards,
     merging,
     plan_path,
     read_receipt,
@@ -125,6 +126,8 @@ def _take_in(film: Film, out: Path, ledger: Ledger, steps: Steps, restart: bool)
         assert receipt is not None
         film.receipt = receipt
         ledger.film_done(name, **receipt.facts())
+        if job.folder.exists() and not keeps_shards(job):
+            steps.discard(job)  # a driver was killed between the receipt and this
         return
     if restart:
         drop_work(job)

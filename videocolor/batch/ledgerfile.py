@@ -174,7 +174,7 @@ def _check(db: sqlite3.Connection, *, thorough: bool) -> None:
     if not {"meta", "films", "shards", "events"} <= names:
         raise _Unusable("tables are missing")
     if thorough:
-        problem = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        problem = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if problem != "ok":
             raise _Unusable(str(problem))
 
