@@ -58,8 +58,10 @@ def merge_film(job: FilmJob, observer: Observer = ignore) -> MergeReport:
     return replace(report, sha256=file_sha256(report.target))
 
 
-def merge_shards(job: FilmJob, plan: FilmPlan, records: Mapping[int, ShardRecord], log: RunLog) -> MergeReport:
-    """Join shards that were looked at just now; see `merge_film`."""
+def merge_shards(
+    job: FilmJob, plan: FilmPlan, records: Mapping[int, ShardRecord], log: RunLog, *, like: Path | None = None
+) -> MergeReport:
+    """Join shards that were looked at just now; see `merge_film`, and `join_shards` for `like`."""
     began = time.monotonic()
     config = ColorizeConfig.model_validate(job.config)
     info = probe(job.source, rate=config.input.rate)
@@ -78,6 +80,7 @@ def merge_shards(job: FilmJob, plan: FilmPlan, records: Mapping[int, ShardRecord
         span=(span.start, span.end),
         offsets=plan.offsets,
         exact_source=not plan.repaired,
+        like=like,
     )
     messages = dict.fromkeys(chain(info.warnings, *(record.warnings for record in done), plan.warnings, left))
     log.warn(*(message for message in messages if message not in log.warnings))

@@ -41,6 +41,7 @@ __all__ = [
     "make_plan",
     "plan_film",
     "plan_head",
+    "planned_shots",
     "settings_hash",
     "shard_key",
     "source_stamp",
@@ -100,8 +101,21 @@ def make_plan(film: Film, sha256: str) -> FilmPlan:
     """
     survey = film.survey
     assert survey is not None
+    shots = planned_shots(film)
+    starts = _cut(film, shots)
+    end_pts = survey.shots[-1].shot.end_pts
+    places = [(start, survey.pts[start]) for start in starts]
+    head = replace(plan_head(film, sha256), shots=tuple(shots), frames=survey.frames)
+    plan = with_shards(head, places, end_pts)
+    return replace(plan, offsets=survey.offsets, repaired=bool(survey.losses), warnings=tuple(survey.losses))
+
+
+def planned_shots(film: Film) -> list[PlannedShot]:
+    """The shots of a film that was surveyed, and which of them return to which."""
+    survey = film.survey
+    assert survey is not None
     finder = ReturnFinder() if film.colorizer.card.hints != "none" else None
-    shots = []
+    shots: list[PlannedShot] = []
     for view in survey.shots:
         shot, first = view.shot, view.views[0][1]
         hints = tuple(planned.hint.name for planned in film.hints.for_shot(shot.index))
@@ -109,12 +123,7 @@ def make_plan(film: Film, sha256: str) -> FilmPlan:
         if finder is not None and lender is None:
             finder.add(shot.index, first, view.last)
         shots.append(PlannedShot(shot.index, shot.start, shot.end, shot.start_pts, view.last_pts, lender, hints))
-    starts = _cut(film, shots)
-    end_pts = survey.shots[-1].shot.end_pts
-    places = [(start, survey.pts[start]) for start in starts]
-    head = replace(plan_head(film, sha256), shots=tuple(shots), frames=survey.frames)
-    plan = with_shards(head, places, end_pts)
-    return replace(plan, offsets=survey.offsets, repaired=bool(survey.losses), warnings=tuple(survey.losses))
+    return shots
 
 
 def _cut(film: Film, shots: Sequence[PlannedShot]) -> list[int]:

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from videocolor.batch.merge import merge_shards
+from videocolor.batch.recolor import parse_shots, recolor_shots
 from videocolor.batch.records import any_records, discard_work, finished_shards, folder_lock
 from videocolor.batch.types import FilmJob
 from videocolor.batch.work import color_film_shards, current_plan
 from videocolor.colorize import ColorizeResult
+from videocolor.config import ColorizeConfig
 from videocolor.film import Film
+from videocolor.report import Event, Observer, ignore
 from videocolor.runlog import ShotRecord, joined
 
-__all__ = ["color_in_shards", "work_folder"]
+__all__ = ["color_in_shards", "recolor_film", "work_folder"]
 
 
 def work_folder(target: Path) -> Path:
@@ -61,3 +64,23 @@ def color_in_shards(film: Film, began: float) -> ColorizeResult:
     parts = [shot for number in sorted(records) for shot in records[number].shots]
     shots = tuple(ShotRecord.from_dict(shot, plan.time_base) for shot in joined(parts))
     return ColorizeResult(film.target, plan.frames, seconds, shots, tuple(log.warnings), report.sidecar, before)
+
+
+def recolor_film(
+    source: Path, target: Path, config: ColorizeConfig, shots: str, *, observer: Observer = ignore
+) -> ColorizeResult:
+    """Colour some shots of a finished film again; see `recolor_shots`.
+
+    Args:
+        source: the film that was coloured.
+        target: the finished film.
+        config: its settings, those of the output unchanged.
+        shots: numbers and ranges, counted from 1: `3,5-7`.
+        observer: is told what happens.
+    """
+    began, numbers = time.monotonic(), parse_shots(shots)
+    job = FilmJob(target.name, source, target, config.as_dict(), work_folder(target))
+    report = recolor_shots(job, numbers, observer)
+    seconds = time.monotonic() - began
+    observer(Event("done", {"target": target, "frames": report.frames, "seconds": round(seconds, 3), "fps": None}))
+    return ColorizeResult(target, report.frames, seconds, (), report.warnings, report.sidecar)

@@ -51,7 +51,7 @@ from videocolor.survey import cuts_for, one_frame
 from videocolor.types import Array, Frame
 from videocolor.video import ShardSink, VideoWriter
 
-__all__ = ["color_film_shards", "current_plan", "finished_shards", "run_task"]
+__all__ = ["color_film_shards", "color_missing", "current_plan", "finished_shards", "run_task"]
 
 _TOLD: Final = 0.25
 """Seconds between two reports of progress."""
@@ -80,7 +80,7 @@ def run_task(task: Task, tell: Tell) -> None:
             raise ConfigError(f"{job.folder / PLAN_NAME}: is missing or was made for other settings; plan again")
         film = _planned_film(job, plan, config, network, log)
         done = finished_shards(job, plan)
-        _color_missing(film, job, plan, [n for n in task.shards if n not in done], tell)
+        color_missing(film, job, plan, [n for n in task.shards if n not in done], tell)
         return
     film = open_film(job.source, job.target, config, log, colorizer=network)
     color_film_shards(film, job, tell, plan=plan)
@@ -121,7 +121,7 @@ def color_film_shards(
     records = dict(finished_shards(job, plan) if done is None else done)
     drop_stale(job.folder, records)
     missing = [shard.number for shard in plan.shards if shard.number not in records]
-    return plan, records | _color_missing(film, job, plan, missing, tell)
+    return plan, records | color_missing(film, job, plan, missing, tell)
 
 
 def current_plan(job: FilmJob, config: ColorizeConfig, network: Colorizer) -> FilmPlan | None:
@@ -264,7 +264,7 @@ def _write_all(frames: Iterable[Finished], writing: _Writing, last: int | None) 
         raise
 
 
-def _color_missing(
+def color_missing(
     film: Film, job: FilmJob, plan: FilmPlan, missing: Sequence[int], tell: Tell
 ) -> dict[int, ShardRecord]:
     """Colour shards of a plan, those that follow each other in one go; their records."""

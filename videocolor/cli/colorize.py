@@ -56,17 +56,30 @@ _FLAGS = {
 @click.option("--rate", help="Frames a second of an image sequence.")
 @click.option("--start", metavar="TIME", help="Colour from here: seconds or HH:MM:SS.mmm.")
 @click.option("--end", metavar="TIME", help="Colour up to here.")
+@click.option(
+    "--only-shots",
+    metavar="A-B,C",
+    help="Colour these shots of the finished OUTPUT again, by their numbers in its record; keep the rest bit for bit.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--overwrite", is_flag=True, default=None, help="Replace an existing OUTPUT.")
 @json_option("One JSON event a line on stdout, nothing else there.")
 @verbosity_options
 def colorize(
-    source: Path, target: Path, config_source: str | None, overrides: tuple[str, ...], dry_run: bool, **flags: Any
+    source: Path,
+    target: Path,
+    config_source: str | None,
+    overrides: tuple[str, ...],
+    only_shots: str | None,
+    dry_run: bool,
+    **flags: Any,
 ) -> None:
     """Colour the film INPUT into OUTPUT: same picture, same timing, same sound.
 
     INPUT is a film, a numbered image sequence (frame_%05d.png), a folder of images, or a still. The container
     follows from OUTPUT's name: .mkv, .mp4 or .mov. Settings: defaults < --config < --set < flags.
+
+    A run that was stopped goes on where it stood when the same command is given again.
     """
     config = load_config(config_source, overrides, flags)
     state = session()
@@ -79,6 +92,12 @@ def colorize(
             emit("plan", plan.as_dict())
         else:
             click.echo("\n".join(plan.lines()))
+        return
+    if only_shots is not None:
+        from videocolor.batch.single import recolor_film
+
+        with watching(state) as observer:
+            recolor_film(source, target, config, only_shots, observer=observer)
         return
     from videocolor.colorize import colorize_video
 

@@ -121,7 +121,7 @@ def _message(error: BaseException) -> tuple[str, int]:
     if isinstance(error, VideocolorError):
         return str(error), error.exit_code
     if isinstance(error, click.Abort | KeyboardInterrupt):
-        return "interrupted; nothing was left under the final name", 130
+        return "interrupted; nothing was left under the final name, what is finished is kept for the next try", 130
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'system'}: {error.strerror}", 1
     if isinstance(error, ModuleNotFoundError) and not (error.name or "videocolor").startswith("videocolor"):
@@ -139,7 +139,9 @@ def _sigterm_raises() -> Iterator[None]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        raise Interrupted("stopped by SIGTERM; nothing was left under the final name", 143)
+        raise Interrupted(
+            "stopped by SIGTERM; nothing was left under the final name, what is finished is kept for the next try", 143
+        )
 
     signal.signal(signal.SIGTERM, stop)
     try:

@@ -1,7 +1,7 @@
 """Reading and writing film: the only place that knows FFmpeg (through PyAV)."""
 
 from videocolor.video.film import COLOR_LABEL
-from videocolor.video.joining import join_shards
+from videocolor.video.joining import join_shards, take_out
 from videocolor.video.plan import OutputOptions, OutputPlan, plan_output
 from videocolor.video.probe import probe
 from videocolor.video.reader import VideoReader, open_video
@@ -24,4 +24,5 @@ __all__ = [
     "probe",
     "sequence_files",
     "sync_folder",
+    "take_out",
 ]

@@ -9,16 +9,17 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from av.bitstream import BitStreamFilterContext
 from av.packet import Packet
 
 from videocolor.errors import InputError, OutputError
 from videocolor.types import Frame, VideoInfo
-from videocolor.video.film import COLOR_LABEL, FilmSink
+from videocolor.video.film import COLOR_LABEL, FilmSink, disk_errors
 from videocolor.video.opening import ignore, main_video, open_input, read_packets
 from videocolor.video.plan import OutputPlan
-from videocolor.video.shardfile import ShardFile
+from videocolor.video.shardfile import PacketFile, ShardFile, shard_header
 
-__all__ = ["join_shards", "picture_times"]
+__all__ = ["join_shards", "picture_times", "take_out"]
 
 Span = tuple[Fraction | None, Fraction | None]
 _FRAMES = ("progressive", "unknown")
@@ -35,6 +36,7 @@ def join_shards(
     span: Span = (None, None),
     offsets: Sequence[Fraction] = (),
     exact_source: bool = True,
+    like: Path | None = None,
 ) -> tuple[str, ...]:
     """Write a film from its shards, check it, and give it its name.
 
@@ -48,6 +50,7 @@ def join_shards(
         offsets: as `VideoReader.offsets`.
         exact_source: also compare the times with those of the source's packets; not for films whose times had to
             be repaired.
+        like: a film whose encoder's settings must be the same, since some shards were taken out of it.
 
     Returns:
         What could not be copied.
@@ -70,6 +73,10 @@ def join_shards(
         def check(part: Path) -> None:
             if len(times) != frames:
                 raise OutputError(f"{plan.target}: the shards hold {len(times)} frames, {frames} are expected")
+            if like is not None and _header_of(part) != _header_of(like):
+                raise OutputError(
+                    f"{like}: was encoded with other settings of {plan.codec}; give the settings that it was made with"
+                )
             _compare(plan.target, times, picture_times(part) or (), "the joined film")
             source = picture_times(info.path, span) if exact_source and info.field_order in _FRAMES else None
             if source is not None:
@@ -86,7 +93,7 @@ def _check_kin(shard: ShardFile, info: VideoInfo, plan: OutputPlan, extradata: b
     wanted = (plan.codec, plan.pix_fmt, info.width, info.height, info.time_base)
     if mine != wanted:
         raise InputError(f"{shard.path}: holds {mine}, the film is {wanted}; remove it and run again")
-    if shard.extradata != extradata:
+    if shard.extradata is not None and shard.extradata != extradata:
         raise InputError(
             f"{shard.path}: was encoded with other settings of {plan.codec} than this film; remove it and run again"
         )
@@ -131,3 +138,71 @@ def _compare(target: Path, times: Sequence[Fraction], found: Sequence[Fraction],
             raise OutputError(
                 f"{target}: frame {index} stands at {float(mine):.4f} s, in {what} at {float(other):.4f} s"
             )
+
+
+def _header_of(path: Path) -> tuple[str, bytes]:
+    """Codec and extradata of a film's picture."""
+    with open_input(path) as container:
+        context = main_video(container, path).codec_context
+        return context.name, bytes(context.extradata or b"")
+
+
+def take_out(
+    film: Path,
+    info: VideoInfo,
+    plan: OutputPlan,
+    pts: Sequence[int],
+    parts: Sequence[tuple[int, int, Path]],
+) -> None:
+    """Take parts of a finished film's picture out, as shards, without decoding it.
+
+    Args:
+        film: the finished film.
+        info: its source.
+        plan: how it was made.
+        pts: time of each frame in ticks of the source; the film's frames in order of their times are these.
+        parts: (first frame, frame behind the last, file to write), ascending.
+
+    Raises:
+        InputError: the film has another number of frames, or cannot be parted there.
+    """
+    order: list[tuple[Fraction, bool]] = [(time, key) for time, key, _ in _pictures(film)]
+    if len(order) != len(pts):
+        raise InputError(f"{film}: has {len(order)} frames, its source {len(pts)}; colour the film again whole")
+    rank = {time: place for place, time in enumerate(sorted(time for time, _ in order))}
+    places = [rank[time] for time, _ in order]
+    packets = enumerate(_pictures(film))
+    for start, end, path in parts:
+        # Where decoding begins anew at both ends, packet number i decodes frames of the same part as frame i.
+        whole = sorted(places[start:end]) == list(range(start, end)) and places[start] == start and order[start][1]
+        if not whole:
+            raise InputError(f"{film}: cannot be parted at frames {start} and {end}; colour the film again whole")
+        late = max(pts[number] - pts[places[number]] for number in range(start, end))
+        with disk_errors(path):
+            file = PacketFile(path, shard_header(info, plan, None))
+            try:
+                for number, (_, key, data) in packets:
+                    if number >= start:
+                        file.add(data, pts[places[number]], pts[number] - late, 0, key=key)
+                    if number == end - 1:
+                        break
+                file.finish()
+            except BaseException:
+                file.discard()
+                raise
+
+
+def _pictures(film: Path) -> Iterator[tuple[Fraction, bool, bytes]]:
+    """(time in seconds, whether decoding can begin there, data) of each packet of the picture, in decoding order."""
+    with open_input(film) as container:
+        stream = main_video(container, film)
+        for other in container.streams:
+            if other.index != stream.index:
+                ignore(other)
+        name, base = stream.codec_context.name, Fraction(stream.time_base or 1)
+        # H.264 and H.265 lie in films otherwise than encoders write them.
+        plain = BitStreamFilterContext(f"{name}_mp4toannexb", stream) if name in ("h264", "hevc") else None
+        for packet in read_packets(container, [stream], lambda error: None):
+            if packet.size and packet.pts is not None and not packet.is_discard:
+                time, key = packet.pts * base, packet.is_keyframe
+                yield time, key, bytes(packet) if plain is None else b"".join(map(bytes, plain.filter(packet)))

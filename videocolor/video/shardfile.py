@@ -18,12 +18,12 @@ import io
 import json
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import av
 from av.container import OutputContainer
@@ -34,7 +34,7 @@ from videocolor.types import Array, Frame, VideoInfo
 from videocolor.video.film import PictureEncoder, disk_errors
 from videocolor.video.plan import OutputPlan
 
-__all__ = ["ShardFile", "ShardSink", "sync_folder"]
+__all__ = ["PacketFile", "ShardFile", "ShardSink", "shard_header", "sync_folder"]
 
 _MAGIC: Final = b"videocolor shard 1\n"
 _HEAD: Final = struct.Struct("<IIqqq")
@@ -53,23 +53,69 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-class ShardSink:
-    """Where the planes of a shard go; a sink of `VideoWriter`. The file has its name when it is whole and synced."""
+class PacketFile:
+    """A shard file that grows under a temporary name; it gets its own when it is whole and synced."""
 
-    def __init__(self, info: VideoInfo, plan: OutputPlan, path: Path) -> None:
-        self._info, self._plan, self.path = info, plan, path
+    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
+        self.path = path
         self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        self._file: BinaryIO | None = None
-        self._encoder: PictureEncoder | None = None
-        self._out: OutputContainer | None = None
+        self._file = self._part.open("wb")
         self._digest = hashlib.sha256()
         self._packets = 0
         self.bytes = 0
+        self._write(_MAGIC)
+        self._write(json.dumps(header).encode() + b"\n")
+
+    @property
+    def sha256(self) -> str:
+        """Of what was written, in hex."""
+        return self._digest.hexdigest()
+
+    def add(self, data: bytes, pts: int | None, dts: int | None, duration: int, *, key: bool) -> None:
+        """One packet, in the order of decoding."""
+        times = (_NONE if t is None else t for t in (pts, dts))
+        self._write(_HEAD.pack(len(data), _KEY if key else 0, *times, duration))
+        self._write(data)
+        self._packets += 1
+
+    def _write(self, data: bytes) -> None:
+        self._file.write(data)
+        self._digest.update(data)
+        self.bytes += len(data)
+
+    def finish(self) -> None:
+        """Sync and rename."""
+        self._write(_HEAD.pack(_END, 0, self._packets, 0, 0))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        os.replace(self._part, self.path)
+        sync_folder(self.path.parent)
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        self._file.close()
+        self._part.unlink(missing_ok=True)
+
+
+class ShardSink:
+    """Where the planes of a shard go; a sink of `VideoWriter`."""
+
+    def __init__(self, info: VideoInfo, plan: OutputPlan, path: Path) -> None:
+        self._info, self._plan, self.path = info, plan, path
+        self._file: PacketFile | None = None
+        self._encoder: PictureEncoder | None = None
+        self._out: OutputContainer | None = None
 
     @property
     def sha256(self) -> str:
         """Of the file, in hex; final after `finish`."""
-        return self._digest.hexdigest()
+        return "" if self._file is None else self._file.sha256
+
+    @property
+    def bytes(self) -> int:
+        """Size of the file; final after `finish`."""
+        return 0 if self._file is None else self._file.bytes
 
     def put(self, frame: Frame, luma: Array, cb: Array, cr: Array, *, key: bool = False) -> None:
         """Encode one frame; `key`: decoding can begin with it."""
@@ -78,64 +124,50 @@ class ShardSink:
                 # The container is never written to; the encoder is set up by it as it will be by the film's.
                 self._out = av.open(io.BytesIO(), "w", format=self._plan.container)
                 self._encoder = PictureEncoder(self._out, self._info, self._plan, frame)
-                self._file = self._part.open("wb")
             self._add(self._encoder.encode(frame, luma, cb, cr, key=key))
 
     def _add(self, packets: list[Any]) -> None:
-        if self.bytes == 0:
-            self._write(_MAGIC)
-            self._write(json.dumps(self._header()).encode() + b"\n")
+        assert self._encoder is not None
+        if self._file is None:
+            self._file = PacketFile(self.path, shard_header(self._info, self._plan, self._encoder.extradata))
         for packet in packets:
             base = Fraction(packet.time_base)
             if base != self._info.time_base:
                 raise ValueError(f"{self.path}: the encoder counts in {base}, the film in {self._info.time_base}")
-            times = (_NONE if t is None else t for t in (packet.pts, packet.dts))
-            data = bytes(packet)
-            self._write(_HEAD.pack(len(data), _KEY if packet.is_keyframe else 0, *times, packet.duration or 0))
-            self._write(data)
-            self._packets += 1
-
-    def _header(self) -> dict[str, Any]:
-        assert self._encoder is not None
-        return {
-            "codec": self._plan.codec,
-            "pix_fmt": self._plan.pix_fmt,
-            "width": self._info.width,
-            "height": self._info.height,
-            "time_base": str(self._info.time_base),
-            "extradata": self._encoder.extradata.hex(),
-        }
-
-    def _write(self, data: bytes) -> None:
-        assert self._file is not None
-        self._file.write(data)
-        self._digest.update(data)
-        self.bytes += len(data)
+            self._file.add(bytes(packet), packet.pts, packet.dts, packet.duration or 0, key=packet.is_keyframe)
 
     def finish(self) -> tuple[str, ...]:
         """Flush the encoder, sync and rename the file."""
-        assert self._encoder is not None and self._file is not None
+        assert self._encoder is not None
         with disk_errors(self.path):
             self._add(self._encoder.flush())
-            self._write(_HEAD.pack(_END, 0, self._packets, 0, 0))
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            assert self._file is not None
+            self._file.finish()
             self._release()
-            os.replace(self._part, self.path)
-            sync_folder(self.path.parent)
         return ()
 
     def _release(self) -> None:
-        if self._file is not None:
-            self._file.close()
         if self._out is not None:
             self._out.close()
-        self._file = self._encoder = self._out = None
+        self._encoder = self._out = None
 
     def discard(self) -> None:
         """Remove what was written."""
         self._release()
-        self._part.unlink(missing_ok=True)
+        if self._file is not None:
+            self._file.discard()
+
+
+def shard_header(info: VideoInfo, plan: OutputPlan, extradata: bytes | None) -> dict[str, Any]:
+    """The first line of a shard file; `extradata`: the encoder's, None where it is not known."""
+    return {
+        "codec": plan.codec,
+        "pix_fmt": plan.pix_fmt,
+        "width": info.width,
+        "height": info.height,
+        "time_base": str(info.time_base),
+        "extradata": None if extradata is None else extradata.hex(),
+    }
 
 
 @dataclass(frozen=True)
@@ -148,7 +180,8 @@ class ShardFile:
     width: int
     height: int
     time_base: Fraction
-    extradata: bytes
+    extradata: bytes | None
+    """None: not known, the shard was taken out of a film."""
     _body: int
     """Where the packets begin."""
 
@@ -164,7 +197,8 @@ class ShardFile:
                 if file.read(len(_MAGIC)) != _MAGIC:
                     raise InputError(f"{path}: is not a shard of videocolor")
                 fields = json.loads(file.readline(1 << 20))
-                base, extradata = Fraction(fields.pop("time_base")), bytes.fromhex(fields.pop("extradata"))
+                base, words = Fraction(fields.pop("time_base")), fields.pop("extradata")
+                extradata = None if words is None else bytes.fromhex(words)
                 return cls(path, time_base=base, extradata=extradata, _body=file.tell(), **fields)
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
