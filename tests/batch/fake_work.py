@@ -57,6 +57,9 @@ def work(task: Task, tell: Tell) -> None:
         case "tell":
             tell({"kind": "planned", "shards": list(task.shards or ()), "none": task.shards is None})
             tell({"kind": "progress", "seen": list(_seen), "job": job, "env": os.environ.get("OMP_NUM_THREADS")})
+        case "gpu":
+            tell({"kind": "progress", "gpu": os.environ["CUDA_VISIBLE_DEVICES"]})
+            time.sleep(job["seconds"])
         case "warn":
             logging.getLogger("videocolor.somewhere").warning("logged and told")
             logging.getLogger("videocolor.somewhere").warning("only logged")

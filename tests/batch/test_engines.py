@@ -366,21 +366,23 @@ def test_ctrl_c_is_the_drivers(tmp_path: Path) -> None:
         assert (tmp_path / "sleep.cleaned").exists()
 
 
-def test_threads_and_devices_are_dealt(tmp_path: Path) -> None:
-    from videocolor.batch.engines.worker import fit_task
-
+def test_threads_are_dealt(tmp_path: Path) -> None:
     with open_engine(EngineSettings(workers=1, threads=3), WORK) as engine:
         events = run(engine, [task("t", tmp_path, "tell", config={"model": {"device": "cpu", "threads": None}})])["t"]
     told = events[2].data
     assert told["env"] == "3"
     assert told["job"]["config"]["model"] == {"device": "cpu", "threads": 1}, "half, as in colorize"
-    model = {"device": "auto", "threads": 5}
-    one = Task("t", {"config": {"model": model, "output": {}}}, None)
-    fitted = fit_task(one, threads=3, device="cuda:1")
-    assert fitted.job["config"] == {"model": {"device": "cuda:1", "threads": 5}, "output": {}}
-    assert model["device"] == "auto", "the driver's task is as it was"
-    chosen = fit_task(Task("t", {"config": {"model": {"device": "cuda:0"}}}, None), device="cuda:1")
-    assert chosen.job["config"]["model"]["device"] == "cuda:0"
+
+
+def test_each_worker_has_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("videocolor.batch.engines.local.visible_gpus", lambda: ["4", "7"])
+    with open_engine(EngineSettings(), WORK) as engine:
+        assert engine.workers == 2, "auto: one a GPU"
+        jobs = [task(f"t{i}", tmp_path, "gpu", seconds=0.5) for i in range(4)]
+        found = run(engine, jobs)
+    dealt = {(events[1].worker, events[1].data["gpu"]) for events in found.values()}
+    assert len(dealt) == 2, "each worker keeps its own"
+    assert {gpu for _, gpu in dealt} == {"4", "7"}
 
 
 @pytest.mark.parametrize(

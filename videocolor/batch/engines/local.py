@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from videocolor.batch.engines.base import WORK, Engine
 from videocolor.batch.engines.settings import EngineSettings
-from videocolor.batch.engines.worker import cores, fit_task, pack_task, thread_variables
+from videocolor.batch.engines.worker import cores, fit_task, gpu_variables, pack_task, thread_variables
 from videocolor.batch.types import Task, WorkEvent
 from videocolor.errors import DeviceError
 
@@ -35,15 +35,20 @@ _FAILED_STARTS: Final = 3
 """So many processes in a row that end before they are ready: something is wrong with all of them."""
 
 
-def visible_gpus() -> int:
-    """CUDA devices that torch can use; torch is loaded only where there is a driver for them."""
+def visible_gpus() -> list[str]:
+    """CUDA devices that torch can use, as CUDA_VISIBLE_DEVICES names them.
+
+    torch is loaded only where there is a driver for them.
+    """
     try:
         ctypes.CDLL("libcuda.so.1" if os.name == "posix" else "nvcuda.dll")
     except OSError:
-        return 0
+        return []
     import torch
 
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    chosen = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return (chosen or [str(number) for number in range(count)])[:count]
 
 
 @dataclass(eq=False)
@@ -72,7 +77,7 @@ class LocalEngine(Engine):
 
     def __init__(self, settings: EngineSettings, work: str = WORK) -> None:
         self._gpus = visible_gpus()
-        workers = max(1, self._gpus) if settings.workers == "auto" else settings.workers
+        workers = max(1, len(self._gpus)) if settings.workers == "auto" else settings.workers
         super().__init__(workers, settings.ahead)
         self._settings = settings
         self._work = work
@@ -90,6 +95,8 @@ class LocalEngine(Engine):
 
     def _start(self, slot: int) -> _Worker:
         environment = {**os.environ, **(thread_variables(self._threads) if self._shares_out else {})}
+        if len(self._gpus) > 1:
+            environment |= gpu_variables([self._gpus[slot % len(self._gpus)]])
         environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
         child = ["-P", "-m", "videocolor.batch.engines.child", self._work, str(self._settings.heartbeat_seconds)]
         try:
@@ -159,8 +166,7 @@ class LocalEngine(Engine):
 
     def _send(self, worker: _Worker, task: Task) -> None:
         assert worker.process.stdin is not None
-        device = f"cuda:{worker.slot % self._gpus}" if self._gpus > 1 else None
-        fitted = fit_task(task, threads=self._threads if self._shares_out else None, device=device)
+        fitted = fit_task(task, self._threads if self._shares_out else None)
         try:
             worker.process.stdin.write(json.dumps(pack_task(fitted)) + "\n")
             worker.process.stdin.flush()

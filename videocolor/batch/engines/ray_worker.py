@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from videocolor import __version__
-from videocolor.batch.engines.worker import Work, fit_task, load_work, perform, thread_variables, unpack_task
+from videocolor.batch.engines.worker import (
+    Work,
+    fit_task,
+    gpu_variables,
+    load_work,
+    perform,
+    thread_variables,
+    unpack_task,
+)
 from videocolor.batch.types import Task, Tell
 from videocolor.errors import DeviceError, VideocolorError
 
@@ -35,11 +43,12 @@ class RayWorker:
         os.dup2(2, 1)  # what libraries print is not the driver's output
         if threads is not None:
             os.environ.update(thread_variables(threads))
+        if not gpus:
+            os.environ.update(gpu_variables([]))
         sys.path += [folder for folder in path if folder not in sys.path]
         self._name = work
         self._heartbeat = heartbeat
         self._threads = threads
-        self._gpus = gpus
         self._work: Work | None = None
 
     def hello(self) -> dict[str, Any]:
@@ -61,7 +70,7 @@ class RayWorker:
         The task runs in a thread of its own, because this one streams.
         """
         inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        task = fit_task(unpack_task(data), threads=self._threads, device=None if self._gpus else "cpu")
+        task = fit_task(unpack_task(data), self._threads)
         thread = threading.Thread(target=perform, args=(self._checked, task, inbox.put), name=task.id, daemon=True)
         thread.start()
         while True:

@@ -8,14 +8,24 @@ import logging
 import os
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from videocolor.batch.types import Task, Tell
 from videocolor.errors import InputError, ModelError, UsageError, VideocolorError
 from videocolor.report import plain
 
-__all__ = ["Send", "Work", "fit_task", "load_work", "pack_task", "perform", "thread_variables", "unpack_task"]
+__all__ = [
+    "Send",
+    "Work",
+    "fit_task",
+    "gpu_variables",
+    "load_work",
+    "pack_task",
+    "perform",
+    "thread_variables",
+    "unpack_task",
+]
 
 Work: TypeAlias = Callable[[Task, Tell], None]
 Send: TypeAlias = Callable[[dict[str, Any]], None]
@@ -68,21 +78,26 @@ def thread_variables(threads: int) -> dict[str, str]:
     return dict.fromkeys(_THREADS, str(threads))
 
 
-def fit_task(task: Task, *, threads: int | None = None, device: str | None = None) -> Task:
-    """The task with the worker's own device and threads where its configuration leaves them open.
+def gpu_variables(gpus: Sequence[str]) -> dict[str, str]:
+    """Environment in which CUDA has these devices alone, so that a configuration's device `auto` means one of them.
+
+    The configuration stays as it is: it is part of what a shard's key is made of.
+    """
+    return {"CUDA_VISIBLE_DEVICES": ",".join(gpus)}
+
+
+def fit_task(task: Task, threads: int | None) -> Task:
+    """The task with the worker's own share of threads where its configuration leaves them open.
 
     Args:
         task: its job's configuration is copied, not changed.
         threads: CPU threads of the worker; the network gets half of them, as in `videocolor colorize`. None: as is.
-        device: in place of `auto`. None: as is.
     """
     config = task.job.get("config")
-    if not isinstance(config, Mapping) or not isinstance(config.get("model"), Mapping):
+    if threads is None or not isinstance(config, Mapping) or not isinstance(config.get("model"), Mapping):
         return task
     model = dict(config["model"])
-    if device is not None and model.get("device") == "auto":
-        model["device"] = device
-    if threads is not None and model.get("threads", 0) is None:
+    if model.get("threads", 0) is None:
         model["threads"] = max(1, threads // 2)
     return dataclasses.replace(task, job={**task.job, "config": {**config, "model": model}})
 
