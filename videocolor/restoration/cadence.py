@@ -20,8 +20,12 @@ _ROUNDS: Final = 4
 """Times that a cadence must be seen to count."""
 _KEPT: Final = 0.9
 """Share of frames that must follow it."""
-_REPEAT: Final = 0.02
+_REPEAT: Final = 0.08
 """Difference of small pictures, as a share of what is usual around, up to which a frame is shown again."""
+_MANY: Final = 40
+"""Frames that must be judged before a share of repeats is told..."""
+_OFTEN: Final = 0.1
+"""...and the least share."""
 _STILL: Final = 0.15
 """Mean difference of small pictures in 8-bit levels up to which nothing moves, so that nothing can be told."""
 
@@ -91,6 +95,9 @@ def describe_cadence(woven: Sequence[bool | None], repeats: Sequence[bool | None
             return f"every frame is shown {length} times"
         verb = "frame" if count == 1 else "frames"
         return f"{count} {verb} in {length} {'is' if count == 1 else 'are'} the one before, shown again"
+    told = [flag for flag in repeats if flag is not None]
+    if len(told) >= _MANY and sum(told) >= _OFTEN * len(told):
+        return f"{100 * sum(told) // len(told)} % of the frames are the one before, shown again, in no fixed order"
     return None
 
 

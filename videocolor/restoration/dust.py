@@ -42,11 +42,15 @@ _WEAK: Final = 0.4
 """Share of the threshold at which a spot ends."""
 _LARGEST: Final = 0.004
 """Share of the picture that one spot may cover; larger things are no dust..."""
-_LARGE: Final = 64
+_LARGE: Final = 400
 """...unless they are of no more samples than this."""
 _UPROAR: Final = (0.13, 81, 0.05)
 """(side of a square as a share of the picture's width, at least so many samples, share of it): where more than this
 around a spot fits neither neighbour, a thing moves too fast to be followed, and the spot is no dirt."""
+_EDGE: Final = 0.5
+"""Share of a spot's height that its edge must climb from a sample to the next but one."""
+_EDGE_WIDTH: Final = 1100
+"""Width of a picture from which an edge may take a sample more on both sides; twice that, two."""
 _MOST: Final = 0.05
 """Share of the picture that all spots may cover; beyond it the frame is another picture and stays."""
 _SEARCH: Final = 0.06
@@ -236,20 +240,34 @@ def find_spots(here: Array, before: Array, after: Array, contrast: float) -> Spo
     chosen = np.unique(labels[spike > threshold])
     areas = stats[chosen, cv2.CC_STAT_AREA]
     chosen = chosen[(chosen > 0) & (areas <= max(_LARGE, _LARGEST * here.size))]
-    chosen = _in_calm(chosen, unfit, stats, middles)
+    chosen = _in_calm(chosen, unfit, labels, middles)
     boxes = [(int(x), int(y), int(w), int(h)) for x, y, w, h in stats[chosen, :4]]
-    return Spots(labels, chosen, boxes)
+    sharp = [_sharp(height, labels, int(k), box) for k, box in zip(chosen, boxes, strict=True)]
+    return Spots(labels, chosen[sharp], [box for box, wanted in zip(boxes, sharp, strict=True) if wanted])
 
 
-def _in_calm(chosen: Array, unfit: Array, stats: Array, middles: Array) -> Array:
-    """Those of the patches around which, themselves aside, nearly everything fits a neighbour."""
+def _sharp(height: Array, labels: Array, number: int, box: tuple[int, int, int, int]) -> bool:
+    """Tell whether a patch has the edge of something that lay on the film, not the slope of a blurred motion."""
+    x, y, w, h = box
+    rows, columns = slice(max(0, y - 2), y + h + 2), slice(max(0, x - 2), x + w + 2)
+    inside = labels[rows, columns] == number
+    part = height[rows, columns]
+    side = 3 + 2 * (height.shape[1] // _EDGE_WIDTH)
+    slope = cv2.morphologyEx(part, cv2.MORPH_GRADIENT, np.ones((side, side), np.uint8))
+    return float(np.percentile(slope[inside], 90)) >= _EDGE * float(part[inside].max())
+
+
+def _in_calm(chosen: Array, unfit: Array, labels: Array, middles: Array) -> Array:
+    """Those of the patches around which, such patches aside, nearly everything fits a neighbour."""
     if not chosen.size:
         return chosen
+    spots = np.zeros(int(labels.max()) + 1, np.float32)
+    spots[chosen] = 1
+    rest = cv2.subtract(unfit, cv2.dilate(spots[labels], _CROSS))
     side = max(2 * round(_UPROAR[0] * unfit.shape[1] / 2) + 1, _UPROAR[1])
-    share = cv2.blur(unfit, (side, side), borderType=cv2.BORDER_REFLECT)
+    share = cv2.blur(np.maximum(rest, 0), (side, side), borderType=cv2.BORDER_REFLECT)
     at = np.rint(middles[chosen]).astype(np.int64)
-    others = share[at[:, 1], at[:, 0]] - stats[chosen, cv2.CC_STAT_AREA] / side**2
-    return np.asarray(chosen[others <= _UPROAR[2]])
+    return np.asarray(chosen[share[at[:, 1], at[:, 0]] <= _UPROAR[2]])
 
 
 def _flies(
