@@ -31,8 +31,8 @@ VIDEO_SUFFIXES: Final = frozenset(
 JOB_SUFFIXES: Final = frozenset({".yaml", ".yml", ".csv"})
 HINTS_SUFFIX: Final = ".hints"
 """`REEL.hints/` beside REEL.mp4 holds its hints."""
-_LONGEST: Final = 120
-"""Letters of a film's name in the working folder; file systems take 255 bytes."""
+_LONGEST: Final = 180
+"""Bytes of a film's name in the working folder; file systems take 255, and something is put before and behind it."""
 
 
 @dataclass(frozen=True)
@@ -190,9 +190,9 @@ def _job(
 def _name(stem: Path, names: set[str]) -> str:
     """A file name without suffix for a path: `a__reel`; a hash is added where two would be one, or too long."""
     name = "__".join(part for part in stem.parts if part not in ("..", "/", stem.anchor)) or "film"
-    if name.casefold() in names or len(name) > _LONGEST or len(name.encode()) > 2 * _LONGEST:
+    if name.casefold() in names or len(name.encode()) > _LONGEST:
         mark = hashlib.sha256(str(stem).encode()).hexdigest()[:8]
-        while len(name.encode()) > _LONGEST:
+        while len(name.encode()) > _LONGEST - 10:
             name = name[:-1]
         name = f"{name}-{mark}"
     if name.casefold() in names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -73,6 +74,7 @@ def merge_one(
     again = merging(job)
     mark_merging(job)
     if again:
+        _sweep(job.target)
         values = {**job.config, "output": {**job.config.get("output", {}), "overwrite": True}}
         job = dataclasses.replace(job, config=values)
     plan = steps.read_plan(plan_path(job))
@@ -101,6 +103,13 @@ def merge_one(
     else:
         steps.discard(job)
     return receipt
+
+
+def _sweep(target: Path) -> None:
+    """Remove the temporary files that a killed merge has left beside a film; they begin with a dot and its name."""
+    for file in target.parent.glob(f".{glob.escape(target.name)}.*"):
+        if file.is_file():
+            file.unlink(missing_ok=True)
 
 
 class Mergers:

@@ -96,6 +96,4 @@ def run_stage(task: Task, tell: Tell) -> None:
 
 
 def _finish(job: FilmJob, report: Any, config: BatchConfig) -> list[str]:
-    from videocolor.batch.archive import finish_film
-
-    return finish_film(job, report, config.archive)
+    return []
