@@ -55,7 +55,7 @@ def picture(config: PatchesConfig, images: list[Path], target: Path) -> None:
             raise InputError(f"{path}: not a readable image")
         read.append(np.ascontiguousarray(bgr[..., ::-1]))
     sheet = patch_sheet(read, colorizer, codebooks)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, 88] if target.suffix.lower() in (".jpg", ".jpeg") else []
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 80] if target.suffix.lower() in (".jpg", ".jpeg") else []
     if not cv2.imwrite(str(target), sheet[..., ::-1], quality):
         raise OutputError(f"{target}: cannot be written")
 

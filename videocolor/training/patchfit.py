@@ -129,7 +129,6 @@ def save_network(path: Path, classifier: PatchClassifier, codebook: Array, notes
         area=256 * 256,
         multiple=16,
         output_stride=2,
-        licence="Apache-2.0",
         source="Richart, Visca, Baliosian: Self-organizing maps and patch classification (2017); trained by videocolor",
     )
     write_artifact(path, weights, card, ARCHITECTURE, notes)
