@@ -60,7 +60,7 @@ def test_what_is_on_is_named_in_order() -> None:
     assert radius(EVERYTHING) == sum(radius(RestorationConfig(**part)) for part in SINGLE.values())
 
 
-def test_a_bare_on_of_yaml_is_understood() -> None:
+def test_true_is_understood_as_on() -> None:
     config = RestorationConfig.model_validate({"deinterlace": True, "telecine": True})
     assert (config.deinterlace, config.telecine) == ("on", "restore")
     assert RestorationConfig.model_validate({"deinterlace": False, "telecine": False}) == RestorationConfig()

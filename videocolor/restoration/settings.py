@@ -10,7 +10,7 @@ __all__ = ["RestorationConfig", "active", "steps"]
 
 
 def _switch(on: str) -> BeforeValidator:
-    """YAML reads a bare `on` and `off` as true and false; here they are words."""
+    """true and false mean on and off, too: so people write, and so YAML 1.1 reads the bare words."""
 
     def word(value: Any) -> Any:
         return {True: on, False: "off"}[value] if isinstance(value, bool) else value
