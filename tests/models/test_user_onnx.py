@@ -190,6 +190,7 @@ GOOD = "input: {color: gray_rgb}\noutput: {color: ab}\n"
         ("input: {color: gray_rgb, name: image}\noutput: {color: ab}\n", ["input.name 'image'", "file has input"]),
         ("input: {color: gray_rgb}\noutput: {color: ab, name: x}\n", ["output.name 'x'", "file has output"]),
         ("input: {color: gray_rgb, size: [64, 32]}\noutput: {color: ab}\n", ["input.size [64, 32]", "[32, 48]"]),
+        ("input: {color: gray_rgb, size: 0}\noutput: {color: ab}\n", ["input.size"]),
         (f"opset: 12\n{GOOD}", ["opset 12", "has opset 17"]),
     ],
 )
@@ -201,10 +202,20 @@ def test_cards_that_contradict_the_file(tmp_path: Path, card: str | None, parts:
         assert part in str(caught.value)
 
 
+def test_padding_to_no_size(tmp_path: Path) -> None:
+    card = "input: {color: gray_rgb, fit: pad}\noutput: {color: ab}\n"
+    with pytest.raises(ModelError, match=r"input\.size says which"):
+        load(make_onnx(tmp_path / "m.onnx", IDENTITY[:2], [0, 0], card=card))
+
+
 def test_values_that_are_not_finite(tmp_path: Path) -> None:
     path = make_onnx(tmp_path / "m.onnx", [[np.inf, 0, 0], [0, 1, 0]], [0, 0])
     with pytest.raises(ModelError, match="not finite"):
         load(path)
+    card = "input: {color: gray_rgb, scale: 65000}\noutput: {color: ab}\n"
+    late = load(make_onnx(tmp_path / "late.onnx", [[1.5, 0, 0], [0, 1, 0]], [0, 0], card=card, half=True))
+    with pytest.raises(ModelError, match=r"late\.yaml: .*not finite"):  # half of white is still a number, white is not
+        late.step(None, np.ones((1, 32, 32), np.float32))
 
 
 def test_a_size_that_does_not_pass_is_found_before_any_frame(tmp_path: Path) -> None:

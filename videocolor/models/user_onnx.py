@@ -1,7 +1,7 @@
 """Somebody's image colouriser as an ONNX file: `--model colour.onnx`, described by `colour.yaml` beside it.
 
 The card says what the file cannot: which colour space its numbers mean, and how they are normalised. Names, shapes and
-number types are checked against the file, and one empty picture is sent through, before a film is opened.
+number types are checked against the file, and one gray picture is sent through, before a film is opened.
 docs/own-models.md has cards for DDColor and DeOldify.
 """
 
@@ -26,7 +26,7 @@ from videocolor.types import Array
 __all__ = ["UserOnnxColorizer", "load_user_onnx"]
 
 _TRIAL: Final = 64
-"""Side of the empty picture that is sent through a file that takes any size, at least."""
+"""Side of the gray picture that is sent through a file that takes any size, at least."""
 _TYPES: Final[dict[str, type[np.generic]]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
@@ -77,7 +77,7 @@ class UserOnnxColorizer(Colorizer):
         file: what was read of the file.
 
     Raises:
-        ModelError: an empty picture does not come through as the card says.
+        ModelError: a gray picture does not come through as the card says.
     """
 
     def __init__(
@@ -127,18 +127,14 @@ class UserOnnxColorizer(Colorizer):
         return Prediction(ab[:, :, : max(1, round(h * scale_h)), : max(1, round(w * scale_w))])
 
     def _try(self) -> int:
-        """Send an empty picture through; how many times coarser the output is."""
+        """Send a gray picture through; how many times coarser the output is."""
         times = -(-_TRIAL // self.user.input.multiple)
-        side = (
-            times + 1 - times % 2
-        ) * self.user.input.multiple  # odd: does once the multiple do, or twice?
+        side = (times + 1 - times % 2) * self.user.input.multiple  # odd: does once the multiple do, or twice?
         h, w = self._size or (side, side)
         try:
             ab = self._run(np.full((1, h, w), 0.5, np.float32))
         except DeviceError as error:
             raise ModelError(f"{self.user.path}: a picture of {h}x{w} does not pass the network ({error})") from error
-        if not np.isfinite(ab).all():
-            raise ModelError(f"{self.user.path}: a plain gray picture of {h}x{w} comes back with values not finite")
         return max(1, round(h / int(ab.shape[2])))
 
     def _run(self, luma: Array) -> Array:
@@ -152,7 +148,10 @@ class UserOnnxColorizer(Colorizer):
             if count < batch:  # the file takes so many and no fewer
                 part = np.concatenate([part, np.repeat(part[-1:], batch - count, axis=0)])
             parts.append(self._infer(part)[:count])
-        return _to_ab(np.concatenate(parts), luma, self.user.output)
+        ab = _to_ab(np.concatenate(parts), luma, self.user.output)
+        if not np.isfinite(ab).all():
+            raise ModelError(f"{self.user.path}: frames of {luma.shape[1:]} come back with values that are not finite")
+        return ab
 
     def _infer(self, part: Array) -> Array:
         """One call; channels first."""
@@ -241,7 +240,10 @@ def _size(card: UserCard, source: _Port) -> tuple[int, int] | None:
         raise ModelError(f"{card.path}: input.size {list(said)}, but the file takes [{h or 'any'}, {w or 'any'}]")
     if (h is None) != (w is None) and said is None:
         raise ModelError(f"{card.path}: the file takes [{h or 'any'}, {w or 'any'}]; input.size must say which size")
-    return (h, w) if h is not None and w is not None else said
+    size = (h, w) if h is not None and w is not None else said
+    if size is None and card.input.fit == "pad":
+        raise ModelError(f"{card.path}: input.fit pad, but no size: the file takes any; input.size says which")
+    return size
 
 
 def _fit(luma: Array, size: tuple[int, int]) -> tuple[Array, tuple[int, int]]:
