@@ -37,7 +37,14 @@ class FilmCheck:
         return self.frames == self.result_frames and self.luma_max_diff == 0 and self.time_max_diff == 0
 
 
-def verify_film(source: Path, result: Path, *, rate: Fraction | None = None) -> FilmCheck:
+def verify_film(
+    source: Path,
+    result: Path,
+    *,
+    rate: Fraction | None = None,
+    start: Fraction | None = None,
+    end: Fraction | None = None,
+) -> FilmCheck:
     """Decode both films side by side and compare luma samples and frame times.
 
     Through a lossless codec `FilmCheck.exact` must hold; a lossy codec changes luma, and Matroska rounds
@@ -47,6 +54,8 @@ def verify_film(source: Path, result: Path, *, rate: Fraction | None = None) -> 
         source: the film that was coloured.
         result: what came out.
         rate: frames a second, where the source is an image sequence.
+        start: the result begins at this time of the source, seconds; None: at its beginning.
+        end: the result ends before this time; None: at its end.
 
     Raises:
         InputError: one of them cannot be read.
@@ -54,7 +63,7 @@ def verify_film(source: Path, result: Path, *, rate: Fraction | None = None) -> 
     frames = result_frames = 0
     luma: int | None = 0
     time = Fraction(0)
-    with open_video(source, rate=rate) as before, open_video(result) as after:
+    with open_video(source, rate=rate, start=start, end=end) as before, open_video(result) as after:
         for a, b in zip_longest(before, after):
             frames += a is not None
             result_frames += b is not None

@@ -1,0 +1,427 @@
+"""Archive habits: fixity, labels, luma's digests, packages, presets read back from what was written, verification."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from media import make_film, noise_planes
+
+from videocolor.batch import bag as bag_module
+from videocolor.batch.archive import ArchiveSettings, bag_path, finish_film
+from videocolor.batch.archive_framemd5 import compare_framemd5, framemd5_path, luma_framemd5
+from videocolor.batch.archive_settings import check_archive
+from videocolor.batch.archive_verify import verify_batch
+from videocolor.batch.bag import bag_problems, write_bag
+from videocolor.batch.merge import MergeReport, merge_film
+from videocolor.batch.mergers import merge_one
+from videocolor.batch.settings import BatchConfig
+from videocolor.batch.steps import film_steps
+from videocolor.batch.types import FilmJob, Task
+from videocolor.batch.work import run_task
+from videocolor.config import ColorizeConfig
+from videocolor.errors import InputError, OutputError, UsageError
+
+bagit = pytest.importorskip("bagit", reason="extra `archive` is not installed")
+LABEL = "colorized by videocolor, not original colour"
+EVERYTHING = ArchiveSettings(
+    luma_proof=True, bag=True, organization="Archiv für Film", bag_info={"Contact-Name": "N. N."}
+)
+
+
+def film_job(folder: Path, suffix: str = ".mkv", preset: str = "master", *overrides: str, **film: Any) -> FilmJob:
+    """A reel of 12 frames, and what is to be made of it."""
+    source = folder / "reels" / "reel ä 100%.mkv"
+    source.parent.mkdir(parents=True, exist_ok=True)
+    make_film(source, 12, "ffv1", **{"pix_fmt": "gray", "size": (96, 64), **film})
+    config = ColorizeConfig.load(preset, ["model.name=constant", *overrides])
+    target = folder / "out" / f"{source.stem}_colorized{suffix}"
+    target.parent.mkdir(exist_ok=True)
+    return FilmJob(
+        source.stem, source, target, config.as_dict(), target.parent / ".videocolor" / "shards" / source.stem
+    )
+
+
+def colored(job: FilmJob) -> MergeReport:
+    run_task(Task("t", job.as_dict(), None), lambda message: None)
+    return merge_film(job)
+
+
+def finished(job: FilmJob, settings: ArchiveSettings) -> None:
+    """As the driver puts a film together, with receipt."""
+    run_task(Task("t", job.as_dict(), None), lambda message: None)
+    steps = dataclasses.replace(film_steps(), finish=lambda job, report, config: finish_film(job, report, settings))
+    merge_one(job, job.target.parent, BatchConfig(), steps, seconds=1.0)
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+# ---- labels and presets, read from what was written ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("suffix", "preset"), [(".mkv", "master"), (".mp4", "access"), (".mov", "prores"), (".mkv", "access")]
+)
+def test_a_derivative_says_so(suffix: str, preset: str, tmp_path: Path) -> None:
+    report = colored(film_job(tmp_path, suffix, preset))
+    with av.open(str(report.target)) as film:
+        words = " ".join({**film.metadata, **film.streams.video[0].metadata}.values())
+    assert LABEL in words
+    assert report.sidecar is not None
+    assert json.loads(report.sidecar.read_text())["label"] == LABEL
+
+
+def extradata(path: Path) -> bytes:
+    with av.open(str(path)) as film:
+        return bytes(film.streams.video[0].codec_context.extradata)
+
+
+def test_master_is_ffv1_version_3_with_a_checksum_in_every_slice(tmp_path: Path) -> None:
+    report = colored(film_job(tmp_path))
+    with av.open(str(report.target)) as film:
+        stream = film.streams.video[0]
+        assert stream.codec_context.name == "ffv1"
+        packets = [bytes(packet) for packet in film.demux(stream) if packet.size]
+        assert all(packet.is_keyframe for packet in _packets(report.target)), "every frame stands alone (g=1)"
+    # Version 3 has a configuration record, closed by a CRC (RFC 9043, 4.3.2): the CRC over all of it is 0.
+    record = extradata(report.target)
+    assert crc32_ffv1(record) == 0
+    # A slice ends in its size (3 bytes), a status byte and its CRC; the CRC over the whole slice is 0 (RFC 9043, 4.9).
+    for packet in packets:
+        slices = slices_of(packet)
+        assert len(slices) >= 4
+        assert all(crc32_ffv1(each) == 0 for each in slices)
+        assert crc32_ffv1(slices[0][:-1] + bytes([slices[0][-1] ^ 1])) != 0
+
+
+def _packets(path: Path) -> list[av.Packet]:
+    with av.open(str(path)) as film:
+        return [packet for packet in film.demux(video=0) if packet.size]
+
+
+def slices_of(packet: bytes) -> list[bytes]:
+    """The slices of a packet, found from its end by their footers."""
+    found = []
+    while packet:
+        size = int.from_bytes(packet[-8:-5], "big") + 8
+        found.append(packet[-size:])
+        packet = packet[:-size]
+    return found
+
+
+def crc32_ffv1(data: bytes) -> int:
+    """CRC-32 with the polynomial 0x04C11DB7, not reflected, from 0 (RFC 9043, 4.3.2)."""
+    crc = 0
+    for byte in data:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x04C11DB7 if crc & 0x80000000 else crc << 1) & 0xFFFFFFFF
+    return crc
+
+
+def test_a_flipped_byte_of_a_master_is_noticed_by_the_decoder(tmp_path: Path) -> None:
+    ffmpeg = pytest.importorskip("imageio_ffmpeg").get_ffmpeg_exe()
+    report = colored(film_job(tmp_path))
+    packet = _packets(report.target)[5]
+    data = bytearray(report.target.read_bytes())
+    at = data.index(bytes(packet)) + len(bytes(packet)) // 3
+    check = [ffmpeg, "-v", "error", "-i", str(report.target), "-f", "null", "-"]
+    assert subprocess.run(check, capture_output=True, text=True).stderr == ""
+    data[at] ^= 0x10
+    report.target.write_bytes(data)
+    assert "CRC mismatch" in subprocess.run(check, capture_output=True, text=True).stderr
+
+
+def test_mezzanine_is_prores_422_hq(tmp_path: Path) -> None:
+    report = colored(film_job(tmp_path, ".mov", "prores"))
+    with av.open(str(report.target)) as film:
+        stream = film.streams.video[0]
+        assert (stream.codec_context.name, stream.codec_context.codec_tag) == ("prores", "apch")
+        assert stream.format.name == "yuv422p10le"
+
+
+def test_access_is_h264_for_any_player(tmp_path: Path) -> None:
+    report = colored(film_job(tmp_path, ".mp4", "access", pix_fmt="yuv422p10le", tags={"color_range": 1}))
+    with av.open(str(report.target)) as film:
+        stream = film.streams.video[0]
+        assert (stream.codec_context.name, stream.format.name) == ("h264", "yuv420p")
+
+
+# ---- framemd5 --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "gray", "yuv422p10le", "gray16le"])
+def test_digests_are_ffmpegs(pix_fmt: str, tmp_path: Path) -> None:
+    ffmpeg = pytest.importorskip("imageio_ffmpeg").get_ffmpeg_exe()
+    film = tmp_path / "ü.mkv"
+    make_film(film, 5, "ffv1", pix_fmt, pts=[0, 40, 90, 120, 200], time_base=Fraction(1, 1000))
+    path = luma_framemd5(film)
+    assert path == tmp_path / "ü.mkv.luma.framemd5"
+    plane = [] if pix_fmt.startswith("gray") else ["-vf", "extractplanes=y"]
+    words = ["-v", "error", "-i", str(film), *plane, "-fps_mode", "passthrough", "-enc_time_base", "demux"]
+    theirs = subprocess.run([ffmpeg, *words, "-f", "framemd5", "-"], capture_output=True, text=True, check=True).stdout
+    mine = path.read_text()
+
+    def rows(text: str) -> list[list[str]]:
+        return [re.split(r",\s*", line) for line in text.splitlines() if not line.startswith("#")]
+
+    def heads(text: str) -> list[str]:
+        return [line for line in text.splitlines() if line[0] == "#" and not line.startswith(("#software", "#sar"))]
+
+    assert [(row[0], row[2], *row[4:]) for row in rows(mine)] == [(row[0], row[2], *row[4:]) for row in rows(theirs)]
+    assert heads(mine) == heads(theirs)
+    assert len(rows(mine)) == 5
+
+
+def test_digests_compare_line_by_line(tmp_path: Path) -> None:
+    frames = [noise_planes(64, 48, "gray", n) for n in range(6)]
+    other = [[plane.copy() for plane in planes] for planes in frames]
+    other[3][0][0, 0] ^= 1
+    for name, planes in (("a", frames), ("b", other), ("c", frames[:5])):
+        make_film(tmp_path / f"{name}.mkv", planes, "ffv1", "gray")
+    a, b, c = (luma_framemd5(tmp_path / f"{name}.mkv") for name in "abc")
+    assert compare_framemd5(a, a).same
+    found = compare_framemd5(a, b)
+    assert (found.frames, found.equal, found.first_difference, found.same) == (6, 5, 3, False)
+    assert (compare_framemd5(a, c).other_frames, compare_framemd5(a, c).first_difference) == (5, 5)
+    a.write_text("0, 1, 2\n")
+    with pytest.raises(InputError, match=r"a\.mkv\.luma\.framemd5:1: not a line"):
+        compare_framemd5(a, b)
+
+
+# ---- a film is finished ----------------------------------------------------------------------------------------------
+
+
+def test_luma_is_proved_and_the_record_says_so(tmp_path: Path) -> None:
+    job = film_job(tmp_path)
+    report = colored(job)
+    before = {path.name for path in job.source.parent.iterdir()}
+    assert finish_film(job, report, EVERYTHING) == []
+    assert {path.name for path in job.source.parent.iterdir()} == before, "nothing is written where the sources lie"
+    facts = json.loads(report.sidecar.read_text())["archive"]
+    assert facts["source_sha256_before"] == facts["source_sha256_after"] == sha256(job.source)
+    assert facts["result_sha256"] == sha256(report.target)
+    assert facts["luma"]["frames"] == facts["luma"]["equal"] == 12
+    assert facts["luma"]["untouched"] is True
+    digests = [framemd5_path(report.target, of).read_text() for of in ("luma", "source-luma")]
+    columns = [[line.split(",")[4:] for line in text.splitlines() if line[0] != "#"] for text in digests]
+    assert columns[0] == columns[1]
+    assert len(columns[0]) == 12
+
+
+def test_the_record_holds_what_an_archive_needs(tmp_path: Path) -> None:
+    job = film_job(tmp_path)
+    report = colored(job)
+    record = json.loads(report.sidecar.read_text())
+    assert record["source"]["sha256"] == sha256(job.source)
+    assert record["config"]["output"]["codec"] == "ffv1"
+    assert record["shots"][0]["start"] == 0
+    assert record["shots"][-1]["end"] == 12
+    assert {"matrix", "range"} <= set(record["assumed_color"]["assumed"]), "the reel states neither"
+    assert "sha256" in record["model"]
+    assert {"hints", "warnings", "restored"} <= set(record)
+
+
+def test_a_lossy_copy_proves_nothing_and_says_so(tmp_path: Path) -> None:
+    job = film_job(tmp_path, ".mp4", "access")
+    report = colored(job)
+    (warning,) = finish_film(job, report, ArchiveSettings(luma_proof=True))
+    assert "lossy" in warning
+    facts = json.loads(report.sidecar.read_text())["archive"]["luma"]
+    assert facts["untouched"] is False
+    assert "libx264 is a lossy codec" in facts["expected"]
+
+
+def test_a_part_of_a_film_is_compared_with_that_part(tmp_path: Path) -> None:
+    job = film_job(tmp_path, ".mkv", "master", "input.start=0.125", "input.end=0.375")
+    report = colored(job)
+    assert report.frames == 6
+    assert finish_film(job, report, ArchiveSettings(luma_proof=True)) == []
+
+
+def test_a_lossless_film_of_other_luma_is_refused(tmp_path: Path) -> None:
+    job = film_job(tmp_path)
+    report = colored(job)
+    make_film(report.target, 12, "ffv1", "yuv420p", size=(96, 64), pts=range(12), time_base=Fraction(1, 24))
+    frames = [noise_planes(96, 64, "gray", n) for n in range(12)]
+    frames[4][0][5, 5] ^= 1
+    neutral = np.full((32, 48), 128, np.uint8)
+    make_film(report.target, [[*planes, neutral, neutral] for planes in frames], "ffv1", "yuv420p", size=(96, 64))
+    with pytest.raises(OutputError, match=r"luma of frame 4 .*\(11 of 12"):
+        finish_film(job, report, ArchiveSettings(luma_proof=True))
+
+
+def test_an_altered_source_is_an_error_that_names_both(tmp_path: Path) -> None:
+    job = film_job(tmp_path)
+    report = colored(job)
+    before = sha256(job.source)
+    with job.source.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\x00")
+    with pytest.raises(InputError) as caught:
+        finish_film(job, report, ArchiveSettings())
+    for word in (str(job.source), before, sha256(job.source), str(report.target)):
+        assert word in str(caught.value)
+
+
+# ---- packages --------------------------------------------------------------------------------------------------------
+
+
+def test_a_film_is_packaged(tmp_path: Path) -> None:
+    job = film_job(tmp_path)
+    report = colored(job)
+    for _ in range(2):  # a run that was killed behind it does it again
+        finish_film(job, report, EVERYTHING)
+        report = dataclasses.replace(report)
+    bag = bag_path(report.target)
+    assert bag.name == "reel ä 100%_colorized.bag"
+    library = bagit.Bag(str(bag))
+    library.validate()
+    names = {f"data/{report.target.name}{end}" for end in ("", ".json", ".luma.framemd5", ".source-luma.framemd5")}
+    assert set(library.payload_files()) == names
+    assert library.entries[f"data/{report.target.name}"] == {"sha256": sha256(report.target)}
+    assert library.info["Source-Organization"] == "Archiv für Film"
+    assert library.info["Contact-Name"] == "N. N."
+    assert library.info["Source-SHA256"] == sha256(job.source)
+    assert LABEL in library.info["External-Description"]
+    inside = bag / "data" / report.target.name
+    assert inside.stat().st_ino == report.target.stat().st_ino, "a second name, not a second copy"
+    assert sorted(path.name for path in bag.parent.iterdir() if path.name.startswith(".")) == [".videocolor"]
+    assert os.getcwd() == str(Path.cwd())
+
+
+@pytest.mark.parametrize("harm", ["flip", "remove", "add", "manifest", "info"])
+def test_harm_to_a_package_is_found(harm: str, tmp_path: Path) -> None:
+    payload = tmp_path / "film.mkv"
+    payload.write_bytes(b"0123456789" * 100)
+    bag = write_bag(tmp_path / "film.bag", {payload: None}, {"Contact-Name": "two\nlines"})
+    assert bag_problems(bag) == []
+    assert "Contact-Name: two lines\n" in (bag / "bag-info.txt").read_text()
+    inside = bag / "data" / "film.mkv"
+    if harm == "flip":
+        inside.write_bytes(b"1" + payload.read_bytes()[1:])
+    elif harm == "remove":
+        inside.unlink()
+    elif harm == "add":
+        (bag / "data" / "other").touch()
+    elif harm == "manifest":
+        (bag / "manifest-sha256.txt").write_text(f"{'0' * 64}  data/film.mkv\n")
+    else:
+        (bag / "bag-info.txt").unlink()
+    assert bag_problems(bag)
+
+
+def test_a_package_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    payload = tmp_path / "film.mkv"
+    payload.write_bytes(b"film")
+    bag = tmp_path / "film.bag"
+    with pytest.raises(InputError, match="is missing"):
+        write_bag(bag, {payload: None, tmp_path / "no.json": None}, {})
+    with pytest.raises(OutputError, match="not whole"):
+        write_bag(bag, {payload: "0" * 64}, {})
+    with pytest.raises(OutputError, match="not Unicode"):
+        strange = tmp_path / os.fsdecode(b"f\xff.mkv")
+        strange.touch()
+        write_bag(bag, {strange: None}, {})
+    strange.unlink()
+    assert list(tmp_path.iterdir()) == [payload]
+    write_bag(bag, {payload: None}, {})
+    with pytest.raises(OutputError, match="exists"):
+        write_bag(bag, {payload: None}, {})
+    monkeypatch.setattr(os, "link", _no_links)
+    write_bag(bag, {payload: None}, {}, replace=True)
+    assert (bag / "data" / "film.mkv").stat().st_ino != payload.stat().st_ino
+    assert bag_problems(bag) == []
+
+
+def _no_links(*names: Any) -> None:
+    raise OSError("no hard links here")
+
+
+def test_without_the_library_a_package_is_refused_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    check_archive(ArchiveSettings())
+    with pytest.raises(UsageError, match=r"videocolor\[archive\]"):
+        check_archive(ArchiveSettings(bag=True))
+    assert bag_module.__doc__
+
+
+# ---- verification ----------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_is_verified(tmp_path: Path) -> None:
+    job = film_job(tmp_path)
+    finished(job, EVERYTHING)
+    out = job.target.parent
+    assert not job.folder.exists(), "shards and plan are gone"
+    (verdict,) = verify_batch(out)
+    assert verdict.ok, verdict.problems
+    assert verdict.checked == ("record", "result", "source", "frames", "times", "luma", "package")
+    assert json.loads(json.dumps(verdict.as_dict()))["ok"] is True
+    (quick,) = verify_batch(out, [job.name], decode=False)
+    assert quick.checked == ("record", "result", "source", "package")
+    with pytest.raises(UsageError, match="nobody"):
+        verify_batch(out, ["nobody"])
+    with pytest.raises(UsageError, match="no film was finished"):
+        verify_batch(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        ("result", "its bytes have changed"),
+        ("gone", "is missing"),
+        ("source", "the source has changed"),
+        ("record", "is missing"),
+        ("bag", "film.bag"),
+        ("luma", "luma differs"),
+    ],
+)
+def test_harm_is_found(harm: str, words: str, tmp_path: Path) -> None:
+    job = film_job(tmp_path)
+    job = dataclasses.replace(job, target=job.target.with_name("film.mkv"))
+    finished(job, ArchiveSettings(bag=harm == "bag"))
+    out, target = job.target.parent, job.target
+    if harm in ("result", "source"):
+        path = target if harm == "result" else job.source
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        path.write_bytes(data)
+    elif harm == "gone":
+        target.unlink()
+    elif harm == "record":
+        target.with_name("film.mkv.json").unlink()
+    elif harm == "bag":
+        (out / "film.bag" / "data" / "film.mkv").unlink()
+    else:
+        frames = [noise_planes(96, 64, "gray", n + 1) for n in range(12)]
+        neutral = np.full((32, 48), 128, np.uint8)
+        make_film(target, [[*planes, neutral, neutral] for planes in frames], "ffv1", "yuv420p", size=(96, 64))
+        receipt = out / ".videocolor" / "films" / f"{job.name}.json"
+        receipt.write_text(json.dumps({**json.loads(receipt.read_text()), "sha256": sha256(target)}))
+    (verdict,) = verify_batch(out)
+    assert not verdict.ok
+    assert any(words in problem for problem in verdict.problems), verdict.problems
+
+
+def test_a_source_that_is_elsewhere_is_no_error(tmp_path: Path) -> None:
+    job = film_job(tmp_path)
+    finished(job, ArchiveSettings())
+    shutil.rmtree(job.source.parent)
+    (verdict,) = verify_batch(job.target.parent)
+    assert verdict.ok
+    assert "is not there" in verdict.notes[0]
+    assert "source" not in verdict.checked

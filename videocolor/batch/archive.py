@@ -1,0 +1,168 @@
+"""What an archive wants done when a film is whole: fixity of the source, proof of luma, a package.
+
+The driver calls `finish_film` after the merge, in the merge's thread. Everything is written beside the result and
+named after it, so nothing is ever written where the sources lie.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from videocolor.batch.archive_framemd5 import LumaComparison, compare_framemd5, framemd5_path, luma_framemd5
+from videocolor.batch.archive_settings import ArchiveSettings, check_archive
+from videocolor.batch.bag import write_bag
+from videocolor.batch.merge import MergeReport
+from videocolor.batch.plan import PLAN_NAME
+from videocolor.batch.planfile import read_plan
+from videocolor.batch.types import FilmJob
+from videocolor.config import ColorizeConfig
+from videocolor.errors import InputError, OutputError
+from videocolor.film import output_options
+from videocolor.report import sidecar_path, source_sha256, write_sidecar
+from videocolor.restoration import active, steps
+from videocolor.video import plan_output, probe
+from videocolor.video.film import COLOR_LABEL
+from videocolor.video.sequences import sequence_files
+
+__all__ = ["ArchiveSettings", "bag_path", "check_archive", "finish_film", "keeps_luma", "read_record"]
+
+_LOSSLESS: Final = frozenset({"ffv1", "ffvhuff", "huffyuv", "utvideo", "rawvideo"})
+
+
+def finish_film(job: FilmJob, report: MergeReport, settings: ArchiveSettings) -> list[str]:
+    """Check that the source is as it was, prove the luma, complete the record, package the film.
+
+    May be called again for a film that was finished before: what it made is replaced.
+
+    Args:
+        job: the film; its working folder still holds the plan.
+        report: of the merge.
+        settings: what is asked for.
+
+    Returns:
+        Warnings about the film.
+
+    Raises:
+        InputError: the source is not the one that was planned.
+        OutputError: luma is not the source's though the codec is lossless; something cannot be written.
+        UsageError: the extra `archive` is not installed.
+    """
+    check_archive(settings)
+    facts: dict[str, Any] = {}
+    warnings: list[str] = []
+    if settings.fixity:
+        facts["source_sha256_before"] = before = read_plan(job.folder / PLAN_NAME).sha256
+        facts["source_sha256_after"] = _unaltered(job.source, before, report.target)
+    if report.sha256:
+        facts["result_sha256"] = report.sha256
+    proofs: list[Path] = []
+    if settings.luma_proof:
+        facts["luma"], proofs, said = _prove_luma(job, report)
+        warnings += said
+    if facts and report.sidecar is not None:
+        record = read_record(report.target)
+        write_sidecar(report.target, {**record, "archive": facts})
+    if settings.bag:
+        _package(job, report, settings, facts, proofs)
+    return warnings
+
+
+def bag_path(target: Path) -> Path:
+    """The package of a film: `NAME.bag` beside it."""
+    return target.with_name(f"{target.stem}.bag")
+
+
+def read_record(target: Path) -> dict[str, Any]:
+    """The record that lies beside a film.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    path = sidecar_path(target)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: the film's record cannot be read: {error}") from error
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: not a film's record")
+    return data
+
+
+def _unaltered(source: Path, before: str, target: Path) -> str:
+    try:
+        after = source_sha256(source, sequence_files(source))
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read again for its sha256: {error.strerror or error}") from error
+    if after != before:
+        raise InputError(
+            f"{source}: was altered while it was coloured: sha256 {before} before, {after} after; {target} is of "
+            "neither for certain: restore the source from its copy, remove the film, and run again"
+        )
+    return after
+
+
+def keeps_luma(job: FilmJob) -> str | None:
+    """Why a film's luma cannot be the source's, sample for sample; None: it must be.
+
+    Raises:
+        InputError: the source cannot be read; UsageError: the job cannot be written as it says.
+    """
+    config = ColorizeConfig.model_validate(job.config)
+    if active(config.restoration):
+        return f"luma was restored on purpose ({', '.join(steps(config.restoration))})"
+    options = dataclasses.replace(output_options(config), overwrite=True)
+    plan = plan_output(probe(job.source, rate=config.input.rate), job.target, options)
+    if plan.codec not in _LOSSLESS:
+        return f"{plan.codec} is a lossy codec"
+    if not plan.luma_exact:
+        return f"luma is stored in another depth or range ({plan.pix_fmt})"
+    return None
+
+
+def _prove_luma(job: FilmJob, report: MergeReport) -> tuple[dict[str, Any], list[Path], list[str]]:
+    """Digests of both films; the facts, the files, and warnings."""
+    config = ColorizeConfig.model_validate(job.config)
+    span = config.input
+    ours = luma_framemd5(report.target, framemd5_path(report.target))
+    source = framemd5_path(report.target, "source-luma")
+    luma_framemd5(job.source, source, rate=span.rate, start=span.start, end=span.end)
+    found, reason = compare_framemd5(source, ours), keeps_luma(job)
+    facts = {
+        "result": ours.name,
+        "source": source.name,
+        "frames": found.frames,
+        "equal": found.equal,
+        "untouched": found.same,
+        "expected": reason or "lossless: every frame must be equal",
+    }
+    if reason is None and not found.same:
+        raise OutputError(f"{report.target}: {_difference(found)}, though its codec is lossless; do not use this film")
+    if found.frames != found.other_frames:
+        raise OutputError(f"{report.target}: {_difference(found)}")
+    said = (
+        [] if found.same else [f"luma is not proved untouched: {reason}; {found.equal} of {found.frames} frames equal"]
+    )
+    return facts, [ours, source], said
+
+
+def _difference(found: LumaComparison) -> str:
+    if found.frames != found.other_frames:
+        return f"has {found.other_frames} frames, its source {found.frames}"
+    return f"luma of frame {found.first_difference} is not the source's ({found.equal} of {found.frames} are)"
+
+
+def _package(
+    job: FilmJob, report: MergeReport, settings: ArchiveSettings, facts: dict[str, Any], proofs: list[Path]
+) -> None:
+    files: dict[Path, str | None] = {report.target: report.sha256 or None}
+    files |= dict.fromkeys([*proofs, *([report.sidecar] if report.sidecar is not None else [])])
+    info = {
+        **({"Source-Organization": settings.organization} if settings.organization else {}),
+        "External-Description": f"Derivative of {job.source.name}: {COLOR_LABEL}",
+        **({"Source-SHA256": facts["source_sha256_after"]} if settings.fixity else {}),
+        **settings.bag_info,
+    }
+    write_bag(bag_path(report.target), files, info, replace=True)

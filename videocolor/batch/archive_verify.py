@@ -1,0 +1,193 @@
+"""Long after a batch: is everything still as it was finished? The work behind `videocolor batch verify`.
+
+What a film must be is taken from its receipt (`OUT/.videocolor/films/NAME.json`), which outlives ledger and shards.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from videocolor.batch.archive import bag_path, keeps_luma, read_record
+from videocolor.batch.bag import bag_problems
+from videocolor.batch.facts import Receipt, read_receipt
+from videocolor.batch.ledger import Ledger, ledger_path, state_folder
+from videocolor.batch.types import FilmJob
+from videocolor.config import ColorizeConfig
+from videocolor.errors import InputError, UsageError, VideocolorError
+from videocolor.report import Event, Observer, file_sha256, ignore, sidecar_path, source_sha256
+from videocolor.verify import verify_film
+from videocolor.video import probe
+from videocolor.video.sequences import sequence_files
+
+__all__ = ["FilmVerdict", "verify_batch"]
+
+
+@dataclass(frozen=True)
+class FilmVerdict:
+    """What became of a finished film."""
+
+    name: str
+    target: Path
+    problems: tuple[str, ...] = ()
+    """What is not as it was finished."""
+    notes: tuple[str, ...] = ()
+    """What could not be judged, and why."""
+    checked: tuple[str, ...] = ()
+    """What was compared and found right: result, record, source, frames, times, luma, package."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**dataclasses.asdict(self), "target": str(self.target), "ok": self.ok}
+
+
+def verify_batch(
+    out: Path, names: Sequence[str] = (), *, decode: bool = True, observer: Observer = ignore
+) -> list[FilmVerdict]:
+    """Check every finished film of an output folder: its bytes, its source's, frames, times and luma, its package.
+
+    Args:
+        out: the output folder of a batch.
+        names: films to look at; none: all that were finished.
+        decode: decode results and sources and compare frame count, times and luma; False: bytes alone.
+        observer: hears of each film (`progress`: stage verify, film, frames as films done, total).
+
+    Returns:
+        A verdict for each film, in the order of their names.
+
+    Raises:
+        UsageError: `out` is no batch's, or a film was not finished by it.
+    """
+    receipts = list(_receipts(out, names))
+    jobs = _jobs(out, [receipt.name for receipt in receipts])
+    verdicts = []
+    for index, receipt in enumerate(receipts):
+        facts = {"stage": "verify", "film": receipt.name, "frames": index, "total": len(receipts)}
+        observer(Event("progress", facts))
+        verdicts.append(_verdict(receipt, jobs.get(receipt.name), decode))
+    return verdicts
+
+
+def _receipts(out: Path, names: Sequence[str]) -> Iterator[Receipt]:
+    folder = state_folder(out) / "films"
+    if not folder.is_dir():
+        raise UsageError(f"{out}: no film was finished here by a batch ({folder} is missing)")
+    for name in names or sorted(path.stem for path in folder.glob("*.json")):
+        receipt = read_receipt(out, name)
+        if receipt is None:
+            raise UsageError(f"{name}: no receipt of a finished film in {folder}, or it cannot be read")
+        yield receipt
+
+
+def _jobs(out: Path, names: Sequence[str]) -> dict[str, FilmJob]:
+    """As the ledger remembers them; without a ledger the records beside the films must do."""
+    if not ledger_path(out).is_file():
+        return {}
+    with Ledger(out) as ledger:
+        return {name: job for name in names if (job := ledger.job(name)) is not None}
+
+
+class _Check:
+    """Collects what is found out about one film."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        self.notes: list[str] = []
+        self.checked: list[str] = []
+
+    def that(self, what: str, right: bool, problem: str) -> None:
+        """Note a comparison."""
+        if right:
+            self.checked.append(what)
+        else:
+            self.problems.append(problem)
+
+
+def _verdict(receipt: Receipt, job: FilmJob | None, decode: bool) -> FilmVerdict:
+    check = _Check()
+    target, source = Path(receipt.target), Path(receipt.source)
+    try:
+        config = _check_record(check, receipt, target, job)
+        here = _check_bytes(check, receipt, target, source)
+        if decode and here and config is not None:
+            _check_pictures(check, receipt, FilmJob(receipt.name, source, target, config, target.parent))
+        bag = bag_path(target)
+        if bag.exists():
+            problems = bag_problems(bag)
+            check.that("package", not problems, f"{bag.name}: {'; '.join(problems)}")
+    except (VideocolorError, OSError) as error:
+        check.problems.append(str(error))
+    return FilmVerdict(receipt.name, target, tuple(check.problems), tuple(check.notes), tuple(check.checked))
+
+
+def _check_record(check: _Check, receipt: Receipt, target: Path, job: FilmJob | None) -> dict[str, Any] | None:
+    """The configuration that the film was made with, from the ledger or from its record."""
+    config = None if job is None else job.config
+    if sidecar_path(target).exists():
+        try:
+            record = read_record(target)
+        except InputError as error:
+            check.problems.append(str(error))
+            return config
+        said = record.get("source", {}).get("sha256")
+        check.that("record", said == receipt.source_sha256, f"its record names another source (sha256 {said})")
+        config = config or record.get("config")
+    elif config is None or config.get("output", {}).get("sidecar", True):
+        check.problems.append(f"its record {sidecar_path(target).name} is missing")
+    if config is None:
+        check.notes.append("neither ledger nor record says how it was made: frames and luma are not compared")
+    return config
+
+
+def _check_bytes(check: _Check, receipt: Receipt, target: Path, source: Path) -> bool:
+    """sha256 of result and source; whether both can be decoded."""
+    here = True
+    if not target.is_file():
+        check.problems.append(f"{target}: is missing")
+        here = False
+    else:
+        found = file_sha256(target)
+        check.that("result", found == receipt.sha256, f"its bytes have changed: sha256 {found}, was {receipt.sha256}")
+    if not source.exists():
+        check.notes.append(f"the source {source} is not there: the film is not compared with it")
+        return False
+    found = source_sha256(source, sequence_files(source))
+    text = f"the source has changed: sha256 {found}, was {receipt.source_sha256}"
+    check.that("source", found == receipt.source_sha256, text)
+    return here
+
+
+def _check_pictures(check: _Check, receipt: Receipt, job: FilmJob) -> None:
+    config = ColorizeConfig.model_validate(job.config)
+    span = config.input
+    found = verify_film(job.source, job.target, rate=span.rate, start=span.start, end=span.end)
+    right = found.frames == found.result_frames == receipt.frames
+    check.that(
+        "frames", right, f"{found.result_frames} frames, its source {found.frames}, its receipt {receipt.frames}"
+    )
+    tick = _tick(job.target)
+    late = (
+        f"a frame is off by {float(found.time_max_diff):.6f} s, more than a tick of the container ({float(tick):g} s)"
+    )
+    check.that("times", found.time_max_diff <= tick, late)
+    reason = keeps_luma(job)
+    if reason is None:
+        check.that(
+            "luma", found.luma_max_diff == 0, f"luma differs by up to {found.luma_max_diff}, through a lossless codec"
+        )
+    else:
+        least = "not comparable" if found.luma_max_diff is None else f"largest difference {found.luma_max_diff}"
+        check.notes.append(f"luma is not judged: {reason}; {least}")
+
+
+def _tick(target: Path) -> Fraction:
+    return probe(target).time_base

@@ -1,0 +1,153 @@
+"""BagIt packages (RFC 8493, written as version 0.97, which the common tools read): files with their sha256.
+
+Written here and not by the library `bagit`: that changes the working directory of the whole process while it writes,
+moves its input about, and reads every byte once more. The library checks what was written, as anybody's would.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from videocolor import __version__
+from videocolor.errors import InputError, OutputError, UsageError
+from videocolor.report import file_sha256
+from videocolor.video import sync_folder
+from videocolor.video.film import disk_errors
+
+__all__ = ["bag_problems", "write_bag"]
+
+_DECLARATION: Final = "BagIt-Version: 0.97\nTag-File-Character-Encoding: UTF-8\n"
+
+
+def write_bag(
+    folder: Path, files: Mapping[Path, str | None], info: Mapping[str, str], *, replace: bool = False
+) -> Path:
+    """Package files; the bag is written beside its place, checked, and moved there whole.
+
+    Payload files are hard links of the originals where the disk can do that, else copies: an original that is changed
+    in place later breaks the bag, which is what `bag_problems` is for.
+
+    Args:
+        folder: the bag.
+        files: file to its sha256 where that is known, else None; no two of one name.
+        info: lines of bag-info.txt; Bagging-Date, Payload-Oxum and Bag-Software-Agent are added.
+        replace: an existing bag gives way.
+
+    Raises:
+        UsageError: `bagit` is not installed, or two files have one name.
+        InputError: a file cannot be read.
+        OutputError: the bag is there already, cannot be written, or was not whole when it was read back.
+    """
+    if folder.exists() and not replace:
+        raise OutputError(f"{folder}: exists; remove it, or overwrite")
+    names = [file.name for file in files]
+    if len(set(names)) < len(names):
+        raise UsageError(f"{folder}: two files of one name cannot lie in one package: {', '.join(sorted(names))}")
+    with disk_errors(folder):
+        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+    try:
+        with disk_errors(folder):
+            _fill(part, files, info)
+        problems = bag_problems(part)
+        if problems:
+            raise OutputError(f"{folder}: was written and is not whole: {'; '.join(problems)}")
+        with disk_errors(folder):
+            if folder.exists():
+                shutil.rmtree(folder)
+            os.replace(part, folder)
+            sync_folder(folder.parent)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return folder
+
+
+def _fill(part: Path, files: Mapping[Path, str | None], info: Mapping[str, str]) -> None:
+    part.chmod(0o755)  # mkdtemp's is private
+    (part / "data").mkdir()
+    lines, total = [], 0
+    for file, known in sorted(files.items(), key=lambda item: item[0].name):
+        inside = part / "data" / file.name
+        _link_or_copy(file, inside)
+        total += inside.stat().st_size
+        lines.append(f"{known or file_sha256(inside)}  data/{_encoded(file.name)}\n")
+    tags = {
+        **info,
+        "Bagging-Date": datetime.now(UTC).date().isoformat(),
+        "Payload-Oxum": f"{total}.{len(files)}",
+        "Bag-Software-Agent": f"videocolor {__version__}",
+    }
+    texts = {
+        "bagit.txt": _DECLARATION,
+        "bag-info.txt": "".join(f"{name}: {' '.join(str(value).split())}\n" for name, value in tags.items()),
+        "manifest-sha256.txt": "".join(lines),
+    }
+    digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+    texts["tagmanifest-sha256.txt"] = "".join(f"{digest}  {name}\n" for name, digest in digests.items())
+    for name, text in texts.items():
+        with (part / name).open("w", encoding="utf-8", newline="") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+    sync_folder(part / "data")
+    sync_folder(part)
+
+
+def _link_or_copy(file: Path, inside: Path) -> None:
+    if not file.is_file():
+        raise InputError(f"{file}: is missing, so it cannot be packaged")
+    try:
+        os.link(file, inside)
+    except OSError:  # another disk, or a file system without hard links
+        shutil.copy2(file, inside)
+        with inside.open("rb") as copied:
+            os.fsync(copied.fileno())
+
+
+def _encoded(name: str) -> str:
+    """As manifests hold names; what is not Unicode on the disk has no place in them."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise OutputError(f"{name!r}: the name is not Unicode, and a package can hold no other; rename it") from error
+    return name.replace("\r", "%0D").replace("\n", "%0A")
+
+
+def bag_problems(folder: Path) -> list[str]:
+    """What is wrong with a bag, in words; empty: it is complete and every byte is as it was packaged.
+
+    Raises:
+        UsageError: `bagit` is not installed.
+    """
+    try:
+        import bagit
+    except ModuleNotFoundError as error:
+        raise UsageError("packages need bagit: pip install 'videocolor[archive]'") from error
+    _keep_quiet()
+    try:
+        bagit.Bag(str(folder)).validate(processes=1)
+    except bagit.BagValidationError as error:
+        return [_short(detail, folder) for detail in error.details] or [_short(error, folder)]
+    except (bagit.BagError, OSError, UnicodeDecodeError) as error:
+        return [_short(error, folder)]
+    return []
+
+
+def _short(what: object, folder: Path) -> str:
+    return re.sub(r"\s+", " ", str(what)).replace(f"{folder}/", "").strip()
+
+
+def _keep_quiet() -> None:
+    """The library logs each problem as an error besides raising it."""
+    logger = logging.getLogger("bagit")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+    logger.propagate = False
