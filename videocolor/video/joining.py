@@ -78,7 +78,8 @@ def join_shards(
                     f"{like}: was encoded with other settings of {plan.codec}; give the settings that it was made with"
                 )
             _compare(plan.target, times, picture_times(part) or (), "the joined film")
-            source = picture_times(info.path, span) if exact_source and info.field_order in _FRAMES else None
+            movie = info.format != "image2" and info.field_order in _FRAMES
+            source = picture_times(info.path, span) if exact_source and movie else None
             if source is not None:
                 _compare(plan.target, times, [t - shift * info.time_base for t in source], f"{info.path}")
 
