@@ -67,6 +67,14 @@ def test_a_preset_trains_and_its_network_colors(name: str, runs: Path) -> None:
     assert str(runs) not in json.dumps(training), "no folder of this machine goes into a weights file"
 
 
+@pytest.mark.parametrize("name", ["h6", "r", "f"])
+def test_bfloat16(name: str, runs: Path, tmp_path: Path) -> None:
+    config = tiny(name, runs, f"out={tmp_path / name}", "bf16=true")
+    train_published(config, observer=lambda event: None)
+    (row,) = load_checkpoint(tmp_path / name / "checkpoint.pt")["history"]
+    assert 0 < row["mse"] < 1
+
+
 def test_autoencoders_learn_what_they_are_for(runs: Path) -> None:
     for kind in ("gray", "outlines", "hint"):
         task = published.make_task(tiny(f"h_{kind}", runs))

@@ -128,7 +128,8 @@ class HeteroNet(nn.Module):
             if kind == "features":
                 assert self.features is not None
                 grid = (luma.shape[2] // 4, luma.shape[3] // 4)
-                parts.append(F.interpolate(self.features(luma), size=grid, mode="bilinear", antialias=True))
+                features = self.features(luma).float()
+                parts.append(F.interpolate(features, size=grid, mode="bilinear", antialias=True))
             else:
                 parts.append(self.encoders[kind](hint if kind == "hint" else luma))
         return torch.cat(parts, dim=1)
