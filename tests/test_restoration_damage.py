@@ -92,6 +92,13 @@ def test_a_flash_stays_a_flash() -> None:
     assert change(clean, made) < 0.1
 
 
+def test_a_light_that_comes_and_goes_stays() -> None:
+    clean = damage.textured_pan(1, 40)
+    swell = 1 + 0.15 * np.exp(-(((np.arange(40) - 20) / 4.0) ** 2))
+    clean = [np.rint(luma * gain).astype(np.uint8) for luma, gain in zip(clean, swell, strict=True)]
+    assert change(clean, mended(clean, deflicker=True)) < 0.5
+
+
 def test_something_bright_that_enters_does_not_darken_the_rest() -> None:
     """Flicker is judged by what agrees, not by the mean of the picture."""
     clean = [luma.copy() for luma in damage.textured_pan(1, 30, speed=0)]

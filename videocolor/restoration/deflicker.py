@@ -28,6 +28,8 @@ _UNSEEN: Final = 0.3
 """Correction in 8-bit levels under which the frame stays as it is."""
 _SURE: Final = 2.0
 """Square of the ratio of a slope to its error from which it is kept whole-heartedly."""
+_JUMPY: Final = 2.5
+"""Ratio of swing to jumps up to which all counts as flicker: swings of four frames do, of eight hardly."""
 _STRAY: Final = 6.0
 """Robust deviations from the line from which a frame of the window does not count."""
 
@@ -97,8 +99,22 @@ def _correction(window: list[_Look], place: int, limit: float) -> Exposure | Non
         return None
     weight = np.cos(times / (np.abs(times).max() + 1) * (np.pi / 2)) * (np.abs(miss) < _STRAY * scale + 1)
     weight[here] = max(weight[here], 1e-3)
-    change = Exposure(_intercept(times, gains, weight), _intercept(times, offsets, weight))
+    share = _jumps(levels, miss, weight)
+    gain, offset = _intercept(times, gains, weight), _intercept(times, offsets, weight)
+    change = Exposure(1 + share * (gain - 1), share * offset)
     return None if change.most(low, high) < _UNSEEN else change
+
+
+def _jumps(levels: Array, miss: Array, weight: Array) -> float:
+    """Share of a correction that is made: all of it where exposure jumps, little where it swings smoothly.
+
+    The variance of second differences is six times that of independent jumps, and next to nothing for a light
+    that comes and goes within some frames.
+    """
+    swing = float(weight @ miss**2) / float(weight.sum())
+    bends = np.diff(levels, 2) ** 2
+    jump = float(weight[1:-1] @ bends) / max(float(weight[1:-1].sum()), 1e-9) / 6
+    return min(1.0, _JUMPY * jump / max(swing, 1e-9))
 
 
 def _path(window: list[_Look], place: int) -> list[tuple[int, Exposure]]:
