@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -220,6 +220,17 @@ def merge(job: FilmJob, observer: Observer) -> Report:
     return Report(job.target, plan.frames, file_sha256(job.target))
 
 
+def recolor(job: FilmJob, shots: Collection[int], observer: Observer) -> Report:
+    """Other words for the frames of some shots."""
+    plan, lines = make_plan(job), job.target.read_text().splitlines(keepends=True)
+    for shot in plan.shots:
+        if shot.index in shots:
+            mark = f"{job.source.name} {job.config['chroma']['saturation']}"
+            lines[shot.start : shot.end] = [f"{mark} frame {n}\n" for n in range(shot.start, shot.end)]
+    write_whole(job.target, "".join(lines))
+    return Report(job.target, plan.frames, file_sha256(job.target))
+
+
 def discard(job: FilmJob) -> None:
     """Remove the working folder."""
     import shutil
@@ -248,6 +259,9 @@ def fake_steps(engine: Any = InlineEngine, **more: Any) -> Steps:
         "finished": finished,
         "merge": merge,
         "finish": finish,
+        "damage": lambda job, plan: read_reel(job.source).get("damage"),
+        "recolor": recolor,
+        "fixity": lambda job: file_sha256(job.source),
         "discard": discard,
         "engine": engine,
     }

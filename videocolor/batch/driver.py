@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from videocolor.batch.engines.base import Engine
 from videocolor.batch.facts import plan_path
 from videocolor.batch.filmlog import FilmLog
-from videocolor.batch.intake import Film
+from videocolor.batch.intake import Film, check_damage
 from videocolor.batch.ledger import Ledger
 from videocolor.batch.lock import DriverLock
 from videocolor.batch.mergers import MergeResult, Mergers
@@ -211,8 +211,8 @@ class Driver:
                 self._started(run)
             case "progress":
                 self._progress(run, event.data)
-            case "planned":
-                self._planned(run.film)
+            case "planned" if run.film.open:
+                self._try_planned(run.film)
             case "shard":
                 self._shard(run, record_of(event.data["record"]))
             case "warning":
@@ -242,10 +242,19 @@ class Driver:
             others = (r.frames for r in self._running.values() if r.film is run.film)
             self._ledger.heartbeat(name, run.worker, sum(others))
 
+    def _try_planned(self, film: Film) -> None:
+        try:
+            self._planned(film)
+        except (VideocolorError, OSError) as error:
+            self._fail(film, str(error))
+
     def _planned(self, film: Film) -> None:
         """A plan file was written; what it plans may be done already, in part or all of it."""
         name = film.job.name
         plan = self._steps.read_plan(plan_path(film.job))
+        damage = check_damage(film.job, plan, self._steps, self._config.films.damaged == "refuse")
+        if damage is not None:
+            self._log.warn(name, f"the reel is damaged: {damage}")
         facts = {s.number: film.told[s.number] for s in plan.shards if s.number in film.told}
         if len(facts) < len(plan.shards) or any(facts[s.number].key != s.key for s in plan.shards):
             facts = self._steps.finished(film.job, plan)
@@ -286,7 +295,9 @@ class Driver:
         if not film.open:
             return
         if not film.planned or film.shards is None:
-            self._planned(film)
+            self._try_planned(film)
+            if film.error is not None:
+                return
         if run.piece.stage == "plan":
             if self._only == "plan":
                 self._ledger.film_planned(film.job.name)

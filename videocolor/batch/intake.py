@@ -24,11 +24,11 @@ from videocolor.batch.ledger import Ledger
 from videocolor.batch.schedule import Order, missing_shards
 from videocolor.batch.space import Outlook
 from videocolor.batch.steps import Steps
-from videocolor.batch.types import FilmJob, Shard, ShardRecord
-from videocolor.errors import OutputError, VideocolorError
+from videocolor.batch.types import FilmJob, FilmPlan, Shard, ShardRecord
+from videocolor.errors import InputError, OutputError, VideocolorError
 from videocolor.video.film import disk_errors
 
-__all__ = ["Film", "take_in"]
+__all__ = ["Film", "check_damage", "take_in"]
 
 _WEIGHT: Final = 1e-6
 """Frames that a byte of source stands for where nothing better is known: only the order of films follows from it."""
@@ -87,6 +87,7 @@ def take_in(
     *,
     restart: bool = False,
     others: bool = False,
+    refuse: bool = True,
     warn: Callable[[str, str], None],
 ) -> list[Film]:
     """Look at every film and bring the ledger in line with what lies on the disk.
@@ -98,6 +99,7 @@ def take_in(
         steps: what is done with films.
         restart: forget earlier work; finished films stay unless `output.overwrite` is set.
         others: films of the ledger that are not among these stay as they are.
+        refuse: damaged reels fail.
         warn: is told (film, message).
     """
     ledger.put_films(jobs, others=others)
@@ -106,7 +108,7 @@ def take_in(
         film = Film(job, place)
         films.append(film)
         try:
-            _take_in(film, out, ledger, steps, restart)
+            _take_in(film, out, ledger, steps, restart, refuse)
         except (VideocolorError, OSError) as error:
             film.error = str(error)
             ledger.film_failed(job.name, film.error)
@@ -116,7 +118,7 @@ def take_in(
     return films
 
 
-def _take_in(film: Film, out: Path, ledger: Ledger, steps: Steps, restart: bool) -> None:
+def _take_in(film: Film, out: Path, ledger: Ledger, steps: Steps, restart: bool, refuse: bool) -> None:
     job, name = film.job, film.job.name
     overwrite = bool(job.config.get("output", {}).get("overwrite"))
     source = source_state(job.source)
@@ -142,7 +144,7 @@ def _take_in(film: Film, out: Path, ledger: Ledger, steps: Steps, restart: bool)
     if receipt is not None and overwrite:
         receipt_path(out, name).unlink(missing_ok=True)
     ledger.film_planned(name, frames=film.outlook.frames)
-    _read_facts(film, ledger, steps)
+    _read_facts(film, ledger, steps, refuse)
 
 
 def _check_target(job: FilmJob, receipt: Receipt | None, overwrite: bool) -> None:
@@ -165,12 +167,13 @@ def _set_plan_aside(job: FilmJob) -> None:
         (job.folder / "merging").unlink(missing_ok=True)
 
 
-def _read_facts(film: Film, ledger: Ledger, steps: Steps) -> None:
+def _read_facts(film: Film, ledger: Ledger, steps: Steps, refuse: bool) -> None:
     path = plan_path(film.job)
     if not path.exists():
         ledger.put_plan(film.job.name, (), ())
         return
     plan = steps.read_plan(path)
+    check_damage(film.job, plan, steps, refuse)
     records = steps.finished(film.job, plan)
     ledger.put_plan(film.job.name, plan.shards, records.values())
     film.planned = True
@@ -179,3 +182,15 @@ def _read_facts(film: Film, ledger: Ledger, steps: Steps) -> None:
     film.done_frames = sum(record.frames for record in records.values())
     film.present = sum(record.bytes for record in records.values())
     film.weight = sum(shard.cost for shard in missing_shards(plan.shards, film.done))
+
+
+def check_damage(job: FilmJob, plan: FilmPlan, steps: Steps, refuse: bool) -> str | None:
+    """What is wrong with a reel that could be coloured all the same; None: nothing.
+
+    Raises:
+        InputError: something is, and such reels are refused.
+    """
+    damage = steps.damage(job, plan)
+    if damage is not None and refuse:
+        raise InputError(f"{job.source}: is damaged: {damage}; --set films.damaged=accept colours it as it is")
+    return damage

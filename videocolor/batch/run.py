@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from videocolor.batch.archive_settings import check_archive
 from videocolor.batch.driver import Driver
 from videocolor.batch.facts import keeps_shards
 from videocolor.batch.intake import Film, take_in
 from videocolor.batch.ledger import Ledger, state_folder
 from videocolor.batch.lock import DriverLock
+from videocolor.batch.onlyshots import recolor_films
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.space import check_space, space_needed
 from videocolor.batch.steps import Steps, film_steps
@@ -91,6 +93,7 @@ def run_batch(
     *,
     restart: bool = False,
     only: Literal["plan", "merge"] | None = None,
+    only_shots: Sequence[int] = (),
     others: bool = False,
     observer: Observer = ignore,
     steps: Steps | None = None,
@@ -103,6 +106,7 @@ def run_batch(
         config: None: defaults.
         restart: forget earlier work on unfinished films; on finished ones too where `output.overwrite` is set.
         only: plan: write the plans and stop. merge: put together what is coloured, colour nothing.
+        only_shots: colour these shots (from 0) of finished films again, leave the rest of them as it is.
         others: unfinished films of an earlier run that are not among `jobs` stay in the ledger.
         observer: is told what happens; warnings about a film name it as `film`.
         steps: what is done with films; None: what `videocolor colorize` does.
@@ -117,6 +121,7 @@ def run_batch(
         Interrupted: Ctrl-C or SIGTERM; everything that was finished stays finished.
     """
     config, steps = config or BatchConfig(), steps or film_steps()
+    check_archive(config.archive)
     began = time.monotonic()
     out = out.absolute()
     with contextlib.ExitStack() as stack:
@@ -127,7 +132,10 @@ def run_batch(
             observer(Event("warning", {"message": text}))
         ledger.set_meta("config", config.as_dict())
         with _stopped_cleanly(ledger):
-            films = _take_in(jobs, out, ledger, steps, restart, others, observer)
+            if only_shots:
+                films = recolor_films(jobs, only_shots, out, config, steps, ledger, observer)
+                return BatchResult(out, tuple(map(_outcome, films)), time.monotonic() - began)
+            films = _take_in(jobs, out, ledger, steps, restart, others, config.films.damaged == "refuse", observer)
             ledger.set_meta("session", {"began": time.time(), "frames": sum(row.frames_done for row in ledger.films())})
             _check_disk(films, out, config)
             driver = Driver(films, out, config, steps, ledger, lock, observer, only)
@@ -136,13 +144,20 @@ def run_batch(
 
 
 def _take_in(
-    jobs: Sequence[FilmJob], out: Path, ledger: Ledger, steps: Steps, restart: bool, others: bool, observer: Observer
+    jobs: Sequence[FilmJob],
+    out: Path,
+    ledger: Ledger,
+    steps: Steps,
+    restart: bool,
+    others: bool,
+    refuse: bool,
+    observer: Observer,
 ) -> list[Film]:
     def warn(name: str, message: str) -> None:
         observer(Event("warning", {"message": f"{name}: {message}", "film": name}))
 
     ledger.stop_running()
-    films = take_in(jobs, out, ledger, steps, restart=restart, others=others, warn=warn)
+    films = take_in(jobs, out, ledger, steps, restart=restart, others=others, refuse=refuse, warn=warn)
     for film in films:
         if film.error is not None:
             warn(film.job.name, f"failed: {film.error}")

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from videocolor.batch.archive_settings import ArchiveSettings
 from videocolor.batch.engines.settings import EngineSettings
 from videocolor.config import Bool, ColorizeConfig, Int, Number, Section
 from videocolor.errors import ConfigError
@@ -24,6 +25,8 @@ class FilmSettings(Section):
     """Further settings of every film, a list of section.key=value as for `videocolor colorize --set`."""
     label: Annotated[str, Field(pattern=r"^[^/\\\x00]*$", max_length=64)] = "_colorized"
     """What stands behind the reel's name in the result's: reel_colorized.mkv."""
+    damaged: Literal["refuse", "accept"] = "refuse"
+    """Reels that are cut short, have lost frames, or whose sound outlasts the picture: refuse or accept."""
     container: Literal[".mkv", ".mp4", ".mov", ".webm"] = ".mkv"
     """Suffix of results: .mkv, .mp4, .mov or .webm."""
 
@@ -59,6 +62,7 @@ class BatchConfig(Section):
     films: FilmSettings = FilmSettings()
     work: WorkSettings = WorkSettings()
     disk: DiskSettings = DiskSettings()
+    archive: ArchiveSettings = ArchiveSettings()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; `BatchConfig.model_validate` reads them back."""

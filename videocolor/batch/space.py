@@ -9,9 +9,10 @@ from fractions import Fraction
 from pathlib import Path
 
 from videocolor.batch.facts import merging
+from videocolor.batch.reelcheck import is_encrypted
 from videocolor.batch.types import FilmJob
 from videocolor.config import ColorizeConfig
-from videocolor.errors import OutputError
+from videocolor.errors import NoVideoError, OutputError, UnsupportedVideoError
 
 __all__ = ["Outlook", "check_space", "free_bytes", "look_at", "space_needed"]
 
@@ -39,7 +40,14 @@ def look_at(job: FilmJob) -> Outlook:
     config = ColorizeConfig.model_validate(job.config)
     if merging(job):  # what stands there is this batch's own
         config = config.model_copy(update={"output": config.output.model_copy(update={"overwrite": True})})
-    info = probe(job.source, rate=config.input.rate)
+    try:
+        info = probe(job.source, rate=config.input.rate)
+    except NoVideoError as error:
+        if job.source.is_file() and is_encrypted(job.source):
+            raise UnsupportedVideoError(
+                f"{job.source}: is encrypted; decrypt it with the tools of its owner"
+            ) from error
+        raise
     plan = plan_output(info, job.target, output_options(config), protected=read_files(config))
     check_sidecar(job.target, config)
     share = _share(config, info.duration)

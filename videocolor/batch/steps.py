@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from videocolor.batch.engines.base import Engine
 from videocolor.batch.engines.settings import EngineSettings
+from videocolor.batch.reelcheck import SOUND_LONGER, sound_end
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.space import Outlook
 from videocolor.batch.types import FilmJob, FilmPlan, ShardRecord, Task, Tell
-from videocolor.report import Event, Observer
+from videocolor.report import Event, Observer, file_sha256
 
 __all__ = ["Merged", "Steps", "film_steps", "run_stage"]
 
@@ -33,6 +35,10 @@ class Merged(Protocol):
         """Of the finished film."""
 
     @property
+    def seconds(self) -> float:
+        """Wall time of the merge."""
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What a person should know."""
 
@@ -49,6 +55,12 @@ class Steps:
     merge: Callable[[FilmJob, Observer], Merged]
     finish: Callable[[FilmJob, Any, BatchConfig], list[str]]
     """What comes after the merge; returns warnings."""
+    fixity: Callable[[FilmJob], str]
+    """sha256 of a film's source, read anew."""
+    damage: Callable[[FilmJob, FilmPlan], str | None]
+    """What is wrong with a reel that can be coloured all the same; None: nothing."""
+    recolor: Callable[[FilmJob, Collection[int], Observer], Merged]
+    """Colours some shots of a finished film again."""
     discard: Callable[[FilmJob], None]
     """Removes the working folder of a finished film."""
     engine: Callable[[EngineSettings, str], Engine]
@@ -58,6 +70,7 @@ def film_steps() -> Steps:
     """The steps of real films."""
     from videocolor.batch.engines.base import open_engine
     from videocolor.batch.merge import discard_work, merge_film
+    from videocolor.batch.plan import fixity_of
     from videocolor.batch.planfile import read_plan
     from videocolor.batch.space import look_at
     from videocolor.batch.work import finished_shards
@@ -69,6 +82,9 @@ def film_steps() -> Steps:
         finished=finished_shards,
         merge=lambda job, observer: merge_film(job, observer=observer),
         finish=_finish,
+        fixity=lambda job: fixity_of(job.source),
+        damage=_damage,
+        recolor=_recolor,
         discard=discard_work,
         engine=open_engine,
     )
@@ -96,4 +112,24 @@ def run_stage(task: Task, tell: Tell) -> None:
 
 
 def _finish(job: FilmJob, report: Any, config: BatchConfig) -> list[str]:
-    return []
+    from videocolor.batch.archive import finish_film
+
+    return finish_film(job, report, config.archive)
+
+
+def _recolor(job: FilmJob, shots: Collection[int], observer: Observer) -> Merged:
+    from videocolor.batch.recolor import recolor_shots
+
+    report = recolor_shots(job, shots, observer)
+    return dataclasses.replace(report, sha256=report.sha256 or file_sha256(report.target))
+
+
+def _damage(job: FilmJob, plan: FilmPlan) -> str | None:
+    if plan.repaired:
+        return "; ".join(plan.warnings) or "some of its frames or times had to be repaired"
+    if not job.source.is_file() or job.config["input"]["end"] is not None or plan.offsets:
+        return None
+    sound, picture = sound_end(job.source), plan.shards[-1].end_pts * plan.time_base
+    if sound is None or sound <= picture + SOUND_LONGER:
+        return None
+    return f"its sound ends at {float(sound):.1f} s, its picture at {float(picture):.1f} s"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -79,6 +80,7 @@ def plan(reels: Path, out: Path, config_source: str | None, overrides: tuple[str
 @_OUTPUT
 @config_options
 @_engine_options
+@click.option("--only-shots", metavar="A-B,C", help="Colour these shots of finished films again, keep the rest.")
 @click.option("--restart", is_flag=True, help="Forget earlier work on films that are not finished.")
 @_EVENTS
 @verbosity_options
@@ -88,6 +90,7 @@ def run(
     config_source: str | None,
     overrides: tuple[str, ...],
     restart: bool,
+    only_shots: str | None,
     **flags: Any,
 ) -> None:
     """Colour the films of REELS into OUT.
@@ -96,7 +99,13 @@ def run(
     cannot be coloured is named with its reason; the others are finished all the same, and the exit code is 1.
     """
     config, films = _configure(config_source, overrides, flags)
-    _leave(_run(_jobs(reels, out, config, films), out, config, restart=restart))
+    if only_shots is not None:
+        from videocolor.batch.recolor import parse_shots
+
+        shots = parse_shots(only_shots)
+        _leave(_run(_jobs(reels, out, config, films), out, config, only_shots=shots))
+    else:
+        _leave(_run(_jobs(reels, out, config, films), out, config, restart=restart))
 
 
 @batch.command(short_help="Say how a batch stands.")
@@ -109,7 +118,7 @@ def status(out: Path, watch: bool, interval: float) -> None:
     """Print a table of the films of OUT: state, shards, frames a second, time left, what went wrong."""
     from videocolor.batch.status import batch_status
 
-    state, live = session(), watch and click.get_text_stream("stdout").isatty()
+    state, live = session(), watch and sys.stdout.isatty()
     while True:
         found = batch_status(out)
         if state.json:
@@ -155,6 +164,35 @@ def merge(out: Path, films: tuple[str, ...]) -> None:
     from videocolor.batch.again import unfinished_jobs
 
     _leave(_run(unfinished_jobs(out, films), out, _reconfigure(out, None, (), {}), only="merge", others=True))
+
+
+@batch.command(short_help="Check that finished films are as they were finished.")
+@_OUT
+@_NAMES
+@click.option("--quick", is_flag=True, help="Bytes alone: decode nothing.")
+@json_option("One JSON object a film on stdout.")
+@verbosity_options
+def verify(out: Path, films: tuple[str, ...], quick: bool) -> None:
+    """Check finished films of OUT: their bytes and their sources', frames, times and luma, and their packages.
+
+    One line a film on stdout; exit code 1 if something is wrong.
+    """
+    from videocolor.batch.archive_verify import verify_batch
+
+    state = session()
+    with watching(state, events=False) as observer:
+        found = verify_batch(out, films, decode=not quick, observer=observer)
+    for film in found:
+        if state.json:
+            emit("film", film.as_dict())
+            continue
+        click.echo(f"{film.name}: " + ("; ".join(film.problems) or f"well ({', '.join(film.checked)})"))
+        for note in film.notes:
+            click.echo(f"note: {film.name}: {note}", err=True)
+    wrong = sum(not film.ok for film in found)
+    if not state.json:
+        click.echo(f"{out}: {len(found)} finished films, " + (f"{wrong} wrong" if wrong else "all well"), err=True)
+    click.get_current_context().exit(1 if wrong else 0)
 
 
 def _configure(
