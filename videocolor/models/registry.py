@@ -97,6 +97,8 @@ def export_model(name_or_path: str, path: Path) -> list[Path]:
     if name in _SIMPLE:
         raise UsageError(f"{name} has no weights to export")
     artifact = _artifact(name)
+    if artifact.architecture in _LOADERS:
+        raise UsageError(f"{name}: of architecture {artifact.architecture}; only the hint network is exported")
     from videocolor.models.export import write_onnx
 
     return write_onnx(artifact, Path(path))

@@ -253,8 +253,9 @@ def _signs(task: Task[Any]) -> dict[str, float]:
 def _sheet(task: Task[Any]) -> Array:
     """Columns beside each other, a sample a row."""
     task.net.eval()
+    assert task.held is not None
     with _autocast(task):
-        columns = task.columns(task.draw(np.arange(task.config.pictures), 0, held=True))
+        columns = task.columns(task.draw(np.arange(min(task.config.pictures, len(task.held))), 0, held=True))
     return np.concatenate([np.concatenate(list(pictures), axis=0) for pictures in columns.values()], axis=1)
 
 
