@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -22,6 +21,7 @@ from videocolor.batch.settings import BatchConfig
 from videocolor.batch.space import free_bytes
 from videocolor.batch.steps import Steps
 from videocolor.batch.types import ShardRecord, Task, WorkEvent
+from videocolor.batch.underway import Running, place_of, record_of
 from videocolor.errors import InputError, OutputError, VideocolorError
 from videocolor.report import Observer
 
@@ -33,27 +33,8 @@ _NAP: Final = 0.05
 """The same where nothing is under way but pauses."""
 _FULL: Final = 64 * 2**20
 """A disk with less free space than this is full: nothing more can be finished on it."""
-_PLANNING, _MERGING = -1, -2
-"""In place of a shard's number, where failures are counted."""
-
-
-@dataclass(eq=False)
-class _Running:
-    """A task that the engine has."""
-
-    task: Task
-    piece: Piece
-    film: Film
-    worker: str = ""
-    frames: int = 0
-    """Of unfinished shards, as far as the worker has told."""
-    finished: int = 0
-    """Frames of shards that this task has finished."""
-    noted: float = 0.0
-    """When the ledger last heard of it."""
-    attempt: int = 1
-    left: list[int] = field(default_factory=list)
-    """Shards that are not done, the one at work first; empty where there is no plan."""
+_MERGING: Final = -2
+"""In place of a shard's number, where failures of merging are counted."""
 
 
 class Driver:
@@ -88,7 +69,7 @@ class Driver:
         self._pace = Pace(films, observer)
         self._queue = Queue()
         self._retries = Retries(config.work.retries, float(config.work.backoff_seconds))
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, Running] = {}
         self._waiting = sorted((film for film in films if film.open), key=Film.order, reverse=True)
         self._ready: list[tuple[float, Film]] = []
         """Films whose shards are all done, and when to put them together."""
@@ -174,7 +155,7 @@ class Driver:
 
     def _submit(self, engine: Engine, piece: Piece, film: Film) -> None:
         left = [number for number in piece.shards or () if number not in film.done]
-        attempt = self._retries.attempt(film.job.name, _place(piece, left))
+        attempt = self._retries.attempt(film.job.name, place_of(piece, left))
         gpus = self._config.engine.gpus_per_task
         self._count += 1
         task = Task(
@@ -184,7 +165,7 @@ class Driver:
             attempt=attempt,
             gpus=0.0 if gpus == "auto" else float(gpus),
         )
-        self._running[task.id] = _Running(task, piece, film, attempt=attempt, left=left)
+        self._running[task.id] = Running(task, piece, film, attempt=attempt, left=left)
         engine.submit(task)
 
     def _start_merges(self, mergers: Mergers) -> None:
@@ -222,7 +203,7 @@ class Driver:
             case "failed" | "lost":
                 self._piece_failed(run, event)
 
-    def _started(self, run: _Running) -> None:
+    def _started(self, run: Running) -> None:
         name = run.film.job.name
         stage = "planning" if run.piece.stage == "plan" else "coloring"
         if run.film.open:
@@ -232,7 +213,7 @@ class Driver:
         shards = f" shards {run.left[0]}..{run.left[-1]}" if run.left else ""
         self._log.note(name, "started", f"{stage}{shards} on {run.worker}, attempt {run.attempt}")
 
-    def _progress(self, run: _Running, data: dict[str, Any]) -> None:
+    def _progress(self, run: Running, data: dict[str, Any]) -> None:
         if run.piece.stage == "color" and not data.get("heartbeat") and isinstance(data.get("frames"), int):
             run.frames = max(0, data["frames"] - run.finished)
         now = time.monotonic()
@@ -272,7 +253,7 @@ class Driver:
                 if run.left:
                     self._ledger.shard_running(name, run.left[0], run.worker, run.attempt)
 
-    def _shard(self, run: _Running, record: ShardRecord) -> None:
+    def _shard(self, run: Running, record: ShardRecord) -> None:
         film, name = run.film, run.film.job.name
         again = record.number in film.done
         film.done.add(record.number)
@@ -290,7 +271,7 @@ class Driver:
         for warning in record.warnings:
             self._log.warn(name, warning)
 
-    def _piece_done(self, run: _Running) -> None:
+    def _piece_done(self, run: Running) -> None:
         film = run.film
         if not film.open:
             return
@@ -314,7 +295,7 @@ class Driver:
             film.complete = True
             self._ready.append((0.0, film))
 
-    def _piece_failed(self, run: _Running, event: WorkEvent) -> None:
+    def _piece_failed(self, run: Running, event: WorkEvent) -> None:
         film, error = run.film, str(event.data.get("error") or event.kind)
         self._log.note(film.job.name, event.kind, error, str(event.data.get("traceback", "")))
         if not film.open:
@@ -325,11 +306,11 @@ class Driver:
         else:
             self._try_again(run, error)
 
-    def _try_again(self, run: _Running, error: str) -> None:
+    def _try_again(self, run: Running, error: str) -> None:
         """The rest of a piece waits for its next attempt, or the film fails."""
         film, name = run.film, run.film.job.name
         left = [number for number in run.left if number not in film.done]
-        pause = self._retries.failed(name, _place(run.piece, left))
+        pause = self._retries.failed(name, place_of(run.piece, left))
         if pause is None:
             self._fail(film, f"{error} (attempt {run.attempt} of {self._config.work.retries + 1})", *left[:1])
             return
@@ -401,22 +382,3 @@ class Driver:
         """
         if free_bytes(self._out) < _FULL:
             raise OutputError(f"{self._out}: the disk is full ({error}); free some space, the same command goes on")
-
-
-def _place(piece: Piece, left: Sequence[int]) -> int:
-    """What failures are counted by: the shard at work, or the film's planning."""
-    return _PLANNING if piece.stage == "plan" else left[0] if left else 0
-
-
-def record_of(data: dict[str, Any]) -> ShardRecord:
-    """A record that came as plain values.
-
-    Raises:
-        InputError: it is none.
-    """
-    try:
-        return ShardRecord(
-            **{**data, "shots": tuple(data.get("shots", ())), "warnings": tuple(data.get("warnings", ()))}
-        )
-    except (KeyError, TypeError) as error:
-        raise InputError(f"a worker told of a shard that cannot be understood: {error}") from error
