@@ -27,7 +27,7 @@ from sklearn.neural_network import MLPClassifier
 from small_models import CODEBOOK, make_patches, three_tones
 
 from videocolor.color import luv_gamut_scale, luv_to_lab, luv_to_rgb, rgb_to_lab, rgb_to_luv
-from videocolor.errors import ConfigError, InputError, ModelError, OutputError
+from videocolor.errors import ConfigError, InputError, ModelError, OutputError, UsageError
 from videocolor.models.artifact import write_artifact
 from videocolor.models.base import ModelCard
 from videocolor.models.published import patches as patches_module
@@ -433,6 +433,13 @@ def test_missing_footage(tmp_path: Path, footage: Path) -> None:
     assert not config.out.exists()
     with pytest.raises(ValidationError):
         settings(footage, tmp_path, workers=0)
+
+
+def test_training_without_its_packages(footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "minisom", None)
+    with pytest.raises(UsageError, match=r"package minisom: pip install 'videocolor\[published\]'"):
+        train_patches(settings(footage, tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_recipe(root: Path, whole: Path, footage: Path, tmp_path: Path) -> None:
