@@ -41,15 +41,22 @@ def color_in_shards(film: Film, began: float) -> ColorizeResult:
         try:
             plan = current_plan(job, film.config, film.colorizer)
             done = {} if plan is None else finished_shards(job, plan)
-            before = sum(record.frames for record in done.values())
-            if before:
-                log.note(f"{before} frames were coloured by an earlier run; going on from there")
-            log.start(film.source, film.target, film.colorizer.card, film.total, film.info)
+            before = 0
+
+            def goes_on(frames: int) -> None:
+                nonlocal before
+                before = frames
+                if frames:
+                    log.note(f"{frames} frames were coloured by an earlier run; going on from there")
 
             def hear(message: dict[str, Any]) -> None:
-                if message["kind"] == "progress":
+                if message["kind"] == "planned":
+                    goes_on(message["before"])
+                elif message["kind"] == "progress":
                     log.frames_done(before + message["frames"], film.total, before)
 
+            goes_on(sum(record.frames for record in done.values()))
+            log.start(film.source, film.target, film.colorizer.card, film.total, film.info)
             plan, records = color_film_shards(film, job, hear, plan=plan, done=done)
             report = merge_shards(job, plan, records, log)
         except BaseException:

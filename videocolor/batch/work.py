@@ -114,11 +114,12 @@ def color_film_shards(
             film = open_film(film.source, film.target, film.config, film.log, survey="always", colorizer=film.colorizer)
         plan = make_plan(film, fixity_of(film.source))
         write_plan(job.folder / PLAN_NAME, plan)
-        tell({"kind": "planned", "shards": len(plan.shards), "frames": plan.frames})
-        done = None
+        records = finished_shards(job, plan)
+        before = sum(record.frames for record in records.values())
+        tell({"kind": "planned", "shards": len(plan.shards), "frames": plan.frames, "before": before})
     else:
         film = replace(film, hints=dealt_hints(plan, film.config))
-    records = dict(finished_shards(job, plan) if done is None else done)
+        records = dict(finished_shards(job, plan) if done is None else done)
     drop_stale(job.folder, records)
     missing = [shard.number for shard in plan.shards if shard.number not in records]
     return plan, records | color_missing(film, job, plan, missing, tell)
@@ -351,7 +352,7 @@ def _color_unplanned(film: Film, job: FilmJob, tell: Tell) -> tuple[FilmPlan, di
         offsets = tuple(reader.video.offsets)
     plan = replace(sketch.plan(), offsets=offsets, repaired=bool(losses), warnings=(*losses, *unused_cuts(cuts)))
     write_plan(job.folder / PLAN_NAME, plan)
-    tell({"kind": "planned", "shards": len(plan.shards), "frames": plan.frames})
+    tell({"kind": "planned", "shards": len(plan.shards), "frames": plan.frames, "before": 0})
     return plan, writing.records
 
 
