@@ -116,6 +116,8 @@ class HeteroConfig(PublishedConfig):
     """Channels in the middle of the colour network."""
     code_bias: float = Field(default=0.5, ge=0)
     """What the bias of a code begins with. At 0 a code of few ReLU channels often dies in the first steps."""
+    output_bias: float = 0.0
+    """What the bias of an autoencoder's last layer begins with. Outlines are dark: at 0 one flat picture is learnt."""
     hidden: Int = Field(default=512, ge=1)
     """Units of the fully connected network's hidden layer."""
 

@@ -41,6 +41,8 @@ class AutoencoderTask(Task[HeteroConfig]):
         super().__init__(config, learning=learning)
         self.net = Autoencoder(config.part)
         initialize(self.net, config.seed, config.code_bias)
+        assert self.net.decoder.last.bias is not None
+        nn.init.constant_(self.net.decoder.last.bias, config.output_bias)
 
     def _pair(self, batch: Pictures) -> tuple[Tensor, Tensor]:
         """Input, and the target in three channels: one of gray or outlines is repeated."""
