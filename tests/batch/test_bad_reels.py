@@ -144,7 +144,7 @@ def test_they_are_named_on_stderr_and_may_be_accepted(pile: Path, tmp_path: Path
     done = run_cli("batch", "run", reels, "-o", out, *SETTINGS)
     assert done.returncode == 1
     for name, word in (("truncated", "cut short"), ("long_sound", "its sound ends"), ("locked", "encrypted")):
-        assert any(line.startswith(f"error: {name} ") and word in line for line in done.stderr.splitlines())
+        assert any(line.startswith(f"error: {name}: ") and word in line for line in done.stderr.splitlines())
     status = run_cli("batch", "status", out)
     assert status.returncode == 0 and "3 failed" in status.stdout and "encrypted" in status.stdout
     again = run_cli("batch", "retry", out, "truncated", "long_sound", "--set", "films.damaged=accept")

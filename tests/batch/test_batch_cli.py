@@ -21,6 +21,7 @@ from videocolor.batch.run import run_batch
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.status import batch_status, span
 from videocolor.cli import cli
+from videocolor.errors import Interrupted
 from videocolor.presets import config_root, list_presets, load_model
 from videocolor.verify import verify_film
 
@@ -126,6 +127,20 @@ def test_a_table_for_people(three: Path) -> None:
     assert rows["good"].split()[1:5] == ["done", "2/2", "40/40", "80.0"]
     idle = batch_status(three).lines()
     assert "nobody is working on it" in idle[1] and "stopped" in idle[4]
+
+
+def test_what_is_not_planned_yet_has_the_frames_of_its_container(tmp_path: Path) -> None:
+    fakes.reel(tmp_path / "in/a.mkv", [10] * 4, trouble={"shard": 0, "kind": "os"})
+    jobs = read_jobs(tmp_path / "in", tmp_path / "out", config()).jobs
+
+    class Halted(fakes.InlineEngine):
+        def _collect(self, timeout: float) -> Any:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted):
+        run_batch(jobs, tmp_path / "out", config(), steps=fakes.fake_steps(Halted))
+    row = batch_status(tmp_path / "out").lines()[4].split()
+    assert row[:4] == ["a", "planned", "-", "0/40"]
 
 
 def test_many_films_on_a_small_screen(three: Path) -> None:

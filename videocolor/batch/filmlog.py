@@ -27,6 +27,7 @@ class FilmLog:
 
     def __init__(self, out: Path, ledger: Ledger, observer: Observer) -> None:
         self._out, self._ledger, self._observer = out, ledger, observer
+        self._said: dict[str, set[str]] = {}
         folder = log_path(out, "x").parent
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -38,13 +39,18 @@ class FilmLog:
             self._ledger.log(kind, text, film)
 
     def warn(self, film: str, text: str) -> None:
-        """Something that a person should see now."""
+        """Something that a person should see now; said once of a film."""
+        said = self._said.setdefault(film, set())
+        if text in said:
+            return
+        said.add(text)
         self._append(film, "warning", text)
         self._ledger.log("warning", text, film)
         self._observer(Event("warning", {"message": f"{film}: {text}", "film": film}))
 
     def done(self, receipt: Receipt) -> None:
         """A film stands under its final name."""
+        self._said.pop(receipt.name, None)
         self._append(receipt.name, "done", f"{receipt.target}, {receipt.frames} frames, sha256 {receipt.sha256}")
         self._ledger.log("done", receipt.target, receipt.name)
         rate = receipt.frames / max(receipt.seconds, 1e-6)

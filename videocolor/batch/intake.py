@@ -170,7 +170,7 @@ def _set_plan_aside(job: FilmJob) -> None:
 def _read_facts(film: Film, ledger: Ledger, steps: Steps, refuse: bool) -> None:
     path = plan_path(film.job)
     if not path.exists():
-        ledger.put_plan(film.job.name, (), ())
+        ledger.drop_plan(film.job.name)
         return
     plan = steps.read_plan(path)
     check_damage(film.job, plan, steps, refuse)

@@ -155,6 +155,12 @@ class Ledger(LedgerFile):
                 (len(shards), sum(shard.frames for shard in shards), now, film),
             )
 
+    def drop_plan(self, film: str) -> None:
+        """A film has no plan: nothing is known of its shards."""
+        with self.together():
+            self._db.execute("DELETE FROM shards WHERE film = ?", (film,))
+            self._db.execute("UPDATE films SET shards = NULL WHERE name = ?", (film,))
+
     def shard_running(self, film: str, number: int, worker: str, attempt: int) -> None:
         """A worker has begun it."""
         self._write(

@@ -261,5 +261,6 @@ def _leave(result: BatchResult) -> None:
             )
             click.echo(f"{result.out}: {len(result.films)} films: {', '.join(parts)}", err=True)
         for film in result.failed:
-            click.echo(f"error: {film.name} ({film.source}): {film.error}", err=True)
+            where = "" if str(film.source) in str(film.error) else f" ({film.source})"
+            click.echo(f"error: {film.name}{where}: {film.error}", err=True)
     click.get_current_context().exit(0 if result.ok else 1)
