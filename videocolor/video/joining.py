@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from videocolor.video.shardfile import PacketFile, ShardFile, shard_header
 __all__ = ["join_shards", "picture_times", "take_out"]
 
 Span = tuple[Fraction | None, Fraction | None]
+_MICRO, _MILLI = 1_000_000, 1_001
+"""A second, and a millisecond with its rounding, in microseconds."""
 _FRAMES = ("progressive", "unknown")
 """Field orders of films whose packets are frames; the two fields of a frame may be packets of their own."""
 
@@ -68,7 +70,7 @@ def join_shards(
             _check_kin(shard, info, plan, sink.extradata)
             sink.put_encoded(_noted(shard.packets(), written))
         shift = first.pts if any(bound is not None for bound in span) else 0
-        times = [(pts - shift) * info.time_base for pts in sorted(written)]
+        times = _microseconds(sorted(written), info.time_base, shift)
 
         def check(part: Path) -> None:
             if len(times) != frames:
@@ -77,11 +79,12 @@ def join_shards(
                 raise OutputError(
                     f"{like}: was encoded with other settings of {plan.codec}; give the settings that it was made with"
                 )
-            _compare(plan.target, times, picture_times(part) or (), "the joined film")
+            _compare(plan.target, times, picture_times(part) or array("q"), "the joined film")
             movie = info.format != "image2" and info.field_order in _FRAMES
             source = picture_times(info.path, span) if exact_source and movie else None
             if source is not None:
-                _compare(plan.target, times, [t - shift * info.time_base for t in source], f"{info.path}")
+                began = round(shift * info.time_base * _MICRO)
+                _compare(plan.target, times, array("q", (t - began for t in source)), f"{info.path}")
 
         return sink.finish(encoded=True, check=check)
     except BaseException:
@@ -108,37 +111,43 @@ def _noted(packets: Iterator[Packet[Any]], times: array[int]) -> Iterator[Packet
         yield packet
 
 
-def picture_times(path: Path, span: Span = (None, None)) -> list[Fraction] | None:
-    """The times in seconds at which a film's pictures are shown, ascending, without decoding any.
+def picture_times(path: Path, span: Span = (None, None)) -> array[int] | None:
+    """The times in microseconds at which a film's pictures are shown, ascending, without decoding any.
 
-    None where the container does not state each (AVI, some streams).
+    None where the container does not state each (AVI, some streams). Eight bytes a frame.
     """
-    start, end = span
     with open_input(path) as container:
         stream = main_video(container, path)
         for other in container.streams:
             if other.index != stream.index:
                 ignore(other)
+        base = Fraction(stream.time_base or 1)
+        # Trimming compares exactly, in ticks.
+        start, end = (None if bound is None else math.ceil(bound / base) for bound in span)
         found = array("q")
         for packet in read_packets(container, [stream], lambda error: None):
             if packet.size and packet.pts is None:
                 return None
             if packet.size and packet.pts is not None and not packet.is_discard:
-                found.append(packet.pts)
-        base = Fraction(stream.time_base or 1)
-    times = (pts * base for pts in sorted(found))
-    return [t for t in times if (start is None or t >= start) and (end is None or t < end)]
+                inside = (start is None or packet.pts >= start) and (end is None or packet.pts < end)
+                found.extend((packet.pts,) if inside else ())
+    return _microseconds(sorted(found), base)
 
 
-def _compare(target: Path, times: Sequence[Fraction], found: Sequence[Fraction], what: str) -> None:
+def _microseconds(ticks: Iterable[int], base: Fraction, shift: int = 0) -> array[int]:
+    numerator, denominator = base.numerator * _MICRO, base.denominator
+    return array("q", ((2 * (tick - shift) * numerator + denominator) // (2 * denominator) for tick in ticks))
+
+
+def _compare(target: Path, times: array[int], found: array[int], what: str) -> None:
     """Equal in number, and equal to the millisecond that the coarsest container keeps."""
-    for index, (mine, other) in enumerate(zip_longest(times, found)):
-        if mine is None or other is None:
-            raise OutputError(f"{target}: {what} has {'more' if mine is None else 'fewer'} than {index} frames")
-        if abs(mine - other) > Fraction(1, 1000):
+    for index, (mine, other) in enumerate(zip(times, found, strict=False)):
+        if abs(mine - other) > _MILLI:
             raise OutputError(
-                f"{target}: frame {index} stands at {float(mine):.4f} s, in {what} at {float(other):.4f} s"
+                f"{target}: frame {index} stands at {mine / _MICRO:.4f} s, in {what} at {other / _MICRO:.4f} s"
             )
+    if len(times) != len(found):
+        raise OutputError(f"{target}: has {len(times)} frames, {what} {len(found)}")
 
 
 def _header_of(path: Path) -> tuple[str, bytes]:
