@@ -287,7 +287,7 @@ def test_a_film_is_packaged(tmp_path: Path) -> None:
         finish_film(job, report, EVERYTHING)
         report = dataclasses.replace(report)
     bag = bag_path(report.target)
-    assert bag.name == "reel ä 100%_colorized.bag"
+    assert bag.name == "reel ä 100%_colorized.mkv.bag"
     library = bagit.Bag(str(bag))
     library.validate()
     names = {f"data/{report.target.name}{end}" for end in ("", ".json", ".luma.framemd5", ".source-luma.framemd5")}
@@ -386,14 +386,15 @@ def test_a_batch_is_verified(tmp_path: Path) -> None:
         ("gone", "is missing"),
         ("source", "the source has changed"),
         ("record", "is missing"),
-        ("bag", "film.bag"),
+        ("bag", "film.mkv.bag"),
+        ("stale", "another version"),
         ("luma", "luma differs"),
     ],
 )
 def test_harm_is_found(harm: str, words: str, tmp_path: Path) -> None:
     job = film_job(tmp_path)
     job = dataclasses.replace(job, target=job.target.with_name("film.mkv"))
-    finished(job, ArchiveSettings(bag=harm == "bag"))
+    finished(job, ArchiveSettings(bag=harm in ("bag", "stale")))
     out, target = job.target.parent, job.target
     if harm in ("result", "source"):
         path = target if harm == "result" else job.source
@@ -405,7 +406,13 @@ def test_harm_is_found(harm: str, words: str, tmp_path: Path) -> None:
     elif harm == "record":
         target.with_name("film.mkv.json").unlink()
     elif harm == "bag":
-        (out / "film.bag" / "data" / "film.mkv").unlink()
+        (out / "film.mkv.bag" / "data" / "film.mkv").unlink()
+    elif harm == "stale":
+        receipt = out / ".videocolor" / "films" / f"{job.name}.json"
+        data = target.read_bytes() + b"\x00"
+        target.unlink()
+        target.write_bytes(data)
+        receipt.write_text(json.dumps({**json.loads(receipt.read_text()), "sha256": sha256(target)}))
     else:
         frames = [noise_planes(96, 64, "gray", n + 1) for n in range(12)]
         neutral = np.full((32, 48), 128, np.uint8)

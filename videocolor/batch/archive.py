@@ -71,8 +71,8 @@ def finish_film(job: FilmJob, report: MergeReport, settings: ArchiveSettings) ->
 
 
 def bag_path(target: Path) -> Path:
-    """The package of a film: `NAME.bag` beside it."""
-    return target.with_name(f"{target.stem}.bag")
+    """The package of a film: `OUTPUT.bag` beside it."""
+    return target.with_name(f"{target.name}.bag")
 
 
 def read_record(target: Path) -> dict[str, Any]:

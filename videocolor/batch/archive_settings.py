@@ -23,7 +23,7 @@ class ArchiveSettings(Section):
     luma_proof: Bool = False
     """Write framemd5 of the luma of source and result, and compare them. Decodes both once more."""
     bag: Bool = False
-    """Put film, record and proofs into a BagIt package beside the film: NAME.bag (extra `archive`)."""
+    """Put film, record and proofs into a BagIt package beside the film: OUTPUT.bag (extra `archive`)."""
     organization: str | None = None
     """Source-Organization of the packages."""
     bag_info: dict[_Word, Text] = Field(default={})

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from videocolor.batch.archive import bag_path, keeps_luma, read_record
-from videocolor.batch.bag import bag_problems
+from videocolor.batch.bag import bag_digest, bag_problems
 from videocolor.batch.facts import Receipt, read_receipt
 from videocolor.batch.ledger import Ledger, ledger_path, state_folder
 from videocolor.batch.types import FilmJob
@@ -123,6 +123,8 @@ def _verdict(receipt: Receipt, job: FilmJob | None, decode: bool) -> FilmVerdict
         bag = bag_path(target)
         if bag.exists():
             problems = bag_problems(bag)
+            if not problems and bag_digest(bag, target.name) != receipt.sha256:
+                problems = ["holds another version of the film; run the batch again with archive.bag, or remove it"]
             check.that("package", not problems, f"{bag.name}: {'; '.join(problems)}")
     except (VideocolorError, OSError) as error:
         check.problems.append(str(error))

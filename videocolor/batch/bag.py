@@ -23,7 +23,7 @@ from videocolor.report import file_sha256
 from videocolor.video import sync_folder
 from videocolor.video.film import disk_errors
 
-__all__ = ["bag_problems", "write_bag"]
+__all__ = ["bag_digest", "bag_problems", "write_bag"]
 
 _DECLARATION: Final = "BagIt-Version: 0.97\nTag-File-Character-Encoding: UTF-8\n"
 
@@ -139,6 +139,16 @@ def bag_problems(folder: Path) -> list[str]:
     except (bagit.BagError, OSError, UnicodeDecodeError) as error:
         return [_short(error, folder)]
     return []
+
+
+def bag_digest(folder: Path, name: str) -> str | None:
+    """sha256 that a bag's manifest states for a payload file; None: it states none."""
+    try:
+        lines = (folder / "manifest-sha256.txt").read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError):
+        return None
+    wanted = f"data/{_encoded(name)}"
+    return next((line.split(maxsplit=1)[0] for line in lines if line.partition("  ")[2] == wanted), None)
 
 
 def _short(what: object, folder: Path) -> str:
