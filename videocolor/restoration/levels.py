@@ -8,7 +8,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from videocolor._cuts import scene_distance
+from videocolor.shots import scene_distance
 from videocolor.types import Array, ColorSpec, Frame
 
 __all__ = ["Exposure", "distance", "eight_bit", "exposure_between", "nominal", "one_shot", "store", "thumbnail"]
@@ -16,7 +16,7 @@ __all__ = ["Exposure", "distance", "eight_bit", "exposure_between", "nominal", "
 _THUMB: Final = (54, 96)
 """(height, width) of the pictures that exposure is judged on: grain, dust and small motion vanish."""
 _CUT: Final = 0.48
-"""Scene distance from which neighbouring frames are two shots: what `videocolor._cuts` has for a still film."""
+"""Scene distance from which neighbouring frames are two shots, as `CutFinder` has it for a still film."""
 _ROUNDS: Final = 6
 """Rounds of reweighting; the fit moves by less than 0.01 level after them."""
 _RIDGE: Final = 4.0
