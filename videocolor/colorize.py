@@ -161,7 +161,11 @@ def colorize_video(
     log.start(source, target, film.colorizer.card, film.total, film.info)
     reader = FilmReader(source, config, film.info)
     cuts = cuts_for(config, film.survey)
-    with opencv_single_threaded(), reader, VideoWriter.like(reader.video, target, output_options(config)) as out:
+    with (
+        opencv_single_threaded(),
+        reader,
+        VideoWriter.like(reader.video, target, output_options(config), info=film.info) as out,
+    ):
         with closing(color_film(reader, film, Run(cuts))) as finished:
             for done in finished:
                 out.write(done.frame, done.cb, done.cr)

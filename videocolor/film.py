@@ -22,13 +22,14 @@ from videocolor.restoration import active, radius, restore, steps
 from videocolor.runlog import RunLog
 from videocolor.survey import Survey, survey_film
 from videocolor.types import Frame, VideoInfo
-from videocolor.video import OutputOptions, OutputPlan, VideoReader, open_video, plan_output, probe
+from videocolor.video import WOVEN, OutputOptions, OutputPlan, VideoReader, open_video, plan_output, probe
 
 __all__ = [
     "Film",
     "FilmReader",
     "Part",
     "check_sidecar",
+    "film_info",
     "load_network",
     "network_threads",
     "open_film",
@@ -95,7 +96,7 @@ def open_film(
     Raises:
         UsageError, InputError, OutputError, ModelError, DeviceError: see `videocolor.errors`.
     """
-    info = probe(source, rate=config.input.rate)
+    info = film_info(source, config)
     plan = plan_output(info, target, output_options(config), protected=read_files(config))
     check_sidecar(target, config)
     log.note(*plan.notes)
@@ -114,6 +115,16 @@ def open_film(
             f"the picture is restored before it is coloured, so luma changes: {', '.join(steps(config.restoration))}"
         )
     return Film(source, target, config, info, plan, colorizer, predictor, hints, found, log, size, grid)
+
+
+def film_info(source: Path, config: ColorizeConfig) -> VideoInfo:
+    """What `probe` says, as the coloured film will be: whole frames where fields are put together before."""
+    info = probe(source, rate=config.input.rate)
+    settings = config.restoration
+    if settings.deinterlace == "off" and settings.telecine == "off":
+        return info
+    warnings = tuple(text for text in info.warnings if WOVEN not in text)
+    return replace(info, field_order="progressive", warnings=warnings)
 
 
 def load_network(config: ColorizeConfig) -> Colorizer:

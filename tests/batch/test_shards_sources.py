@@ -158,3 +158,16 @@ def test_a_source_without_a_change_but_another_date_is_the_same(tmp_path: Path) 
     run_task(Task("0", job.as_dict(), (0,)), told.append)
     assert [message["kind"] for message in told if message["kind"] == "shard"] == ["shard"]
     assert Fraction(12) == RATE
+
+
+def test_a_mended_film_is_not_called_interlaced(tmp_path: Path) -> None:
+    from videocolor.video import probe
+
+    source = write_reel(tmp_path / "in.mkv", SHOTS[:2], field_order=2)
+    assert probe(source).field_order == "tt"
+    for resume in ("true", "false"):
+        for mended, order in (("off", "tt"), ("on", "progressive")):
+            target = tmp_path / f"{resume}-{mended}.mkv"
+            more = [f"output.resume={resume}", f"restoration.deinterlace={mended}"]
+            colorize_video(source, target, ColorizeConfig.load(None, [*SETTINGS, *more]))
+            assert probe(target).field_order == order

@@ -14,10 +14,10 @@ from videocolor.batch.records import discard_work, finished_shards, shard_path
 from videocolor.batch.types import FilmJob, FilmPlan, ShardRecord
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, OutputError
-from videocolor.film import FilmReader, check_sidecar, output_options, read_files
+from videocolor.film import FilmReader, check_sidecar, film_info, output_options, read_files
 from videocolor.report import Observer, file_sha256, ignore, write_sidecar
 from videocolor.runlog import RunLog, describe, describe_hints
-from videocolor.video import join_shards, plan_output, probe
+from videocolor.video import join_shards, plan_output
 
 __all__ = ["MergeReport", "discard_work", "merge_film", "merge_shards"]
 
@@ -64,7 +64,7 @@ def merge_shards(
     """Join shards that were looked at just now; see `merge_film`, and `join_shards` for `like`."""
     began = time.monotonic()
     config = ColorizeConfig.model_validate(job.config)
-    info = probe(job.source, rate=config.input.rate)
+    info = film_info(job.source, config)
     output = plan_output(info, job.target, output_options(config), protected=read_files(config))
     check_sidecar(job.target, config)
     with FilmReader(job.source, config, info) as reader:

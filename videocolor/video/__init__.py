@@ -3,7 +3,7 @@
 from videocolor.video.film import COLOR_LABEL
 from videocolor.video.joining import join_shards, take_out
 from videocolor.video.plan import OutputOptions, OutputPlan, plan_output
-from videocolor.video.probe import probe
+from videocolor.video.probe import WOVEN, probe
 from videocolor.video.reader import VideoReader, open_video
 from videocolor.video.sequences import sequence_files
 from videocolor.video.shardfile import ShardFile, ShardSink, sync_folder
@@ -11,6 +11,7 @@ from videocolor.video.writer import OutputReport, VideoWriter
 
 __all__ = [
     "COLOR_LABEL",
+    "WOVEN",
     "OutputOptions",
     "OutputPlan",
     "OutputReport",

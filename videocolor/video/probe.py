@@ -22,10 +22,12 @@ from videocolor.video.opening import configure, fraction, main_video, open_input
 from videocolor.video.sequences import ImageSequence, find_sequence, read_image
 from videocolor.video.tags import RawTags, read_color
 
-__all__ = ["FIELD_ORDERS", "keeps_end_times", "probe", "stated_end"]
+__all__ = ["FIELD_ORDERS", "WOVEN", "keeps_end_times", "probe", "stated_end"]
 
 FIELD_ORDERS = ("unknown", "progressive", "tt", "bb", "tb", "bt")
 """FFmpeg's numbers of AVFieldOrder."""
+WOVEN = "the film looks interlaced (woven fields)"
+"""How the warning begins that a film which will not be deinterlaced deserves."""
 _DEFAULT_RATE = Fraction(24)
 _COMB_PLACES = (Fraction(1, 5), Fraction(2, 5), Fraction(3, 5), Fraction(4, 5))
 """Where in a film keyframes are looked at for combing."""
@@ -224,7 +226,7 @@ def _interlaced(
     if combed:
         said = "and flagged so" if flagged else "though it is flagged progressive"
         return [
-            f"the film looks interlaced (woven fields) {said}, and colour will comb too: restoration.deinterlace=on "
+            f"{WOVEN} {said}, and colour will comb too: restoration.deinterlace=on "
             "mends video, restoration.telecine=restore film that was pulled down to video"
         ]
     if flagged:

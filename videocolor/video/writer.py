@@ -66,18 +66,26 @@ class VideoWriter:
         self._report: OutputReport | None = None
 
     @classmethod
-    def like(cls, source: VideoReader | VideoInfo, target: Path, options: OutputOptions | None = None) -> VideoWriter:
+    def like(
+        cls,
+        source: VideoReader | VideoInfo,
+        target: Path,
+        options: OutputOptions | None = None,
+        *,
+        info: VideoInfo | None = None,
+    ) -> VideoWriter:
         """Make a writer for the film of a reader (or its description).
 
         With a reader that has a `start` or `end`, all streams are trimmed alike and shifted together so that the first
-        frame is at zero; with a description every time stays as it is and all streams are copied whole.
+        frame is at zero; with a description every time stays as it is and all streams are copied whole. `info`: what is
+        written, where it is not what the reader's film says of itself.
 
         Raises:
             UsageError: Codec, pixel format and container do not go together.
             OutputError: The target exists, cannot be written, or is the source.
         """
         options = options or OutputOptions()
-        info = source if isinstance(source, VideoInfo) else source.info
+        info = info or (source if isinstance(source, VideoInfo) else source.info)
         span = (None, None) if isinstance(source, VideoInfo) else (source.start, source.end)
         plan = plan_output(info, target, options)
         label = COLOR_LABEL if options.color_label else None
