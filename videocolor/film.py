@@ -18,7 +18,7 @@ from videocolor.models.registry import load_colorizer
 from videocolor.prediction import Predictor
 from videocolor.prepare import working_size
 from videocolor.report import sidecar_path
-from videocolor.restoration import active, radius, restore, steps
+from videocolor.restoration import active, find_cadence, radius, restore, steps
 from videocolor.runlog import RunLog
 from videocolor.survey import Survey, survey_film
 from videocolor.types import Frame, VideoInfo
@@ -110,11 +110,19 @@ def open_film(
     size = working_size(info.width, info.height, colorizer.card, painted=hints.painted())
     grid = (size[0] // colorizer.card.output_stride, size[1] // colorizer.card.output_stride)
     predictor = Predictor(colorizer, grid, config.model.batch, log)
-    if active(config.restoration):
-        log.note(
-            f"the picture is restored before it is coloured, so luma changes: {', '.join(steps(config.restoration))}"
-        )
+    _note_restoration(source, config, log)
     return Film(source, target, config, info, plan, colorizer, predictor, hints, found, log, size, grid)
+
+
+def _note_restoration(source: Path, config: ColorizeConfig, log: RunLog) -> None:
+    """Say what is done to luma, and what is known of how the film came to be video."""
+    if not active(config.restoration):
+        return
+    log.note(f"the picture is restored before it is coloured, so luma changes: {', '.join(steps(config.restoration))}")
+    if config.restoration.telecine != "off":
+        span = config.input
+        with open_video(source, rate=span.rate, start=span.start, end=span.end) as video:
+            log.note(f"cadence of the first frames: {find_cadence(video) or 'none seen'}")
 
 
 def film_info(source: Path, config: ColorizeConfig) -> VideoInfo:
