@@ -223,6 +223,7 @@ def scale(films: int, shots: int, workers: int, output: Path | None) -> None:
 def overhead(film: Path, rounds: int, settings: tuple[str, ...], output: Path | None) -> None:
     """One film by `colorize` and by `batch run`; two copies of it with one worker and with two."""
     rows: dict[str, list[float]] = {}
+    cpu: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory(prefix="videocolor-batch-") as name:
         folder = Path(name)
         for number, copies in (("one", 1), ("two", 2)):
@@ -245,13 +246,15 @@ def overhead(film: Path, rounds: int, settings: tuple[str, ...], output: Path | 
             for label, words in commands.items():
                 out = folder / f"out{turn}"
                 extra = ["-o", str(out)] if words[0] == "batch" else []
-                began = time.perf_counter()
+                began, before = time.perf_counter(), children_cpu()
                 subprocess.run(
                     [sys.executable, "-m", "videocolor", *words, *extra, *sets, "-q"], check=True, capture_output=True
                 )
                 rows.setdefault(label, []).append(time.perf_counter() - began)
+                cpu.setdefault(label, []).append(children_cpu() - before)
                 print(f"round {turn + 1}: {label}: {rows[label][-1]:.1f} s", file=sys.stderr)
                 shutil.rmtree(out, ignore_errors=True)
+    cpu_medians = {label: round(statistics.median(times), 2) for label, times in cpu.items()}
     medians = {label: round(statistics.median(times), 2) for label, times in rows.items()}
     straight = medians["colorize, in one go"]
     say(
@@ -260,14 +263,24 @@ def overhead(film: Path, rounds: int, settings: tuple[str, ...], output: Path | 
             "settings": list(settings),
             "rounds": rounds,
             "seconds": medians,
+            "cpu_seconds": cpu_medians,
             "all": {label: [round(t, 2) for t in times] for label, times in rows.items()},
             "against_one_go": {label: round(medians[label] / straight, 3) for label in list(medians)[1:4]},
+            "cpu_against_one_go": {
+                label: round(cpu_medians[label] / cpu_medians["colorize, in one go"], 3) for label in list(medians)[1:4]
+            },
             "two_workers_against_one": round(
                 medians["batch, 2 films, 1 worker"] / medians["batch, 2 films, 2 workers"], 3
             ),
         },
         output,
     )
+
+
+def children_cpu() -> float:
+    """CPU seconds of the processes that have ended, and of theirs: what a busy machine does not lengthen."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def say(found: dict[str, Any], output: Path | None) -> None:

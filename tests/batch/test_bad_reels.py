@@ -11,11 +11,13 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from conftest import Run
 from media import make_film
 
 from videocolor.batch.ledger import Ledger
 from videocolor.batch.reelcheck import is_encrypted, sound_end
+from videocolor.cli import cli
 from videocolor.verify import verify_film
 
 H264 = {"bf": "0", "g": "6"}
@@ -113,7 +115,7 @@ def pile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("plan", ["lazy", "ahead"])
+@pytest.mark.parametrize("plan", ["lazy", pytest.param("ahead", marks=pytest.mark.slow)])
 def test_the_pile(plan: str, pile: Path, tmp_path: Path, run_cli: Run) -> None:
     out = tmp_path / "out"
     before = {path.name: path.read_bytes() for path in (pile / "in").iterdir()}
@@ -145,10 +147,11 @@ def test_they_are_named_on_stderr_and_may_be_accepted(pile: Path, tmp_path: Path
     assert done.returncode == 1
     for name, word in (("truncated", "cut short"), ("long_sound", "its sound ends"), ("locked", "encrypted")):
         assert any(line.startswith(f"error: {name}: ") and word in line for line in done.stderr.splitlines())
-    status = run_cli("batch", "status", out)
-    assert status.returncode == 0 and "3 failed" in status.stdout and "encrypted" in status.stdout
-    again = run_cli("batch", "retry", out, "truncated", "long_sound", "--set", "films.damaged=accept")
-    assert again.returncode == 0, again.stderr
+    status = CliRunner().invoke(cli, ["batch", "status", str(out)])
+    assert status.exit_code == 0 and "3 failed" in status.stdout and "encrypted" in status.stdout
+    words = ["batch", "retry", str(out), "truncated", "long_sound", "--set", "films.damaged=accept"]
+    again = CliRunner().invoke(cli, words)
+    assert again.exit_code == 0, again.stderr
     assert "cut short" in again.stderr, "accepted, and said all the same"
     assert (out / "truncated_colorized.mkv").exists()
     with av.open(str(out / "long_sound_colorized.mkv")) as film:

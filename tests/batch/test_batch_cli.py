@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from batch import fakes
 from click.testing import CliRunner
-from conftest import Run
 from media import make_film
 
 from videocolor.batch.jobs import read_jobs
@@ -28,36 +27,36 @@ from videocolor.verify import verify_film
 SETTINGS = ["--set", "model.name=constant", "--set", "output.codec=ffv1", "--set", "work.backoff_seconds=0"]
 
 
-def test_one_film_through_all_commands(tmp_path: Path, run_cli: Run) -> None:
+def invoke(*words: str | Path) -> Any:
+    return CliRunner().invoke(cli, [str(word) for word in words])
+
+
+def test_one_film_through_all_commands(tmp_path: Path) -> None:
     reels, out = tmp_path / "reels", tmp_path / "out"
     reels.mkdir()
     make_film(reels / "reel.mkv", 48, pix_fmt="gray", audio=[{}])
-    planned = run_cli("batch", "plan", reels, "-o", out, *SETTINGS, "--set", "shots.shard=1")
-    assert planned.returncode == 0, planned.stderr
+    planned = invoke("batch", "plan", reels, "-o", out, *SETTINGS, "--set", "shots.shard=1")
+    assert planned.exit_code == 0, planned.stderr
     assert planned.stdout.splitlines() == [str(out / ".videocolor/shards/reel/plan.yaml")]
     assert "1 planned" in planned.stderr and not (out / "reel_colorized.mkv").exists()
-    done = run_cli("batch", "run", reels, "-o", out, *SETTINGS, "--set", "shots.shard=1", "--json")
-    assert done.returncode == 0, done.stderr
+    done = invoke("batch", "run", reels, "-o", out, *SETTINGS, "--set", "shots.shard=1", "--json")
+    assert done.exit_code == 0, done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert [event["film"] for event in events if event["event"] == "done"] == ["reel"]
     assert events[-1]["event"] == "batch" and events[-1]["made_now"] == 1 and events[-1]["ok"]
     assert verify_film(reels / "reel.mkv", out / "reel_colorized.mkv").exact
-    status = json.loads(run_cli("batch", "status", out, "--json").stdout)
+    status = json.loads(invoke("batch", "status", out, "--json").stdout)
     assert status["films"] == {"planned": 0, "running": 0, "done": 1, "failed": 0}
     assert status["table"][0]["frames"] == status["frames"] == 48 and status["driver"] is None
-    verified = run_cli("batch", "verify", out)
-    assert verified.returncode == 0 and verified.stdout.startswith("reel: well"), verified.stderr
-    shots = run_cli("batch", "run", reels, "-o", out, *SETTINGS, "--only-shots", "1", "--set", "chroma.saturation=0.5")
-    assert shots.returncode == 0, shots.stderr
+    verified = invoke("batch", "verify", out)
+    assert verified.exit_code == 0 and verified.stdout.startswith("reel: well"), verified.stderr
+    shots = invoke("batch", "run", reels, "-o", out, *SETTINGS, "--only-shots", "1", "--set", "chroma.saturation=0.5")
+    assert shots.exit_code == 0, shots.stderr
     assert verify_film(reels / "reel.mkv", out / "reel_colorized.mkv").exact
-    again = run_cli("batch", "verify", out)
-    assert again.returncode == 0, again.stdout
+    again = invoke("batch", "verify", out)
+    assert again.exit_code == 0, again.stdout
     (out / "reel_colorized.mkv").write_bytes(b"something else")
-    assert run_cli("batch", "verify", out, "--quick").returncode == 1
-
-
-def invoke(*words: str | Path) -> Any:
-    return CliRunner().invoke(cli, [str(word) for word in words])
+    assert invoke("batch", "verify", out, "--quick").exit_code == 1
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,9 @@ def test_power_is_lost_often(seed: int, tmp_path: Path) -> None:
     kill_and_check(seed, tmp_path, power=True)
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("sent", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_signals_stop_cleanly(sent: signal.Signals, code: int, tmp_path: Path) -> None:
     """By the command line itself, whose films are real; see test_films for what comes out of them."""
     from media import make_film
@@ -161,7 +163,7 @@ def test_signals_stop_cleanly(sent: signal.Signals, code: int, tmp_path: Path) -
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert process.stdout is not None
-    while '"progress"' not in process.stdout.readline():
+    while '"batch"' not in process.stdout.readline():
         assert process.poll() is None, "ended before it could be stopped"
     process.send_signal(sent)
     _, error = process.communicate(timeout=60)

@@ -127,7 +127,7 @@ def killed(seed: int, folder: Path, undisturbed: Path) -> None:
         (folder / "in" / name).write_bytes((undisturbed / "in" / name).read_bytes())
     for _ in range(chance.randint(1, 2)):
         kill_at_random(folder, chance, f"engine.workers={chance.choice([1, 2])}")
-    finish(folder, f"engine.workers={chance.choice([1, 2])}")
+    finish(folder, f"engine.workers={chance.choice([1, 2])}", f"work.plan={chance.choice(['auto', 'ahead'])}")
     compare(folder, undisturbed)
 
 
@@ -142,6 +142,7 @@ def test_killed_often(seed: int, undisturbed: Path, tmp_path: Path) -> None:
     killed(seed, tmp_path, undisturbed)
 
 
+@pytest.mark.slow
 def test_planned_first_and_by_two_workers(undisturbed: Path, tmp_path: Path) -> None:
     """However the work is cut up, the film is the same."""
     (tmp_path / "in").symlink_to(undisturbed / "in")

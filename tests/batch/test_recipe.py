@@ -35,4 +35,4 @@ def test_restore_archive(root: Path, tmp_path: Path) -> None:
     assert (rows["good"]["state"], rows["good"]["frames"], rows["good"]["problem"]) == ("done", "12", "")
     assert len(rows["good"]["sha256"]) == 64 and "is empty" in rows["bad"]["problem"]
     assert (out / "before_after.jpg").stat().st_size > 1000
-    assert (out / "good_colorized.bag").is_dir(), "the preset asks for packages"
+    assert (out / "good_colorized.mkv.bag").is_dir(), "the preset asks for packages"

@@ -210,7 +210,7 @@ class Driver:
             self._ledger.film_running(name, stage)
             if run.left:
                 self._ledger.shard_running(name, run.left[0], run.worker, run.attempt)
-        shards = f" shards {run.left[0]}..{run.left[-1]}" if run.left else ""
+        shards = f" shards {run.left[0] + 1}..{run.left[-1] + 1}" if run.left else ""  # people count from 1
         self._log.note(name, "started", f"{stage}{shards} on {run.worker}, attempt {run.attempt}")
 
     def _progress(self, run: Running, data: dict[str, Any]) -> None:
@@ -267,7 +267,7 @@ class Driver:
         run.left = [number for number in run.left if number != record.number]
         if run.left and film.open:
             self._ledger.shard_running(name, run.left[0], run.worker, run.attempt)
-        self._log.note(name, "shard", f"{record.number}: {record.frames} frames in {record.seconds:.1f} s")
+        self._log.note(name, "shard", f"{record.number + 1}: {record.frames} frames in {record.seconds:.1f} s")
         for warning in record.warnings:
             self._log.warn(name, warning)
 
@@ -290,7 +290,7 @@ class Driver:
         missing = {shard.number for shard in film.missing}
         mine = missing if run.piece.shards is None else missing & set(run.piece.shards)
         if mine:
-            self._try_again(run, f"shards {', '.join(map(str, sorted(mine)))} were not delivered")
+            self._try_again(run, f"shards {', '.join(str(number + 1) for number in sorted(mine))} were not delivered")
         elif not missing and not film.complete:
             film.complete = True
             self._ready.append((0.0, film))

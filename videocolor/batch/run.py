@@ -156,8 +156,11 @@ def _take_in(
     def warn(name: str, message: str) -> None:
         observer(Event("warning", {"message": f"{name}: {message}", "film": name}))
 
+    def tick(done: int, total: int) -> None:
+        observer(Event("progress", {"stage": "reels", "frames": done, "total": total, "fps": None, "eta_s": None}))
+
     ledger.stop_running()
-    films = take_in(jobs, out, ledger, steps, restart=restart, others=others, refuse=refuse, warn=warn)
+    films = take_in(jobs, out, ledger, steps, restart=restart, others=others, refuse=refuse, warn=warn, tick=tick)
     for film in films:
         if film.error is not None:
             warn(film.job.name, f"failed: {film.error}")
