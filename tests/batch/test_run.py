@@ -16,7 +16,7 @@ from videocolor.batch.lock import DriverLock
 from videocolor.batch.run import BatchResult, run_batch
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.steps import Steps
-from videocolor.errors import Interrupted, OutputError, UsageError
+from videocolor.errors import InputError, Interrupted, OutputError, UsageError
 from videocolor.presets import load_model
 from videocolor.report import Event
 
@@ -241,6 +241,22 @@ def test_a_merge_that_was_killed_behind_its_rename(tmp_path: Path) -> None:
     assert result(tmp_path, "a").exists() and read_receipt(tmp_path / "out", "a") is None
     assert run(tmp_path).ok
     assert result(tmp_path, "a").read_text() == fakes.expected(path)
+
+
+def test_a_shard_that_is_damaged_before_the_merge_is_coloured_again(tmp_path: Path) -> None:
+    path = fakes.reel(tmp_path / "in/a.mkv", [2] * 8)
+    merges: list[str] = []
+
+    def merge(job: Any, observer: Any) -> Any:
+        if not merges:
+            (job.folder / "0002.txt").write_text("flipped bits")
+        merges.append(job.name)
+        if len(fakes.finished(job, fakes.read_plan(job.folder / "plan.yaml"))) < 4:
+            raise InputError("shard 3 is damaged")
+        return fakes.merge(job, observer)
+
+    assert run(tmp_path, steps=fakes.fake_steps(merge=merge)).ok
+    assert len(merges) == 2 and result(tmp_path, "a").read_text() == fakes.expected(path)
 
 
 def test_a_driver_at_a_time(tmp_path: Path) -> None:

@@ -73,6 +73,8 @@ class Driver:
         self._waiting = sorted((film for film in films if film.open), key=Film.order, reverse=True)
         self._ready: list[tuple[float, Film]] = []
         """Films whose shards are all done, and when to put them together."""
+        self._colors = False
+        """Whether there are workers."""
         self._count = 0
 
     def work(self) -> None:
@@ -92,6 +94,7 @@ class Driver:
             if all(film.complete for film in self._waiting):  # for merges alone no worker, no cluster is started
                 self._loop(None, mergers)
                 return
+            self._colors = True
             with self._steps.engine(self._config.engine, self._steps.work) as engine:
                 self._loop(engine, mergers)
 
@@ -220,8 +223,11 @@ class Driver:
         if now - run.noted >= 1.0 and run.film.open:
             run.noted = now
             name = run.film.job.name
-            others = (r.frames for r in self._running.values() if r.film is run.film)
-            self._ledger.heartbeat(name, run.worker, sum(others))
+            self._ledger.heartbeat(name, run.worker, self._under_way(run.film))
+
+    def _under_way(self, film: Film) -> int:
+        """Frames of its unfinished shards that workers have told of."""
+        return sum(run.frames for run in self._running.values() if run.film is film)
 
     def _try_planned(self, film: Film) -> None:
         try:
@@ -267,6 +273,7 @@ class Driver:
         run.left = [number for number in run.left if number != record.number]
         if run.left and film.open:
             self._ledger.shard_running(name, run.left[0], run.worker, run.attempt)
+        self._ledger.heartbeat(name, run.worker, self._under_way(film))
         self._log.note(name, "shard", f"{record.number + 1}: {record.frames} frames in {record.seconds:.1f} s")
         for warning in record.warnings:
             self._log.warn(name, warning)
@@ -334,7 +341,9 @@ class Driver:
         assert error is not None
         text = str(error) if isinstance(error, VideocolorError | OSError) else f"{type(error).__name__}: {error}"
         self._check_full(text)
-        again = isinstance(error, OSError) or (isinstance(error, InputError) and self._lost_shards(film))
+        again = isinstance(error, OSError) or (
+            isinstance(error, InputError) and self._colors and self._lost_shards(film)
+        )
         pause = self._retries.failed(result.name, _MERGING) if again else None
         if pause is None:
             self._fail(film, text)
@@ -342,7 +351,7 @@ class Driver:
         self._log.warn(result.name, f"{text}; tried again in {pause:g} s")
         if film.complete:
             self._ready.append((time.monotonic() + pause, film))
-        elif self._only is None:
+        else:
             self._waiting.append(film)
 
     def _lost_shards(self, film: Film) -> bool:
@@ -354,7 +363,7 @@ class Driver:
         facts = self._steps.finished(film.job, plan)
         film.shards, film.done, film.complete = plan.shards, set(facts), len(facts) == len(plan.shards)
         self._ledger.put_plan(film.job.name, plan.shards, facts.values())
-        return not film.complete and self._only is None
+        return not film.complete
 
     # ---- ends ---------------------------------------------------------------------------------------------------
 
