@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 from ray_helpers import ray_cluster
 
@@ -399,3 +401,17 @@ def test_each_worker_has_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_settings_that_cannot_be(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         EngineSettings(**settings)
+
+
+def test_examples_for_clusters_are_well_formed(root: Path) -> None:
+    folder = root / "docs" / "cluster"
+    subprocess.run(["bash", "-n", folder / "slurm.sh"], check=True)
+    job = yaml.safe_load((folder / "kuberay.yaml").read_text())
+    for text in ((folder / "slurm.sh").read_text(), job["spec"]["entrypoint"]):
+        assert re.search(r"videocolor batch run \S+ -o \S+ --engine ray --address \S+", text)
+    pods = [job["spec"]["rayClusterSpec"]["headGroupSpec"], *job["spec"]["rayClusterSpec"]["workerGroupSpecs"]]
+    assert len(pods) == 2
+    for pod in pods:
+        assert pod["template"]["spec"]["containers"][0]["volumeMounts"] == [
+            {"name": "archive", "mountPath": "/archive"}
+        ]

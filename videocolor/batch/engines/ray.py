@@ -120,8 +120,11 @@ class RayEngine(Engine):
                 )
         except (RayError, OSError, RuntimeError, ValueError) as error:
             self._disconnect()
-            where = self._settings.address or "this machine"
-            raise DeviceError(f"{where}: no Ray cluster to work on: {_first_line(error)}") from error
+            address = self._settings.address
+            hint = "; does it run, and are RAY_AUTH_MODE and RAY_AUTH_TOKEN_PATH set here as they are there?"
+            raise DeviceError(
+                f"{address or 'this machine'}: no Ray cluster to work on: {_first_line(error)}{hint if address else ''}"
+            ) from error
 
     def _cpus(self) -> int:
         """CPUs that a cluster started here says it has: the machine's, or what the workers asked for reserve."""
