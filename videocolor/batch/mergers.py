@@ -23,8 +23,8 @@ from videocolor.batch.facts import (
     write_receipt,
 )
 from videocolor.batch.settings import BatchConfig
-from videocolor.batch.steps import Steps
-from videocolor.batch.types import FilmJob
+from videocolor.batch.steps import Merged, Steps
+from videocolor.batch.types import FilmJob, FilmPlan
 from videocolor.errors import Interrupted
 from videocolor.report import Event
 
@@ -81,20 +81,10 @@ def merge_one(
     state, settings = source_state(job.source), settings_id(job)
     report = steps.merge(job, watch)
     warnings = [*report.warnings, *steps.finish(job, report, config)]
-    target = report.target.stat()
-    receipt = Receipt(
-        name=job.name,
-        source=str(job.source),
-        source_state=state,
-        source_sha256=plan.sha256,
+    receipt = dataclasses.replace(
+        _receipt(job, plan, report, seconds),
+        source_state=state,  # as they were before the merge: what changed meanwhile is found by the next run
         settings=settings,
-        target=str(report.target),
-        target_bytes=target.st_size,
-        target_mtime_ns=target.st_mtime_ns,
-        sha256=report.sha256,
-        frames=report.frames,
-        seconds=seconds,
-        shards=len(plan.shards),
         warnings=tuple(dict.fromkeys(warnings)),
     )
     write_receipt(out, receipt)
@@ -103,6 +93,24 @@ def merge_one(
     else:
         steps.discard(job)
     return receipt
+
+
+def _receipt(job: FilmJob, plan: FilmPlan, report: Merged, seconds: float) -> Receipt:
+    target = report.target.stat()
+    return Receipt(
+        name=job.name,
+        source=str(job.source),
+        source_state=source_state(job.source),
+        source_sha256=plan.sha256,
+        settings=settings_id(job),
+        target=str(report.target),
+        target_bytes=target.st_size,
+        target_mtime_ns=target.st_mtime_ns,
+        sha256=report.sha256,
+        frames=report.frames,
+        seconds=seconds,
+        shards=len(plan.shards),
+    )
 
 
 def _sweep(target: Path) -> None:
