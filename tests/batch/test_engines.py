@@ -62,6 +62,10 @@ def opened(request: pytest.FixtureRequest) -> Iterator[Open]:
         engine.stop()
 
 
+ray_when_slow = pytest.mark.parametrize("opened", ["local", pytest.param("ray", marks=pytest.mark.slow)], indirect=True)
+"""For what the engines' base does, or what takes Ray its time."""
+
+
 def task(id: str, folder: Path, do: str, **job: Any) -> Task:
     return Task(id, {"do": do, "folder": str(folder), **job}, (0,))
 
@@ -198,6 +202,7 @@ def test_a_killed_worker_is_lost_and_the_others_go_on(
     assert capfd.readouterr().out == ""
 
 
+@ray_when_slow
 def test_a_hung_worker_is_ended(opened: Open, tmp_path: Path) -> None:
     engine = opened(heartbeat_seconds=0.2, hung_seconds=1.2)
     found = run(engine, [task("frozen", tmp_path, "freeze"), task("slow", tmp_path, "sleep", seconds=1.8)])
@@ -209,6 +214,7 @@ def test_a_hung_worker_is_ended(opened: Open, tmp_path: Path) -> None:
     assert beats[-1] == {"frames": 1, "heartbeat": True}
 
 
+@ray_when_slow
 def test_a_stalled_worker_is_ended(opened: Open, tmp_path: Path) -> None:
     engine = opened(workers=1, heartbeat_seconds=0.2, stall_seconds=1.0)
     events = run(engine, [task("stalled", tmp_path, "sleep", seconds=100)])["stalled"]
@@ -216,6 +222,7 @@ def test_a_stalled_worker_is_ended(opened: Open, tmp_path: Path) -> None:
     assert "stall_seconds" in events[-1].data["error"]
 
 
+@ray_when_slow
 def test_bounded(opened: Open, tmp_path: Path) -> None:
     engine = opened(workers=2, ahead=2)
     assert (engine.workers, engine.capacity, engine.room) == (2, 6, 6)
@@ -235,6 +242,7 @@ def test_bounded(opened: Open, tmp_path: Path) -> None:
         engine.stop() or engine.submit(task("late", tmp_path, "count", frames=1))
 
 
+@ray_when_slow
 def test_one_id_once(opened: Open, tmp_path: Path) -> None:
     engine = opened()
     engine.submit(task("t", tmp_path, "count", frames=1))

@@ -64,6 +64,7 @@ def alone(reels: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
     return films
 
 
+@pytest.mark.slow
 def test_two_local_workers_make_the_same(reels: Path, alone: dict[str, Any], tmp_path: Path) -> None:
     assert run(reels, tmp_path, kind="local", workers=2) == alone
 
