@@ -204,8 +204,8 @@ def test_a_killed_worker_is_lost_and_the_others_go_on(
 
 @ray_when_slow
 def test_a_hung_worker_is_ended(opened: Open, tmp_path: Path) -> None:
-    engine = opened(heartbeat_seconds=0.2, hung_seconds=1.2)
-    found = run(engine, [task("frozen", tmp_path, "freeze"), task("slow", tmp_path, "sleep", seconds=1.8)])
+    engine = opened(heartbeat_seconds=0.2, hung_seconds=2.5)
+    found = run(engine, [task("frozen", tmp_path, "freeze"), task("slow", tmp_path, "sleep", seconds=3.2)])
     assert kinds(found["frozen"]) == ["started", "lost"]
     assert "hung_seconds" in found["frozen"][-1].data["error"]
     assert kinds(found["slow"]) == ["started", "progress", "done"], "a slow one is not hung"
@@ -259,7 +259,7 @@ def test_stopping_in_the_middle_leaves_nobody(opened: Open, tmp_path: Path) -> N
     with engine:
         pass
     assert len(pids(tmp_path)) == 2
-    assert gone(pids(tmp_path), 2)
+    assert gone(pids(tmp_path), 10)
     assert engine.unfinished == frozenset()
 
 
@@ -306,7 +306,7 @@ def test_when_the_driver_is_killed_so_are_its_workers(tmp_path: Path) -> None:
         assert len(workers) == 2
         assert all(alive(pid) for pid in workers)
         process.kill()
-        assert gone(workers, 4), "1 s of grace, and a busy machine"
+        assert gone(workers, 15), "1 s of grace; the rest is for a busy machine"
         assert (tmp_path / "sleep.cleaned").exists(), "who can, puts its files away"
 
 
@@ -322,7 +322,7 @@ def test_when_the_driver_is_killed_so_is_its_part_of_ray(own: bool, request: Any
         assert len(below) >= (4 if own else 2)
         agents = {pid for pid in below if b"Agent" in Path(f"/proc/{pid}/cmdline").read_bytes()}
         process.kill()
-        assert gone(below - agents, 10), "workers, raylet, head: at once; Ray's two agents look less often"
+        assert gone(below - agents, 30), "workers, raylet, head: at once; Ray's two agents look less often"
 
 
 def children(pid: int) -> set[int]:
@@ -372,7 +372,7 @@ def test_ctrl_c_is_the_drivers(tmp_path: Path) -> None:
         assert alive(worker)
         os.killpg(process.pid, signal.SIGINT)
         process.wait(10)
-        assert gone({worker}, 2)
+        assert gone({worker}, 10)
         assert (tmp_path / "sleep.cleaned").exists()
 
 
