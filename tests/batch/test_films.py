@@ -14,6 +14,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from batch.test_driver_kills import lose_power
 from conftest import ROOT
 from media import make_film, noise_planes
 
@@ -120,13 +121,15 @@ def compare(folder: Path, undisturbed: Path) -> None:
     assert not any((state_folder(folder / "out") / "shards").iterdir())
 
 
-def killed(seed: int, folder: Path, undisturbed: Path) -> None:
+def killed(seed: int, folder: Path, undisturbed: Path, *, power: bool = False) -> None:
     chance = random.Random(seed)
     (folder / "in").mkdir()
     for name in ("a.mkv", "b.mkv"):
         (folder / "in" / name).write_bytes((undisturbed / "in" / name).read_bytes())
     for _ in range(chance.randint(1, 2)):
         kill_at_random(folder, chance, f"engine.workers={chance.choice([1, 2])}")
+        if power:
+            lose_power(folder / "out", chance)
     finish(folder, f"engine.workers={chance.choice([1, 2])}", f"work.plan={chance.choice(['auto', 'ahead'])}")
     compare(folder, undisturbed)
 
@@ -140,6 +143,12 @@ def test_killed(seed: int, undisturbed: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(2, 22))
 def test_killed_often(seed: int, undisturbed: Path, tmp_path: Path) -> None:
     killed(seed, tmp_path, undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(200, 220))
+def test_power_is_lost_often(seed: int, undisturbed: Path, tmp_path: Path) -> None:
+    killed(seed, tmp_path, undisturbed, power=True)
 
 
 @pytest.mark.slow
