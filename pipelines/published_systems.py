@@ -163,8 +163,11 @@ def hint_of(rgb: Array, size: tuple[int, int]) -> HintInput:
 @click.option("--runs", default="runs/published", show_default=True, type=click.Path(path_type=Path))
 @click.option("--list", "listed", default="evaluate/held_back", show_default=True, help="Names the clips.")
 @click.option("--files", default="", help="Clips of the list to show, by file name; default: the first five.")
+@click.option("--own", default="", help="Of H: names whose own R'G'B' pictures are shown too.")
 @click.option("--width", default=128, show_default=True, help="Of a picture, in pixels.")
-def strip(clips: Path, output: Path, only: str | None, runs: Path, listed: str, files: str, width: int) -> None:
+def strip(
+    clips: Path, output: Path, only: str | None, runs: Path, listed: str, files: str, own: str, width: int
+) -> None:
     """One frame of some clips, a row each: truth, gray, hint, and every system."""
     from videocolor.evaluation.clips import list_clips, read_frames
     from videocolor.evaluation.settings import ClipSettings
@@ -179,8 +182,8 @@ def strip(clips: Path, output: Path, only: str | None, runs: Path, listed: str, 
     rows = []
     for clip in shown:
         frames = list(_some(read_frames(clip.path, short_side=144), 48))
-        rows.append(_row(frames[0], frames[-1], nets, width))
-    head = _head(["truth", "hint", "gray", *nets], width)
+        rows.append(_row(frames[0], frames[-1], nets, width, own.split(",") if own else []))
+    head = _head(["truth", "hint", "gray", *nets, *(f"{name}-rgb" for name in own.split(",") if name)], width)
     if not cv2.imwrite(str(output), np.concatenate([head, *rows])[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82]):
         raise InputError(f"{output}: cannot be written")
     click.echo(output)
@@ -191,7 +194,7 @@ def _some(frames: Iterator[Array], count: int) -> Iterator[Array]:
         yield frame
 
 
-def _row(hint: Array, truth: Array, nets: dict[str, Colorizer], width: int) -> Array:
+def _row(hint: Array, truth: Array, nets: dict[str, Any], width: int, own: Sequence[str]) -> Array:
     from videocolor.evaluation.tasks import luma_codes, matrix_for, picture
     from videocolor.upsample import upsample_chroma
 
@@ -207,6 +210,12 @@ def _row(hint: Array, truth: Array, nets: dict[str, Colorizer], width: int) -> A
         ab = net.step(memory, seen[None]).ab[0]
         guide = cv2.resize(seen, (ab.shape[2], ab.shape[1]), interpolation=cv2.INTER_AREA)
         pictures.append(picture(codes, upsample_chroma(ab, guide, luma), matrix))
+    for name in own:
+        size = working_size(truth.shape[1], truth.shape[0], nets[name].card)
+        memory = nets[name].begin([hint_of(hint, size)] if nets[name].card.hints != "none" else [])
+        rgb = np.moveaxis(nets[name].rgb(memory, _small(codes, size)[None])[0], 0, -1)
+        large = cv2.resize(rgb, (truth.shape[1], truth.shape[0]), interpolation=cv2.INTER_CUBIC).clip(0, 1)
+        pictures.append(np.rint(large * 255).astype(np.uint8))
     height = round(width * truth.shape[0] / truth.shape[1])
     small = [cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA) for part in pictures]
     return np.concatenate(small, axis=1)

@@ -63,9 +63,9 @@ def test_from_packs_to_a_table(recipe: Any, tmp_path: Path) -> None:
         table = json.loads((out / protocol / "table.json").read_text())
         assert labels <= set(json.dumps(table).replace('"', " ").split()), protocol
     assert len(list((out / "rgb" / "h4").rglob("*.png"))) == 6
-    call("strip", *here, "-o", out / "strip.jpg", "--list", listed, "--width", 48)
+    call("strip", *here, "-o", out / "strip.jpg", "--list", listed, "--width", 48, "--own", "h4")
     strip = cv2.imread(str(out / "strip.jpg"))
-    assert strip.shape[:2] == (36 + recipe.LABEL, 48 * 6), "truth, hint, gray, ours and two systems"
+    assert strip.shape[:2] == (36 + recipe.LABEL, 48 * 7), "truth, hint, gray, ours, two systems and h4-rgb"
     report = call("report", "-o", out / "report.md", "--runs", runs)
     assert (out / "report.md").read_text() == report
     assert "| h_gray | 1 |" in report
