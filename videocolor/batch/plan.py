@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -27,6 +28,7 @@ from videocolor.recurrence import ReturnFinder
 from videocolor.report import Observer, ignore, plain, source_sha256
 from videocolor.runlog import RunLog, describe_model
 from videocolor.sharding import PAINTED_COST, GreedyBoundaries, pauses
+from videocolor.shots import read_shots
 from videocolor.types import Hint
 from videocolor.video import sequence_files
 
@@ -153,34 +155,40 @@ def plan_head(film: Film, sha256: str) -> FilmPlan:
         (),
         tuple(hint_notes(film.hints, film.config)),
         settings=settings_hash(film.config, film.colorizer, sha256),
+        decided=_decided_by(film.config),
         stamp=source_stamp(film.source),
     )
 
 
-def with_shards(plan: FilmPlan, places: Sequence[tuple[int, int]], end_pts: int) -> FilmPlan:
-    """The plan with its shards and their keys, from the (first frame, time) of each."""
+def with_shards(plan: FilmPlan, places: Sequence[tuple[int, int]], end_pts: int, *, goes_on: bool = False) -> FilmPlan:
+    """The plan with its shards and their keys, from the (first frame, time) of each.
+
+    `goes_on`: the last shot goes on behind the plan's last frame.
+    """
     painted = {note["own"] for note in plan.hints if note["painted"]}
     costs = [PAINTED_COST if shot.index in painted else 1.0 for shot in plan.shots]
     ends = [*places[1:], (plan.frames, end_pts)]
-    cuts = {shot.start for shot in plan.shots}
+    cuts = [shot.start for shot in plan.shots]
     shards: list[Shard] = []
     for number, ((start, start_pts), (end, after)) in enumerate(zip(places, ends, strict=True)):
-        inside = [s for s in plan.shots if s.start < end and s.end > start]
+        inside = plan.shots[bisect_right(cuts, start) - 1 : bisect_left(cuts, end)]
         cost = sum((min(s.end, end) - max(s.start, start)) * costs[s.index] for s in inside)
-        closes = end not in cuts and end != plan.frames
-        opens = start not in cuts
+        closes = inside[-1].end > end or (goes_on and end == plan.frames)
+        opens = inside[0].start < start
         before = shards[-1].key if opens else ""
-        key = shard_key(plan, start, start_pts, end, before, inside)
+        key = shard_key(plan, start, start_pts, end, before, inside, closes)
         first, last = inside[0].index, inside[-1].index
         shards.append(Shard(number, start, end, start_pts, after, first, last, opens, closes, cost, key))
     return replace(plan, shards=tuple(shards))
 
 
-def shard_key(plan: FilmPlan, start: int, start_pts: int, end: int, before: str, shots: Sequence[PlannedShot]) -> str:
-    """Hash of all that a shard's samples follow from."""
+def shard_key(
+    plan: FilmPlan, start: int, start_pts: int, end: int, before: str, shots: Sequence[PlannedShot], closes: bool
+) -> str:
+    """Hash of all that a shard's samples follow from; `closes`: its last shot goes on, and its frames look ahead."""
     facts = {
         "settings": plan.settings,
-        "frames": [start, start_pts, end],
+        "frames": [start, start_pts, end, closes],
         "before": before,
         "painted": any(note["painted"] for note in plan.hints),  # the working size depends on it
         "shots": [
@@ -227,9 +235,16 @@ _NO_SAMPLES: Final = {
 """Settings that change no sample of a shard whose frames are given."""
 
 
+def _decided_by(config: ColorizeConfig) -> str:
+    """Hash of what tells where shots begin and which hints they get."""
+    listed = None if config.shots.file is None else [shot.start for shot in read_shots(config.shots.file)]
+    facts = [config.shots.detector if listed is None else listed, config.hints.min_likeness]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
 def is_current(plan: FilmPlan, config: ColorizeConfig, colorizer: Colorizer) -> bool:
-    """Whether a plan was made for this configuration, network and version of the program, and for these hints."""
-    if plan.settings != settings_hash(config, colorizer, plan.sha256):
+    """Whether a plan was made for this configuration, network, version of the program, shot list, and these hints."""
+    if plan.settings != settings_hash(config, colorizer, plan.sha256) or plan.decided != _decided_by(config):
         return False
     hints, _ = collect_hints(config)
     return sorted(note["digest"] for note in plan.hints) == sorted(map(_digest, hints)) if hints or plan.hints else True

@@ -38,6 +38,7 @@ def write_plan(path: Path, plan: FilmPlan) -> None:
         "sha256": plan.sha256,
         "stamp": plan.stamp,
         "settings": plan.settings,
+        "decided": plan.decided,
         "frames": plan.frames,
         "time_base": str(base),
         "end_pts": plan.shards[-1].end_pts,
@@ -92,7 +93,7 @@ def read_plan(path: Path) -> FilmPlan:
         raise ConfigError(f"{path}: not YAML: {error}") from error
     try:
         return _parsed(path, data)
-    except (KeyError, TypeError, ValueError, ZeroDivisionError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise ConfigError(f"{path}: is damaged ({type(error).__name__}: {error}); remove it and plan again") from error
 
 
@@ -128,6 +129,7 @@ def _parsed(path: Path, data: Mapping[str, Any]) -> FilmPlan:
         notes,
         tuple(data["warnings"]),
         str(data["settings"]),
+        str(data.get("decided", "")),
         str(data["stamp"]),
         tuple(Fraction(offset) for offset in data["offsets"]),
         bool(data["repaired"]),
@@ -148,6 +150,7 @@ def _places(path: Path, rows: Sequence[Mapping[str, Any]], shots: Sequence[Plann
         if start not in starts and not row.get("inside"):
             raise ConfigError(f"{path}: a shard begins at frame {start}, where no shot begins")
         places.append((start, starts.get(start, int(row["pts"]))))
-    if not places or places[0][0] != 0 or sorted({start for start, _ in places}) != [start for start, _ in places]:
-        raise ConfigError(f"{path}: shards must begin with frame 0 and ascend")
+    ascending = sorted({start for start, _ in places}) == [start for start, _ in places]
+    if not places or places[0][0] != 0 or not ascending or places[-1][0] >= shots[-1].end:
+        raise ConfigError(f"{path}: shards must begin with frame 0 and ascend, up to the film's last frame")
     return places

@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -78,7 +79,7 @@ def finished_shards(job: FilmJob, plan: FilmPlan) -> dict[int, ShardRecord]:
         record = _read_record(path.with_suffix(".json"))
         if record is None or record.key != shard.key or not _whole(path, record):
             continue
-        if shard.closes_inside and not memory_path(job.folder, shard.number).is_file():
+        if shard.closes_inside and not _remembered(memory_path(job.folder, shard.number)):
             continue
         found[shard.number] = record
     return found
@@ -94,6 +95,13 @@ def _whole(path: Path, record: ShardRecord) -> bool:
         return path.stat().st_size == record.bytes and file_sha256(path) == record.sha256
     except OSError:
         return False
+
+
+def _remembered(path: Path) -> bool:
+    try:
+        return bool(load_memory(path))
+    except InputError:
+        return False  # the shard is coloured again, and remembers anew
 
 
 def drop_stale(folder: Path, finished: Mapping[int, ShardRecord]) -> None:
@@ -131,9 +139,9 @@ def load_memory(path: Path) -> dict[str, Array]:
         InputError: it is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: cannot be read ({error}); remove it, and the shard goes again") from error
 
 

@@ -115,6 +115,8 @@ class FilmPlan:
     warnings: tuple[str, ...] = ()
     settings: str = ""
     """Hash of the source, the network and the configuration that the plan was made for."""
+    decided: str = ""
+    """Hash of what else shots were found and hints were dealt by: no sample follows from it but through the plan."""
     stamp: str = ""
     """Size and time of the source's last change: where they are the same, sha256 is not computed again."""
     offsets: tuple[Fraction, ...] = ()

@@ -342,8 +342,13 @@ def _color_unplanned(film: Film, job: FilmJob, tell: Tell) -> tuple[FilmPlan, di
     fixity = Fixity(film.source)
     cuts = cuts_for(film.config)
     run = Run(cuts, boundaries=boundaries_of(film))
-    run.keep = lambda memory: save_memory(memory_path(job.folder, run.shard), memory)
     sketch = _Sketch(film, fixity)
+
+    def keep(memory: dict[str, Array]) -> None:
+        save_memory(memory_path(job.folder, run.shard), memory)
+        sketch.closed_inside.add(run.shard)
+
+    run.keep = keep
     reader = FilmReader(film.source, film.config, film.info)
     writing = _Writing(film, job.folder, tell, sketch.keyed)
     with opencv_single_threaded(), reader, closing(color_film(reader, film, run)) as frames:
@@ -365,6 +370,8 @@ class _Sketch:
         self._shots: list[PlannedShot] = []
         self._places: list[tuple[int, int]] = []
         self._end = 0
+        self.closed_inside: set[int] = set()
+        """Numbers of the shards that end inside a shot, each known before its last frame is written."""
 
     def keyed(self, number: int, written: _Written) -> str:
         """Take note of a shard; its key."""
@@ -383,4 +390,8 @@ class _Sketch:
         if self._head is None:
             self._head = plan_head(self._film, self._fixity.result())
         shots = tuple(self._shots)
-        return with_shards(replace(self._head, shots=shots, frames=shots[-1].end), self._places, self._end)
+        head, goes_on = (
+            replace(self._head, shots=shots, frames=shots[-1].end),
+            len(self._places) - 1 in self.closed_inside,
+        )
+        return with_shards(head, self._places, self._end, goes_on=goes_on)
