@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from videocolor.config import ColorizeConfig
 from videocolor.film import Film
 from videocolor.report import Event, Observer, ignore
 from videocolor.runlog import ShotRecord, joined
+from videocolor.video.film import disk_errors
 
 __all__ = ["color_in_shards", "recolor_film", "work_folder"]
 
@@ -57,6 +59,8 @@ def color_in_shards(film: Film, began: float) -> ColorizeResult:
 
             goes_on(sum(record.frames for record in done.values()))
             log.start(film.source, film.target, film.colorizer.card, film.total, film.info)
+            if plan is not None:
+                _sweep(film.target)
             plan, records = color_film_shards(film, job, hear, plan=plan, done=done)
             report = merge_shards(job, plan, records, log)
         except BaseException:
@@ -71,6 +75,13 @@ def color_in_shards(film: Film, began: float) -> ColorizeResult:
     parts = [shot for number in sorted(records) for shot in records[number].shots]
     shots = tuple(ShotRecord.from_dict(shot, plan.time_base) for shot in joined(parts))
     return ColorizeResult(film.target, plan.frames, seconds, shots, tuple(log.warnings), report.sidecar, before)
+
+
+def _sweep(target: Path) -> None:
+    """Remove the joined film that a killed run has left half-written beside its target; the lock is held."""
+    with disk_errors(target):
+        for part in target.parent.glob(f".{glob.escape(target.name)}.*.part{glob.escape(target.suffix)}"):
+            part.unlink(missing_ok=True)
 
 
 def recolor_film(

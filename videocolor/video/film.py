@@ -69,6 +69,9 @@ class PictureEncoder:
     def __init__(self, out: OutputContainer, info: VideoInfo, plan: OutputPlan, first: Frame) -> None:
         self._info, self._plan = info, plan
         options = {**_FORCED.get(plan.codec, {}), **plan.codec_options}
+        if plan.codec == "libx265":
+            # Else the header names processor and threads, and shards of two machines do not go together.
+            options["x265-params"] = ":".join(filter(None, ("info=0", options.get("x265-params"))))
         if info.field_order in _WOVEN and plan.codec == "libx264":
             order = "tff" if info.field_order in ("tt", "bt") else "bff"
             given = options.get("x264-params")
