@@ -157,6 +157,8 @@ def colorize_video(
         from videocolor.batch.single import color_in_shards
 
         return color_in_shards(film, began)
+    if film.survey is None and not film.cuts_alike:
+        film = open_film(source, target, config, log, survey="always", colorizer=film.colorizer)
     fixity = Fixity(source)
     log.start(source, target, film.colorizer.card, film.total, film.info)
     reader = FilmReader(source, config, film.info)

@@ -61,6 +61,11 @@ class Film:
     """(height, width) that colour is predicted and fused on."""
 
     @property
+    def cuts_alike(self) -> bool:
+        """Whether colouring sees the pictures that a survey would see, and so finds the same cuts while it goes by."""
+        return self.size == working_size(self.info.width, self.info.height)
+
+    @property
     def total(self) -> int | None:
         """Frames that will be coloured, as far as is known."""
         if self.survey is not None:

@@ -42,7 +42,7 @@ from videocolor.config import ColorizeConfig, ModelConfig
 from videocolor.errors import ConfigError, InputError
 from videocolor.film import Film, FilmReader, Part, load_network, open_film
 from videocolor.models.base import Colorizer
-from videocolor.prepare import ListedCuts, Prepared, prepare, unused_cuts, working_size
+from videocolor.prepare import ListedCuts, Prepared, prepare, unused_cuts
 from videocolor.recurrence import PlannedLenders
 from videocolor.report import Event, Observer
 from videocolor.runlog import Fixity, RunLog, ShotRecord, describe_model
@@ -107,7 +107,7 @@ def color_film_shards(
         The plan, and the records of all its shards.
     """
     job.folder.mkdir(parents=True, exist_ok=True)
-    if plan is None and not any_records(job.folder) and film.survey is None and _cuts_alike(film):
+    if plan is None and not any_records(job.folder) and film.survey is None and film.cuts_alike:
         return _color_unplanned(film, job, tell)
     if plan is None:
         if film.survey is None:
@@ -139,11 +139,6 @@ def current_plan(job: FilmJob, config: ColorizeConfig, network: Colorizer) -> Fi
     if plan.stamp != source_stamp(job.source) and plan.sha256 != fixity_of(job.source):
         raise InputError(f"{job.source}: has changed since it was planned; remove {job.folder} to begin anew")
     return plan if is_current(plan, config, network) else None
-
-
-def _cuts_alike(film: Film) -> bool:
-    """Whether colouring sees the pictures that planning would see: then shards are found while the film goes by."""
-    return film.size == working_size(film.info.width, film.info.height)
 
 
 @lru_cache(maxsize=1)
