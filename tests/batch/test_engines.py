@@ -296,8 +296,10 @@ def driver(settings: EngineSettings, folder: Path, *do: str, **variables: str) -
         assert process.stdout is not None
         for _ in range(2 * len(do)):
             assert process.stdout.readline().strip() in ("started", "progress")
-        yield process
-        process.kill()
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_when_the_driver_is_killed_so_are_its_workers(tmp_path: Path) -> None:
@@ -362,6 +364,21 @@ def test_no_room_and_no_cluster(tmp_path: Path, cluster: Any) -> None:
     with open_engine(settings, WORK) as engine, pytest.raises(DeviceError, match="start_seconds"):
         engine.submit(task("t", tmp_path, "count", frames=1))
         until(engine, lambda _: False)
+
+
+@pytest.mark.slow
+def test_a_suspended_driver_takes_nobody_for_hung(tmp_path: Path) -> None:
+    settings = EngineSettings(workers=1, heartbeat_seconds=0.2, hung_seconds=1.0, stall_seconds=3.0)
+    with driver(settings, tmp_path, "sleep") as process:
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(5)
+        process.send_signal(signal.SIGCONT)
+        time.sleep(1)
+        (worker,) = pids(tmp_path)
+        assert alive(worker)
+        assert process.stdout is not None
+        process.kill()
+        assert "lost" not in process.stdout.read()
 
 
 def test_ctrl_c_is_the_drivers(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable
@@ -16,6 +17,9 @@ __all__ = ["WORK", "Engine", "open_engine"]
 
 WORK: Final = "videocolor.batch.work:run_task"
 """What workers do, as "module:function"; called as function(task, tell)."""
+
+_AWAY: Final = 1.0
+"""Seconds between two looks at the workers from which on the driver was away."""
 
 
 class Engine(ABC):
@@ -38,6 +42,7 @@ class Engine(ABC):
         self._waiting: deque[Task] = deque()
         self._unfinished: set[str] = set()
         self._stopped = False
+        self._looked = time.monotonic()
 
     @property
     def unfinished(self) -> frozenset[str]:
@@ -91,6 +96,16 @@ class Engine(ABC):
     @abstractmethod
     def _collect(self, timeout: float) -> Iterable[WorkEvent]:
         """Deal waiting tasks to idle workers, look after the workers, wait for events."""
+
+    def _notice_absence(self) -> None:
+        """Called in every round of `_collect`, before anybody is taken for hung."""
+        now = time.monotonic()
+        away, self._looked = now - self._looked, now
+        if away > _AWAY:
+            self._forgive(away)
+
+    def _forgive(self, seconds: float) -> None:  # noqa: B027  (engines without patience need none)
+        """The driver was away for so long, busy elsewhere or suspended: not to be held against the workers."""
 
     @abstractmethod
     def _close(self) -> None:

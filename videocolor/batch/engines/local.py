@@ -141,6 +141,7 @@ class LocalEngine(Engine):
         deadline = time.monotonic() + timeout
         found = False
         while not found:
+            self._notice_absence()
             self._end_hung()
             for event in self._deal():
                 found = True
@@ -151,6 +152,12 @@ class LocalEngine(Engine):
                 yield event
             if left <= 0:
                 return
+
+    def _forgive(self, seconds: float) -> None:
+        for worker in self._crew.values():
+            worker.born += seconds
+            worker.heard += seconds
+            worker.told += seconds
 
     def _deal(self) -> Iterator[WorkEvent]:
         self._accept()

@@ -89,7 +89,7 @@ class RayEngine(Engine):
         except BaseException:
             self._disconnect()
             raise
-        self._counted = self._looked = time.monotonic()
+        self._counted = time.monotonic()
         super().__init__(workers, settings.ahead)
 
     # The cluster
@@ -187,10 +187,10 @@ class RayEngine(Engine):
         return _Actor(handle, handle.hello.remote(), time.monotonic())
 
     def _collect(self, timeout: float) -> Iterator[WorkEvent]:
-        self._forgive()
         deadline = time.monotonic() + timeout
         found = 0
         while not found:
+            self._notice_absence()
             self._count()
             for event in (*self._hung(), *self._deal()):
                 found += 1
@@ -204,16 +204,13 @@ class RayEngine(Engine):
                     yield event
                 if found >= _AT_ONCE:
                     return
-            self._looked = time.monotonic()
             if left <= 0:
                 return
 
-    def _forgive(self) -> None:
-        """The time that the driver was busy elsewhere is not held against the workers."""
-        away = time.monotonic() - self._looked
+    def _forgive(self, seconds: float) -> None:
         for actor in self._crew.values():
-            actor.heard += away
-            actor.told += away
+            actor.heard += seconds
+            actor.told += seconds
 
     def _count(self) -> None:
         """Machines may join a cluster later."""
