@@ -16,7 +16,7 @@ from videocolor.training.checkpoint import load_checkpoint
 from videocolor.training.published import make_task
 from videocolor.training.published_config import FusionConfig, HeteroConfig, PublishedConfig, ResidualConfig
 
-__all__ = ["package_published", "read_checkpoint"]
+__all__ = ["package_published", "read_checkpoint", "untrained"]
 
 _KINDS: dict[str, type[PublishedConfig]] = {"hetero": HeteroConfig, "residual": ResidualConfig, "fusion": FusionConfig}
 
