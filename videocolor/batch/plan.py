@@ -20,7 +20,7 @@ from videocolor import __version__
 from videocolor.batch.types import FilmJob, FilmPlan, PlannedShot, Shard
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError
-from videocolor.film import Film, open_film
+from videocolor.film import Film, network_threads, open_film
 from videocolor.hints import HintPlan, PlannedHint, collect_hints
 from videocolor.models.base import Colorizer
 from videocolor.pace import frame_cost, window_frames
@@ -223,6 +223,8 @@ def settings_hash(config: ColorizeConfig, colorizer: Colorizer, sha256: str) -> 
         values[section] = {key: value for key, value in values[section].items() if key not in keys}
     values.pop("hints")  # what became of them is in each shard's key
     model = describe_model(colorizer)
+    if model["runtime"] == "torch":  # its sums on a CPU depend on how many share them; ONNX Runtime's do not
+        values["model"]["threads"] = network_threads(config)
     facts = {"videocolor": __version__, "source": sha256, "model": model, "config": values, "format": FORMAT}
     return hashlib.sha256(json.dumps(plain(facts), sort_keys=True).encode()).hexdigest()
 

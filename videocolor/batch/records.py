@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -118,7 +119,7 @@ def save_memory(path: Path, memory: Mapping[str, Array]) -> None:
     Raises:
         OutputError: the disk is full or cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
         with part.open("wb") as file:
             np.savez(file, allow_pickle=False, **memory)

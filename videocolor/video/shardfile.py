@@ -17,6 +17,7 @@ import hashlib
 import io
 import json
 import os
+import secrets
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -58,7 +59,8 @@ class PacketFile:
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         self.path = path
-        self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        # A worker that was given up for lost may still write: no two may have one name, on whatever machine.
+        self._part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
         self._file = self._part.open("wb")
         self._digest = hashlib.sha256()
         self._packets = 0
