@@ -173,6 +173,11 @@ def test_what_is_encrypted(pile: Path) -> None:
     encodings = bytes.fromhex("6d80") + b"\x8e" + bytes.fromhex("6240") + b"\x8b" + bytes.fromhex("5035") + b"\x88"
     (pile / "locked.mkv").write_bytes(head + encodings + b"\0" * 8)
     assert is_encrypted(pile / "locked.mkv")
+    (pile / "open.mkv").write_bytes(head + bytes.fromhex("1f43b675") + encodings + b"\0" * 8)
+    assert not is_encrypted(pile / "open.mkv"), "a packet may hold any bytes"
+    plain = (pile / "in/aaa.mp4").read_bytes()
+    (pile / "open.mp4").write_bytes(plain.replace(b"VideoHandler", b"Video encv r"))
+    assert b"encv" in (pile / "open.mp4").read_bytes() and not is_encrypted(pile / "open.mp4")
 
 
 def test_where_sound_ends(pile: Path) -> None:

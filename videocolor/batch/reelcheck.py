@@ -18,6 +18,10 @@ _HEAD: Final = 2**20
 _MOOV: Final = 2**28
 _MATROSKA: Final = re.compile(rb"\x6d\x80.{1,64}?\x62\x40.{1,64}?\x50\x35", re.DOTALL)
 """ContentEncodings holding a ContentEncoding holding a ContentEncryption (RFC 9559, section 5.1.4.1.31)."""
+_CLUSTER: Final = b"\x1f\x43\xb6\x75"
+"""Where the description of a Matroska file ends and its packets begin, in which any bytes may stand."""
+_MP4: Final = re.compile(rb"stsd.{12}encv", re.DOTALL)
+"""A sample description whose first entry is an encrypted picture: box type, version, count, size, entry type."""
 
 
 def is_encrypted(path: Path) -> bool:
@@ -30,8 +34,8 @@ def is_encrypted(path: Path) -> bool:
         with path.open("rb") as file:
             head = file.read(_HEAD)
             if head[:4] == b"\x1a\x45\xdf\xa3":
-                return _MATROSKA.search(head) is not None
-            return b"encv" in _moov(file)
+                return _MATROSKA.search(head.partition(_CLUSTER)[0]) is not None
+            return _MP4.search(_moov(file)) is not None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
 

@@ -12,7 +12,7 @@ from videocolor.batch.facts import merging
 from videocolor.batch.reelcheck import is_encrypted
 from videocolor.batch.types import FilmJob
 from videocolor.config import ColorizeConfig
-from videocolor.errors import NoVideoError, OutputError, UnsupportedVideoError
+from videocolor.errors import OutputError, UnsupportedVideoError
 
 __all__ = ["Outlook", "check_space", "free_bytes", "look_at", "space_needed"]
 
@@ -40,14 +40,10 @@ def look_at(job: FilmJob) -> Outlook:
     config = ColorizeConfig.model_validate(job.config)
     if merging(job):  # what stands there is this batch's own
         config = config.model_copy(update={"output": config.output.model_copy(update={"overwrite": True})})
-    try:
-        info = probe(job.source, rate=config.input.rate)
-    except NoVideoError as error:
-        if job.source.is_file() and is_encrypted(job.source):
-            raise UnsupportedVideoError(
-                f"{job.source}: is encrypted; decrypt it with the tools of its owner"
-            ) from error
-        raise
+    # Asked first: a decoder may take a frame of ciphertext for a damaged one, and the reason would be a wrong one.
+    if job.source.is_file() and is_encrypted(job.source):
+        raise UnsupportedVideoError(f"{job.source}: is encrypted; decrypt it with the tools of its owner")
+    info = probe(job.source, rate=config.input.rate)
     plan = plan_output(info, job.target, output_options(config), protected=read_files(config))
     check_sidecar(job.target, config)
     share = _share(config, info.duration)
