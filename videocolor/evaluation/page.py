@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from videocolor.evaluation.evaluate import Evaluation
-from videocolor.evaluation.html import cells, data_url, document, read_still, scaled
+from videocolor.htmlpage import cells, data_url, document, read_still, scaled
 from videocolor.evaluation.rows import TRUTH, Row
 from videocolor.evaluation.table import (
     COLUMNS,

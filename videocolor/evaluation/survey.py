@@ -22,7 +22,7 @@ import numpy as np
 
 from videocolor.errors import InputError, OutputError, UsageError
 from videocolor.evaluation.evaluate import Evaluation
-from videocolor.evaluation.html import data_url, document, read_still, scaled
+from videocolor.htmlpage import data_url, document, read_still, scaled
 from videocolor.evaluation.rows import TRUTH, Row, digest
 from videocolor.report import write_whole
 
