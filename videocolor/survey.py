@@ -24,7 +24,7 @@ from videocolor.shots import CutFinder, read_shots
 from videocolor.types import Array, Frame, Shot, VideoInfo
 from videocolor.video import open_video
 
-__all__ = ["ShotView", "Survey", "cuts_for", "one_frame", "survey_film", "thumbnail"]
+__all__ = ["FilmScan", "ShotView", "Survey", "cuts_for", "one_frame", "survey_film", "thumbnail"]
 
 THUMB: Final = (90, 160)
 """(height, width) of the pictures that shots are compared by; aspect is not kept, likeness needs none."""
@@ -129,19 +129,19 @@ def one_frame(info: VideoInfo) -> int:
 def _views(
     marked: Iterable[tuple[int, Prepared]], nearest: _Nearest, usual: int, tick: Callable[[Frame], None]
 ) -> Iterator[ShotView]:
-    """Shots with their pictures. A shot's end time is known when the next one begins."""
+    """Shots with their pictures, each as soon as the next one begins: that is its end."""
     waiting: tuple[int, Prepared, Prepared, _Gallery] | None = None
     for number, items in groupby(marked, key=lambda pair: pair[0]):
         gallery = _Gallery()
         first: Prepared | None = None
         for _, item in items:
+            if first is None and waiting is not None:
+                yield _view(*waiting, item.frame.pts)
             first, last = first or item, item
             gallery.add(item.frame.index, item.gray)
             nearest.add(item.frame)
             tick(item.frame)
         assert first is not None  # groupby never yields an empty group
-        if waiting is not None:
-            yield _view(*waiting, first.frame.pts)
         waiting = (number, first, last, gallery)
     if waiting is not None:
         frame = waiting[2].frame
@@ -154,6 +154,69 @@ def _view(number: int, first: Prepared, last: Prepared, gallery: _Gallery, end_p
     return ShotView(shot, tuple(gallery.views), z.pts, thumbnail(last.gray))
 
 
+class FilmScan:
+    """One pass over a film, at the cost of decoding alone: iterate for its shots, each as soon as its end is known.
+
+    Args:
+        source: the film.
+        config: names the shot detector, or the shot file that replaces it.
+        times: film times in seconds whose nearest frames are wanted.
+        exact: decode as for colouring, without shortcuts: a seventh slower, and cuts are those that colouring finds.
+        progress: called with (frames so far, estimated total). What it raises ends the pass.
+
+    Raises:
+        InputError: the film cannot be read; ConfigError: the shot file does not fit it.
+    """
+
+    def __init__(
+        self,
+        source: Path,
+        config: ColorizeConfig,
+        *,
+        times: Sequence[Fraction] = (),
+        exact: bool = False,
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> None:
+        self._source, self._config, self._progress = source, config, progress
+        self._nearest, self._cuts = _Nearest(times), cuts_for(config)
+        span = config.input
+        self._video = open_video(source, rate=span.rate, start=span.start, end=span.end, fast=not exact)
+        self.info = self._video.info
+        self.pts = array("q")
+        """Time of every frame so far, in ticks."""
+
+    @property
+    def nearest(self) -> dict[Fraction, int]:
+        """As `Survey.nearest`; complete when the pass has ended."""
+        return self._nearest.result()
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What could not be read so far, in words."""
+        return tuple(self._video.losses)
+
+    @property
+    def offsets(self) -> tuple[Fraction, ...]:
+        """As `VideoReader.offsets`."""
+        return tuple(self._video.offsets)
+
+    def __iter__(self) -> Iterator[ShotView]:
+        settings, found = self._config.restoration, False
+        with self._video as video:
+            frames = restore(video, settings) if active(settings) else video
+            marked = mark_shots(prepare(frames, working_size(self.info.width, self.info.height)), self._cuts)
+            for view in _views(marked, self._nearest, one_frame(self.info), self._tick):
+                found = True
+                yield view
+        if not found:
+            raise NoVideoError(f"{self._source}: no frame could be decoded between the start and the end asked for")
+
+    def _tick(self, frame: Frame) -> None:
+        self.pts.append(frame.pts)
+        if self._progress is not None:
+            self._progress(frame.index + 1, self.info.frames)
+
+
 def survey_film(
     source: Path,
     config: ColorizeConfig,
@@ -162,37 +225,7 @@ def survey_film(
     exact: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Survey:
-    """Decode the film once, at the cost of decoding alone, and describe its shots.
-
-    Args:
-        source: the film.
-        config: names the shot detector, or the shot file that replaces it.
-        times: film times in seconds whose nearest frames are wanted.
-        exact: decode as for colouring, without shortcuts: a seventh slower, and cuts are those that colouring finds.
-        progress: called with (frames so far, estimated total).
-
-    Raises:
-        InputError: the film cannot be read; ConfigError: the shot file does not fit it.
-    """
-    nearest = _Nearest(times)
-    cuts = cuts_for(config)
-    span = config.input
-    with open_video(source, rate=span.rate, start=span.start, end=span.end, fast=not exact) as video:
-        info = video.info
-
-        times_seen = array("q")
-
-        def tick(frame: Frame) -> None:
-            times_seen.append(frame.pts)
-            count = frame.index + 1
-            if progress is not None:
-                progress(count, info.frames)
-
-        frames = restore(video, config.restoration) if active(config.restoration) else video
-        marked = mark_shots(prepare(frames, working_size(info.width, info.height)), cuts)
-        views = tuple(_views(marked, nearest, one_frame(info), tick))
-        if not views:
-            raise NoVideoError(f"{source}: no frame could be decoded between the start and the end asked for")
-        return Survey(
-            info, views, views[-1].shot.end, nearest.result(), tuple(video.losses), tuple(video.offsets), times_seen
-        )
+    """Decode the film once and describe all its shots; arguments and errors as of `FilmScan`."""
+    scan = FilmScan(source, config, times=times, exact=exact, progress=progress)
+    views = tuple(scan)
+    return Survey(scan.info, views, views[-1].shot.end, scan.nearest, scan.losses, scan.offsets, scan.pts)
