@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -11,12 +12,12 @@ import cv2
 import numpy as np
 
 from videocolor.color import codes_to_chroma, codes_to_luma, lab_to_rgb, rgb_to_lab, ycbcr_to_rgb
-from videocolor.config import ColorizeConfig, parse_hint
+from videocolor.config import AssignedHint, ColorizeConfig, parse_hint
 from videocolor.errors import HintError, InputError, UsageError
 from videocolor.types import Array, Frame, Hint
 from videocolor.video import open_video
 
-__all__ = ["collect_hints", "frame_to_rgb", "hint_time_in_name", "load_hint"]
+__all__ = ["collect_assigned", "collect_hints", "frame_to_rgb", "hint_time_in_name", "load_hint"]
 
 IMAGES: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 _GRAY: Final = 1.5
@@ -61,6 +62,20 @@ def collect_hints(config: ColorizeConfig) -> tuple[list[Hint], list[str]]:
             if _SUGGESTED.match(path.name) and path not in files and path.stem not in read
         ]
     return hints, warnings
+
+
+def collect_assigned(assigned: Collection[AssignedHint]) -> list[tuple[AssignedHint, Hint]]:
+    """Read the hints that a person has assigned to shots; a file that is named twice is read once.
+
+    Raises:
+        HintError: a file is missing, unreadable, or has no colour.
+    """
+    read: dict[str, Hint] = {}
+    for entry in assigned:
+        if entry.image not in read:
+            _, path, other = parse_hint(entry.image)
+            read[entry.image] = load_hint(None, path, other)
+    return [(entry, read[entry.image]) for entry in assigned]
 
 
 def hint_time_in_name(name: str) -> Fraction | None:

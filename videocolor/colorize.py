@@ -168,7 +168,7 @@ def colorize_video(
         reader,
         VideoWriter.like(reader.video, target, output_options(config), info=film.info) as out,
     ):
-        with closing(color_film(reader, film, Run(cuts))) as finished:
+        with closing(color_film(reader, film, Run(cuts, SeenLenders(film.survey_size)))) as finished:
             for done in finished:
                 out.write(done.frame, done.cb, done.cr)
                 log.frame_done(film.total)
@@ -278,12 +278,13 @@ def bring_up(colored: Iterable[Colored], film: Film) -> Iterator[Finished]:
             ab = upsample_chroma(work.ab, _luma_at(work), luma)
         else:
             ab = bilinear_chroma(work.ab, luma.shape)
-        yield Finished(frame, *table.codes(luma, ab, chroma.saturation), work.place)
+        yield Finished(frame, *table.codes(luma, ab, film.saturation(work.place.shot.number)), work.place)
 
 
 def _shot_hints(number: int, first: Prepared, film: Film, run: Run) -> tuple[list[HintInput], ShotRecord]:
     """What the network is told at the start of a shot: its hints, else an earlier shot that it returns to."""
-    record = ShotRecord(number, first.frame.index, first.frame.pts, first.frame.time_base)
+    begin = (first.frame.index, first.frame.pts, first.frame.time_base)
+    record = ShotRecord(number, *begin, saturation=film.saturation(number))
     takes = film.colorizer.card.hints
     if takes == "none":
         return [], record

@@ -29,6 +29,7 @@ from videocolor.presets import load_model
 from videocolor.restoration.settings import RestorationConfig
 
 __all__ = [
+    "AssignedHint",
     "ChromaConfig",
     "ColorizeConfig",
     "HintsConfig",
@@ -36,6 +37,7 @@ __all__ = [
     "ModelConfig",
     "MotionQuality",
     "OutputConfig",
+    "ShotChroma",
     "ShotsConfig",
     "SmoothingConfig",
     "parse_hint",
@@ -214,6 +216,29 @@ class ShotsConfig(Section):
     """Seconds of film after which a shard ends inside its shot, at the next pause of the fusion."""
 
 
+class AssignedHint(Section):
+    """A hint that goes exactly where a person says. Frames are counted from the film's first, which is 0."""
+
+    image: str = Field(min_length=1)
+    """IMAGE or FILM@TIME, as in hints.items, without the film's own time."""
+    frame: Annotated[Int, Field(ge=0)] | None = None
+    """The film's frame that it is, painted: its shot gets the hint, and the frame comes back as it was painted."""
+    shots: tuple[Annotated[Int, Field(ge=0)], ...] = ()
+    """Further shots that get it, each named by the index of any frame of it."""
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if self.frame is None and not self.shots:
+            raise ValueError(f"{self.image}: goes nowhere; name its frame, or shots by a frame of each")
+        try:
+            time, _, _ = parse_hint(self.image)
+        except UsageError as error:
+            raise ValueError(str(error).removeprefix("--hint ")) from None
+        if time is not None:
+            raise ValueError(f"{self.image}: holds a film time; frame and shots say where an assigned hint goes")
+        return self
+
+
 class HintsConfig(Section):
     """Colour frames that the network is told about."""
 
@@ -223,6 +248,17 @@ class HintsConfig(Section):
     """A folder of hints as `videocolor hints suggest` lays it out, coloured by a person."""
     min_likeness: Annotated[float, Strict()] = Field(default=0.5, ge=0, le=1)
     """How much a hint must resemble a shot it was not made for, 0..1, before it is used there."""
+    assigned: tuple[AssignedHint, ...] = ()
+    """Hints that go exactly where they are told, a list of {image: IMAGE, frame: N, shots: [N]}; see docs/hints.md."""
+
+
+class ShotChroma(Section):
+    """The colour strength of one shot."""
+
+    frame: Int = Field(ge=0)
+    """Index of any frame of the shot, counted from the film's first, which is 0."""
+    saturation: Annotated[float, Strict()] = Field(ge=0, le=4)
+    """Factor on chroma there, 0..4, in place of chroma.saturation."""
 
 
 class ChromaConfig(Section):
@@ -234,6 +270,8 @@ class ChromaConfig(Section):
     """How chroma reaches the film's size: guided (stops at the edges of luma) or bilinear."""
     keep_source: Bool = False
     """Keep the colour that the source already has (tints, toning) instead of replacing it."""
+    by_shot: tuple[ShotChroma, ...] = ()
+    """Other saturations for single shots, a list of {frame: N, saturation: X}; N is any frame of the shot."""
 
 
 class SmoothingConfig(Section):

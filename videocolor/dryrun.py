@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig, InputConfig
-from videocolor.film import check_sidecar, load_network, output_options, plan_hints, read_files
+from videocolor.film import check_sidecar, load_network, output_options, plan_shots, read_files
 from videocolor.hints import HintPlan
 from videocolor.models.base import ModelCard
 from videocolor.report import Observer, ignore, plain
@@ -128,11 +128,13 @@ def plan_colorize(
     check_sidecar(target, config)
     log.warn(*info.warnings)
     colorizer = load_network(config)
-    hints, survey = plan_hints(source, config, colorizer, log)
+    decided, survey = plan_shots(source, config, colorizer, log)
     survey = survey or survey_film(source, config, progress=log.survey_progress)
     log.warn(*survey.losses)
     seconds, size = _sample(source, target, config, survey)
-    return ColorizePlan(source, target, colorizer.card, survey, output, hints, tuple(log.warnings), seconds, size)
+    return ColorizePlan(
+        source, target, colorizer.card, survey, output, decided.hints, tuple(log.warnings), seconds, size
+    )
 
 
 def _sample(source: Path, target: Path, config: ColorizeConfig, survey: Survey) -> tuple[float, int]:
@@ -142,7 +144,9 @@ def _sample(source: Path, target: Path, config: ColorizeConfig, survey: Survey) 
     frames = min(survey.frames, _SAMPLE)
     span = InputConfig(rate=config.input.rate, start=max(start, Fraction(0)), end=start + frames / rate)
     output = config.output.model_copy(update={"sidecar": False, "overwrite": True, "resume": False})
-    short = config.model_copy(update={"input": span, "output": output, "hints": type(config.hints)()})
+    chroma = config.chroma.model_copy(update={"by_shot": ()})
+    changes = {"input": span, "output": output, "hints": type(config.hints)(), "chroma": chroma}
+    short = config.model_copy(update=changes)
     told: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="videocolor-") as folder:
         sample = Path(folder) / target.name

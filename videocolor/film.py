@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
 
-from videocolor.config import ColorizeConfig, parse_hint
+from videocolor.config import ColorizeConfig, ShotChroma, parse_hint
 from videocolor.errors import InputError, OutputError, UsageError
-from videocolor.hints import HintPlan, collect_hints, deal_hints
+from videocolor.hints import HintPlan, assign_hints, collect_assigned, collect_hints, deal_hints, limited
 from videocolor.models.base import Colorizer
 from videocolor.models.registry import load_colorizer
 from videocolor.prediction import Predictor
@@ -20,6 +20,7 @@ from videocolor.prepare import working_size
 from videocolor.report import sidecar_path
 from videocolor.restoration import active, find_cadence, radius, restore, steps
 from videocolor.runlog import RunLog
+from videocolor.shots import FilmShots, listed_shots
 from videocolor.survey import Survey, survey_film
 from videocolor.types import Frame, VideoInfo
 from videocolor.video import WOVEN, OutputOptions, OutputPlan, VideoReader, open_video, plan_output, probe
@@ -28,17 +29,27 @@ __all__ = [
     "Film",
     "FilmReader",
     "Part",
+    "ShotPlan",
     "check_sidecar",
     "film_info",
     "load_network",
     "network_threads",
     "open_film",
     "output_options",
-    "plan_hints",
+    "plan_shots",
     "read_files",
 ]
 
 _RATE: Final = Fraction(25)
+
+
+@dataclass(frozen=True, eq=False)
+class ShotPlan:
+    """What single shots get."""
+
+    hints: HintPlan = field(default_factory=HintPlan)
+    saturations: Mapping[int, float] = field(default_factory=dict)
+    """See `Film`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +64,8 @@ class Film:
     colorizer: Colorizer
     predictor: Predictor
     hints: HintPlan
+    saturations: Mapping[int, float]
+    """Number of a shot -> factor on its chroma, where it is not the film's."""
     survey: Survey | None
     log: RunLog
     size: tuple[int, int]
@@ -61,9 +74,18 @@ class Film:
     """(height, width) that colour is predicted and fused on."""
 
     @property
+    def survey_size(self) -> tuple[int, int]:
+        """(height, width) of the pictures that a survey looks at."""
+        return working_size(self.info.width, self.info.height)
+
+    @property
     def cuts_alike(self) -> bool:
-        """Whether colouring sees the pictures that a survey would see, and so finds the same cuts while it goes by."""
-        return self.size == working_size(self.info.width, self.info.height)
+        """Whether colouring finds the cuts that a survey would find: it knows them, or it sees the same pictures."""
+        return _listed(self.config) is not None or self.size == self.survey_size
+
+    def saturation(self, number: int) -> float:
+        """Factor on the chroma of a shot."""
+        return self.saturations.get(number, self.config.chroma.saturation)
 
     @property
     def total(self) -> int | None:
@@ -84,7 +106,7 @@ def open_film(
     log: RunLog,
     *,
     survey: Literal["if needed", "always", "never"] = "if needed",
-    hints: HintPlan | None = None,
+    decided: ShotPlan | None = None,
     colorizer: Colorizer | None = None,
 ) -> Film:
     """Look at the film, check that the output can be written, load the network, deal the hints.
@@ -95,7 +117,7 @@ def open_film(
         config: the settings.
         log: told of warnings and of what was assumed.
         survey: a first pass over the film: where hints have to be dealt, always, or never.
-        hints: dealt before; then nothing is dealt here.
+        decided: what the shots get, where that was decided before; then nothing is decided here.
         colorizer: loaded before; None: load the one that the settings name.
 
     Raises:
@@ -108,15 +130,16 @@ def open_film(
     log.warn(*info.warnings, *(f"left out: {name}" for name in plan.dropped))
     colorizer = colorizer or load_network(config)
     found: Survey | None = None
-    if hints is None:
-        hints, found = plan_hints(source, config, colorizer, log)
+    if decided is None:
+        decided, found = plan_shots(source, config, colorizer, log)
     if survey == "always" and found is None:
         found = survey_film(source, config, exact=True, progress=log.survey_progress)
-    size = working_size(info.width, info.height, colorizer.card, painted=hints.painted())
+    size = working_size(info.width, info.height, colorizer.card, painted=decided.hints.painted())
     grid = (size[0] // colorizer.card.output_stride, size[1] // colorizer.card.output_stride)
     predictor = Predictor(colorizer, grid, config.model.batch, log)
     _note_restoration(source, config, log)
-    return Film(source, target, config, info, plan, colorizer, predictor, hints, found, log, size, grid)
+    shots = (decided.hints, decided.saturations)
+    return Film(source, target, config, info, plan, colorizer, predictor, *shots, found, log, size, grid)
 
 
 def _note_restoration(source: Path, config: ColorizeConfig, log: RunLog) -> None:
@@ -241,7 +264,8 @@ class FilmReader:
 
 def read_files(config: ColorizeConfig) -> list[Path]:
     """Files beside the film that a run reads, and so must not write over."""
-    hints = [parse_hint(item)[1] for item in config.hints.items]
+    items = (*config.hints.items, *(entry.image for entry in config.hints.assigned))
+    hints = [parse_hint(item)[1] for item in items]
     return [path for path in (*hints, config.shots.file) if path is not None]
 
 
@@ -272,20 +296,58 @@ def output_options(config: ColorizeConfig) -> OutputOptions:
     )
 
 
-def plan_hints(
+def plan_shots(
     source: Path, config: ColorizeConfig, colorizer: Colorizer, log: RunLog
-) -> tuple[HintPlan, Survey | None]:
-    """Read the hints and deal them to the film's shots; without hints nothing is decoded."""
+) -> tuple[ShotPlan, Survey | None]:
+    """Read the hints, deal them to the film's shots, and find out which shots have a saturation of their own.
+
+    Nothing is decoded where nothing has to be dealt and the shots are known or not asked for.
+
+    Raises:
+        UsageError: the model takes no hints, or a setting speaks of a frame that the film does not have.
+        HintError, InputError, ConfigError: a hint, the film or the shot list cannot be read.
+    """
     hints, warnings = collect_hints(config)
     log.warn(*warnings)
-    if not hints:
-        return HintPlan(), None
-    if colorizer.card.hints == "none":
+    assigned = collect_assigned(config.hints.assigned)
+    if (hints or assigned) and colorizer.card.hints == "none":
+        count = len(hints) + len(assigned)
         raise UsageError(
-            f"model {colorizer.card.name} takes no hints, {len(hints)} given; leave them out or choose another model"
+            f"model {colorizer.card.name} takes no hints, {count} given; leave them out or choose another model"
         )
-    times = [hint.time for hint in hints if hint.time is not None]
-    survey = survey_film(source, config, times=times, exact=True, progress=log.survey_progress)
-    plan = deal_hints(hints, survey, config.hints.min_likeness)
+    by_shot = config.chroma.by_shot
+    if not (hints or assigned or by_shot):
+        return ShotPlan(), None
+    if config.input.start and (assigned or by_shot):
+        raise UsageError(
+            "hints.assigned and chroma.by_shot count frames from the film's first; they do not go together with --start"
+        )
+    survey, shots = None, _listed(config)
+    if hints or shots is None:
+        times = [hint.time for hint in hints if hint.time is not None]
+        survey = survey_film(source, config, times=times, exact=True, progress=log.survey_progress)
+        shots = FilmShots(tuple(view.shot.start for view in survey.shots), survey.frames)
+    mine = assign_hints(assigned, shots)
+    plan = limited(mine) if survey is None else deal_hints(hints, survey, config.hints.min_likeness, mine)
     log.warn(*plan.warnings)
-    return plan, survey
+    return ShotPlan(plan, _saturations(by_shot, shots)), survey
+
+
+def _listed(config: ColorizeConfig) -> FilmShots | None:
+    """The film's shots where they are known without looking at it."""
+    if config.shots.file is not None:
+        return listed_shots(config.shots.file)
+    return FilmShots((0,)) if config.shots.detector == "none" else None
+
+
+def _saturations(by_shot: Sequence[ShotChroma], shots: FilmShots) -> dict[int, float]:
+    found: dict[int, ShotChroma] = {}
+    for entry in by_shot:
+        number = shots.number(entry.frame, "chroma.by_shot")
+        if number in found:
+            raise UsageError(
+                f"chroma.by_shot: frames {found[number].frame} and {entry.frame} lie in one shot, number {number + 1}; "
+                "give it one saturation"
+            )
+        found[number] = entry
+    return {number: entry.saturation for number, entry in found.items()}

@@ -17,13 +17,13 @@ from typing import Final
 import cv2
 import numpy as np
 
-from videocolor._hintfiles import collect_hints, frame_to_rgb, hint_time_in_name, load_hint
+from videocolor._hintfiles import collect_assigned, collect_hints, frame_to_rgb, hint_time_in_name, load_hint
 from videocolor.color import codes_to_luma, rgb_to_lab, rgb_to_luma
-from videocolor.config import ColorizeConfig
+from videocolor.config import AssignedHint, ColorizeConfig
 from videocolor.errors import OutputError
 from videocolor.models.base import HintInput
 from videocolor.report import Event, Observer, ignore
-from videocolor.shots import shots_like
+from videocolor.shots import FilmShots, shots_like
 from videocolor.survey import Survey, survey_film, thumbnail
 from videocolor.types import Array, Frame, Hint
 from videocolor.video import open_video
@@ -31,6 +31,8 @@ from videocolor.video import open_video
 __all__ = [
     "HintPlan",
     "PlannedHint",
+    "assign_hints",
+    "collect_assigned",
     "collect_hints",
     "deal_hints",
     "frame_to_rgb",
@@ -38,8 +40,12 @@ __all__ = [
     "hint_fits_frame",
     "hint_input",
     "hint_time_in_name",
+    "limited",
     "load_hint",
+    "rank_views",
     "suggest_hints",
+    "suggestion_name",
+    "suggestion_png",
 ]
 
 MOST_PER_SHOT: Final = 6
@@ -65,6 +71,8 @@ class PlannedHint:
     """Likeness 0..1 to the shot that holds `frame`: low for a picture of something else."""
     left_out: tuple[int, ...] = ()
     """Numbers of shots that it would belong to, had they not better hints enough."""
+    assigned: bool = False
+    """A person said where it goes; likeness did not decide."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +98,8 @@ class HintPlan:
 
     def at_frame(self, number: int, index: int) -> PlannedHint | None:
         """The hint that was made for this frame of this shot, whether the network is told of it or not."""
-        return next((p for p in self.hints if p.frame == index and p.own == number), None)
+        made = [p for p in self.hints if p.frame == index and p.own == number]
+        return min(made, key=lambda planned: planned.hint.mask is not None, default=None)  # a whole one, if there is
 
 
 def hint_input(hint: Hint, size: tuple[int, int]) -> HintInput:
@@ -120,13 +129,36 @@ def hint_fits_frame(hint: Hint, gray: Array) -> float:
     return float((a * b).sum() / max(float(np.sqrt((a * a).sum() * (b * b).sum())), 1e-6))
 
 
-def deal_hints(hints: Sequence[Hint], survey: Survey, min_likeness: float) -> HintPlan:
+def assign_hints(assigned: Sequence[tuple[AssignedHint, Hint]], shots: FilmShots) -> list[PlannedHint]:
+    """Bring hints to the shots that a person assigned them to.
+
+    Args:
+        assigned: entries of `hints.assigned` and the pictures they name.
+        shots: the film's.
+
+    Raises:
+        UsageError: an entry names a frame that the film does not have.
+    """
+    planned = []
+    for entry, hint in assigned:
+        named = entry.shots if entry.frame is None else (entry.frame, *entry.shots)
+        numbers = [shots.number(frame, f"hint {hint.name}") for frame in named]
+        own = None if entry.frame is None else numbers[0]
+        resembles = 0.0 if own is None else 1.0
+        planned.append(PlannedHint(hint, entry.frame, dict.fromkeys(numbers, 1.0), own, resembles, assigned=True))
+    return planned
+
+
+def deal_hints(
+    hints: Sequence[Hint], survey: Survey, min_likeness: float, assigned: Sequence[PlannedHint] = ()
+) -> HintPlan:
     """Decide which hint goes to which shot.
 
     Args:
         hints: in any order.
         survey: of the film; made with the hints' times.
         min_likeness: 0..1, what a shot needs to receive a hint that was not made for it.
+        assigned: hints that have their shots already; they count before the dealt ones.
     """
     planned: list[PlannedHint] = []
     warnings: list[str] = []
@@ -167,14 +199,25 @@ def deal_hints(hints: Sequence[Hint], survey: Survey, min_likeness: float) -> Hi
             )
             continue
         planned.append(PlannedHint(hint, frame, shots, own, resembles))
-    for view in survey.shots:
-        planned, left_out = _limit(planned, view.shot.index)
+    return limited([*assigned, *planned], warnings)
+
+
+def limited(planned: Sequence[PlannedHint], warnings: Sequence[str] = ()) -> HintPlan:
+    """The plan of these hints, with `MOST_PER_SHOT` for each shot at most.
+
+    Args:
+        planned: hints and their shots; of those that are as good, earlier ones are kept.
+        warnings: what was said of them before.
+    """
+    kept, said = list(planned), list(warnings)
+    for number in sorted({number for p in planned for number in p.shots}):
+        kept, left_out = _limit(kept, number)
         if left_out:
-            warnings.append(
-                f"shot {view.shot.index + 1}: {left_out} of its {left_out + MOST_PER_SHOT} hints are left out of the "
+            said.append(
+                f"shot {number + 1}: {left_out} of its {left_out + MOST_PER_SHOT} hints are left out of the "
                 f"network's memory, which takes {MOST_PER_SHOT}; frames that were painted are reproduced all the same"
             )
-    return HintPlan(tuple(planned), tuple(warnings))
+    return HintPlan(tuple(kept), tuple(said))
 
 
 @dataclass(frozen=True)
@@ -258,7 +301,7 @@ def suggest_hints(film: Path, folder: Path, config: ColorizeConfig, *, observer:
     log = RunLog(observer)
     survey = survey_film(film, config, progress=log.survey_progress)
     log.warn(*survey.info.warnings, *survey.losses)
-    wanted = {_medoid(view.views): view.shot for view in survey.shots}
+    wanted = {rank_views(view.views)[0]: view.shot for view in survey.shots}
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -286,24 +329,53 @@ def _progress(done: int, total: int, seconds: float) -> Event:
     return Event("progress", {"stage": "hints", "frames": done, "total": total, "fps": round(rate, 2), "eta_s": eta})
 
 
-def _medoid(views: Sequence[tuple[int, Array]]) -> int:
-    total = [sum(shots_like(mine, other) for _, other in views) for _, mine in views]
-    return views[int(np.argmax(total))][0]
+def rank_views(views: Sequence[tuple[int, Array]]) -> list[int]:
+    """Frame indices of a shot's views, the one that explains most of the shot first: its medoid.
+
+    Args:
+        views: (frame index, luma picture) pairs as `ShotView.views` holds them, at least one.
+
+    Returns:
+        All indices; the first has the largest sum of likenesses to all views (the earliest where several have). Each
+        further one adds most to what the chosen ones explain already: the sum, over the views, of the likeness to
+        the nearest chosen one (greedy facility location; Nemhauser, Wolsey, Fisher 1978).
+    """
+    like = np.array([[shots_like(mine, other) for _, other in views] for _, mine in views])
+    chosen = [int(np.argmax(like.sum(axis=1)))]
+    while len(chosen) < len(views):
+        explained = np.maximum(like, like[chosen].max(axis=0)).sum(axis=1)
+        explained[chosen] = -1
+        chosen.append(int(np.argmax(explained)))
+    return [views[place][0] for place in chosen]
 
 
-def _write_suggestion(folder: Path, number: int, frame: Frame, overwrite: bool) -> Path:
-    path = folder / f"shot{number + 1:04d}_t{float(frame.pts * frame.time_base):09.3f}s.png"
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path}: exists; a painted hint is not overwritten without --overwrite")
+def suggestion_name(number: int, frame: Frame) -> str:
+    """File name of a shot's frame that is to be painted: `shot0003_t00012.345s.png` for shot number 2, from 0."""
+    return f"shot{number + 1:04d}_t{float(frame.pts * frame.time_base):09.3f}s.png"
+
+
+def suggestion_png(frame: Frame) -> bytes:
+    """A frame's luma as a gray PNG of 8 bits, of 16 where the film has more than 8.
+
+    Raises:
+        OutputError: the frame cannot be written as PNG.
+    """
     gray = np.clip(codes_to_luma(frame.luma, frame.layout.depth, frame.color.range), 0, 1)
     picture = (
         np.rint(gray * 65535).astype(np.uint16) if frame.layout.depth > 8 else np.rint(gray * 255).astype(np.uint8)
     )
     done, data = cv2.imencode(".png", picture)
     if not done:
-        raise OutputError(f"{path}: this frame cannot be written as PNG")
+        raise OutputError(f"frame {frame.index} cannot be written as PNG")
+    return data.tobytes()
+
+
+def _write_suggestion(folder: Path, number: int, frame: Frame, overwrite: bool) -> Path:
+    path = folder / suggestion_name(number, frame)
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path}: exists; a painted hint is not overwritten without --overwrite")
     try:
-        path.write_bytes(data.tobytes())
+        path.write_bytes(suggestion_png(frame))
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
     return path

@@ -15,7 +15,17 @@ from videocolor.color import codes_to_luma
 from videocolor.models.base import ModelCard
 from videocolor.types import Array, Frame
 
-__all__ = ["Cuts", "ListedCuts", "Prepared", "mark_shots", "prepare", "small_luma", "unused_cuts", "working_size"]
+__all__ = [
+    "Cuts",
+    "ListedCuts",
+    "Prepared",
+    "gray_of",
+    "mark_shots",
+    "prepare",
+    "small_luma",
+    "unused_cuts",
+    "working_size",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +75,11 @@ def small_luma(frame: Frame, size: tuple[int, int]) -> Array:
         shrunk = cv2.resize(shrunk, (shrunk.shape[1] // 2, shrunk.shape[0] // 2), interpolation=cv2.INTER_AREA)
     shrunk = cv2.resize(shrunk, (w, h), interpolation=_interpolation(shrunk, size))
     return np.clip(codes_to_luma(shrunk, frame.layout.depth, frame.color.range), 0, 1)
+
+
+def gray_of(luma: Array) -> Array:
+    """(h, w) uint8 of (h, w) float32 Y' in 0..1, rounded."""
+    return np.asarray(np.rint(luma * 255).astype(np.uint8))
 
 
 class Cuts(Protocol):
@@ -146,7 +161,7 @@ def prepare(frames: Iterable[Frame], size: tuple[int, int]) -> Iterator[Prepared
     try:
         for frame in frames:
             luma = small_luma(frame, size)
-            yield Prepared(frame, luma, np.rint(luma * 255).astype(np.uint8))
+            yield Prepared(frame, luma, gray_of(luma))
     finally:
         close = getattr(frames, "close", None)
         if close is not None:

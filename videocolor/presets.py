@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -241,12 +241,16 @@ def _explain(model: type[BaseModel], detail: ErrorDetails, where: str, origins: 
 def _find(model: type[BaseModel], loc: Sequence[str]) -> tuple[type[BaseModel] | None, FieldInfo | None]:
     """The section that holds a key, and the key's field if there is one."""
     section: type[BaseModel] | None = model
-    field = None
+    field: FieldInfo | None = None
+    inner: Any = model
     for part in loc:
-        inner = field.annotation if field else model
+        if part.isdecimal() and get_origin(inner) is tuple:  # a place in a list
+            inner = get_args(inner)[0]
+            continue
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
             return None, field
         section, field = inner, inner.model_fields.get(part)
+        inner = field.annotation if field else None
     return section, field
 
 

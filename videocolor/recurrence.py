@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
-from videocolor.prepare import Prepared
+from videocolor.prepare import Prepared, gray_of, small_luma
 from videocolor.shots import shots_like
 from videocolor.survey import thumbnail
 from videocolor.types import Array
@@ -66,23 +66,34 @@ class Lenders(Protocol):
 
 
 class SeenLenders:
-    """Lenders found while the film goes by."""
+    """Lenders found while the film goes by.
 
-    def __init__(self) -> None:
+    Args:
+        size: (height, width) at which shots are compared: a survey's, so that both find the same lenders; None: the
+            working size.
+    """
+
+    def __init__(self, size: tuple[int, int] | None = None) -> None:
+        self._size = size
         self._finder = ReturnFinder()
         self._lumas: dict[int, list[Array]] = {}
 
     def lender(self, number: int, first: Prepared) -> int | None:
         """See `Lenders`."""
-        return self._finder.find(thumbnail(first.gray))
+        return self._finder.find(self._picture(first))
 
     def leave(self, number: int, first: Prepared | None, last: Prepared, lender: int | None) -> None:
         """See `Lenders`."""
         if lender is None and first is not None:
             self._lumas[number] = [first.luma, last.luma]
-            forgotten = self._finder.add(number, thumbnail(first.gray), thumbnail(last.gray))
+            forgotten = self._finder.add(number, self._picture(first), self._picture(last))
             if forgotten is not None:
                 del self._lumas[forgotten]
+
+    def _picture(self, item: Prepared) -> Array:
+        if self._size is None or self._size == item.gray.shape:
+            return thumbnail(item.gray)
+        return thumbnail(gray_of(small_luma(item.frame, self._size)))
 
     def lumas(self, lender: int) -> list[Array]:
         """See `Lenders`."""

@@ -57,6 +57,8 @@ class ShotRecord:
     """Number of the earlier shot whose colours it took up."""
     confidence: float | None = None
     """Mean of the network's confidence in its hints, 0..1; None without hints."""
+    saturation: float = 1.0
+    """Factor on its chroma."""
     _seen: list[float] = field(default_factory=list, repr=False)
 
     def add(self, window: Sequence[Prepared], confidence: Array | None) -> None:
@@ -74,14 +76,18 @@ class ShotRecord:
     def continued(self, following: Frame) -> ShotRecord:
         """A record of the same shot from a frame on."""
         begin = (following.index, following.pts, following.time_base)
-        return ShotRecord(self.number, *begin, hints=list(self.hints), returns_to=self.returns_to)
+        saturation = self.saturation
+        return ShotRecord(
+            self.number, *begin, hints=list(self.hints), returns_to=self.returns_to, saturation=saturation
+        )
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], time_base: Fraction) -> ShotRecord:
         """What `as_dict` made."""
         lender = data["returns_to"]
         place = (data["index"] - 1, data["start"], data["start_pts"], time_base, data["end"])
-        return cls(*place, list(data["hints"]), None if lender is None else lender - 1, data["confidence"])
+        lender = None if lender is None else lender - 1
+        return cls(*place, list(data["hints"]), lender, data["confidence"], data.get("saturation", 1.0))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values; shots are counted from 1 for people."""
@@ -94,6 +100,7 @@ class ShotRecord:
             "hints": list(self.hints),
             "returns_to": None if self.returns_to is None else self.returns_to + 1,
             "confidence": None if self.confidence is None else round(self.confidence, 4),
+            "saturation": self.saturation,
         }
 
 
@@ -142,6 +149,10 @@ class RunLog:
     def survey_progress(self, done: int, total: int | None) -> None:
         """Frames of the first pass."""
         self._progress(done, total, "shots")
+
+    def stage_done(self, stage: str, done: int, total: int | None) -> None:
+        """So much of another stage is done."""
+        self._progress(done, total, stage)
 
     def frame_done(self, total: int | None) -> None:
         """One more frame was written."""
@@ -244,6 +255,7 @@ def describe_hints(hints: HintPlan, reproduced: Collection[int]) -> list[dict[st
             "name": planned.hint.name,
             "time": None if planned.hint.time is None else float(planned.hint.time),
             "frame": planned.frame,
+            "assigned": planned.assigned,
             "reproduced": planned.frame in reproduced,
             "shots": {str(number + 1): round(like, 3) for number, like in planned.shots.items()},
         }

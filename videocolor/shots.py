@@ -15,6 +15,7 @@ line with the frame of the cut; to join two, delete the line of the second.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,15 +25,17 @@ from typing import Any, Final, Literal
 import yaml
 
 from videocolor._cuts import CutFinder, scene_distance, shots_like
-from videocolor.errors import ConfigError, OutputError
+from videocolor.errors import ConfigError, OutputError, UsageError
 from videocolor.report import write_whole
 from videocolor.types import Shot
 
 __all__ = [
     "CutFinder",
+    "FilmShots",
     "ListedShot",
     "check_shot_file",
     "clock",
+    "listed_shots",
     "read_shots",
     "scene_distance",
     "shots_like",
@@ -55,6 +58,30 @@ class ListedShot:
     """Index of the shot's first frame."""
     note: str | None = None
     """What a person wrote about it."""
+
+
+@dataclass(frozen=True)
+class FilmShots:
+    """Where the shots of a film begin, so that a shot can be named by any frame of it."""
+
+    starts: tuple[int, ...]
+    """Index of each shot's first frame, ascending from 0."""
+    frames: int | None = None
+    """How many the film has, where that is known."""
+
+    def number(self, frame: int, what: str) -> int:
+        """Number, from 0, of the shot that holds a frame.
+
+        Args:
+            frame: its index in the film, counted from 0.
+            what: who asks, for the message.
+
+        Raises:
+            UsageError: the film has no such frame.
+        """
+        if frame < 0 or (self.frames is not None and frame >= self.frames):
+            raise UsageError(f"{what}: frame {frame} lies beyond the film, which has {self.frames} frames, from 0 on")
+        return bisect_right(self.starts, frame) - 1
 
 
 def clock(seconds: Fraction | float) -> str:
@@ -132,6 +159,21 @@ def read_shots(path: Path, *, frames: int | None = None) -> list[ListedShot]:
     Raises:
         ConfigError: the file cannot be read or a line of it cannot be used; it names file and line.
     """
+    return _read_list(path, frames)[0]
+
+
+def listed_shots(path: Path) -> FilmShots:
+    """Where the shots of a list begin, and how many frames it says that the film has.
+
+    Raises:
+        ConfigError: as `read_shots`.
+    """
+    listed, frames = _read_list(path, None)
+    return FilmShots(tuple(shot.start for shot in listed), frames)
+
+
+def _read_list(path: Path, frames: int | None) -> tuple[list[ListedShot], int | None]:
+    """The shots, and the number of frames that they were checked against."""
     root = _parse(path)
     if not isinstance(root, yaml.MappingNode):
         raise ConfigError(f"{path}: not a shot list; expected the keys {', '.join(_FILE_KEYS)}")
@@ -153,7 +195,7 @@ def read_shots(path: Path, *, frames: int | None = None) -> list[ListedShot]:
         if listed and shot.start <= listed[-1].start:
             raise _error(path, node, f"frame {shot.start} is not behind the line above ({listed[-1].start})")
         listed.append(shot)
-    return listed if listed and listed[0].start == 0 else [ListedShot(0), *listed]
+    return (listed if listed and listed[0].start == 0 else [ListedShot(0), *listed]), frames
 
 
 def _parse(path: Path) -> yaml.Node | None:

@@ -52,6 +52,8 @@ _NO_SAMPLES: Final = (
     *(("model", "device"), ("model", "threads")),
 )
 """Settings that change no sample of a film."""
+_NEWER: Final = (("hints", "assigned"), ("chroma", "by_shot"))
+"""Settings that came later: where nothing is set, films of earlier batches stay finished."""
 _JOB: Final = "job.json"
 _MERGING: Final = "merging"
 
@@ -125,6 +127,9 @@ def settings_id(job: FilmJob) -> str:
     config = json.loads(json.dumps(job.config))
     for section, key in (*_NO_SAMPLES, ("shots", "shard"), ("shots", "max_shard")):
         config.get(section, {}).pop(key, None)
+    for section, key in _NEWER:
+        if not config.get(section, {}).get(key):
+            config.get(section, {}).pop(key, None)
     beside = [(str(path), _print(path)) for path in _read_beside(job)]
     text = json.dumps([str(job.target), config, beside], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -135,7 +140,7 @@ def _read_beside(job: FilmJob) -> Iterator[Path]:
     hints, shots, model = (job.config.get(name) or {} for name in ("hints", "shots", "model"))
     if Path(model.get("name", "")).is_file():
         yield Path(model["name"])
-    for item in hints.get("items") or ():
+    for item in (*(hints.get("items") or ()), *(entry["image"] for entry in hints.get("assigned") or ())):
         yield parse_hint(item)[1]
     if hints.get("folder"):
         yield from sorted(path for path in Path(hints["folder"]).glob("*") if path.is_file())

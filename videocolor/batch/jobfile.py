@@ -129,7 +129,16 @@ def _settings(value: Any, folder: Path) -> Iterator[str]:
             inner = str(folder / inner)
         elif key == "hints.items" and isinstance(inner, list):
             inner = [absolute_hint(str(item), folder) for item in inner]
+        elif key == "hints.assigned" and isinstance(inner, list):
+            inner = [_beside_job(entry, folder) for entry in inner]
         yield as_override(key, inner)
+
+
+def _beside_job(entry: Any, folder: Path) -> Any:
+    """An entry of `hints.assigned`, its image relative to the job file; what cannot be read is left to the settings."""
+    if not (isinstance(entry, Mapping) and isinstance(entry.get("image"), str)):
+        return entry
+    return {**entry, "image": absolute_hint(entry["image"], folder)}
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

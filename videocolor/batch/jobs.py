@@ -14,7 +14,7 @@ from typing import Any, Final
 from videocolor.batch.ledger import state_folder
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.types import FilmJob
-from videocolor.config import ColorizeConfig, parse_hint
+from videocolor.config import AssignedHint, ColorizeConfig, parse_hint
 from videocolor.errors import ConfigError, InputError, UsageError
 from videocolor.video.sequences import IMAGE_SUFFIXES
 
@@ -211,12 +211,17 @@ def _rooted(config: ColorizeConfig) -> ColorizeConfig:
                 update={
                     "items": tuple(absolute_hint(item, Path.cwd()) for item in hints.items),
                     "folder": None if hints.folder is None else hints.folder.absolute(),
+                    "assigned": tuple(_absolute_entry(entry) for entry in hints.assigned),
                 }
             ),
             "shots": shots.model_copy(update={"file": None if shots.file is None else shots.file.absolute()}),
             "model": model.model_copy(update={"name": str(weights.absolute()) if weights.is_file() else model.name}),
         }
     )
+
+
+def _absolute_entry(entry: AssignedHint) -> AssignedHint:
+    return entry.model_copy(update={"image": absolute_hint(entry.image, Path.cwd())})
 
 
 def absolute_hint(item: str, folder: Path) -> str:

@@ -20,8 +20,8 @@ from videocolor import __version__
 from videocolor.batch.types import FilmJob, FilmPlan, PlannedShot, Shard
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError
-from videocolor.film import Film, network_threads, open_film
-from videocolor.hints import HintPlan, PlannedHint, collect_hints
+from videocolor.film import Film, ShotPlan, network_threads, open_film
+from videocolor.hints import HintPlan, PlannedHint, collect_assigned, collect_hints
 from videocolor.models.base import Colorizer
 from videocolor.pace import frame_cost, window_frames
 from videocolor.recurrence import ReturnFinder
@@ -37,6 +37,7 @@ __all__ = [
     "PLAN_NAME",
     "boundaries_of",
     "dealt_hints",
+    "decided_shots",
     "fixity_of",
     "hint_notes",
     "is_current",
@@ -124,7 +125,8 @@ def planned_shots(film: Film) -> list[PlannedShot]:
         lender = None if finder is None or hints else finder.find(first)
         if finder is not None and lender is None:
             finder.add(shot.index, first, view.last)
-        shots.append(PlannedShot(shot.index, shot.start, shot.end, shot.start_pts, view.last_pts, lender, hints))
+        place = (shot.index, shot.start, shot.end, shot.start_pts, view.last_pts)
+        shots.append(PlannedShot(*place, lender, hints, film.saturations.get(shot.index)))
     return shots
 
 
@@ -191,12 +193,15 @@ def shard_key(
         "frames": [start, start_pts, end, closes],
         "before": before,
         "painted": any(note["painted"] for note in plan.hints),  # the working size depends on it
-        "shots": [
-            [max(shot.start, start), _hints_of(plan, shot.index), _lender_times(plan, shot), _lender_hints(plan, shot)]
-            for shot in shots
-        ],
+        "shots": [[max(shot.start, start), *_facts_of(plan, shot)] for shot in shots],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _facts_of(plan: FilmPlan, shot: PlannedShot) -> list[Any]:
+    """What the colours of a shot follow from, beside its frames and the film's settings."""
+    facts = [_hints_of(plan, shot.index), _lender_times(plan, shot), _lender_hints(plan, shot)]
+    return facts if shot.saturation is None else [*facts, shot.saturation]
 
 
 def _lender_times(plan: FilmPlan, shot: PlannedShot) -> list[int] | None:
@@ -221,7 +226,7 @@ def settings_hash(config: ColorizeConfig, colorizer: Colorizer, sha256: str) -> 
     values = config.as_dict()
     for section, keys in _NO_SAMPLES.items():
         values[section] = {key: value for key, value in values[section].items() if key not in keys}
-    values.pop("hints")  # what became of them is in each shard's key
+    del values["hints"], values["chroma"]["by_shot"]  # what became of them is in each shard's key
     model = describe_model(colorizer)
     if model["runtime"] == "torch":  # its sums on a CPU depend on how many share them; ONNX Runtime's do not
         values["model"]["threads"] = network_threads(config)
@@ -240,7 +245,10 @@ _NO_SAMPLES: Final = {
 def _decided_by(config: ColorizeConfig) -> str:
     """Hash of what tells where shots begin and which hints they get."""
     listed = None if config.shots.file is None else [shot.start for shot in read_shots(config.shots.file)]
-    facts = [config.shots.detector if listed is None else listed, config.hints.min_likeness]
+    facts: list[Any] = [config.shots.detector if listed is None else listed, config.hints.min_likeness]
+    values = config.as_dict()
+    for told in (values["hints"]["assigned"], values["chroma"]["by_shot"]):
+        facts += [told] if told else []
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -248,36 +256,39 @@ def is_current(plan: FilmPlan, config: ColorizeConfig, colorizer: Colorizer) -> 
     """Whether a plan was made for this configuration, network, version of the program, shot list, and these hints."""
     if plan.settings != settings_hash(config, colorizer, plan.sha256) or plan.decided != _decided_by(config):
         return False
-    hints, _ = collect_hints(config)
-    return sorted(note["digest"] for note in plan.hints) == sorted(map(_digest, hints)) if hints or plan.hints else True
+    return sorted(note["digest"] for note in plan.hints) == sorted(digest for digest, _ in _all_hints(config))
+
+
+def _all_hints(config: ColorizeConfig) -> list[tuple[str, Hint]]:
+    """Hints that were to be dealt, and those that are assigned, each with its digest."""
+    dealt = [(_digest(hint, False), hint) for hint in collect_hints(config)[0]]
+    return dealt + [(_digest(hint, True), hint) for _, hint in collect_assigned(config.hints.assigned)]
 
 
 def hint_notes(dealt: HintPlan, config: ColorizeConfig) -> list[dict[str, Any]]:
     """How hints were dealt, as plain values; hints that fit nowhere are among them."""
-    by_hint = {id(planned.hint): planned for planned in dealt.hints}
-    if not by_hint:
-        return []
     notes = [_note(planned) for planned in dealt.hints]
     known = {note["digest"] for note in notes}
-    unused = [hint for hint in collect_hints(config)[0] if _digest(hint) not in known]
+    unused = [hint for digest, hint in _all_hints(config) if digest not in known]
     return notes + [_note(PlannedHint(hint, None, {})) for hint in unused]
 
 
 def _note(planned: PlannedHint) -> dict[str, Any]:
     return {
         "name": planned.hint.name,
-        "digest": _digest(planned.hint),
+        "digest": _digest(planned.hint, planned.assigned),
         "frame": planned.frame,
         "own": planned.own,
         "painted": HintPlan((planned,)).painted(),
         "told": {number: float(like) for number, like in planned.shots.items()},
         "resembles": float(planned.resembles),
         "left_out": list(planned.left_out),
-    }
+    } | ({"assigned": True} if planned.assigned else {})
 
 
-def _digest(hint: Hint) -> str:
-    digest = hashlib.sha256(f"{hint.name} {hint.time} {hint.rgb.shape}".encode())
+def _digest(hint: Hint, assigned: bool) -> str:
+    time = "assigned" if assigned else hint.time
+    digest = hashlib.sha256(f"{hint.name} {time} {hint.rgb.shape}".encode())
     digest.update(hint.rgb.tobytes())
     if hint.mask is not None:
         digest.update(hint.mask.tobytes())
@@ -292,7 +303,7 @@ def dealt_hints(plan: FilmPlan, config: ColorizeConfig) -> HintPlan:
     """
     if not plan.hints:
         return HintPlan()
-    hints = {_digest(hint): hint for hint in collect_hints(config)[0]}
+    hints = dict(_all_hints(config))
     planned = []
     for note in plan.hints:
         hint = hints.get(note["digest"])
@@ -301,5 +312,12 @@ def dealt_hints(plan: FilmPlan, config: ColorizeConfig) -> HintPlan:
         if note["told"] or note["own"] is not None:
             told = {int(number): float(like) for number, like in note["told"].items()}
             left_out = tuple(note["left_out"])
-            planned.append(PlannedHint(hint, note["frame"], told, note["own"], note["resembles"], left_out))
+            place = (note["frame"], told, note["own"], note["resembles"], left_out)
+            planned.append(PlannedHint(hint, *place, note.get("assigned", False)))
     return HintPlan(tuple(planned))
+
+
+def decided_shots(plan: FilmPlan, config: ColorizeConfig) -> ShotPlan:
+    """What a plan says that single shots get; errors as of `dealt_hints`."""
+    saturations = {shot.index: shot.saturation for shot in plan.shots if shot.saturation is not None}
+    return ShotPlan(dealt_hints(plan, config), saturations)

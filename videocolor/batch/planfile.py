@@ -56,6 +56,7 @@ def write_plan(path: Path, plan: FilmPlan) -> None:
             "returns_to": None if shot.returns_to is None else shot.returns_to + 1,
             "hints": list(shot.hints),
         }
+        | ({} if shot.saturation is None else {"saturation": shot.saturation})
         for shot in plan.shots
     ]
     shards = [
@@ -117,7 +118,8 @@ def _parsed(path: Path, data: Mapping[str, Any]) -> FilmPlan:
                 f"{path}: shot {index + 1} returns to shot {lender + 1}; expected an earlier one that returns to none"
             )
         times = (int(row["pts"]), int(row["last_pts"]))
-        shots.append(PlannedShot(index, start, end, *times, lender, tuple(row.get("hints", ()))))
+        saturation = None if row.get("saturation") is None else float(row["saturation"])
+        shots.append(PlannedShot(index, start, end, *times, lender, tuple(row.get("hints", ())), saturation))
     notes = tuple(_read_note(note) for note in data["hints"])
     plan = FilmPlan(
         Path(data["film"]),

@@ -66,6 +66,8 @@ class PlannedShot:
     """The earlier shot that lends it its colours."""
     hints: tuple[str, ...] = ()
     """Names of the hints that the network is told of, for people."""
+    saturation: float | None = None
+    """Factor on its chroma, where it is not the film's."""
 
 
 @dataclass(frozen=True)

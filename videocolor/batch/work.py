@@ -16,7 +16,7 @@ from videocolor._stages import opencv_single_threaded
 from videocolor.batch.plan import (
     PLAN_NAME,
     boundaries_of,
-    dealt_hints,
+    decided_shots,
     fixity_of,
     is_current,
     make_plan,
@@ -43,7 +43,7 @@ from videocolor.errors import ConfigError, InputError
 from videocolor.film import Film, FilmReader, Part, load_network, open_film
 from videocolor.models.base import Colorizer
 from videocolor.prepare import ListedCuts, Prepared, prepare, unused_cuts
-from videocolor.recurrence import PlannedLenders
+from videocolor.recurrence import PlannedLenders, SeenLenders
 from videocolor.report import Event, Observer
 from videocolor.runlog import Fixity, RunLog, ShotRecord, describe_model
 from videocolor.sharding import ListedBoundaries
@@ -118,7 +118,8 @@ def color_film_shards(
         before = sum(record.frames for record in records.values())
         tell({"kind": "planned", "shards": len(plan.shards), "frames": plan.frames, "before": before})
     else:
-        film = replace(film, hints=dealt_hints(plan, film.config))
+        decided = decided_shots(plan, film.config)
+        film = replace(film, hints=decided.hints, saturations=decided.saturations)
         records = dict(finished_shards(job, plan) if done is None else done)
     drop_stale(job.folder, records)
     missing = [shard.number for shard in plan.shards if shard.number not in records]
@@ -156,8 +157,8 @@ def _observer(tell: Tell) -> Observer:
 
 
 def _planned_film(job: FilmJob, plan: FilmPlan, config: ColorizeConfig, network: Colorizer, log: RunLog) -> Film:
-    hints = dealt_hints(plan, config)
-    return open_film(job.source, job.target, config, log, survey="never", hints=hints, colorizer=network)
+    decided = decided_shots(plan, config)
+    return open_film(job.source, job.target, config, log, survey="never", decided=decided, colorizer=network)
 
 
 class _Writing:
@@ -336,7 +337,7 @@ def _color_unplanned(film: Film, job: FilmJob, tell: Tell) -> tuple[FilmPlan, di
     """Colour a film from its beginning, cut it into shards as it goes by, and write the plan that this amounts to."""
     fixity = Fixity(film.source)
     cuts = cuts_for(film.config)
-    run = Run(cuts, boundaries=boundaries_of(film))
+    run = Run(cuts, SeenLenders(film.survey_size), boundaries_of(film))
     sketch = _Sketch(film, fixity)
 
     def keep(memory: dict[str, Array]) -> None:
@@ -376,7 +377,8 @@ class _Sketch:
                 self._shots[-1] = replace(self._shots[-1], end=record.end, last_pts=last_pts)
             else:
                 place = (record.number, record.start, record.end, record.start_pts, last_pts)
-                self._shots.append(PlannedShot(*place, record.returns_to, tuple(record.hints)))
+                own = self._film.saturations.get(record.number)
+                self._shots.append(PlannedShot(*place, record.returns_to, tuple(record.hints), own))
         self._end = written.end_pts
         return self.plan().shards[number].key
 
