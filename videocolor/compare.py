@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import zip_longest
 from pathlib import Path
-from typing import Literal
+from typing import Final
 
-from videocolor.report import Observer, ignore
+import cv2
+import numpy as np
+from pydantic import ValidationError
+
+from videocolor._beside import Kind, Scaler, beside, display_size, likeness, line_place, picture_size, wiped
+from videocolor.config import InputConfig
+from videocolor.errors import InputError, UsageError
+from videocolor.report import Observer, ignore, read_record, sidecar_path
+from videocolor.runlog import RunLog
+from videocolor.types import Array, Frame, PixelLayout, VideoInfo
+from videocolor.video import COLOR_LABEL, OutputOptions, OutputPlan, VideoReader, VideoWriter, open_video, plan_output
+from videocolor.video.film import FilmSink
 
 __all__ = ["CompareOptions", "ComparisonResult", "Kind", "write_comparison"]
 
-Kind = Literal["side", "wipe"]
+_SAME_TIME: Final = Fraction(1, 500)
+"""Seconds by which the times of a frame may differ: containers round to their own unit, Matroska to a millisecond."""
+_LOOK: Final = 12
+"""Every so many frames it is made sure that both films show the same."""
+_SAME: Final = 0.5
+"""Least correlation of luma, seen small, of two frames that show the same; a coloured frame keeps its luma."""
+_PLAYED: Final = frozenset({"aac", "mp3", "opus", "flac", "vorbis", "alac"})
+"""Sound that browsers play."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +49,10 @@ class CompareOptions:
     """Write "before" and "after" into the picture."""
     codec: str = "libx264"
     """Encoder, by FFmpeg's name."""
-    crf: float | None = 20.0
-    """Constant quality of the encoder; None: its default."""
-    preset: str | None = "medium"
-    """The encoder's preset; None: its default."""
+    crf: float | None = None
+    """Constant quality of the encoder; None: as `colorize` has it."""
+    preset: str | None = None
+    """The encoder's preset; None: as `colorize` has it."""
     rate: Fraction | None = None
     """Frames a second, where the source is an image sequence. None: what RESULT's record says."""
     start: Fraction | None = None
@@ -38,6 +61,12 @@ class CompareOptions:
     """The result ends before this time of the source, seconds. None: what RESULT's record says, else the end."""
     overwrite: bool = False
     """Replace an existing target."""
+
+    def __post_init__(self) -> None:
+        if not 64 <= self.width <= 16384:
+            raise UsageError(f"width {self.width}: expected 64..16384 pixels")
+        if not (math.isfinite(self.period) and 0.5 <= self.period <= 3600):
+            raise UsageError(f"period {self.period:g}: expected 0.5..3600 seconds")
 
 
 @dataclass(frozen=True)
@@ -84,4 +113,131 @@ def write_comparison(
         UsageError: an option cannot be used.
         OutputError: the target exists, or cannot be written.
     """
-    raise NotImplementedError
+    options = options or CompareOptions()
+    began, log = time.monotonic(), RunLog(observer)
+    if kind not in ("side", "wipe"):
+        raise UsageError(f"kind {kind!r}: expected side or wipe")
+    options = _trimmed_alike(result, options, log)
+    with (
+        open_video(source, rate=options.rate, start=options.start, end=options.end) as before,
+        open_video(result) as after,
+    ):
+        made, left, right = _layout(before, after, kind, options)
+        asked = OutputOptions(options.codec, options.crf, options.preset, overwrite=options.overwrite)
+        plan = plan_output(made, target, asked, protected=[source])
+        if plan.container == "image2":
+            raise UsageError(f"{target}: a comparison is a film; name it .mp4, .mkv or .mov")
+        log.warn(*(f"left out: {name}" for name in plan.dropped), *_unplayed(made, target))
+        with VideoWriter(made, plan, FilmSink(made, plan, (None, None), COLOR_LABEL)) as out:
+            with closing(_pairs(before, after)) as pairs:
+                for a, b in pairs:
+                    planes = left(a), right(b)
+                    if b.index % _LOOK == 0:
+                        _same_picture(likeness(planes[0][0], planes[1][0]), b, before.info, after.info)
+                    passed = b.seconds - float(made.start_pts * made.time_base)
+                    column = line_place(passed, options.period, made.width)
+                    y, *chroma = beside(*planes) if kind == "side" else wiped(*planes, column)
+                    frame = Frame(b.index, b.pts, b.time_base, y, made.layout, made.color, duration=b.duration)
+                    out.write(frame, *(_stored(plane, plan) for plane in chroma))
+                    log.stage_done("compare", b.index + 1, made.frames)
+            report = out.close()
+        log.warn(*after.losses, *report.warnings)
+    seconds = round(time.monotonic() - began, 3)
+    return ComparisonResult(target, kind, report.frames, made.width, made.height, seconds, tuple(log.warnings))
+
+
+def _stored(plane: Array, plan: OutputPlan) -> Array:
+    """Chroma as the encoder's format has it: its size, its depth; limited range as all of it."""
+    if plane.shape[1::-1] != plan.chroma_size:
+        plane = np.asarray(cv2.resize(plane, plan.chroma_size, interpolation=cv2.INTER_LINEAR))
+    return plane if plan.layout.depth == 8 else plane.astype(np.uint16) << (plan.layout.depth - 8)
+
+
+def _trimmed_alike(result: Path, options: CompareOptions, log: RunLog) -> CompareOptions:
+    """The part of the source that the result is of, from the result's record where nothing is said."""
+    if not sidecar_path(result).is_file():
+        return options
+    try:
+        settings = read_record(result)["config"]["input"]
+        said = InputConfig.model_validate(settings)
+    except (InputError, KeyError, TypeError, ValidationError) as error:
+        log.warn(f"{sidecar_path(result)}: is not read, as it is no record of a colouring ({type(error).__name__})")
+        return options
+    if options.start is None and options.end is None:
+        options = replace(options, start=said.start, end=said.end)
+    return options if options.rate is not None else replace(options, rate=said.rate)
+
+
+def _layout(
+    before: VideoReader, after: VideoReader, kind: Kind, options: CompareOptions
+) -> tuple[VideoInfo, Scaler, Scaler]:
+    """What is written, and what brings frames of the source and of the result to their size in it.
+
+    Raises:
+        InputError: the pictures have not the same shape.
+    """
+    info = after.info
+    shown = [display_size(film.info) for film in (before, after)]
+    ratios = [width / height for width, height in shown]
+    if abs(ratios[0] / ratios[1] - 1) > 0.02:
+        sizes = [f"{round(width)}x{round(height)}" for width, height in shown]
+        raise InputError(
+            f"{info.path}: is shown at {sizes[1]}, {before.info.path} at {sizes[0]}; it was not made from this film"
+        )
+    width, height = picture_size(info, options.width / (2 if kind == "side" else 1))
+    color = replace(info.color, range="limited")
+    made = replace(
+        info,
+        width=width * (2 if kind == "side" else 1),
+        height=height,
+        layout=PixelLayout("yuv420p", 8, "yuv", (1, 1)),
+        color=color,
+        sar=Fraction(1),
+        rotation=0,
+        field_order="progressive",
+    )
+    words = ("before", "after") if options.labels else ("", "")
+    left = Scaler(before.info, (width, height), color, words[0])
+    right = Scaler(info, (width, height), color, words[1], right=True)
+    return made, left, right
+
+
+def _unplayed(info: VideoInfo, target: Path) -> Iterator[str]:
+    """Say which sound most browsers do not play."""
+    for stream in info.streams:
+        if stream.kind == "audio" and stream.codec not in _PLAYED:
+            yield f"{target}: its sound is copied as {stream.codec}, which most browsers do not play; players do"
+
+
+def _pairs(before: VideoReader, after: VideoReader) -> Generator[tuple[Frame, Frame], None, None]:
+    """Frames that belong together, in order.
+
+    Raises:
+        InputError: the films have not the same number of frames, or other times.
+    """
+    film, other = after.info.path, before.info.path
+    shift: Fraction | None = None
+    for a, b in zip_longest(before, after):
+        if a is None or b is None:
+            ended, goes_on = (other, film) if a is None else (film, other)
+            frame = b if a is None else a
+            raise InputError(
+                f"{ended}: ends after {frame.index} frames, {goes_on} goes on; {film} was not made from this film, or "
+                "from a part of it: then give the part's start and end"
+            )
+        here, there = a.pts * a.time_base, b.pts * b.time_base
+        shift = here - there if shift is None else shift
+        if abs(here - there - shift) > _SAME_TIME:
+            raise InputError(
+                f"{film}: frame {b.index} stands at {float(there):.4f} s, in {other} at {float(here):.4f} s; it was "
+                "not made from this film, or from a part of it: then give the part's start and end"
+            )
+        yield a, b
+
+
+def _same_picture(like: float | None, frame: Frame, before: VideoInfo, after: VideoInfo) -> None:
+    if like is not None and like < _SAME:
+        raise InputError(
+            f"{after.path}: frame {frame.index} does not show what it shows in {before.path} (likeness {like:.2f}); it "
+            "was not made from this film, or from a part of it: then give the part's start and end"
+        )

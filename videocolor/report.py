@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from videocolor.errors import OutputError
+from videocolor.errors import InputError, OutputError
 
 __all__ = [
     "Event",
@@ -21,6 +21,7 @@ __all__ = [
     "file_sha256",
     "ignore",
     "plain",
+    "read_record",
     "sidecar_path",
     "source_sha256",
     "write_sidecar",
@@ -86,6 +87,22 @@ def write_sidecar(target: Path, data: Mapping[str, Any]) -> Path:
     path = sidecar_path(target)
     write_whole(path, json.dumps(plain(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     return path
+
+
+def read_record(target: Path) -> dict[str, Any]:
+    """The record that lies beside an output, as `write_sidecar` wrote it.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    path = sidecar_path(target)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: the film's record cannot be read: {error}") from error
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: not a film's record")
+    return data
 
 
 def write_whole(path: Path, text: str) -> None:

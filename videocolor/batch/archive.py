@@ -7,7 +7,6 @@ named after it, so nothing is ever written where the sources lie.
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,13 +20,13 @@ from videocolor.batch.types import FilmJob
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, OutputError
 from videocolor.film import output_options
-from videocolor.report import sidecar_path, source_sha256, write_sidecar
+from videocolor.report import read_record, source_sha256, write_sidecar
 from videocolor.restoration import active, steps
 from videocolor.video import plan_output, probe
 from videocolor.video.film import COLOR_LABEL
 from videocolor.video.sequences import sequence_files
 
-__all__ = ["ArchiveSettings", "bag_path", "check_archive", "finish_film", "keeps_luma", "read_record"]
+__all__ = ["ArchiveSettings", "bag_path", "check_archive", "finish_film", "keeps_luma"]
 
 _LOSSLESS: Final = frozenset({"ffv1", "ffvhuff", "huffyuv", "utvideo", "rawvideo"})
 
@@ -73,22 +72,6 @@ def finish_film(job: FilmJob, report: MergeReport, settings: ArchiveSettings) ->
 def bag_path(target: Path) -> Path:
     """The package of a film: `OUTPUT.bag` beside it."""
     return target.with_name(f"{target.name}.bag")
-
-
-def read_record(target: Path) -> dict[str, Any]:
-    """The record that lies beside a film.
-
-    Raises:
-        InputError: it is missing or damaged.
-    """
-    path = sidecar_path(target)
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: the film's record cannot be read: {error}") from error
-    if not isinstance(data, dict):
-        raise InputError(f"{path}: not a film's record")
-    return data
 
 
 def _unaltered(source: Path, before: str, target: Path) -> str:

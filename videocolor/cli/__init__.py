@@ -18,6 +18,7 @@ cli = CommandLine(
         "config": "List and show configurations.",
         "train": "Train a network.",
         "score": "Score one film against its true colours.",
+        "compare": "Put a film and its coloured version into one film.",
         "evaluate": "Compare methods on clips whose colours are known.",
         "pairs": "Build, check, review and divide data sets of frame pairs.",
         "doctor": "Say whether this machine can colour a film, and what is missing.",

@@ -8,7 +8,6 @@ from typing import Final
 import numpy as np
 
 from videocolor.evaluation.evaluate import Evaluation
-from videocolor.htmlpage import cells, data_url, document, read_still, scaled
 from videocolor.evaluation.rows import TRUTH, Row
 from videocolor.evaluation.table import (
     COLUMNS,
@@ -19,6 +18,7 @@ from videocolor.evaluation.table import (
     score,
 )
 from videocolor.evaluation.tasks import luma_codes, matrix_for
+from videocolor.htmlpage import cells, data_url, document, read_still, scaled
 
 __all__ = ["page_html", "worst_first"]
 

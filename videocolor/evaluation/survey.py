@@ -22,8 +22,8 @@ import numpy as np
 
 from videocolor.errors import InputError, OutputError, UsageError
 from videocolor.evaluation.evaluate import Evaluation
-from videocolor.htmlpage import data_url, document, read_still, scaled
 from videocolor.evaluation.rows import TRUTH, Row, digest
+from videocolor.htmlpage import data_url, document, read_still, scaled
 from videocolor.report import write_whole
 
 __all__ = ["FoolingRate", "Share", "fooling_rate", "wilson", "write_survey"]
