@@ -132,14 +132,14 @@ class _Ink:
 def _ink(text: str, size: tuple[int, int], right: bool) -> _Ink:
     """White words with a dark edge, a twenty-fifth of the picture high."""
     scale = max(0.35, min(size) / 25 / 22)
-    thick = max(1, round(scale * 1.6))
+    thick = max(1, round(scale))
     (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thick)
-    margin = 2 * thick + 2
+    margin = max(4, round(min(size) / 40))
     box = _even(width + 2 * margin), _even(height + below + 2 * margin)
-    edge, inner = np.zeros(box[::-1], np.uint8), np.zeros(box[::-1], np.uint8)
-    place = (margin, margin + height)
-    cv2.putText(edge, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, 255, 3 * thick, cv2.LINE_AA)
-    cv2.putText(inner, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, 255, thick, cv2.LINE_AA)
+    inner = np.zeros(box[::-1], np.uint8)
+    cv2.putText(inner, text, (margin, margin + height), cv2.FONT_HERSHEY_SIMPLEX, scale, 255, thick, cv2.LINE_AA)
+    round_brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * thick + 3, 2 * thick + 3))
+    edge = cv2.GaussianBlur(cv2.dilate(inner, round_brush), (0, 0), max(0.6, thick / 2))
     left = max(0, size[0] - box[0]) if right else 0
     top = max(0, size[1] - box[1])
     wide, high = min(box[0], size[0]), min(box[1], size[1])

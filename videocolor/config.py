@@ -302,6 +302,8 @@ class OutputConfig(Section):
     """Replace an existing output."""
     sidecar: Bool = True
     """Write OUTPUT.json: merged configuration, hashes, shots, hints, assumptions, warnings."""
+    report: Bool = False
+    """Write OUTPUT.html: one page with every shot before and after, hints, timing, assumptions, warnings."""
     resume: Bool = True
     """Work in shards, so that a run that was stopped goes on where it stood. False: write the film in one go."""
     keep_shards: Bool = False

@@ -143,7 +143,7 @@ def _sample(source: Path, target: Path, config: ColorizeConfig, survey: Survey) 
     start = first.start_pts * first.time_base
     frames = min(survey.frames, _SAMPLE)
     span = InputConfig(rate=config.input.rate, start=max(start, Fraction(0)), end=start + frames / rate)
-    output = config.output.model_copy(update={"sidecar": False, "overwrite": True, "resume": False})
+    output = config.output.model_copy(update={"sidecar": False, "report": False, "overwrite": True, "resume": False})
     chroma = config.chroma.model_copy(update={"by_shot": ()})
     changes = {"input": span, "output": output, "hints": type(config.hints)(), "chroma": chroma}
     short = config.model_copy(update=changes)

@@ -48,7 +48,7 @@ __all__ = [
 _LARGE: Final = 64 * 2**20
 """Files beside a film that are larger are known by their size."""
 _NO_SAMPLES: Final = (
-    *(("output", "overwrite"), ("output", "sidecar"), ("output", "resume"), ("output", "keep_shards")),
+    *(("output", key) for key in ("overwrite", "sidecar", "report", "resume", "keep_shards")),
     *(("model", "device"), ("model", "threads")),
 )
 """Settings that change no sample of a film."""

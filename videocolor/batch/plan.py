@@ -235,7 +235,7 @@ def settings_hash(config: ColorizeConfig, colorizer: Colorizer, sha256: str) -> 
 
 
 _NO_SAMPLES: Final = {
-    "output": ("overwrite", "sidecar", "resume", "keep_shards"),
+    "output": ("overwrite", "sidecar", "report", "resume", "keep_shards"),
     "model": ("threads",),
     "shots": ("file", "detector", "shard", "max_shard"),
 }
