@@ -44,10 +44,20 @@ from videocolor.smoothing import ChromaSmoother, Observation
 from videocolor.sourcecolor import kept_chroma, source_color
 from videocolor.survey import Survey, cuts_for, survey_film
 from videocolor.types import Array, Frame
-from videocolor.upsample import bilinear_chroma, plane_luma, upsample_chroma
+from videocolor.upsample import bilinear_chroma, plane_luma, scaled_chroma, upsample_chroma
 from videocolor.video import VideoWriter
 
-__all__ = ["ColorizeResult", "Finished", "Run", "color_film", "colorize_video", "find_shots"]
+__all__ = [
+    "Colored",
+    "ColorizeResult",
+    "Finished",
+    "Run",
+    "chroma_at",
+    "color_film",
+    "color_shots",
+    "colorize_video",
+    "find_shots",
+]
 
 _SAME_FRAME: Final = 0.9
 """Luma correlation from which a hint counts as its own frame, painted: then it is reproduced whole."""
@@ -272,13 +282,17 @@ def bring_up(colored: Iterable[Colored], film: Film) -> Iterator[Finished]:
             yield Finished(frame, *kept_chroma(frame, plan), work.place)
             continue
         luma = plane_luma(frame.luma, frame.layout.depth, frame.color.range, plan.chroma_size)
-        if work.hint is not None:
-            ab = work.hint
-        elif chroma.upsample == "guided":
-            ab = upsample_chroma(work.ab, _luma_at(work), luma)
-        else:
-            ab = bilinear_chroma(work.ab, luma.shape)
+        ab = chroma_at(work, luma, film)
         yield Finished(frame, *table.codes(luma, ab, film.saturation(work.place.shot.number)), work.place)
+
+
+def chroma_at(work: Colored, luma: Array, film: Film) -> Array:
+    """(2, h, w) a*b* of a coloured frame on the grid of `luma`, (h, w) float32 Y' in 0..1 of the same frame."""
+    if work.hint is not None:
+        return work.hint if work.hint.shape[1:] == luma.shape else scaled_chroma(work.hint, luma.shape)
+    if film.config.chroma.upsample == "guided":
+        return upsample_chroma(work.ab, _luma_at(work), luma)
+    return bilinear_chroma(work.ab, luma.shape)
 
 
 def _shot_hints(number: int, first: Prepared, film: Film, run: Run) -> tuple[list[HintInput], ShotRecord]:

@@ -32,6 +32,7 @@ __all__ = [
     "ShotPlan",
     "check_sidecar",
     "film_info",
+    "known_shots",
     "load_network",
     "network_threads",
     "open_film",
@@ -81,7 +82,7 @@ class Film:
     @property
     def cuts_alike(self) -> bool:
         """Whether colouring finds the cuts that a survey would find: it knows them, or it sees the same pictures."""
-        return _listed(self.config) is not None or self.size == self.survey_size
+        return known_shots(self.config) is not None or self.size == self.survey_size
 
     def saturation(self, number: int) -> float:
         """Factor on the chroma of a shot."""
@@ -322,7 +323,7 @@ def plan_shots(
         raise UsageError(
             "hints.assigned and chroma.by_shot count frames from the film's first; they do not go together with --start"
         )
-    survey, shots = None, _listed(config)
+    survey, shots = None, known_shots(config)
     if hints or shots is None:
         times = [hint.time for hint in hints if hint.time is not None]
         survey = survey_film(source, config, times=times, exact=True, progress=log.survey_progress)
@@ -333,8 +334,12 @@ def plan_shots(
     return ShotPlan(plan, _saturations(by_shot, shots)), survey
 
 
-def _listed(config: ColorizeConfig) -> FilmShots | None:
-    """The film's shots where they are known without looking at it."""
+def known_shots(config: ColorizeConfig) -> FilmShots | None:
+    """The film's shots where they are known without looking at it: a shot list, or no detection.
+
+    Raises:
+        ConfigError: the shot list cannot be read.
+    """
     if config.shots.file is not None:
         return listed_shots(config.shots.file)
     return FilmShots((0,)) if config.shots.detector == "none" else None

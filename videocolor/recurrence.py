@@ -8,15 +8,16 @@ lender's own hints. Only shots that are not themselves returning lend, so no cha
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol
 
-from videocolor.prepare import Prepared, gray_of, small_luma
+from videocolor.film import Film, FilmReader, Part
+from videocolor.prepare import Prepared, gray_of, prepare, small_luma
 from videocolor.shots import shots_like
 from videocolor.survey import thumbnail
 from videocolor.types import Array
 
-__all__ = ["Lenders", "PlannedLenders", "ReturnFinder", "SeenLenders"]
+__all__ = ["Lenders", "PlannedLenders", "ReturnFinder", "SeenLenders", "lender_lumas"]
 
 _SHOTS: Final = 24
 """Most shots remembered, the longest unseen forgotten first: some 10 MB at the usual working size."""
@@ -50,6 +51,24 @@ class ReturnFinder:
         """Remember a shot that does not return to another; the number of the one forgotten for it, if any."""
         self._shots[shot] = (first, last)
         return self._shots.popitem(last=False)[0] if len(self._shots) > _SHOTS else None
+
+
+def lender_lumas(film: Film, places: Iterable[tuple[int, int]], *, from_beginning: bool = False) -> list[Array]:
+    """Luma of some frames at the working size, read from the film: what `Lenders.lumas` returns.
+
+    Args:
+        film: opened.
+        places: (index, pts) of each frame.
+        from_beginning: as of `Part`.
+
+    Raises:
+        InputError: no such frame stands at that time.
+    """
+    found = []
+    for index, pts in places:
+        with FilmReader(film.source, film.config, film.info, Part(index, pts, None, from_beginning)) as reader:
+            found.append(next(prepare(reader, film.size)).luma)
+    return found
 
 
 class Lenders(Protocol):

@@ -17,7 +17,7 @@ import numpy as np
 from videocolor.color import codes_to_luma
 from videocolor.types import Array, Range
 
-__all__ = ["bilinear_chroma", "plane_luma", "upsample_chroma"]
+__all__ = ["bilinear_chroma", "plane_luma", "scaled_chroma", "upsample_chroma"]
 
 RADIUS: Final = 1
 """Half window of the fit in small pixels; measured, see docs/temporal.md."""
@@ -81,6 +81,13 @@ def bilinear_chroma(ab: Array, shape: tuple[int, int]) -> Array:
     for channel, target in zip(ab, out, strict=True):
         cv2.resize(np.ascontiguousarray(channel, np.float32), size, dst=target, interpolation=cv2.INTER_LINEAR)
     return out
+
+
+def scaled_chroma(ab: Array, shape: tuple[int, int]) -> Array:
+    """Bring (2, h, w) float32 a*b* to (2, *shape), larger or smaller: linear up, averaged down."""
+    shrinks = ab.shape[1] >= shape[0] and ab.shape[2] >= shape[1]
+    size, how = (shape[1], shape[0]), cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.stack([cv2.resize(np.ascontiguousarray(plane), size, interpolation=how) for plane in ab])
 
 
 def plane_luma(luma: Array, depth: int, range_: Range, size: tuple[int, int]) -> Array:

@@ -42,8 +42,8 @@ from videocolor.config import ColorizeConfig, ModelConfig
 from videocolor.errors import ConfigError, InputError
 from videocolor.film import Film, FilmReader, Part, load_network, open_film
 from videocolor.models.base import Colorizer
-from videocolor.prepare import ListedCuts, Prepared, prepare, unused_cuts
-from videocolor.recurrence import PlannedLenders, SeenLenders
+from videocolor.prepare import ListedCuts, unused_cuts
+from videocolor.recurrence import PlannedLenders, SeenLenders, lender_lumas
 from videocolor.report import Event, Observer
 from videocolor.runlog import Fixity, RunLog, ShotRecord, describe_model
 from videocolor.sharding import ListedBoundaries
@@ -324,13 +324,7 @@ def _lender_lumas(film: Film, plan: FilmPlan, lender: int) -> list[Array]:
     """Luma of a shot's first and last frame at the working size, read from the film."""
     shot = plan.shots[lender]
     places = [(shot.start, shot.start_pts), (shot.end - 1, shot.last_pts)]
-    found = []
-    for index, pts in places:
-        part = Part(index, pts, None, from_beginning=plan.repaired)
-        with FilmReader(film.source, film.config, film.info, part) as reader:
-            item: Prepared = next(prepare(reader, film.size))
-            found.append(item.luma)
-    return found
+    return lender_lumas(film, places, from_beginning=plan.repaired)
 
 
 def _color_unplanned(film: Film, job: FilmJob, tell: Tell) -> tuple[FilmPlan, dict[int, ShardRecord]]:

@@ -1,0 +1,279 @@
+"""A part of a shot in colour, seen before the film is rendered: the data path itself, brought up to a small picture.
+
+    for frame in preview_part(film, config, Part(start, start_pts, end_pts), shot=3):
+        show(before_rgb(frame), preview_rgb(frame, saturation))
+
+The network, what motion carries and the fusion over time work at the film's true working size, in the windows that
+the render works in; only the bringing-up is done on the small picture. Frames hold colour before saturation, so a
+slider needs no colouring.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Generator
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+
+from videocolor._stages import opencv_single_threaded, prefetch
+from videocolor.color import (
+    ChromaTable,
+    codes_to_chroma,
+    gamut_scale,
+    lab_to_rgb,
+    rgb_to_lab,
+    rgb_to_luma,
+    ycbcr_to_ab,
+    ycbcr_to_rgb,
+)
+from videocolor.colorize import Colored, Run, chroma_at, color_shots
+from videocolor.config import AssignedHint, ColorizeConfig, OutputConfig, parse_hint
+from videocolor.film import Film, FilmReader, Part, known_shots, open_film
+from videocolor.hints import load_hint
+from videocolor.models.base import Colorizer
+from videocolor.pace import queue_length
+from videocolor.prepare import ListedCuts, mark_shots, prepare, small_luma
+from videocolor.recurrence import PlannedLenders, lender_lumas
+from videocolor.report import Observer, ignore
+from videocolor.runlog import RunLog
+from videocolor.sourcecolor import source_color
+from videocolor.types import Array, ColorSpec, Frame, Matrix, VideoInfo
+
+__all__ = [
+    "PlannedLender",
+    "PreviewFrame",
+    "before_rgb",
+    "chroma_rgb",
+    "preview_part",
+    "preview_rgb",
+    "preview_size",
+    "warm_up",
+]
+
+_LIGHTNESS: Final = 60.0
+"""CIE L* at which chroma alone is shown."""
+
+
+@dataclass(frozen=True, eq=False)
+class PreviewFrame:
+    """A frame of the film, small, and its colour before saturation."""
+
+    index: int
+    """Place in the film, counted from 0."""
+    pts: int
+    time_base: Fraction
+    luma: Array
+    """(h, w) float32, full-range Y' in 0..1, at the display's aspect ratio."""
+    ab: Array
+    """(2, h, w) float32 CIE a*b*, before saturation."""
+    matrix: Matrix = "bt709"
+    """Of the luma."""
+    kept: bool = False
+    """The source's own colour, which stays as it is (`chroma.keep_source`), whatever the saturation."""
+
+
+@dataclass(frozen=True)
+class PlannedLender:
+    """The earlier shot whose colours a shot takes up."""
+
+    shot: int
+    """Its number, from 0."""
+    first: int
+    """Index of its first frame."""
+    first_pts: int
+    last: int
+    """Index of its last frame."""
+    last_pts: int
+
+
+def preview_part(
+    source: Path,
+    config: ColorizeConfig,
+    part: Part,
+    *,
+    shot: int,
+    lines: int = 240,
+    colorizer: Colorizer | None = None,
+    frames: int | None = None,
+    returns_to: PlannedLender | None = None,
+    observer: Observer = ignore,
+) -> Generator[PreviewFrame, None, None]:
+    """Colour a part of one shot as the render colours it, and hand out small pictures as they are ready.
+
+    What holds: begun at its shot's first frame, with `part` up to the shot's end, the colours are the render's, for
+    they come from the same windows of the same frames: before they are brought up they are equal, or differ by the
+    last digits where the render goes over a shard's joint. Brought up to `lines` lines they are what the render shows
+    when it is scaled down, but for the fine detail that only the large luma guides. A shot that returns to an earlier
+    one and has no hint of its own takes exactly the render's loan, if `returns_to` names the lender. A part that begins
+    inside its shot knows nothing of what motion would have carried there: its first second can differ, and a frame
+    that was painted before it counts as any hint. Hints that have to be dealt by likeness (`hints.items` and
+    `hints.folder`) are dealt anew, which needs a pass over the film; assigned ones with a shot list need none, and
+    only those of this shot and its lender are read.
+
+    Args:
+        source: the film.
+        config: its settings; those of the output, and all saturations, are left aside.
+        part: the frames; give the shot's end, not the preview's: frames behind the last one are looked at, too.
+        shot: the shot's number, from 0.
+        lines: height of the pictures, 2..4320. The width follows from the display's aspect ratio (`preview_size`); a
+            rotation of the display is not applied.
+        colorizer: the network, loaded before, used by nobody else meanwhile; None: it is loaded.
+        frames: how many are wanted; None: all of the part.
+        returns_to: the earlier shot that the film's plan lets this one return to.
+        observer: hears of warnings.
+
+    Yields:
+        The frames in film order. Closing the generator stops all its threads; it waits for the window that is
+        being worked on, which takes about a second.
+
+    Raises:
+        UsageError, InputError, HintError, ModelError, DeviceError: as `colorize_video`, when a frame is asked for.
+    """
+    film = _open(source, config, shot, returns_to, colorizer, RunLog(observer))
+    size = preview_size(film.info, lines)[::-1]
+    lenders = PlannedLenders(
+        {} if returns_to is None else {shot: returns_to.shot}, lambda _: _lumas(film, part, returns_to)
+    )
+    run = Run(ListedCuts([]), lenders, shot=shot)
+    queue = queue_length(film.info, config)
+    with opencv_single_threaded(), FilmReader(source, film.config, film.info, part) as reader:
+        prepared = prefetch(prepare(reader, film.size), queue, "preview decode")
+        colored = prefetch(color_shots(mark_shots(prepared, run.cuts, shot), film, run), queue, "preview color")
+        with closing(prepared), closing(colored):
+            for work in islice(colored, frames):
+                yield _small(work, film, size)
+
+
+def preview_size(info: VideoInfo, lines: int) -> tuple[int, int]:
+    """(width, height) of a preview with so many lines, at the display's aspect ratio; at least 2 by 2."""
+    return max(2, round(lines * info.width * info.sar / info.height)), max(2, lines)
+
+
+def warm_up(matrix: Matrix = "bt709") -> None:
+    """Make the table that `preview_rgb` looks colours up in; it takes about a second, once a process and matrix."""
+    _table(matrix)
+
+
+def before_rgb(frame: PreviewFrame) -> Array:
+    """The frame as it was: (h, w, 3) uint8 sRGB, gray."""
+    gray = _bytes(frame.luma)
+    return np.repeat(gray[..., None], 3, axis=2)
+
+
+def preview_rgb(frame: PreviewFrame, saturation: float = 1.0) -> Array:
+    """The frame in colour, (h, w, 3) uint8 sRGB.
+
+    Colours that cannot be shown are brought into the gamut as the writer does it, by the same table, so luma stays.
+
+    Args:
+        frame: of a preview.
+        saturation: factor on chroma, 0..4; without effect on colour that the source had (`PreviewFrame.kept`).
+    """
+    table = _table(frame.matrix)
+    codes = table.codes(frame.luma, frame.ab, 1.0 if frame.kept else saturation)
+    cb, cr = (codes_to_chroma(plane, table.depth, "full") for plane in codes)
+    rgb = ycbcr_to_rgb(frame.luma, cb, cr, frame.matrix)
+    if frame.matrix == "bt2020":
+        rgb = lab_to_rgb(rgb_to_lab(np.clip(rgb, 0, 1), "bt2020"), "bt709")
+    return np.ascontiguousarray(np.moveaxis(_bytes(rgb), 0, -1))
+
+
+def chroma_rgb(frame: PreviewFrame, saturation: float = 1.0) -> Array:
+    """The frame's chroma alone, at L* = 60: (h, w, 3) uint8 sRGB; arguments as of `preview_rgb`.
+
+    Colours that cannot be shown at this lightness are brought towards its gray, at the same luma.
+    """
+    ab = frame.ab * np.float32(1.0 if frame.kept else saturation)
+    rgb = lab_to_rgb(np.stack([np.full_like(frame.luma, _LIGHTNESS), ab[0], ab[1]]))
+    luma = np.clip(rgb_to_luma(rgb, "bt709"), 0, 1)
+    rgb = luma + gamut_scale(luma, rgb - luma) * (rgb - luma)
+    return np.ascontiguousarray(np.moveaxis(_bytes(rgb), 0, -1))
+
+
+def _open(
+    source: Path,
+    config: ColorizeConfig,
+    shot: int,
+    lender: PlannedLender | None,
+    colorizer: Colorizer | None,
+    log: RunLog,
+) -> Film:
+    """The film as a render opens it, with a target that nothing is written to."""
+    wanted = {shot} if lender is None else {shot, lender.shot}
+    hints = config.hints.model_copy(update={"assigned": _needed(config, wanted)})
+    chroma = config.chroma.model_copy(update={"by_shot": ()})
+    output = OutputConfig(codec="ffv1", overwrite=True, sidecar=False)
+    config = config.model_copy(update={"hints": hints, "chroma": chroma, "output": output})
+    with tempfile.TemporaryDirectory(prefix="videocolor-") as folder:
+        return open_film(source, Path(folder) / "preview.mkv", config, log, colorizer=colorizer)
+
+
+def _needed(config: ColorizeConfig, wanted: Collection[int]) -> tuple[AssignedHint, ...]:
+    """The assigned hints of some shots, and one whole painted frame if the film has any: the working size knows it."""
+    shots, assigned = known_shots(config), config.hints.assigned
+    if shots is None or config.hints.items or config.hints.folder is not None:
+        return assigned
+    mine: list[AssignedHint] = []
+    others: list[AssignedHint] = []
+    for entry in assigned:
+        named = entry.shots if entry.frame is None else (entry.frame, *entry.shots)
+        near = any(shots.number(frame, f"hint {entry.image}") in wanted for frame in named)
+        (mine if near else others).append(entry)
+    for entry in (*mine, *others):
+        if entry.frame is not None and _is_whole(entry.image):
+            return tuple(mine) if entry in mine else (*mine, entry)
+    return tuple(mine)
+
+
+def _is_whole(image: str) -> bool:
+    """Whether a hint is painted everywhere."""
+    _, path, other = parse_hint(image)
+    return True if other is not None else _is_whole_file(path, path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@lru_cache(maxsize=4096)
+def _is_whole_file(path: Path, mtime_ns: int) -> bool:
+    return load_hint(None, path).mask is None
+
+
+def _lumas(film: Film, part: Part, lender: PlannedLender | None) -> list[Array]:
+    assert lender is not None
+    places = [(lender.first, lender.first_pts), (lender.last, lender.last_pts)]
+    return lender_lumas(film, places, from_beginning=part.from_beginning)
+
+
+def _small(work: Colored, film: Film, size: tuple[int, int]) -> PreviewFrame:
+    """A coloured frame on the small picture of (height, width) `size`."""
+    frame, matrix = work.item.frame, film.plan.color.matrix
+    luma = small_luma(frame, size)
+    place = (frame.index, frame.pts, frame.time_base, luma)
+    if film.config.chroma.keep_source and source_color(frame) != "none":
+        return PreviewFrame(*place, _source_ab(frame, luma), frame.color.matrix, kept=True)
+    return PreviewFrame(*place, chroma_at(work, luma, film), matrix)
+
+
+def _source_ab(frame: Frame, luma: Array) -> Array:
+    """(2, h, w) a*b* of the source's own chroma on the grid of `luma`."""
+    assert frame.chroma is not None
+    size, depth, range_ = luma.shape[::-1], frame.layout.depth, frame.color.range
+    planes = (cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in frame.chroma)
+    cb, cr = (codes_to_chroma(plane, depth, range_) for plane in planes)
+    return ycbcr_to_ab(luma, cb, cr, frame.color.matrix)
+
+
+@lru_cache(maxsize=3)
+def _table(matrix: Matrix) -> ChromaTable:
+    return ChromaTable(ColorSpec(matrix, "full"), 16)
+
+
+def _bytes(values: Array) -> Array:
+    """0..1 as uint8, rounded and clipped."""
+    return np.asarray(np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8))
