@@ -105,19 +105,17 @@ def read_record(target: Path) -> dict[str, Any]:
     return data
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file beside its place and move it there, synced: whole or not at all.
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file beside its place and move it there, synced: whole or not at all. Text becomes UTF-8.
 
     Raises:
         OutputError: the folder cannot be written or the disk is full.
     """
     temporary = ""
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = file.name
-            file.write(text)
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         umask = os.umask(0)

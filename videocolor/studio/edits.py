@@ -1,0 +1,277 @@
+"""What a person can change in a project: pure functions from one state to the next.
+
+Shots are named by their first frames. When a cut moves, what was set for its shot moves along; a shot that is parted
+leaves its settings and hints to both parts; of two that are joined, those of the first hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, Literal
+
+from pydantic import ValidationError
+
+from videocolor.errors import UsageError
+from videocolor.studio.projectdata import (
+    HINT_SUFFIXES,
+    ProjectHint,
+    ShotSettings,
+    State,
+    checked,
+    checked_settings,
+    explain,
+)
+
+__all__ = [
+    "add_cut",
+    "add_hint",
+    "consistent",
+    "move_cut",
+    "recut",
+    "remove_cut",
+    "remove_hint",
+    "set_container",
+    "set_settings",
+    "set_shot",
+    "update_hint",
+]
+
+_KEEP: Final = "keep"
+CONTAINERS: Final = (".mkv", ".mp4", ".mov")
+
+
+def add_cut(state: State, frame: int) -> State:
+    """Part the shot that holds a frame; the second part begins with it.
+
+    Raises:
+        UsageError: shots are not known yet, there is no such frame, or a shot begins there already.
+    """
+    cuts = _cuts(state)
+    state.check_frame(frame)
+    if frame in cuts:
+        raise UsageError(f"a shot begins at frame {frame} already")
+    return recut(state, sorted((*cuts, frame)))
+
+
+def remove_cut(state: State, start: int) -> State:
+    """Join the shot that begins at `start` to the one before it.
+
+    Raises:
+        UsageError: no shot begins there, or it is the film's first.
+    """
+    cuts = _cuts(state)
+    state.check_shot(start)
+    if start == 0:
+        raise UsageError("the film's first shot has none before it to be joined to")
+    return recut(state, [cut for cut in cuts if cut != start])
+
+
+def move_cut(state: State, start: int, to: int) -> State:
+    """Let the shot that begins at `start` begin at another frame, between the cuts around it.
+
+    Raises:
+        UsageError: no shot begins at `start`, it is the film's first, or `to` lies not between its neighbours.
+    """
+    cuts = _cuts(state)
+    state.check_shot(start)
+    state.check_frame(to)
+    if start == 0:
+        raise UsageError("the film's first shot begins with its first frame; it cannot be moved")
+    place = cuts.index(start)
+    low, high = cuts[place - 1], cuts[place + 1] if place + 1 < len(cuts) else state.data.frames
+    if to <= low or (high is not None and to >= high):
+        bounds = f"behind {low}" + ("" if high is None else f" and before {high}")
+        raise UsageError(f"frame {to}: the cut at {start} can only move {bounds}")
+    return recut(state, [to if cut == start else cut for cut in cuts], {to: start})
+
+
+def set_shot(
+    state: State,
+    start: int,
+    *,
+    saturation: float | Literal["keep"] | None = _KEEP,
+    note: str | None = None,
+) -> State:
+    """Set what concerns one shot.
+
+    Args:
+        state: before.
+        start: first frame of the shot.
+        saturation: factor on chroma 0..4; None: the film's; "keep": as it is.
+        note: what a person wrote; None: as it is.
+
+    Raises:
+        UsageError: there is no such shot, or a value cannot be used.
+    """
+    state.check_shot(start)
+    values = state.data.shots.get(start, ShotSettings()).model_dump()
+    if saturation != _KEEP:
+        values["saturation"] = saturation
+    if note is not None:
+        values["note"] = note
+    shots = {**state.data.shots, start: _validated(ShotSettings, values)}
+    return consistent(replace(state, data=checked(state.data, shots=shots)))
+
+
+def add_hint(state: State, hint: ProjectHint) -> State:
+    """Take a hint in; its picture lies in hints/ already.
+
+    Raises:
+        UsageError: its id is taken, it goes to no shot, or to one that is not there.
+    """
+    if any(other.id == hint.id for other in state.data.hints):
+        raise UsageError(f"{hint.id}: there is a hint of this id already")
+    _check_hint(state, hint)
+    return consistent(replace(state, data=checked(state.data, hints=(*state.data.hints, hint))))
+
+
+def update_hint(state: State, hint_id: str, **changes: Any) -> State:
+    """Change fields of a hint (`enabled`, `shots`, `label`, `points`, `image`...).
+
+    Raises:
+        UsageError: there is no such hint, a value cannot be used, or it would go to no shot.
+    """
+    old = state.data.hint(hint_id)
+    if "id" in changes:
+        raise UsageError(f"{hint_id}: the id of a hint stays as it is")
+    new = _validated(ProjectHint, {**{name: getattr(old, name) for name in ProjectHint.model_fields}, **changes})
+    if "shots" in changes or "frame" in changes:
+        _check_hint(state, new)
+    hints = tuple(new if hint.id == hint_id else hint for hint in state.data.hints)
+    return consistent(replace(state, data=checked(state.data, hints=hints)))
+
+
+def remove_hint(state: State, hint_id: str) -> State:
+    """Take a hint out; its picture stays in hints/, so that undo finds it.
+
+    Raises:
+        UsageError: there is no such hint.
+    """
+    state.data.hint(hint_id)
+    hints = tuple(hint for hint in state.data.hints if hint.id != hint_id)
+    return replace(state, data=checked(state.data, hints=hints))
+
+
+def set_settings(state: State, values: Mapping[str, Any]) -> State:
+    """Set overrides of the configuration for the whole film.
+
+    Args:
+        state: before.
+        values: dotted key of `ColorizeConfig` to plain value; None: the default again.
+
+    Raises:
+        UsageError: a key that the project fills in itself; ConfigError: a key or a value that cannot be used.
+    """
+    return replace(state, data=checked(state.data, settings=checked_settings({**state.data.settings, **values})))
+
+
+def set_container(state: State, suffix: str) -> State:
+    """Choose the container of the rendered film: `.mkv`, `.mp4` or `.mov`.
+
+    Raises:
+        UsageError: another one.
+    """
+    if suffix not in CONTAINERS:
+        raise UsageError(f"container {suffix!r}: expected one of {', '.join(CONTAINERS)}")
+    stem = state.data.target.rpartition(".")[0]
+    return replace(state, data=checked(state.data, target=f"{stem}{suffix}"))
+
+
+def recut(state: State, starts: Sequence[int], moved: Mapping[int, int] | None = None) -> State:
+    """The state with other shots; settings and hints go to the shots that take the places of theirs.
+
+    Args:
+        state: before; its shots may be unknown, then what was set for a frame goes to the shot that holds it.
+        starts: first frames of all shots, ascending; 0 is added if it is missing.
+        moved: new start -> the old one that it takes the place of. None: a cut that went and one that came in the
+            same gap between cuts that stayed are the same cut, moved.
+
+    Raises:
+        UsageError: a start lies beyond the film.
+    """
+    new = tuple(sorted({0, *starts}))
+    for start in new:
+        state.check_frame(start)
+    data, old = state.data, state.cuts
+    if old is None:
+        return consistent(State(data, new))
+    origin = _moves(old, new) if moved is None else dict(moved)
+    source = {start: origin.get(start, state.shot_of(start)) for start in new}
+    shots = {start: data.shots[before] for start, before in source.items() if before in data.shots}
+    hints = tuple(
+        hint.model_copy(update={"shots": tuple(start for start in new if source[start] in hint.shots)})
+        for hint in data.hints
+    )
+    return consistent(State(checked(data, shots=shots, hints=hints), new))
+
+
+def _moves(old: Sequence[int], new: Sequence[int]) -> dict[int, int]:
+    """New start -> old start, for cuts that went and came between the same two that stayed, first to first."""
+    stayed = set(old) & set(new)
+    gone: dict[int, list[int]] = {}
+    for start in old:
+        if start not in stayed:
+            gone.setdefault(max(s for s in stayed if s < start), []).append(start)
+    found: dict[int, int] = {}
+    for start in new:
+        if start in stayed:
+            continue
+        there = gone.get(max(s for s in stayed if s < start))
+        if there:
+            found[start] = there.pop(0)
+    return found
+
+
+def consistent(state: State) -> State:
+    """The state with shots named by their first frames, hints of frames in those frames' shots, nothing empty kept.
+
+    A no-op on what the functions of this module return; for states that were read from files.
+    """
+    data = state.data
+    shots: dict[int, ShotSettings] = {}
+    for frame in sorted(data.shots):
+        if _inside(state, frame) and data.shots[frame] != ShotSettings():
+            start = state.shot_of(frame)
+            if start == frame or start not in data.shots:  # what was set for the shot itself wins
+                shots.setdefault(start, data.shots[frame])
+    hints = []
+    for hint in data.hints:
+        frames = [frame for frame in hint.shots if _inside(state, frame)]
+        if hint.frame is not None and (state.cuts is not None or not frames) and _inside(state, hint.frame):
+            frames.append(hint.frame)
+        named = tuple(sorted({state.shot_of(frame) for frame in frames}))
+        hints.append(hint if named == hint.shots else hint.model_copy(update={"shots": named}))
+    if shots == data.shots and all(a is b for a, b in zip(hints, data.hints, strict=True)):
+        return state
+    return replace(state, data=data.model_copy(update={"shots": shots, "hints": tuple(hints)}))
+
+
+def _inside(state: State, frame: int) -> bool:
+    return frame >= 0 and (state.data.frames is None or frame < state.data.frames)
+
+
+def _cuts(state: State) -> tuple[int, ...]:
+    if state.cuts is None:
+        raise UsageError("the film is still being looked through; its cuts can be changed when they are all found")
+    return state.cuts
+
+
+def _check_hint(state: State, hint: ProjectHint) -> None:
+    if hint.frame is None and not hint.shots:
+        raise UsageError(f"{hint.id}: goes nowhere; name a shot, or remove the hint")
+    if hint.frame is None and hint.kind in ("painted", "points"):
+        raise UsageError(f"{hint.id}: a hint of kind {hint.kind} needs its frame")
+    if not hint.image.endswith(HINT_SUFFIXES):
+        raise UsageError(f"{hint.id}: its picture {hint.image} is none of {', '.join(HINT_SUFFIXES)}")
+    if hint.frame is not None:
+        state.check_frame(hint.frame)
+    for start in hint.shots:
+        state.check_shot(start)
+
+
+def _validated(model: Any, values: Mapping[str, Any]) -> Any:
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise UsageError(explain(error)) from error

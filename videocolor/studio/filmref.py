@@ -1,0 +1,108 @@
+"""The film of a project: written down so that it is found again when both have moved, and known when it has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Final
+
+from videocolor.errors import InputError
+from videocolor.studio.projectdata import FilmRef
+from videocolor.video.sequences import sequence_files
+
+__all__ = ["find_film", "is_film", "locate", "refer_to"]
+
+_END: Final = 2**20
+"""Bytes that are read of a film's beginning and end."""
+
+
+def refer_to(film: Path, folder: Path) -> FilmRef:
+    """Describe a film as a project in `folder` remembers it.
+
+    Raises:
+        InputError: it is missing or cannot be read.
+    """
+    film, folder = film.absolute(), folder.absolute()
+    try:
+        relative = Path(os.path.relpath(film, folder)).as_posix()
+    except ValueError:  # another drive
+        relative = ""
+    files = sequence_files(film) or (film,)
+    try:
+        stats = [file.stat() for file in files]
+        ends = _ends(files)
+    except OSError as error:
+        raise InputError(f"{film}: {error.strerror or error}") from error
+    size, changed = sum(s.st_size for s in stats), max(s.st_mtime_ns for s in stats)
+    return FilmRef(path=relative, absolute=str(film), bytes=size, mtime_ns=changed, files=len(files), ends=ends)
+
+
+def _ends(files: tuple[Path, ...]) -> str:
+    """sha256 of the first megabyte of the first file and the last of the last."""
+    digest = hashlib.sha256()
+    with files[0].open("rb") as first:
+        digest.update(first.read(_END))
+    with files[-1].open("rb") as last:
+        last.seek(max(0, os.fstat(last.fileno()).st_size - _END))
+        digest.update(last.read(_END))
+    return digest.hexdigest()
+
+
+def is_film(ref: FilmRef, film: Path, folder: Path) -> bool:
+    """Whether a file is the film that was referred to: its size, and its time or else its first and last megabyte.
+
+    Raises:
+        InputError: it is missing or cannot be read.
+    """
+    now = refer_to(film, folder)
+    if (now.bytes, now.files) != (ref.bytes, ref.files):
+        return False
+    return now.mtime_ns == ref.mtime_ns or now.ends == ref.ends
+
+
+def find_film(ref: FilmRef, folder: Path) -> Path:
+    """Where the film of a project lies: the path relative to the project first, then the absolute one.
+
+    Raises:
+        InputError: it is at neither place, or what lies there is another film; says what to do.
+    """
+    places = [Path(os.path.normpath(folder.absolute() / ref.path))] if ref.path else []
+    places.append(Path(ref.absolute))
+    places = list(dict.fromkeys(places))
+    found = [place for place in places if place.exists() or _images(place)]
+    for place in found:
+        if is_film(ref, place, folder):
+            return place
+    remedy = f"`videocolor studio FILM --project {folder}` tells the project where it is now"
+    if found:
+        raise InputError(
+            f"{found[0]}: is not the film that the project {folder} was made for (it had {ref.bytes} bytes); "
+            f"put that film back; {remedy}"
+        )
+    tried = " nor ".join(map(str, places))
+    raise InputError(f"{folder}: its film is {'neither ' if len(places) > 1 else 'not '}at {tried}; {remedy}")
+
+
+def locate(ref: FilmRef, film: Path | None, folder: Path) -> Path:
+    """Where the film of a project lies: at `film` where a person says so, else where the project remembers it.
+
+    Raises:
+        InputError: it is not there, or what lies there is another film.
+    """
+    if film is None:
+        return find_film(ref, folder)
+    if not is_film(ref, film, folder):
+        raise InputError(
+            f"{folder}: is the project of {Path(ref.absolute).name}, which {film} is not; name another folder with "
+            "--project"
+        )
+    return film.absolute()
+
+
+def _images(place: Path) -> tuple[Path, ...] | None:
+    """The images of a numbered sequence; None where there are none."""
+    try:
+        return sequence_files(place)
+    except InputError:
+        return None

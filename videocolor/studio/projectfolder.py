@@ -1,0 +1,255 @@
+"""The folder of a project as it is read: by the studio, and by `videocolor colorize --project`, which changes nothing.
+
+PROJECT/project.json     film, settings, hints, what was set for shots
+PROJECT/shots.yaml       where shots begin, as `videocolor shots` writes it; edited by hand, it wins
+PROJECT/hints/           the pictures of hints
+PROJECT/history/         earlier states
+PROJECT/renders/         rendered films
+PROJECT/cache/           may be deleted
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from videocolor.config import ColorizeConfig
+from videocolor.errors import ConfigError, InputError, OutputError, UsageError
+from videocolor.shots import read_shots
+from videocolor.studio.edits import consistent, recut, set_shot
+from videocolor.studio.filmref import find_film
+from videocolor.studio.history import read_json
+from videocolor.studio.projectdata import ProjectData, State, explain
+from videocolor.video.film import disk_errors
+
+__all__ = [
+    "CACHE",
+    "HINTS",
+    "HISTORY",
+    "LOCK",
+    "PROJECT",
+    "RENDERS",
+    "SHOTS",
+    "OpenProject",
+    "check_new",
+    "default_folder",
+    "listed_in",
+    "load_state",
+    "make_folders",
+    "project_config",
+    "project_settings",
+    "read_project",
+    "shots_digest",
+    "take_list",
+    "target_name",
+]
+
+PROJECT: Final = "project.json"
+SHOTS: Final = "shots.yaml"
+HINTS: Final = "hints"
+HISTORY: Final = "history"
+RENDERS: Final = "renders"
+CACHE: Final = "cache"
+LOCK: Final = ".studio"
+_KNOWN: Final = frozenset({PROJECT, SHOTS, HINTS, HISTORY, RENDERS, CACHE, LOCK})
+
+
+@dataclass(frozen=True)
+class OpenProject:
+    """A project as it lies in its folder."""
+
+    folder: Path
+    film: Path
+    state: State
+
+    @property
+    def target(self) -> Path:
+        """Where the studio's rendered film stands."""
+        return self.folder / RENDERS / self.state.data.target
+
+    def settings(self) -> dict[str, Any]:
+        """See `project_settings`."""
+        return project_settings(self.folder, self.state)
+
+    def config(self) -> ColorizeConfig:
+        """See `project_config`."""
+        return project_config(self.folder, self.state)
+
+
+def default_folder(film: Path) -> Path:
+    """Where the project of a film lies unless somebody says otherwise: `FILM.videocolor-project` beside it."""
+    film = film.absolute()
+    return film.with_name(film.name + ".videocolor-project")
+
+
+def target_name(film: Path) -> str:
+    """What the studio's rendered film is called at first: `FILM_colorized.mkv`."""
+    stem = re.sub(r"[/\\\x00-\x1f]", "_", film.stem).lstrip(".") or "film"
+    while len(stem.encode()) > 150:
+        stem = stem[:-1]
+    return f"{stem}_colorized.mkv"
+
+
+def check_new(folder: Path) -> None:
+    """May a project be made here?
+
+    Raises:
+        UsageError: the folder holds a project or other files; OutputError: it is no folder.
+    """
+    if (folder / PROJECT).exists():
+        raise UsageError(f"{folder}: holds a project already")
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder}: is not a folder; name another one with --project")
+    strange = sorted(path.name for path in folder.iterdir() if path.name not in _KNOWN) if folder.exists() else []
+    if strange:
+        raise UsageError(f"{folder}: holds other files ({', '.join(strange[:3])}); a project needs its own folder")
+
+
+def make_folders(folder: Path) -> None:
+    """Make a project's folder and those in it, where they are missing.
+
+    Raises:
+        OutputError: they cannot be made.
+    """
+    with disk_errors(folder):
+        for name in (HINTS, HISTORY, RENDERS, CACHE):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+
+
+def read_project(folder: Path) -> OpenProject:
+    """Read a project, and change nothing of it.
+
+    Raises:
+        InputError: there is none in the folder, or its film is not found or has changed.
+        ConfigError: project.json or shots.yaml cannot be used; names the file.
+    """
+    folder = folder.absolute()
+    state, _ = load_state(folder)
+    return OpenProject(folder, find_film(state.data.film, folder), state)
+
+
+def load_state(folder: Path) -> tuple[State, bool]:
+    """The state in a folder, and whether a person has edited shots.yaml since the program wrote it.
+
+    Raises:
+        InputError: there is no project; ConfigError: a file of it cannot be used.
+    """
+    path = folder / PROJECT
+    if not path.is_file():
+        raise InputError(f"{folder}: holds no project (no {PROJECT}); `videocolor studio FILM --project DIR` makes one")
+    values = read_json(path)
+    version = values.get("videocolor_project") if isinstance(values, dict) else None
+    if isinstance(version, int) and version > 1:
+        raise ConfigError(f"{path}: was written by a newer videocolor (format {version}); update this one")
+    try:
+        data = ProjectData.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: cannot be used: {explain(error)}; earlier states lie in {HISTORY}/") from error
+    digest = shots_digest(folder)
+    if not digest:
+        return consistent(State(data)), False
+    if digest != data.shots_sha256:
+        return take_list(State(data, _cuts_before(folder, data)), folder), True
+    starts = tuple(shot.start for shot in read_shots(folder / SHOTS, frames=data.frames))
+    return consistent(State(data, starts)), False
+
+
+def take_list(state: State, folder: Path) -> State:
+    """The state with the shots and notes of shots.yaml, which a person has edited.
+
+    Raises:
+        ConfigError: the list cannot be used; names the line.
+    """
+    listed = read_shots(folder / SHOTS, frames=state.data.frames)
+    state = recut(state, [shot.start for shot in listed])
+    for shot in listed:
+        note = (shot.note or "")[:2000]
+        if note != state.notes.get(shot.start, ""):
+            state = set_shot(state, shot.start, note=note)
+    return state
+
+
+def _cuts_before(folder: Path, data: ProjectData) -> tuple[int, ...] | None:
+    """Where shots began before a person edited the list; None where that is not known."""
+    path = folder / HISTORY / f"{data.position:06d}.json"
+    try:
+        cuts = read_json(path).get("cuts")
+        return None if cuts is None else tuple(int(start) for start in cuts)
+    except (ConfigError, AttributeError, TypeError, ValueError):
+        return None  # the history was removed: settings stay with the frames that they were made for
+
+
+def listed_in(folder: Path) -> tuple[tuple[int, ...], dict[int, str]] | None:
+    """First frames and notes that stand in shots.yaml; None where there is none that can be used."""
+    try:
+        listed = read_shots(folder / SHOTS)
+    except ConfigError:
+        return None
+    return tuple(shot.start for shot in listed), {shot.start: shot.note for shot in listed if shot.note}
+
+
+def shots_digest(folder: Path) -> str:
+    """sha256 of shots.yaml; empty where there is none.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    path = folder / SHOTS
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def project_settings(folder: Path, state: State, shots_file: Path | None = None) -> dict[str, Any]:
+    """What the project sets of `ColorizeConfig`: dotted key to plain value, whole paths.
+
+    Args:
+        folder: of the project.
+        state: its state.
+        shots_file: list of the shots; None: the project's shots.yaml.
+
+    Raises:
+        InputError: the picture of a hint is missing.
+    """
+    data = state.data
+    settings: dict[str, Any] = dict(data.settings)
+    if state.cuts is not None:
+        settings["shots.file"] = str(shots_file or folder / SHOTS)
+    assigned = []
+    for hint in data.hints:
+        frame = hint.frame if hint.kind in ("painted", "points") else None
+        own = None if frame is None else state.shot_of(frame)
+        further = [start for start in hint.shots if start != own]
+        if not hint.enabled or (frame is None and not further):
+            continue
+        image = folder / HINTS / hint.image
+        if not image.is_file():
+            raise InputError(f"{image}: the picture of hint {hint.id} is missing; put it back, or remove the hint")
+        assigned.append({"image": str(image), "frame": frame, "shots": further})
+    if assigned:
+        settings["hints.assigned"] = assigned
+    by_shot = [
+        {"frame": start, "saturation": shot.saturation}
+        for start, shot in sorted(data.shots.items())
+        if shot.saturation is not None
+    ]
+    if by_shot:
+        settings["chroma.by_shot"] = by_shot
+    return settings
+
+
+def project_config(folder: Path, state: State) -> ColorizeConfig:
+    """The configuration that a project stands for: what the studio renders with, and `colorize --project`.
+
+    Raises:
+        InputError: the picture of a hint is missing; ConfigError: a setting cannot be used.
+    """
+    return ColorizeConfig.load(None, (), project_settings(folder, state))
