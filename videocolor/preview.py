@@ -27,15 +27,13 @@ from videocolor._stages import opencv_single_threaded, prefetch
 from videocolor.color import (
     ChromaTable,
     codes_to_chroma,
-    gamut_scale,
     lab_to_rgb,
     rgb_to_lab,
-    rgb_to_luma,
     ycbcr_to_ab,
     ycbcr_to_rgb,
 )
 from videocolor.colorize import Colored, Run, chroma_at, color_shots
-from videocolor.config import AssignedHint, ColorizeConfig, OutputConfig, parse_hint
+from videocolor.config import AssignedHint, ColorizeConfig, parse_hint
 from videocolor.film import Film, FilmReader, Part, known_shots, open_film
 from videocolor.hints import load_hint
 from videocolor.models.base import Colorizer
@@ -60,6 +58,8 @@ __all__ = [
 
 _LIGHTNESS: Final = 60.0
 """CIE L* at which chroma alone is shown."""
+_SHOWABLE: Final = 0.5 / 255
+"""By which R'G'B' may leave 0..1 without being seen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,23 +104,24 @@ def preview_part(
     colorizer: Colorizer | None = None,
     frames: int | None = None,
     returns_to: PlannedLender | None = None,
+    target: Path | None = None,
     observer: Observer = ignore,
 ) -> Generator[PreviewFrame, None, None]:
     """Colour a part of one shot as the render colours it, and hand out small pictures as they are ready.
 
-    What holds: begun at its shot's first frame, with `part` up to the shot's end, the colours are the render's, for
-    they come from the same windows of the same frames: before they are brought up they are equal, or differ by the
-    last digits where the render goes over a shard's joint. Brought up to `lines` lines they are what the render shows
-    when it is scaled down, but for the fine detail that only the large luma guides. A shot that returns to an earlier
-    one and has no hint of its own takes exactly the render's loan, if `returns_to` names the lender. A part that begins
-    inside its shot knows nothing of what motion would have carried there: its first second can differ, and a frame
-    that was painted before it counts as any hint. Hints that have to be dealt by likeness (`hints.items` and
-    `hints.folder`) are dealt anew, which needs a pass over the film; assigned ones with a shot list need none, and
-    only those of this shot and its lender are read.
+    What holds: begun at its shot's first frame, with `part` up to the shot's end, the colours are the render's before
+    they are brought up, for they come from the same windows of the same frames. At the film's own number of lines they
+    stay so; at fewer, edges of colour follow the small luma, not the large one. A shot without a hint of its own that
+    returns to an earlier one takes the render's loan, if `returns_to` names the lender.
+
+    What does not: a part that begins inside its shot knows nothing of what motion would have carried there, so that
+    its colours differ a little, and more where a frame was painted before it. Hints that have to be dealt by likeness
+    (`hints.items`, `hints.folder`), and assigned ones without a shot list, need a pass over the film first. Otherwise
+    nothing is decoded but the part, and only hints of this shot and its lender are read.
 
     Args:
         source: the film.
-        config: its settings; those of the output, and all saturations, are left aside.
+        config: its settings; all saturations are left aside.
         part: the frames; give the shot's end, not the preview's: frames behind the last one are looked at, too.
         shot: the shot's number, from 0.
         lines: height of the pictures, 2..4320. The width follows from the display's aspect ratio (`preview_size`); a
@@ -128,6 +129,8 @@ def preview_part(
         colorizer: the network, loaded before, used by nobody else meanwhile; None: it is loaded.
         frames: how many are wanted; None: all of the part.
         returns_to: the earlier shot that the film's plan lets this one return to.
+        target: what the render will write; nothing is written here, but painted frames are held on the grid of its
+            chroma. None: a Matroska file.
         observer: hears of warnings.
 
     Yields:
@@ -137,7 +140,11 @@ def preview_part(
     Raises:
         UsageError, InputError, HintError, ModelError, DeviceError: as `colorize_video`, when a frame is asked for.
     """
-    film = _open(source, config, shot, returns_to, colorizer, RunLog(observer))
+    wanted = {shot} if returns_to is None else {shot, returns_to.shot}
+    config = _narrowed(config, wanted)
+    with tempfile.TemporaryDirectory(prefix="videocolor-") as folder:  # a place that nothing stands at
+        there = Path(folder) / ("preview.mkv" if target is None or not target.suffix else target.name)
+        film = open_film(source, there, config, RunLog(observer), colorizer=colorizer)
     size = preview_size(film.info, lines)[::-1]
     lenders = PlannedLenders(
         {} if returns_to is None else {shot: returns_to.shot}, lambda _: _lumas(film, part, returns_to)
@@ -189,31 +196,37 @@ def preview_rgb(frame: PreviewFrame, saturation: float = 1.0) -> Array:
 def chroma_rgb(frame: PreviewFrame, saturation: float = 1.0) -> Array:
     """The frame's chroma alone, at L* = 60: (h, w, 3) uint8 sRGB; arguments as of `preview_rgb`.
 
-    Colours that cannot be shown at this lightness are brought towards its gray, at the same luma.
+    Colours that cannot be shown at this lightness are shown weaker, in the same hue.
     """
     ab = frame.ab * np.float32(1.0 if frame.kept else saturation)
-    rgb = lab_to_rgb(np.stack([np.full_like(frame.luma, _LIGHTNESS), ab[0], ab[1]]))
-    luma = np.clip(rgb_to_luma(rgb, "bt709"), 0, 1)
-    rgb = luma + gamut_scale(luma, rgb - luma) * (rgb - luma)
+    rgb = _at_lightness(ab)
+    outside = (rgb.min(axis=0) < -_SHOWABLE) | (rgb.max(axis=0) > 1 + _SHOWABLE)
+    rgb[:, outside] = _at_lightness(_inside(ab[:, outside]))
     return np.ascontiguousarray(np.moveaxis(_bytes(rgb), 0, -1))
 
 
-def _open(
-    source: Path,
-    config: ColorizeConfig,
-    shot: int,
-    lender: PlannedLender | None,
-    colorizer: Colorizer | None,
-    log: RunLog,
-) -> Film:
-    """The film as a render opens it, with a target that nothing is written to."""
-    wanted = {shot} if lender is None else {shot, lender.shot}
+def _at_lightness(ab: Array) -> Array:
+    """(3, ...) R'G'B' of (2, ...) a*b* at the one lightness, not clipped."""
+    return lab_to_rgb(np.stack([np.full_like(ab[0], _LIGHTNESS), ab[0], ab[1]]))
+
+
+def _inside(ab: Array) -> Array:
+    """(2, n) a*b* scaled down until R'G'B' can show it at the one lightness."""
+    low, high = np.zeros_like(ab[0]), np.ones_like(ab[0])
+    for _ in range(10):
+        middle = (low + high) / 2
+        rgb = _at_lightness(ab * middle)
+        fits = (rgb.min(axis=0) >= 0) & (rgb.max(axis=0) <= 1)
+        low, high = np.where(fits, middle, low), np.where(fits, high, middle)
+    return np.asarray(ab * low)
+
+
+def _narrowed(config: ColorizeConfig, wanted: Collection[int]) -> ColorizeConfig:
+    """The settings as far as the colours of some shots follow from them."""
     hints = config.hints.model_copy(update={"assigned": _needed(config, wanted)})
     chroma = config.chroma.model_copy(update={"by_shot": ()})
-    output = OutputConfig(codec="ffv1", overwrite=True, sidecar=False)
-    config = config.model_copy(update={"hints": hints, "chroma": chroma, "output": output})
-    with tempfile.TemporaryDirectory(prefix="videocolor-") as folder:
-        return open_film(source, Path(folder) / "preview.mkv", config, log, colorizer=colorizer)
+    output = config.output.model_copy(update={"overwrite": True, "sidecar": False})
+    return config.model_copy(update={"hints": hints, "chroma": chroma, "output": output})
 
 
 def _needed(config: ColorizeConfig, wanted: Collection[int]) -> tuple[AssignedHint, ...]:
