@@ -220,7 +220,7 @@ def merge(job: FilmJob, observer: Observer) -> Report:
     return Report(job.target, plan.frames, file_sha256(job.target))
 
 
-def recolor(job: FilmJob, shots: Collection[int], observer: Observer) -> Report:
+def recolor(job: FilmJob, shots: Collection[int], borrowers_of: Collection[int], observer: Observer) -> Report:
     """Other words for the frames of some shots."""
     plan, lines = make_plan(job), job.target.read_text().splitlines(keepends=True)
     for shot in plan.shots:

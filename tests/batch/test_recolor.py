@@ -6,10 +6,15 @@ import json
 from itertools import accumulate
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
-from batch.films import packets_of, samples_of, write_reel
+from batch.films import packets_of, picture, samples_of, write_reel
 
+from videocolor.batch.jobs import read_jobs
 from videocolor.batch.recolor import parse_shots
+from videocolor.batch.run import run_batch
+from videocolor.batch.settings import BatchConfig
 from videocolor.batch.single import recolor_film
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
@@ -85,6 +90,46 @@ def test_what_cannot_be_done_is_said(reel: Path, tmp_path: Path) -> None:
         recolor_film(other, target, config("output.codec=libx264"), "2")
     assert target.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+
+
+def write_hint(path: Path, seed: int, frame: int) -> str:
+    rgb = np.moveaxis(picture(seed, frame), 0, -1)
+    assert cv2.imwrite(str(path), np.rint(rgb[..., ::-1] * 255).astype(np.uint8))
+    return str(path)
+
+
+def test_who_borrows_colours_is_coloured_again_with_the_lender(tmp_path: Path) -> None:
+    shots = ((1, 20), (2, 12), (1, 20), (2, 10), (3, 9))  # 3 returns to 1, 4 to 2
+    reel, out, starts = tmp_path / "reel.mkv", tmp_path / "out", [0, 20, 32, 52, 62]
+    write_reel(reel, shots)
+    other = write_hint(tmp_path / "other.png", 9, 0)
+    listed = tmp_path / "shots.yaml"
+    listed.write_text("shots:\n" + "".join(f"- {{frame: {start}}}\n" for start in starts))
+    settings = (f"shots.file={listed}", "output.codec=ffv1", "shots.shard=3")
+
+    def run(target: Path, *more: str, only: tuple[int, ...] = (), lenders: tuple[int, ...] = ()) -> list[str]:
+        jobs = read_jobs(reel, target, BatchConfig(), (*settings, *more)).jobs
+        assert run_batch(jobs, target, only_shots=only, borrowers_of=lenders).ok
+        return [digest for _, digest in samples_of(jobs[0].target)]
+
+    def returns() -> list[int | None]:
+        record = json.loads((out / "reel_colorized.mkv.json").read_text())
+        return [shot["returns_to"] for shot in record["shots"]]
+
+    def changed(a: list[str], b: list[str]) -> list[int]:
+        ends = [*starts[1:], len(a)]
+        return [n for n, (s, e) in enumerate(zip(starts, ends, strict=True), 1) if a[s:e] != b[s:e]]
+
+    first = run(out)
+    assert returns() == [None, None, 1, 2, None]
+    hint = f'hints.assigned=[{{"image": "{other}", "shots": [0]}}]'
+    whole = run(tmp_path / "whole", hint)
+    assert changed(first, whole) == [1, 3]
+    assert run(out, hint, only=(0,), lenders=(0,)) == whole
+    moved = f'hints.assigned=[{{"image": "{other}", "shots": [0, 32]}}]'  # shot 3 borrows no more
+    whole = run(tmp_path / "moved", moved)
+    assert run(out, moved, only=(2,), lenders=(2,)) == whole and returns() == [None, None, None, 2, None]
+    assert run(out, only=(0, 2), lenders=(0, 2)) == first and returns() == [None, None, 1, 2, None]
 
 
 @pytest.mark.parametrize(("text", "numbers"), [("3", (2,)), ("1,3-5", (0, 2, 3, 4)), (" 2 - 2 , 1", (0, 1))])

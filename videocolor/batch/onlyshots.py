@@ -36,6 +36,7 @@ def recolor_films(
     steps: Steps,
     ledger: Ledger,
     observer: Observer,
+    borrowers_of: Sequence[int] = (),
 ) -> list[Film]:
     """Colour some shots of finished films again, one film after the other, in this process.
 
@@ -47,6 +48,7 @@ def recolor_films(
         steps: what is done with films.
         ledger: open for writing.
         observer: is told what happens.
+        borrowers_of: numbers from 0; see `recolor_shots`.
 
     Returns:
         The films, each with its receipt or its error.
@@ -57,7 +59,7 @@ def recolor_films(
     for film in films:
         try:
             ledger.film_running(film.job.name, "recoloring")
-            film.receipt = _recolor(film.job, shots, out, config, steps, observer)
+            film.receipt = _recolor(film.job, shots, borrowers_of, out, config, steps, observer)
         except (VideocolorError, OSError) as error:
             film.error = str(error)
             ledger.film_failed(film.job.name, film.error)
@@ -70,7 +72,13 @@ def recolor_films(
 
 
 def _recolor(
-    job: FilmJob, shots: Sequence[int], out: Path, config: BatchConfig, steps: Steps, observer: Observer
+    job: FilmJob,
+    shots: Sequence[int],
+    borrowers_of: Sequence[int],
+    out: Path,
+    config: BatchConfig,
+    steps: Steps,
+    observer: Observer,
 ) -> Receipt:
     before = read_receipt(out, job.name)
     if before is None or not (job.target.is_file() or merging(job)):
@@ -79,7 +87,7 @@ def _recolor(
     with disk_errors(job.folder):
         job.folder.mkdir(parents=True, exist_ok=True)
     mark_merging(job)  # what stands under the name from here on is this batch's, whatever the receipt says
-    report = steps.recolor(job, shots, observer)
+    report = steps.recolor(job, shots, borrowers_of, observer)
     archive = config.archive.model_copy(update={"fixity": False})  # there is no plan to compare with: the receipt knows
     if config.archive.fixity and steps.fixity(job) != source:
         raise InputError(f"{job.source}: is not the film that {job.target} was made from")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from videocolor.batch.merge import MergeReport, merge_shards
 from videocolor.batch.plan import fixity_of, plan_head, planned_shots, with_shards
 from videocolor.batch.records import discard_work, folder_lock, shard_path
-from videocolor.batch.types import FilmJob, FilmPlan, ShardRecord
+from videocolor.batch.types import FilmJob, FilmPlan, PlannedShot, ShardRecord
 from videocolor.batch.work import color_missing
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, UsageError
@@ -39,17 +39,21 @@ def parse_shots(text: str) -> tuple[int, ...]:
     return tuple(sorted(numbers))
 
 
-def recolor_shots(job: FilmJob, shots: Collection[int], observer: Observer = ignore) -> MergeReport:
+def recolor_shots(
+    job: FilmJob, shots: Collection[int], observer: Observer = ignore, *, borrowers_of: Collection[int] = ()
+) -> MergeReport:
     """Colour some shots of a finished film again, and keep the picture of all others as it is, bit for bit.
 
     The film's output settings (codec, quality) must be those that it was made with; hints, saturation and all
     that colour depends on may differ. What a shot lends to others that return to it changes those only if they
-    are named, too.
+    are named, too, or the shot is named in `borrowers_of`.
 
     Args:
         job: the film; its target is finished.
         shots: numbers from 0.
         observer: hears of progress and warnings.
+        borrowers_of: of these shots (numbers from 0) those that take up their colours are coloured again as well, and
+            with them all that take up colours of another shot than the film's record says.
 
     Raises:
         InputError: the target is missing or does not belong to the source, or cannot be parted at these shots.
@@ -65,18 +69,23 @@ def recolor_shots(job: FilmJob, shots: Collection[int], observer: Observer = ign
     work = replace(job, config=config.as_dict(), folder=job.folder.with_name(job.folder.name + ".recolor"))
     with folder_lock(work.folder, str(job.target)):
         try:
-            return _recolor(film, work, shots, log)
+            return _recolor(film, work, shots, borrowers_of, log)
         finally:
             discard_work(work)
 
 
-def _recolor(film: Film, job: FilmJob, wanted: Collection[int], log: RunLog) -> MergeReport:
+def _recolor(
+    film: Film, job: FilmJob, wanted: Collection[int], borrowers_of: Collection[int], log: RunLog
+) -> MergeReport:
     survey = film.survey
     assert survey is not None
     shots = planned_shots(film)
-    unknown = sorted(number + 1 for number in wanted if number >= len(shots))
+    unknown = sorted(number + 1 for number in {*wanted, *borrowers_of} if number >= len(shots))
     if unknown:
         raise UsageError(f"{film.source}: has {len(shots)} shots, there is no shot {', '.join(map(str, unknown))}")
+    earlier = _earlier_shots(job, shots)
+    if borrowers_of:
+        wanted = _with_borrowers(shots, wanted, borrowers_of, earlier)
     starts = [s.start for s in shots if not s.index or (s.index in wanted) != (s.index - 1 in wanted)]
     head = replace(
         plan_head(film, fixity_of(film.source)),
@@ -99,30 +108,53 @@ def _recolor(film: Film, job: FilmJob, wanted: Collection[int], log: RunLog) -> 
             log.frames_done(message["frames"], total)
 
     records = color_missing(film, job, plan, again, hear)
-    earlier = _earlier_record(job)
     records |= {number: _kept(film, plan, number, earlier) for number in kept}
     return merge_shards(job, plan, records, log, like=film.target if kept else None)
 
 
-def _earlier_record(job: FilmJob) -> dict[str, Any]:
-    """The record beside the film; empty where there is none that can be read."""
+def _with_borrowers(
+    shots: Sequence[PlannedShot],
+    wanted: Collection[int],
+    lenders: Collection[int],
+    earlier: Mapping[int, dict[str, Any]],
+) -> set[int]:
+    """The shots that are wanted, and those whose colours follow from them or come from elsewhere than they did."""
+    found, lend = set(wanted), set(lenders)
+    for shot in shots:  # who lends comes before who borrows, and borrows from nobody
+        was = earlier.get(shot.start)
+        lender = None if shot.returns_to is None else shot.returns_to + 1
+        if was is None or (was["end"], was["returns_to"]) != (shot.end, lender):
+            found.add(shot.index)
+            lend.add(shot.index)
+        elif shot.returns_to in lend:
+            found.add(shot.index)
+    return found
+
+
+def _earlier_shots(job: FilmJob, shots: Sequence[PlannedShot]) -> dict[int, dict[str, Any]]:
+    """What the record beside the film says of its shots, by their first frames; nothing where none can be read.
+
+    Shots are counted as now: one before may have been parted since. A lender that is no shot any more is number 0.
+    """
     try:
-        data = json.loads(sidecar_path(job.target).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        listed = json.loads(sidecar_path(job.target).read_text(encoding="utf-8"))["shots"]
+        numbers = {shot.start: shot.index + 1 for shot in shots}
+        now = {shot["index"]: numbers.get(shot["start"], 0) for shot in listed}
+        return {shot["start"]: {**shot, "returns_to": now.get(shot["returns_to"])} for shot in listed}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
-    return data if isinstance(data, dict) else {}
 
 
-def _kept(film: Film, plan: FilmPlan, number: int, earlier: dict[str, Any]) -> ShardRecord:
+def _kept(film: Film, plan: FilmPlan, number: int, known: Mapping[int, dict[str, Any]]) -> ShardRecord:
     """The record of a part that stays as it is; what it says of its shots comes from the film's own record."""
     shard = plan.shards[number]
-    known = {shot.get("start"): shot for shot in earlier.get("shots", ()) if isinstance(shot, dict)}
     shots = []
     for shot in plan.shots[shard.first_shot : shard.last_shot + 1]:
         seconds = float(shot.start_pts * plan.time_base)
         facts = {"index": shot.index + 1, "start": shot.start, "end": shot.end, "start_pts": shot.start_pts}
         said = {"start_seconds": seconds, "hints": [], "returns_to": None, "confidence": None}
-        shots.append({**said, **known.get(shot.start, {}), **facts})
+        was = known.get(shot.start, {})
+        shots.append({**said, **was, **facts, "returns_to": was.get("returns_to") or None})
     notes = {"reproduced": [], "said": [], **describe_model(film.colorizer)}
     file = shard_path(film.target.parent, number).name
     times = (shard.start_pts, plan.shots[shard.last_shot].last_pts)

@@ -94,6 +94,7 @@ def run_batch(
     restart: bool = False,
     only: Literal["plan", "merge"] | None = None,
     only_shots: Sequence[int] = (),
+    borrowers_of: Sequence[int] = (),
     others: bool = False,
     observer: Observer = ignore,
     steps: Steps | None = None,
@@ -107,6 +108,7 @@ def run_batch(
         restart: forget earlier work on unfinished films; on finished ones too where `output.overwrite` is set.
         only: plan: write the plans and stop. merge: put together what is coloured, colour nothing.
         only_shots: colour these shots (from 0) of finished films again, leave the rest of them as it is.
+        borrowers_of: with `only_shots`: also the shots that take up colours of these; see `recolor_shots`.
         others: unfinished films of an earlier run that are not among `jobs` stay in the ledger.
         observer: is told what happens; warnings about a film name it as `film`.
         steps: what is done with films; None: what `videocolor colorize` does.
@@ -133,7 +135,7 @@ def run_batch(
         ledger.set_meta("config", config.as_dict())
         with _stopped_cleanly(ledger):
             if only_shots:
-                films = recolor_films(jobs, only_shots, out, config, steps, ledger, observer)
+                films = recolor_films(jobs, only_shots, out, config, steps, ledger, observer, borrowers_of)
                 return BatchResult(out, tuple(map(_outcome, films)), time.monotonic() - began)
             films = _take_in(jobs, out, ledger, steps, restart, others, config.films.damaged == "refuse", observer)
             ledger.set_meta("session", {"began": time.time(), "frames": sum(row.frames_done for row in ledger.films())})

@@ -59,8 +59,8 @@ class Steps:
     """sha256 of a film's source, read anew."""
     damage: Callable[[FilmJob, FilmPlan], str | None]
     """What is wrong with a reel that can be coloured all the same; None: nothing."""
-    recolor: Callable[[FilmJob, Collection[int], Observer], Merged]
-    """Colours some shots of a finished film again."""
+    recolor: Callable[[FilmJob, Collection[int], Collection[int], Observer], Merged]
+    """Colours some shots of a finished film again, and those that take up colours of some."""
     discard: Callable[[FilmJob], None]
     """Removes the working folder of a finished film."""
     engine: Callable[[EngineSettings, str], Engine]
@@ -117,10 +117,10 @@ def _finish(job: FilmJob, report: Any, config: BatchConfig) -> list[str]:
     return finish_film(job, report, config.archive)
 
 
-def _recolor(job: FilmJob, shots: Collection[int], observer: Observer) -> Merged:
+def _recolor(job: FilmJob, shots: Collection[int], borrowers_of: Collection[int], observer: Observer) -> Merged:
     from videocolor.batch.recolor import recolor_shots
 
-    report = recolor_shots(job, shots, observer)
+    report = recolor_shots(job, shots, observer, borrowers_of=borrowers_of)
     return dataclasses.replace(report, sha256=report.sha256 or file_sha256(report.target))
 
 

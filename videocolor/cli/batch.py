@@ -81,6 +81,9 @@ def plan(reels: Path, out: Path, config_source: str | None, overrides: tuple[str
 @config_options
 @_engine_options
 @click.option("--only-shots", metavar="A-B,C", help="Colour these shots of finished films again, keep the rest.")
+@click.option(
+    "--borrowers-of", metavar="A-B,C", help="With --only-shots: also the shots that take up colours of these."
+)
 @click.option("--restart", is_flag=True, help="Forget earlier work on films that are not finished.")
 @_EVENTS
 @verbosity_options
@@ -91,6 +94,7 @@ def run(
     overrides: tuple[str, ...],
     restart: bool,
     only_shots: str | None,
+    borrowers_of: str | None,
     **flags: Any,
 ) -> None:
     """Colour the films of REELS into OUT.
@@ -99,11 +103,13 @@ def run(
     cannot be coloured is named with its reason; the others are finished all the same, and the exit code is 1.
     """
     config, films = _configure(config_source, overrides, flags)
+    if only_shots is None and borrowers_of is not None:
+        raise click.UsageError("--borrowers-of: says nothing without --only-shots")
     if only_shots is not None:
         from videocolor.batch.recolor import parse_shots
 
-        shots = parse_shots(only_shots)
-        _leave(_run(_jobs(reels, out, config, films), out, config, only_shots=shots))
+        shots, lenders = parse_shots(only_shots), () if borrowers_of is None else parse_shots(borrowers_of)
+        _leave(_run(_jobs(reels, out, config, films), out, config, only_shots=shots, borrowers_of=lenders))
     else:
         _leave(_run(_jobs(reels, out, config, films), out, config, restart=restart))
 
