@@ -1,0 +1,125 @@
+// Talking to the server: one change at a time, each with the revision that it was made for.
+import { el, find, iconButton } from "./dom.js";
+import { emit, setProject, state } from "./state.js";
+
+export class ApiError extends Error {
+  constructor(status, kind, message) {
+    super(message);
+    this.status = status;
+    this.kind = kind;
+  }
+}
+
+/** Ask the server; JSON both ways unless `body` is given. Throws ApiError with the server's own words. */
+export async function call(method, path, { query = {}, json, body, headers = {}, signal } = {}) {
+  const address = new URL(path, location.origin);
+  for (const [name, value] of Object.entries(query)) if (value !== undefined && value !== null) address.searchParams.set(name, value);
+  const options = { method, headers: { Accept: "application/json", ...headers }, signal, credentials: "same-origin" };
+  if (json !== undefined) {
+    options.body = JSON.stringify(json);
+    options.headers["Content-Type"] = "application/json";
+  } else if (body !== undefined) options.body = body;
+  let answer;
+  try {
+    answer = await fetch(address, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(0, "offline", "The studio does not answer. Is `videocolor studio` still running?");
+  }
+  const text = await answer.text();
+  let data = null;
+  try {
+    data = text ? JSON.parse(text) : null;
+  } catch {
+    data = null;
+  }
+  if (answer.ok) return data;
+  const hint = answer.status === 403 ? " Open the address that `videocolor studio` printed." : "";
+  throw new ApiError(answer.status, data?.kind ?? "internal", (data?.error ?? `The server answered ${answer.status}.`) + hint);
+}
+
+let queue = Promise.resolve();
+let pending = 0;
+
+/** Run one after the other whatever changes or reads the project. */
+function inTurn(work) {
+  pending += 1;
+  emit("saving");
+  const result = queue.then(work).finally(() => {
+    pending -= 1;
+    emit("saving");
+  });
+  queue = result.catch(() => undefined);
+  return result;
+}
+
+export const saving = () => pending > 0;
+
+/** Read the document again. */
+export const refresh = () => inTurn(async () => setProject(await call("GET", "/api/project")));
+
+/** Read it again if the server is further than the page. */
+export const catchUp = (revision) =>
+  inTurn(async () => {
+    if (!state.project || revision > state.project.revision) setProject(await call("GET", "/api/project"));
+  });
+
+/**
+ * Change the project. The revision travels in the JSON, or in the query of uploads and DELETE.
+ * Where another tab was quicker, the document is read again and the change offered once more; nothing typed is lost.
+ *
+ * Returns the new document, or null where the change was refused (the reason was shown).
+ */
+export function change(method, path, { json = {}, query = {}, body, headers, again = true } = {}) {
+  return inTurn(async () => {
+    const revision = state.project.revision;
+    const inQuery = body !== undefined || method === "DELETE";
+    try {
+      const project = await call(method, path, {
+        query: inQuery ? { ...query, revision } : query,
+        json: inQuery ? undefined : { ...json, revision },
+        body,
+        headers,
+      });
+      setProject(project);
+      return project;
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      if (error.status !== 409 || error.kind !== "stale") {
+        complain(error);
+        return null;
+      }
+      setProject(await call("GET", "/api/project"));
+      const repeat = again ? { label: "Do it again", run: () => change(method, path, { json, query, body, headers }) } : null;
+      toast("This project was changed in another tab. It has been read again; your last change was not made.", { error: true, action: repeat });
+      return null;
+    }
+  }).catch((error) => {
+    complain(error);
+    return null;
+  });
+}
+
+/** Show an error in the server's words. */
+export function complain(error) {
+  if (error?.name === "AbortError") return;
+  toast(error?.message ?? String(error), { error: true });
+}
+
+/** A message that is also read out; errors stay until they are closed. */
+export function toast(text, { error = false, action = null, seconds = 6 } = {}) {
+  const region = find(error ? "toasts-alert" : "toasts-polite");
+  for (const old of region.children) if (old.querySelector("p")?.textContent === text) old.remove();
+  const close = () => {
+    const focused = note.contains(document.activeElement);
+    note.remove();
+    if (focused) find("stage").focus();
+  };
+  const note = el("div", { class: error ? "toast error" : "toast" }, el("p", { text }));
+  if (action) note.append(el("button", { type: "button", text: action.label, on: { click: () => (close(), action.run()) } }));
+  note.append(iconButton("close", "Close this message", close));
+  region.append(note);
+  while (region.children.length > 4) region.firstElementChild.remove();
+  if (!error) setTimeout(() => note.isConnected && !note.matches(":hover, :focus-within") && note.remove(), seconds * 1000);
+  return note;
+}

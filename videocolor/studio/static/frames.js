@@ -1,0 +1,100 @@
+// Pictures of frames: where they come from, and a small store of decoded ones.
+import { endOf, film, saturationOf, shotAt, state } from "./state.js";
+
+const HEIGHTS = [144, 240, 360, 480, 720, 1080];
+const STORE_BYTES = 160e6;
+const store = new Map();
+let bytes = 0;
+
+/** Height to ask for: the least step that fills `pixels`, not above the film's own. */
+export function stepHeight(pixels, most = film().display_height ?? film().height ?? 1080) {
+  const step = HEIGHTS.find((height) => height >= pixels) ?? HEIGHTS.at(-1);
+  return Math.max(36, Math.min(step, most, 1080));
+}
+
+export const sourceUrl = (frame, height) => `/api/frames/${frame}.jpg?height=${height}`;
+export const pngUrl = (frame) => `/api/frames/${frame}.png`;
+export const thumbUrl = (shot) => `/api/shots/${shot.start}.jpg?v=${shot.suggested?.[0] ?? ""}`;
+export const hintUrl = (hint, height = 240) => `/api/hints/${hint.id}.jpg?height=${height}`;
+
+/** The preview that holds a frame's colour, if one does. */
+export function previewOf(frame) {
+  const shot = shotAt(frame);
+  const preview = shot ? state.previews.get(shot.start) : null;
+  return preview && frame >= preview.first && frame < preview.first + preview.done ? preview : null;
+}
+
+/** Whether the finished film can be looked into. */
+export const rendered = () => state.render?.state === "done";
+
+/** Whether a shot would look otherwise than in the rendered film. */
+export const isChanged = (shot) => Boolean(shot && state.render?.changed?.includes(shot.number));
+
+/**
+ * Where a frame's colour comes from: {from, old, url(kind, height), label}; null where it has none yet.
+ * The newest wins: a preview that is up to date, then the rendered film, then a preview that is not.
+ */
+export function colorOf(frame) {
+  const shot = shotAt(frame);
+  const preview = state.colorFrom === "render" ? null : previewOf(frame);
+  const film = state.colorFrom === "preview" || !rendered() ? null : { old: isChanged(shot) };
+  if (preview && !(film && preview.stale && !film.old)) {
+    const saturation = saturationOf(shot);
+    return {
+      from: "preview",
+      old: Boolean(preview.stale),
+      label: `Preview, ${preview.lines ?? 240} lines${preview.stale ? ", before your last change" : ""}`,
+      url: (kind) => `/api/preview/${preview.id}/${frame}.jpg?kind=${kind}&saturation=${saturation.toFixed(2)}`,
+    };
+  }
+  if (!film) return null;
+  return {
+    from: "render",
+    old: film.old,
+    label: `Rendered film${film.old ? ", before your changes" : ""}`,
+    url: (kind, height) => `/api/render/${frame}.jpg?height=${height}&kind=${kind}&v=${state.render.revision ?? ""}`,
+  };
+}
+
+/** Frames of the current shot that have a preview: [first, behind the last] or null. */
+export function covered(shot) {
+  const preview = shot ? state.previews.get(shot.start) : null;
+  if (!preview || !preview.done) return null;
+  return [preview.first, Math.min(preview.first + preview.done, endOf(shot))];
+}
+
+/** A decoded picture; throws where the server has none. Pictures are kept while there is room. */
+export function picture(url) {
+  const known = store.get(url);
+  if (known) {
+    store.delete(url);
+    store.set(url, known);
+    return known.promise;
+  }
+  const entry = { size: 0, promise: load(url) };
+  store.set(url, entry);
+  entry.promise.then(
+    (bitmap) => {
+      entry.size = bitmap.width * bitmap.height * 4;
+      bytes += entry.size;
+      shrink();
+    },
+    () => store.get(url) === entry && store.delete(url),
+  );
+  return entry.promise;
+}
+
+async function load(url) {
+  const answer = await fetch(url, { credentials: "same-origin" });
+  if (!answer.ok) throw new Error(`${answer.status}`);
+  return createImageBitmap(await answer.blob());
+}
+
+function shrink() {
+  for (const [url, entry] of store) {
+    if (bytes <= STORE_BYTES || store.size < 8) return;
+    if (!entry.size) continue;
+    store.delete(url);
+    bytes -= entry.size; // Not closed: somebody may be about to draw it.
+  }
+}

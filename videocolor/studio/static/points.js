@@ -1,0 +1,277 @@
+// Points: click things in the picture and say what colour they were. By mouse, by finger or by keys.
+import { call, change, complain, toast } from "./api.js";
+import { clock, dress, el, find, iconButton, keyed, later } from "./dom.js";
+import { emit, goTo, hints, on, secondsOf, setTool, state } from "./state.js";
+import { placeOf } from "./viewer.js";
+import { pause } from "./transport.js";
+
+/** Colours that things had, to begin with: skin, hair, wood, brick, cloth, grass, sky... */
+const SWATCHES = [
+  ["#c99478", "fair skin"], ["#a06a4a", "tanned skin"], ["#6b4632", "dark skin"], ["#b0433f", "lips, red cloth"],
+  ["#5b3d28", "brown hair"], ["#c2a36b", "fair hair, straw"], ["#8b5e3c", "wood"], ["#96503c", "brick"],
+  ["#7a6a58", "earth"], ["#9aa05a", "dry grass"], ["#55743a", "leaves"], ["#2f5233", "dark green"],
+  ["#7fa3c7", "sky"], ["#33507a", "blue cloth"], ["#3a4a5e", "navy"], ["#8a8f94", "no colour: gray"],
+];
+const RADIUS = 0.03;
+
+const draft = { frame: null, id: null, points: [], chosen: -1, color: SWATCHES[0][0], radius: RADIUS, aim: null, saved: "" };
+const ui = {};
+
+const own = (frame) => hints().find((hint) => hint.kind === "points" && hint.frame === frame) ?? null;
+
+/** Take up the points of the frame that is shown, unless some are still on their way to the server. */
+function load() {
+  if (state.tool === "dropper") return;
+  const hint = own(state.frame);
+  const stored = JSON.stringify(hint?.points ?? []);
+  if (draft.frame === state.frame && (save.waiting() || JSON.stringify(draft.points) === stored)) {
+    draft.id = hint?.id ?? draft.id;
+    return;
+  }
+  if (save.waiting()) flush();
+  Object.assign(draft, { frame: state.frame, id: hint?.id ?? null, points: JSON.parse(stored), chosen: -1, aim: null });
+}
+
+const save = later(() => flush(), 500);
+
+async function flush() {
+  save.cancel();
+  const { frame, points } = draft;
+  const id = own(frame)?.id ?? null;
+  if (!points.length && !id) return;
+  const answer = points.length
+    ? await change("POST", "/api/hints/points", { json: { frame, points, ...(id ? { id } : {}) } })
+    : await change("DELETE", `/api/hints/${id}`);
+  if (answer) emit("changed");
+}
+
+function changed() {
+  save();
+  show();
+}
+
+function add(x, y) {
+  draft.points = [...draft.points, { x: round(x), y: round(y), color: draft.color, radius: draft.radius }];
+  draft.chosen = draft.points.length - 1;
+  changed();
+}
+
+function alter(index, fields) {
+  draft.points = draft.points.map((point, place) => (place === index ? { ...point, ...fields } : point));
+  changed();
+}
+
+function removePoint(index) {
+  draft.points = draft.points.filter((_, place) => place !== index);
+  draft.chosen = Math.min(index, draft.points.length - 1);
+  changed();
+  (ui.layer.querySelectorAll(".point")[draft.chosen] ?? ui.layer).focus();
+}
+
+const round = (value) => Math.round(Math.min(1, Math.max(0, value)) * 10000) / 10000;
+
+function setColor(color) {
+  draft.color = color;
+  if (draft.chosen >= 0) alter(draft.chosen, { color });
+  else show();
+}
+
+function setRadius(radius) {
+  draft.radius = radius;
+  if (draft.chosen >= 0) alter(draft.chosen, { radius });
+  else show();
+}
+
+/** The colour of a frame where it is known: what was clicked in the picture becomes the colour of the next point. */
+async function dropAt(place) {
+  const home = draft.frame;
+  try {
+    const found = await call("GET", "/api/color", { query: { frame: state.frame, x: round(place.x), y: round(place.y) } });
+    setTool("points");
+    goTo(home);
+    setColor(found.color);
+    toast(`Colour ${found.color} taken.`);
+  } catch (error) {
+    if (error.status === 404) toast("No colour is known for this frame yet. Preview its shot first.", { error: true });
+    else complain(error);
+  }
+}
+
+function press(event) {
+  if (event.button !== 0 || event.target.closest(".point")) return;
+  const place = placeOf(event);
+  if (!place) return;
+  event.preventDefault();
+  event.stopPropagation();
+  ui.layer.focus();
+  if (state.tool === "dropper") dropAt(place);
+  else add(place.x, place.y);
+}
+
+const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+function keyLayer(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const step = STEPS[event.key];
+  const index = event.target.classList.contains("point") ? [...ui.layer.querySelectorAll(".point")].indexOf(event.target) : -1;
+  const size = event.shiftKey ? 0.05 : 0.01;
+  if (step && index >= 0) {
+    const point = draft.points[index];
+    draft.chosen = index;
+    alter(index, { x: round(point.x + step[0] * size), y: round(point.y + step[1] * size) });
+  } else if (step) {
+    const from = draft.aim ?? { x: 0.5, y: 0.5 };
+    draft.aim = { x: round(from.x + step[0] * size), y: round(from.y + step[1] * size) };
+    show();
+  } else if ((event.key === "Enter" || event.key === " ") && index < 0) {
+    const aim = draft.aim ?? { x: 0.5, y: 0.5 };
+    draft.aim = aim;
+    if (state.tool === "dropper") dropAt(aim);
+    else add(aim.x, aim.y);
+  } else if ((event.key === "Delete" || event.key === "Backspace") && index >= 0) removePoint(index);
+  else return;
+  event.preventDefault();
+  event.stopPropagation();
+}
+
+function createPoint() {
+  const button = el("button", { type: "button", class: "point" });
+  const indexOf = () => Number(button.dataset.key);
+  button.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0 || state.tool !== "points") return;
+    event.stopPropagation();
+    button.setPointerCapture(event.pointerId);
+    draft.chosen = indexOf();
+    const move = (at) => {
+      const place = placeOf(at);
+      if (place) alter(indexOf(), { x: round(place.x), y: round(place.y) });
+    };
+    button.addEventListener("pointermove", move);
+    const end = () => (button.removeEventListener("pointermove", move), show());
+    button.addEventListener("pointerup", end, { once: true });
+    button.addEventListener("pointercancel", end, { once: true });
+  });
+  button.addEventListener("focus", () => {
+    draft.chosen = indexOf();
+    show();
+  });
+  return button;
+}
+
+function showLayer() {
+  const active = state.tool === "points" || state.tool === "dropper";
+  ui.layer.hidden = !active;
+  find("stage").classList.toggle("aim", active);
+  if (!active) return;
+  const here = state.tool === "points";
+  keyed(ui.marks, here ? draft.points : [], (point) => draft.points.indexOf(point), createPoint, (button, point, index) => {
+    Object.assign(button.style, { left: `${point.x * 100}%`, top: `${point.y * 100}%`, backgroundColor: point.color });
+    button.setAttribute("aria-pressed", String(index === draft.chosen));
+    button.setAttribute("aria-label", `Point ${index + 1}: ${point.color}, ${Math.round(point.x * 100)} % from the left, ${Math.round(point.y * 100)} % from the top. Arrow keys move it, Delete removes it.`);
+  });
+  const ring = draft.points[draft.chosen];
+  ui.ring.hidden = !here || !ring;
+  if (ring) {
+    const height = ui.layer.clientHeight;
+    Object.assign(ui.ring.style, { left: `${ring.x * 100}%`, top: `${ring.y * 100}%`, width: `${2 * ring.radius * height}px`, height: `${2 * ring.radius * height}px` });
+  }
+  ui.cross.hidden = !draft.aim;
+  if (draft.aim) Object.assign(ui.cross.style, { left: `${draft.aim.x * 100}%`, top: `${draft.aim.y * 100}%` });
+  ui.layer.setAttribute("aria-label", here ? "Points. Arrow keys move the cross, Enter sets a point, Escape ends." : "Eyedropper. Arrow keys move the cross, Enter takes the colour, Escape ends.");
+}
+
+function showEditor() {
+  const active = state.tool === "points" || state.tool === "dropper";
+  ui.toggle.setAttribute("aria-pressed", String(active));
+  dress(ui.toggle, "points", active ? "End setting points" : "Set points in this frame", { text: active ? "Done" : "Set points" });
+  ui.tools.hidden = !active;
+  ui.dropper.setAttribute("aria-pressed", String(state.tool === "dropper"));
+  ui.picker.value = draft.points[draft.chosen]?.color ?? draft.color;
+  const radius = draft.points[draft.chosen]?.radius ?? draft.radius;
+  ui.radius.value = radius * 100;
+  ui.radius.setAttribute("aria-valuetext", `${(radius * 100).toFixed(1)} % of the height`);
+  for (const swatch of ui.swatches.children) swatch.setAttribute("aria-pressed", String(swatch.dataset.color === ui.picker.value));
+  ui.state.textContent =
+    state.tool === "dropper"
+      ? `Go to any frame in colour and click what you want. The colour is for frame ${draft.frame}.`
+      : draft.points.length ? `Points of frame ${draft.frame}, ${clock(secondsOf(draft.frame))}:` : "Choose a colour, then click in the picture.";
+  keyed(ui.list, draft.points, (point) => draft.points.indexOf(point), () => el("li", {}, el("span", { class: "chip" }), el("span", { class: "mono" }), el("button", { type: "button", class: "icon" }), el("button", { type: "button", class: "icon danger" })), (row, point, index) => {
+    const [chip, text, edit, drop] = row.children;
+    chip.style.backgroundColor = point.color;
+    text.textContent = point.color;
+    dress(edit, "points", `Choose point ${index + 1}`);
+    edit.setAttribute("aria-pressed", String(index === draft.chosen));
+    edit.onclick = () => ((draft.chosen = index === draft.chosen ? -1 : index), show());
+    dress(drop, "trash", `Remove point ${index + 1}`);
+    drop.onclick = () => removePoint(index);
+  });
+}
+
+function show() {
+  showLayer();
+  showEditor();
+}
+
+export function togglePoints() {
+  const active = state.tool === "points" || state.tool === "dropper";
+  if (active) {
+    setTool(null);
+    return;
+  }
+  pause();
+  emit("way", "points");
+  setTool("points");
+  ui.layer.focus();
+}
+
+function toggleDropper() {
+  setTool(state.tool === "dropper" ? "points" : "dropper");
+  if (state.tool === "points") goTo(draft.frame);
+  ui.layer.focus();
+}
+
+function build() {
+  const editor = find("points-editor");
+  ui.toggle = el("button", { type: "button", id: "set-points", "aria-pressed": "false", "data-key": "O", on: { click: togglePoints } });
+  ui.picker = el("input", { type: "color", value: draft.color, "aria-label": "Colour of the point", on: { input: (event) => setColor(event.target.value) } });
+  ui.dropper = dress(el("button", { type: "button", id: "dropper", "aria-pressed": "false", on: { click: toggleDropper } }), "dropper", "Take a colour from any frame that has one", { text: "Eyedropper" });
+  ui.swatches = el("div", { class: "swatches", role: "group", "aria-label": "Common colours" });
+  for (const [color, name] of SWATCHES) {
+    const swatch = el("button", { type: "button", class: "swatch", title: name, "aria-label": name, "data-color": color, on: { click: () => setColor(color) } });
+    swatch.style.backgroundColor = color;
+    ui.swatches.append(swatch);
+  }
+  ui.radius = el("input", { type: "range", min: 1, max: 12, step: 0.5, "aria-label": "Size of the point", on: { input: (event) => setRadius(Number(event.target.value) / 100) } });
+  ui.state = el("p", { class: "explain", role: "status" });
+  ui.list = el("ul", { class: "pointlist" });
+  ui.tools = el("div", { class: "pointtools" }, ui.swatches, el("div", { class: "row" }, ui.picker, ui.dropper), el("label", { class: "inline" }, "Size ", ui.radius), ui.state, ui.list);
+  editor.append(el("div", { class: "pointtools" }, el("div", { class: "row" }, ui.toggle), ui.tools));
+  ui.layer = find("points-layer");
+  ui.marks = el("div");
+  ui.ring = el("div", { class: "pointring" });
+  ui.cross = el("div", { class: "aimcross" });
+  ui.layer.append(ui.ring, ui.marks, ui.cross);
+  ui.layer.tabIndex = 0;
+  ui.layer.setAttribute("role", "application");
+}
+
+export function startPoints() {
+  build();
+  ui.layer.addEventListener("pointerdown", press);
+  ui.layer.addEventListener("keydown", keyLayer);
+  on("frame project", () => {
+    load();
+    show();
+  });
+  on("tool", () => {
+    if (state.tool !== "points" && state.tool !== "dropper") {
+      if (save.waiting()) flush();
+      draft.chosen = -1;
+      draft.aim = null;
+    }
+    load();
+    show();
+  });
+  on("drawn", showLayer);
+  show();
+}

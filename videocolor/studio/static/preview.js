@@ -1,0 +1,161 @@
+// The preview of a shot: start, progress, cancel; which previews are still true after a change.
+import { call, complain } from "./api.js";
+import { dress, find, plural, remembered, say } from "./dom.js";
+import { covered } from "./frames.js";
+import { currentShot, emit, goTo, on, shotAt, state } from "./state.js";
+
+const WAKE = 700;
+let running = null;
+let asking = false;
+let watch = 0;
+
+const current = () => state.previews.get(currentShot()?.start) ?? null;
+
+/** Colour the current shot for a look: from its first frame, or from the one that is shown. */
+export async function startPreview(here = false) {
+  const shot = currentShot();
+  if (!shot || asking) return;
+  asking = true;
+  const json = { shot: shot.start, start: here ? state.frame : shot.start, seconds: Number(find("preview-seconds").value), lines: Number(find("preview-lines").value) };
+  show();
+  try {
+    took(await call("POST", "/api/preview", { json }));
+    const part = state.previews.get(shot.start);
+    if (part && currentShot()?.start === shot.start && (state.frame < part.first || state.frame >= part.first + Math.max(1, part.count))) goTo(part.first);
+  } catch (error) {
+    complain(error);
+  } finally {
+    asking = false;
+    show();
+  }
+}
+
+export async function cancelPreview() {
+  if (!running) return false;
+  const id = running;
+  try {
+    await call("DELETE", `/api/preview/${id}`);
+    if (running === id) took({ ...[...state.previews.values()].find((one) => one.id === id), state: "cancelled" });
+  } catch (error) {
+    complain(error);
+  }
+  return true;
+}
+
+/** Take over a preview's status, from an answer or from an event. */
+export function took(preview) {
+  if (!preview?.id) return;
+  state.previews.set(preview.shot, preview);
+  if (preview.state === "running") running = preview.id;
+  else if (running === preview.id) running = null;
+  clearTimeout(watch);
+  if (running) watch = setTimeout(check, WAKE * 4);
+  emit("preview");
+}
+
+/** Events may be lost where a browser sleeps: ask when none came for long. */
+async function check() {
+  if (!running) return;
+  try {
+    took(await call("GET", `/api/preview/${running}`));
+  } catch (error) {
+    running = null;
+    if (error.status !== 404) complain(error);
+    emit("preview");
+  }
+}
+
+/** Ask whether the preview of this shot still shows what the project says; gone ones are forgotten. */
+let checked = "";
+async function verify() {
+  const preview = current();
+  if (!preview || preview.state === "running") return;
+  const mark = `${preview.id}@${state.project.revision}`;
+  if (checked === mark) return;
+  checked = mark;
+  try {
+    const now = await call("GET", `/api/preview/${preview.id}`);
+    if (state.previews.get(preview.shot)?.id === preview.id) took({ ...preview, ...now });
+  } catch (error) {
+    if (error.status === 404) forget(preview.shot);
+  }
+}
+
+function forget(start) {
+  if (state.previews.delete(start)) emit("preview");
+}
+
+function stateText(preview) {
+  if (asking && !running) return "Starting…";
+  if (!preview) return "";
+  const seconds = Number.isFinite(preview.seconds) ? `, ${preview.seconds.toFixed(1)} s` : "";
+  if (preview.state === "running") {
+    if (!preview.done) return "Waiting for the first frame in colour…";
+    return `${preview.done} of ${plural(preview.count, "frame")}${seconds}`;
+  }
+  if (preview.state === "failed") return preview.error || "The preview failed.";
+  if (preview.state === "cancelled") return `Cancelled after ${plural(preview.done, "frame")}.`;
+  if (preview.stale) return "Changed since: preview again to see it.";
+  return `${plural(preview.count, "frame")}${preview.reused ? ", nothing had to be coloured again" : seconds}`;
+}
+
+function show() {
+  const preview = current();
+  const shot = currentShot();
+  const active = Boolean(running) || asking;
+  const mine = preview && preview.id === running;
+  find("preview").disabled = !shot || asking;
+  dress(find("preview"), "play", "Colour this shot for a look", { text: preview?.stale ? "Preview again" : "Preview shot" });
+  find("preview-here").disabled = !shot || asking;
+  find("preview-cancel").hidden = !active;
+  const bar = find("preview-progress");
+  bar.hidden = !mine;
+  if (mine) {
+    bar.max = Math.max(1, preview.count);
+    bar.value = preview.done;
+  }
+  const other = running && !mine ? [...state.previews.values()].find((one) => one.id === running) : null;
+  const words = find("preview-state");
+  words.classList.toggle("error", preview?.state === "failed");
+  say(words, other ? `Previewing shot ${shotAt(other.shot)?.number ?? ""}…` : stateText(preview));
+  message(preview, shot);
+}
+
+/** What stands over the picture where there is no colour yet. */
+function message(preview, shot) {
+  const box = find("stage-message");
+  if (box.dataset.kind === "pick" && !box.hidden) return;
+  const needed = shot && state.mode !== "source" && find("stage").dataset.color === "none" && !asking && !state.playing;
+  const part = covered(shot);
+  const waits = preview?.state === "running" && (!part || state.frame >= part[1]);
+  box.dataset.kind = "color";
+  box.hidden = !needed || state.tool !== null;
+  if (box.hidden) return;
+  box.classList.add("quiet");
+  const text = waits ? "Its colour is on the way…" : part ? `Only frames ${part[0]}–${part[1] - 1} have a preview.` : "No colour yet. Preview the shot with P.";
+  if (box.textContent !== text) {
+    const words = document.createElement("span");
+    words.textContent = text;
+    box.replaceChildren(words);
+  }
+}
+
+export function startPreviews() {
+  for (const name of ["preview-seconds", "preview-lines"]) {
+    const field = find(name);
+    const kept = remembered.get(name);
+    if ([...field.options].some((option) => option.value === kept)) field.value = kept;
+    field.addEventListener("change", () => remembered.set(name, field.value));
+  }
+  const auto = find("preview-auto");
+  auto.checked = remembered.get("preview-auto") === "yes";
+  auto.addEventListener("change", () => remembered.set("preview-auto", auto.checked ? "yes" : "no"));
+  find("preview").addEventListener("click", () => startPreview());
+  find("preview-here").addEventListener("click", () => startPreview(true));
+  find("preview-cancel").addEventListener("click", cancelPreview);
+  on("changed", () => auto.checked && currentShot() && startPreview());
+  on("lost-preview", forget);
+  on("project shot preview mode drawn tool frame", show);
+  on("project shot", verify);
+  show();
+}
