@@ -43,10 +43,10 @@ def _even(value: float) -> int:
     return max(2, 2 * round(value / 2))
 
 
-def picture_size(info: VideoInfo, width: float) -> tuple[int, int]:
-    """(width, height) of a film's picture that is at most so wide; even numbers, never larger than it is shown."""
+def picture_size(info: VideoInfo, width: float, height: float = math.inf) -> tuple[int, int]:
+    """(width, height) of a film's picture that is at most so large; even numbers, never larger than it is shown."""
     wide, high = display_size(info)
-    scale = min(1.0, width / wide)
+    scale = min(1.0, width / wide, height / high)
     return _even(wide * scale), _even(high * scale)
 
 

@@ -21,7 +21,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
@@ -30,15 +30,15 @@ from videocolor._stages import opencv_single_threaded, prefetch
 from videocolor.carry import HintCarrier
 from videocolor.color import ChromaTable
 from videocolor.config import ColorizeConfig
-from videocolor.errors import OutputError
 from videocolor.film import Film, FilmReader, open_film, output_options
 from videocolor.hints import hint_ab, hint_fits_frame, hint_input
 from videocolor.models.base import HintInput
 from videocolor.pace import frame_cost, fusion, queue_length, window_frames
 from videocolor.prepare import Cuts, Prepared, mark_shots, prepare, unused_cuts
 from videocolor.recurrence import Lenders, SeenLenders
-from videocolor.report import Observer, ignore, write_sidecar
+from videocolor.report import Observer, ignore
 from videocolor.runlog import Fixity, RunLog, ShotRecord, describe_run
+from videocolor.runreport import leave_record
 from videocolor.sharding import Boundaries, OneShard
 from videocolor.smoothing import ChromaSmoother, Observation
 from videocolor.sourcecolor import kept_chroma, source_color
@@ -82,6 +82,7 @@ class ColorizeResult:
     sidecar: Path | None
     resumed: int = 0
     """Frames that an earlier run had coloured already."""
+    report: Path | None = None
 
 
 def _nothing_to_keep(memory: Memory) -> None:
@@ -185,12 +186,13 @@ def colorize_video(
         log.warn(*reader.losses, *unused_cuts(cuts))
         sha256 = fixity.result()
         log.warn(*out.close().warnings)
-    sidecar = None
-    if config.output.sidecar:
-        sidecar = _write_record(target, describe_run(film, sha256))
+    sidecar = report = None
+    if config.output.sidecar or config.output.report:
+        record = describe_run(film, sha256, time.monotonic() - began)
+        sidecar, report = leave_record(source, target, config, record, observer=observer)
     seconds = time.monotonic() - began
     log.done(target, seconds)
-    return ColorizeResult(target, log.frames, seconds, tuple(log.shots), tuple(log.warnings), sidecar)
+    return ColorizeResult(target, log.frames, seconds, tuple(log.shots), tuple(log.warnings), sidecar, report=report)
 
 
 def color_film(frames: Iterable[Frame], film: Film, run: Run) -> Generator[Finished, None, None]:
@@ -365,13 +367,6 @@ def _luma_at(work: Colored) -> Array:
     if luma.shape == work.ab.shape[1:]:
         return luma
     return plane_luma(luma, 8, "full", (work.ab.shape[2], work.ab.shape[1]))
-
-
-def _write_record(target: Path, record: dict[str, Any]) -> Path:
-    try:
-        return write_sidecar(target, record)
-    except OutputError as error:
-        raise OutputError(f"{target} is complete, but its record could not be written: {error}") from error
 
 
 def _picture(painted: tuple[Array, Array] | None) -> Array | None:

@@ -17,7 +17,7 @@ from videocolor.models.base import Colorizer
 from videocolor.models.registry import load_colorizer
 from videocolor.prediction import Predictor
 from videocolor.prepare import working_size
-from videocolor.report import sidecar_path
+from videocolor.report import report_path, sidecar_path
 from videocolor.restoration import active, find_cadence, radius, restore, steps
 from videocolor.runlog import RunLog
 from videocolor.shots import FilmShots, listed_shots
@@ -271,12 +271,15 @@ def read_files(config: ColorizeConfig) -> list[Path]:
 
 
 def check_sidecar(target: Path, config: ColorizeConfig) -> None:
-    """Before the work: may the record be written?"""
-    record = sidecar_path(target)
-    if config.output.sidecar and record.exists() and (record.is_dir() or not config.output.overwrite):
-        raise OutputError(
-            f"{record}: exists; --overwrite replaces film and record, --set output.sidecar=false writes none"
-        )
+    """Before the work: may the record and the report be written, as far as they are asked for?"""
+    output = config.output
+    wanted = [("record", "sidecar", sidecar_path(target))] if output.sidecar else []
+    wanted += [("report", "report", report_path(target))] if output.report else []
+    for what, key, path in wanted:
+        if path.exists() and (path.is_dir() or not output.overwrite):
+            raise OutputError(
+                f"{path}: exists; --overwrite replaces film and {what}, --set output.{key}=false writes none"
+            )
 
 
 def network_threads(config: ColorizeConfig) -> int:

@@ -15,9 +15,12 @@ import numpy as np
 from videocolor.errors import InputError, OutputError
 from videocolor.types import Array
 
-__all__ = ["cells", "data_url", "document", "read_still", "scaled"]
+__all__ = ["cells", "data_url", "data_url_within", "document", "read_still", "scaled"]
 
 _QUALITY: Final = 88
+_QUALITIES: Final = (_QUALITY, 78, 68, 56)
+_SMALLEST: Final = 24
+"""Lines under which no picture is made smaller to save bytes."""
 
 
 def document(title: str, body: str, style: str, script: str) -> str:
@@ -83,9 +86,22 @@ def scaled(rgb: Array, height: int) -> Array:
     return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA))
 
 
-def data_url(rgb: Array) -> str:
-    """A picture (h, w, 3) uint8 as a JPEG inside a URL."""
-    done, data = cv2.imencode(".jpg", np.ascontiguousarray(rgb[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+def data_url(rgb: Array, quality: int = _QUALITY) -> str:
+    """A picture (h, w, 3) uint8 as a JPEG inside a URL; one without colour has one channel."""
+    gray = bool((rgb[..., 0] == rgb[..., 1]).all() and (rgb[..., 1] == rgb[..., 2]).all())
+    stored = np.ascontiguousarray(rgb[..., 0] if gray else rgb[..., ::-1])
+    done, data = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise OutputError(f"a picture of {rgb.shape[1]}x{rgb.shape[0]} cannot be written as JPEG")
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
+
+
+def data_url_within(rgb: Array, most: int) -> str:
+    """`data_url` of at most so many characters: of less quality, then of fewer pixels, as far as that takes."""
+    while True:
+        for quality in _QUALITIES:
+            url = data_url(rgb, quality)
+            if len(url) <= most or min(rgb.shape[:2]) < 2 * _SMALLEST:
+                return url
+        height = max(_SMALLEST, rgb.shape[0] * 3 // 4)
+        rgb = scaled(rgb, height)

@@ -22,6 +22,7 @@ __all__ = [
     "ignore",
     "plain",
     "read_record",
+    "report_path",
     "sidecar_path",
     "source_sha256",
     "write_sidecar",
@@ -76,6 +77,11 @@ def plain(value: Any) -> Any:
 def sidecar_path(target: Path) -> Path:
     """`OUTPUT.json` beside OUTPUT."""
     return target.with_name(target.name + ".json")
+
+
+def report_path(target: Path) -> Path:
+    """`OUTPUT.html` beside OUTPUT."""
+    return target.with_name(target.name + ".html")
 
 
 def write_sidecar(target: Path, data: Mapping[str, Any]) -> Path:

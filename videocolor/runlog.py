@@ -34,6 +34,7 @@ __all__ = [
     "describe_model",
     "describe_run",
     "joined",
+    "timing",
 ]
 
 logger = logging.getLogger(__name__)
@@ -114,14 +115,14 @@ class RunLog:
         self.notes: list[str] = []
         self.reproduced: set[int] = set()
         """Indices of frames that a hint was reproduced at."""
-        self._observer = observer
+        self.observer = observer
         self._lock = threading.RLock()  # stages run in threads of their own
         self._began = self._told = time.monotonic()
         self._sources: set[SourceColor] = set()
 
     def _emit(self, kind: EventKind, **data: Any) -> None:
         with self._lock:
-            self._observer(Event(kind, data))
+            self.observer(Event(kind, data))
 
     def warn(self, *messages: str) -> None:
         """Say something once."""
@@ -181,6 +182,11 @@ class RunLog:
             fate = "kept, as asked" if kept else "replaced; chroma.keep_source=true keeps it"
             self.warn(f"the source {what}: its chroma is {fate}")
 
+    @property
+    def coloring_seconds(self) -> float:
+        """Seconds since the colouring began."""
+        return time.monotonic() - self._began
+
     def shot_done(self, record: ShotRecord) -> None:
         """A shot is coloured."""
         with self._lock:
@@ -224,8 +230,14 @@ class Fixity:
         return self._digest
 
 
-def describe_run(film: Film, sha256: str) -> dict[str, Any]:
-    """The record that lies beside an output as `OUTPUT.json`, of a film that was coloured in one go."""
+def describe_run(film: Film, sha256: str, elapsed: float) -> dict[str, Any]:
+    """The record that lies beside an output as `OUTPUT.json`, of a film that was coloured in one go.
+
+    Args:
+        film: coloured.
+        sha256: of its source.
+        elapsed: seconds since the run began.
+    """
     log = film.log
     return describe(
         film.source,
@@ -239,6 +251,7 @@ def describe_run(film: Film, sha256: str) -> dict[str, Any]:
         frames=log.frames,
         notes=log.notes,
         warnings=log.warnings,
+        took=timing(log.frames, log.coloring_seconds, elapsed),
     )
 
 
@@ -276,8 +289,9 @@ def describe(
     frames: int,
     notes: Sequence[str],
     warnings: Sequence[str],
+    took: dict[str, Any],
 ) -> dict[str, Any]:
-    """The record of a film; `shots` as `ShotRecord.as_dict`, parts of one shot joined."""
+    """The record of a film; `shots` as `ShotRecord.as_dict`, parts of one shot joined; `took`: see `timing`."""
     from videocolor import __version__
 
     return {
@@ -301,6 +315,25 @@ def describe(
         "hints": list(hints),
         "notes": list(notes),
         "warnings": list(warnings),
+        "timing": took,
+    }
+
+
+def timing(frames: int, work: float, elapsed: float | None, workers: int = 1) -> dict[str, Any]:
+    """How long a film took.
+
+    Args:
+        frames: that were coloured in this time.
+        work: seconds of colouring and joining, of all workers together, in all runs that the film took.
+        elapsed: seconds of the run that finished it, from its start to the writing of the record; None where several
+            films were worked on at once.
+        workers: processes that had a part in it.
+    """
+    return {
+        "elapsed_seconds": None if elapsed is None else round(elapsed, 3),
+        "work_seconds": round(work, 3),
+        "frames": frames,
+        "workers": workers,
     }
 
 

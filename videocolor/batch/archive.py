@@ -141,7 +141,7 @@ def _package(
     job: FilmJob, report: MergeReport, settings: ArchiveSettings, facts: dict[str, Any], proofs: list[Path]
 ) -> None:
     files: dict[Path, str | None] = {report.target: report.sha256 or None}
-    files |= dict.fromkeys([*proofs, *([report.sidecar] if report.sidecar is not None else [])])
+    files |= dict.fromkeys([*proofs, *(path for path in (report.sidecar, report.page) if path is not None)])
     info = {
         **({"Source-Organization": settings.organization} if settings.organization else {}),
         "External-Description": f"Derivative of {job.source.name}: {COLOR_LABEL}",

@@ -12,14 +12,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from videocolor.batch.archive import bag_path, keeps_luma, read_record
+from videocolor.batch.archive import bag_path, keeps_luma
 from videocolor.batch.bag import bag_digest, bag_problems
 from videocolor.batch.facts import Receipt, read_receipt
 from videocolor.batch.ledger import Ledger, ledger_path, state_folder
 from videocolor.batch.types import FilmJob
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, UsageError, VideocolorError
-from videocolor.report import Event, Observer, file_sha256, ignore, sidecar_path, source_sha256
+from videocolor.report import Event, Observer, file_sha256, ignore, read_record, sidecar_path, source_sha256
 from videocolor.verify import verify_film
 from videocolor.video import probe
 from videocolor.video.sequences import sequence_files

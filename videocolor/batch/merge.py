@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from videocolor.batch.plan import PLAN_NAME, dealt_hints
 from videocolor.batch.planfile import read_plan
 from videocolor.batch.records import discard_work, finished_shards, shard_path
 from videocolor.batch.types import FilmJob, FilmPlan, ShardRecord
 from videocolor.config import ColorizeConfig
-from videocolor.errors import InputError, OutputError
+from videocolor.errors import InputError
 from videocolor.film import FilmReader, check_sidecar, film_info, output_options, read_files
-from videocolor.report import Observer, file_sha256, ignore, write_sidecar
-from videocolor.runlog import RunLog, describe, describe_hints
-from videocolor.video import join_shards, plan_output
+from videocolor.report import Observer, file_sha256, ignore
+from videocolor.runlog import RunLog, describe, describe_hints, timing
+from videocolor.runreport import leave_record
+from videocolor.types import VideoInfo
+from videocolor.video import OutputPlan, join_shards, plan_output
 
 __all__ = ["MergeReport", "discard_work", "merge_film", "merge_shards"]
 
@@ -35,6 +38,8 @@ class MergeReport:
     warnings: tuple[str, ...]
     """Of the whole film."""
     sidecar: Path | None
+    page: Path | None = None
+    """The report; None where nobody asked for it."""
 
 
 def merge_film(job: FilmJob, observer: Observer = ignore) -> MergeReport:
@@ -59,9 +64,24 @@ def merge_film(job: FilmJob, observer: Observer = ignore) -> MergeReport:
 
 
 def merge_shards(
-    job: FilmJob, plan: FilmPlan, records: Mapping[int, ShardRecord], log: RunLog, *, like: Path | None = None
+    job: FilmJob,
+    plan: FilmPlan,
+    records: Mapping[int, ShardRecord],
+    log: RunLog,
+    *,
+    like: Path | None = None,
+    run_began: float | None = None,
 ) -> MergeReport:
-    """Join shards that were looked at just now; see `merge_film`, and `join_shards` for `like`."""
+    """Join shards that were looked at just now; see `merge_film`.
+
+    Args:
+        job: the film.
+        plan: of the film.
+        records: of all its shards.
+        log: told of warnings.
+        like: see `join_shards`.
+        run_began: `time.monotonic()` at the start of the run where it is about this film alone.
+    """
     began = time.monotonic()
     config = ColorizeConfig.model_validate(job.config)
     info = film_info(job.source, config)
@@ -84,25 +104,47 @@ def merge_shards(
     )
     messages = dict.fromkeys(chain(info.warnings, *(record.warnings for record in done), plan.warnings, left))
     log.warn(*(message for message in messages if message not in log.warnings))
-    sidecar = None
-    if config.output.sidecar:
-        reproduced = {frame for record in done for frame in record.notes["reproduced"]}
-        record = describe(
-            job.source,
-            plan.sha256,
-            config,
-            info,
-            output,
-            model=done[0].notes,
-            shots=[shot for record in done for shot in record.shots],
-            hints=describe_hints(dealt_hints(plan, config), reproduced),
-            frames=plan.frames,
-            notes=list(dict.fromkeys(note for record in done for note in record.notes["said"])),
-            warnings=list(messages),
-        )
-        try:
-            sidecar = write_sidecar(job.target, record)
-        except OutputError as error:
-            raise OutputError(f"{job.target} is complete, but its record could not be written: {error}") from error
+    elapsed = None if run_began is None else time.monotonic() - run_began
+    took = _timing(done, time.monotonic() - began, elapsed)
+    sidecar = page = None
+    if config.output.sidecar or config.output.report:
+        record = _record(job, config, plan, done, info, output, messages, took)
+        sidecar, page = leave_record(job.source, job.target, config, record, observer=log.observer)
     seconds = time.monotonic() - began
-    return MergeReport(job.target, plan.frames, "", seconds, tuple(messages), sidecar)
+    return MergeReport(job.target, plan.frames, "", seconds, tuple(messages), sidecar, page)
+
+
+def _timing(done: Sequence[ShardRecord], joining: float, elapsed: float | None) -> dict[str, Any]:
+    """What the work took; parts that were taken out of an earlier film took nothing."""
+    colored = [record for record in done if record.seconds]
+    work = sum(record.seconds for record in colored) + joining
+    workers = len({record.worker for record in colored})
+    return timing(sum(record.frames for record in colored), work, elapsed, max(1, workers))
+
+
+def _record(
+    job: FilmJob,
+    config: ColorizeConfig,
+    plan: FilmPlan,
+    done: Sequence[ShardRecord],
+    info: VideoInfo,
+    output: OutputPlan,
+    messages: Iterable[str],
+    took: dict[str, Any],
+) -> dict[str, Any]:
+    """The record of the film, out of its shards'."""
+    reproduced = {frame for record in done for frame in record.notes["reproduced"]}
+    return describe(
+        job.source,
+        plan.sha256,
+        config,
+        info,
+        output,
+        model=done[0].notes,
+        shots=[shot for record in done for shot in record.shots],
+        hints=describe_hints(dealt_hints(plan, config), reproduced),
+        frames=plan.frames,
+        notes=list(dict.fromkeys(note for record in done for note in record.notes["said"])),
+        warnings=list(messages),
+        took=took,
+    )

@@ -62,7 +62,7 @@ def color_in_shards(film: Film, began: float) -> ColorizeResult:
             if plan is not None:
                 _sweep(film.target)
             plan, records = color_film_shards(film, job, hear, plan=plan, done=done)
-            report = merge_shards(job, plan, records, log)
+            report = merge_shards(job, plan, records, log, run_began=began)
         except BaseException:
             if not any_records(job.folder):
                 discard_work(job)
@@ -74,7 +74,9 @@ def color_in_shards(film: Film, began: float) -> ColorizeResult:
     log.done(film.target, seconds)
     parts = [shot for number in sorted(records) for shot in records[number].shots]
     shots = tuple(ShotRecord.from_dict(shot, plan.time_base) for shot in joined(parts))
-    return ColorizeResult(film.target, plan.frames, seconds, shots, tuple(log.warnings), report.sidecar, before)
+    return ColorizeResult(
+        film.target, plan.frames, seconds, shots, tuple(log.warnings), report.sidecar, before, report.page
+    )
 
 
 def _sweep(target: Path) -> None:
@@ -101,4 +103,4 @@ def recolor_film(
     report = recolor_shots(job, numbers, observer)
     seconds = time.monotonic() - began
     observer(Event("done", {"target": target, "frames": report.frames, "seconds": round(seconds, 3), "fps": None}))
-    return ColorizeResult(target, report.frames, seconds, (), report.warnings, report.sidecar)
+    return ColorizeResult(target, report.frames, seconds, (), report.warnings, report.sidecar, report=report.page)

@@ -85,6 +85,7 @@ def plan(reels: Path, out: Path, config_source: str | None, overrides: tuple[str
     "--borrowers-of", metavar="A-B,C", help="With --only-shots: also the shots that take up colours of these."
 )
 @click.option("--restart", is_flag=True, help="Forget earlier work on films that are not finished.")
+@click.option("--report", is_flag=True, help="Write OUTPUT.html beside each film: its shots before and after.")
 @_EVENTS
 @verbosity_options
 def run(
@@ -102,6 +103,7 @@ def run(
     Stopped or killed, the same command goes on with what is left, and the films come out the same. A film that
     cannot be coloured is named with its reason; the others are finished all the same, and the exit code is 1.
     """
+    overrides = (*overrides, "output.report=true") if flags.pop("report") else overrides
     config, films = _configure(config_source, overrides, flags)
     if only_shots is None and borrowers_of is not None:
         raise click.UsageError("--borrowers-of: says nothing without --only-shots")

@@ -28,6 +28,7 @@ _FLAGS = {
     "rate": "input.rate",
     "start": "input.start",
     "end": "input.end",
+    "report": "output.report",
     "overwrite": "output.overwrite",
 }
 """Parameter -> key of the configuration that it sets."""
@@ -62,6 +63,9 @@ _FLAGS = {
     help="Colour these shots of the finished OUTPUT again, by their numbers in its record; keep the rest bit for bit.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option(
+    "--report", is_flag=True, default=None, help="Write OUTPUT.html: every shot before and after, on one page."
+)
 @click.option("--overwrite", is_flag=True, default=None, help="Replace an existing OUTPUT.")
 @json_option("One JSON event a line on stdout, nothing else there.")
 @verbosity_options
