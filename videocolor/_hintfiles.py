@@ -17,7 +17,15 @@ from videocolor.errors import HintError, InputError, UsageError
 from videocolor.types import Array, Frame, Hint
 from videocolor.video import open_video
 
-__all__ = ["collect_assigned", "collect_hints", "frame_to_rgb", "hint_time_in_name", "load_hint"]
+__all__ = [
+    "collect_assigned",
+    "collect_hints",
+    "decode_samples",
+    "frame_to_rgb",
+    "hint_time_in_name",
+    "load_hint",
+    "unit_samples",
+]
 
 IMAGES: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 _GRAY: Final = 1.5
@@ -110,23 +118,40 @@ def _read(path: Path, time: Fraction | None) -> Hint:
         data = np.frombuffer(path.read_bytes(), np.uint8)  # imread cannot open every name that an OS allows
     except OSError as error:
         raise HintError(f"{path}: cannot be read: {error.strerror or error}") from error
+    rgb, mask = decode_samples(data, str(path))
+    return Hint(str(path), unit_samples(rgb), time, None if mask is None else unit_samples(mask))
+
+
+def decode_samples(data: Array, name: str) -> tuple[Array, Array | None]:
+    """Decode the bytes of a picture.
+
+    Args:
+        data: (n,) uint8.
+        name: for messages.
+
+    Returns:
+        (h, w, 3) R'G'B' and (h, w) opacity (None: opaque), samples as stored: 8 or 16 bits, or floating point 0..1.
+
+    Raises:
+        HintError: not a picture, or samples that cannot be used.
+    """
     image = _decode(data, cv2.IMREAD_UNCHANGED)
     if image is None:
         raise HintError(
-            f"{path}: not a picture that can be read; a frame of a film is given as FILM@TIME (other.mkv@12.0)"
+            f"{name}: not a picture that can be read; a frame of a film is given as FILM@TIME (other.mkv@12.0)"
         )
-    _check_samples(path, image)
+    _check_samples(name, image)
     mask = None
     if image.ndim == 2:
         image = np.repeat(image[..., None], 3, axis=2)
     elif image.shape[2] == 4:
-        mask = _unit(image[..., 3])
-        mask = None if bool((mask > 0.999).all()) else mask
+        alpha = image[..., 3]
+        mask = None if bool((unit_samples(alpha) > 0.999).all()) else alpha
         image = image[..., :3]
     else:
         turned = _decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)  # this one obeys EXIF orientation
         image = image if turned is None else turned
-    return Hint(str(path), _unit(image[..., ::-1]), time, mask)
+    return image[..., ::-1], mask
 
 
 def _decode(data: Array, flags: int) -> Array | None:
@@ -138,20 +163,21 @@ def _decode(data: Array, flags: int) -> Array | None:
         return None
 
 
-def _check_samples(path: Path, image: Array) -> None:
+def _check_samples(name: str, image: Array) -> None:
     """Integers of 8 or 16 bits, or floating point that holds 0..1."""
     if image.dtype in (np.uint8, np.uint16):
         return
     if image.dtype not in (np.float32, np.float64):
-        raise HintError(f"{path}: samples of type {image.dtype}; expected 8 or 16 bits, or floating point in 0..1")
+        raise HintError(f"{name}: samples of type {image.dtype}; expected 8 or 16 bits, or floating point in 0..1")
     if not np.isfinite(image).all():
-        raise HintError(f"{path}: holds NaN or infinity; floating point is expected in 0..1")
+        raise HintError(f"{name}: holds NaN or infinity; floating point is expected in 0..1")
     low, high = float(image.min()), float(image.max())
     if low < -0.001 or high > 1.001:
-        raise HintError(f"{path}: holds values from {low:g} to {high:g}; floating point is expected in 0..1")
+        raise HintError(f"{name}: holds values from {low:g} to {high:g}; floating point is expected in 0..1")
 
 
-def _unit(image: Array) -> Array:
+def unit_samples(image: Array) -> Array:
+    """Samples as `decode_samples` returns them -> contiguous float32 in 0..1."""
     top = np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1.0
     return np.ascontiguousarray(image, np.float32) / np.float32(top)
 
