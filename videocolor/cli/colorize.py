@@ -35,8 +35,9 @@ _FLAGS = {
 
 
 @click.command(short_help="Colour a film.")
-@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
-@click.argument("target", metavar="OUTPUT", type=click.Path(path_type=Path))
+@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path), required=False)
+@click.argument("target", metavar="OUTPUT", type=click.Path(path_type=Path), required=False)
+@click.option("--project", metavar="DIR", type=click.Path(path_type=Path), help="Render a project of the studio.")
 @click.option(
     "--hint",
     multiple=True,
@@ -70,8 +71,9 @@ _FLAGS = {
 @json_option("One JSON event a line on stdout, nothing else there.")
 @verbosity_options
 def colorize(
-    source: Path,
-    target: Path,
+    source: Path | None,
+    target: Path | None,
+    project: Path | None,
     config_source: str | None,
     overrides: tuple[str, ...],
     only_shots: str | None,
@@ -84,7 +86,14 @@ def colorize(
     follows from OUTPUT's name: .mkv, .mp4 or .mov. Settings: defaults < --config < --set < flags.
 
     A run that was stopped goes on where it stood when the same command is given again.
+
+    `colorize --project DIR [OUTPUT]` takes film, shots, hints and settings from a project of the studio, and gives the
+    samples that the studio renders; OUTPUT is the project's own film unless another one is named.
     """
+    if project is not None:
+        source, target, overrides = _of_project(project, source, target, config_source, overrides, flags)
+    elif source is None or target is None:
+        raise click.UsageError(f"Missing argument '{'INPUT' if source is None else 'OUTPUT'}'.")
     config = load_config(config_source, overrides, flags)
     state = session()
     if dry_run:
@@ -107,6 +116,30 @@ def colorize(
 
     with watching(state) as observer:
         colorize_video(source, target, config, observer=observer)
+
+
+def _of_project(
+    folder: Path,
+    output: Path | None,
+    second: Path | None,
+    config_source: str | None,
+    overrides: tuple[str, ...],
+    flags: dict[str, Any],
+) -> tuple[Path, Path, tuple[str, ...]]:
+    """Film, output and settings of a project; what the command line sets goes before what the project does."""
+    if second is not None:
+        raise click.UsageError("--project names the film already; give OUTPUT alone, or nothing")
+    for name, value in {"config": config_source, **{name: flags[name] for name in ("hint", "hints", "shots")}}.items():
+        if value:
+            raise click.UsageError(f"--{name} does not go together with --project, which has its own")
+    from videocolor.batch.jobs import as_override
+    from videocolor.studio.projectfolder import check_not_rendering, read_project
+
+    found = read_project(folder)
+    if output is None:
+        check_not_rendering(found)
+    settings = tuple(as_override(key, value) for key, value in found.settings().items())
+    return found.film, output or found.target, (*settings, *overrides)
 
 
 def load_config(source: str | None, overrides: tuple[str, ...], flags: dict[str, Any]) -> Any:

@@ -28,6 +28,10 @@ def refer_to(film: Path, folder: Path) -> FilmRef:
         relative = Path(os.path.relpath(film, folder)).as_posix()
     except ValueError:  # another drive
         relative = ""
+    try:
+        str(film).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{str(film)!r}: its name is not UTF-8, which a project needs; rename it") from error
     files = sequence_files(film) or (film,)
     try:
         stats = [file.stat() for file in files]

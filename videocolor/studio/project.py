@@ -6,8 +6,6 @@ the person has seen, and to no other.
 
 from __future__ import annotations
 
-import hashlib
-import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,7 +21,6 @@ from videocolor.studio.edits import consistent, recut
 from videocolor.studio.filmref import locate, refer_to
 from videocolor.studio.history import History
 from videocolor.studio.projectdata import (
-    HINT_SUFFIXES,
     FilmRef,
     HintKind,
     Point,
@@ -44,6 +41,7 @@ from videocolor.studio.projectfolder import (
     OpenProject,
     check_new,
     default_folder,
+    image_name,
     listed_in,
     load_state,
     make_folders,
@@ -242,11 +240,8 @@ class ProjectStore:
         return project_config(self.folder, self.state)
 
     def subscribe(self, callback: Callable[[int], None]) -> Callable[[], None]:
-        """Call with the revision whenever the project has changed, from the thread that changed it.
-
-        Returns:
-            A function that ends it.
-        """
+        """Call with the revision whenever the project has changed, from the thread that changed it, until what is
+        returned is called."""
         with self._lock:
             self._callbacks.append(callback)
 
@@ -270,12 +265,9 @@ class ProjectStore:
             Its name, for `ProjectHint.image`.
 
         Raises:
-            UsageError: no id, or no suffix of a hint.
-            OutputError: it cannot be written.
+            UsageError: no id, or no suffix of a hint; OutputError: it cannot be written.
         """
-        if re.fullmatch(r"h\d{4,6}", hint_id) is None or suffix not in HINT_SUFFIXES:
-            raise UsageError(f"{hint_id}{suffix}: expected an id such as h0001 and {' or '.join(HINT_SUFFIXES)}")
-        name = f"{hint_id}-{hashlib.sha256(data).hexdigest()[:12]}{suffix}"
+        name = image_name(hint_id, data, suffix)
         write_whole(self.folder / HINTS / name, data)
         return name
 

@@ -43,6 +43,7 @@ _OWN: Final = {
     "input.end": "a project is always about the whole film",
     "output.overwrite": "it is asked for where the film is rendered",
     "output.resume": "it is asked for where the film is rendered",
+    "output.sidecar": "the record tells the studio what the film was made from",
 }
 """Settings that a project fills in itself, and why nobody else does."""
 _HINT_ID: Final = re.compile(r"h(\d{4,6})")

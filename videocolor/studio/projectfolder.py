@@ -18,13 +18,15 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from videocolor.batch.ledger import state_folder
+from videocolor.batch.lock import lock_holder
 from videocolor.config import ColorizeConfig
 from videocolor.errors import ConfigError, InputError, OutputError, UsageError
 from videocolor.shots import read_shots
 from videocolor.studio.edits import consistent, recut, set_shot
 from videocolor.studio.filmref import find_film
 from videocolor.studio.history import read_json
-from videocolor.studio.projectdata import ProjectData, State, explain
+from videocolor.studio.projectdata import HINT_SUFFIXES, ProjectData, State, explain
 from videocolor.video.film import disk_errors
 
 __all__ = [
@@ -37,7 +39,9 @@ __all__ = [
     "SHOTS",
     "OpenProject",
     "check_new",
+    "check_not_rendering",
     "default_folder",
+    "image_name",
     "listed_in",
     "load_state",
     "make_folders",
@@ -133,6 +137,19 @@ def read_project(folder: Path) -> OpenProject:
     return OpenProject(folder, find_film(state.data.film, folder), state)
 
 
+def check_not_rendering(project: OpenProject) -> None:
+    """May somebody else write the project's own film?
+
+    Raises:
+        UsageError: a studio is rendering it; names the process.
+    """
+    with disk_errors(project.target):
+        project.target.parent.mkdir(exist_ok=True)
+    holder = lock_holder(state_folder(project.target.parent))
+    if holder is not None:
+        raise UsageError(f"{project.target}: is being rendered by {holder}; wait, or name another OUTPUT")
+
+
 def load_state(folder: Path) -> tuple[State, bool]:
     """The state in a folder, and whether a person has edited shots.yaml since the program wrote it.
 
@@ -182,6 +199,17 @@ def _cuts_before(folder: Path, data: ProjectData) -> tuple[int, ...] | None:
         return None if cuts is None else tuple(int(start) for start in cuts)
     except (ConfigError, AttributeError, TypeError, ValueError):
         return None  # the history was removed: settings stay with the frames that they were made for
+
+
+def image_name(hint_id: str, data: bytes, suffix: str) -> str:
+    """What the file of a hint's picture is called: by the hint and the bytes.
+
+    Raises:
+        UsageError: no id, or no suffix of a hint.
+    """
+    if re.fullmatch(r"h\d{4,6}", hint_id) is None or suffix not in HINT_SUFFIXES:
+        raise UsageError(f"{hint_id}{suffix}: expected an id such as h0001 and {' or '.join(HINT_SUFFIXES)}")
+    return f"{hint_id}-{hashlib.sha256(data).hexdigest()[:12]}{suffix}"
 
 
 def listed_in(folder: Path) -> tuple[tuple[int, ...], dict[int, str]] | None:

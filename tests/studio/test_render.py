@@ -1,0 +1,256 @@
+"""A project is rendered by a process of its own; changed shots alone; the same samples as from the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from films import packets_of, picture, samples_of, write_reel
+
+from videocolor.batch.ledger import state_folder
+from videocolor.batch.lock import lock_holder
+from videocolor.cli import cli
+from videocolor.errors import InputError, UsageError
+from videocolor.studio import edits, render
+from videocolor.studio.project import ProjectHint, ProjectStore, State, next_hint_id
+from videocolor.studio.render import RenderStatus, render_status, start_render, stop_render
+from videocolor.studio.requests import AskedShot, Request, changed_shots
+
+REEL = ((1, 20), (2, 12), (1, 20), (2, 10), (3, 9))  # shot 3 returns to 1, shot 4 to 2
+CUTS = (0, 20, 32, 52, 62)
+
+
+class Index:
+    frames = 71
+    pts = range(71)
+    time_base = Fraction(1, 12)
+
+
+def png(seed: int, frame: int) -> bytes:
+    rgb = np.moveaxis(picture(seed, frame), 0, -1)
+    done, data = cv2.imencode(".png", np.rint(rgb[..., ::-1] * 255).astype(np.uint8))
+    assert done
+    return data.tobytes()
+
+
+@pytest.fixture(scope="module")
+def reel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_reel(tmp_path_factory.mktemp("reel") / "reel.mkv", REEL)
+
+
+@pytest.fixture
+def store(reel: Path, tmp_path: Path) -> Iterator[ProjectStore]:
+    film = Path(shutil.copy2(reel, tmp_path / "a reel.mkv"))
+    with ProjectStore.open_or_create(None, film) as made:
+        made.set_cuts(CUTS, Index())
+        made.change(1, lambda s: edits.set_settings(s, {"output.codec": "ffv1"}))
+        yield made
+        stop_render(made)
+
+
+def change(store: ProjectStore, edit: Callable[[State], State]) -> State:
+    return store.change(store.revision, edit)
+
+
+def add_hint(store: ProjectStore, image: bytes, **values: Any) -> str:
+    hint_id = next_hint_id(store.data)
+    name = store.save_image(hint_id, image)
+    change(store, lambda s: edits.add_hint(s, ProjectHint(id=hint_id, image=name, **values)))
+    return hint_id
+
+
+def finished(store: ProjectStore, seconds: float = 120) -> RenderStatus:
+    until = time.monotonic() + seconds
+    while (status := render_status(store)).state == "running":
+        assert time.monotonic() < until, status
+        time.sleep(0.1)
+    return status
+
+
+def shot_digests(path: Path) -> list[list[str]]:
+    digests = [digest for _, digest in samples_of(path)]
+    return [digests[a:b] for a, b in zip(CUTS, [*CUTS[1:], len(digests)], strict=True)]
+
+
+def colorize(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, ["colorize", *map(str, arguments)])
+
+
+def test_from_the_first_render_to_the_last_correction(store: ProjectStore, tmp_path: Path) -> None:
+    assert render_status(store) == RenderStatus("idle", 0, 71, None, None, None, store.target, None, (), ())
+    add_hint(store, png(1, 5), kind="painted", frame=5)
+    status = start_render(store, only_changed=False)
+    assert status.state == "running" and status.total == 71 and status.revision == store.revision
+    with pytest.raises(UsageError, match="is being rendered just now"):
+        start_render(store, only_changed=False)
+    status = finished(store)
+    assert (status.state, status.frames, status.total, status.changed) == ("done", 71, 71, ())
+    assert status.target == store.target and status.rendered == store.revision and status.error is None
+    assert packets_of(store.target) == packets_of(store.film)
+    json.dumps(status.as_dict())
+    first = shot_digests(store.target)
+
+    # The command line gives the same samples.
+    said = colorize("--project", store.folder, tmp_path / "cli.mkv")
+    assert said.exit_code == 0, said.output
+    assert shot_digests(tmp_path / "cli.mkv") == first
+
+    # A saturation concerns one shot, a hint those that borrow from its shot as well, a cut the two shots beside it.
+    change(store, lambda s: edits.set_shot(s, 62, saturation=0.3))
+    assert render_status(store).changed == (5,)
+    add_hint(store, png(7, 0), kind="loose", shots=(20,))
+    assert render_status(store).changed == (2, 4, 5)
+    change(store, lambda s: edits.add_cut(s, 44))
+    status = render_status(store)
+    assert (status.state, status.changed, status.rendered) == ("done", (2, 3, 4, 5, 6), store.revision - 3)
+    assert start_render(store, only_changed=True).state == "running"
+    assert finished(store).changed == () and render_status(store).error is None
+    second = shot_digests(store.target)
+    assert second[0] == first[0] and all(a != b for a, b in zip(first[1:], second[1:], strict=True))
+    said = colorize("--project", store.folder, tmp_path / "cli.mkv", "--overwrite")
+    assert said.exit_code == 0 and samples_of(tmp_path / "cli.mkv") == samples_of(store.target)
+    record = json.loads(Path(f"{store.target}.json").read_text())
+    assert [shot["start"] for shot in record["shots"]] == list(store.cuts or ()) == [0, 20, 32, 44, 52, 62]
+
+    # Nothing has changed, nothing is done; taken back, the film is the first one again.
+    number = render_status(store).revision
+    assert start_render(store, only_changed=True).state == "done" and render_status(store).revision == number
+    for _ in range(3):
+        store.undo(store.revision)
+    assert render_status(store).changed == (2, 3, 4, 5)
+    start_render(store, only_changed=True)
+    assert finished(store).state == "done" and shot_digests(store.target) == first
+
+
+def begun(store: ProjectStore, pattern: str) -> None:
+    """Wait until the render has come so far that there is such a file in its working folder."""
+    until = time.monotonic() + 100
+    while not list(state_folder(store.renders).glob(pattern)):
+        assert time.monotonic() < until and render._processes[store.renders].poll() is None
+        time.sleep(0.01)
+
+
+SLOW = {"shots.shard": 1, "shots.max_shard": 4, "smoothing.motion": "detailed", "model.anchor_every": 1}
+
+
+def test_killed_it_goes_on_and_gives_the_same(store: ProjectStore, tmp_path: Path) -> None:
+    change(store, lambda s: edits.set_settings(s, SLOW))
+    start_render(store, only_changed=False)
+    begun(store, "shards/*/shard-00001.json")
+    process = render._processes.pop(store.renders)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    store.close()
+
+    # Another studio opens the folder, as after a crash: it knows how things stand, and goes on.
+    with ProjectStore.open(store.folder) as again:
+        status = render_status(again)
+        assert (status.state, status.error, status.rendered) == ("stopped", None, None) and not again.target.exists()
+        shard = next(state_folder(again.renders).glob("shards/*/shard-00001.vcs"))
+        written = shard.stat().st_mtime_ns
+        again.set_cuts(CUTS, Index())
+        change(again, lambda s: edits.set_settings(s, {"output.keep_shards": True}))
+        start_render(again, only_changed=True)
+        process = render._processes.pop(again.renders)  # as if another studio had started it
+        while lock_holder(state_folder(again.renders)) is None:
+            assert process.poll() is None
+            time.sleep(0.01)
+        assert render_status(again).state == "running"
+        process.wait()
+        assert render_status(again).state == "done"
+        assert shard.stat().st_mtime_ns == written  # what was finished was not coloured again
+        assert colorize("--project", again.folder, tmp_path / "cli.mkv").exit_code == 0
+        assert samples_of(tmp_path / "cli.mkv") == samples_of(again.target)
+
+
+def test_stopped_by_a_person(store: ProjectStore) -> None:
+    assert stop_render(store).state == "idle"
+    change(store, lambda s: edits.set_settings(s, SLOW))
+    start_render(store, only_changed=False)
+    begun(store, "shards/*/job.json")
+    process = render._processes.pop(store.renders)  # another studio's, known by its lock alone
+    assert stop_render(store).state == "stopped"
+    assert process.wait() == 143
+    assert render_status(store).error is None and not store.target.exists()
+    start_render(store, only_changed=False)
+    assert stop_render(store).state == "stopped"
+
+
+def test_what_fails_says_why(store: ProjectStore, tmp_path: Path) -> None:
+    change(store, lambda s: edits.set_settings(s, {"model.name": "automatic-that-is-not-there"}))
+    start_render(store, only_changed=False)
+    status = finished(store)
+    assert status.state == "failed" and "automatic-that-is-not-there" in str(status.error)
+    assert any("automatic-that-is-not-there" in line for line in status.log)
+
+
+def test_a_film_that_is_gone_or_another_one(store: ProjectStore, tmp_path: Path) -> None:
+    film = store.film
+    film.rename(tmp_path / "gone.mkv")
+    with pytest.raises(InputError, match=r"a reel\.mkv"):
+        start_render(store, only_changed=False)
+    said = colorize("--project", store.folder, tmp_path / "out.mkv")
+    assert said.exit_code == 1 and "a reel.mkv; `videocolor studio FILM --project" in said.output
+    write_reel(film, ((5, 9),))
+    with pytest.raises(InputError, match="is not"):
+        start_render(store, only_changed=False)
+    assert render_status(store).state == "idle"
+
+
+def test_the_command_line_takes_either_a_film_or_a_project(store: ProjectStore, tmp_path: Path) -> None:
+    def says(*arguments: str | Path) -> str:
+        said = colorize(*arguments)
+        assert said.exit_code in (1, 2)
+        return said.output
+
+    assert "Missing argument 'INPUT'" in says()
+    assert "Missing argument 'OUTPUT'" in says(store.film)
+    assert "--project names the film" in says("--project", store.folder, store.film, tmp_path / "out.mkv")
+    for option in (("--hint", "a.png"), ("--hints", "DIR"), ("--shots", "a.yaml"), ("--config", "master")):
+        assert "does not go together with --project" in says("--project", store.folder, tmp_path / "o.mkv", *option)
+    assert "holds no project" in says("--project", tmp_path / "nothing", tmp_path / "out.mkv")
+    said = colorize("--project", store.folder, "--dry-run", "--json", "--crf", "7", "--set", "output.codec=libx264")
+    assert said.exit_code == 0, said.output
+    assert str(store.target) in said.output and "libx264" in said.output
+    target = store.renders / "a reel_colorized.mkv"
+    target.write_bytes(b"")
+    assert "exists" in says("--project", store.folder)
+
+
+def ask(**changes: Any) -> Request:
+    shots = (AskedShot(0, 10, (), 1.0), AskedShot(10, 20, ("a.png",), 1.0), AskedShot(20, 30, (), 1.0))
+    return replace(Request("x", 1, 1, "film", "film.mkv", "whole", "same", shots, ()), **changes)
+
+
+def with_shot(number: int, **changes: Any) -> Request:
+    shots = list(ask().shots)
+    shots[number] = replace(shots[number], **changes)
+    return ask(shots=tuple(shots))
+
+
+def test_which_shots_a_change_concerns() -> None:
+    def found(now: Request, returns: dict[int, int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        change = changed_shots(now, ask(), returns)
+        return change.shots, change.lenders
+
+    assert found(ask(revision=9), {20: 10}) == ((), ())
+    assert found(with_shot(1, saturation=0.5), {20: 10}) == ((1,), ())
+    assert found(with_shot(1, hints=("b.png",)), {20: 10}) == ((1, 2), (1,))
+    assert found(with_shot(1, hints=("b.png",)), {20: 0}) == ((1,), (1,))
+    assert found(with_shot(0, hints=("b.png",)), {}) == ((0,), (0,))
+    joined = ask(shots=(AskedShot(0, 20, (), 1.0), ask().shots[2]))
+    assert found(joined, {20: 10}) == ((0, 1), (0,))
+    assert changed_shots(ask(whole="other"), ask(), {}).everything
+    assert changed_shots(ask(), ask(shots=()), {}).everything

@@ -1,0 +1,311 @@
+"""Rendering a project: a batch of one film in a process of its own, which goes on whatever becomes of page and studio.
+
+What is true lies on the disk: the batch's ledger and receipts in `renders/.videocolor`, what was asked for in
+`renders/.requests`, what the process says in `renders/render.log`. Killed, it goes on where it stood when it is started
+again; a finished film gets its changed shots alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+from videocolor.batch.facts import Receipt, read_receipt, settings_id
+from videocolor.batch.jobs import read_jobs
+from videocolor.batch.ledger import state_folder
+from videocolor.batch.lock import lock_holder
+from videocolor.batch.settings import BatchConfig
+from videocolor.batch.status import batch_status
+from videocolor.batch.types import FilmJob
+from videocolor.errors import InputError, UsageError
+from videocolor.report import plain, sidecar_path, write_whole
+from videocolor.studio.filmref import locate
+from videocolor.studio.project import ProjectStore
+from videocolor.studio.projectfolder import OpenProject, project_settings
+from videocolor.studio.requests import (
+    Change,
+    Request,
+    changed_shots,
+    forget_requests,
+    frozen_list,
+    latest_request,
+    numbered,
+    request_of,
+    returns_of,
+)
+from videocolor.video.film import disk_errors
+
+__all__ = ["RenderState", "RenderStatus", "render_status", "start_render", "stop_render"]
+
+RenderState: TypeAlias = Literal["idle", "running", "done", "failed", "stopped"]
+
+_JOB: Final = "render.yaml"
+_LOG: Final = "render.log"
+_TAIL: Final = 2**18
+"""Bytes of the log that are looked at."""
+_LINES: Final = 40
+_PATIENCE: Final = 20.0
+"""Seconds that a stopped render has to end."""
+
+_processes: dict[Path, subprocess.Popen[bytes]] = {}
+"""Renders that this process has started, by their folders: a child that has ended must be waited for."""
+_starting: Final = threading.Lock()
+
+
+@dataclass(frozen=True)
+class RenderStatus:
+    """How the render of a project stands."""
+
+    state: RenderState
+    """idle: no film was asked for. done: the last one that was asked for stands whole. stopped: killed or stopped;
+    started again, it goes on."""
+    frames: int
+    total: int | None
+    fps: float | None
+    eta_s: float | None
+    error: str | None
+    target: Path
+    """Where the film stands, or will."""
+    revision: int | None
+    """Of the project, when the last render was asked for."""
+    changed: tuple[int, ...]
+    """Numbers, from 1, of shots whose picture would differ from the finished film's; empty where there is none."""
+    log: tuple[str, ...]
+    """The last warnings, notes and errors."""
+    stage: str = ""
+    """What is done just now: planning, coloring, merging, recoloring."""
+    rendered: int | None = None
+    """Of the project, when the film that stands under `target` was asked for; None: no finished film stands there."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return dict(plain(asdict(self)))
+
+
+def start_render(store: ProjectStore, *, only_changed: bool) -> RenderStatus:
+    """Begin to render the project as it is now, or go on with a render that was stopped.
+
+    Args:
+        store: the project.
+        only_changed: of a finished film, colour only the shots that have changed, and those that borrow their colours.
+            Where there is no finished film, or everything has changed, all of it is coloured; where nothing has,
+            nothing is done.
+
+    Returns:
+        The status after it has begun.
+
+    Raises:
+        UsageError: it is being rendered already.
+        InputError: the film is missing or another one, or the picture of a hint is missing.
+        OutputError: renders/ cannot be written.
+    """
+    with _starting:
+        if _running(store.renders):
+            raise UsageError(f"{store.target}: is being rendered just now; wait, or stop it first")
+        project = store.project()
+        locate(project.state.data.film, project.film, project.folder)
+        job = _write_job(project)
+        film = _finished(store.renders, job.name, project.target)
+        asked, last = request_of(project), latest_request(store.renders)
+        more: list[str] = []
+        if only_changed and film is not None:
+            change = _change(asked, film, project.target)
+            if not change.shots:
+                return render_status(store)
+            if not change.everything:
+                more = ["--only-shots", _text(change.shots)]
+                more += ["--borrowers-of", _text(change.lenders)] if change.lenders else []
+        mode = "shots" if more else "whole"
+        numbered(asked, last, id=settings_id(job), name=job.name, mode=mode).write(store.renders)
+        forget_requests(store.renders, () if film is None else (film.id,))
+        _spawn(store.renders, more)
+    return render_status(store)
+
+
+def render_status(store: ProjectStore) -> RenderStatus:
+    """How the render stands: of the process that works on it, or of what the last one has left."""
+    renders, project = store.renders, store.project()
+    asked = latest_request(renders)
+    if asked is None:
+        return RenderStatus("idle", 0, project.state.data.frames, None, None, None, project.target, None, (), ())
+    running = _running(renders)  # asked first: a film that is finished meanwhile is told of next time
+    events, lines = _read_log(renders)
+    film = _finished(renders, asked.name, project.target)
+    changed: tuple[int, ...] = ()
+    if film is not None:
+        changed = tuple(number + 1 for number in _change(request_of(project), film, project.target).shots)
+    whole = film is not None and film.id == asked.id
+    error = None if running or whole else _error_in(events)
+    state: RenderState = "running" if running else "done" if whole else "failed" if error else "stopped"
+    frames, total, fps, eta, stage = _progress(renders, asked, events, running)
+    frames, total = (total or frames, total) if whole and not running else (frames, total)
+    return RenderStatus(
+        *(state, frames, total or project.state.data.frames, fps, eta, error, project.target, asked.revision),
+        *(changed, lines, stage, None if film is None else film.revision),
+    )
+
+
+def stop_render(store: ProjectStore) -> RenderStatus:
+    """Stop the render; what is coloured stays, and a new start goes on from there.
+
+    Raises:
+        UsageError: it runs on another machine.
+    """
+    process, holder = _processes.get(store.renders), lock_holder(state_folder(store.renders))
+    if process is not None and process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    elif holder is not None:
+        if holder.host != socket.gethostname():
+            raise UsageError(f"{store.target}: is being rendered by {holder}; stop it there")
+        os.kill(holder.pid, signal.SIGTERM)
+    until = time.monotonic() + _PATIENCE
+    while _running(store.renders) and time.monotonic() < until:
+        time.sleep(0.05)
+    return render_status(store)
+
+
+def _running(renders: Path) -> bool:
+    process = _processes.get(renders)
+    if process is not None and process.poll() is None:
+        return True
+    return lock_holder(state_folder(renders)) is not None
+
+
+def _write_job(project: OpenProject) -> FilmJob:
+    """Write the job file of the batch; the job as the batch reads it."""
+    renders = project.target.parent
+    with disk_errors(renders):
+        renders.mkdir(exist_ok=True)
+    settings = project_settings(project.folder, project.state, frozen_list(renders, project.state))
+    film = {
+        "film": str(project.film),
+        "output": project.state.data.target,
+        "set": {**settings, "output.overwrite": True, "output.sidecar": True},
+    }
+    path = renders / _JOB
+    write_whole(path, json.dumps({"films": [film]}, indent=1, ensure_ascii=False) + "\n")  # JSON is YAML
+    return read_jobs(path, renders, BatchConfig()).jobs[0]
+
+
+def _spawn(renders: Path, more: Sequence[str]) -> None:
+    """Start the batch in a session of its own: no signal of ours reaches it, and it does not end with us."""
+    log = renders / _LOG
+    # A damaged reel is coloured as it is, like `videocolor colorize` does: the studio has shown what is wrong with it.
+    options = ["-o", str(renders), "--json", "--set", "films.damaged=accept", *more]
+    command = [sys.executable, "-m", "videocolor", "batch", "run", str(renders / _JOB), *options]
+    with disk_errors(log):
+        if log.exists():
+            log.replace(log.with_suffix(".old.log"))
+        with log.open("wb") as file:
+            _processes[renders] = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+
+def _finished(renders: Path, name: str, target: Path) -> Request | None:
+    """What the finished film that stands in renders/ was asked for; None where there is none."""
+    receipt: Receipt | None = read_receipt(renders, name)
+    if receipt is None or receipt.target != str(target):
+        return None
+    try:
+        whole = target.stat().st_size == receipt.target_bytes
+    except OSError:
+        return None
+    return Request.read(renders, receipt.settings) if whole else None
+
+
+def _change(asked: Request, film: Request, target: Path) -> Change:
+    record = sidecar_path(target)
+    try:
+        stat = record.stat()
+        return changed_shots(asked, film, _returns(record, stat.st_mtime_ns, stat.st_size))
+    except (OSError, InputError):
+        everything = tuple(range(len(asked.shots)))
+        return Change(everything, everything, True)
+
+
+@lru_cache(maxsize=8)
+def _returns(record: Path, changed: int, size: int) -> dict[int, int]:
+    try:
+        return returns_of(json.loads(record.read_text(encoding="utf-8"))["shots"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{record}: is no record of a film") from error
+
+
+def _text(numbers: Sequence[int]) -> str:
+    """Numbers from 0 as `--only-shots` takes them: `3,5-7`, from 1."""
+    parts: list[list[int]] = []
+    for number in sorted(numbers):
+        if parts and parts[-1][1] == number - 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    return ",".join(f"{a + 1}" if a == b else f"{a + 1}-{b + 1}" for a, b in parts)
+
+
+def _read_log(renders: Path) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """The last events of the process, and what of it people should read."""
+    try:
+        with (renders / _LOG).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return [], ()
+    rows = text.splitlines()
+    events: list[dict[str, Any]] = []
+    said: list[str] = []
+    for row in rows[1:] if size > _TAIL else rows:
+        try:
+            event = json.loads(row)
+        except ValueError:
+            said += [row[:500]] if row.strip() else []
+            continue
+        if isinstance(event, dict):
+            events.append(event)
+            kind = event.get("event")
+            if kind in ("warning", "note", "error", "film_failed"):
+                said.append(
+                    f"{str(kind).replace('film_failed', 'error')}: {event.get('message') or event.get('error')}"
+                )
+    return events, tuple(dict.fromkeys(said))[-_LINES:]
+
+
+def _error_in(events: Sequence[dict[str, Any]]) -> str | None:
+    for event in reversed(events):
+        if event.get("event") == "film_failed":
+            return str(event.get("error"))
+        if event.get("event") == "error" and event.get("type") != "Interrupted":
+            return str(event.get("message"))
+    return None
+
+
+def _progress(
+    renders: Path, asked: Request, events: Sequence[dict[str, Any]], running: bool
+) -> tuple[int, int | None, float | None, float | None, str]:
+    """Frames, all of them, frames a second, seconds left, stage."""
+    if asked.mode == "shots" and running:
+        for event in reversed(events):
+            if event.get("event") == "progress" and event.get("stage") != "reels":
+                stage = "planning" if event.get("stage") == "shots" else "recoloring"
+                return event["frames"], event["total"], event["fps"], event["eta_s"], stage
+        return 0, None, None, None, "recoloring"
+    try:
+        status = batch_status(renders)
+    except InputError:  # it has not come to its ledger yet
+        return 0, None, None, None, ""
+    row = next((film for film in status.films if film.name == asked.name), None)
+    if row is None:
+        return 0, None, None, None, ""
+    return row.frames_done, row.frames, status.fps, status.eta_s, row.stage
