@@ -24,11 +24,11 @@ from videocolor.shots import CutFinder, read_shots
 from videocolor.types import Array, Frame, Shot, VideoInfo
 from videocolor.video import open_video
 
-__all__ = ["FilmScan", "ShotView", "Survey", "cuts_for", "one_frame", "survey_film", "thumbnail"]
+__all__ = ["VIEWS", "FilmScan", "ShotView", "Survey", "cuts_for", "one_frame", "survey_film", "thumbnail"]
 
 THUMB: Final = (90, 160)
 """(height, width) of the pictures that shots are compared by; aspect is not kept, likeness needs none."""
-_VIEWS: Final = 8
+VIEWS: Final = 8
 """Most pictures kept of one shot."""
 
 
@@ -98,7 +98,7 @@ class _Gallery:
     def add(self, index: int, gray: Array) -> None:
         if self._count % self._stride == 0:
             self.views.append((index, thumbnail(gray)))
-            if len(self.views) > _VIEWS:
+            if len(self.views) > VIEWS:
                 self.views = self.views[::2]
                 self._stride *= 2
         self._count += 1

@@ -11,6 +11,7 @@ cli = CommandLine(
     name="videocolor",
     summaries={
         "colorize": "Colour a film.",
+        "studio": "See, hint, preview and render a film in a browser.",
         "batch": "Colour archives: many films, many workers, resumable.",
         "shots": "List the shots of a film in a file that a person can edit.",
         "hints": "Suggest the frames that are worth colouring by hand.",

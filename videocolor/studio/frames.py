@@ -1,0 +1,284 @@
+"""Single frames of a film, exact by their times, and what is known of all of them."""
+
+from __future__ import annotations
+
+import threading
+from array import array
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+import cv2
+import numpy as np
+
+from videocolor.color import codes_to_luma
+from videocolor.config import ColorizeConfig
+from videocolor.errors import InputError, OutputError
+from videocolor.film import FilmReader, Part
+from videocolor.hints import suggestion_png
+from videocolor.studio.problems import NotFoundError
+from videocolor.survey import one_frame
+from videocolor.types import Array, Frame, VideoInfo
+
+__all__ = ["ByteCache", "FilmIndex", "FrameSource", "display_size", "gray_picture", "jpeg_bytes"]
+
+_HELD: Final = 128 * 2**20
+"""Bytes of decoded frames that are kept."""
+_HELD_JPEG: Final = 48 * 2**20
+_BEFORE: Final = 12
+"""Frames that are decoded before one that is asked for while stepping backwards."""
+_AHEAD: Final = 64
+"""Frames that are read on to one asked for, rather than seeking there."""
+_QUALITY: Final = 90
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class ByteCache(Generic[K, V]):
+    """The values used last, up to so many bytes; safe for threads.
+
+    Args:
+        most: bytes.
+        size: of a value.
+    """
+
+    def __init__(self, most: int, size: Callable[[V], int]) -> None:
+        self._most, self._size = most, size
+        self._values: OrderedDict[K, V] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, key: K) -> V | None:
+        """A value, or None."""
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+            return self._values.get(key)
+
+    def put(self, key: K, value: V) -> None:
+        """Keep a value; those unused for longest go."""
+        with self._lock:
+            if key in self._values:
+                self._bytes -= self._size(self._values.pop(key))
+            self._values[key] = value
+            self._bytes += self._size(value)
+            while self._bytes > self._most and len(self._values) > 1:
+                self._bytes -= self._size(self._values.popitem(last=False)[1])
+
+
+class FilmIndex:
+    """What is known of a film's frames; grows while it is looked through.
+
+    Attributes:
+        info: as `probe` says.
+        pts: times of the frames known so far, in ticks: eight bytes a frame.
+        complete: all frames are known.
+    """
+
+    def __init__(self, info: VideoInfo) -> None:
+        self.info = info
+        self.pts = array("q")
+        self.complete = False
+        self._grown = threading.Condition()
+
+    @property
+    def frames(self) -> int:
+        """Frames known so far."""
+        return len(self.pts)
+
+    @property
+    def time_base(self) -> Fraction:
+        """Seconds a tick."""
+        return self.info.time_base
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames a second: the container's word, else 25."""
+        return self.info.rate or Fraction(25)
+
+    @property
+    def end_pts(self) -> int:
+        """Ticks behind the last frame known so far."""
+        return self.pts[-1] + one_frame(self.info) if self.pts else self.info.start_pts
+
+    def knows(self, index: int) -> bool:
+        """Whether `time_of` answers."""
+        known = len(self.pts)
+        return 0 <= index < known or (index == known and self.complete)
+
+    def time_of(self, index: int) -> Fraction:
+        """Film time of a frame in seconds; that of the index behind the last: the end.
+
+        Raises:
+            NotFoundError: there is no such frame, or it is not known yet.
+        """
+        return self.ticks_of(index) * self.info.time_base
+
+    def ticks_of(self, index: int) -> int:
+        """As `time_of`, in ticks."""
+        if not self.knows(index):
+            raise NotFoundError(f"frame {index}: the film has {self.frames} frames{'' if self.complete else ' so far'}")
+        return self.pts[index] if index < self.frames else self.end_pts
+
+    def nearest(self, time: Fraction) -> int:
+        """The frame shown at a film time in seconds."""
+        return max(0, bisect_right(self.pts, int(time / self.info.time_base)) - 1)
+
+    def grow(self, pts: int) -> None:
+        """One more frame is known."""
+        self.pts.append(pts)
+        if len(self.pts) < 3 or len(self.pts) % 50 == 0:
+            with self._grown:
+                self._grown.notify_all()
+
+    def finish(self) -> None:
+        """All frames are known, or no more will be."""
+        self.complete = True
+        with self._grown:
+            self._grown.notify_all()
+
+    def wait_for(self, index: int, seconds: float) -> None:
+        """Wait until a frame is known, but not longer than `seconds`."""
+        with self._grown:
+            self._grown.wait_for(lambda: self.complete or len(self.pts) > index, seconds)
+
+
+def display_size(info: VideoInfo, height: int | None = None) -> tuple[int, int]:
+    """(height, width) of the picture as it is shown, pixels square; `height` None: the film's own lines."""
+    lines = height or info.height
+    return lines, max(1, round(info.width * info.sar * Fraction(lines, info.height)))
+
+
+def gray_picture(frame: Frame, size: tuple[int, int]) -> Array:
+    """(height, width) uint8 of a frame's luma, full range."""
+    gray = np.clip(codes_to_luma(frame.luma, frame.layout.depth, frame.color.range), 0, 1)
+    shrinks = size[0] < gray.shape[0]
+    small = cv2.resize(gray, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return np.asarray(np.rint(small * 255).astype(np.uint8))
+
+
+def jpeg_bytes(picture: Array, quality: int = _QUALITY) -> bytes:
+    """A gray (h, w) or R'G'B' (h, w, 3) uint8 picture as JPEG."""
+    if picture.ndim == 3:
+        picture = np.ascontiguousarray(picture[..., ::-1])
+    done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise OutputError(f"a picture of {picture.shape[1]}x{picture.shape[0]} cannot be written as JPEG")
+    return data.tobytes()
+
+
+class FrameSource:
+    """Frames by their index, as colouring sees them: one decoder is kept open, frames used last are kept.
+
+    Safe for threads, which wait for each other.
+
+    Args:
+        path: the film.
+        index: of this film; frames that it does not know are not there.
+        config: its restoration counts, for that is what colouring sees.
+    """
+
+    def __init__(self, path: Path, index: FilmIndex, config: ColorizeConfig | None = None) -> None:
+        self._path, self._index, self._config = path, index, config or ColorizeConfig()
+        self._lock = threading.Lock()
+        self._frames: ByteCache[int, Frame] = ByteCache(_HELD, _bytes_of)
+        self._jpegs: ByteCache[tuple[int, int], bytes] = ByteCache(_HELD_JPEG, len)
+        self._reader: FilmReader | None = None
+        self._stream: Generator[Frame, None, None] | None = None
+        self._next = -1
+        self._closed = False
+
+    def frame(self, index: int) -> Frame:
+        """The frame of an index.
+
+        Raises:
+            NotFoundError: the film has no such frame, or it is not known yet.
+            InputError: it cannot be read.
+        """
+        self._index.ticks_of(index)
+        if index >= self._index.frames:
+            raise NotFoundError(f"frame {index}: the film has {self._index.frames} frames")
+        found = self._frames.get(index)
+        if found is not None:
+            return found
+        with self._lock:
+            found = self._frames.get(index)
+            return found if found is not None else self._fetch(index)
+
+    def jpeg(self, index: int, height: int) -> bytes:
+        """A gray JPEG of a frame, `height` lines high, at the aspect it is shown at; errors as of `frame`."""
+        data = self._jpegs.get((index, height))
+        if data is None:
+            frame = self.frame(index)
+            data = jpeg_bytes(gray_picture(frame, display_size(self._index.info, height)))
+            self._jpegs.put((index, height), data)
+        return data
+
+    def png(self, index: int) -> bytes:
+        """The PNG that `videocolor hints suggest` writes of a frame; errors as of `frame`."""
+        return suggestion_png(self.frame(index))
+
+    def close(self) -> None:
+        """Close the film; no more frames come."""
+        with self._lock:
+            self._closed = True
+            self._leave()
+
+    def _fetch(self, index: int) -> Frame:
+        if self._closed:
+            raise NotFoundError("the studio is closing")
+        if self._stream is None or not self._next <= index <= self._next + _AHEAD:
+            backwards = self._stream is not None and self._next - 2 * _BEFORE <= index < self._next
+            self._seek(max(0, index - _BEFORE) if backwards else index)
+        found = self._read_to(index)
+        if found is None:  # where times are repaired, only the way from the beginning leads there
+            self._seek(0, from_beginning=True)
+            found = self._read_to(index)
+        if found is None:
+            raise InputError(f"{self._path}: frame {index} cannot be read again; has the film changed?")
+        return found
+
+    def _read_to(self, index: int) -> Frame | None:
+        assert self._stream is not None
+        try:
+            for frame in self._stream:
+                self._next = frame.index + 1
+                self._frames.put(frame.index, frame)
+                if frame.index == index and frame.pts == self._index.pts[index]:
+                    return frame
+                if frame.index >= index:
+                    break
+        except BaseException:
+            self._leave()
+            raise
+        self._leave()
+        return None
+
+    def _seek(self, index: int, *, from_beginning: bool = False) -> None:
+        self._leave()
+        part = Part(index, self._index.ticks_of(index), None, from_beginning)
+        self._reader = FilmReader(self._path, self._config, self._index.info, part)
+        self._stream, self._next = _closing(self._reader), index
+
+    def _leave(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+        if self._reader is not None:
+            self._reader.__exit__(None, None, None)
+        self._stream = self._reader = None
+        self._next = -1
+
+
+def _closing(reader: FilmReader) -> Generator[Frame, None, None]:
+    frames: Iterator[Frame] = iter(reader)
+    assert isinstance(frames, Generator)
+    with closing(frames):
+        yield from frames
+
+
+def _bytes_of(frame: Frame) -> int:
+    return int(frame.luma.nbytes) + sum(int(plane.nbytes) for plane in frame.chroma or ())

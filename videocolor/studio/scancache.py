@@ -1,0 +1,124 @@
+"""What a pass over a film has found, kept in the project's cache: the next start of the studio needs no pass."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import zipfile
+from array import array
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from videocolor.batch.plan import source_stamp
+from videocolor.config import ColorizeConfig
+from videocolor.errors import OutputError
+from videocolor.report import write_whole
+from videocolor.survey import THUMB
+from videocolor.types import Array
+
+__all__ = ["FoundShots", "ShotLook", "load_scan", "save_scan", "scan_path"]
+
+log = logging.getLogger(__name__)
+_FORMAT: Final = 1
+MOST_SUGGESTED: Final = 3
+
+
+@dataclass(frozen=True, eq=False)
+class ShotLook:
+    """How a shot looks."""
+
+    start: int
+    end: int
+    first: Array
+    """(90, 160) uint8 luma of its first frame."""
+    last: Array
+    """Of its last frame."""
+    suggested: tuple[int, ...]
+    """Frames worth painting, at most three, the one that explains most of the shot first."""
+    jpeg: bytes
+    """Of the first of these, at the aspect that it is shown at."""
+
+
+@dataclass(eq=False)
+class FoundShots:
+    """What a pass has found."""
+
+    pts: array[int] = field(default_factory=lambda: array("q"))
+    """Times of all frames, in ticks."""
+    detected: tuple[int, ...] = ()
+    """First frames of the shots that the detector found; empty where a list was used in its place."""
+    looks: list[ShotLook] = field(default_factory=list)
+
+
+def scan_path(cache: Path, film: Path, config: ColorizeConfig) -> Path:
+    """Where the cache of this film lies; another name where film or detector are others."""
+    facts = f"{_FORMAT} {source_stamp(film)} {config.shots.detector} {config.restoration!r} {config.input!r}"
+    return cache / f"scan-{hashlib.sha256(facts.encode()).hexdigest()[:24]}.npz"
+
+
+def save_scan(path: Path, found: FoundShots) -> None:
+    """Write it, whole or not at all; a disk that is full is no reason to stop, so it is only told to the log."""
+    looks = found.looks
+    suggested = np.full((len(looks), MOST_SUGGESTED), -1, np.int64)
+    for row, look in enumerate(looks):
+        suggested[row, : len(look.suggested)] = look.suggested
+    pictures = np.array([(look.first, look.last) for look in looks], np.uint8).reshape(len(looks), 2, *THUMB)
+    data = io.BytesIO()
+    np.savez_compressed(
+        data,
+        pts=np.frombuffer(found.pts, np.int64),
+        detected=np.array(found.detected, np.int64),
+        spans=np.array([(look.start, look.end) for look in looks], np.int64).reshape(-1, 2),
+        suggested=suggested,
+        pictures=pictures,
+        sizes=np.array([len(look.jpeg) for look in looks], np.int64),
+        jpegs=np.frombuffer(b"".join(look.jpeg for look in looks), np.uint8),
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, data.getvalue())
+    except (OSError, OutputError) as error:
+        log.warning("the film will be looked through again next time: %s", error)
+
+
+def load_scan(path: Path) -> FoundShots | None:
+    """Read it; None where there is none, or it cannot be used."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            data = {name: file[name] for name in file.files}
+        return _from_arrays(data)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
+        log.warning("%s: cannot be used (%s); the film is looked through again", path, error)
+        return None
+
+
+def _from_arrays(data: dict[str, Array]) -> FoundShots:
+    pts, spans, pictures = data["pts"].astype(np.int64), data["spans"], data["pictures"]
+    if pts.ndim != 1 or not len(pts) or bool((np.diff(pts) <= 0).any()):
+        raise ValueError("times of frames do not ascend")
+    if pictures.shape != (len(spans), 2, *THUMB) or pictures.dtype != np.uint8:
+        raise ValueError("pictures of another size")
+    ends = np.cumsum(data["sizes"])
+    jpegs = data["jpegs"].tobytes()
+    looks = []
+    for row, (start, end) in enumerate(spans.tolist()):
+        if not 0 <= start < end <= len(pts):
+            raise ValueError(f"a shot of frames {start} to {end}")
+        chosen = tuple(int(frame) for frame in data["suggested"][row] if start <= frame < end)
+        jpeg = jpegs[int(ends[row] - data["sizes"][row]) : int(ends[row])]
+        looks.append(ShotLook(start, end, pictures[row, 0], pictures[row, 1], chosen, jpeg))
+    return FoundShots(array("q", pts.tolist()), _ascending(data["detected"].tolist(), len(pts)), looks)
+
+
+def _ascending(cuts: Collection[int], frames: int) -> tuple[int, ...]:
+    cuts = tuple(cuts)
+    if cuts and (cuts[0] != 0 or sorted(set(cuts)) != list(cuts) or cuts[-1] >= frames):
+        raise ValueError("cuts do not ascend from 0")
+    return cuts

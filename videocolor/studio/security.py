@@ -1,0 +1,220 @@
+"""Who may talk to the studio: the page that it gave out, on this machine, and nobody else.
+
+Listening on 127.0.0.1 keeps other machines out, not other pages in the same browser. Those are kept out by the
+address they call (Host: DNS rebinding), by where they come from (Origin, Referer, Sec-Fetch-Site), and by a token
+that only the printed address holds; see docs/studio.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from http.cookies import CookieError, SimpleCookie
+from secrets import compare_digest
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from videocolor.errors import UsageError, VideocolorError
+from videocolor.studio.problems import TooLargeError, answer_to
+
+__all__ = ["HEADERS", "MAX_JSON", "MAX_UPLOAD", "REPORT_POLICY", "Gate", "cookie_name"]
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+MAX_JSON: Final = 2**20
+"""Bytes of a request's body."""
+MAX_UPLOAD: Final = 64 * 2**20
+"""Bytes of a picture that is uploaded."""
+_UPLOADS: Final = ("/api/hints/painted", "/api/hints/loose")
+_DRAINED: Final = 4
+"""A body up to so many times too large is read to its end, so that the browser sees the answer, not a broken pipe."""
+_POLICY: Final = (
+    "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; object-src 'none'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+REPORT_POLICY: Final = (
+    "sandbox allow-scripts; default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""Of a report, which brings its own script and style: it runs as nobody, reaches nothing, and its own policy in the
+page admits that one script and style by their hashes."""
+HEADERS: Final = {
+    b"content-security-policy": _POLICY.encode(),
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+    b"referrer-policy": b"no-referrer",
+    b"cross-origin-opener-policy": b"same-origin",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"cache-control": b"no-store",
+}
+"""On every answer that does not say otherwise."""
+
+
+class _Forbidden(UsageError):
+    """Not the page that the studio gave out."""
+
+    def __init__(self, message: str, status: int = 403) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def cookie_name(port: int) -> str:
+    """Cookies know no ports, so the name tells two studios apart."""
+    return f"videocolor_{port}"
+
+
+class Gate:
+    """ASGI middleware: lets through what the studio's own page asks, limits bodies, adds the safety headers.
+
+    Args:
+        app: what lies behind.
+        port: the one that is listened on.
+        token: of the printed address.
+    """
+
+    def __init__(self, app: App, port: int, token: str) -> None:
+        self._app, self._port, self._token = app, port, token.encode()
+        self._hosts = (f"127.0.0.1:{port}", f"localhost:{port}")
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """See the class."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            return  # no websockets here
+        answer = _Answer(send)
+        try:
+            self._check(scope)
+            body = _Body(receive, scope, MAX_UPLOAD if scope["path"] in _UPLOADS else MAX_JSON)
+            await body.check(answer)
+            answer.body = body
+            try:
+                await self._app(scope, body, answer)
+            except TooLargeError:
+                if not body.exceeded:
+                    raise
+            if body.exceeded:
+                await body.drain()
+                raise TooLargeError(body.message)
+        except _Forbidden as error:
+            await answer.refuse(error.status, {"error": str(error), "kind": "forbidden"})
+        except TooLargeError as error:
+            await answer.refuse(*answer_to(error))
+
+    def _check(self, scope: MutableMapping[str, Any]) -> None:
+        """Raise `_Forbidden` where a request does not come from our page, or not to our address."""
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        hosts = _all(headers, b"host")
+        if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
+            raise _Forbidden(f"this address is not the studio's; it is http://{self._hosts[0]}/", 421)
+        for origin in _all(headers, b"origin"):
+            if origin.lower() not in {f"http://{host}" for host in self._hosts}:
+                raise _Forbidden("another page asks; the studio answers its own page alone")
+        for referer in _all(headers, b"referer"):
+            if not self._is_ours(referer):
+                raise _Forbidden("another page asks; the studio answers its own page alone")
+        if any(site not in ("same-origin", "none") for site in _all(headers, b"sec-fetch-site")):
+            raise _Forbidden(
+                "another page leads here; open the address that `videocolor studio` printed by typing or pasting it"
+            )
+        if scope["path"].startswith("/static/") and scope["method"] in ("GET", "HEAD"):
+            return  # a part of the package that everybody can read
+        if not any(compare_digest(given.encode(), self._token) for given in self._tokens(scope, headers)):
+            raise _Forbidden("no valid token; open the address that `videocolor studio` printed, with all of it")
+
+    def _is_ours(self, url: str) -> bool:
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return False
+        return parts.scheme == "http" and parts.netloc.lower() in self._hosts
+
+    def _tokens(self, scope: MutableMapping[str, Any], headers: list[tuple[bytes, bytes]]) -> Iterable[str]:
+        yield from parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=None).get("token", [])
+        yield from _all(headers, b"x-videocolor-token")
+        for text in _all(headers, b"cookie"):
+            for part in text.split(";"):  # each by itself: one odd cookie of another program must not hide ours
+                try:
+                    found = SimpleCookie(part).get(cookie_name(self._port))
+                except CookieError:
+                    continue
+                if found is not None:
+                    yield found.value
+
+
+def _all(headers: list[tuple[bytes, bytes]], name: bytes) -> list[str]:
+    return [value.decode("latin-1") for key, value in headers if key.lower() == name]
+
+
+class _Body:
+    """A request's body, counted while it is read."""
+
+    def __init__(self, receive: Receive, scope: MutableMapping[str, Any], limit: int) -> None:
+        self._receive, self._limit = receive, limit
+        self._stated = _all(scope["headers"], b"content-length")
+        self.seen = 0
+        self.ended = False
+        self.exceeded = False
+        self.message = f"the request is too large: the studio takes {limit // 2**20} MiB here"
+
+    async def check(self, answer: _Answer) -> None:
+        """Refuse by the stated length, before anything is read."""
+        if any(not text.isdigit() or int(text) > self._limit for text in self._stated):
+            self.exceeded = True
+            await self.drain()
+            raise TooLargeError(self.message)
+
+    async def __call__(self) -> Message:
+        message = await self._read()
+        if self.seen > self._limit:
+            self.exceeded = True
+            raise TooLargeError(self.message)
+        return message
+
+    async def _read(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self.seen += len(message.get("body", b""))
+            self.ended = not message.get("more_body", False)
+        else:
+            self.ended = True
+        return message
+
+    async def drain(self) -> None:
+        """Read the rest and forget it, up to a few times the limit."""
+        while not self.ended and self.seen <= _DRAINED * self._limit:
+            await self._read()
+
+
+class _Answer:
+    """Sends an answer with the safety headers; a body that grew too large takes the place of what was to be said."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.body: _Body | None = None
+        self._started = False
+
+    async def __call__(self, message: Message) -> None:
+        if not self._started and self.body is not None and self.body.exceeded:
+            return  # what the app makes of a body that was cut short
+        if message["type"] == "http.response.start":
+            self._started = True
+            headers = list(message.get("headers", []))
+            given = {key.lower() for key, _ in headers}
+            headers += [(key, value) for key, value in HEADERS.items() if key not in given]
+            message = {**message, "headers": headers}
+        await self._send(message)
+
+    async def refuse(self, status: int, answer: dict[str, str]) -> None:
+        """Say no, if nothing was said yet."""
+        if self._started:
+            raise VideocolorError(answer["error"])
+        self.body = None
+        data = json.dumps(answer, ensure_ascii=False).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
+        await self({"type": "http.response.start", "status": status, "headers": headers})
+        await self({"type": "http.response.body", "body": data})

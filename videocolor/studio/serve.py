@@ -1,0 +1,111 @@
+"""Runs the studio: a socket on this machine alone, uvicorn in the main thread, all threads ended at the end."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import socket
+import threading
+import webbrowser
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import uvicorn
+
+from videocolor.errors import UsageError
+from videocolor.studio.app import create_app
+from videocolor.studio.project import ProjectStore
+from videocolor.studio.session import Studio
+from videocolor.video import probe
+
+__all__ = ["serve"]
+
+log = logging.getLogger(__name__)
+_GRACE = 3
+"""Seconds that answers which are under way get when the studio is stopped."""
+
+
+class _Server(uvicorn.Server):
+    """Ends the streams of news before it waits for open answers."""
+
+    def __init__(self, config: uvicorn.Config, studio: Studio) -> None:
+        super().__init__(config)
+        self._studio = studio
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """See `uvicorn.Server`."""
+        self._studio.events.close()
+        await super().shutdown(sockets)
+
+
+def serve(
+    film: Path, project: Path | None, *, port: int = 0, browser: bool = True, ready: Callable[[str], None]
+) -> None:
+    """Serve a film's studio until Ctrl-C.
+
+    Args:
+        film: what shall be coloured.
+        project: folder of the project; None: beside the film.
+        port: 0: a free one.
+        browser: open the page in the person's browser.
+        ready: told the address, once the studio answers there.
+
+    Raises:
+        InputError: the film cannot be read. UsageError: the port is taken, or the project is open elsewhere.
+        ConfigError, OutputError: the project cannot be used.
+    """
+    probe(film)  # before anything is written or listened on
+    with _listen(port) as listener:
+        port = listener.getsockname()[1]
+        token = secrets.token_urlsafe(32)
+        store = ProjectStore.open_or_create(project, film)
+        try:
+            studio = Studio(store)
+        except BaseException:
+            store.close()
+            raise
+        try:
+            app = create_app(studio, port=port, token=token)
+            config = uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                lifespan="off",
+                loop="asyncio",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=_GRACE,
+                timeout_keep_alive=30,
+            )
+            studio.start()
+            address = f"http://127.0.0.1:{port}/?token={token}"
+            ready(address)
+            if browser:
+                threading.Thread(target=_open, args=(address,), name="browser", daemon=True).start()
+            with suppress(KeyboardInterrupt):  # how a studio ends; uvicorn has let the answers finish
+                _Server(config, studio).run(sockets=[listener])
+        finally:
+            studio.close()
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise UsageError(f"--port {port}: {error.strerror or error}; leave it out for a free one") from error
+    return listener
+
+
+def _open(address: str) -> None:
+    try:
+        if not webbrowser.open(address):
+            log.info("no browser was found; open the address by hand")
+    except (webbrowser.Error, OSError) as error:
+        log.info("no browser could be opened: %s", error)
