@@ -18,6 +18,7 @@ from videocolor.types import Array, Frame, Hint
 from videocolor.video import open_video
 
 __all__ = [
+    "check_hint",
     "collect_assigned",
     "collect_hints",
     "decode_samples",
@@ -104,11 +105,20 @@ def load_hint(time: Fraction | None, path: Path, other_time: Fraction | None = N
         HintError: missing, unreadable, transparent, or without colour.
     """
     hint = _read(path, time) if other_time is None else _frame_of(path, other_time, time)
+    check_hint(hint)
+    return hint
+
+
+def check_hint(hint: Hint) -> None:
+    """Refuse a hint that says nothing.
+
+    Raises:
+        HintError: transparent, or without colour where it is painted.
+    """
     if _is_blank(hint):
         raise HintError(f"{hint.name}: nothing is painted, it is transparent everywhere; paint it or leave it out")
     if _is_gray(hint):
         raise HintError(f"{hint.name}: has no colour, so it cannot be a hint; give a coloured picture")
-    return hint
 
 
 def _read(path: Path, time: Fraction | None) -> Hint:

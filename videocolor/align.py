@@ -19,6 +19,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from videocolor._hintfiles import check_hint
 from videocolor._registration import (
     Box,
     Picture,
@@ -32,7 +33,7 @@ from videocolor._registration import (
 )
 from videocolor.color import ab_to_ycbcr, rgb_to_lab, rgb_to_luma, ycbcr_to_rgb
 from videocolor.errors import HintError
-from videocolor.types import Array
+from videocolor.types import Array, Hint
 
 __all__ = ["Aligned", "align_painted", "with_luma"]
 
@@ -52,8 +53,6 @@ _NEGLIGIBLE: Final = 0.3
 """Frame samples under which a place counts as the plain one, so that nothing is interpolated for nothing."""
 _EXTENDED: Final = 0.06
 """Share of the frame's height by which colour is drawn out where the picture was cropped; the rest stays unpainted."""
-_COLOR: Final = 1.5
-"""Mean chroma (CIE a*b*) under which a picture has no colour."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,14 +73,17 @@ class Aligned:
     """Share 0..1 of the frame (without bars) that the picture covers."""
 
 
-def align_painted(rgb: Array, mask: Array | None, luma: Array, *, frame_name: str = "this frame") -> Aligned:
+def align_painted(
+    rgb: Array, mask: Array | None, luma: Array, *, name: str = "the picture", frame_name: str = "this frame"
+) -> Aligned:
     """Lay a painted picture over its frame.
 
     Args:
         rgb: (H, W, 3) R'G'B' in 0..1, sRGB.
         mask: (H, W) in 0..1, what is painted; None: all.
         luma: (h, w) full-range Y' of the frame: uint8 or uint16 over their whole range, or floating point in 0..1.
-        frame_name: how messages call the frame.
+        name: how messages call the picture.
+        frame_name: how they call the frame.
 
     Returns:
         The picture at the size of `luma`.
@@ -92,16 +94,17 @@ def align_painted(rgb: Array, mask: Array | None, luma: Array, *, frame_name: st
     """
     target = _unit(luma)
     rgb = np.clip(np.asarray(rgb, np.float32), 0, 1)
-    _check_color(rgb, mask)
+    check_hint(Hint(name, rgb, None, mask))
     painted = np.clip(rgb_to_luma(np.moveaxis(rgb, -1, 0), "bt709"), 0, 1)
     layer = _color_layer(painted, mask, target)
     if layer is not None:
-        return _composed(rgb, mask, None, target, layer, 1.0, 1.0, "as it is (a colour layer of the frame's size)")
+        words = "as it is (a colour layer of the frame's size)"
+        return _composed(rgb, mask, None, target, layer, 1.0, 1.0, words, layer=True)
     picture, frame = Picture.of(painted, mask), Picture.of(target, None)
     place = register(picture, frame)
     if place is None or (verdict := _verdict(place, picture, frame, masked=mask is not None)) is not None:
         reason = "it could not be laid over it" if place is None else verdict
-        raise HintError(_refusal(picture, frame, frame_name, reason or ""))
+        raise HintError(f"{name}: {_refusal(picture, frame, frame_name, reason or '')}")
     place = _plainest(place, picture, frame)
     like, covered = _luma_likeness(place, picture, frame)
     matrix = _full_size(place.matrix, picture, frame)
@@ -129,24 +132,6 @@ def _unit(luma: Array) -> Array:
         raise ValueError(f"{luma.shape=}: expected (h, w)")
     top = np.iinfo(luma.dtype).max if luma.dtype.kind == "u" else 1
     return np.asarray(np.clip(np.asarray(luma, np.float32) / np.float32(top), 0, 1))
-
-
-def _check_color(rgb: Array, mask: Array | None) -> None:
-    small = cv2.resize(rgb, (128, 128), interpolation=cv2.INTER_AREA)
-    ab = rgb_to_lab(np.moveaxis(small, -1, 0))[1:]
-    chroma = np.hypot(ab[0], ab[1])
-    if mask is not None:
-        # Colour in a few small places is colour: the loader judges by what is painted, and so does this.
-        painted = rgb[mask > 0.01]
-        if not len(painted):
-            raise HintError("nothing is painted, it is transparent everywhere")
-        some = painted[:: max(1, len(painted) // 20_000)].T
-        chroma = np.hypot(*rgb_to_lab(np.ascontiguousarray(some))[1:])
-    if float(chroma.mean()) < _COLOR and float(np.percentile(chroma, 99.5)) < 4 * _COLOR:
-        raise HintError(
-            f"has no colour (mean chroma {float(chroma.mean()):.1f}; a painted picture has {_COLOR} at least): "
-            "was the gray picture saved?"
-        )
 
 
 def _color_layer(painted: Array, mask: Array | None, target: Array) -> Array | None:
@@ -212,7 +197,11 @@ def _refusal(picture: Picture, frame: Picture, name: str, reason: str) -> str:
         place = register(other, frame)
         if place is not None and _verdict(place, other, frame, masked=True) is None:
             return f"it shows {name}, but {words}; undo that and drop it again"
-    return f"does not show {name}: {reason}. Drop it as a loose photo instead"
+    if frame.is_plain:
+        reason += (
+            "; it shows too little to be found at another place or size than its own, so give a frame that shows more"
+        )
+    return f"does not show {name}: {reason}. Or drop it as a loose photo"
 
 
 def _other_looks(picture: Picture) -> Iterator[tuple[Picture, str]]:
@@ -250,8 +239,10 @@ def _composed(
     like: float,
     covered: float,
     moved: str,
+    *,
+    layer: bool = False,
 ) -> Aligned:
-    """The picture's colour on the frame's luma."""
+    """The picture's colour on the frame's luma; a layer has no luma whose curve could be undone."""
     height, width = rgb.shape[:2]
     box = box or Box(0, height, 0, width)
     inset = Box(*(edge + step for edge, step in zip(box, _inset(box, height, width), strict=True)))
@@ -260,7 +251,8 @@ def _composed(
     to_part = (shift @ np.vstack([matrix, [0, 0, 1]]))[:2]
     laid, there = _laid(part, to_part, target.shape)
     opacity = None if mask is None else _laid(mask, matrix, target.shape)[0] * there
-    laid = _undo_tone(laid, target, there if opacity is None else opacity)
+    if not layer:
+        laid = _undo_tone(laid, target, there if opacity is None else opacity)
     ab = rgb_to_lab(np.moveaxis(laid, -1, 0))[1:]
     if opacity is None and float(there.min()) < 0.5:
         reach = round(_EXTENDED * target.shape[0])

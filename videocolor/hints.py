@@ -17,7 +17,14 @@ from typing import Final
 import cv2
 import numpy as np
 
-from videocolor._hintfiles import collect_assigned, collect_hints, frame_to_rgb, hint_time_in_name, load_hint
+from videocolor._hintfiles import (
+    check_hint,
+    collect_assigned,
+    collect_hints,
+    frame_to_rgb,
+    hint_time_in_name,
+    load_hint,
+)
 from videocolor.color import codes_to_luma, rgb_to_lab, rgb_to_luma
 from videocolor.config import AssignedHint, ColorizeConfig
 from videocolor.errors import OutputError
@@ -32,6 +39,7 @@ __all__ = [
     "HintPlan",
     "PlannedHint",
     "assign_hints",
+    "check_hint",
     "collect_assigned",
     "collect_hints",
     "deal_hints",
