@@ -17,6 +17,7 @@ color:var(--text);overflow-wrap:anywhere}
 h1{font-size:1.6rem;line-height:1.25;margin:.2rem 0}
 h2{font-size:1.2rem;margin:2.2rem 0 .6rem;padding-top:.6rem;border-top:2px solid var(--line)}
 h3{font-size:1rem;margin:0}
+main>h3{margin-top:1rem}
 a{color:var(--link)}
 .soft{color:var(--soft)}
 .sum{font-size:1.05rem;margin:.3rem 0}
@@ -43,10 +44,9 @@ thead{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidde
 .js .stage .after{position:absolute;inset:0;height:100%;clip-path:inset(0 0 0 var(--at,50%))}
 .js .stage i{display:block;position:absolute;top:0;bottom:0;left:var(--at,50%);width:2px;margin-left:-1px;
 background:#fff;outline:1px solid #000;pointer-events:none}
-.js .stage i::after{content:"";position:absolute;top:calc(50% - 14px);left:-13px;width:28px;height:28px;
-border-radius:50%;background:#fff;border:1px solid #000;
-background-image:linear-gradient(90deg,transparent 7px,#000 7px 9px,transparent 9px 17px,#000 17px 19px,
-transparent 19px)}
+.js .stage i::after{content:"\\2194";position:absolute;top:calc(50% - 14px);left:-13px;width:28px;height:28px;
+border-radius:50%;background:#fff;border:1px solid #000;color:#000;font:bold 17px/24px system-ui,sans-serif;
+text-align:center}
 .js .stage input{display:block;position:absolute;inset:0;width:100%;height:100%;margin:0;opacity:0;cursor:ew-resize;
 appearance:none;touch-action:pan-y}
 .stage input::-webkit-slider-thumb{appearance:none;width:2px;height:100%}
@@ -56,6 +56,7 @@ appearance:none;touch-action:pan-y}
 .hints a{display:flex;gap:.5rem;align-items:center}
 .hints img{height:3rem;width:auto}
 .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,16rem),1fr));gap:1rem}
+.hint h3{margin-top:.5rem;font-size:.95rem}
 .hint img{display:block;max-width:100%;height:auto;max-height:10rem;background:#808080}
 :target{outline:3px solid var(--ring)}
 :focus-visible{outline:3px solid var(--ring);outline-offset:2px}

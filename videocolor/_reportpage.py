@@ -267,7 +267,7 @@ def _hints(facts: Facts) -> Iterator[str]:
     yield f'<h2 id="hints">Hints ({len(hints)})</h2><div class="cards">'
     for number, hint in enumerate(hints, 1):
         url = facts.hint_pictures.get(hint.name)
-        picture = f'<img src="{url}" alt="hint {number}" loading="lazy">' if url else "<p>(no picture)</p>"
+        picture = f'<img src="{url}" alt="hint {number}">' if url else "<p>(no picture)</p>"
         told = ", ".join(f"{shot} ({like:.2f})" for shot, like in list(hint.shots.items())[:40])
         more = f" and {len(hint.shots) - 40} more" if len(hint.shots) > 40 else ""
         lines = [f"<h3>{number}. {escape(_short(hint.name))}</h3>"]
@@ -290,8 +290,8 @@ def _about_shots(facts: Facts) -> Iterator[str]:
     if len(facts.pictures) < len(shots):
         text += f" Pictures of {len(facts.pictures)} of them"
         text += f" (of at most {facts.most})." if len(shots) > facts.most else "."
-    how = "The line moves with the mouse, the finger, and the arrow keys."
-    yield f'<p>{text} Left of the line the source, right of it the result. <span class="howto">{how}</span></p>'
+    how = "The line between them moves with the mouse, the finger, and the arrow keys."
+    yield f'<p>{text} Left the source, right the result. <span class="howto">{how}</span></p>'
     unsure = sorted(
         (shot.confidence, shot.index) for shot in shots if shot.confidence is not None and shot.confidence < _SURE
     )[:_LEAST_SURE]
@@ -315,7 +315,9 @@ def _shot(facts: Facts, place: int) -> str:
 def _stage(shot: ShotFacts, pictures: ShotPictures | None) -> str:
     if pictures is None:
         return ""
-    size = f'width="{pictures.width}" height="{pictures.height}" loading="lazy" decoding="async"'
+    # Not `loading="lazy"`: browsers leave such pictures out of print. `content-visibility` keeps what is out of sight
+    # cheap.
+    size = f'width="{pictures.width}" height="{pictures.height}" decoding="async"'
     when = f"shot {shot.index} at {clock(pictures.seconds)}"
     return (
         f'<div class="stage"><img {size} src="{pictures.before}" alt="{when}, before">'

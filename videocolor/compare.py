@@ -24,6 +24,7 @@ from videocolor.runlog import RunLog
 from videocolor.types import Array, Frame, PixelLayout, VideoInfo
 from videocolor.video import COLOR_LABEL, OutputOptions, OutputPlan, VideoReader, VideoWriter, open_video, plan_output
 from videocolor.video.film import FilmSink
+from videocolor.video.sequences import IMAGE_SUFFIXES
 
 __all__ = ["CompareOptions", "ComparisonResult", "Kind", "write_comparison"]
 
@@ -117,6 +118,8 @@ def write_comparison(
     began, log = time.monotonic(), RunLog(observer)
     if kind not in ("side", "wipe"):
         raise UsageError(f"kind {kind!r}: expected side or wipe")
+    if target.suffix.lower() in IMAGE_SUFFIXES or target.is_dir():
+        raise UsageError(f"{target}: a comparison is a film; name it .mp4, .mkv or .mov")
     options = _trimmed_alike(result, options, log)
     with (
         open_video(source, rate=options.rate, start=options.start, end=options.end) as before,
@@ -125,8 +128,6 @@ def write_comparison(
         made, left, right = _layout(before, after, kind, options)
         asked = OutputOptions(options.codec, options.crf, options.preset, overwrite=options.overwrite)
         plan = plan_output(made, target, asked, protected=[source])
-        if plan.container == "image2":
-            raise UsageError(f"{target}: a comparison is a film; name it .mp4, .mkv or .mov")
         log.warn(*(f"left out: {name}" for name in plan.dropped), *_unplayed(made, target))
         with VideoWriter(made, plan, FilmSink(made, plan, (None, None), COLOR_LABEL)) as out:
             with closing(_pairs(before, after)) as pairs:
