@@ -19,6 +19,7 @@ from films import write_reel
 from videocolor.colorize import find_shots
 from videocolor.config import ColorizeConfig
 from videocolor.errors import ConfigError, InputError, OutputError, UsageError
+from videocolor.report import write_whole
 from videocolor.shots import read_shots, write_shots
 from videocolor.studio import edits
 from videocolor.studio import project as project_module
@@ -323,12 +324,15 @@ def test_a_film_whose_time_alone_has_changed_is_the_same(store: ProjectStore, fi
     [
         ("{", r"project\.json: is damaged"),
         ("[]", r"project\.json: cannot be used"),
+        ("SETTINGS", r"project\.json: cannot be used: .*output\.crf = 99"),
         ('{"videocolor_project": 7}', "newer videocolor"),
         ('{"videocolor_project": 1, "target": "x.mkv", "extra": 1}', "extra"),
     ],
 )
 def test_a_damaged_project_says_so(store: ProjectStore, text: str, says: str) -> None:
     store.close()
+    if text == "SETTINGS":
+        text = json.dumps({**on_disk(store), "settings": {"output.crf": 99}})
     (store.folder / "project.json").write_text(text)
     with pytest.raises(ConfigError, match=says):
         ProjectStore.open(store.folder)
@@ -369,6 +373,34 @@ def test_what_cannot_be_saved_has_not_happened(store: ProjectStore, monkeypatch:
         assert again.cuts == CUTS and again.data.shots[0].saturation == 0.5
 
 
+@pytest.mark.parametrize("written", [0, 1, 2])
+def test_a_power_cut_between_two_files(store: ProjectStore, written: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.change(store.revision, lambda s: edits.set_shot(s, 8, saturation=0.5))
+    before, calls = store.state, []
+
+    def dies(path: Path, content: str | bytes) -> None:
+        calls.append(path)
+        if len(calls) > written:
+            raise KeyboardInterrupt
+        write_whole(path, content)
+
+    with monkeypatch.context() as patched:
+        for module in ("project", "history"):
+            patched.setattr(f"videocolor.studio.{module}.write_whole", dies)
+        patched.setattr("videocolor.shots.write_whole", dies)
+        with pytest.raises(KeyboardInterrupt):
+            store.change(store.revision, lambda s: edits.move_cut(s, 8, 10))
+    store.close()
+    with ProjectStore.open(store.folder) as again:
+        assert again.cuts == (before.cuts if written == 0 else (0, 10, 14))
+        assert [shot.saturation for shot in again.data.shots.values()] == [0.5]
+        assert set(again.data.shots) <= set(again.cuts or ())
+        again.set_cuts(CUTS, Index())
+        again.change(again.revision, lambda s: edits.add_cut(s, 4))
+        again.undo(again.revision)
+        assert again.can_undo
+
+
 def test_the_configuration_that_a_project_stands_for(store: ProjectStore) -> None:
     painted = store.save_image("h0002", b"painted")
     add_loose(store, 0, 14)
@@ -392,6 +424,12 @@ def test_the_configuration_that_a_project_stands_for(store: ProjectStore) -> Non
     assert [(entry.frame, entry.saturation) for entry in config.chroma.by_shot] == [(14, 0.0)]
     assert read_project(store.folder).config() == config
     assert ColorizeConfig.model_validate(config.as_dict()) == config
+    (store.folder / "hints" / painted).rename(store.folder / "aside.png")
+    (store.folder / "hints" / painted).symlink_to(store.folder / "aside.png")
+    with pytest.raises(InputError, match="is a link"):
+        store.config()
+    with pytest.raises(InputError, match="is a link"):
+        store.image_path(store.data.hint("h0002"))
     (store.folder / "hints" / painted).unlink()
     with pytest.raises(InputError, match="picture of hint h0002 is missing"):
         store.config()

@@ -124,6 +124,11 @@ def test_from_the_first_render_to_the_last_correction(store: ProjectStore, tmp_p
     record = json.loads(Path(f"{store.target}.json").read_text())
     assert [shot["start"] for shot in record["shots"]] == list(store.cuts or ()) == [0, 20, 32, 44, 52, 62]
 
+    # So it does for a shot of a finished film, and with settings of its own.
+    said = colorize("--project", store.folder, tmp_path / "cli.mkv", "--only-shots", "1", "--saturation", "0")
+    assert said.exit_code == 0, said.output
+    assert [a == b for a, b in zip(second, shot_digests(tmp_path / "cli.mkv"), strict=True)] == [False] + [True] * 4
+
     # Nothing has changed, nothing is done; taken back, the film is the first one again.
     number = render_status(store).revision
     assert start_render(store, only_changed=True).state == "done" and render_status(store).revision == number
@@ -173,6 +178,25 @@ def test_killed_it_goes_on_and_gives_the_same(store: ProjectStore, tmp_path: Pat
         assert shard.stat().st_mtime_ns == written  # what was finished was not coloured again
         assert colorize("--project", again.folder, tmp_path / "cli.mkv").exit_code == 0
         assert samples_of(tmp_path / "cli.mkv") == samples_of(again.target)
+
+
+def test_a_finished_film_moves_with_its_project(store: ProjectStore, tmp_path: Path) -> None:
+    start_render(store, only_changed=False)
+    assert finished(store).state == "done"
+    store.close()
+    place = tmp_path / "elsewhere"
+    place.mkdir()
+    for path in (store.film, store.folder):
+        shutil.move(path, place / path.name)
+    with ProjectStore.open(place / store.folder.name) as again:
+        again.set_cuts(CUTS, Index())
+        status = render_status(again)
+        assert (status.state, status.changed, status.rendered) == ("done", (), 2)
+        change(again, lambda s: edits.set_shot(s, 20, saturation=2.0))
+        assert render_status(again).changed == (2,)
+        start_render(again, only_changed=True)
+        status = finished(again)
+        assert (status.state, status.changed, status.rendered) == ("done", (), 3), status
 
 
 def test_stopped_by_a_person(store: ProjectStore) -> None:

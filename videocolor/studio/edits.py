@@ -199,11 +199,14 @@ def recut(state: State, starts: Sequence[int], moved: Mapping[int, int] | None =
     origin = _moves(old, new) if moved is None else dict(moved)
     source = {start: origin.get(start, state.shot_of(start)) for start in new}
     shots = {start: data.shots[before] for start, before in source.items() if before in data.shots}
-    hints = tuple(
-        hint.model_copy(update={"shots": tuple(start for start in new if source[start] in hint.shots)})
-        for hint in data.hints
-    )
-    return consistent(State(checked(data, shots=shots, hints=hints), new))
+    heirs: dict[int, list[int]] = {}
+    for start, before in source.items():
+        heirs.setdefault(before, []).append(start)
+    hints = []
+    for hint in data.hints:
+        named = tuple(sorted(start for before in hint.shots for start in heirs.get(before, ())))
+        hints.append(hint if named == hint.shots else hint.model_copy(update={"shots": named}))
+    return consistent(State(checked(data, shots=shots, hints=tuple(hints)), new))
 
 
 def _moves(old: Sequence[int], new: Sequence[int]) -> dict[int, int]:

@@ -41,6 +41,7 @@ from videocolor.studio.projectfolder import (
     OpenProject,
     check_new,
     default_folder,
+    hint_path,
     image_name,
     listed_in,
     load_state,
@@ -86,7 +87,7 @@ class ProjectStore:
         self._lock = threading.RLock()
         self._history = History(folder / HISTORY)
         self._index: FrameTimes | None = None
-        self._listed: tuple[tuple[int, ...] | None, dict[int, str]] | None = listed_in(folder)
+        self._listed: tuple[tuple[int, ...] | None, dict[int, str]] | None = listed_in(folder, state.data.frames)
         """Cuts and notes that stand in shots.yaml; None: not known."""
         self._callbacks: list[Callable[[int], None]] = []
         self._closed = False
@@ -126,8 +127,7 @@ class ProjectStore:
 
         Raises:
             InputError: there is no project, or its film is missing or another one.
-            UsageError: another studio has it open; names its process.
-            ConfigError: a file of it cannot be used.
+            UsageError: another studio has it open, it names its process; ConfigError: a file of it cannot be used.
         """
         folder = folder.absolute()
         if not (folder / PROJECT).is_file():
@@ -163,7 +163,7 @@ class ProjectStore:
         return cls.open(folder, film) if (folder / PROJECT).exists() else cls.create(folder, film)
 
     def close(self) -> None:
-        """Let go of the folder; nothing can be changed any more."""
+        """Let go of the folder; nothing can be changed then."""
         with self._lock:
             if not self._closed:
                 self._closed = True
@@ -255,8 +255,8 @@ class ProjectStore:
     # ---- pictures -----------------------------------------------------------------------------------------------
 
     def image_path(self, hint: ProjectHint) -> Path:
-        """The picture of a hint."""
-        return self.folder / HINTS / hint.image
+        """The picture of a hint; see `hint_path`."""
+        return hint_path(self.folder, hint)
 
     def save_image(self, hint_id: str, data: bytes, suffix: str = ".png") -> str:
         """Write the picture of a hint; the name follows from the id and the bytes, so none is ever written over.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, TypeAlias
@@ -41,6 +42,7 @@ _OWN: Final = {
     "chroma.by_shot": "set the saturation of a shot instead",
     "input.start": "a project is always about the whole film",
     "input.end": "a project is always about the whole film",
+    "restoration.telecine": "it takes frames out, and cuts and hints are counted in frames; undo the telecine first",
     "output.overwrite": "it is asked for where the film is rendered",
     "output.resume": "it is asked for where the film is rendered",
     "output.sidecar": "the record tells the studio what the film was made from",
@@ -199,7 +201,7 @@ class State:
         """First frame of the shot that holds a frame; the frame itself while shots are not known."""
         if self.cuts is None:
             return frame
-        return max((start for start in self.cuts if start <= frame), default=0)
+        return self.cuts[max(0, bisect_right(self.cuts, frame) - 1)]
 
     def check_shot(self, start: int) -> None:
         """Does a shot begin here? While shots are not known, any frame may be one's first.

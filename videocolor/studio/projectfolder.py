@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,11 +23,11 @@ from videocolor.batch.ledger import state_folder
 from videocolor.batch.lock import lock_holder
 from videocolor.config import ColorizeConfig
 from videocolor.errors import ConfigError, InputError, OutputError, UsageError
-from videocolor.shots import read_shots
+from videocolor.shots import ListedShot, read_shots
 from videocolor.studio.edits import consistent, recut, set_shot
 from videocolor.studio.filmref import find_film
 from videocolor.studio.history import read_json
-from videocolor.studio.projectdata import HINT_SUFFIXES, ProjectData, State, explain
+from videocolor.studio.projectdata import HINT_SUFFIXES, ProjectData, ProjectHint, State, checked_settings, explain
 from videocolor.video.film import disk_errors
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "check_new",
     "check_not_rendering",
     "default_folder",
+    "hint_path",
     "image_name",
     "listed_in",
     "load_state",
@@ -165,14 +167,17 @@ def load_state(folder: Path) -> tuple[State, bool]:
         raise ConfigError(f"{path}: was written by a newer videocolor (format {version}); update this one")
     try:
         data = ProjectData.model_validate(values)
+        checked_settings(data.settings)
     except ValidationError as error:
         raise ConfigError(f"{path}: cannot be used: {explain(error)}; earlier states lie in {HISTORY}/") from error
+    except UsageError as error:
+        raise ConfigError(f"{path}: cannot be used: {error}") from error
     digest = shots_digest(folder)
     if not digest:
         return consistent(State(data)), False
     if digest != data.shots_sha256:
         return take_list(State(data, _cuts_before(folder, data)), folder), True
-    starts = tuple(shot.start for shot in read_shots(folder / SHOTS, frames=data.frames))
+    starts = tuple(shot.start for shot in _listed(folder / SHOTS, digest, data.frames))
     return consistent(State(data, starts)), False
 
 
@@ -182,7 +187,7 @@ def take_list(state: State, folder: Path) -> State:
     Raises:
         ConfigError: the list cannot be used; names the line.
     """
-    listed = read_shots(folder / SHOTS, frames=state.data.frames)
+    listed = _listed(folder / SHOTS, shots_digest(folder), state.data.frames)
     state = recut(state, [shot.start for shot in listed])
     for shot in listed:
         note = (shot.note or "")[:2000]
@@ -212,13 +217,31 @@ def image_name(hint_id: str, data: bytes, suffix: str) -> str:
     return f"{hint_id}-{hashlib.sha256(data).hexdigest()[:12]}{suffix}"
 
 
-def listed_in(folder: Path) -> tuple[tuple[int, ...], dict[int, str]] | None:
+def hint_path(folder: Path, hint: ProjectHint) -> Path:
+    """The picture of a hint.
+
+    Raises:
+        InputError: it is a link, which might lead out of the project.
+    """
+    path = folder / HINTS / hint.image
+    if path.is_symlink() or path.parent.is_symlink():
+        raise InputError(f"{path}: is a link; the pictures of a project lie in its own folder")
+    return path
+
+
+def listed_in(folder: Path, frames: int | None) -> tuple[tuple[int, ...], dict[int, str]] | None:
     """First frames and notes that stand in shots.yaml; None where there is none that can be used."""
     try:
-        listed = read_shots(folder / SHOTS)
-    except ConfigError:
+        listed = _listed(folder / SHOTS, shots_digest(folder), frames)
+    except (ConfigError, InputError):
         return None
     return tuple(shot.start for shot in listed), {shot.start: shot.note for shot in listed if shot.note}
+
+
+@lru_cache(maxsize=4)
+def _listed(path: Path, digest: str, frames: int | None) -> tuple[ListedShot, ...]:
+    """A list of shots, by its digest: one of 2,000 shots takes a second to parse."""
+    return tuple(read_shots(path, frames=frames))
 
 
 def shots_digest(folder: Path) -> str:
@@ -258,7 +281,7 @@ def project_settings(folder: Path, state: State, shots_file: Path | None = None)
         further = [start for start in hint.shots if start != own]
         if not hint.enabled or (frame is None and not further):
             continue
-        image = folder / HINTS / hint.image
+        image = hint_path(folder, hint)
         if not image.is_file():
             raise InputError(f"{image}: the picture of hint {hint.id} is missing; put it back, or remove the hint")
         assigned.append({"image": str(image), "frame": frame, "shots": further})

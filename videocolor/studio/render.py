@@ -55,6 +55,8 @@ _LOG: Final = "render.log"
 _TAIL: Final = 2**18
 """Bytes of the log that are looked at."""
 _LINES: Final = 40
+_FIRST: Final = 24
+"""Frames after which a rate and the time left are told: before, they only say how long it takes to begin."""
 _PATIENCE: Final = 20.0
 """Seconds that a stopped render has to end."""
 
@@ -216,7 +218,7 @@ def _spawn(renders: Path, more: Sequence[str]) -> None:
 def _finished(renders: Path, name: str, target: Path) -> Request | None:
     """What the finished film that stands in renders/ was asked for; None where there is none."""
     receipt: Receipt | None = read_receipt(renders, name)
-    if receipt is None or receipt.target != str(target):
+    if receipt is None or Path(receipt.target).name != target.name:  # the whole path is another one after a move
         return None
     try:
         whole = target.stat().st_size == receipt.target_bytes
@@ -299,7 +301,9 @@ def _progress(
         for event in reversed(events):
             if event.get("event") == "progress" and event.get("stage") != "reels":
                 stage = "planning" if event.get("stage") == "shots" else "recoloring"
-                return event["frames"], event["total"], event["fps"], event["eta_s"], stage
+                known = event["frames"] >= _FIRST
+                fps, eta = (event["fps"], event["eta_s"]) if known else (None, None)
+                return event["frames"], event["total"], fps, eta, stage
         return 0, None, None, None, "recoloring"
     try:
         status = batch_status(renders)
@@ -308,4 +312,5 @@ def _progress(
     row = next((film for film in status.films if film.name == asked.name), None)
     if row is None:
         return 0, None, None, None, ""
-    return row.frames_done, row.frames, status.fps, status.eta_s, row.stage
+    known = row.frames_done >= _FIRST
+    return row.frames_done, row.frames, *((status.fps, status.eta_s) if known else (None, None)), row.stage

@@ -28,9 +28,10 @@ _KEPT: Final = 8
 """Requests that are kept beside the one that the finished film was made for."""
 _NO_SAMPLES: Final = (
     *("output.overwrite", "output.sidecar", "output.report", "output.resume", "output.keep_shards"),
-    *("model.device", "model.threads", "shots.shard", "shots.max_shard", "chroma.saturation"),
+    *("model.device", "model.threads", "shots.shard", "shots.max_shard", "shots.detector"),
+    *("hints.min_likeness", "chroma.saturation"),
 )
-"""Settings that change no sample of a shot, and the saturation, which each shot has for itself."""
+"""Settings that change no sample of a shot whose frames and hints are given; saturation is compared shot by shot."""
 
 
 @dataclass(frozen=True)
@@ -156,15 +157,17 @@ def request_of(project: OpenProject) -> Request:
     state, data = project.state, project.state.data
     hints = [hint for hint in data.hints if hint.enabled and (hint.shots or hint.frame is not None)]
     usual = data.settings.get("chroma.saturation", 1.0)
+    told: dict[int, list[str]] = {}
+    for hint in hints:
+        frame = hint.frame if hint.kind in ("painted", "points") else None
+        own = None if frame is None else state.shot_of(frame)
+        for start in hint.shots:
+            told.setdefault(start, []).append(f"{hint.image} {frame}" if start == own else hint.image)
     shots = []
     cuts = state.cuts or ()
     for start, end in zip(cuts, [*cuts[1:], data.frames or 0], strict=False):
-        told = []
-        for hint in (hint for hint in hints if start in hint.shots):
-            own = hint.kind in ("painted", "points") and hint.frame is not None and state.shot_of(hint.frame) == start
-            told.append(f"{hint.image} {hint.frame}" if own else hint.image)
         mine = data.shots[start].saturation if start in data.shots else None
-        shots.append(AskedShot(start, end, tuple(told), _number(usual if mine is None else mine)))
+        shots.append(AskedShot(start, end, tuple(told.get(start, ())), _number(usual if mine is None else mine)))
     images = tuple(hint.image for hint in hints)
     return Request("", 0, data.revision, "", data.target, "", _whole(project), tuple(shots), images)
 
