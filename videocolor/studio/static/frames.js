@@ -12,9 +12,11 @@ export function stepHeight(pixels, most = film().display_height ?? film().height
   return Math.max(36, Math.min(step, most, 1080));
 }
 
-export const sourceUrl = (frame, height) => `/api/frames/${frame}.jpg?height=${height}`;
+/** With the film's version in the address a browser may keep pictures for long: another film's studio has other addresses. */
+const version = () => film().version ?? "";
+export const sourceUrl = (frame, height) => `/api/frames/${frame}.jpg?height=${height}&v=${version()}`;
 export const pngUrl = (frame) => `/api/frames/${frame}.png`;
-export const thumbUrl = (shot) => `/api/shots/${shot.start}.jpg?v=${shot.suggested?.[0] ?? ""}`;
+export const thumbUrl = (shot) => `/api/shots/${shot.start}.jpg?v=${version()}.${shot.suggested?.[0] ?? ""}`;
 export const hintUrl = (hint, height = 240) => `/api/hints/${hint.id}.jpg?height=${height}`;
 
 /** The preview that holds a frame's colour, if one does. */
@@ -43,7 +45,7 @@ export function colorOf(frame) {
     return {
       from: "preview",
       old: Boolean(preview.stale),
-      label: `Preview, ${preview.lines ?? 240} lines${preview.stale ? ", before your last change" : ""}`,
+      label: `Preview${preview.lines ? `, ${preview.lines} lines` : ""}${preview.stale ? ", before your last change" : ""}`,
       url: (kind) => `/api/preview/${preview.id}/${frame}.jpg?kind=${kind}&saturation=${saturation.toFixed(2)}`,
     };
   }

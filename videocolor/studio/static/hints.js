@@ -7,10 +7,10 @@ import { aspect } from "./viewer.js";
 
 const KINDS = { painted: "Painted frame", loose: "Colour photo", frame: "Frame of another shot", points: "Points" };
 
-/** Hints that are listed for the shot: in use there or switched off there. */
+/** Hints that are listed for the shot: its own, on or off, and those that no shot uses any more (their shot was joined away). */
 function hintsOf(shot) {
   const used = new Set(shot?.hints ?? []);
-  return hints().filter((hint) => used.has(hint.id) || hint.shots.includes(shot?.start) || (hint.frame !== null && shotAt(hint.frame)?.start === shot?.start));
+  return hints().filter((hint) => used.has(hint.id) || hint.shots.includes(shot?.start) || hint.shots.length === 0);
 }
 
 function create(hint) {
@@ -63,10 +63,12 @@ function showPoints(picture, hint) {
 
 function showFacts(facts, hint) {
   const points = hint.kind === "points" ? plural(hint.points.length, "point") : KINDS[hint.kind] ?? hint.kind;
-  const signature = [hint.kind, hint.frame, points].join();
+  const lost = hint.shots.length === 0;
+  const signature = [hint.kind, hint.frame, points, lost].join();
   if (facts.dataset.signature === signature) return;
   facts.dataset.signature = signature;
   facts.replaceChildren(hint.frame === null ? points : `${points}, `);
+  if (lost) facts.append(", in no shot: ", el("button", { type: "button", text: "use it here", on: { click: () => change("PATCH", `/api/hints/${hint.id}`, { json: { shots: [currentShot().start] } }) } }));
   if (hint.frame === null) return;
   facts.append(el("button", { type: "button", text: `frame ${hint.frame}`, title: `To frame ${hint.frame}, ${clock(secondsOf(hint.frame))}`, on: { click: () => goTo(hint.frame) } }));
   if (hint.kind !== "points") return;
@@ -135,7 +137,7 @@ function show() {
   keyed(find("hints"), list, (hint) => hint.id, create, update);
   find("no-hints").hidden = list.length > 0;
   const model = (state.project?.models ?? []).find((one) => one.name === state.project?.settings?.model);
-  const blind = model && model.hints === "none";
+  const blind = model && !model.hints;
   say(find("no-hints"), blind ? `The network “${model.name}” takes no hints; choose another in the film's settings.` : shot?.returns_to ? `None of its own: it is coloured as shot ${shot.returns_to}.` : "None: the colours are the network's own proposal.");
 }
 

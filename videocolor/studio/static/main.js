@@ -129,8 +129,7 @@ async function begin() {
   for (const start of [startViewer, startTransport, startOverview, startTimeline, startShot, startHints, startAddHint, startPoints, startPreviews, startRender, startKeys]) start();
   const place = keepPlace();
   try {
-    const project = await call("GET", "/api/project");
-    setProject(project);
+    setProject((await window.earlyProject) ?? (await call("GET", "/api/project")));
   } catch (error) {
     say(find("film-name"), error instanceof ApiError ? error.message : "The page could not begin.");
     complain(error);

@@ -8,6 +8,8 @@ const WAKE = 700;
 let running = null;
 let asking = false;
 let watch = 0;
+/** Lines that each preview was asked with, by its id. */
+const lines = new Map();
 
 const current = () => state.previews.get(currentShot()?.start) ?? null;
 
@@ -19,7 +21,9 @@ export async function startPreview(here = false) {
   const json = { shot: shot.start, start: here ? state.frame : shot.start, seconds: Number(find("preview-seconds").value), lines: Number(find("preview-lines").value) };
   show();
   try {
-    took(await call("POST", "/api/preview", { json }));
+    const begun = await call("POST", "/api/preview", { json });
+    lines.set(begun.id, json.lines);
+    took(begun);
     const part = state.previews.get(shot.start);
     if (part && currentShot()?.start === shot.start && (state.frame < part.first || state.frame >= part.first + Math.max(1, part.count))) goTo(part.first);
   } catch (error) {
@@ -45,7 +49,7 @@ export async function cancelPreview() {
 /** Take over a preview's status, from an answer or from an event. */
 export function took(preview) {
   if (!preview?.id) return;
-  state.previews.set(preview.shot, preview);
+  state.previews.set(preview.shot, { lines: lines.get(preview.id), ...preview });
   if (preview.state === "running") running = preview.id;
   else if (running === preview.id) running = null;
   clearTimeout(watch);
@@ -132,7 +136,7 @@ function message(preview, shot) {
   box.hidden = !needed || state.tool !== null;
   if (box.hidden) return;
   box.classList.add("quiet");
-  const text = waits ? "Its colour is on the way…" : part ? `Only frames ${part[0]}–${part[1] - 1} have a preview.` : "No colour yet. Preview the shot with P.";
+  const text = waits ? "Its colour is on the way…" : part ? `Only frames ${part[0]}–${part[1] - 1} have a preview.` : "No colour yet: preview the shot.";
   if (box.textContent !== text) {
     const words = document.createElement("span");
     words.textContent = text;

@@ -5,24 +5,52 @@ import { state } from "./state.js";
 
 const CODECS = ["libx264", "libx265", "ffv1", "prores_ks"];
 const CONTAINERS = ["mkv", "mp4", "mov"];
+const PIXELS = ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le"];
 const PRESETS = ["ultrafast", "veryfast", "fast", "medium", "slow", "veryslow"];
 
-/** How each setting is asked for: its words, its field, how its text becomes a value. */
+const box = () => el("input", { type: "checkbox" });
+const number = (attributes) => el("input", { type: "number", ...attributes });
+
+function choice(values, empty) {
+  const options = values.map((value) => (typeof value === "string" ? [value, value] : value));
+  if (empty) options.unshift(["", empty]);
+  return el("select", {}, ...options.map(([value, text]) => el("option", { value, text })));
+}
+
+/** How each setting is asked for: its name, its words, its field, what to know. */
 function fields() {
   const settings = state.project.settings ?? {};
-  const number = (attributes) => el("input", { type: "number", ...attributes });
-  const choice = (values, empty) => el("select", {}, ...(empty ? [el("option", { value: "", text: empty })] : []), ...values.map((value) => (typeof value === "string" ? el("option", { value, text: value }) : el("option", { value: value[0], text: value[1] }))));
-  const models = (state.project.models ?? []).map((model) => [model.name, `${model.name} (${{ none: "takes no hints", one: "one hint a shot", many: "hints and none" }[model.hints] ?? model.hints})`]);
-  if (settings.model && !models.some(([name]) => name === settings.model)) models.push([settings.model, settings.model]);
+  const models = (state.project.models ?? []).map((model) => [model.name, model.hints ? model.name : `${model.name} (takes no hints)`]);
   const all = [
-    ["model", "Network", choice(models), null, String],
-    ["saturation", "Saturation", number({ min: 0, max: 4, step: 0.05 }), "Of every shot that has none of its own.", Number],
-    ["container", "File", choice(CONTAINERS, "as the film's"), "The result's container; .mkv holds everything.", String],
-    ["codec", "Encoder", choice(CODECS, "what suits the file"), "ffv1 and prores_ks are for masters.", String],
-    ["crf", "Quality (CRF)", number({ min: 0, max: 63, step: 1 }), "Smaller is better and bigger; empty: the encoder's own.", Number],
-    ["preset", "Encoder's effort", choice(PRESETS, "the encoder's own"), null, String],
+    ["model", "Network", choice(models), "What colours the film."],
+    ["saturation", "Saturation", number({ min: 0, max: 4, step: 0.05 }), "Of every shot that has none of its own."],
+    ["keep_source", "Colour of the film", box(), "Keep the colour that the film has: tints, toning."],
+    ["smoothing", "Smoothing", box(), "Hold colour still along motion; cuts reset it."],
+    ["decay", "Weight of the past", number({ min: 0, max: 0.99, step: 0.01 }), "For smoothing: nearer to 1 is calmer, and slower to change."],
+    ["container", "File", choice(CONTAINERS), ".mkv holds everything that the film has; browsers play .mp4."],
+    ["codec", "Encoder", choice(CODECS, "what suits the file"), "ffv1 and prores_ks are for masters."],
+    ["crf", "Quality (CRF)", number({ min: 0, max: 63, step: 1 }), "Smaller is better, and bigger; empty: the encoder's own."],
+    ["preset", "Effort of the encoder", choice(PRESETS, "the encoder's own"), null],
+    ["pix_fmt", "Pixel format", choice(PIXELS, "the least that holds the film's luma"), null],
   ];
-  return all.filter(([name]) => name in settings || name === "saturation" || name === "model");
+  return all.filter(([name]) => name in settings);
+}
+
+/** What a field holds, as the server takes it. */
+function valueOf(field) {
+  if (field.type === "checkbox") return field.checked;
+  if (field.value === "") return null;
+  return field.type === "number" ? Number(field.value) : field.value;
+}
+
+function put(field, value) {
+  if (field.type === "checkbox") {
+    field.checked = Boolean(value);
+    return;
+  }
+  const text = value === null || value === undefined ? "" : String(value);
+  if (field.tagName === "SELECT" && ![...field.options].some((option) => option.value === text)) field.append(el("option", { value: text, text: text || "–" }));
+  field.value = text;
 }
 
 export function openSettings() {
@@ -32,12 +60,12 @@ export function openSettings() {
   const form = el("form", { class: "dialogbody", method: "dialog" });
   const rows = fields();
   for (const [name, label, field, explain] of rows) {
-    const value = state.project.settings?.[name] ?? (name === "saturation" ? 1 : "");
-    if (field.tagName === "SELECT" && ![...field.options].some((option) => option.value === String(value))) field.append(el("option", { value: String(value), text: String(value) }));
-    field.value = String(value);
+    put(field, state.project.settings[name]);
     field.id = `setting-${name}`;
-    before.set(name, field.value);
-    form.append(el("div", { class: "field" }, el("label", { for: field.id, text: label }), field, explain ? el("p", { class: "explain", text: explain }) : null));
+    before.set(name, valueOf(field));
+    const note = explain ? el("p", { class: "explain", id: `about-${name}`, text: explain }) : null;
+    if (note) field.setAttribute("aria-describedby", note.id);
+    form.append(el("div", { class: "field" }, el("label", { for: field.id, text: label }), field, note));
   }
   form.append(
     el("p", { class: "explain", text: `The result: ${state.project.target ?? ""}` }),
@@ -46,7 +74,7 @@ export function openSettings() {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const json = {};
-    for (const [name, , field, , parse] of rows) if (field.value !== before.get(name)) json[name] = field.value === "" ? null : parse(field.value);
+    for (const [name, , field] of rows) if (valueOf(field) !== before.get(name)) json[name] = valueOf(field);
     if (!Object.keys(json).length || (await change("PATCH", "/api/settings", { json }))) dialog.close();
   });
   dialog.replaceChildren(el("div", { class: "dialoghead" }, el("h2", { id: "settings-title", text: "Settings of the film" }), iconButton("close", "Close", () => dialog.close())), form);

@@ -52,7 +52,9 @@ function update(node, { shot, index }, pitch, selected, count) {
   const [image, top, bottom] = node.children;
   const url = thumbUrl(shot);
   const retry = Number(image.dataset.retry ?? 0);
-  if (image.dataset.url !== url || (retry && retry < performance.now())) {
+  if (!shot.suggested?.length) {
+    // Nobody has looked at it yet: its picture is told of when it is there.
+  } else if (image.dataset.url !== url || (retry && retry < performance.now())) {
     delete image.dataset.retry;
     image.dataset.url = url;
     image.src = retry ? `${url}&again=${Math.round(retry)}` : url;
@@ -61,7 +63,7 @@ function update(node, { shot, index }, pitch, selected, count) {
   const seconds = shot.end_seconds !== null && shot.end_seconds !== undefined ? shot.end_seconds - shot.start_seconds : null;
   const used = shot.hints?.length ?? 0;
   const changed = rendered() && isChanged(shot);
-  const signature = [index, shot.start, shot.end, used, shot.returns_to, shot.saturation, changed, Boolean(shot.note)].join();
+  const signature = [index, shot.start, shot.end, shot.start_seconds, shot.end_seconds, used, shot.returns_to, shot.saturation, changed, Boolean(shot.note)].join();
   if (node.dataset.signature === signature) return;
   node.dataset.signature = signature;
   const marks = el("span", { class: "marks" });

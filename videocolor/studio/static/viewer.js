@@ -83,6 +83,8 @@ function zoomed() {
 /** Put panes, wipe line and points where they belong. */
 export function layOut() {
   if (!parts.stage) return;
+  parts.stage.dataset.mode = state.mode;
+  parts.stage.style.setProperty("--aspect", String(aspect()));
   const [first, second] = places();
   const single = state.mode !== "side";
   const hasColor = Boolean(view.shown?.color);

@@ -1,0 +1,447 @@
+"""The studio as a person sees it: a real browser, the real server, real frames."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import av
+import cv2
+import numpy as np
+import pytest
+import yaml
+from media import make_film
+from numpy.typing import NDArray
+from studio.browser.driver import FLAGS, chromium, missing, read_png, studio, text_faults, until, wait_drawn
+
+from videocolor.color import rgb_to_ycbcr
+from videocolor.evaluation.scores import ScoreOptions
+from videocolor.evaluation.scoring import score_film
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+_REASON = missing()
+pytestmark = pytest.mark.skipif(_REASON is not None, reason=str(_REASON))
+Array = NDArray[Any]
+SIZE = (320, 132)
+"""Width and height of the test's film."""
+CUT = 20
+"""Frame of it at which the sample has a cut."""
+SCRIPTS = Path(__file__).parent / "browser"
+FOCUS, OVERFLOW = ((SCRIPTS / name).read_text(encoding="utf-8") for name in ("focus.js", "overflow.js"))
+WIDTHS = {"1280": (1280, 800), "1920": (1920, 1080), "phone": (390, 844)}
+"""Screens that the page is made for."""
+
+
+@pytest.fixture(scope="module")
+def colors(samples: Path) -> Array:
+    """(frames, height, width, 3) uint8 R'G'B': frames around a cut of a colour film, `CUT` before it."""
+    with av.open(str(samples / "cuts_audio_tears_of_steel.mp4")) as film:
+        frames = [frame.to_ndarray(format="rgb24") for frame in islice(film.decode(video=0), 84)]
+    small = [cv2.resize(frame, SIZE, interpolation=cv2.INTER_AREA) for frame in frames]
+    changes = [float(np.abs(small[i].astype(int) - small[i - 1]).mean()) for i in range(1, len(small))]
+    cut = int(np.argmax(changes)) + 1
+    return np.stack(small[cut - CUT : cut + 30])
+
+
+def write_films(folder: Path, colors: Array, name: str = "film.mkv") -> tuple[Path, Path]:
+    """The film in black and white, and the same in its true colours; luma is equal to the sample."""
+    tags = {"color_range": 2, "colorspace": 6}
+    planes = []
+    for rgb in colors:
+        y, cb, cr = rgb_to_ycbcr(np.moveaxis(rgb.astype(np.float64) / 255, -1, 0), "bt601")
+        planes.append([np.clip(np.rint(p), 0, 255).astype(np.uint8) for p in (y * 255, cb * 255 + 128, cr * 255 + 128)])
+    plain = np.full(colors.shape[1:3], 128, np.uint8)
+    film, truth = folder / name, folder / "truth.mkv"
+    common: dict[str, Any] = {"pix_fmt": "yuv444p", "rate": Fraction(24), "size": SIZE, "tags": tags}
+    make_film(film, [[y, plain, plain] for y, _, _ in planes], **common)
+    make_film(truth, planes, **common)
+    return film, truth
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, with a new and empty profile of its own."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS), headless=True)
+        yield started
+        started.close()
+
+
+Open: TypeAlias = Callable[..., "Page"]
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Open]:
+    """Open an address in a new window; errors of its scripts fail the test."""
+    contexts: list[Any] = []
+    errors: list[str] = []
+
+    def opened(address: str, *, screen: str = "1280", refusals: str = "Content Security Policy", **options: Any) -> Page:
+        width, height = WIDTHS[screen]
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("dialog", lambda dialog: errors.append(f"dialog: {dialog.message}"))
+        page.on("console", lambda said: errors.append(said.text) if refusals in said.text else None)
+        page.goto(address)
+        until(page, "document.querySelector('#scan-state').hidden && !document.querySelector('#render').disabled")
+        wait_drawn(page)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert not errors
+
+
+def keep(page: Page, name: str) -> None:
+    """Save what is seen, where a person wants to look at it: STUDIO_SHOTS=FOLDER."""
+    if folder := os.environ.get("STUDIO_SHOTS"):
+        page.screenshot(path=f"{folder}/{name}.png", full_page=name.endswith("phone"))
+
+
+def go_to(page: Page, frame: int) -> None:
+    """Stand on a frame, by its number."""
+    page.fill("#frame-number", str(frame))
+    page.press("#frame-number", "Enter")
+    page.evaluate("document.activeElement.blur()")
+    until(page, "(frame) => document.querySelector('#stage').dataset.frame === String(frame)", frame)
+
+
+def shown(page: Page) -> Array:
+    """What the stage shows where the picture is, as a person sees it: (height, width, 3) uint8."""
+    box = page.evaluate(
+        "() => { const b = document.querySelector('#points-layer').style;"
+        " const s = document.querySelector('#stage').getBoundingClientRect();"
+        " return [s.x + parseFloat(b.left), s.y + parseFloat(b.top), parseFloat(b.width), parseFloat(b.height)]; }"
+    )
+    clip = dict(zip(("x", "y", "width", "height"), box, strict=True))
+    return read_png(page.screenshot(clip=clip))
+
+
+def chroma(picture: Array) -> float:
+    """Mean distance from gray, 0..255."""
+    return float((picture.max(axis=2).astype(int) - picture.min(axis=2)).mean())
+
+
+def hint_count(page: Page, count: int) -> None:
+    until(page, "(count) => document.querySelectorAll('#hints > li').length === count", count)
+
+
+def preview(page: Page) -> None:
+    """Preview the current shot to its end."""
+    page.keyboard.press("p")
+    until(page, "/frames/.test(document.querySelector('#preview-state').textContent)"
+                " && document.querySelector('#preview-cancel').hidden")  # fmt: skip
+    wait_drawn(page, color="preview")
+
+
+def test_a_shot_is_painted_previewed_compared_and_rendered(tmp_path: Path, colors: Array, open_page: Open) -> None:
+    film, truth = write_films(tmp_path, colors)
+    project, frame = tmp_path / "project", CUT + 10
+    with studio(film, project) as address:
+        page = open_page(address)
+        assert page.locator("#strip .card").count() == 2
+        assert "token" not in page.url  # nobody reads it over a shoulder
+        go_to(page, frame)
+        assert page.inner_text("#shot-title") == "Shot 2 of 2"
+
+        # The frame is saved for painting; it is the film's own, to the bit.
+        with page.expect_download() as saved:
+            page.click("#save-frame")
+        assert saved.value.suggested_filename.startswith("shot0002_t")
+        gray = cv2.imread(str(saved.value.path()), cv2.IMREAD_GRAYSCALE)
+        assert gray.shape == (SIZE[1], SIZE[0])
+
+        # The wrong picture is refused with the reason, the right one is taken.
+        painted, wrong = tmp_path / saved.value.suggested_filename, tmp_path / "wrong.png"
+        assert cv2.imwrite(str(painted), colors[frame][..., ::-1]) and cv2.imwrite(str(wrong), colors[3][..., ::-1])
+        page.set_input_files("#file-painted", str(wrong))
+        until(page, "document.querySelector('#toasts-alert .toast') !== null")
+        assert page.locator("#hints > li").count() == 0
+        page.locator("#toasts-alert .toast button.icon").first.click()
+        go_to(page, CUT)  # its name says which frame it is
+        page.set_input_files("#file-painted", str(painted))
+        hint_count(page, 1)
+        assert f"frame {frame}" in page.inner_text("#hints > li")
+
+        # Preview, and compare by the wipe: gray at the left of the line, colour at the right, moved by keys.
+        preview(page)
+        go_to(page, frame)
+        wait_drawn(page, color="preview")
+        page.locator("#wipe").focus()
+        page.keyboard.press("Home")
+        wait_drawn(page)
+        full = shown(page)
+        page.keyboard.press("End")
+        bare = shown(page)
+        for _ in range(25):
+            page.keyboard.press("ArrowLeft")
+        assert page.get_attribute("#wipe", "aria-valuenow") == "50"
+        half, line = shown(page), round(full.shape[1] / 2)
+        keep(page, "wipe-1280")
+        assert chroma(bare[:, : line - 20]) < 2 < 8 < chroma(full)
+        assert chroma(half[:, : line - 20]) < 2 and abs(chroma(half[:, line + 20 :]) - chroma(full[:, line + 20 :])) < 1
+        want = cv2.resize(colors[frame], full.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        near_left = slice(40, None)  # the line itself stands at the left edge
+        assert np.abs(full[:, near_left].astype(int) - want[:, near_left]).mean() < 8
+
+        # The slider recolours nothing: the same preview, gray at once.
+        number = page.evaluate("fetch('/api/project').then((a) => a.json()).then((d) => d.preview.id)")
+        page.evaluate("document.activeElement.blur()")
+        page.keyboard.press("4")
+        page.fill("#saturation", "0")
+        until(page, "document.querySelector('#caption-after').textContent.includes('0.00')")
+        wait_drawn(page)
+        assert chroma(shown(page)) < 2
+        until(page, "!document.querySelector('#saturation-reset').disabled")
+        page.click("#saturation-reset")
+        until(page, "document.querySelector('#saturation-reset').disabled")
+        assert page.evaluate("fetch('/api/project').then((a) => a.json()).then((d) => d.preview.id)") == number
+
+        # Render; the result stands in the page and on the disk.
+        page.evaluate("document.activeElement.blur()")
+        page.keyboard.press("r")
+        until(page, "!document.querySelector('#results').hidden", seconds=200)
+        page.select_option("#color-from", "render")
+        wait_drawn(page, color="render")
+        assert chroma(shown(page)) > 8
+        keep(page, "rendered-1280")
+        target = page.evaluate("fetch('/api/render').then((a) => a.json()).then((d) => d.target)")
+        result = project / "renders" / Path(target).name
+        assert (
+            page.evaluate("fetch('/api/render/film').then((a) => a.blob()).then((b) => b.size)")
+            == result.stat().st_size
+        )
+
+    scores = score_film(result, truth, ScoreOptions(metrics=("psnr_ab", "ciede2000")), reference_frames=(frame,))
+    plain = score_film(film, truth, ScoreOptions(metrics=("psnr_ab", "ciede2000")), reference_frames=(frame,))
+    assert scores.frames + scores.reference_frames == len(colors)
+    assert scores.ciede2000_mean is not None and plain.ciede2000_mean is not None
+    assert scores.ciede2000_mean < 0.8 * plain.ciede2000_mean
+    starts = yaml.safe_load((project / "shots.yaml").read_text())
+    assert json.loads((project / "project.json").read_text())["hints"][0]["frame"] == frame
+    assert [shot["frame"] for shot in starts["shots"]] == [0, CUT]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory, colors: Array) -> Iterator[str]:
+    """A studio for what needs no colour; its film has a hostile name."""
+    folder = tmp_path_factory.mktemp("studio")
+    film, _ = write_films(folder, colors, NAME)
+    with studio(film, folder / "project") as printed:
+        yield printed
+
+
+NAME = "<img src=x onerror=alert(1)>.mkv"
+
+
+def themes(page: Page) -> Iterator[str]:
+    """Dark and light, one after the other."""
+    for theme in ("dark", "light"):
+        page.evaluate("(theme) => { document.documentElement.dataset.theme = theme; }", theme)
+        yield theme
+
+
+def check_text(page: Page, least: int) -> None:
+    """All text is legible in both themes."""
+    for theme in themes(page):
+        looked, faults = text_faults(page)
+        assert looked >= least, "hardly any text was found: the test looks at the wrong page"
+        assert not faults, f"{theme}: " + "\n".join(faults)
+    page.evaluate("() => { document.documentElement.dataset.theme = 'dark'; }")
+
+
+def test_all_text_is_legible_in_both_themes(address: str, open_page: Open) -> None:
+    page = open_page(address, reduced_motion="reduce")
+    check_text(page, 40)
+    for way in ("loose", "frame", "points"):
+        page.click(f"#tab-{way}")
+        check_text(page, 40)
+    page.click("#set-points")
+    check_text(page, 40)
+    page.keyboard.press("Escape")
+    page.keyboard.press("k")
+    until(page, "!document.querySelector('#stage-message').hidden")
+    check_text(page, 40)
+    page.keyboard.press("Escape")
+    page.set_input_files("#file-painted", {"name": "no picture.png", "mimeType": "image/png", "buffer": b"no picture"})
+    until(page, "document.querySelector('#toasts-alert .toast') !== null")
+    check_text(page, 40)
+    for key in ("?", "s"):
+        page.keyboard.press(key)
+        until(page, "document.querySelector('dialog[open]') !== null")
+        check_text(page, 10)
+        page.keyboard.press("Escape")
+    keep(page, "light-1280")
+
+
+@pytest.mark.parametrize("screen", WIDTHS)
+def test_nothing_runs_over_the_edge(address: str, open_page: Open, screen: str) -> None:
+    options = {"has_touch": True, "is_mobile": True, "device_scale_factor": 2} if screen == "phone" else {}
+    page = open_page(address, screen=screen, **options)
+    for way in ("painted", "loose", "frame", "points"):
+        page.click(f"#tab-{way}")
+        if way == "points":
+            page.click("#set-points")
+        wide = page.evaluate(OVERFLOW)
+        assert not wide
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.click("#set-points")
+    for key, name in (("?", "help"), ("s", "settings")):
+        page.keyboard.press(key)
+        until(page, "document.querySelector('dialog[open]') !== null")
+        assert page.evaluate(
+            "(() => { const d = document.querySelector('dialog[open]'); return d.scrollWidth <= d.clientWidth; })()"
+        ), name
+        page.keyboard.press("Escape")
+    if screen != "phone":  # a work room: everything that matters is on the screen at once
+        assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+        for part in ("#pictures", "#play", "#preview", "#overview", "#strip", "#panel", "#render"):
+            box = page.locator(part).bounding_box()
+            assert box is not None and box["y"] >= 0 and box["y"] + box["height"] <= WIDTHS[screen][1] + 0.5, part
+    keep(page, f"layout-{screen}")
+
+
+def test_names_are_text_and_run_nothing(address: str, open_page: Open) -> None:
+    page = open_page(address, refusals="no such words")  # one refusal is provoked below
+    assert page.inner_text("#film-name") == NAME
+    assert NAME in page.title()
+    assert page.locator("img[src=x]").count() == 0
+    page.set_input_files("#file-painted", {"name": NAME, "mimeType": "image/png", "buffer": b"broken"})
+    until(page, "document.querySelector('#toasts-alert .toast') !== null")
+    page.fill("#note", "<script>alert(1)</script>")
+    page.press("#note", "Tab")
+    until(page, "fetch('/api/project').then((a) => a.json()).then((d) => d.shots[0].note.startsWith('<script>'))")
+    page.reload()
+    wait_drawn(page)
+    until(page, "document.querySelector('#note').value.startsWith('<script>')")
+    assert page.locator("img[src=x]").count() == 0
+    # Inline code is refused by the page's policy even where some got in.
+    page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img id=bad src=data:, onerror=\"window.ran=1\">')")
+    until(page, "document.querySelector('#bad').complete")
+    assert page.evaluate("window.ran") is None
+    page.evaluate("document.querySelector('#bad').remove()")
+
+
+def test_two_tabs_see_each_other_and_lose_nothing(address: str, open_page: Open) -> None:
+    one, other = open_page(address), open_page(address)
+    go_to(one, 5)
+    one.keyboard.press("c")
+    until(other, "document.querySelectorAll('#strip .card').length === 3")  # told by the server, without a reload
+
+    # A tab that heard nothing (asleep, say) edits an old state: it is told, and what was typed stays.
+    other.route("**/api/project", lambda route: route.abort())
+    other.fill("#note", "typed in the other tab")
+    one.keyboard.press("j")
+    until(one, "document.querySelectorAll('#strip .card').length === 2")
+    other.evaluate("document.querySelector('#note').blur()")
+    until(other, "document.querySelector('#toasts-alert .toast') !== null")
+    assert other.input_value("#note") == "typed in the other tab"
+    other.unroute("**/api/project")
+    other.fill("#note", "typed in the other tab!")
+    other.press("#note", "Tab")
+    until(other, "document.querySelectorAll('#strip .card').length === 2")
+    until(one, "fetch('/api/project').then((a) => a.json()).then((d) => d.shots[0].note === 'typed in the other tab!')")
+    until(one, "document.querySelector('#note').value === 'typed in the other tab!'")
+    assert one.locator("#strip .card").count() == 2
+
+
+def focus_faults(page: Page) -> list[str]:
+    """Elements that the Tab key reaches and where the focus is not seen."""
+    faults, seen = [], set()
+    page.evaluate("document.activeElement.blur()")
+    for _ in range(120):
+        page.keyboard.press("Tab")
+        name, outline, inside = page.evaluate(FOCUS)
+        if name.startswith("BODY") or name in seen:
+            break
+        seen.add(name)
+        if not outline or not inside:
+            faults.append(name)
+    wanted = (
+        "undo",
+        "open-settings",
+        "play",
+        "scrub",
+        "frame-number",
+        "preview",
+        "overview",
+        "strip",
+        "saturation",
+        "note",
+        "render",
+    )
+    reached = {name.split("#")[1] for name in seen}
+    disabled = {id for id in wanted if page.locator(f"#{id}").is_disabled()}
+    return faults + [f"#{id} is not reached by Tab" for id in wanted if id not in reached and id not in disabled]
+
+
+def test_everything_can_be_done_by_keys(address: str, open_page: Open) -> None:
+    page = open_page(address)
+    assert not focus_faults(page)
+    page.evaluate("document.activeElement.blur()")
+    go_to(page, 0)
+    for key, frame in (
+        ("ArrowRight", 1),
+        ("ArrowRight", 2),
+        ("ArrowLeft", 1),
+        ("ArrowDown", CUT),
+        ("End", 49),
+        ("Home", CUT),
+        ("Shift+ArrowLeft", 0),
+    ):
+        page.keyboard.press(key)
+        until(page, "(frame) => document.querySelector('#stage').dataset.frame === String(frame)", frame)
+
+    # Cuts: made, moved by a frame, taken back.
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    cards = "document.querySelectorAll('#strip .card').length"
+    page.keyboard.press("c")
+    until(page, f"{cards} === 3")
+    page.keyboard.press("]")
+    until(page, "document.querySelector('#shot-times').textContent.includes('(4–')")
+    page.keyboard.press("Control+z")
+    until(page, "document.querySelector('#shot-times').textContent.includes('(3–')")
+    page.keyboard.press("j")
+    until(page, f"{cards} === 2")
+    page.keyboard.press("Control+z")
+    until(page, f"{cards} === 3")
+    page.keyboard.press("Control+z")
+    until(page, f"{cards} === 2")
+
+    # Points: set, coloured and removed without a mouse.
+    page.keyboard.press("o")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+ArrowDown")
+    page.keyboard.press("Enter")
+    hint_count(page, 1)
+    point = page.evaluate("fetch('/api/project').then((a) => a.json()).then((d) => d.hints[0].points[0])")
+    assert (point["x"], point["y"]) == pytest.approx((0.51, 0.55))
+    page.keyboard.press("Escape")
+    page.locator("#hints [data-role=remove]").focus()
+    page.keyboard.press("Enter")
+    hint_count(page, 0)
+    assert page.evaluate("document.activeElement.id") == "hints-title"
+
+    # The list of keys; keys that get in the way can be switched off there.
+    page.keyboard.press("?")
+    until(page, "document.querySelector('#help-dialog').open")
+    page.locator("#help-dialog input").focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("Escape")
+    page.keyboard.press("c")
+    page.keyboard.press("s")
+    assert not page.evaluate("document.querySelector('dialog[open]') !== null")
+    assert page.locator("#strip .card").count() == 2
