@@ -268,7 +268,7 @@ def _hints(facts: Facts) -> Iterator[str]:
     for number, hint in enumerate(hints, 1):
         url = facts.hint_pictures.get(hint.name)
         picture = f'<img src="{url}" alt="hint {number}">' if url else "<p>(no picture)</p>"
-        told = ", ".join(f"{shot} ({like:.2f})" for shot, like in list(hint.shots.items())[:40])
+        told = ", ".join(f"{escape(shot)} ({like:.2f})" for shot, like in list(hint.shots.items())[:40])
         more = f" and {len(hint.shots) - 40} more" if len(hint.shots) > 40 else ""
         lines = [f"<h3>{number}. {escape(_short(hint.name))}</h3>"]
         if hint.frame is not None:
