@@ -28,7 +28,7 @@ def create_app(studio: Studio, *, port: int, token: str) -> App:
         port: the one that is listened on; other Host headers are refused.
         token: what a request must bring along; see `videocolor.studio.security`.
     """
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     for routes in (routes_page, routes_project, routes_pictures, routes_hints, routes_work):
         app.include_router(routes.router(studio, port=port, token=token))
     app.add_exception_handler(VideocolorError, _on_purpose)

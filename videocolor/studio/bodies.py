@@ -11,6 +11,7 @@ __all__ = [
     "Change",
     "Compare",
     "Cut",
+    "Frame",
     "FrameHint",
     "FrameIndex",
     "Height",
@@ -33,6 +34,8 @@ _MOST: int = 2**31
 _FRAME = Field(ge=0, lt=_MOST)
 FrameIndex: TypeAlias = Annotated[int, Path(ge=0, lt=_MOST)]
 """In an address."""
+Frame: TypeAlias = Annotated[int, Query(ge=0, lt=_MOST)]
+"""In a query."""
 Height: TypeAlias = Annotated[int, Query(ge=36, le=1080)]
 Revision: TypeAlias = Annotated[int, Query(ge=0, lt=_MOST)]
 Saturation: TypeAlias = Annotated[float, Query(ge=0, le=4, allow_inf_nan=False)]

@@ -18,7 +18,7 @@ from videocolor.studio.project import ProjectHint, State
 if TYPE_CHECKING:
     from videocolor.studio.session import Studio
 
-__all__ = ["SETTINGS", "Document"]
+__all__ = ["SETTINGS", "Document", "models"]
 
 SETTINGS: Final[Mapping[str, str]] = {
     "saturation": "chroma.saturation",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from videocolor.report import plain
@@ -34,9 +34,15 @@ class _Listener:
 
 
 class EventHub:
-    """Hands what happens to every page that listens; safe for threads."""
+    """Hands what happens to every page that listens; safe for threads.
 
-    def __init__(self) -> None:
+    Args:
+        deserted: called in the event loop when no page has listened for a while, after one did.
+        patience: how long that is, in seconds; a page that is loaded anew is back sooner.
+    """
+
+    def __init__(self, deserted: Callable[[], None] | None = None, patience: float = 5.0) -> None:
+        self._deserted, self._patience = deserted, patience
         self._lock = threading.Lock()
         self._listeners: set[_Listener] = set()
         self._closed = False
@@ -84,3 +90,9 @@ class EventHub:
         finally:
             with self._lock:
                 self._listeners.discard(listener)
+            if not self._closed:
+                listener.loop.call_later(self._patience, self._look_around)
+
+    def _look_around(self) -> None:
+        if not self._closed and not self.listeners and self._deserted is not None:
+            self._deserted()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from videocolor.errors import InputError
+from videocolor.errors import InputError, VideocolorError
 from videocolor.report import Observer, sidecar_path
 from videocolor.studio.problems import BusyError, NotFoundError
 from videocolor.studio.render import render_status, start_render, stop_render
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Renders"]
 
+log = logging.getLogger(__name__)
 _POLL: Final = 0.7
 """Seconds between two looks at a render that runs in another process."""
 
@@ -40,7 +42,23 @@ class Renders:
 
     def document(self) -> dict[str, Any]:
         """As the page reads it."""
-        return render_status(self._studio.store).as_dict()
+        try:
+            return render_status(self._studio.store).as_dict()
+        except (
+            VideocolorError
+        ) as error:  # the picture of a hint that was taken away, say: the page must open all the same
+            log.warning("how the render stands cannot be told: %s", error)
+            store = self._studio.store
+            bare: dict[str, Any] = {
+                "frames": 0,
+                "total": None,
+                "fps": None,
+                "eta_s": None,
+                "changed": [],
+                "log": [],
+                "stage": "",
+            }
+            return {"state": "failed", "error": str(error), "target": str(store.target), "revision": None, **bare}
 
     def start(self, *, only_changed: bool) -> None:
         """Begin to render, in a process that outlives the studio."""

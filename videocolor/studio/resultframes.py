@@ -8,11 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
 
 from videocolor.hints import frame_to_rgb
-from videocolor.studio.frames import ByteCache, FilmIndex, display_size
+from videocolor.studio.frames import ByteCache, FilmIndex
 from videocolor.studio.problems import NotFoundError
 from videocolor.types import Array, Frame
 from videocolor.video import VideoReader, open_video
@@ -21,7 +20,6 @@ __all__ = ["ResultFrames"]
 
 _HELD: Final = 96 * 2**20
 _AHEAD: Final = 64
-_MOST_LINES: Final = 1080
 _ROUNDED: Final = Fraction(1, 1000)
 """Seconds by which a container may round a time: Matroska counts in milliseconds."""
 
@@ -48,7 +46,7 @@ class ResultFrames:
         return path == self.path and _stamp(path) == self._stamp
 
     def rgb(self, index: int) -> Array:
-        """(h, w, 3) uint8 at display aspect, at most 1080 lines, of the frame with the source's frame's time.
+        """(h, w, 3) uint8 as stored, of the frame with the source's frame's time.
 
         Raises:
             NotFoundError: the film has none at that time.
@@ -108,12 +106,4 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 def _picture(frame: Frame) -> Array:
-    rgb = np.asarray(np.rint(frame_to_rgb(frame) * 255).astype(np.uint8))
-    return rgb
-
-
-def shown(rgb: Array, index: FilmIndex, height: int) -> Array:
-    """A picture of the film brought to `height` lines at the aspect it is shown at."""
-    size = display_size(index.info, height)
-    smaller = size[0] < rgb.shape[0]
-    return np.asarray(cv2.resize(rgb, size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR))
+    return np.asarray(np.rint(frame_to_rgb(frame) * 255).astype(np.uint8))

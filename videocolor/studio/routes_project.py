@@ -7,9 +7,10 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from videocolor.errors import UsageError
 from videocolor.studio import bodies, edits
 from videocolor.studio.bodies import FrameIndex
-from videocolor.studio.document import SETTINGS
+from videocolor.studio.document import SETTINGS, models
 from videocolor.studio.project import State
 from videocolor.studio.session import Studio
 
@@ -53,6 +54,9 @@ def router(studio: Studio, *, port: int, token: str) -> APIRouter:
     @routes.patch("/settings")
     def settings(body: bodies.SettingsChange) -> Answer:
         given = {name: getattr(body, name) for name in body.model_fields_set - {"revision"}}
+        # A weights file may be named in project.json by hand; a request names nothing but what is packaged.
+        if given.get("model") is not None and given["model"] not in {model["name"] for model in models()}:
+            raise UsageError(f"model {given['model']}: expected one of those that `videocolor models` lists")
         container = given.pop("container", None)
         values = {SETTINGS[name]: value for name, value in given.items()}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 from videocolor.batch.plan import source_stamp
@@ -13,9 +14,11 @@ from videocolor.film import film_info
 from videocolor.studio.document import Document
 from videocolor.studio.events import EventHub
 from videocolor.studio.frames import FilmIndex, FrameSource
+from videocolor.studio.hints import sweep_unused
 from videocolor.studio.previews import Previews
 from videocolor.studio.problems import NotFoundError
 from videocolor.studio.project import ProjectStore, State
+from videocolor.studio.projectfolder import SHOTS
 from videocolor.studio.renders import Renders
 from videocolor.studio.scan import Scan
 from videocolor.studio.scancache import ShotLook
@@ -35,8 +38,8 @@ class Studio:
 
     def __init__(self, store: ProjectStore) -> None:
         self.store = store
-        self.events = EventHub()
-        config = store.config()
+        self.events = EventHub(deserted=self._deserted)
+        config = _settings(store)
         self.info = film_info(store.film, config)
         self.index = FilmIndex(self.info)
         self.source = FrameSource(store.film, self.index, ColorizeConfig(restoration=config.restoration))
@@ -56,9 +59,11 @@ class Studio:
         return self.store.film
 
     def start(self) -> None:
-        """Begin to look through the film, and load the network meanwhile."""
+        """Begin to look through the film, and load the network meanwhile; follow a render that is under way."""
+        sweep_unused(self.store)
         self.scan.start()
         self.previews.warm()
+        self.renders.watch()
 
     def close(self) -> None:
         """End all threads and let go of the project."""
@@ -106,12 +111,36 @@ class Studio:
             so_far = "" if self.index.complete else " so far"
             raise NotFoundError(f"frame {index}: the film has {self.index.frames} frames{so_far}")
 
+    @property
+    def aspect(self) -> Fraction:
+        """Width of the picture as it is shown, in heights."""
+        return self.info.width * self.info.sar / self.info.height
+
+    def saturation_at(self, index: int) -> float:
+        """Factor on chroma of the shot that holds a frame."""
+        state = self.store.state
+        own = state.data.shots.get(state.shot_of(index))
+        config = _settings(self.store)
+        return config.chroma.saturation if own is None or own.saturation is None else own.saturation
+
+    def check_revision(self, revision: int) -> None:
+        """Is this the project that the page has seen?
+
+        Raises:
+            StaleRevisionError: no.
+        """
+        self.store.change(revision, lambda state: state)
+
     # ---- what happens -----------------------------------------------------------------------------------------------
 
     def _changed(self, revision: int) -> None:
         """The project has another state; called from the thread that changed it."""
         self._watch(self.store.state)
         self.events.publish("project", {"revision": revision})
+
+    def _deserted(self) -> None:
+        """The last page has been closed: nobody waits for a preview. A render and a comparison film go on."""
+        self.previews.cancel_all()
 
     def _watch(self, state: State) -> None:
         """Let the scan look at shots that are new, and at which shots return."""
@@ -141,3 +170,10 @@ class Studio:
     def returns_changed(self) -> None:
         """See `Watcher`."""
         self.events.publish("shots", self.document.shots())
+
+
+def _settings(store: ProjectStore) -> ColorizeConfig:
+    """What the project sets for the whole film. Hints are left aside: a missing picture must not close the studio."""
+    state = store.state
+    shots = {} if state.cuts is None else {"shots.file": str(store.folder / SHOTS)}
+    return ColorizeConfig.load(None, (), {**state.data.settings, **shots})
