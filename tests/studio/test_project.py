@@ -348,8 +348,9 @@ def test_folders_that_are_no_projects(film: Path, tmp_path: Path) -> None:
     (full / "thesis.doc").write_text("")
     with pytest.raises(UsageError, match=r"holds other files \(thesis\.doc\)"):
         ProjectStore.create(full, film)
-    with pytest.raises(OutputError, match="not a folder"):
-        ProjectStore.create(film, film)
+    default_folder(film).write_text("")
+    with pytest.raises(OutputError, match="is not a folder; --project DIR keeps the project elsewhere"):
+        ProjectStore.open_or_create(None, film)
     with pytest.raises(InputError, match=r"gone\.mkv"):
         ProjectStore.create(tmp_path / "new", tmp_path / "gone.mkv")
     assert not (tmp_path / "new").exists()

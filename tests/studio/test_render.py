@@ -21,6 +21,7 @@ from films import packets_of, picture, samples_of, write_reel
 
 from videocolor.batch.ledger import state_folder
 from videocolor.batch.lock import lock_holder
+from videocolor.batch.status import batch_status
 from videocolor.cli import cli
 from videocolor.errors import InputError, UsageError
 from videocolor.studio import edits, render
@@ -194,9 +195,16 @@ def test_a_finished_film_moves_with_its_project(store: ProjectStore, tmp_path: P
         assert (status.state, status.changed, status.rendered) == ("done", (), 2)
         change(again, lambda s: edits.set_shot(s, 20, saturation=2.0))
         assert render_status(again).changed == (2,)
+        before = again.target.read_bytes()
+        start_render(again, only_changed=True)
+        begun(again, "shards/*.recolor")
+        status = stop_render(again)
+        assert (status.state, status.changed, status.rendered) == ("stopped", (2,), 2), status
+        assert again.target.read_bytes() == before and batch_status(again.renders).counts["done"] == 1
         start_render(again, only_changed=True)
         status = finished(again)
         assert (status.state, status.changed, status.rendered) == ("done", (), 3), status
+        assert again.target.read_bytes() != before
 
 
 def test_stopped_by_a_person(store: ProjectStore) -> None:
@@ -205,6 +213,7 @@ def test_stopped_by_a_person(store: ProjectStore) -> None:
     start_render(store, only_changed=False)
     begun(store, "shards/*/job.json")
     process = render._processes.pop(store.renders)  # another studio's, known by its lock alone
+    assert os.getsid(process.pid) == process.pid != os.getsid(0)  # Ctrl-C in the studio's terminal does not reach it
     assert stop_render(store).state == "stopped"
     assert process.wait() == 143
     assert render_status(store).error is None and not store.target.exists()

@@ -21,7 +21,7 @@ from videocolor.batch.ledger import Ledger
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.steps import Steps
 from videocolor.batch.types import FilmJob
-from videocolor.errors import InputError, VideocolorError
+from videocolor.errors import InputError, Interrupted, VideocolorError
 from videocolor.report import Observer
 from videocolor.video.film import disk_errors
 
@@ -60,6 +60,11 @@ def recolor_films(
         try:
             ledger.film_running(film.job.name, "recoloring")
             film.receipt = _recolor(film.job, shots, borrowers_of, out, config, steps, observer)
+        except (Interrupted, KeyboardInterrupt):
+            before = read_receipt(out, film.job.name)
+            if before is not None:  # the film stands as it was
+                ledger.film_done(film.job.name, **before.facts())
+            raise
         except (VideocolorError, OSError) as error:
             film.error = str(error)
             ledger.film_failed(film.job.name, film.error)

@@ -159,14 +159,14 @@ class ProjectStore:
         Raises:
             As `create` and `open`.
         """
-        folder = default_folder(film) if folder is None else folder
-        return cls.open(folder, film) if (folder / PROJECT).exists() else cls.create(folder, film)
+        place = default_folder(film) if folder is None else folder
+        return cls.open(place, film) if (place / PROJECT).exists() else cls.create(place, film)
 
     def close(self) -> None:
         """Let go of the folder; nothing can be changed then."""
         with self._lock:
-            if not self._closed:
-                self._closed = True
+            closed, self._closed = self._closed, True
+            if not closed:
                 self._folder_lock.__exit__(None, None, None)
 
     def __enter__(self) -> Self:

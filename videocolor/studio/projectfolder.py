@@ -62,6 +62,7 @@ HISTORY: Final = "history"
 RENDERS: Final = "renders"
 CACHE: Final = "cache"
 LOCK: Final = ".studio"
+_ELSEWHERE: Final = "--project DIR keeps the project elsewhere"
 _KNOWN: Final = frozenset({PROJECT, SHOTS, HINTS, HISTORY, RENDERS, CACHE, LOCK})
 
 
@@ -110,7 +111,7 @@ def check_new(folder: Path) -> None:
     if (folder / PROJECT).exists():
         raise UsageError(f"{folder}: holds a project already")
     if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder}: is not a folder; name another one with --project")
+        raise OutputError(f"{folder}: is not a folder; {_ELSEWHERE}")
     strange = sorted(path.name for path in folder.iterdir() if path.name not in _KNOWN) if folder.exists() else []
     if strange:
         raise UsageError(f"{folder}: holds other files ({', '.join(strange[:3])}); a project needs its own folder")
@@ -122,9 +123,11 @@ def make_folders(folder: Path) -> None:
     Raises:
         OutputError: they cannot be made.
     """
-    with disk_errors(folder):
+    try:
         for name in (HINTS, HISTORY, RENDERS, CACHE):
             (folder / name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made ({error.strerror or error}); {_ELSEWHERE}") from error
 
 
 def read_project(folder: Path) -> OpenProject:
