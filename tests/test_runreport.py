@@ -401,3 +401,18 @@ def test_a_record_without_timing_is_an_older_one(reel: Path, colored: Path, tmp_
     target.write_bytes(colored.read_bytes())
     write_sidecar(target, record)
     assert "not recorded" in read(write_report(reel, target)).text
+
+
+def test_the_page_of_an_earlier_film(
+    reel: Path, colored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.html"
+    assert run("report", reel, colored, "-o", page) == 0
+    assert capsys.readouterr().out == f"{page}\n"
+    assert page.read_bytes() == report_path(colored).read_bytes(), "the same as at the end of the run"
+    assert run("report", reel, colored, "-o", page) == 1
+    assert "--overwrite replaces it" in capsys.readouterr().err
+    assert run("report", reel, colored, "-o", page, "--overwrite", "--json") == 0
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert last == {"event": "report", "path": str(page)}
+    assert run("report", reel, tmp_path / "none.mp4") == 1

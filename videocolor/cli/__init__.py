@@ -20,6 +20,7 @@ cli = CommandLine(
         "train": "Train a network.",
         "score": "Score one film against its true colours.",
         "compare": "Put a film and its coloured version into one film.",
+        "report": "Write the page of a film that was coloured: shots before and after.",
         "evaluate": "Compare methods on clips whose colours are known.",
         "pairs": "Build, check, review and divide data sets of frame pairs.",
         "doctor": "Say whether this machine can colour a film, and what is missing.",
