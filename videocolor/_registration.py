@@ -12,7 +12,7 @@ and ECC (Evangelidis and Psarakis, TPAMI 2008) refines it to a fraction of a sam
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -46,6 +46,10 @@ _BAR: Final = 0.035
 """Most that luma of a bar strays from the bar's own level."""
 _PLAIN: Final = 0.06
 """Share of a picture that must show something, or it is plain."""
+_GOOD: Final = 0.65
+"""Correlation of detail from which no other place is looked for: pictures of other shots reach 0.4."""
+_HOPELESS: Final = 0.3
+"""Likeness of blurred detail under which a place is not refined to the last."""
 _TRIED: Final = 3
 """Coarse places that are refined."""
 
@@ -130,8 +134,10 @@ def content_box(luma: Array) -> Box:
         count = 0
         while count < most and bool(np.percentile(np.abs(lines[count] - level), 98) <= _BAR):
             count += 1
-        # A flat sky or a night goes on until the limit: that is a picture, not a bar.
-        return 0 if count >= most or count < max(1, round(0.01 * len(lines))) else count
+        # A flat sky or a night goes on until the limit, a ramp ends little by little: pictures, not bars.
+        inside = lines[min(count + max(1, len(lines) // 90), len(lines) - 1)]
+        ends = bool(np.percentile(np.abs(inside - level), 90) > 2 * _BAR)
+        return count if ends and max(1, round(0.01 * len(lines))) <= count < most else 0
 
     h, w = luma.shape
     top, bottom = edge(luma), h - edge(luma[::-1])
@@ -171,15 +177,35 @@ def warp(plane: Array, matrix: Array, shape: tuple[int, int], border: int = cv2.
     return np.asarray(cv2.warpAffine(plane, matrix, (shape[1], shape[0]), flags=flags, borderMode=border))
 
 
-def register(picture: Picture, frame: Picture) -> Place | None:
-    """The best place of a picture on a frame; None where not even a bad one was found."""
+def register(picture: Picture, frame: Picture, *, thorough: bool = True) -> Place | None:
+    """The best place of a picture on a frame; None where not even a bad one was found.
+
+    Args:
+        picture: what is laid.
+        frame: what it is laid on.
+        thorough: try templates too where places and features lead to nothing good.
+    """
     pair = _Pair.of(picture, frame)
-    coarse = sorted(_candidates(picture, frame, pair), key=pair.rough, reverse=True)[:_TRIED]
-    found = list(coarse)
-    if not frame.is_plain:
-        found += [matrix for start in coarse for matrix in _refined(start, picture, pair)]
-    places = [Place(matrix, pair.score(matrix)) for matrix in found]
-    return max(places, key=lambda place: place.score, default=None)
+    starts = plain_places(picture, frame)
+    if frame.is_plain:
+        return max((Place(m, pair.score(m)) for m in starts), key=lambda place: place.score, default=None)
+    best = _best([*starts, *_by_features(picture, frame)], pair, _TRIED if thorough else 1)
+    if thorough and (best is None or best.score < _GOOD):
+        other = _best(_by_templates(picture, frame, *pair.fine), pair, _TRIED)
+        best = max((p for p in (best, other) if p is not None), key=lambda place: place.score, default=None)
+    return best
+
+
+def _best(starts: Iterable[Array], pair: _Pair, most: int) -> Place | None:
+    """The best place near the likeliest of some, refined; the rest is left as soon as one is good."""
+    best: Place | None = None
+    for start in sorted(starts, key=pair.rough, reverse=True)[:most]:
+        for matrix in (start, *_refined(start, pair)):
+            place = Place(matrix, pair.score(matrix))
+            best = place if best is None or place.score > best.score else best
+        if best is not None and best.score >= _GOOD:
+            break
+    return best
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,13 +249,6 @@ def plain_places(picture: Picture, frame: Picture) -> list[Array]:
     screen = Box(0, frame.luma.shape[0], 0, frame.luma.shape[1])
     sources, targets = dict.fromkeys((whole, picture.box)), dict.fromkeys((screen, frame.box))
     return [place_on(source, target) for source in sources for target in targets]
-
-
-def _candidates(picture: Picture, frame: Picture, pair: _Pair) -> Iterator[Array]:
-    yield from plain_places(picture, frame)
-    if not frame.is_plain:
-        yield from _by_features(picture, frame)
-        yield from _by_templates(picture, frame, *pair.fine)
 
 
 def correlation(a: Array, b: Array, weight: Array) -> float:
@@ -314,11 +333,13 @@ def _ratios(mine: float, theirs: float) -> list[float]:
     return out
 
 
-def _refined(start: Array, picture: Picture, pair: _Pair) -> Iterator[Array]:
+def _refined(start: Array, pair: _Pair) -> Iterator[Array]:
     """ECC from coarse to fine; the map by detail of the larger size, and the one by that of the smaller."""
     matrix = start
-    counts = (picture.weight > 0.5).astype(np.uint8)
+    counts = (pair.picture.weight > 0.5).astype(np.uint8)
     for planes, scale in ((pair.broad, 0.25), (pair.broad, 0.5), (pair.broad, 1.0), (pair.fine, 1.0)):
+        if scale == 1.0 and pair.rough(matrix) < _HOPELESS:
+            return
         try:
             matrix = _ecc(*planes, counts, matrix, scale)
         except cv2.error:  # did not converge here; the next step may
@@ -337,7 +358,7 @@ def _ecc(mine: Array, theirs: Array, counts: Array, matrix: Array, scale: float)
     template = cv2.resize(theirs, size, interpolation=cv2.INTER_AREA)
     moving = cv2.resize(mine, other, interpolation=cv2.INTER_AREA)
     mask = cv2.resize(counts, other, interpolation=cv2.INTER_NEAREST)
-    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 40, 1e-5)
+    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-4)
     _, found = cv2.findTransformECC(template, moving, start, cv2.MOTION_AFFINE, criteria, mask, 3)
     back = np.linalg.inv(down_mine) @ np.vstack([found, [0, 0, 1]]).astype(np.float64) @ down
     return np.asarray(back[:2])

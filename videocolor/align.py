@@ -41,6 +41,10 @@ SAME_FRAME: Final = 0.9
 """Luma correlation that is needed, as for a hint that is reproduced at its own frame."""
 SAME_DETAIL: Final = 0.5
 """Correlation of detail that is needed; measured, see docs/hints.md."""
+CLEAR_DETAIL: Final = 0.8
+"""Correlation of detail from which less of luma's will do: parts were painted darker or brighter."""
+_LEAST_LUMA: Final = 0.6
+"""What luma's must be even then."""
 _PLAIN_DETAIL: Final = 0.35
 """The same for a frame that shows next to nothing, laid over it as it is."""
 _COVERED: Final = 0.6
@@ -167,7 +171,8 @@ def _verdict(place: Place, picture: Picture, frame: Picture, *, masked: bool) ->
     """Why a place is not believed; None where it is."""
     like, covered = _luma_likeness(place, picture, frame)
     need = _PLAIN_DETAIL if frame.is_plain else SAME_DETAIL
-    if like < SAME_FRAME or place.score < need:
+    clear = place.score >= CLEAR_DETAIL and like >= _LEAST_LUMA
+    if not clear and (like < SAME_FRAME or place.score < need):
         return (
             f"likeness of luma {max(like, 0):.2f} ({SAME_FRAME} is needed), of detail {max(place.score, 0):.2f} "
             f"({need} is needed)"
@@ -194,7 +199,7 @@ def _geometry(matrix: Array) -> tuple[float, float, bool]:
 def _refusal(picture: Picture, frame: Picture, name: str, reason: str) -> str:
     """The words of a refusal: what the picture is instead, if another look at it tells."""
     for other, words in _other_looks(picture):
-        place = register(other, frame)
+        place = register(other, frame, thorough=False)
         if place is not None and _verdict(place, other, frame, masked=True) is None:
             return f"it shows {name}, but {words}; undo that and drop it again"
     if frame.is_plain:
