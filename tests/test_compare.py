@@ -253,6 +253,20 @@ def test_films_that_do_not_belong_together(tmp_path: Path) -> None:
         CompareOptions(period=float("nan"))
 
 
+def test_a_result_of_images_runs_at_the_films_rate(tmp_path: Path) -> None:
+    from videocolor.colorize import colorize_video
+    from videocolor.config import ColorizeConfig
+
+    source, _ = pair(tmp_path, 8, rate=Fraction(10))
+    images = tmp_path / "all_%03d.png"
+    colorize_video(source, images, ColorizeConfig.load(None, ["model.name=constant"]))
+    made = write_comparison(source, images, tmp_path / "out.mp4")
+    assert decoded(made.target)[1] == [Fraction(n, 10) for n in range(8)]
+    y, cb, _ = decoded(made.target)[0][3]
+    assert np.abs(y[:, :WIDTH].astype(int) - y[:, WIDTH:]).mean() < 3
+    assert np.abs(cb[:, WIDTH // 2 :].astype(int) - 128).mean() > 4
+
+
 def test_an_observer_that_raises_stops_it_and_leaves_nothing(tmp_path: Path) -> None:
     class Enough(Exception):
         pass

@@ -24,7 +24,7 @@ from videocolor.runlog import RunLog
 from videocolor.types import Array, Frame, PixelLayout, VideoInfo
 from videocolor.video import COLOR_LABEL, OutputOptions, OutputPlan, VideoReader, VideoWriter, open_video, plan_output
 from videocolor.video.film import FilmSink
-from videocolor.video.sequences import IMAGE_SUFFIXES
+from videocolor.video.sequences import IMAGE_SUFFIXES, is_sequence
 
 __all__ = ["CompareOptions", "ComparisonResult", "Kind", "write_comparison"]
 
@@ -123,7 +123,7 @@ def write_comparison(
     options = _trimmed_alike(result, options, log)
     with (
         open_video(source, rate=options.rate, start=options.start, end=options.end) as before,
-        open_video(result) as after,
+        open_video(result, rate=before.info.rate if is_sequence(result) else None) as after,
     ):
         made, left, right = _layout(before, after, kind, options)
         asked = OutputOptions(options.codec, options.crf, options.preset, overwrite=options.overwrite)

@@ -31,6 +31,7 @@ from videocolor.runlog import RunLog
 from videocolor.stills import read_stills, still_rgb
 from videocolor.types import Array, Frame, VideoInfo
 from videocolor.video import probe
+from videocolor.video.sequences import is_sequence
 
 __all__ = ["PictureOptions", "leave_record", "report_path", "write_report"]
 
@@ -130,7 +131,7 @@ def write_report(
         where = ".".join(map(str, first["loc"]))
         raise InputError(f"{sidecar_path(target)}: is not the record of a run ({where}: {first['msg']})") from error
     before = probe(source, rate=settings.rate)
-    after = probe(target, rate=before.rate if target.is_dir() or "%" in target.name else None)
+    after = probe(target, rate=before.rate if is_sequence(target) else None)
     log = RunLog(observer)
     trimmed = settings.start is not None or settings.end is not None
     shown = _shots(facts, before, after, pictures, log, trimmed=trimmed)

@@ -15,7 +15,15 @@ from av.video.frame import VideoFrame
 from videocolor.errors import InputError, NoVideoError
 from videocolor.video.opening import main_video, open_input, tolerant_frames
 
-__all__ = ["IMAGE_SUFFIXES", "ImageSequence", "find_sequence", "is_pattern", "read_image", "sequence_files"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "ImageSequence",
+    "find_sequence",
+    "is_pattern",
+    "is_sequence",
+    "read_image",
+    "sequence_files",
+]
 
 IMAGE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".dpx", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm", ".jp2", ".webp"})
 _PATTERN = re.compile(r"%0?\d*d")
@@ -36,6 +44,11 @@ class ImageSequence:
 def is_pattern(path: Path) -> bool:
     """Tell whether a path names many images by a number pattern such as `%05d`."""
     return _PATTERN.search(path.name) is not None and not path.is_file()
+
+
+def is_sequence(path: Path) -> bool:
+    """Tell whether a path means several images: a folder, or a number pattern."""
+    return path.is_dir() or is_pattern(path)
 
 
 def find_sequence(path: Path) -> ImageSequence | None:
