@@ -1,0 +1,91 @@
+"""Seconds until a preview shows its first coloured frame, and until five seconds of film are coloured.
+
+    python benchmarks/preview.py FILM [--height 480] [--lines 240] [--rounds 3] [-o benchmarks/results/preview.json]
+
+FILM is scaled to HEIGHT once and repeated to 1,000 frames; the previews begin in the middle of a group of pictures.
+
+    automatic   the network alone
+    painted     the first frame of the preview, in its own colour, as an assigned hint
+    cold        automatic, with the network and the table of colours still to be loaded; modules are imported
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+import click
+import cv2
+import numpy as np
+from film import scaled
+
+from videocolor.color import _atlas
+from videocolor.config import ColorizeConfig
+from videocolor.film import Part, load_network
+from videocolor.hints import frame_to_rgb
+from videocolor.models.base import Colorizer
+from videocolor.preview import _table, preview_part, preview_rgb, warm_up
+from videocolor.video import open_video
+
+START: Final = 620
+WANTED: Final = 125
+"""Five seconds at 25 frames a second."""
+
+
+def preview(film: Path, config: ColorizeConfig, part: Part, lines: int, network: Colorizer | None) -> list[float]:
+    """Seconds until the first frame and until the last one is a picture, by the clock and of all CPUs together."""
+    began, cpu, seen = time.perf_counter(), time.process_time(), []
+    for frame in preview_part(film, config, part, shot=0, lines=lines, colorizer=network, frames=WANTED):
+        preview_rgb(frame)
+        seen.append((time.perf_counter() - began, time.process_time() - cpu))
+    assert len(seen) == WANTED
+    return [*seen[0], *seen[-1]]
+
+
+@click.command(help=__doc__)
+@click.argument("film", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--height", default=480, show_default=True)
+@click.option("--lines", default=240, show_default=True)
+@click.option("--rounds", default=3, show_default=True)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path))
+def main(film: Path, height: int, lines: int, rounds: int, output: Path | None) -> None:
+    times: dict[str, list[list[float]]] = {"cold": [], "automatic": [], "painted": []}
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "source.mkv"
+        scaled(film, source, height, 1000)
+        with open_video(source) as video:
+            frame = next(frame for frame in video if frame.index == START)
+            hint = Path(folder) / "hint.png"
+            cv2.imwrite(str(hint), np.rint(frame_to_rgb(frame)[..., ::-1] * 255).astype(np.uint8))
+            part = Part(START, frame.pts, None)
+        assigned = f"hints.assigned=[{{image: '{hint}', frame: {START}}}]"
+        plain, painted = (ColorizeConfig.load(None, ["shots.detector=none", *more]) for more in ((), (assigned,)))
+        for _ in range(rounds):
+            _table.cache_clear()
+            _atlas.cache_clear()
+            times["cold"].append(preview(source, plain, part, lines, None))
+            network = load_network(plain)
+            warm_up()
+            times["automatic"].append(preview(source, plain, part, lines, network))
+            times["painted"].append(preview(source, painted, part, lines, network))
+    keys = ("first_s", "first_cpu_s", "all_s", "all_cpu_s")
+    rows = {
+        name: {key: round(statistics.median(run[i] for run in runs), 2) for i, key in enumerate(keys)}
+        for name, runs in times.items()
+    }
+    machine = f"{platform.machine()}, {cv2.getNumberOfCPUs()} CPUs"
+    about = {"film": film.name, "height": height, "lines": lines, "frames": WANTED, "rounds": rounds}
+    result = {**about, "machine": machine, "rows": rows}
+    click.echo(json.dumps(result, indent=2))
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
