@@ -1,4 +1,4 @@
-"""What the report of a run costs: seconds a shot to read its pictures, and the size and loading of a long page.
+"""What the report of a run costs: seconds a shot to read its pictures, and the size of the page.
 
 python benchmarks/report_page.py FILM [--every SECONDS]     # seeks in FILM, as source and as result
 """
