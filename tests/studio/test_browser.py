@@ -85,7 +85,14 @@ def open_page(browser: Browser) -> Iterator[Open]:
     contexts: list[Any] = []
     errors: list[str] = []
 
-    def opened(address: str, *, screen: str = "1280", refusals: str = "Content Security Policy", **options: Any) -> Page:
+    def opened(
+        address: str,
+        *,
+        screen: str = "1280",
+        refusals: str = "Content Security Policy",
+        wait: bool = True,
+        **options: Any,
+    ) -> Page:
         width, height = WIDTHS[screen]
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
@@ -94,8 +101,9 @@ def open_page(browser: Browser) -> Iterator[Open]:
         page.on("dialog", lambda dialog: errors.append(f"dialog: {dialog.message}"))
         page.on("console", lambda said: errors.append(said.text) if refusals in said.text else None)
         page.goto(address)
-        until(page, "document.querySelector('#scan-state').hidden && !document.querySelector('#render').disabled")
-        wait_drawn(page)
+        if wait:
+            until(page, "document.querySelector('#scan-state').hidden && !document.querySelector('#render').disabled")
+            wait_drawn(page)
         return page
 
     yield opened
@@ -253,8 +261,23 @@ def themes(page: Page) -> Iterator[str]:
         yield theme
 
 
+NAMED = ("button", "textbox", "slider", "checkbox", "combobox", "link", "tab", "radio", "option", "spinbutton", "image")
+
+
+def check_names(page: Page) -> None:
+    """Whatever can be used has a name for those who do not see it, as the browser tells a screen reader."""
+    session = page.context.new_cdp_session(page)
+    nodes = session.send("Accessibility.getFullAXTree")["nodes"]
+    used = [node for node in nodes if not node["ignored"] and node["role"]["value"] in NAMED]
+    assert len(used) > 5
+    bare = [node for node in used if not node["name"]["value"].strip()]
+    assert not bare, [(node["role"]["value"], node.get("properties")) for node in bare]
+    session.detach()
+
+
 def check_text(page: Page, least: int) -> None:
-    """All text is legible in both themes."""
+    """All text is legible in both themes, and all that can be used is named."""
+    check_names(page)
     for theme in themes(page):
         looked, faults = text_faults(page)
         assert looked >= least, "hardly any text was found: the test looks at the wrong page"
@@ -445,3 +468,100 @@ def test_everything_can_be_done_by_keys(address: str, open_page: Open) -> None:
     page.keyboard.press("s")
     assert not page.evaluate("document.querySelector('dialog[open]') !== null")
     assert page.locator("#strip .card").count() == 2
+
+
+def long_film(sample: Path, target: Path, seconds: int) -> None:
+    """A film of so many seconds out of a short one: its packets over and over, nothing is encoded."""
+    with av.open(str(target), "w") as out:
+        stream, shift = None, 0
+        while shift < seconds:
+            with av.open(str(sample)) as film:
+                video = film.streams.video[0]
+                stream = stream or out.add_stream_from_template(video)
+                assert video.time_base is not None and video.duration is not None
+                ticks = round(shift / video.time_base)
+                for packet in film.demux(video):
+                    if packet.dts is None or packet.pts is None:
+                        continue
+                    packet.pts, packet.dts, packet.stream = packet.pts + ticks, packet.dts + ticks, stream
+                    out.mux(packet)
+                shift += -(-video.duration * video.time_base // 1)
+
+
+@pytest.fixture(scope="module")
+def ten_minutes(tmp_path_factory: pytest.TempPathFactory, samples: Path) -> Path:
+    """A film of ten minutes with a cut every four seconds."""
+    film = tmp_path_factory.mktemp("long") / "ten minutes.mkv"
+    long_film(samples / "cuts_audio_tears_of_steel.mp4", film, 600)
+    return film
+
+
+PAINTS = """() => ({
+  paint: performance.getEntriesByName("first-contentful-paint")[0]?.startTime,
+  shown: performance.getEntriesByName("studio-shown")[0]?.startTime,
+  picture: performance.getEntriesByName("studio-first-picture")[0]?.startTime,
+})"""
+
+
+def test_a_long_film_is_there_before_it_is_looked_through(ten_minutes: Path, tmp_path: Path, open_page: Open) -> None:
+    with studio(ten_minutes, tmp_path / "project") as address:
+        page = open_page(address, wait=False)
+        until(page, "performance.getEntriesByName('studio-first-picture').length")
+        # The picture stands there while the film is still being looked through; shots and their pictures stream in.
+        assert not page.locator("#scan-state").is_hidden()
+        assert page.inner_text("#film-name") == "ten minutes.mkv"
+        until(page, "document.querySelectorAll('#strip .card').length >= 3")
+        until(page, "document.querySelectorAll('#strip .thumb:not(.missing)').length >= 2")
+        assert not page.locator("#scan-state").is_hidden()
+        assert page.locator("#cut-here").is_disabled()
+
+
+@pytest.mark.slow
+def test_a_long_film_is_painted_within_a_second(ten_minutes: Path, tmp_path: Path, open_page: Open) -> None:
+    """Needs a quiet machine; the best of three openings counts, for the first one warms the disk."""
+    with studio(ten_minutes, tmp_path / "project") as address:
+        found = []
+        for _ in range(3):
+            page = open_page(address, wait=False)
+            until(page, "performance.getEntriesByName('studio-first-picture').length")
+            found.append(page.evaluate(PAINTS))
+            page.close()
+        assert min(times["picture"] for times in found) < 1000, found
+
+
+def test_thousands_of_shots_are_a_few_cards(address: str, open_page: Open) -> None:
+    """The strip holds the cards that are seen and no others; the document is the studio's own with more shots in it."""
+    count, length = 2000, 10
+
+    def many(route: Any) -> None:
+        answer = route.fetch()
+        document = answer.json()
+        shot = document["shots"][0]
+        document["film"]["frames"] = count * length
+        document["shots"] = [
+            {
+                **shot,
+                **{"number": i + 1, "start": i * length, "end": (i + 1) * length, "suggested": [i * length]},
+                **{"start_seconds": i * length / 24, "end_seconds": (i + 1) * length / 24},
+            }
+            for i in range(count)
+        ]
+        route.fulfill(response=answer, json=document)
+
+    page = open_page("about:blank", wait=False)
+    page.context.route("**/api/project", many)
+    page.goto(address)
+    cards = "document.querySelectorAll('#strip .card').length"
+    until(page, f"{cards} > 5")
+    until(page, f"document.querySelector('#shot-title').textContent === 'Shot 1 of {count}'")
+    assert page.evaluate(cards) < 30
+    page.evaluate("document.querySelector('#strip').scrollLeft = 1e9")
+    until(page, f"document.querySelector('#card-{(count - 1) * length}') !== null")
+    assert page.evaluate(cards) < 30
+    page.focus("#strip")
+    page.keyboard.press("End")
+    until(page, f"document.querySelector('#shot-title').textContent === 'Shot {count} of {count}'")
+    assert page.get_attribute("#strip", "aria-activedescendant") == f"card-{(count - 1) * length}"
+    page.keyboard.press("Home")
+    until(page, "document.querySelector('#card-0[aria-selected=true]') !== null")
+    until(page, "document.querySelector('#strip').scrollLeft === 0")

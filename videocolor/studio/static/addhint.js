@@ -47,13 +47,16 @@ async function upload(file, path, query, done) {
   const answer = await change("POST", path, { query, body: file, headers: { "Content-Type": "application/octet-stream", "X-File-Name": encodeURIComponent(file.name).slice(0, 900) } });
   note.remove();
   if (answer) {
-    toast(done);
+    toast(typeof done === "string" ? done : done(answer));
     emit("changed");
   }
   return answer;
 }
 
-export const addPainted = (file, frame) => upload(file, "/api/hints/painted", { frame }, `${file.name} was laid onto frame ${frame}.`);
+export const addPainted = (file, frame) => upload(file, "/api/hints/painted", { frame }, (project) => {
+  const origin = project.hints.find((hint) => hint.kind === "painted" && hint.frame === frame)?.origin;
+  return `${file.name} was laid onto frame ${frame}${origin?.moved ? `: ${origin.moved}` : ""}.`;
+});
 
 export const addLoose = (file, shot) => upload(file, "/api/hints/loose", { shot: shot.start }, `${file.name} is a hint of shot ${shot.number}.`);
 

@@ -107,7 +107,7 @@ export function complain(error) {
 }
 
 /** A message that is also read out; errors stay until they are closed. */
-export function toast(text, { error = false, action = null, seconds = 6 } = {}) {
+export function toast(text, { error = false, action = null, seconds = 5 } = {}) {
   const region = find(error ? "toasts-alert" : "toasts-polite");
   for (const old of region.children) if (old.querySelector("p")?.textContent === text) old.remove();
   const close = () => {
@@ -119,7 +119,12 @@ export function toast(text, { error = false, action = null, seconds = 6 } = {}) 
   if (action) note.append(el("button", { type: "button", text: action.label, on: { click: () => (close(), action.run()) } }));
   note.append(iconButton("close", "Close this message", close));
   region.append(note);
-  while (region.children.length > 4) region.firstElementChild.remove();
-  if (!error) setTimeout(() => note.isConnected && !note.matches(":hover, :focus-within") && note.remove(), seconds * 1000);
+  while (region.children.length > 3) region.firstElementChild.remove();
+  // A message that somebody has the pointer or the focus on stays until they leave it.
+  const expire = () => {
+    if (note.matches(":hover, :focus-within")) setTimeout(expire, 1500);
+    else note.remove();
+  };
+  if (!error) setTimeout(expire, seconds * 1000);
   return note;
 }

@@ -17,7 +17,21 @@ const version = () => film().version ?? "";
 export const sourceUrl = (frame, height) => `/api/frames/${frame}.jpg?height=${height}&v=${version()}`;
 export const pngUrl = (frame) => `/api/frames/${frame}.png`;
 export const thumbUrl = (shot) => `/api/shots/${shot.start}.jpg?v=${version()}.${shot.suggested?.[0] ?? ""}`;
-export const hintUrl = (hint, height = 240) => `/api/hints/${hint.id}.jpg?height=${height}`;
+/** The small picture of a shot: in colour where the rendered film shows it as it is now. */
+export function cardUrl(shot) {
+  if (!rendered() || isChanged(shot) || state.render.state === "running" || !shot.suggested?.length) return thumbUrl(shot);
+  return `/api/render/${shot.suggested[0]}.jpg?height=144&kind=after&v=${state.render.rendered}`;
+}
+
+/** A frame that is painted anew keeps its hint's id: where its picture came from tells the two apart. */
+export const hintUrl = (hint, height = 240) => `/api/hints/${hint.id}.jpg?height=${height}&of=${mark(JSON.stringify(hint.origin ?? {}))}`;
+
+/** A short number for a text (FNV-1a). */
+function mark(text) {
+  let hash = 0x811c9dc5;
+  for (let place = 0; place < text.length; place += 1) hash = Math.imul(hash ^ text.charCodeAt(place), 0x01000193) >>> 0;
+  return hash.toString(36);
+}
 
 /** The preview that holds a frame's colour, if one does. */
 export function previewOf(frame) {
@@ -27,7 +41,7 @@ export function previewOf(frame) {
 }
 
 /** Whether the finished film can be looked into. */
-export const rendered = () => state.render?.state === "done";
+export const rendered = () => (state.render?.rendered ?? null) !== null;
 
 /** Whether a shot would look otherwise than in the rendered film. */
 export const isChanged = (shot) => Boolean(shot && state.render?.changed?.includes(shot.number));
@@ -54,7 +68,7 @@ export function colorOf(frame) {
     from: "render",
     old: film.old,
     label: `Rendered film${film.old ? ", before your changes" : ""}`,
-    url: (kind, height) => `/api/render/${frame}.jpg?height=${height}&kind=${kind}&v=${state.render.revision ?? ""}`,
+    url: (kind, height) => `/api/render/${frame}.jpg?height=${height}&kind=${kind}&v=${state.render.rendered ?? ""}`,
   };
 }
 

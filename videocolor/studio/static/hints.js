@@ -1,6 +1,6 @@
 // The hints that the current shot uses: see, switch off, use elsewhere, take away.
 import { change, toast } from "./api.js";
-import { clock, el, fill, find, iconButton, keyed, plural, say } from "./dom.js";
+import { clock, el, fill, find, iconButton, keyed, say } from "./dom.js";
 import { hintUrl, sourceUrl } from "./frames.js";
 import { currentShot, emit, goTo, hints, on, secondsOf, setTool, shotAt, shots, state } from "./state.js";
 import { aspect } from "./viewer.js";
@@ -61,18 +61,27 @@ function showPoints(picture, hint) {
   }
 }
 
+/** What a hint is, where it comes from, and what can be done with it there. */
 function showFacts(facts, hint) {
-  const points = hint.kind === "points" ? plural(hint.points.length, "point") : KINDS[hint.kind] ?? hint.kind;
+  const kind = KINDS[hint.kind] ?? hint.kind;
   const lost = hint.shots.length === 0;
-  const signature = [hint.kind, hint.frame, points, lost].join();
+  const frame = hint.frame ?? (hint.kind === "frame" ? hint.origin?.frame ?? null : null);
+  const signature = [kind, frame, lost, hint.origin?.moved].join();
   if (facts.dataset.signature === signature) return;
   facts.dataset.signature = signature;
-  facts.replaceChildren(hint.frame === null ? points : `${points}, `);
-  if (lost) facts.append(", in no shot: ", el("button", { type: "button", text: "use it here", on: { click: () => change("PATCH", `/api/hints/${hint.id}`, { json: { shots: [currentShot().start] } }) } }));
-  if (hint.frame === null) return;
-  facts.append(el("button", { type: "button", text: `frame ${hint.frame}`, title: `To frame ${hint.frame}, ${clock(secondsOf(hint.frame))}`, on: { click: () => goTo(hint.frame) } }));
-  if (hint.kind !== "points") return;
-  facts.append(", ", el("button", { type: "button", text: "edit", on: { click: () => (goTo(hint.frame), emit("way", "points"), setTool("points")) } }));
+  facts.title = hint.origin?.moved ? `Laid onto its frame: ${hint.origin.moved}; likeness ${hint.origin.likeness}` : "";
+  facts.replaceChildren(kind);
+  const link = (text, title, run) => el("button", { type: "button", text, title, on: { click: run } });
+  if (frame !== null) facts.append(", ", link(`frame ${frame}`, `To frame ${frame}, ${clock(secondsOf(frame))}`, () => goTo(frame)));
+  if (hint.kind === "points") {
+    const edit = () => {
+      goTo(frame);
+      emit("way", "points");
+      setTool("points");
+    };
+    facts.append(", ", link("edit", "Change these points", edit));
+  }
+  if (lost) facts.append(", in no shot: ", link("use it here", "Use this hint in the current shot", () => change("PATCH", `/api/hints/${hint.id}`, { json: { shots: [currentShot().start] } })));
 }
 
 /** Numbers of the shots, other than its own and the current one, that a hint serves. */

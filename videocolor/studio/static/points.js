@@ -12,7 +12,8 @@ const SWATCHES = [
   ["#7a6a58", "earth"], ["#9aa05a", "dry grass"], ["#55743a", "leaves"], ["#2f5233", "dark green"],
   ["#7fa3c7", "sky"], ["#33507a", "blue cloth"], ["#3a4a5e", "navy"], ["#8a8f94", "no colour: gray"],
 ];
-const RADIUS = 0.03;
+/** Share of the picture's height; measured, see docs/hints.md. */
+const RADIUS = 0.05;
 
 const draft = { frame: null, id: null, points: [], chosen: -1, color: SWATCHES[0][0], radius: RADIUS, aim: null, saved: "" };
 const ui = {};
@@ -90,7 +91,6 @@ async function dropAt(place) {
     setTool("points");
     goTo(home);
     setColor(found.color);
-    toast(`Colour ${found.color} taken.`);
   } catch (error) {
     if (error.status === 404) toast("No colour is known for this frame yet. Preview its shot first.", { error: true });
     else complain(error);
@@ -241,7 +241,7 @@ function build() {
     swatch.style.backgroundColor = color;
     ui.swatches.append(swatch);
   }
-  ui.radius = el("input", { type: "range", min: 1, max: 12, step: 0.5, "aria-label": "Size of the point", on: { input: (event) => setRadius(Number(event.target.value) / 100) } });
+  ui.radius = el("input", { type: "range", min: 1, max: 15, step: 0.5, "aria-label": "Size of the point", on: { input: (event) => setRadius(Number(event.target.value) / 100) } });
   ui.state = el("p", { class: "explain", role: "status" });
   ui.list = el("ul", { class: "pointlist" });
   ui.tools = el("div", { class: "pointtools" }, ui.swatches, el("div", { class: "row" }, ui.picker, ui.dropper), el("label", { class: "inline" }, "Size ", ui.radius), ui.state, ui.list);

@@ -5,6 +5,7 @@ import { rendered } from "./frames.js";
 
 import { emit, hints, on, shots, state } from "./state.js";
 
+const STAGES = { planning: "Planning…", coloring: "Colouring", merging: "Putting the film together", recoloring: "Colouring changed shots" };
 let wasRunning = false;
 
 async function start(onlyChanged) {
@@ -47,8 +48,9 @@ function stateText(render) {
     return shots().length ? `${plural(shots().length, "shot")}, ${plural(used, "hint")}. Not rendered yet.` : "";
   }
   if (render.state === "running") {
-    const parts = [render.total ? `${Math.floor((100 * render.frames) / render.total)} %` : "Starting…"];
-    if (render.frames) parts.push(`${render.frames.toLocaleString("en")} of ${render.total.toLocaleString("en")} frames`);
+    const stage = STAGES[render.stage] ?? "";
+    const parts = [render.total && render.frames ? `${stage} ${Math.floor((100 * render.frames) / render.total)} %`.trim() : stage || "Starting…"];
+    if (render.frames && render.total) parts.push(`${render.frames.toLocaleString("en")} of ${render.total.toLocaleString("en")} frames`);
     if (render.fps) parts.push(`${render.fps.toFixed(1)} frames/s`);
     if (Number.isFinite(render.eta_s) && render.eta_s !== null) parts.push(`${span(render.eta_s)} left`);
     return parts.join(" · ");
@@ -64,7 +66,7 @@ const fileName = (path) => String(path ?? "").split(/[\\/]/).at(-1);
 function show() {
   const render = state.render;
   const running = render?.state === "running";
-  const changed = render?.state === "done" ? render.changed?.length ?? 0 : 0;
+  const changed = rendered() ? render.changed?.length ?? 0 : 0;
   const ready = state.scan?.state === "done";
   const focus = document.activeElement;
   const main = find("render");
@@ -107,7 +109,7 @@ function dialogFrame(dialog, title, id) {
 function watch() {
   const dialog = find("watch-dialog");
   const body = dialogFrame(dialog, fileName(state.render?.target ?? state.project.target), "watch-title");
-  fillPlayer(body, `/api/render/film?v=${state.render?.revision ?? ""}`, "This browser cannot play the film's codec. Look at it frame by frame in the viewer (Colour: rendered film), or make a comparison film, which every browser plays.");
+  fillPlayer(body, `/api/render/film?v=${state.render?.rendered ?? ""}`, "This browser cannot play the film's codec. Look at it frame by frame in the viewer (Colour: rendered film), or make a comparison film, which every browser plays.");
   const path = el("p", { class: "explain", text: state.render?.target ?? "" });
   body.append(path);
   dialog.showModal();

@@ -88,7 +88,7 @@ function showCuts() {
   find("cut-later").disabled = !shot || index < 1 || open || shot.start + 1 >= endOf(shot);
   let text = "Go to the frame where the new shot begins.";
   if (open) text = "Cuts can be changed when the film has been looked through.";
-  else if (inside) text = `At frame ${state.frame}: a new cut${near === null ? "." : `, or the one of frame ${near} moves here.`}`;
+  else if (inside) text = `A new shot can begin at frame ${state.frame}${near === null ? "." : `, or the cut of frame ${near} can move there.`}`;
   say(find("cuts-state"), shot ? text : "");
 }
 

@@ -1,6 +1,6 @@
 // The strip of shots. Only the cards that are seen exist: 2,000 shots scroll like twenty.
 import { calm, clock, el, find, keyed, span } from "./dom.js";
-import { isChanged, rendered, thumbUrl } from "./frames.js";
+import { cardUrl, isChanged, rendered, thumbUrl } from "./frames.js";
 import { endOf, goTo, goToShot, on, secondsOf, shotIndexAt, shots, state } from "./state.js";
 import { aspect } from "./viewer.js";
 
@@ -37,6 +37,7 @@ function create({ shot }) {
   image.addEventListener("load", () => image.classList.remove("missing"));
   image.addEventListener("error", () => {
     image.classList.add("missing");
+    image.dataset.refused = image.dataset.url;
     image.dataset.retry = performance.now() + RETRY;
     setTimeout(ask, RETRY + 20);
   });
@@ -50,7 +51,9 @@ function update(node, { shot, index }, pitch, selected, count) {
   node.setAttribute("aria-posinset", index + 1);
   node.setAttribute("aria-setsize", count);
   const [image, top, bottom] = node.children;
-  const url = thumbUrl(shot);
+  // What the rendered film could not give, the film can.
+  const colored = cardUrl(shot);
+  const url = image.dataset.refused === colored ? thumbUrl(shot) : colored;
   const retry = Number(image.dataset.retry ?? 0);
   if (!shot.suggested?.length) {
     // Nobody has looked at it yet: its picture is told of when it is there.
