@@ -1,4 +1,4 @@
-"""A picture coloured elsewhere, laid over its frame: by known maps, on synthetic scenes and on frames of the samples."""
+"""A picture coloured elsewhere is laid over its frame: known maps, synthetic scenes, frames of the samples."""
 
 from __future__ import annotations
 
