@@ -164,6 +164,14 @@ def test_size_is_bounded_even_and_never_larger(tmp_path: Path) -> None:
         assert (made.width, made.height) == expected
 
 
+def test_a_result_that_lost_its_sample_aspect_is_shown_like_its_source(tmp_path: Path) -> None:
+    frames = [[picture(i), *[np.full((HEIGHT // 2, WIDTH // 2), 90, np.uint8)] * 2] for i in range(3)]
+    make_film(tmp_path / "film.mkv", frames, "libx264", size=(WIDTH, HEIGHT), sar=Fraction(3, 2))
+    make_film(tmp_path / "color.mkv", frames, size=(WIDTH, HEIGHT))
+    made = write_comparison(tmp_path / "film.mkv", tmp_path / "color.mkv", tmp_path / "out.mp4", kind="wipe")
+    assert (made.width, made.height) == (96, 48)
+
+
 def test_turned_film_stands_upright(tmp_path: Path) -> None:
     frames = [[np.zeros((HEIGHT, WIDTH), np.uint8) + 16, *[np.full((HEIGHT // 2, WIDTH // 2), 128, np.uint8)] * 2]]
     frames[0][0][:, :8] = 235  # a white bar at the left of what is stored

@@ -275,6 +275,14 @@ def test_in_one_go_into_images_and_after_a_change(reel: Path, tmp_path: Path) ->
     assert len(pictures(read(result.report))) == 3
 
 
+def test_both_pictures_have_the_shape_of_the_film(tmp_path: Path) -> None:
+    frames = [[luma_of(i, 1), *[np.full((HEIGHT // 2, WIDTH // 2), 128, np.uint8)] * 2] for i in range(6)]
+    make_film(tmp_path / "film.mkv", frames, "libx264", size=(WIDTH, HEIGHT), sar=Fraction(1, 2), options={"qp": "4"})
+    colorize_video(tmp_path / "film.mkv", tmp_path / "out.mkv", settings("output.codec=ffv1", "output.options={}"))
+    ((before, after),) = pictures(read(tmp_path / "out.mkv.html"))
+    assert before.shape[:2] == after.shape[:2] == (HEIGHT, WIDTH // 2)
+
+
 def test_recoloured_shots_give_a_new_report(reel: Path, tmp_path: Path) -> None:
     from videocolor.batch.single import recolor_film
 

@@ -6,7 +6,7 @@ All planes are 8-bit limited-range Y'CbCr, 4:2:0, of the result's matrix, with s
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import Final, Literal
@@ -18,7 +18,18 @@ from videocolor.color import chroma_to_codes, codes_to_chroma, codes_to_luma, lu
 from videocolor.hints import frame_to_rgb
 from videocolor.types import Array, ColorSpec, Frame, Range, VideoInfo
 
-__all__ = ["Kind", "Planes", "Scaler", "beside", "display_size", "likeness", "line_place", "picture_size", "wiped"]
+__all__ = [
+    "Kind",
+    "Planes",
+    "Scaler",
+    "beside",
+    "display_size",
+    "likeness",
+    "line_place",
+    "picture_size",
+    "shown_like",
+    "wiped",
+]
 
 Kind = Literal["side", "wipe"]
 Planes = tuple[Array, Array, Array]
@@ -32,6 +43,12 @@ def display_size(info: VideoInfo) -> tuple[float, float]:
     """(width, height) at which a film is shown, in square pixels: sample aspect and rotation obeyed."""
     width, height = float(info.width * info.sar), float(info.height)
     return (height, width) if _turns(info) % 2 else (width, height)
+
+
+def shown_like(info: VideoInfo, source: VideoInfo) -> VideoInfo:
+    """A result's description, with the source's sample aspect where both are stored alike: some files lose it."""
+    alike = (info.width, info.height) == (source.width, source.height)
+    return replace(info, sar=source.sar) if alike and info.sar != source.sar else info
 
 
 def _turns(info: VideoInfo) -> int:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from pydantic import ValidationError
 
-from videocolor._beside import Kind, Scaler, beside, display_size, likeness, line_place, picture_size, wiped
+from videocolor._beside import Kind, Scaler, beside, display_size, likeness, line_place, picture_size, shown_like, wiped
 from videocolor.config import InputConfig
 from videocolor.errors import InputError, UsageError
 from videocolor.report import Observer, ignore, read_record, sidecar_path
@@ -177,8 +177,8 @@ def _layout(
     Raises:
         InputError: the pictures have not the same shape.
     """
-    info = after.info
-    shown = [display_size(film.info) for film in (before, after)]
+    info = shown_like(after.info, before.info)
+    shown = [display_size(film) for film in (before.info, info)]
     ratios = [width / height for width, height in shown]
     if abs(ratios[0] / ratios[1] - 1) > 0.02:
         sizes = [f"{round(width)}x{round(height)}" for width, height in shown]

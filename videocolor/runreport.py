@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from pydantic import ValidationError
 
-from videocolor._beside import display_size, likeness
+from videocolor._beside import display_size, likeness, shown_like
 from videocolor._reportpage import Facts, HintFacts, Record, ShotPictures, clock, page
 from videocolor.config import ColorizeConfig, parse_hint
 from videocolor.errors import InputError, OutputError, UsageError
@@ -131,7 +131,7 @@ def write_report(
         where = ".".join(map(str, first["loc"]))
         raise InputError(f"{sidecar_path(target)}: is not the record of a run ({where}: {first['msg']})") from error
     before = probe(source, rate=settings.rate)
-    after = probe(target, rate=before.rate if is_sequence(target) else None)
+    after = shown_like(probe(target, rate=before.rate if is_sequence(target) else None), before)
     log = RunLog(observer)
     trimmed = settings.start is not None or settings.end is not None
     shown = _shots(facts, before, after, pictures, log, trimmed=trimmed)
