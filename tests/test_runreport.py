@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib.util
 import json
 import re
 from collections.abc import Iterator
@@ -395,11 +396,17 @@ def test_flags(reel: Path, tmp_path: Path) -> None:
     model = ("--set", "model.name=constant", "-q")
     assert run("colorize", "--report", reel, tmp_path / "a.mp4", *model) == 0
     assert (tmp_path / "a.mp4.html").is_file()
-    assert run("batch", "run", reel, "-o", tmp_path / "out", "--report", *model) == 0
+    bag = ("--set", "archive.bag=true") if importlib.util.find_spec("bagit") else ()
+    assert run("batch", "run", reel, "-o", tmp_path / "out", "--report", *model, *bag) == 0
     page = read(tmp_path / "out" / "reel_colorized.mkv.html")
     assert len(pictures(page)) == 3
     record = json.loads((tmp_path / "out" / "reel_colorized.mkv.json").read_text())
     assert record["timing"]["elapsed_seconds"] is None and record["timing"]["work_seconds"] > 0
+    assert not bag or (tmp_path / "out/reel_colorized.mkv.bag/data/reel_colorized.mkv.html").is_file()
+    film = tmp_path / "out" / "reel_colorized.mkv"
+    before = film.stat().st_mtime_ns
+    assert run("batch", "run", reel, "-o", tmp_path / "out", *model) == 0
+    assert film.stat().st_mtime_ns == before, "the report is no reason to colour a film again"
 
 
 def test_a_record_without_timing_is_an_older_one(reel: Path, colored: Path, tmp_path: Path) -> None:
