@@ -13,7 +13,7 @@ const SWATCHES = [
   ["#7fa3c7", "sky"], ["#33507a", "blue cloth"], ["#3a4a5e", "navy"], ["#8a8f94", "no colour: gray"],
 ];
 /** Share of the picture's height; measured, see docs/hints.md. */
-const RADIUS = 0.05;
+const RADIUS = 0.035;
 
 const draft = { frame: null, id: null, points: [], chosen: -1, color: SWATCHES[0][0], radius: RADIUS, aim: null, saved: "" };
 const ui = {};
