@@ -30,6 +30,8 @@ from videocolor.config import ColorizeConfig
 from videocolor.dryrun import plan_colorize
 from videocolor.errors import ConfigError, HintError, OutputError, UsageError
 from videocolor.hints import frame_to_rgb
+from videocolor.prepare import prepare
+from videocolor.recurrence import SeenLenders
 from videocolor.video import open_video
 
 Array = np.ndarray[Any, Any]
@@ -218,6 +220,21 @@ def test_six_hints_a_shot(folder: Path, tmp_path: Path) -> None:
     hints = json.dumps([{"image": str(folder / "painted.png"), "shots": [0]}] * 7)
     plan = plan_film(job(folder, tmp_path, f"hints.assigned={hints}"))
     assert len(plan.shots[0].hints) == 6
+
+
+def test_shots_that_return_are_found_on_a_surveys_pictures(folder: Path) -> None:
+    """However large the network sees the film: a plan that is made later must find the same."""
+    with open_video(folder / "reel.mkv") as video:
+        frames = {frame.index: frame for frame in video}
+    ends = [(start, end - 1) for start, end in pairwise(STARTS)]
+    for size in ((2, 2), (128, 192)):  # too small to tell one shot from another, and larger than a survey's
+        lenders = SeenLenders((64, 96))
+        found = []
+        for number, (a, z) in enumerate(ends):
+            first, last = (next(prepare([frames[index]], size)) for index in (a, z))
+            found.append(lenders.lender(number, first))
+            lenders.leave(number, first, last, found[-1])
+        assert found == [None, None, None, 1, None]
 
 
 @pytest.mark.parametrize(
