@@ -7,8 +7,10 @@ that only the printed address holds; see docs/studio.md.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 from secrets import compare_digest
 from typing import Any, Final
@@ -31,6 +33,8 @@ MAX_UPLOAD: Final = 64 * 2**20
 _UPLOADS: Final = ("/api/hints/painted", "/api/hints/loose")
 _DRAINED: Final = 4
 """A body up to so many times too large is read to its end, so that the browser sees the answer, not a broken pipe."""
+_PATIENCE: Final = 10.0
+"""Seconds that this may take."""
 _POLICY: Final = (
     "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; object-src 'none'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
@@ -86,12 +90,11 @@ class Gate:
             return
         if scope["type"] != "http":
             return  # no websockets here
-        answer = _Answer(send)
+        body = _Body(receive, scope, MAX_UPLOAD if scope["path"] in _UPLOADS else MAX_JSON)
+        answer = _Answer(send, body)
         try:
             self._check(scope)
-            body = _Body(receive, scope, MAX_UPLOAD if scope["path"] in _UPLOADS else MAX_JSON)
-            await body.check(answer)
-            answer.body = body
+            await body.check()
             try:
                 await self._app(scope, body, answer)
             except TooLargeError:
@@ -156,16 +159,19 @@ class _Body:
     def __init__(self, receive: Receive, scope: MutableMapping[str, Any], limit: int) -> None:
         self._receive, self._limit = receive, limit
         self._stated = _all(scope["headers"], b"content-length")
+        self._has_body = bool(_all(scope["headers"], b"transfer-encoding")) or any(text != "0" for text in self._stated)
         self.seen = 0
         self.ended = False
         self.exceeded = False
         self.message = f"the request is too large: the studio takes {limit // 2**20} MiB here"
 
-    async def check(self, answer: _Answer) -> None:
+    async def check(self) -> None:
         """Refuse by the stated length, before anything is read."""
-        if any(not text.isdigit() or int(text) > self._limit for text in self._stated):
+        lengths = [int(text) if text.isdigit() else 2**63 for text in self._stated]
+        if any(length > self._limit for length in lengths):
             self.exceeded = True
-            await self.drain()
+            if max(lengths) <= _DRAINED * self._limit:
+                await self.drain()
             raise TooLargeError(self.message)
 
     async def __call__(self) -> Message:
@@ -185,27 +191,35 @@ class _Body:
         return message
 
     async def drain(self) -> None:
-        """Read the rest and forget it, up to a few times the limit."""
-        while not self.ended and self.seen <= _DRAINED * self._limit:
-            await self._read()
+        """Read the rest and forget it, up to a few times the limit, for a few seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                while self.unread and self.seen <= _DRAINED * self._limit:
+                    await self._read()
+
+    @property
+    def unread(self) -> bool:
+        """Whether more is to come that nobody has read."""
+        return self._has_body and not self.ended
 
 
 class _Answer:
     """Sends an answer with the safety headers; a body that grew too large takes the place of what was to be said."""
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.body: _Body | None = None
-        self._started = False
+    def __init__(self, send: Send, body: _Body) -> None:
+        self._send, self._body = send, body
+        self._refusing = self._started = False
 
     async def __call__(self, message: Message) -> None:
-        if not self._started and self.body is not None and self.body.exceeded:
+        if not self._started and self._body.exceeded and not self._refusing:
             return  # what the app makes of a body that was cut short
         if message["type"] == "http.response.start":
             self._started = True
             headers = list(message.get("headers", []))
             given = {key.lower() for key, _ in headers}
             headers += [(key, value) for key, value in HEADERS.items() if key not in given]
+            if self._body.unread:
+                headers.append((b"connection", b"close"))  # what is still sent ends there, endless or not
             message = {**message, "headers": headers}
         await self._send(message)
 
@@ -213,7 +227,7 @@ class _Answer:
         """Say no, if nothing was said yet."""
         if self._started:
             raise VideocolorError(answer["error"])
-        self.body = None
+        self._refusing = True
         data = json.dumps(answer, ensure_ascii=False).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
         await self({"type": "http.response.start", "status": status, "headers": headers})

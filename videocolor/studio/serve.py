@@ -7,8 +7,9 @@ import secrets
 import socket
 import threading
 import webbrowser
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
@@ -19,7 +20,7 @@ from videocolor.studio.project import ProjectStore
 from videocolor.studio.session import Studio
 from videocolor.video import probe
 
-__all__ = ["serve"]
+__all__ = ["StudioServer", "serve", "studio_server"]
 
 log = logging.getLogger(__name__)
 _GRACE = 3
@@ -39,17 +40,31 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(
-    film: Path, project: Path | None, *, port: int = 0, browser: bool = True, ready: Callable[[str], None]
-) -> None:
-    """Serve a film's studio until Ctrl-C.
+@dataclass(frozen=True)
+class StudioServer:
+    """A studio that listens; `run` lets it answer."""
+
+    studio: Studio
+    address: str
+    """Of the page, with the token."""
+    port: int
+    token: str
+    server: uvicorn.Server
+    listener: socket.socket
+
+    def run(self) -> None:
+        """Answer, until the server is told to stop (Ctrl-C in the main thread, else `server.should_exit`)."""
+        self.server.run(sockets=[self.listener])
+
+
+@contextmanager
+def studio_server(film: Path, project: Path | None, *, port: int = 0) -> Iterator[StudioServer]:
+    """Open a film's project and listen; everything is ended on the way out.
 
     Args:
         film: what shall be coloured.
         project: folder of the project; None: beside the film.
         port: 0: a free one.
-        browser: open the page in the person's browser.
-        ready: told the address, once the studio answers there.
 
     Raises:
         InputError: the film cannot be read. UsageError: the port is taken, or the project is open elsewhere.
@@ -66,9 +81,8 @@ def serve(
             store.close()
             raise
         try:
-            app = create_app(studio, port=port, token=token)
             config = uvicorn.Config(
-                app,
+                create_app(studio, port=port, token=token),
                 http="h11",
                 ws="none",
                 lifespan="off",
@@ -80,15 +94,33 @@ def serve(
                 timeout_graceful_shutdown=_GRACE,
                 timeout_keep_alive=30,
             )
-            studio.start()
             address = f"http://127.0.0.1:{port}/?token={token}"
-            ready(address)
-            if browser:
-                threading.Thread(target=_open, args=(address,), name="browser", daemon=True).start()
-            with suppress(KeyboardInterrupt):  # how a studio ends; uvicorn has let the answers finish
-                _Server(config, studio).run(sockets=[listener])
+            yield StudioServer(studio, address, port, token, _Server(config, studio), listener)
         finally:
             studio.close()
+
+
+def serve(
+    film: Path, project: Path | None, *, port: int = 0, browser: bool = True, ready: Callable[[str], None]
+) -> None:
+    """Serve a film's studio until Ctrl-C.
+
+    Args:
+        film: what shall be coloured.
+        project: folder of the project; None: beside the film.
+        port: 0: a free one.
+        browser: open the page in the person's browser.
+        ready: told the address, once the studio answers there.
+
+    Raises:
+        As `studio_server`.
+    """
+    with suppress(KeyboardInterrupt), studio_server(film, project, port=port) as served:
+        served.studio.start()
+        ready(served.address)
+        if browser:
+            threading.Thread(target=_open, args=(served.address,), name="browser", daemon=True).start()
+        served.run()  # after Ctrl-C it lets answers finish, then raises KeyboardInterrupt: how a studio ends
 
 
 def _listen(port: int) -> socket.socket:

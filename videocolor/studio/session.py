@@ -58,11 +58,16 @@ class Studio:
         """The film."""
         return self.store.film
 
-    def start(self) -> None:
-        """Begin to look through the film, and load the network meanwhile; follow a render that is under way."""
+    def start(self, *, warm: bool = True) -> None:
+        """Begin to look through the film; follow a render that is under way.
+
+        Args:
+            warm: load the network meanwhile, so that the first preview need not wait for it.
+        """
         sweep_unused(self.store)
         self.scan.start()
-        self.previews.warm()
+        if warm:
+            self.previews.warm()
         self.renders.watch()
 
     def close(self) -> None:
