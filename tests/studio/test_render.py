@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import time
@@ -287,3 +289,55 @@ def test_which_shots_a_change_concerns() -> None:
     assert found(joined, {20: 10}) == ((0, 1), (0,))
     assert changed_shots(ask(whole="other"), ask(), {}).everything
     assert changed_shots(ask(), ask(shots=()), {}).everything
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_is_changed_the_result_is_that_of_a_whole_render(
+    seed: int, store: ProjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def here(renders: Path, more: list[str]) -> None:
+        options = ["-o", str(renders), "--json", "--set", "films.damaged=accept", *more]
+        assert CliRunner().invoke(cli, ["batch", "run", str(renders / "render.yaml"), *options]).exit_code == 0
+
+    monkeypatch.setattr(render, "_spawn", here)
+    chance = random.Random(seed)
+    start_render(store, only_changed=False)
+    alone = 0
+    for number in range(8):
+        for _ in range(chance.randrange(1, 4)):
+            with contextlib.suppress(UsageError):  # a cut where there is one, nothing to undo
+                any_change(store, chance)
+        expected = render_status(store).changed
+        alone += len(expected) < len(store.cuts or ())
+        assert start_render(store, only_changed=True).state == "done"
+        whole = tmp_path / f"{number}.mkv"
+        said = colorize("--project", store.folder, whole)
+        assert said.exit_code == 0, said.output
+        assert samples_of(whole) == samples_of(store.target), (seed, number)
+        assert render_status(store).changed == ()
+    assert alone  # or nothing was tried
+
+
+def any_change(store: ProjectStore, chance: random.Random) -> None:
+    cuts = store.cuts or ()
+    start, frame = chance.choice(cuts), chance.randrange(71)
+    hints = [hint.id for hint in store.data.hints]
+    match chance.randrange(8):
+        case 0:
+            change(store, lambda s: edits.set_shot(s, start, saturation=chance.choice([None, 0.3, 2.0])))
+        case 1:
+            change(store, lambda s: edits.add_cut(s, frame))
+        case 2:
+            change(store, lambda s: edits.remove_cut(s, start))
+        case 3:
+            change(store, lambda s: edits.move_cut(s, start, frame))
+        case 4:
+            seed = next(REEL[n][0] for n in range(5) if frame < [*CUTS[1:], 71][n])
+            add_hint(store, png(seed, frame - max(c for c in CUTS if c <= frame)), kind="painted", frame=frame)
+        case 5:
+            add_hint(store, png(chance.randrange(4, 9), 0), kind="loose", shots=(start,))
+        case 6 if hints:
+            change(store, lambda s: edits.remove_hint(s, chance.choice(hints)))
+        case _ if store.data.position > 2:  # the first change chose a lossless codec
+            store.undo(store.revision)
