@@ -21,7 +21,7 @@ from videocolor.types import Array
 
 __all__ = ["RADIUS", "parse_color", "points_picture"]
 
-RADIUS: Final = 0.035
+RADIUS: Final = 0.02
 """Radius of a disc, as share of the picture's height, where a person chooses none; measured, see docs/hints.md."""
 _MARGIN: Final = 3.0
 """Radii around a point in which its colour lies under the transparent part."""
