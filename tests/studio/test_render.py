@@ -207,6 +207,9 @@ def test_a_finished_film_moves_with_its_project(store: ProjectStore, tmp_path: P
         status = finished(again)
         assert (status.state, status.changed, status.rendered) == ("done", (), 3), status
         assert again.target.read_bytes() != before
+        again.target.unlink()
+        status = render_status(again)
+        assert (status.state, status.rendered, status.changed) == ("idle", None, ())
 
 
 def test_stopped_by_a_person(store: ProjectStore) -> None:

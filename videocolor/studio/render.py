@@ -70,8 +70,8 @@ class RenderStatus:
     """How the render of a project stands."""
 
     state: RenderState
-    """idle: no film was asked for. done: the last one that was asked for stands whole. stopped: killed or stopped;
-    started again, it goes on."""
+    """idle: no film was asked for, or it was taken away. done: the last one that was asked for stands whole. stopped:
+    killed or stopped; started again, it goes on."""
     frames: int
     total: int | None
     fps: float | None
@@ -150,6 +150,9 @@ def render_status(store: ProjectStore) -> RenderStatus:
     whole = film is not None and film.id == asked.id
     error = None if running or whole else _error_in(events)
     state: RenderState = "running" if running else "done" if whole else "failed" if error else "stopped"
+    receipt = read_receipt(renders, asked.name)
+    if state == "stopped" and receipt is not None and receipt.settings == asked.id:
+        state = "idle"  # it was finished, and somebody has taken the film away or put another one there
     frames, total, fps, eta, stage = _progress(renders, asked, events, running)
     frames, total = (total or frames, total) if whole and not running else (frames, total)
     return RenderStatus(
