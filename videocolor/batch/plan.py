@@ -269,7 +269,7 @@ def hint_notes(dealt: HintPlan, config: ColorizeConfig) -> list[dict[str, Any]]:
     """How hints were dealt, as plain values; hints that fit nowhere are among them."""
     notes = [_note(planned) for planned in dealt.hints]
     known = {note["digest"] for note in notes}
-    unused = [hint for digest, hint in _all_hints(config) if digest not in known]
+    unused = [hint for hint in collect_hints(config)[0] if _digest(hint, False) not in known]  # assigned ones are used
     return notes + [_note(PlannedHint(hint, None, {})) for hint in unused]
 
 
