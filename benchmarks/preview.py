@@ -2,7 +2,7 @@
 
     python benchmarks/preview.py FILM [--height 480] [--lines 240] [--rounds 3] [-o benchmarks/results/preview.json]
 
-FILM is scaled to HEIGHT once and repeated to 1,000 frames; the previews begin in the middle of a group of pictures.
+FILM is scaled to HEIGHT once and repeated to 800 frames; the previews begin in the middle of a group of pictures.
 
     automatic   the network alone
     painted     the first frame of the preview, in its own colour, as an assigned hint
@@ -57,7 +57,7 @@ def main(film: Path, height: int, lines: int, rounds: int, output: Path | None) 
     times: dict[str, list[list[float]]] = {"cold": [], "automatic": [], "painted": []}
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "source.mkv"
-        scaled(film, source, height, 1000)
+        scaled(film, source, height, 800)
         with open_video(source) as video:
             frame = next(frame for frame in video if frame.index == START)
             hint = Path(folder) / "hint.png"
