@@ -81,7 +81,7 @@ class Point(Section):
     """0..1 of its height, from the top."""
     color: str
     """`#rrggbb`, sRGB."""
-    radius: Annotated[Number, Field(gt=0, le=1)] = 0.05
+    radius: Annotated[Number, Field(gt=0, le=1)] = 0.02
     """Of the disc, 0..1 of the picture's height."""
 
     @field_validator("color")
