@@ -22,6 +22,7 @@ from videocolor.errors import OutputError
 from videocolor.types import Array, Frame, VideoInfo
 from videocolor.video.encoders import set_tags
 from videocolor.video.formats import plane_view
+from videocolor.video.matroska import RESERVED, needs_display_size, write_display_size
 from videocolor.video.opening import url
 from videocolor.video.plan import OutputPlan
 from videocolor.video.probe import FIELD_ORDERS
@@ -211,8 +212,10 @@ class FilmSink:
         out.container_options.update(self._muxer_options(extra))
         if self._copier is None:
             self._encoder = PictureEncoder(out, self._info, self._plan, frame)
+            self._reserve()
         else:
             self._copier.add_streams(out, lambda: self._add_picture(out, frame))
+            self._reserve()
             shift = self._shift * self._info.time_base
             start = shift if trimmed else None
             self._copier.begin(out, shift, start, self._span[1])
@@ -239,6 +242,12 @@ class FilmSink:
     def _add_picture(self, out: OutputContainer, frame: Frame) -> Any:
         self._encoder = PictureEncoder(out, self._info, self._plan, frame)
         return self._encoder.stream
+
+    def _reserve(self) -> None:
+        """Keep room in the header for what PyAV cannot state."""
+        if self._encoder is not None and needs_display_size(self._plan.container, self._plan.codec, self._info):
+            stream = self._encoder.stream
+            stream.metadata["title"] = stream.metadata.get("title", "") + RESERVED
 
     def _mux(self, packets: list[Any]) -> None:
         assert self._out is not None
@@ -277,6 +286,8 @@ class FilmSink:
             if self._out is not None:
                 self._out.close()
             self._release()
+            if needs_display_size(self._plan.container, self._plan.codec, self._info):
+                write_display_size(self._part, self._info.width, self._info.height, self._info.sar)
             with open(self._part, "rb+") as file:
                 os.fsync(file.fileno())
             if check is not None:
