@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -142,6 +143,18 @@ def chroma(picture: Array) -> float:
     return float((picture.max(axis=2).astype(int) - picture.min(axis=2)).mean())
 
 
+def drop(page: Page, file: Path) -> None:
+    """Drop a file onto the picture."""
+    data = page.evaluate_handle(
+        "([name, text]) => { const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));"
+        " const all = new DataTransfer(); all.items.add(new File([bytes], name)); return all; }",
+        [file.name, base64.b64encode(file.read_bytes()).decode()],
+    )
+    for event in ("dragenter", "dragover", "drop"):
+        page.dispatch_event("#stage", event, {"dataTransfer": data})
+    assert page.locator("#dropveil").is_hidden()
+
+
 def hint_count(page: Page, count: int) -> None:
     until(page, "(count) => document.querySelectorAll('#hints > li').length === count", count)
 
@@ -179,7 +192,7 @@ def test_a_shot_is_painted_previewed_compared_and_rendered(tmp_path: Path, color
         assert page.locator("#hints > li").count() == 0
         page.locator("#toasts-alert .toast button.icon").first.click()
         go_to(page, CUT)  # its name says which frame it is
-        page.set_input_files("#file-painted", str(painted))
+        drop(page, painted)
         hint_count(page, 1)
         assert f"frame {frame}" in page.inner_text("#hints > li")
 
@@ -203,6 +216,42 @@ def test_a_shot_is_painted_previewed_compared_and_rendered(tmp_path: Path, color
         want = cv2.resize(colors[frame], full.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         near_left = slice(40, None)  # the line itself stands at the left edge
         assert np.abs(full[:, near_left].astype(int) - want[:, near_left]).mean() < 8
+
+        # The line is dragged, too.
+        handle = page.locator("#wipe span").bounding_box()
+        assert handle is not None
+        page.mouse.move(handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2)
+        page.mouse.down()
+        page.mouse.move(handle["x"] + handle["width"] / 2 - full.shape[1] / 4, handle["y"], steps=4)
+        page.mouse.up()
+        assert page.get_attribute("#wipe", "aria-valuenow") == "25"
+
+        # This frame, in the colour that it has here, as a hint of the other shot; taken back again.
+        page.evaluate("document.activeElement.blur()")
+        go_to(page, 3)
+        page.keyboard.press("k")
+        assert page.locator("#use-picked").is_disabled()
+        go_to(page, frame)
+        page.keyboard.press("Enter")
+        until(page, "document.querySelector('#shot-title').textContent === 'Shot 1 of 2'")
+        hint_count(page, 1)
+        assert f"frame {frame}" in page.inner_text("#hints > li")
+        page.keyboard.press("Control+z")
+        hint_count(page, 0)
+
+        # The eyedropper takes a colour of this frame for a point of another one.
+        page.keyboard.press("o")
+        page.click("#dropper")
+        go_to(page, frame)
+        wait_drawn(page, color="preview")
+        page.locator("#points-layer").click(position={"x": 40, "y": 40})
+        until(page, "document.querySelector('#frame-number').value === '0'")
+        taken = page.input_value("input[type=color]")
+        scale = SIZE[1] / full.shape[0]
+        near = colors[frame][round(40 * scale), round(40 * scale)]
+        assert np.abs(np.array([int(taken[i : i + 2], 16) for i in (1, 3, 5)]) - near).max() < 40
+        page.keyboard.press("Escape")
+        go_to(page, frame)
 
         # The slider recolours nothing: the same preview, gray at once.
         number = page.evaluate("fetch('/api/project').then((a) => a.json()).then((d) => d.preview.id)")

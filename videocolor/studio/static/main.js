@@ -89,7 +89,8 @@ function listen() {
     lost = true;
   });
   source.addEventListener("open", () => {
-    if (lost) refresh().catch(complain);
+    // What happened before the stream was open was told to nobody here.
+    refresh().catch(complain);
     lost = false;
   });
 }

@@ -25,7 +25,7 @@ function load() {
   if (state.tool === "dropper") return;
   const hint = own(state.frame);
   const stored = JSON.stringify(hint?.points ?? []);
-  if (draft.frame === state.frame && (save.waiting() || JSON.stringify(draft.points) === stored)) {
+  if (draft.frame === state.frame && (save.waiting() || flights || JSON.stringify(draft.points) === stored)) {
     draft.id = hint?.id ?? draft.id;
     return;
   }
@@ -35,9 +35,22 @@ function load() {
 
 const save = later(() => flush(), 500);
 
-async function flush() {
+/** Saves follow one another, for the second needs the id that the first one was given. */
+let flights = 0;
+let flight = Promise.resolve();
+
+function flush() {
   save.cancel();
   const { frame, points } = draft;
+  flights += 1;
+  flight = flight.then(() => store(frame, points)).finally(() => {
+    flights -= 1;
+    load();
+    show();
+  });
+}
+
+async function store(frame, points) {
   const id = own(frame)?.id ?? null;
   if (!points.length && !id) return;
   const answer = points.length

@@ -1,7 +1,7 @@
 // The panel's head, saturation, cuts and note of the current shot.
 import { change } from "./api.js";
 import { clock, dress, fill, find, later, plural, say } from "./dom.js";
-import { currentShot, emit, endOf, filmSaturation, on, saturationOf, shotIndexAt, shots, state } from "./state.js";
+import { currentShot, emit, endOf, filmSaturation, on, saturationOf, shotAt, shotIndexAt, shots, state } from "./state.js";
 
 /** Notes that were typed and are not saved yet, by the start of their shot: no answer of the server overwrites them. */
 const drafts = new Map();
@@ -126,7 +126,18 @@ async function storeNote(start) {
   if (saved && drafts.get(start) === text) drafts.delete(start);
 }
 
+/** Where another tab has moved or taken away a cut, what was typed belongs to the shot that holds its frames now. */
+function followCuts() {
+  for (const [start, text] of [...drafts]) {
+    const holder = shotAt(start);
+    if (!holder || holder.start === start) continue;
+    drafts.delete(start);
+    if (!drafts.has(holder.start)) drafts.set(holder.start, holder.note && !text.includes(holder.note) ? `${holder.note}\n${text}` : text);
+  }
+}
+
 function showNote() {
+  followCuts();
   const shot = currentShot();
   const field = find("note");
   field.disabled = !shot;

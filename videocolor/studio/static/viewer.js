@@ -13,7 +13,7 @@ export const MODES = [
 const ZOOMS = [0, 1, 2, 4];
 const SURROUNDS = ["dark gray", "black", "middle gray", "white"];
 
-const view = { zoom: 0, panX: 0, panY: 0, drawing: false, dirty: false, shown: null };
+const view = { box: null, zoom: 0, panX: 0, panY: 0, drawing: false, dirty: false, shown: null };
 const parts = {};
 
 export function setMode(name) {
@@ -103,7 +103,8 @@ export function layOut() {
     parts.wipe.setAttribute("aria-valuetext", `${Math.round(state.wipe * 100)} % as it is, the rest in colour`);
   }
   const target = single || !hasColor ? first : second;
-  Object.assign(parts.points.style, { left: `${target.cell[0] + target.left}px`, top: `${target.cell[1] + target.top}px`, width: `${target.width}px`, height: `${target.height}px` });
+  view.box = { left: target.cell[0] + target.left, top: target.cell[1] + target.top, width: target.width, height: target.height };
+  Object.assign(parts.points.style, { left: `${view.box.left}px`, top: `${view.box.top}px`, width: `${target.width}px`, height: `${target.height}px` });
   parts.stage.classList.toggle("pan", ZOOMS[view.zoom] > 0);
   parts.stage.classList.toggle("zoomed", ZOOMS[view.zoom] > 1);
   dressBar();
@@ -192,10 +193,15 @@ function caption() {
   parts.after.setAttribute("aria-label", `Frame ${state.frame} in colour: ${color?.label ?? "none yet"}`);
 }
 
-/** The picture's place under the pointer, 0..1 from left and top; null outside. */
+/** The picture's place under the pointer, from its left and top in its own widths and heights; may lie outside 0..1. */
+function reach(event) {
+  const stage = parts.stage.getBoundingClientRect();
+  return { x: (event.clientX - stage.left - view.box.left) / view.box.width, y: (event.clientY - stage.top - view.box.top) / view.box.height };
+}
+
+/** The same, and null outside the picture. */
 export function placeOf(event) {
-  const box = parts.points.getBoundingClientRect();
-  const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+  const { x, y } = reach(event);
   return x >= 0 && x <= 1 && y >= 0 && y <= 1 ? { x, y } : null;
 }
 
@@ -203,8 +209,7 @@ function dragWipe(event) {
   event.preventDefault();
   parts.wipe.setPointerCapture(event.pointerId);
   parts.wipe.focus();
-  const box = parts.points.getBoundingClientRect();
-  const move = (at) => setWipe((at.clientX - box.left) / box.width);
+  const move = (at) => setWipe(reach(at).x);
   const end = () => {
     parts.wipe.removeEventListener("pointermove", move);
   };
