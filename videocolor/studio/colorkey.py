@@ -53,11 +53,14 @@ def color_key(
     for name in ("saturation", "by_shot"):
         values["chroma"].pop(name)
     spans = [studio.shot_span(start), *([] if lender is None else [studio.shot_span(lender)])]
+    hints = [_hints_of(config, *span) for span in spans]
+    painted = any(own is not None for found in hints for _, own in found)
     facts = {
         "film": studio.version,
         "settings": values,
-        "output": [studio.store.target.suffix, output["codec"], output["pix_fmt"]],  # the grid of chroma
-        "shots": [[span, _hints_of(config, *span)] for span in spans],
+        # A painted frame is held on the grid of the chroma that is written.
+        "output": [studio.store.target.suffix, output["codec"], output["pix_fmt"]] if painted else [],
+        "shots": list(zip(spans, hints, strict=True)),
         # The size that the network works at is another one as soon as any shot has a whole painted frame.
         "painted": any(hint.frame is not None and _whole(Path(hint.image)) for hint in config.hints.assigned),
     }

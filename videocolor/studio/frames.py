@@ -17,7 +17,7 @@ import numpy as np
 
 from videocolor.color import codes_to_luma
 from videocolor.config import ColorizeConfig
-from videocolor.errors import InputError, OutputError
+from videocolor.errors import InputError, OutputError, UsageError
 from videocolor.film import FilmReader, Part
 from videocolor.hints import suggestion_png
 from videocolor.studio.problems import NotFoundError
@@ -202,11 +202,11 @@ class FrameSource:
         self._index.ticks_of(index)
         if index >= self._index.frames:
             raise NotFoundError(f"frame {index}: the film has {self._index.frames} frames")
-        found = self._frames.get(index)
+        found = None if self._closed else self._frames.get(index)
         if found is not None:
             return found
         with self._lock:
-            found = self._frames.get(index)
+            found = None if self._closed else self._frames.get(index)
             return found if found is not None else self._fetch(index)
 
     def jpeg(self, index: int, height: int) -> bytes:
@@ -252,6 +252,9 @@ class FrameSource:
                     return frame
                 if frame.index >= index:
                     break
+        except UsageError as error:  # the film ends before the frame's time
+            self._leave()
+            raise InputError(f"{error}; has the film changed?") from error
         except BaseException:
             self._leave()
             raise

@@ -89,7 +89,8 @@ def save_scan(path: Path, found: FoundShots) -> None:
 def load_scan(path: Path) -> FoundShots | None:
     """Read it; None where there is none, or it cannot be used."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Read by us: what `np.load` opens it leaves open where the file is broken.
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             data = {name: file[name] for name in file.files}
         return _from_arrays(data)
     except FileNotFoundError:
