@@ -406,6 +406,17 @@ def test_names_are_text_and_run_nothing(address: str, open_page: Open) -> None:
     page.evaluate("document.querySelector('#bad').remove()")
 
 
+def test_a_studio_that_ends_takes_nothing_typed_with_it(tmp_path: Path, colors: Array, open_page: Open) -> None:
+    film, _ = write_films(tmp_path, colors[:4])
+    with studio(film, tmp_path / "project") as address:
+        page = open_page(address)
+    until(page, "document.querySelector('#saved').textContent === 'Not connected'")
+    page.fill("#note", "typed into a page that is alone")
+    page.press("#note", "Tab")
+    until(page, "document.querySelector('#toasts-alert .toast') !== null")
+    assert page.input_value("#note") == "typed into a page that is alone"
+
+
 def test_two_tabs_see_each_other_and_lose_nothing(address: str, open_page: Open) -> None:
     one, other = open_page(address), open_page(address)
     go_to(one, 5)

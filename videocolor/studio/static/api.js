@@ -2,6 +2,9 @@
 import { el, find, iconButton } from "./dom.js";
 import { emit, setProject, state } from "./state.js";
 
+export const AWAY = "The studio does not answer. Is it still running? What is typed here stays.";
+export const ELSEWHERE = "Open the address that “videocolor studio” printed.";
+
 export class ApiError extends Error {
   constructor(status, kind, message) {
     super(message);
@@ -24,7 +27,7 @@ export async function call(method, path, { query = {}, json, body, headers = {},
     answer = await fetch(address, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError(0, "offline", "The studio does not answer. Is `videocolor studio` still running?");
+    throw new ApiError(0, "offline", AWAY);
   }
   const text = await answer.text();
   let data = null;
@@ -34,7 +37,7 @@ export async function call(method, path, { query = {}, json, body, headers = {},
     data = null;
   }
   if (answer.ok) return data;
-  const hint = answer.status === 403 ? " Open the address that `videocolor studio` printed." : "";
+  const hint = answer.status === 403 ? ` ${ELSEWHERE}` : "";
   throw new ApiError(answer.status, data?.kind ?? "internal", (data?.error ?? `The server answered ${answer.status}.`) + hint);
 }
 

@@ -1,6 +1,6 @@
 // Begins the page: reads the project, hears of news, puts the parts to work.
 import { startAddHint } from "./addhint.js";
-import { ApiError, call, catchUp, change, complain, refresh, saving, toast } from "./api.js";
+import { ApiError, AWAY, call, catchUp, change, complain, ELSEWHERE, refresh, saving, toast } from "./api.js";
 import { clock, dress, find, rateOf, remembered, say } from "./dom.js";
 import { startHints } from "./hints.js";
 import { startKeys } from "./keys.js";
@@ -45,7 +45,8 @@ function showHistory() {
   const project = state.project;
   find("undo").disabled = !project?.can_undo;
   find("redo").disabled = !project?.can_redo;
-  say(find("saved"), saving() ? "Saving…" : project ? "Saved" : "");
+  say(find("saved"), state.away ? "Not connected" : saving() ? "Saving…" : project ? "Saved" : "");
+  find("saved").classList.toggle("away", state.away);
 }
 
 async function history(direction) {
@@ -83,15 +84,16 @@ function listen() {
   hear("preview", took);
   hear("render", tookRender);
   hear("compare", tookCompare);
-  let lost = false;
   source.addEventListener("error", () => {
-    if (!lost) setTimeout(() => lost && toast("The studio does not answer. Is `videocolor studio` still running?", { error: true }), 4000);
-    lost = true;
+    if (source.readyState === EventSource.CLOSED) toast(`This page belongs to a studio that has ended. ${ELSEWHERE}`, { error: true });
+    else if (!state.away) setTimeout(() => state.away && toast(AWAY, { error: true }), 4000);
+    state.away = true;
+    emit("saving");
   });
   source.addEventListener("open", () => {
+    state.away = false;
     // What happened before the stream was open was told to nobody here.
-    refresh().catch(complain);
-    lost = false;
+    refresh().then(() => emit("connected"), complain);
   });
 }
 

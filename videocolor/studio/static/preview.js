@@ -129,7 +129,9 @@ function show() {
 function message(preview, shot) {
   const box = find("stage-message");
   if (box.dataset.kind === "pick" && !box.hidden) return;
-  const needed = shot && state.mode !== "source" && find("stage").dataset.color === "none" && !asking && !state.playing;
+  const stage = find("stage");
+  const drawn = stage.dataset.frame === String(state.frame); // else it speaks of the frame before
+  const needed = shot && drawn && state.mode !== "source" && stage.dataset.color === "none" && !asking && !state.playing;
   const part = covered(shot);
   const waits = preview?.state === "running" && (!part || state.frame >= part[1]);
   box.dataset.kind = "color";

@@ -176,6 +176,7 @@ export function startShot() {
   addEventListener("beforeunload", (event) => drafts.size && event.preventDefault());
   on("project shot scan", () => (showHead(), showSaturation(), showNote()));
   on("saturation", showSaturation);
+  on("connected", () => [...drafts.keys()].forEach((start) => storeNote(start)));
   on("project shot frame scan", showCuts);
   showHead();
 }

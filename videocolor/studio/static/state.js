@@ -23,9 +23,11 @@ export const state = {
   compare: null,
   /** null, "points", "dropper" or {pick: start of the shot that wants a frame}. */
   tool: null,
+  /** The studio does not answer. */
+  away: false,
 };
 
-/** Hear of "project", "frame", "shot", "mode", "preview", "render", "scan", "compare", "saturation", "tool". */
+/** Hear of "project", "frame", "shot", "mode", "preview", "render", "scan", "compare", "saturation", "tool", "drawn", "changed", "connected"... */
 export function on(topics, listener) {
   for (const topic of topics.split(" ")) listeners.set(topic, [...(listeners.get(topic) ?? []), listener]);
 }
