@@ -141,7 +141,7 @@ def own(folder: Path, kind: str, frames: str, rounds: int, output: Path | None) 
         for _ in range(rounds):
             picture, truth = painted(rgb, rng, kind)
             try:
-                found = align_painted(picture, None, luma)
+                found = align_painted(picture, None, luma, explain=False)
             except HintError as error:
                 refused.append(f"{name} {index}: {error}")
                 continue
@@ -178,7 +178,7 @@ def others(folders: tuple[Path, ...], pairs: int, output: Path | None) -> None:
         luma = rgb_to_luma(np.moveaxis(items[mine][2], -1, 0), "bt709")
         tinted = np.clip(luma[..., None] + np.array([0.1, 0, -0.1], np.float32), 0, 1)
         try:
-            align_painted(tinted, None, items[theirs][3])
+            align_painted(tinted, None, items[theirs][3], explain=False)
         except HintError:
             continue
         taken.append(f"{items[mine][0]} for {items[theirs][0]}")

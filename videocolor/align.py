@@ -78,7 +78,13 @@ class Aligned:
 
 
 def align_painted(
-    rgb: Array, mask: Array | None, luma: Array, *, name: str = "the picture", frame_name: str = "this frame"
+    rgb: Array,
+    mask: Array | None,
+    luma: Array,
+    *,
+    name: str = "the picture",
+    frame_name: str = "this frame",
+    explain: bool = True,
 ) -> Aligned:
     """Lay a painted picture over its frame.
 
@@ -88,6 +94,7 @@ def align_painted(
         luma: (h, w) full-range Y' of the frame: uint8 or uint16 over their whole range, or floating point in 0..1.
         name: how messages call the picture.
         frame_name: how they call the frame.
+        explain: look for what is wrong with a picture that is refused (mirrored, turned...): some seconds more.
 
     Returns:
         The picture at the size of `luma`.
@@ -108,7 +115,7 @@ def align_painted(
     place = register(picture, frame)
     if place is None or (verdict := _verdict(place, picture, frame, masked=mask is not None)) is not None:
         reason = "it could not be laid over it" if place is None else verdict
-        raise HintError(f"{name}: {_refusal(picture, frame, frame_name, reason or '')}")
+        raise HintError(f"{name}: {_refusal(picture, frame, frame_name, reason or '', explain)}")
     place = _plainest(place, picture, frame)
     like, covered = _luma_likeness(place, picture, frame)
     matrix = _full_size(place.matrix, picture, frame)
@@ -196,9 +203,9 @@ def _geometry(matrix: Array) -> tuple[float, float, bool]:
     return degrees(atan2(c, a)), x / max(y, 1e-9), a * d - b * c < 0
 
 
-def _refusal(picture: Picture, frame: Picture, name: str, reason: str) -> str:
+def _refusal(picture: Picture, frame: Picture, name: str, reason: str, explain: bool) -> str:
     """The words of a refusal: what the picture is instead, if another look at it tells."""
-    for other, words in _other_looks(picture):
+    for other, words in _other_looks(picture) if explain else ():
         place = register(other, frame, thorough=False)
         if place is not None and _verdict(place, other, frame, masked=True) is None:
             return f"it shows {name}, but {words}; undo that and drop it again"
