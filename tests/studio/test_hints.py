@@ -1,4 +1,4 @@
-"""Hints that come into a project: written first, then known; refused with nothing changed; undone with their picture."""
+"""Hints that come into a project: written first, then known; refused with nothing changed; undone with all."""
 
 from __future__ import annotations
 
