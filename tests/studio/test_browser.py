@@ -518,6 +518,26 @@ def test_everything_can_be_done_by_keys(address: str, open_page: Open) -> None:
     hint_count(page, 0)
     assert page.evaluate("document.activeElement.id") == "hints-title"
 
+    # The film's settings: what is refused is said in the dialog, for all around it is out of reach; then it is saved.
+    for refused in (True, False):
+        if refused:
+            page.route(
+                "**/api/settings", lambda route: route.fulfill(status=400, json={"error": "no", "kind": "usage"})
+            )
+            page.keyboard.press("s")
+        page.locator("#setting-saturation").focus()
+        page.keyboard.press("Control+a")
+        page.keyboard.type("1.3")
+        page.keyboard.press("Enter")
+        if refused:
+            until(page, "document.querySelector('dialog[open] .toast') !== null")
+            page.unroute("**/api/settings")
+    until(page, "document.querySelector('dialog[open]') === null")
+    until(page, "document.querySelector('#saturation-number').value === '1.30'")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("Control+z")
+    until(page, "document.querySelector('#saturation-number').value === '1.00'")
+
     # The list of keys; keys that get in the way can be switched off there.
     page.keyboard.press("?")
     until(page, "document.querySelector('#help-dialog').open")

@@ -109,8 +109,19 @@ export function complain(error) {
   toast(error?.message ?? String(error), { error: true });
 }
 
+/** Messages stand in the dialog that is open: all around it is out of reach. */
+function hostMessages() {
+  const messages = find("toasts");
+  const dialog = document.querySelector("dialog[open]");
+  const host = dialog ?? document.body;
+  if (messages.parentElement === host) return;
+  host.append(messages);
+  dialog?.addEventListener("close", () => document.body.append(messages), { once: true });
+}
+
 /** A message that is also read out; errors stay until they are closed. */
 export function toast(text, { error = false, action = null, seconds = 5 } = {}) {
+  hostMessages();
   const region = find(error ? "toasts-alert" : "toasts-polite");
   for (const old of region.children) if (old.querySelector("p")?.textContent === text) old.remove();
   const close = () => {
