@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -503,3 +504,35 @@ def test_a_painted_folder_and_a_part_of_the_film(tmp_path: Path, monkeypatch: py
         record = json.loads((tmp_path / "out.mkv.json").read_text())
         assert [h["reproduced"] for h in record["hints"] if f"shot{outside}" not in h["name"]] == [True]
         assert all(h["frame"] is None for h in record["hints"] if f"shot{outside}" in h["name"])
+
+
+def test_pictures_of_hints_are_not_all_held(tmp_path: Path) -> None:
+    """Memory must not grow with the number of painted frames."""
+    rng = np.random.default_rng(0)
+    for number in range(24):
+        picture = rng.integers(0, 255, (400, 500, 3), dtype=np.uint8)
+        assert cv2.imwrite(str(tmp_path / f"shot0001_t{number:05d}.000s.png"), picture)
+    one = 400 * 500 * 3 * 4
+    tracemalloc.start()
+    try:
+        hints, _ = collect_hints(ColorizeConfig.load(None, [f"hints.folder={tmp_path}"]))
+        seen = [float(hint.rgb.mean()) for hint in hints]
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(hints) == len(set(seen)) == 24
+    assert held < 6 * one, "of 24 pictures the last few at most"
+    assert [float(hint.rgb.mean()) for hint in hints] == seen
+
+
+def test_a_hint_that_changes_meanwhile_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "painted.png"
+    cv2.imwrite(str(path), np.full((40, 60, 3), (10, 90, 200), np.uint8))
+    hint = load_hint(None, path)
+    assert hint.rgb.shape == (40, 60, 3) and hint.mask is None
+    cv2.imwrite(str(path), np.full((40, 61, 3), (200, 90, 10), np.uint8))
+    with pytest.raises(HintError, match="changed or gone"):
+        hint.rgb.mean()
+    path.unlink()
+    with pytest.raises(HintError, match="changed or gone"):
+        hint.rgb.mean()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +37,55 @@ _UNPAINTED: Final = 0.01
 """Opacity under which a pixel, and a picture whose strongest pixel stays under it, counts as not painted."""
 _TIME_IN_NAME = re.compile(r"_t(-?\d+)\.(\d{3})s")
 _SUGGESTED = re.compile(r"shot\d+_t-?\d")
+_AT_HAND: Final = 4
+"""Pictures of hints that stay in memory; a film may have hundreds, of 25 MB each at 1080 lines."""
+
+
+class FileHint(Hint):
+    """A hint whose picture is read again whenever it is looked at and no longer at hand.
+
+    Raises, then, HintError: the file has gone, or is not what it was at first.
+    """
+
+    def __init__(self, hint: Hint, path: Path, other_time: Fraction | None) -> None:
+        for name, value in (("name", hint.name), ("time", hint.time)):
+            object.__setattr__(self, name, value)
+        self.__dict__.update(_path=path, _other=other_time, _stamp=_stamp(path), _masked=hint.mask is not None)
+
+    def _picture(self) -> tuple[Array, Array | None]:
+        path: Path = self.__dict__["_path"]
+        stamp = self.__dict__["_stamp"]
+        if _stamp(path) != stamp:
+            raise HintError(f"{path}: has changed or gone while the film was coloured; run again")
+        return _picture_of(path, self.__dict__["_other"], stamp)
+
+    @property
+    def rgb(self) -> Array:
+        """As `Hint.rgb`; read-only."""
+        return self._picture()[0]
+
+    @property
+    def mask(self) -> Array | None:
+        """As `Hint.mask`; read-only."""
+        return self._picture()[1] if self.__dict__["_masked"] else None
+
+
+@lru_cache(maxsize=_AT_HAND)
+def _picture_of(path: Path, other_time: Fraction | None, stamp: tuple[int, int] | None) -> tuple[Array, Array | None]:
+    hint = _read(path, None) if other_time is None else _frame_of(path, other_time, None)
+    for array in (hint.rgb, hint.mask):
+        if array is not None:
+            array.flags.writeable = False
+    return hint.rgb, hint.mask
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """By which a file is known to be the same."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def collect_hints(config: ColorizeConfig) -> tuple[list[Hint], list[str]]:
@@ -63,7 +114,7 @@ def collect_hints(config: ColorizeConfig) -> tuple[list[Hint], list[str]]:
             elif _is_gray(hint):
                 warnings.append(f"{path}: still gray, not used as a hint; paint it or remove it")
             else:
-                hints.append(hint)
+                hints.append(FileHint(hint, path, None))
         read = {path.stem for path in files}
         warnings += [
             f"{path}: not read, {path.suffix or 'no suffix'} is none of {', '.join(IMAGES)}; export it as PNG"
@@ -106,7 +157,7 @@ def load_hint(time: Fraction | None, path: Path, other_time: Fraction | None = N
     """
     hint = _read(path, time) if other_time is None else _frame_of(path, other_time, time)
     check_hint(hint)
-    return hint
+    return FileHint(hint, path, other_time)
 
 
 def check_hint(hint: Hint) -> None:
