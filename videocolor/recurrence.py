@@ -27,9 +27,14 @@ because nobody said so."""
 
 
 class ReturnFinder:
-    """Recognises shots by the first and the last frame of recent ones."""
+    """Recognises shots by the first and the last frame of recent ones.
 
-    def __init__(self) -> None:
+    Args:
+        like: `videocolor.shots.shots_like`, or what remembers its answers.
+    """
+
+    def __init__(self, like: Callable[[Array, Array], float] = shots_like) -> None:
+        self._like = like
         self._shots: OrderedDict[int, tuple[Array, ...]] = OrderedDict()
 
     def find(self, first: Array) -> int | None:
@@ -40,7 +45,7 @@ class ReturnFinder:
         """
         best, likeness = None, _RETURNS
         for shot, pictures in self._shots.items():
-            like = max(shots_like(first, other) for other in pictures)
+            like = max(self._like(first, other) for other in pictures)
             if like >= likeness:
                 best, likeness = shot, like
         if best is not None:

@@ -21,6 +21,7 @@ from videocolor.errors import VideocolorError
 from videocolor.hints import rank_views
 from videocolor.prepare import prepare, working_size
 from videocolor.recurrence import ReturnFinder
+from videocolor.shots import shots_like
 from videocolor.studio.frames import FilmIndex, FrameSource, display_size, jpeg_bytes
 from videocolor.studio.scancache import MOST_SUGGESTED, FoundShots, ShotLook, load_scan, save_scan, scan_path
 from videocolor.survey import VIEWS, FilmScan, thumbnail
@@ -70,6 +71,7 @@ class Scan:
         self._path = scan_path(cache, film, self._config)
         self._source = FrameSource(film, index, self._config)
         self._looks: dict[tuple[int, int], ShotLook] = {}
+        self._likeness: dict[tuple[int, int], float] = {}
         self._lock = threading.Condition()
         self._wanted: tuple[tuple[int, ...], frozenset[int]] | None = None
         self._detected: tuple[int, ...] = ()
@@ -234,8 +236,17 @@ class Scan:
             self._watcher.shots_found([look])
 
     def _superseded(self) -> bool:
-        self._rest()
+        """Whether other cuts are wanted by now. These looks do not rest for a preview: it waits for them."""
+        if self._stopping:
+            raise _Stopped
         return self._wanted is not None
+
+    def _like(self, one: Array, other: Array) -> float:
+        """`shots_like`, asked once for each two pictures: 2,000 shots ask 100,000 times, after every new cut anew."""
+        key = (id(one), id(other))  # of pictures of `_looks`, which are kept as long as the scan
+        if key not in self._likeness:
+            self._likeness[key] = shots_like(one, other)
+        return self._likeness[key]
 
     def _look_again(self, start: int, end: int) -> ShotLook:
         """As the pass would see a shot of these frames: the views that it would keep, fetched one by one."""
@@ -246,7 +257,8 @@ class Scan:
         info = self._index.info
         pictures = []
         for index in wanted:
-            self._rest()
+            if self._stopping:
+                raise _Stopped
             (prepared,) = prepare([self._source.frame(index)], working_size(info.width, info.height))
             pictures.append(thumbnail(prepared.gray))
         return self._look_of(start, end, list(zip(wanted[:-1], pictures, strict=False)), pictures[-1])
@@ -260,7 +272,7 @@ class Scan:
 
     def _find_returns(self, cuts: Sequence[int], hinted: Collection[int]) -> None:
         """As `videocolor.batch.plan.planned_shots` does for a render."""
-        finder, returns = ReturnFinder(), {}
+        finder, returns = ReturnFinder(self._like), {}
         for start, end in zip(cuts, [*cuts[1:], self._index.frames], strict=True):
             if self._superseded():
                 return
