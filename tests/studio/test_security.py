@@ -395,8 +395,10 @@ def test_an_endless_upload_ends(page: Client) -> None:
             sent += 2**16
             yield b"x" * 2**16
 
-    with pytest.raises(httpx.HTTPError):
-        page.http.post("/api/undo", content=endless())
+    try:  # what a client sees whose connection is closed while it writes: the answer, or that it is closed
+        assert page.http.post("/api/undo", content=endless()).status_code == 413
+    except httpx.HTTPError as error:
+        assert not isinstance(error, httpx.TimeoutException)
     assert sent < 64 * MAX_JSON
     assert page.http.get("/api/project").status_code == 200
 
@@ -527,7 +529,7 @@ def test_a_second_studio_is_refused(page: Client, run_cli: Any) -> None:
 
 def test_bugs_show_no_traceback(page: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
-        raise RuntimeError("/home/somebody/secret")
+        raise RuntimeError("a secret place")
 
     monkeypatch.setattr(page.served.studio.document, "whole", broken)
     answer = page.get("/api/project")
