@@ -162,7 +162,8 @@ class Studio:
 
     def shots_found(self, looks: Sequence[ShotLook]) -> None:
         """See `Watcher`."""
-        self.events.publish("shots", self.document.shots({look.start for look in looks}))
+        if self.events.listeners:
+            self.events.publish("shots", self.document.shots({look.start for look in looks}))
 
     def scan_ended(self, starts: Sequence[int]) -> None:
         """See `Watcher`."""
