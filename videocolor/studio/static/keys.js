@@ -67,8 +67,8 @@ const single = () => remembered.get("keys", "on") !== "off";
 
 function escape() {
   if (state.tool !== null) setTool(null);
-  else if (document.activeElement && document.activeElement !== document.body) document.activeElement.blur();
-  cancelPreview();
+  else if (document.activeElement?.matches(TYPED)) document.activeElement.blur();
+  else cancelPreview();
 }
 
 function openHelp() {

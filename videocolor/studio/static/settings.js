@@ -1,7 +1,7 @@
 // The film's settings: network, saturation, how the file is written.
 import { change } from "./api.js";
 import { el, find, iconButton } from "./dom.js";
-import { state } from "./state.js";
+import { emit, state } from "./state.js";
 
 const CODECS = ["libx264", "libx265", "ffv1", "prores_ks"];
 const CONTAINERS = ["mkv", "mp4", "mov"];
@@ -75,7 +75,10 @@ export function openSettings() {
     event.preventDefault();
     const json = {};
     for (const [name, , field] of rows) if (valueOf(field) !== before.get(name)) json[name] = valueOf(field);
-    if (!Object.keys(json).length || (await change("PATCH", "/api/settings", { json }))) dialog.close();
+    const changed = Object.keys(json).length > 0;
+    if (changed && !(await change("PATCH", "/api/settings", { json }))) return;
+    dialog.close();
+    if (changed) emit("changed");
   });
   dialog.replaceChildren(el("div", { class: "dialoghead" }, el("h2", { id: "settings-title", text: "Settings of the film" }), iconButton("close", "Close", () => dialog.close())), form);
   dialog.showModal();

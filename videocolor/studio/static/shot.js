@@ -92,29 +92,33 @@ function showCuts() {
   say(find("cuts-state"), shot ? text : "");
 }
 
+/** Change the cuts; the playhead goes to `to` where it is given. */
+async function changeCuts(path, json, to = null) {
+  const done = await change("POST", `/api/shots/${path}`, { json });
+  if (!done) return;
+  if (to !== null) emit("go", to);
+  emit("changed");
+}
+
 export function cutHere() {
-  if (find("cut-here").disabled) return null;
-  return change("POST", "/api/shots/cut", { json: { frame: state.frame } });
+  if (!find("cut-here").disabled) changeCuts("cut", { frame: state.frame });
 }
 
 export function join() {
-  if (find("join").disabled) return null;
-  return change("POST", "/api/shots/merge", { json: { start: currentShot().start } });
+  if (!find("join").disabled) changeCuts("merge", { start: currentShot().start });
 }
 
 /** Move the nearest cut to the playhead. */
-export async function moveCutHere() {
+export function moveCutHere() {
   const start = nearestCut();
-  if (start === null || find("move-here").disabled) return;
-  await change("POST", "/api/shots/move", { json: { start, to: state.frame } });
+  if (start !== null && !find("move-here").disabled) changeCuts("move", { start, to: state.frame });
 }
 
 /** Move the cut that begins this shot by a frame; the playhead goes with it. */
-export async function nudgeCut(step) {
+export function nudgeCut(step) {
   if (find(step < 0 ? "cut-earlier" : "cut-later").disabled) return;
   const start = currentShot().start;
-  const moved = await change("POST", "/api/shots/move", { json: { start, to: start + step } });
-  if (moved) emit("go", start + step);
+  changeCuts("move", { start, to: start + step }, start + step);
 }
 
 const saveNote = later((start) => storeNote(start), 900);

@@ -115,7 +115,11 @@ export function setProject(project) {
   state.project = project;
   if (project.scan) state.scan = { ...state.scan, ...project.scan };
   if (project.render) state.render = project.render;
-  if (project.preview) state.previews.set(project.preview.shot, project.preview);
+  const preview = project.preview;
+  if (preview) {
+    const known = state.previews.get(preview.shot);
+    state.previews.set(preview.shot, { ...(known?.id === preview.id ? known : {}), ...preview });
+  }
   if (state.frame >= frameCount()) state.frame = frameCount() - 1;
   emit("project");
   if (currentShot()?.start !== before) emit("shot");
