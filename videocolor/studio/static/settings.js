@@ -24,7 +24,7 @@ function fields() {
   const all = [
     ["model", "Network", choice(models), "What colours the film."],
     ["saturation", "Saturation", number({ min: 0, max: 4, step: 0.05 }), "Of every shot that has none of its own."],
-    ["keep_source", "Colour of the film", box(), "Keep the colour that the film has: tints, toning."],
+    ["keep_source", "Keep tints", box(), "Keep the colour that the film already has: tints, toning."],
     ["smoothing", "Smoothing", box(), "Hold colour still along motion; cuts reset it."],
     ["decay", "Weight of the past", number({ min: 0, max: 0.99, step: 0.01 }), "For smoothing: nearer to 1 is calmer, and slower to change."],
     ["container", "File", choice(CONTAINERS), ".mkv holds everything that the film has; browsers play .mp4."],
