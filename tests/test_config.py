@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from videocolor.config import ColorizeConfig, parse_hint, parse_rate, parse_time
 from videocolor.errors import ConfigError, UsageError
-from videocolor.presets import config_root, find_preset, list_presets, load_model, read_yaml
+from videocolor.presets import config_root, find_preset, list_presets, load_model, read_yaml, yaml_line
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 
@@ -132,6 +132,12 @@ def test_yaml_keeps_clock_times_and_words_as_text(tmp_path: Path) -> None:
     assert config.input.rate == Fraction(24000, 1001)
     assert config.output.preset == "no"
     assert config.output.options == {"g": "1", "x": "1"}
+
+
+def test_any_text_survives_a_line_of_yaml() -> None:
+    text = "".join(map(chr, (*range(0x3000), *range(0xD7F0, 0xE010), *range(0xFE00, 0x10010), 0x1F3AC, 0x10FFFF)))
+    assert ColorizeConfig.load(None, [f"output.preset={yaml_line(text)}"]).output.preset == text
+    assert yaml_line({"a": [1.5, None, "b"]}) == '{"a": [1.5, null, "b"]}'
 
 
 def test_frozen() -> None:

@@ -8,6 +8,7 @@ Nothing here knows what the keys mean; the pydantic model that is passed in does
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,9 +22,20 @@ from pydantic_core import ErrorDetails
 
 from videocolor.errors import ConfigError
 
-__all__ = ["Preset", "config_root", "find_preset", "list_presets", "load_model", "read_yaml", "suggest"]
+__all__ = [
+    "Preset",
+    "config_root",
+    "find_preset",
+    "list_presets",
+    "load_model",
+    "read_yaml",
+    "suggest",
+    "yaml_line",
+]
 
 M = TypeVar("M", bound=BaseModel)
+_NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
+"""JSON leaves these in text as they are; YAML refuses them, or takes them for line breaks."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +186,14 @@ for _tag, _pattern, _first in (
 _Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^$"), [""])
 _Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.value))
 _Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(node.value))
+
+
+def yaml_line(value: Any) -> str:
+    """Plain values as one line of YAML that is read back as it was, whatever characters its texts hold.
+
+    It is JSON; but outside the basic plane characters stand as they are, since YAML knows no surrogate pairs.
+    """
+    return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
 def _parse(text: str, where: str) -> Any:

@@ -395,6 +395,7 @@ def test_names_are_text_and_run_nothing(address: str, open_page: Open) -> None:
     page.fill("#note", "<script>alert(1)</script>")
     page.press("#note", "Tab")
     until(page, "fetch('/api/project').then((a) => a.json()).then((d) => d.shots[0].note.startsWith('<script>'))")
+    until(page, "document.querySelector('#saved').textContent === 'Saved'")  # else the page asks whether to stay
     page.reload()
     wait_drawn(page)
     until(page, "document.querySelector('#note').value.startsWith('<script>')")

@@ -234,6 +234,31 @@ def test_what_fails_says_why(store: ProjectStore, tmp_path: Path) -> None:
     assert any("automatic-that-is-not-there" in line for line in status.log)
 
 
+def test_names_that_yaml_does_not_take_as_they_are_and_a_change_taken_back(reel: Path, tmp_path: Path) -> None:
+    film = tmp_path / "\U0001f3ac \"'" / "\u3000 a\n\u2028b\x7f\x85 \U0001f3ac.mkv"
+    film.parent.mkdir()
+    shutil.copy2(reel, film)
+    with ProjectStore.open_or_create(None, film) as store:
+        store.set_cuts(CUTS, Index())
+        add_hint(store, png(1, 5), kind="painted", frame=5)
+        change(store, lambda s: edits.set_settings(s, {"output.codec": "ffv1"}))
+        start_render(store, only_changed=False)
+        status = finished(store)
+        assert status.state == "done" and status.log == () and "\U0001f3ac" in store.target.name
+        said = colorize("--project", store.folder, tmp_path / "cli.mkv")
+        assert said.exit_code == 0, said.output
+        assert samples_of(tmp_path / "cli.mkv") == samples_of(store.target)
+
+        # What has failed or was stopped for a change that was taken back then is no business left undone.
+        change(store, lambda s: edits.set_settings(s, {"model.name": "automatic-that-is-not-there"}))
+        start_render(store, only_changed=True)
+        assert finished(store).state == "failed"
+        store.undo(store.revision)
+        status = render_status(store)
+        assert (status.state, status.error, status.changed) == ("done", None, ())
+        assert start_render(store, only_changed=True).state == "done"
+
+
 def test_a_film_that_is_gone_or_another_one(store: ProjectStore, tmp_path: Path) -> None:
     film = store.film
     film.rename(tmp_path / "gone.mkv")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,6 +15,7 @@ from videocolor.batch.settings import BatchConfig
 from videocolor.batch.types import FilmJob
 from videocolor.config import AssignedHint, ColorizeConfig, parse_hint
 from videocolor.errors import ConfigError, InputError, UsageError
+from videocolor.presets import yaml_line
 from videocolor.video.sequences import IMAGE_SUFFIXES
 
 __all__ = ["HINTS_SUFFIX", "JOB_SUFFIXES", "VIDEO_SUFFIXES", "Entry", "JobList", "find_reels", "read_jobs"]
@@ -154,7 +154,7 @@ def _is_sequence(images: Sequence[str], files: Sequence[str]) -> bool:
 def _beside(source: Path) -> tuple[str, ...]:
     """The hints that lie beside a reel by their name."""
     folder = source.absolute().with_name(_stem(source) + HINTS_SUFFIX)
-    return (f"hints.folder={json.dumps(str(folder))}",) if folder.is_dir() else ()
+    return (as_override("hints.folder", str(folder)),) if folder.is_dir() else ()
 
 
 def _stem(source: Path) -> str:
@@ -257,5 +257,5 @@ def _check_collisions(jobs: Iterable[FilmJob], entries: Sequence[Entry], out: Pa
 
 
 def as_override(key: str, value: Any) -> str:
-    """`key=value` for `ColorizeConfig.load`; JSON is YAML."""
-    return f"{key}={json.dumps(value)}"
+    """`key=value` for `ColorizeConfig.load`."""
+    return f"{key}={yaml_line(value)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +12,7 @@ import yaml
 from videocolor.batch.plan import FORMAT, with_shards
 from videocolor.batch.types import FilmPlan, PlannedShot
 from videocolor.errors import ConfigError
+from videocolor.presets import yaml_line
 from videocolor.report import write_whole
 
 __all__ = ["clock", "read_plan", "write_plan"]
@@ -67,7 +67,7 @@ def write_plan(path: Path, plan: FilmPlan) -> None:
     lines = [yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=10**6)]
     for name, rows in (("shots", shots), ("shards", shards), ("hints", [dict(note) for note in plan.hints])):
         lines.append(f"{name}:{'' if rows else ' []'}\n")
-        lines += [f"- {json.dumps(row, ensure_ascii=False)}\n" for row in rows]  # JSON is YAML, one line each
+        lines += [f"- {yaml_line(row)}\n" for row in rows]
     write_whole(path, _HEAD + "".join(lines))
 
 

@@ -50,7 +50,7 @@ _OWN: Final = {
 """Settings that a project fills in itself, and why nobody else does."""
 _HINT_ID: Final = re.compile(r"h(\d{4,6})")
 _NAME: Final = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*\.(png|jpg)$"
-_TARGET: Final = re.compile(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]*\.(mkv|mp4|mov)")
+_TARGET: Final = re.compile(r"[^./\\\s\x00-\x1f][^/\\\x00-\x1f]*\.(mkv|mp4|mov)")
 _DIGEST: Final = r"^([0-9a-f]{64})?$"
 Index = Annotated[Int, Field(ge=0)]
 """Of a frame, from 0."""

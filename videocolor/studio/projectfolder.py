@@ -96,7 +96,8 @@ def default_folder(film: Path) -> Path:
 
 def target_name(film: Path) -> str:
     """What the studio's rendered film is called at first: `FILM_colorized.mkv`."""
-    stem = re.sub(r"[/\\\x00-\x1f]", "_", film.stem).lstrip(".") or "film"
+    stem = re.sub(r"[/\\\x00-\x1f]", "_", film.stem)
+    stem = re.sub(r"^[.\s]+", "", stem) or "film"  # a job file's texts are read without blanks around them
     while len(stem.encode()) > 150:
         stem = stem[:-1]
     return f"{stem}_colorized.mkv"

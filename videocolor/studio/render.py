@@ -21,7 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-from videocolor.batch.facts import Receipt, read_receipt, settings_id
+from videocolor.batch.facts import Receipt, read_receipt, settings_id, write_receipt
 from videocolor.batch.jobs import read_jobs
 from videocolor.batch.ledger import state_folder
 from videocolor.batch.lock import lock_holder
@@ -29,6 +29,7 @@ from videocolor.batch.settings import BatchConfig
 from videocolor.batch.status import batch_status
 from videocolor.batch.types import FilmJob
 from videocolor.errors import InputError, UsageError
+from videocolor.presets import yaml_line
 from videocolor.report import plain, sidecar_path, write_whole
 from videocolor.studio.filmref import locate
 from videocolor.studio.project import ProjectStore
@@ -39,8 +40,10 @@ from videocolor.studio.requests import (
     changed_shots,
     forget_requests,
     frozen_list,
+    keep_receipt,
     latest_request,
     numbered,
+    receipt_of,
     request_of,
     returns_of,
 )
@@ -70,8 +73,8 @@ class RenderStatus:
     """How the render of a project stands."""
 
     state: RenderState
-    """idle: no film was asked for, or it was taken away. done: the last one that was asked for stands whole. stopped:
-    killed or stopped; started again, it goes on."""
+    """idle: no film was asked for, or it was taken away. done: the last one that was asked for stands whole, or the one
+    that stands there is what the project is now. stopped: killed or stopped; started again, it goes on."""
     frames: int
     total: int | None
     fps: float | None
@@ -118,7 +121,8 @@ def start_render(store: ProjectStore, *, only_changed: bool) -> RenderStatus:
         project = store.project()
         locate(project.state.data.film, project.film, project.folder)
         job = _write_job(project)
-        film = _finished(store.renders, job.name, project.target)
+        keep_receipt(store.renders, job.name)
+        film, receipt = _finished(store.renders, job.name, project.target)
         asked, last = request_of(project), latest_request(store.renders)
         more: list[str] = []
         if only_changed and film is not None:
@@ -131,6 +135,8 @@ def start_render(store: ProjectStore, *, only_changed: bool) -> RenderStatus:
         mode = "shots" if more else "whole"
         numbered(asked, last, id=settings_id(job), name=job.name, mode=mode).write(store.renders)
         forget_requests(store.renders, () if film is None else (film.id,))
+        if receipt is not None:
+            write_receipt(store.renders, receipt)  # the batch may have dropped it, for a render that was stopped
         _spawn(store.renders, more)
     return render_status(store)
 
@@ -143,11 +149,12 @@ def render_status(store: ProjectStore) -> RenderStatus:
         return RenderStatus("idle", 0, project.state.data.frames, None, None, None, project.target, None, (), ())
     running = _running(renders)  # asked first: a film that is finished meanwhile is told of next time
     events, lines = _read_log(renders)
-    film = _finished(renders, asked.name, project.target)
+    film, _ = _finished(renders, asked.name, project.target)
     changed: tuple[int, ...] = ()
     if film is not None:
         changed = tuple(number + 1 for number in _change(request_of(project), film, project.target).shots)
-    whole = film is not None and film.id == asked.id
+    # What was stopped or has failed is of no account where the change that it was for has been taken back.
+    whole = film is not None and (film.id == asked.id or not changed)
     error = None if running or whole else _error_in(events)
     state: RenderState = "running" if running else "done" if whole else "failed" if error else "stopped"
     receipt = read_receipt(renders, asked.name)
@@ -199,7 +206,7 @@ def _write_job(project: OpenProject) -> FilmJob:
         "set": {**settings, "output.overwrite": True, "output.sidecar": True},
     }
     path = renders / _JOB
-    write_whole(path, json.dumps({"films": [film]}, indent=1, ensure_ascii=False) + "\n")  # JSON is YAML
+    write_whole(path, yaml_line({"films": [film]}) + "\n")
     return read_jobs(path, renders, BatchConfig()).jobs[0]
 
 
@@ -218,16 +225,11 @@ def _spawn(renders: Path, more: Sequence[str]) -> None:
             )
 
 
-def _finished(renders: Path, name: str, target: Path) -> Request | None:
-    """What the finished film that stands in renders/ was asked for; None where there is none."""
-    receipt: Receipt | None = read_receipt(renders, name)
-    if receipt is None or Path(receipt.target).name != target.name:  # the whole path is another one after a move
-        return None
-    try:
-        whole = target.stat().st_size == receipt.target_bytes
-    except OSError:
-        return None
-    return Request.read(renders, receipt.settings) if whole else None
+def _finished(renders: Path, name: str, target: Path) -> tuple[Request | None, Receipt | None]:
+    """What the finished film that stands in renders/ was asked for, and its receipt; None where there is none."""
+    receipt = receipt_of(renders, name, target)
+    request = None if receipt is None else Request.read(renders, receipt.settings)
+    return (None, None) if request is None else (request, receipt)
 
 
 def _change(asked: Request, film: Request, target: Path) -> Change:
@@ -268,7 +270,7 @@ def _read_log(renders: Path) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
             text = file.read().decode(errors="replace")
     except OSError:
         return [], ()
-    rows = text.splitlines()
+    rows = text.split("\n")  # names of films may hold what else counts as the end of a line
     events: list[dict[str, Any]] = []
     said: list[str] = []
     for row in rows[1:] if size > _TAIL else rows:

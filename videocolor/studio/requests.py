@@ -2,6 +2,7 @@
 
 PROJECT/renders/.requests/ID.json           ID: the batch's hash of the film's settings (`settings_id`)
 PROJECT/renders/.requests/shots-ID.yaml     where shots began then; the project's own list may change meanwhile
+PROJECT/renders/.requests/receipts/FILM.json    receipt of a finished film: the batch drops its own when another begins
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from videocolor import __version__
+from videocolor.batch.facts import Receipt, read_receipt
 from videocolor.errors import ConfigError, HintError
 from videocolor.report import write_whole
 from videocolor.studio.history import read_json
@@ -133,6 +135,44 @@ def requested_images(renders: Path) -> set[str]:
         request = Request.read(renders, path.stem)
         found |= set() if request is None else set(request.images)
     return found
+
+
+def keep_receipt(renders: Path, name: str) -> None:
+    """Keep the batch's receipt of a film: it drops it when the film is begun anew, though the film stands until the new
+    one is whole.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    receipt = read_receipt(renders, name)
+    if receipt is None:
+        return
+    path = _kept_receipt(renders, Path(receipt.target))
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(asdict(receipt), ensure_ascii=False) + "\n")
+
+
+def receipt_of(renders: Path, name: str, target: Path) -> Receipt | None:
+    """The receipt of the finished film that stands under a name: the batch's, else the one that was kept."""
+    try:
+        found = target.stat()
+    except OSError:
+        return None
+    receipt = read_receipt(renders, name)
+    # Names alone are compared: the whole path is another one after a move.
+    if receipt is not None and (Path(receipt.target).name, receipt.target_bytes) == (target.name, found.st_size):
+        return receipt
+    try:
+        kept = Receipt.from_dict(read_json(_kept_receipt(renders, target)))
+    except (ConfigError, KeyError, TypeError):
+        return None
+    # A render that was killed just behind its end has put another film there, perhaps of as many bytes.
+    return kept if (kept.target_bytes, kept.target_mtime_ns) == (found.st_size, found.st_mtime_ns) else None
+
+
+def _kept_receipt(renders: Path, target: Path) -> Path:
+    return requests_folder(renders) / "receipts" / f"{target.name}.json"
 
 
 def frozen_list(renders: Path, state: State) -> Path | None:
