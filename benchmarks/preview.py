@@ -60,6 +60,7 @@ def main(film: Path, height: int, lines: int, rounds: int, output: Path | None) 
         scaled(film, source, height, 800)
         with open_video(source) as video:
             frame = next(frame for frame in video if frame.index == START)
+            matrix = frame.color.matrix
             hint = Path(folder) / "hint.png"
             cv2.imwrite(str(hint), np.rint(frame_to_rgb(frame)[..., ::-1] * 255).astype(np.uint8))
             part = Part(START, frame.pts, None)
@@ -70,7 +71,7 @@ def main(film: Path, height: int, lines: int, rounds: int, output: Path | None) 
             _atlas.cache_clear()
             times["cold"].append(preview(source, plain, part, lines, None))
             network = load_network(plain)
-            warm_up()
+            warm_up(matrix)
             times["automatic"].append(preview(source, plain, part, lines, network))
             times["painted"].append(preview(source, painted, part, lines, network))
     keys = ("first_s", "first_cpu_s", "all_s", "all_cpu_s")

@@ -238,7 +238,7 @@ def sample(matrix: str = "bt709") -> PreviewFrame:
 
 @pytest.mark.parametrize("saturation", [0.0, 0.5, 1.0, 4.0])
 def test_saturation_leaves_luma(saturation: float) -> None:
-    warm_up()
+    warm_up("bt709")
     frame = sample()
     luma = color.rgb_to_luma(np.moveaxis(preview_rgb(frame, saturation), -1, 0).astype(np.float64) / 255, "bt709")
     assert np.abs(luma - frame.luma).max() < 0.012

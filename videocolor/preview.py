@@ -164,7 +164,7 @@ def preview_size(info: VideoInfo, lines: int) -> tuple[int, int]:
     return max(2, round(lines * info.width * info.sar / info.height)), max(2, lines)
 
 
-def warm_up(matrix: Matrix = "bt709") -> None:
+def warm_up(matrix: Matrix) -> None:
     """Make the table that `preview_rgb` looks colours up in; it takes about a second, once a process and matrix."""
     _table(matrix)
 

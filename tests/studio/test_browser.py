@@ -504,6 +504,11 @@ def test_everything_can_be_done_by_keys(address: str, open_page: Open) -> None:
     until(page, f"{cards} === 3")
     page.keyboard.press("Control+z")
     until(page, f"{cards} === 2")
+    page.keyboard.press("Control+Shift+z")
+    until(page, f"{cards} === 3")
+    capital = "new KeyboardEvent('keydown', {key: 'Z', ctrlKey: true, bubbles: true})"
+    page.evaluate(f"document.body.dispatchEvent({capital})")  # Caps Lock is on
+    until(page, f"{cards} === 2")
 
     # Points: set, coloured and removed without a mouse.
     page.keyboard.press("o")

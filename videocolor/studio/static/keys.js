@@ -10,7 +10,7 @@ import { step, stepSecond, stepShot, togglePlay, toShotEdge } from "./transport.
 import { cycleZoom, MODES, setMode, setWipe, toggleFullscreen } from "./viewer.js";
 import { togglePoints } from "./points.js";
 
-/** [keys as the event names them, what the list says, meaning, action]. Letters are of the unshifted key unless Shift is named. */
+/** [keys as the event names them, what the list says, meaning, action]. Letters are small, whatever Caps Lock says; Shift is named. */
 const KEYS = [
   ["Film", [
     [["Space"], "Space", "Play, pause", togglePlay],
@@ -34,7 +34,7 @@ const KEYS = [
   ]],
   ["Colour", [
     [["p"], "P", "Preview the shot", () => startPreview()],
-    [["Shift+P"], "Shift P", "Preview from this frame", () => startPreview(true)],
+    [["Shift+p"], "Shift P", "Preview from this frame", () => startPreview(true)],
     [["h"], "H", "Add a hint", () => chooseWay("painted", true)],
     [["e"], "E", "Save this frame as PNG", () => find("save-frame").click()],
     [["g"], "G", "Bring a painted frame back", () => find("choose-painted").click()],
@@ -53,7 +53,7 @@ const KEYS = [
   ]],
   ["Project", [
     [["Ctrl+z"], "Ctrl Z", "Undo", () => find("undo").click()],
-    [["Ctrl+Z", "Ctrl+y"], "Ctrl Shift Z", "Redo", () => find("redo").click()],
+    [["Ctrl+Shift+z", "Ctrl+y"], "Ctrl Shift Z", "Redo", () => find("redo").click()],
     [["r"], "R", "Render the film", renderFilm],
     [["s"], "S", "Settings of the film", openSettings],
     [["?"], "?", "This list", () => openHelp()],
@@ -96,12 +96,19 @@ function taken(target, key) {
   return false;
 }
 
+/** A key as `KEYS` names it. Of signs that Shift makes ("?", "+") only the sign counts. */
+function nameOf(event, key) {
+  const letter = key.length === 1 && key.toLowerCase() !== key.toUpperCase();
+  const shift = event.shiftKey && (letter || key.length > 1) ? "Shift+" : "";
+  return `${event.ctrlKey || event.metaKey ? "Ctrl+" : ""}${shift}${letter ? key.toLowerCase() : key}`;
+}
+
 function pressed(event) {
   if (event.defaultPrevented || event.isComposing || document.querySelector("dialog[open]")) return;
   if (event.altKey) return;
   const control = event.ctrlKey || event.metaKey;
   const key = event.key === " " ? "Space" : event.key;
-  const name = control ? `Ctrl+${key}` : event.shiftKey && key.length > 1 ? `Shift+${key}` : event.shiftKey && key === "P" ? "Shift+P" : key.length === 1 && !event.shiftKey ? key.toLowerCase() : key;
+  const name = nameOf(event, key);
   const action = actions.get(name);
   if (!action || taken(event.target, name)) return;
   if (!control && key.length === 1 && !single() && key !== "?") return;

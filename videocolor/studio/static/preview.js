@@ -133,7 +133,8 @@ function message(preview, shot) {
   const drawn = stage.dataset.frame === String(state.frame); // else it speaks of the frame before
   const needed = shot && drawn && state.mode !== "source" && stage.dataset.color === "none" && !asking && !state.playing;
   const part = covered(shot);
-  const waits = preview?.state === "running" && (!part || state.frame >= part[1]);
+  const loading = part && state.frame >= part[0] && state.frame < part[1]; // its picture is being fetched
+  const waits = loading || (preview?.state === "running" && (!part || state.frame >= part[1]));
   box.dataset.kind = "color";
   box.hidden = !needed || state.tool !== null;
   if (box.hidden) return;

@@ -121,11 +121,14 @@ export async function redraw() {
   view.dirty = true;
   if (view.drawing || !state.project) return;
   view.drawing = true;
-  while (view.dirty) {
-    view.dirty = false;
-    await drawFrame(state.frame);
+  try {
+    while (view.dirty) {
+      view.dirty = false;
+      await drawFrame(state.frame);
+    }
+  } finally {
+    view.drawing = false; // whatever failed: the next frame is drawn again
   }
-  view.drawing = false;
   prefetch();
 }
 
