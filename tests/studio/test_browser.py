@@ -514,8 +514,15 @@ def test_everything_can_be_done_by_keys(address: str, open_page: Open) -> None:
     page.keyboard.press("o")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Shift+ArrowDown")
+    asked: list[str] = []
+    page.on("request", lambda request: request.method == "POST" and asked.append(request.url.rpartition("/api/")[2]))
+    page.route("**/api/preview", lambda route: route.fulfill(status=400, json={"error": "no", "kind": "usage"}))
     page.keyboard.press("Enter")
+    page.keyboard.press("p")  # at once: the point is not saved yet
     hint_count(page, 1)
+    until(page, "document.querySelector('.toast.error') !== null")
+    assert asked == ["hints/points", "preview"]
+    page.unroute("**/api/preview")
     point = page.evaluate("fetch('/api/project').then((a) => a.json()).then((d) => d.hints[0].points[0])")
     assert (point["x"], point["y"]) == pytest.approx((0.51, 0.55))
     page.keyboard.press("Escape")

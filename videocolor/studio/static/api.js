@@ -1,5 +1,5 @@
 // Talking to the server: one change at a time, each with the revision that it was made for.
-import { el, find, iconButton } from "./dom.js";
+import { el, find, iconButton, runDelayed } from "./dom.js";
 import { emit, setProject, state } from "./state.js";
 
 export const AWAY = "The studio does not answer. Is it still running? What is typed here stays.";
@@ -57,6 +57,12 @@ function inTurn(work) {
 }
 
 export const saving = () => pending > 0;
+
+/** Resolves when all changes that were made so far are with the server, those too that wait for the typing to end. */
+export async function settled() {
+  await runDelayed();
+  await queue;
+}
 
 /** Read the document again. */
 export const refresh = () => inTurn(async () => setProject(await call("GET", "/api/project")));

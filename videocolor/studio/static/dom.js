@@ -83,20 +83,35 @@ export function fill(field, value) {
 /** Call `listener` once, `wait` ms after the last call. */
 export function later(listener, wait) {
   let timer = 0;
+  let last = [];
+  const run = () => {
+    timer = 0;
+    return listener(...last);
+  };
   const call = (...values) => {
+    last = values;
     clearTimeout(timer);
-    timer = setTimeout(() => {
-      timer = 0;
-      listener(...values);
-    }, wait);
+    timer = setTimeout(run, wait);
   };
   call.waiting = () => timer !== 0;
   call.cancel = () => {
     clearTimeout(timer);
     timer = 0;
   };
+  /** Run it at once if it waits; resolves when what was begun is done. */
+  call.now = async () => {
+    if (!call.waiting()) return;
+    call.cancel();
+    await run();
+  };
+  delayed.add(call);
   return call;
 }
+
+const delayed = new Set();
+
+/** Run at once whatever waits to be run. */
+export const runDelayed = () => Promise.all([...delayed].map((call) => call.now()));
 
 /** What the browser remembers of this person's choices; nothing where it keeps nothing. */
 export const remembered = {

@@ -38,6 +38,10 @@ const save = later(() => flush(), 500);
 /** Saves follow one another, for the second needs the id that the first one was given. */
 let flights = 0;
 let flight = Promise.resolve();
+save.now = () => {
+  if (save.waiting()) flush();
+  return flight;
+};
 
 function flush() {
   save.cancel();

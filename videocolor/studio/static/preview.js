@@ -1,5 +1,5 @@
 // The preview of a shot: start, progress, cancel; which previews are still true after a change.
-import { call, complain } from "./api.js";
+import { call, complain, settled } from "./api.js";
 import { dress, find, plural, remembered, say } from "./dom.js";
 import { covered } from "./frames.js";
 import { currentShot, emit, goTo, on, shotAt, state } from "./state.js";
@@ -21,6 +21,7 @@ export async function startPreview(here = false) {
   const json = { shot: shot.start, start: here ? state.frame : shot.start, seconds: Number(find("preview-seconds").value), lines: Number(find("preview-lines").value) };
   show();
   try {
+    await settled(); // else it would not show the last change
     const begun = await call("POST", "/api/preview", { json });
     lines.set(begun.id, json.lines);
     took(begun);

@@ -1,5 +1,5 @@
 // Rendering the film, and what comes of it: the result, the comparison film, the report.
-import { call, change, complain, toast } from "./api.js";
+import { call, change, complain, settled, toast } from "./api.js";
 import { clock, el, find, iconButton, plural, say, span } from "./dom.js";
 import { rendered } from "./frames.js";
 
@@ -9,6 +9,7 @@ const STAGES = { planning: "Planning…", coloring: "Colouring", merging: "Putti
 let wasRunning = false;
 
 async function start(onlyChanged) {
+  await settled(); // the last change is rendered, too
   await change("POST", "/api/render", { json: { only_changed: onlyChanged } });
   await readStatus();
 }
