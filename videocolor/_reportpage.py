@@ -162,8 +162,8 @@ def _summary(facts: Facts) -> str:
     """The film in one line."""
     record, timing = facts.record, facts.record.timing
     length = facts.end_seconds - (record.shots[0].start_seconds if record.shots else 0)
-    words = [f"{len(record.shots)} shots", f"{record.frames} frames", clock(length).partition(".")[0]]
-    words += [f"{len(record.hints)} hints", f"network {record.model.get('name', '?')}"]
+    words = [_count(len(record.shots), "shot"), _count(record.frames, "frame"), clock(length).partition(".")[0]]
+    words += [_count(len(record.hints), "hint"), f"network {record.model.get('name', '?')}"]
     if timing is not None and timing.work_seconds > 0:
         words.append(f"{timing.frames / timing.work_seconds:.1f} frames/s")
     return " \N{MIDDLE DOT} ".join(words)
@@ -286,7 +286,7 @@ def _short(name: str) -> str:
 
 def _about_shots(facts: Facts) -> Iterator[str]:
     shots = facts.record.shots
-    text = f"{len(shots)} shots."
+    text = f"{_count(len(shots), 'shot')}."
     if len(facts.pictures) < len(shots):
         text += f" Pictures of {len(facts.pictures)} of them"
         text += f" (of at most {facts.most})." if len(shots) > facts.most else "."
@@ -349,3 +349,7 @@ def _told(facts: Facts, shot: ShotFacts) -> str:
     if words:
         parts.append(f"<p>{', '.join(words)}</p>")
     return "".join(parts)
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import html
 import http.client
 import json
 import re
@@ -20,9 +22,10 @@ import httpx
 import numpy as np
 import pytest
 from films import write_reel
-from serving import Client, serving
+from serving import Client, serving, until
 
-from videocolor.studio.security import HEADERS, MAX_JSON, MAX_UPLOAD, cookie_name
+from videocolor.studio import serve as serve_module
+from videocolor.studio.security import HEADERS, MAX_JSON, MAX_UPLOAD, Gate, Tickets, cookie_name
 
 NAME = "<img src=x onerror=alert(1)>&quot;.mkv"
 SHOTS = ((1, 8), (2, 6), (3, 7))
@@ -185,6 +188,90 @@ def test_the_printed_address_is_the_page_itself(page: Client) -> None:
     assert cookie.startswith(f"{cookie_name(page.served.port)}={page.served.token};")
     assert "httponly" in cookie.lower() and "samesite=strict" in cookie.lower()
     assert page.served.token.encode() not in body
+
+
+def test_what_a_browser_is_started_with_admits_once(page: Client) -> None:
+    """Its command line can be read by other users of the machine: what stands there must be worth nothing soon."""
+    address = page.served.ticket_address()
+    assert page.served.token not in address
+    path = address.partition(str(page.served.port))[2]
+    assert raw(page, "HEAD", path)[0] == 403 and raw(page, "GET", path.replace("/", "/api/project", 1))[0] == 403
+    status, headers, body = raw(page, "GET", path)
+    assert status == 200 and b"<!doctype html>" in body.lower()
+    assert headers["set-cookie"].startswith(f"{cookie_name(page.served.port)}={page.served.token};")
+    assert raw(page, "GET", path)[0] == 403, "once"
+    assert raw(page, "GET", path, own(page))[0] == 200, "loaded again in the browser that has the cookie"
+    for wrong in ("/?ticket=", "/?ticket=x", "/?ticket=%ff", f"/?ticket={page.served.token}", f"/?token={path[9:]}"):
+        assert raw(page, "GET", wrong)[0] == 403, wrong
+
+
+def test_a_ticket_is_good_for_a_short_time() -> None:
+    now = 100.0
+    tickets = Tickets(lambda: now)
+    early, late, other = tickets.issue(), tickets.issue(), Tickets().issue()
+    now += 119
+    assert tickets.spend(early) and not tickets.spend(early) and not tickets.spend(other)
+    now += 2
+    assert not tickets.spend(late)
+
+
+def test_the_browser_is_given_a_ticket(page: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    opened: list[str] = []
+    served: list[str] = []
+    monkeypatch.setattr(serve_module.webbrowser, "open", lambda address: opened.append(address) or True)
+    monkeypatch.setattr(serve_module.StudioServer, "run", lambda _: until(lambda: opened))
+    film = Path(shutil.copy2(page.served.studio.film, tmp_path / "reel.mkv"))
+    serve_module.serve(film, None, ready=served.append)
+    assert "?token=" in served[0] and "?ticket=" in opened[0] and served[0].rpartition("=")[2] not in opened[0]
+
+
+def at_port(port: int, headers: dict[str, str]) -> int:
+    """Status of the gate of a port that nobody listens on here."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def ask() -> int:
+        transport = httpx.ASGITransport(Gate(app, port, "secret"))  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            return (await client.get("/", headers={"X-Videocolor-Token": "secret", **headers})).status_code
+
+    return asyncio.run(ask())
+
+
+def test_browsers_leave_out_the_usual_port() -> None:
+    for host in ("127.0.0.1", "localhost", "127.0.0.1:80"):
+        place = {"Host": host, "Origin": f"http://{host}", "Referer": f"http://{host}/"}
+        assert at_port(80, place) == 200, host
+    assert at_port(80, {"Host": "evil.example"}) == 421
+    assert at_port(80, {"Host": "127.0.0.1", "Origin": "http://evil.example"}) == 403
+    assert at_port(8080, {"Host": "127.0.0.1"}) == 421
+    assert at_port(8080, {"Host": "127.0.0.1:8080", "Origin": "http://127.0.0.1"}) == 403
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({}, 403),
+        ({"Cookie": "videocolor_{port}=of-an-earlier-start"}, 403),
+        ({"Host": "evil.example"}, 421),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+    ],
+)
+def test_a_person_with_an_old_address_reads_words(page: Client, change: dict[str, str], status: int) -> None:
+    filled: dict[str, str | list[str]] = {
+        name: value.replace("{port}", str(page.served.port)) for name, value in change.items()
+    }
+    said = json.loads(raw(page, "GET", "/", filled)[2])["error"]
+    answer = raw(page, "GET", "/?token=old", {**filled, "Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert answer[0] == status and answer[1]["content-type"] == "text/html; charset=utf-8"
+    text = answer[2].decode()
+    assert html.escape(said) in text and "<script" not in text and "style" not in text
+    assert {name.decode(): value for name, value in HEADERS.items()}.items() <= {
+        name: value.encode() for name, value in answer[1].items()
+    }.items()
+    assert "set-cookie" not in answer[1]
 
 
 def test_it_listens_on_this_machine_alone(page: Client) -> None:
@@ -407,6 +494,25 @@ def test_a_length_that_lies_is_refused(page: Client) -> None:
     for length in ("-1", "1e3", "99999999999999999999", "+5"):
         headers = {**own(page), "Content-Length": length}
         assert raw(page, "POST", "/api/hints/loose?revision=1&shot=0", headers)[0] in (400, 413)
+
+
+def test_an_upload_that_is_broken_off_is_no_news(
+    page: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    film = Path(shutil.copy2(page.served.studio.film, tmp_path / "reel.mkv"))
+    with serving(film) as client:
+        client.scanned()
+        for path in ("/api/hints/loose?revision=1&shot=0", "/api/shots/cut"):
+            with socket.create_connection(("127.0.0.1", client.served.port), timeout=30) as connection:
+                head = (
+                    f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{client.served.port}\r\nContent-Length: 1000\r\n"
+                    f"X-Videocolor-Token: {client.served.token}\r\nContent-Type: application/json\r\n"
+                    "Expect: 100-continue\r\n\r\n"
+                )
+                connection.sendall(head.encode())
+                assert b" 100 " in connection.recv(1000), "it waits for the body"
+                connection.sendall(b"{")
+    assert not caplog.records, "the server has ended, so it has seen both"
 
 
 def _png(rgb: np.ndarray[Any, Any]) -> bytes:

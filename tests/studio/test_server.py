@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,17 @@ import pytest
 from films import write_reel
 from serving import Client, serving, until
 
+from videocolor.preview import PreviewFrame, before_rgb, chroma_rgb, preview_rgb
 from videocolor.shots import read_shots
 from videocolor.studio import previews as previews_module
 from videocolor.studio.colorkey import color_key
 from videocolor.studio.events import EventHub
+from videocolor.studio.packed import BYTES_PER_PIXEL, PackedFrame
 from videocolor.video import open_video
 
 SHOTS = ((1, 8), (2, 6), (1, 7), (3, 5))
 CUTS = [0, 8, 14, 21]
+HELLO = ": hello\nretry: 1000\n\n"
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +179,7 @@ def test_signs_of_life_and_slow_pages() -> None:
     async def listen() -> None:
         hub = EventHub()
         stream = hub.stream(beat=0.01)
-        assert [await anext(stream) for _ in range(2)] == [": hello\n\n", ": still here\n\n"]
+        assert [await anext(stream) for _ in range(2)] == [HELLO, ": still here\n\n"]
         hub.publish("scan", {"state": "<b>\n", "x": float("nan")})
         heard = await anext(stream)
         while heard.startswith(":"):
@@ -188,8 +192,28 @@ def test_signs_of_life_and_slow_pages() -> None:
         other = hub.stream()
         await anext(other)
         hub.close()
-        assert [text async for text in other] == [] and [text async for text in hub.stream()] == [": hello\n\n"]
+        assert [text async for text in other] == [] and [text async for text in hub.stream()] == [HELLO]
         hub.publish("scan", {})
+
+    asyncio.run(listen())
+
+
+def test_many_tabs_leave_connections_for_requests() -> None:
+    """A browser has six for all tabs of a server; a stream holds one for as long as it is open."""
+
+    async def listen() -> None:
+        hub = EventHub()
+        streams = [hub.stream() for _ in range(7)]
+        for stream in streams:
+            assert await anext(stream) == HELLO
+        assert hub.listeners == 4
+        hub.publish("scan", {})
+        for stream in streams[:3]:
+            assert [text async for text in stream] == [], "the oldest have ended"
+        for stream in streams[3:]:
+            assert (await anext(stream)).startswith("event: scan")
+            await stream.aclose()
+        assert hub.listeners == 0
 
     asyncio.run(listen())
 
@@ -303,15 +327,12 @@ def test_what_the_colours_of_a_shot_follow_from(page: Client) -> None:
 class Slow:
     """In the place of `preview_part`: one frame each time that it is told to go on."""
 
-    def __init__(self) -> None:
+    def __init__(self, lines: int = 4) -> None:
         self.go = threading.Semaphore(0)
         self.closed = self.begun = 0
+        self.size = (lines, lines * 3 // 2)
 
     def __call__(self, *_: Any, frames: int, **__: Any) -> Iterator[Any]:
-        from fractions import Fraction
-
-        from videocolor.preview import PreviewFrame
-
         self.begun += 1
         try:
             for number in range(frames):
@@ -320,8 +341,8 @@ class Slow:
                     assert yield_to.name == "preview"
                     if self.closed < 0:
                         return
-                gray = np.full((4, 6), 0.5, np.float32)
-                yield PreviewFrame(8 + number, number, Fraction(1), gray, np.zeros((2, 4, 6), np.float32))
+                gray = np.full(self.size, 0.5, np.float32)
+                yield PreviewFrame(8 + number, number, Fraction(1), gray, np.zeros((2, *self.size), np.float32))
         finally:
             self.closed += 1
 
@@ -343,6 +364,77 @@ def test_a_new_preview_ends_the_old_one(page: Client, monkeypatch: pytest.Monkey
     slow.go.release()
     until(lambda: slow.closed == 2)
     until(lambda: not [thread for thread in threading.enumerate() if thread.name == "preview"])
+
+
+def test_previews_have_room_for_so_much(page: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not fit is refused before anything is coloured; what was looked at longest ago makes room."""
+    page.change("PATCH", "/api/settings", model="constant")
+    slow = Slow(lines=72)
+    slow.go = threading.Semaphore(10_000)
+    monkeypatch.setattr(previews_module, "preview_part", slow)
+    each = 3 * 72 * 108
+    monkeypatch.setattr(previews_module, "_KEPT", 6 * each)
+    revision = page.project()["revision"]
+    answer = page.http.post("/api/preview", json={"shot": 0, "lines": 72})
+    assert answer.status_code == 400 and answer.json()["kind"] == "usage" and slow.begun == 0
+    assert "8 frames of 72 lines" in answer.json()["error"] and "0.5 s fit" in answer.json()["error"]
+    finished(page, first := begin(page, shot=0, lines=72, seconds=0.25))
+    finished(page, second := begin(page, shot=14, lines=72, seconds=0.25))
+    assert held(page) == 6 * each
+    assert page.get(f"/api/preview/{first['id']}").status_code == 200
+    slow.go = threading.Semaphore(0)
+    third = begin(page, shot=21, lines=72, seconds=0.25)
+    assert page.get(f"/api/preview/{first['id']}").status_code == 404, "room is made before, not when memory is full"
+    assert page.get(f"/api/preview/{second['id']}").status_code == 200
+    page.http.delete(f"/api/preview/{third['id']}")
+    slow.go.release()
+    until(lambda: slow.closed == 3)
+    begin(page, shot=8, lines=72)
+    assert page.get(f"/api/preview/{second['id']}").status_code == 404
+    assert held(page) <= 6 * each and page.project()["revision"] == revision
+    page.http.delete(f"/api/preview/{page.project()['preview']['id']}")
+    slow.go.release()
+
+
+def held(page: Client) -> int:
+    return sum(run.bytes for run in page.served.studio.previews._runs.values())
+
+
+def test_previews_that_were_cancelled_do_not_pile_up(page: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    page.change("PATCH", "/api/settings", model="constant")
+    slow = Slow(lines=72)
+    monkeypatch.setattr(previews_module, "preview_part", slow)
+    monkeypatch.setattr(previews_module, "_MOST_RUNS", 3)
+    for first in range(6):
+        begin(page, shot=0, start=first, lines=72, seconds=0.1)
+    assert len(page.served.studio.previews._runs) == 3
+    slow.go.release(100)
+
+
+def test_what_is_kept_of_a_preview_looks_the_same() -> None:
+    """For every view and saturation, against the frame as it was coloured: within what 8 bits can tell."""
+    rng = np.random.default_rng(5)
+    luma = rng.uniform(0, 1, (90, 160)).astype(np.float32)
+    for most in (10, 40, 90):
+        smooth = rng.uniform(-most, most, (2, 9, 16)).astype(np.float32)
+        ab = np.stack([cv2.resize(plane, (160, 90), interpolation=cv2.INTER_CUBIC) for plane in smooth])
+        frame = PreviewFrame(3, 30, Fraction(1, 10), luma, ab)
+        packed = PackedFrame.of(frame)
+        kept = packed.unpacked()
+        assert packed.bytes == BYTES_PER_PIXEL * luma.size and (kept.index, kept.pts) == (3, 30)
+        assert np.abs(kept.luma - luma).max() <= 0.5 / 255 + 1e-6
+        # Half a step, and what the half float before it is off by.
+        assert (np.abs(kept.ab - ab) <= 0.0125 * np.hypot(ab, 16) + 0.03).all()
+        assert np.array_equal(before_rgb(kept), before_rgb(frame))
+        for saturation in (0, 1, 2):
+            pairs = [(make(kept, saturation), make(frame, saturation)) for make in (preview_rgb, chroma_rgb)]
+            for one, other in pairs:  # in the darkest corner of the gamut a code of luma is many of blue
+                off = np.abs(one.astype(int) - other)
+                assert off.mean() < 0.6 and np.percentile(off, 99) <= 5
+    gray = PackedFrame.of(PreviewFrame(0, 0, Fraction(1), luma, np.zeros((2, 90, 160), np.float32)))
+    assert not gray.unpacked().ab.any(), "gray stays gray"
+    wild = np.array([[[np.nan, np.inf, -np.inf, 1e9]], [[-1e9, 175.0, -175.0, 1e-9]]], np.float32)
+    assert np.isfinite(PackedFrame.of(PreviewFrame(0, 0, Fraction(1), luma[:1, :4], wild)).unpacked().ab).all()
 
 
 def test_a_preview_that_fails_says_why(page: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,12 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from videocolor.errors import VideocolorError
 from videocolor.studio import routes_hints, routes_page, routes_pictures, routes_project, routes_work
 from videocolor.studio.problems import answer_to
-from videocolor.studio.security import App, Gate
+from videocolor.studio.security import App, Gate, Tickets
 from videocolor.studio.session import Studio
 
 __all__ = ["create_app"]
@@ -20,13 +21,14 @@ __all__ = ["create_app"]
 log = logging.getLogger(__name__)
 
 
-def create_app(studio: Studio, *, port: int, token: str) -> App:
+def create_app(studio: Studio, *, port: int, token: str, tickets: Tickets | None = None) -> App:
     """The ASGI application of a studio.
 
     Args:
         studio: what the requests work on.
         port: the one that is listened on; other Host headers are refused.
         token: what a request must bring along; see `videocolor.studio.security`.
+        tickets: for a browser that is started here; None: there are none.
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     for routes in (routes_page, routes_project, routes_pictures, routes_hints, routes_work):
@@ -34,8 +36,9 @@ def create_app(studio: Studio, *, port: int, token: str) -> App:
     app.add_exception_handler(VideocolorError, _on_purpose)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _bug)
-    return Gate(app, port, token)
+    return Gate(app, port, token, tickets)
 
 
 def _on_purpose(request: Request, error: Exception) -> Response:
@@ -57,6 +60,11 @@ def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     kind = {403: "forbidden", 404: "not_found", 413: "too_large"}.get(error.status_code, "usage")
     return JSONResponse({"error": str(error.detail), "kind": kind}, error.status_code, headers=error.headers)
+
+
+def _gone(request: Request, error: Exception) -> Response:
+    """An upload was broken off: nobody reads this, and nothing went wrong here."""
+    return Response(status_code=400)
 
 
 def _bug(request: Request, error: Exception) -> Response:

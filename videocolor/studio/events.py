@@ -16,6 +16,11 @@ _HELD: Final = 512
 """Events that wait for a page that does not read; then its stream ends, and it connects anew."""
 _BEAT: Final = 15.0
 """Seconds between signs of life."""
+_MOST: Final = 4
+"""Streams at the same time. A browser has six connections to a server for all its tabs together: were they all taken
+by streams, no tab would get an answer any more."""
+_AGAIN: Final = 1000
+"""Milliseconds after which a page whose stream has ended asks for another one."""
 
 
 class _Listener:
@@ -44,7 +49,7 @@ class EventHub:
     def __init__(self, deserted: Callable[[], None] | None = None, patience: float = 5.0) -> None:
         self._deserted, self._patience = deserted, patience
         self._lock = threading.Lock()
-        self._listeners: set[_Listener] = set()
+        self._listeners: dict[_Listener, None] = {}  # oldest first
         self._closed = False
 
     def publish(self, kind: str, data: Mapping[str, Any] | Sequence[Any]) -> None:
@@ -64,7 +69,7 @@ class EventHub:
                 listener.loop.call_soon_threadsafe(listener.put, text)
             except RuntimeError:  # its loop has ended, and the page's connection with it
                 with self._lock:
-                    self._listeners.discard(listener)
+                    self._listeners.pop(listener, None)
 
     @property
     def listeners(self) -> int:
@@ -73,12 +78,18 @@ class EventHub:
             return len(self._listeners)
 
     async def stream(self, beat: float = _BEAT) -> AsyncIterator[str]:
-        """What a page reads: events, and a comment line every `beat` seconds."""
+        """What a page reads: events, and a comment line every `beat` seconds.
+
+        Where there are too many, the oldest one ends; its page comes back, in place of the next.
+        """
         listener = _Listener()
         with self._lock:
-            self._listeners.add(listener)
+            self._listeners[listener] = None
+            for oldest in list(self._listeners)[:-_MOST]:
+                del self._listeners[oldest]
+                oldest.loop.call_soon_threadsafe(oldest.put, None)
         try:
-            yield ": hello\n\n"
+            yield f": hello\nretry: {_AGAIN}\n\n"
             while not self._closed:
                 try:
                     text = await asyncio.wait_for(listener.queue.get(), beat)
@@ -89,7 +100,7 @@ class EventHub:
                 yield text
         finally:
             with self._lock:
-                self._listeners.discard(listener)
+                self._listeners.pop(listener, None)
             if not self._closed:
                 listener.loop.call_later(self._patience, self._look_around)
 

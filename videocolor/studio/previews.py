@@ -14,15 +14,23 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import numpy as np
-
-from videocolor.errors import VideocolorError
+from videocolor.errors import UsageError, VideocolorError
 from videocolor.film import Part, load_network
 from videocolor.models.base import Colorizer
-from videocolor.preview import PlannedLender, PreviewFrame, before_rgb, chroma_rgb, preview_part, preview_rgb, warm_up
+from videocolor.preview import (
+    PlannedLender,
+    PreviewFrame,
+    before_rgb,
+    chroma_rgb,
+    preview_part,
+    preview_rgb,
+    preview_size,
+    warm_up,
+)
 from videocolor.studio.bodies import Preview
 from videocolor.studio.colorkey import ColorKey, color_key
 from videocolor.studio.frames import ByteCache, jpeg_bytes
+from videocolor.studio.packed import BYTES_PER_PIXEL, PackedFrame
 from videocolor.studio.problems import BusyError, NotFoundError
 from videocolor.types import Array
 
@@ -35,34 +43,13 @@ __all__ = ["Kind", "PreviewRun", "Previews"]
 log = logging.getLogger(__name__)
 Kind = Literal["before", "after", "chroma"]
 _KEPT: Final = 512 * 2**20
-"""Bytes of coloured frames that are kept; five seconds at 240 lines take some 80 MB."""
+"""Bytes of coloured frames that are kept; five seconds at 240 lines take some 40 MB. No preview may be larger."""
+_MOST_RUNS: Final = 100
+"""Previews that are known again; one that was cancelled early takes next to nothing, but there may be many."""
 _PAUSE: Final = 0.25
 """Seconds between two words about the progress."""
 _SETTLE: Final = 5.0
 """Seconds that a preview waits for the look at shots that a person has just made."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Packed:
-    """A frame of a preview in half the memory: luma to 1/65535, a*b* as half floats (off by 0.03 at most)."""
-
-    frame: PreviewFrame
-    luma: Array
-    ab: Array
-
-    @classmethod
-    def of(cls, frame: PreviewFrame) -> _Packed:
-        empty = np.empty(0, np.float32)
-        bare = PreviewFrame(frame.index, frame.pts, frame.time_base, empty, empty, frame.matrix, frame.kept)
-        return cls(bare, np.rint(np.clip(frame.luma, 0, 1) * 65535).astype(np.uint16), frame.ab.astype(np.float16))
-
-    def unpacked(self) -> PreviewFrame:
-        f, luma, ab = self.frame, self.luma.astype(np.float32) / np.float32(65535), self.ab.astype(np.float32)
-        return PreviewFrame(f.index, f.pts, f.time_base, luma, ab, f.matrix, f.kept)
-
-    @property
-    def bytes(self) -> int:
-        return int(self.luma.nbytes + self.ab.nbytes)
 
 
 @dataclass(eq=False)
@@ -75,18 +62,20 @@ class PreviewRun:
     count: int
     key: ColorKey
     began: float
+    planned: int
+    """Bytes that it will take at most."""
     state: Literal["running", "done", "cancelled", "failed"] = "running"
     seconds: float = 0.0
     first_seconds: float | None = None
     error: str | None = None
     reused: bool = False
-    frames: list[_Packed] = field(default_factory=list)
+    frames: list[PackedFrame] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
 
     @property
     def bytes(self) -> int:
-        """Of its frames."""
-        return sum(frame.bytes for frame in self.frames)
+        """Of its frames, and of those that are still to come."""
+        return self.planned if self.state == "running" else sum(frame.bytes for frame in self.frames)
 
 
 class Previews:
@@ -110,7 +99,8 @@ class Previews:
         """Colour a part of a shot, unless that was done already; one that is running is cancelled.
 
         Raises:
-            NotFoundError: there is no such shot; BusyError: the film must be looked through first.
+            NotFoundError: there is no such shot; BusyError: the film must be looked through first;
+            UsageError: so many frames of this size are more than can be kept; names what fits.
         """
         studio, state = self._studio, self._studio.store.state
         start, end = studio.shot_span(wish.shot)
@@ -123,6 +113,7 @@ class Previews:
         key, config, lender = color_key(studio, start, first, wish.lines)
         until = studio.index.nearest(studio.index.time_of(first) + _exact(wish.seconds))
         count = max(1, min(end, until + (studio.index.complete and until == studio.index.frames - 1)) - first)
+        planned = self._room_for(first, count, wish.lines)
         with self._lock:
             if self._closed:
                 raise BusyError("the studio is closing")
@@ -136,7 +127,7 @@ class Previews:
             if self._current is not None:
                 self._current.stop.set()
             self._number += 1
-            run = PreviewRun(f"p{self._number}", start, first, count, key, monotonic())
+            run = PreviewRun(f"p{self._number}", start, first, count, key, monotonic(), planned)
             self._runs[run.id] = self._current = run
             self._forget()
             part = Part(first, studio.index.ticks_of(first), studio.index.ticks_of(end))
@@ -157,13 +148,26 @@ class Previews:
                 return run
         return None
 
+    def _room_for(self, first: int, count: int, lines: int) -> int:
+        """Bytes of so many frames. Refused before anything is coloured, not when the memory is full of them."""
+        width, height = preview_size(self._studio.info, lines)
+        each = BYTES_PER_PIXEL * width * height
+        fits, time = _KEPT // each, self._studio.index.time_of
+        if count > fits:
+            longest = int(10 * (time(first + fits) - time(first))) / 10
+            raise UsageError(
+                f"{count} frames of {lines} lines would take {count * each // 2**20} MiB of memory, and previews get "
+                f"{_KEPT // 2**20} MiB: {longest} s fit at {lines} lines; take a shorter part, or fewer lines"
+            )
+        return count * each
+
     def _forget(self) -> None:
-        """Let go of those unused for longest."""
-        while len(self._runs) > 1 and sum(run.bytes for run in self._runs.values()) > _KEPT:
-            oldest = next(iter(self._runs.values()))
-            if oldest is self._current:
+        """Let go of those unused for longest, until what is kept and what is to come have room; never of the last."""
+        for run in list(self._runs.values()):
+            if len(self._runs) <= _MOST_RUNS and sum(kept.bytes for kept in self._runs.values()) <= _KEPT:
                 return
-            del self._runs[oldest.id]
+            if run is not self._current:
+                del self._runs[run.id]
 
     def cancel(self, run_id: str) -> dict[str, Any]:
         """Stop a preview; what is coloured already can still be looked at."""
@@ -275,7 +279,7 @@ class Previews:
             try:
                 with self._network:
                     self._load(config)
-                    warm_up()
+                    warm_up(self._studio.info.color.matrix)
             except VideocolorError as error:  # the preview that needs it will say so
                 log.info("the network cannot be loaded: %s", error)
 
@@ -337,7 +341,7 @@ class Previews:
         )
         with closing(frames):
             for frame in frames:
-                run.frames.append(_Packed.of(frame))
+                run.frames.append(PackedFrame.of(frame))
                 now = monotonic()
                 if run.first_seconds is None:
                     run.first_seconds = now - run.began

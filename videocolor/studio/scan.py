@@ -153,11 +153,7 @@ class Scan:
     def _run(self) -> None:
         try:
             starts = self._from_cache() or self._pass()
-            self.open_shot = None
-            self._index.finish()
-            self.state = "done"
-            self._watcher.scan_ended(starts)
-            self._watcher.scan_moved()
+            self._end(starts)
             while True:
                 with self._lock:
                     self._lock.wait_for(lambda: self._wanted is not None or self._stopping)
@@ -176,6 +172,21 @@ class Scan:
         except Exception as error:  # a thread's last word must reach the page, whatever it is
             log.exception("the scan of %s failed", self._film)
             self._fail(f"{type(error).__name__}: {error}; this is a bug in videocolor")
+
+    def _end(self, starts: Sequence[int]) -> None:
+        """All shots are known; which of them return is not, and nobody may take it for settled meanwhile."""
+        with self._lock:
+            self._busy = True
+        try:
+            self.open_shot = None
+            self._index.finish()
+            self.state = "done"
+            self._watcher.scan_ended(starts)
+            self._watcher.scan_moved()
+        finally:
+            with self._lock:
+                self._busy = False
+                self._lock.notify_all()
 
     def _fail(self, message: str) -> None:
         self.state, self.error, self.open_shot = "failed", message, None

@@ -8,18 +8,20 @@ that only the printed address holds; see docs/studio.md.
 from __future__ import annotations
 
 import asyncio
+import html
 import json
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
-from secrets import compare_digest
+from secrets import compare_digest, token_urlsafe
+from time import monotonic
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from videocolor.errors import UsageError, VideocolorError
 from videocolor.studio.problems import TooLargeError, answer_to
 
-__all__ = ["HEADERS", "MAX_JSON", "MAX_UPLOAD", "REPORT_POLICY", "Gate", "cookie_name"]
+__all__ = ["HEADERS", "MAX_JSON", "MAX_UPLOAD", "REPORT_POLICY", "Gate", "Tickets", "cookie_name"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -35,6 +37,9 @@ _DRAINED: Final = 4
 """A body up to so many times too large is read to its end, so that the browser sees the answer, not a broken pipe."""
 _PATIENCE: Final = 10.0
 """Seconds that this may take."""
+_TICKET_SECONDS: Final = 120.0
+"""That a browser may take to start."""
+_HTTP_PORT: Final = 80
 _POLICY: Final = (
     "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; object-src 'none'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
@@ -45,6 +50,12 @@ REPORT_POLICY: Final = (
 )
 """Of a report, which brings its own script and style: it runs as nobody, reaches nothing, and its own policy in the
 page admits that one script and style by their hashes."""
+_PAGE: Final = (
+    '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="color-scheme" content="dark light">'
+    '<meta name="viewport" content="width=device-width"><title>videocolor studio</title></head>'
+    "<body><h1>videocolor studio</h1><p>The studio does not open here: {}.</p></body></html>"
+)
+"""What a person sees who comes with an old address."""
 HEADERS: Final = {
     b"content-security-policy": _POLICY.encode(),
     b"x-content-type-options": b"nosniff",
@@ -70,6 +81,29 @@ def cookie_name(port: int) -> str:
     return f"videocolor_{port}"
 
 
+class Tickets:
+    """Admit to the page once each, for a short time.
+
+    A browser that is started gets its address in its command line, which all users of a machine can read. So what
+    stands there is a ticket, which is of no use any more when the page is open; the token would be.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._open: dict[str, float] = {}
+
+    def issue(self) -> str:
+        """A new one."""
+        ticket = token_urlsafe(32)
+        self._open[ticket] = self._clock() + _TICKET_SECONDS
+        return ticket
+
+    def spend(self, given: str) -> bool:
+        """Whether it admits; it does so never again."""
+        known = next((ticket for ticket in self._open if compare_digest(ticket.encode(), given.encode())), None)
+        return known is not None and self._open.pop(known) >= self._clock()
+
+
 class Gate:
     """ASGI middleware: lets through what the studio's own page asks, limits bodies, adds the safety headers.
 
@@ -77,11 +111,15 @@ class Gate:
         app: what lies behind.
         port: the one that is listened on.
         token: of the printed address.
+        tickets: admit to the page; None: there are none.
     """
 
-    def __init__(self, app: App, port: int, token: str) -> None:
+    def __init__(self, app: App, port: int, token: str, tickets: Tickets | None = None) -> None:
         self._app, self._port, self._token = app, port, token.encode()
-        self._hosts = (f"127.0.0.1:{port}", f"localhost:{port}")
+        self._tickets = tickets or Tickets()
+        names = ("127.0.0.1", "localhost")
+        usual = names if port == _HTTP_PORT else ()  # which browsers leave out
+        self._hosts = (*(f"{name}:{port}" for name in names), *usual)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """See the class."""
@@ -104,7 +142,7 @@ class Gate:
                 await body.drain()
                 raise TooLargeError(body.message)
         except _Forbidden as error:
-            await answer.refuse(error.status, {"error": str(error), "kind": "forbidden"})
+            await answer.refuse(error.status, {"error": str(error), "kind": "forbidden"}, as_page=_is_navigation(scope))
         except TooLargeError as error:
             await answer.refuse(*answer_to(error))
 
@@ -126,8 +164,15 @@ class Gate:
             )
         if scope["path"].startswith("/static/") and scope["method"] in ("GET", "HEAD"):
             return  # a part of the package that everybody can read
-        if not any(compare_digest(given.encode(), self._token) for given in self._tokens(scope, headers)):
-            raise _Forbidden("no valid token; open the address that `videocolor studio` printed, with all of it")
+        if any(compare_digest(given.encode(), self._token) for given in self._tokens(scope, headers)):
+            return
+        if scope["path"] == "/" and scope["method"] == "GET":
+            given = parse_qs(scope["query_string"].decode("latin-1")).get("ticket", [])
+            if len(given) == 1 and self._tickets.spend(given[0]):
+                return
+        raise _Forbidden(
+            "no valid token; open the address that `videocolor studio` printed when it was last started, with all of it"
+        )
 
     def _is_ours(self, url: str) -> bool:
         try:
@@ -147,6 +192,12 @@ class Gate:
                     continue
                 if found is not None:
                     yield found.value
+
+
+def _is_navigation(scope: MutableMapping[str, Any]) -> bool:
+    """Whether a person will read the answer: only what is opened in a tab asks for HTML."""
+    accepted = ",".join(_all(scope["headers"], b"accept")).lower()
+    return scope["method"] == "GET" and "text/html" in accepted
 
 
 def _all(headers: list[tuple[bytes, bytes]], name: bytes) -> list[str]:
@@ -223,12 +274,13 @@ class _Answer:
             message = {**message, "headers": headers}
         await self._send(message)
 
-    async def refuse(self, status: int, answer: dict[str, str]) -> None:
-        """Say no, if nothing was said yet."""
+    async def refuse(self, status: int, answer: dict[str, str], *, as_page: bool = False) -> None:
+        """Say no, if nothing was said yet; to a person in a tab as a page."""
         if self._started:
             raise VideocolorError(answer["error"])
         self._refusing = True
-        data = json.dumps(answer, ensure_ascii=False).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
+        text = _PAGE.format(html.escape(answer["error"])) if as_page else json.dumps(answer, ensure_ascii=False)
+        kind, data = b"text/html; charset=utf-8" if as_page else b"application/json", text.encode()
+        headers = [(b"content-type", kind), (b"content-length", str(len(data)).encode())]
         await self({"type": "http.response.start", "status": status, "headers": headers})
         await self({"type": "http.response.body", "body": data})

@@ -17,6 +17,7 @@ import uvicorn
 from videocolor.errors import UsageError
 from videocolor.studio.app import create_app
 from videocolor.studio.project import ProjectStore
+from videocolor.studio.security import Tickets
 from videocolor.studio.session import Studio
 from videocolor.video import probe
 
@@ -51,6 +52,11 @@ class StudioServer:
     token: str
     server: uvicorn.Server
     listener: socket.socket
+    tickets: Tickets
+
+    def ticket_address(self) -> str:
+        """Of the page, once and for two minutes: for command lines, which other users can read."""
+        return f"http://127.0.0.1:{self.port}/?ticket={self.tickets.issue()}"
 
     def run(self) -> None:
         """Answer, until the server is told to stop (Ctrl-C in the main thread, else `server.should_exit`)."""
@@ -73,7 +79,7 @@ def studio_server(film: Path, project: Path | None, *, port: int = 0) -> Iterato
     probe(film)  # before anything is written or listened on
     with _listen(port) as listener:
         port = listener.getsockname()[1]
-        token = secrets.token_urlsafe(32)
+        token, tickets = secrets.token_urlsafe(32), Tickets()
         store = ProjectStore.open_or_create(project, film)
         try:
             studio = Studio(store)
@@ -82,7 +88,7 @@ def studio_server(film: Path, project: Path | None, *, port: int = 0) -> Iterato
             raise
         try:
             config = uvicorn.Config(
-                create_app(studio, port=port, token=token),
+                create_app(studio, port=port, token=token, tickets=tickets),
                 http="h11",
                 ws="none",
                 lifespan="off",
@@ -95,7 +101,7 @@ def studio_server(film: Path, project: Path | None, *, port: int = 0) -> Iterato
                 timeout_keep_alive=30,
             )
             address = f"http://127.0.0.1:{port}/?token={token}"
-            yield StudioServer(studio, address, port, token, _Server(config, studio), listener)
+            yield StudioServer(studio, address, port, token, _Server(config, studio), listener, tickets)
         finally:
             studio.close()
 
@@ -119,7 +125,8 @@ def serve(
         served.studio.start()
         ready(served.address)
         if browser:
-            threading.Thread(target=_open, args=(served.address,), name="browser", daemon=True).start()
+            ticket = served.ticket_address()
+            threading.Thread(target=_open, args=(ticket,), name="browser", daemon=True).start()
         served.run()  # after Ctrl-C it lets answers finish, then raises KeyboardInterrupt: how a studio ends
 
 
