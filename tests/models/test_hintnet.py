@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
+import cv2
 import numpy as np
 import pytest
 import torch
 
+from videocolor.color import rgb_to_lab, rgb_to_luma
+from videocolor.models.artifact import read_artifact
 from videocolor.models.base import HintInput
 from videocolor.models.encoder import GrayEncoder
 from videocolor.models.hint_colorizer import MAX_TOKENS, HintColorizer
 from videocolor.models.hintnet import AB_SCALE, HintNet, no_carried, no_tokens
-from videocolor.models.onnx_runtime import external_names, graph_path
+from videocolor.models.onnx_runtime import OnnxRuntime, external_names, graph_path
 from videocolor.models.registry import load_colorizer
+
+WEIGHTS = graph_path("hintnet-3", "frame").with_name("hint.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +49,22 @@ def scene(seed: int, n: int = 2, size: tuple[int, int] = (96, 128)) -> tuple[np.
         HintInput(luma[0], ab + rng.normal(0, 3, ab.shape).astype(np.float32)),
         HintInput(luma[1], -ab, spots),
     ]
+
+
+def middle_frames(path: Path) -> list[HintInput]:
+    """Two frames of a film, the second one a second after the first, with their true colours at 288x160."""
+    with av.open(str(path)) as film:
+        stream = film.streams.video[0]
+        times = [1.0, 2.0]
+        found = []
+        for frame in film.decode(stream):
+            if times and frame.time >= times[0]:
+                rgb = cv2.resize(frame.to_ndarray(format="rgb24"), (288, 160), interpolation=cv2.INTER_AREA)
+                planes = np.moveaxis(rgb.astype(np.float32) / 255, -1, 0)
+                found.append(HintInput(rgb_to_luma(planes, "bt709").astype(np.float32), rgb_to_lab(planes)[1:]))
+                times.pop(0)
+    assert len(found) == 2
+    return found
 
 
 def carried_to(luma: np.ndarray, a: float, b: float, trust: float) -> np.ndarray:
@@ -116,6 +138,48 @@ def test_colour_under_an_unpainted_mask_does_not_matter(torch_net: HintColorizer
     assert first.keys.shape[1] < 10
 
 
+def test_a_hint_that_is_not_believed_equals_none(onnx_net: HintColorizer) -> None:
+    artifact = read_artifact(WEIGHTS)
+    artifact.weights["belief.2.weight"] = np.zeros_like(artifact.weights["belief.2.weight"])
+    artifact.weights["belief.2.bias"] = np.full_like(artifact.weights["belief.2.bias"], -200)
+    net, (luma, hints) = HintColorizer(artifact.card, OnnxRuntime(artifact, 1)), scene(12)
+    doubted, none = net.step(net.begin(hints), luma), net.step(net.begin([]), luma)
+    np.testing.assert_array_equal(doubted.ab, none.ab)
+    assert doubted.confidence is not None and doubted.confidence.max() == 0
+    assert np.abs(onnx_net.step(onnx_net.begin(hints), luma).ab - none.ab).max() > 5
+
+
+@pytest.mark.parametrize("wrong", ["london_station_60fps.mp4", "man_yellow_wall_60fps.mp4"])
+def test_hints_are_judged_as_a_whole(onnx_net: HintColorizer, samples: Path, wrong: str) -> None:
+    frames = [middle_frames(samples / name) for name in ("flower_opening_30fps.mp4", wrong)]
+    luma, truth = frames[0][0].luma[None], frames[0][0].ab[:, ::2, ::2]
+    automatic = onnx_net.step(onnx_net.begin([]), luma).ab[0]
+    right, other = (onnx_net.step(onnx_net.begin([hint]), luma).ab[0] for hint in (frames[0][1], frames[1][0]))
+    error = [float(np.sqrt(np.mean((ab - truth) ** 2))) for ab in (automatic, right, other)]
+    assert error[1] < 0.6 * error[0], "a frame of the same shot helps"
+    assert error[2] < 1.05 * error[0], "one of another film does no harm"
+
+
+def test_weights_from_before_evidence_are_taken() -> None:
+    torch.manual_seed(3)
+    net, luma = HintNet().eval(), torch.rand(1, 1, 64, 64)
+    torch.nn.init.normal_(net.belief[2].weight)
+    state = net.state_dict()
+    state["belief.0.weight"] = state["belief.0.weight"][:, :37].clone()
+    old = HintNet().eval()
+    old.load_state_dict(state)
+    with torch.inference_mode():
+        found = old.attend(
+            old.matcher(old.encoder(luma)), *old.encode_hint(luma, torch.rand(1, 2, 64, 64), torch.ones_like(luma))
+        )
+        first = torch.nn.functional.conv2d(found.seen[:, :37], state["belief.0.weight"], state["belief.0.bias"]).relu()
+        expected = torch.sigmoid(old.belief[2](first))
+        torch.testing.assert_close(old.believe(found.seen), expected)
+    state["belief.0.weight"] = state["belief.0.weight"][:, :30]
+    with pytest.raises(RuntimeError, match="belief"):
+        HintNet().load_state_dict(state)
+
+
 def test_hints_have_no_order(torch_net: HintColorizer) -> None:
     luma, hints = scene(9)
     forward, backward = (torch_net.step(torch_net.begin(h), luma).ab for h in (hints, hints[::-1]))
@@ -168,7 +232,7 @@ def test_packaged_graphs_are_those_of_the_code(tmp_path: Path) -> None:
 
     write_graphs(HintNet().folded(), tmp_path, "fresh")
     for part in ("encode", "frame"):
-        packaged, fresh = graph_path("hintnet-2", part), tmp_path / f"fresh.{part}.onnx"
+        packaged, fresh = graph_path("hintnet-3", part), tmp_path / f"fresh.{part}.onnx"
         assert external_names(packaged) == external_names(fresh)
         first, second = (onnx.load_from_string(path.read_bytes()) for path in (packaged, fresh))
         assert [node.op_type for node in first.graph.node] == [node.op_type for node in second.graph.node]

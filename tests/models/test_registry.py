@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,10 @@ import pytest
 from videocolor.errors import ModelError, UsageError
 from videocolor.models.artifact import read_artifact, write_artifact
 from videocolor.models.base import HintInput, ModelCard
+from videocolor.models.onnx_runtime import graph_path
 from videocolor.models.registry import export_model, list_models, load_colorizer
+
+WEIGHTS = graph_path("hintnet-3", "frame").with_name("hint.safetensors")
 
 
 def test_importing_the_registry_and_listing_load_no_torch() -> None:
@@ -61,13 +65,35 @@ def test_wrong_files_are_refused(tmp_path: Path) -> None:
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     card = ModelCard("other", "Other", "many", 1, None)
-    write_artifact(path, {"scale": np.float32(3.5)}, card, "hintnet-2", {})
+    write_artifact(path, {"scale": np.float32(3.5)}, card, "hintnet-3", {})
     for runtime in ("torch", "onnxruntime"):
         with pytest.raises(ModelError, match="other"):
             load_colorizer(str(path), runtime=runtime, device="cpu")
-    write_artifact(path, {"scale": np.float32(np.nan)}, card, "hintnet-2", {})
+    write_artifact(path, {"scale": np.float32(np.nan)}, card, "hintnet-3", {})
     with pytest.raises(ModelError, match="not finite"):
         load_colorizer(str(path))
+
+
+def test_weights_of_the_second_network_are_read(tmp_path: Path) -> None:
+    path, packaged = tmp_path / "old.safetensors", read_artifact(WEIGHTS)
+    weights = dict(packaged.weights)
+    kept = weights["belief.0.weight"][:, :37]
+    write_artifact(path, weights | {"belief.0.weight": kept}, packaged.card, "hintnet-2", packaged.training)
+    artifact = read_artifact(path)
+    np.testing.assert_array_equal(artifact.weights["belief.0.weight"][:, :37], kept)
+    assert not artifact.weights["belief.0.weight"][:, 37:].any()
+    luma = np.random.default_rng(1).random((1, 64, 96), dtype=np.float32)
+    hint = HintInput(luma[0], np.full((2, 64, 96), 20, np.float32))
+    results = []
+    for runtime in ("torch", "onnxruntime"):
+        net = load_colorizer(str(path), runtime=runtime, device="cpu")
+        assert net.card.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+        results.append(net.step(net.begin([hint]), luma).ab)
+    np.testing.assert_allclose(*results, atol=0.01)
+    write_artifact(path, weights | {"belief.0.weight": kept[:, :9]}, packaged.card, "hintnet-2", packaged.training)
+    for runtime in ("torch", "onnxruntime"):
+        with pytest.raises(ModelError, match="old"):
+            load_colorizer(str(path), runtime=runtime, device="cpu")
 
 
 def test_wrong_runtime_and_device() -> None:

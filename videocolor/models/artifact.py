@@ -22,6 +22,8 @@ from videocolor.types import Array
 __all__ = ["FORMAT", "Artifact", "read_artifact", "read_card", "write_artifact"]
 
 FORMAT = "videocolor-1"
+_GROWN = {"hintnet-2": ("hintnet-3", "belief.0.weight", 11)}
+"""Architecture of earlier files -> today's, and how many inputs a convolution has gained; these start as nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +91,7 @@ def _read_card(path: Path, _modified: int, _size: int) -> tuple[ModelCard, str, 
 
 
 def read_artifact(path: Path) -> Artifact:
-    """Read a weights file.
+    """Read a weights file; those of an earlier hint network become today's, and colour as they did.
 
     Raises:
         ModelError: it is missing, damaged, or not ours.
@@ -106,4 +108,8 @@ def read_artifact(path: Path) -> Artifact:
     for name, value in weights.items():
         if not np.isfinite(value).all():
             raise ModelError(f"{path}: tensor {name} holds values that are not finite")
+    if architecture in _GROWN:
+        architecture, name, more = _GROWN[architecture]
+        if name in weights and weights[name].ndim == 4:
+            weights[name] = np.pad(weights[name], ((0, 0), (0, more), (0, 0), (0, 0)))
     return Artifact(card, architecture, training, weights)

@@ -24,7 +24,7 @@ from torch.nn.utils import fuse_conv_bn_eval
 
 from videocolor.models.encoder import TAP_CHANNELS, GrayEncoder
 
-__all__ = ["AB_SCALE", "CARRIED_CHANNELS", "HintNet", "Output", "no_carried", "no_tokens"]
+__all__ = ["AB_SCALE", "CARRIED_CHANNELS", "HintNet", "Match", "Output", "no_carried", "no_tokens"]
 
 AB_SCALE = 110.0
 """a*b* inside the network are divided by this."""
@@ -32,6 +32,8 @@ _MIXED = 32
 VALUE_CHANNELS = 2 + _MIXED
 CARRIED_CHANNELS = 4
 """Carried a*b* / AB_SCALE, trust in 0..1, and how much brighter (Y') the carried frame is than this one."""
+_EVIDENCE = 11
+"""Numbers that say how a hint as a whole was matched; see `_evidence`."""
 _NEGATIVE = -1e4
 
 
@@ -48,6 +50,23 @@ class Output(NamedTuple):
     """(n, 1, h/8, w/8) in 0..1: attention mass that did not go to the null token."""
     warped: Tensor
     """(n, 2, h/8, w/8), the hints' a*b* / AB_SCALE carried over; 0 where nothing matches."""
+
+
+class Match(NamedTuple):
+    """What `HintNet.attend` returns."""
+
+    warped: Tensor
+    """(n, 2, h/8, w/8), the hints' a*b* / AB_SCALE carried over; 0 where nothing matches."""
+    confidence: Tensor
+    """(n, 1, h/8, w/8) in 0..1."""
+    matched: Tensor
+    """(n, 36, h/8, w/8), all that was carried over, with confidence and the largest weight."""
+    seen: Tensor
+    """(n, 48, 1, 1), what the head of belief judges by."""
+
+    def believed(self, belief: Tensor) -> tuple[Tensor, Tensor]:
+        """What the decoder gets: all of it as much as it is believed, (n, 1, 1, 1); nothing equals no hint."""
+        return self.matched * belief, torch.cat((self.warped, self.confidence), dim=1) * belief
 
 
 class _ConvNorm(nn.Sequential):
@@ -152,12 +171,13 @@ class HintNet(nn.Module):
         self.null = nn.Conv2d(key_channels, 1, 1)
         self.log_scale = nn.Parameter(torch.tensor(3.0))
         self.log_nearness = nn.Parameter(torch.tensor(0.0))
-        self.belief = nn.Sequential(nn.Conv2d(VALUE_CHANNELS + 3, 32, 1), nn.ReLU(), nn.Conv2d(32, 1, 1))
+        self.belief = nn.Sequential(nn.Conv2d(VALUE_CHANNELS + 3 + _EVIDENCE, 32, 1), nn.ReLU(), nn.Conv2d(32, 1, 1))
         last = self.belief[2]
         assert isinstance(last, nn.Conv2d) and last.bias is not None
         nn.init.zeros_(last.weight)
         nn.init.constant_(last.bias, 4.0)
         self.decoder = _Decoder()
+        self.register_load_state_dict_pre_hook(_widen)  # type: ignore[no-untyped-call]
 
     def folded(self) -> HintNet:
         """A copy for use: norms folded into convolutions, evaluation mode. Its state is what weights files hold."""
@@ -214,35 +234,125 @@ class HintNet(nn.Module):
         """`colorize` from features that are already there, with what the losses need."""
         features = self.matcher(taps)
         with torch.autocast(features.device.type, enabled=False):
-            warped, confidence, matched = self._attend(features.float(), keys.float(), values.float(), valid.float())
-            belief = self._believe(matched, valid.float())
-            confidence, matched = confidence * belief, matched * belief
-        own, taken, log_error = self.decoder(taps, matched, torch.cat((warped, confidence), dim=1), carried)
+            found = self.attend(features.float(), keys.float(), values.float(), valid.float())
+            belief = self.believe(found.seen)
+        own, taken, log_error = self.decoder(taps, *found.believed(belief), carried)
         ab = own + taken * (carried[:, :2] - own)
-        return Output(ab, own, (log_error - 3.0).exp(), confidence, warped)
+        return Output(ab, own, (log_error - 3.0).exp(), found.confidence * belief, found.warped)
 
-    def _believe(self, matched: Tensor, valid: Tensor) -> Tensor:
-        """(n, 1, 1, 1) in 0..1: whether the hints are of this scene at all; no single place can tell."""
-        mean = matched.mean(dim=(2, 3), keepdim=True)
-        share = valid.sum(dim=1)[:, None, None, None] / (matched.shape[2] * matched.shape[3])
-        return torch.sigmoid(self.belief(torch.cat((mean, share.clamp(max=2.0) + 0.0 * mean[:, :1]), dim=1)))
+    def believe(self, seen: Tensor) -> Tensor:
+        """(n, 1, 1, 1) in 0..1, from `Match.seen`: are the hints of this scene at all? No single place can tell."""
+        return torch.sigmoid(self.belief(seen))
 
-    def _attend(self, features: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Attention over all hints' tokens and the null token, in float32."""
+    def attend(self, features: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> Match:
+        """Attention over all hints' tokens and the null token, in float32.
+
+        Args:
+            features: (n, key_channels, h, w) of the matcher.
+            keys, values, valid: as `colorize` takes them.
+        """
         n, _, h, w = features.shape
         x, y = _places(features[:, :1])
         nearness, scale = self.log_nearness.exp(), self.log_scale.exp()
-        direction = F.normalize(features, dim=1) * scale
-        query = torch.cat((direction, 2 * nearness * x, 2 * nearness * y, torch.ones_like(x)), dim=1)
-        logits = torch.matmul(_tokens(query), keys.transpose(1, 2))
+        direction = F.normalize(features, dim=1)
+        query = torch.cat((2 * nearness * x, 2 * nearness * y, torch.ones_like(x)), dim=1)
         painted = torch.where(valid > 0, torch.log(valid + 1e-6), torch.full_like(valid, _NEGATIVE))
+        cosine = torch.matmul(_tokens(direction), keys[:, :, :-3].transpose(1, 2))
+        logits = cosine * scale + torch.matmul(_tokens(query), keys[:, :, -3:].transpose(1, 2)) + painted[:, None]
         null = self.null(features) * scale + nearness * (x * x + y * y)
-        weights = torch.softmax(torch.cat((logits + painted[:, None], _tokens(null)), dim=2), dim=2)[:, :, :-1]
-        carried = torch.matmul(weights, values).transpose(1, 2).reshape(n, VALUE_CHANNELS, h, w)
+        weights = torch.softmax(torch.cat((logits, _tokens(null)), dim=2), dim=2)[:, :, :-1]
+        places = keys[:, :, -3:-1]
+        taken = torch.matmul(weights, torch.cat((values, places), dim=2)).transpose(1, 2)
+        carried = taken.reshape(n, VALUE_CHANNELS + 2, h, w)
         confidence = weights.sum(dim=2).reshape(n, 1, h, w)
         best = weights.amax(dim=2).reshape(n, 1, h, w)
         warped = carried[:, :2] / (confidence + 1e-3)
-        return warped, confidence, torch.cat((warped, carried[:, 2:], confidence, best), dim=1)
+        moved = carried[:, VALUE_CHANNELS:] / (confidence + 1e-3) - torch.cat((x, y), dim=1)
+        matched = torch.cat((warped, carried[:, 2:VALUE_CHANNELS], confidence, best), dim=1)
+        mean = matched.mean(dim=(2, 3))
+        share = valid.sum(dim=1, keepdim=True) / (h * w)
+        evidence = (
+            *_likeness(cosine, valid),
+            *_order(moved, confidence),
+            *_kinship(_tokens(direction), keys[:, :, :-3], valid),
+            *_reception(weights, valid),
+        )
+        numbers = torch.stack(
+            [share[:, 0].clamp(max=2.0) + 0.0 * mean[:, 0], *(e + 0.0 * mean[:, 0] for e in evidence)], 1
+        )
+        return Match(warped, confidence, matched, torch.cat((mean, numbers), dim=1)[:, :, None, None])
+
+
+def _likeness(cosine: Tensor, valid: Tensor) -> tuple[Tensor, ...]:
+    """Mean and deviation of what each place finds best in the hints, and of what each hint's token finds best here.
+
+    Args:
+        cosine: (n, places, t) of the features.
+        valid: (n or 1, t).
+    """
+    ours = torch.where(valid[:, None] > 0, cosine, torch.full_like(cosine, -1.0)).amax(dim=2)
+    return *_moments(ours, torch.ones_like(ours)), *_moments(cosine.amax(dim=1), valid)
+
+
+def _moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted mean and deviation over the last axis; 0 without any weight."""
+    whole = weight.sum(dim=-1) + 1e-3
+    mean = (x * weight).sum(dim=-1) / whole
+    return mean, ((x - mean[..., None]).square() * weight).sum(dim=-1).div(whole).add(1e-8).sqrt()
+
+
+def _order(moved: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """How far what was matched lies off, how much that differs over the picture, and how much it stretches.
+
+    A scene's parts move together; what is matched by chance lies about anyhow.
+
+    Args:
+        moved: (n, 2, h, w) from each place to where its match lies in the hint, sides of pictures being 2.
+        confidence: (n, 1, h, w).
+    """
+    whole = confidence.sum(dim=(1, 2, 3)) + 1e-3
+    mean = (moved * confidence).sum(dim=(2, 3)) / whole[:, None]
+    length = moved.square().sum(dim=1, keepdim=True).add(1e-6).sqrt()
+    apart = (moved - mean[:, :, None, None]).square().sum(dim=1, keepdim=True).add(1e-6).sqrt()
+    right = (moved[:, :1, :, 1:] - moved[:, :1, :, :-1]).abs() * torch.minimum(
+        confidence[:, :, :, 1:], confidence[:, :, :, :-1]
+    )
+    below = (moved[:, 1:, 1:] - moved[:, 1:, :-1]).abs() * torch.minimum(confidence[:, :, 1:], confidence[:, :, :-1])
+    rough = right.sum(dim=(1, 2, 3)) + below.sum(dim=(1, 2, 3))
+    return (
+        (length * confidence).sum(dim=(1, 2, 3)) / whole,
+        (apart * confidence).sum(dim=(1, 2, 3)) / whole,
+        rough / whole,
+    )
+
+
+def _kinship(directions: Tensor, keys: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosine and distance of the mean features of frame (n, places, c) and hints (n or 1, t, c)."""
+    frame = directions.mean(dim=1)
+    hint = (keys * valid[:, :, None]).sum(dim=1) / (valid.sum(dim=1, keepdim=True) + 1e-3)
+    lengths = (frame.square().sum(dim=1) * hint.square().sum(dim=1)).add(1e-8).sqrt()
+    return (frame * hint).sum(dim=1) / lengths, (frame - hint).square().sum(dim=1).add(1e-8).sqrt()
+
+
+def _reception(weights: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """How evenly the hints' tokens are used (entropy, 0..1), and how many of them are used at all.
+
+    Args:
+        weights: (n, places, t) attention.
+        valid: (n or 1, t).
+    """
+    received = weights.sum(dim=1)
+    part = received / (received.sum(dim=1, keepdim=True) + 1e-6)
+    most = torch.log((valid > 0).float().sum(dim=1).clamp(min=2.0))
+    return -(part * torch.log(part + 1e-9)).sum(dim=1) / most, _moments((received > 0.1).float(), valid)[0]
+
+
+def _widen(_net: nn.Module, state: dict[str, Tensor], prefix: str, *_rest: object) -> None:
+    """Weights from before the head of belief saw evidence: it starts by leaving the new numbers aside."""
+    name = prefix + "belief.0.weight"
+    weight = state.get(name)
+    if weight is not None and weight.shape[1] == VALUE_CHANNELS + 3:
+        state[name] = torch.cat((weight, weight.new_zeros(weight.shape[0], _EVIDENCE, 1, 1)), dim=1)
 
 
 def no_tokens(key_channels: int = 64) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,6 +1,6 @@
 """The hint network in ONNX Runtime: the packaged graphs hold no weights, the weights file fills them in.
 
-weights/hintnet-2.encode.onnx, weights/hintnet-2.frame.onnx    about 100 kB each, made by `videocolor.models.export`
+weights/hintnet-3.encode.onnx, weights/hintnet-3.frame.onnx    about 100 kB each, made by `videocolor.models.export`
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from videocolor.errors import ModelError
 from videocolor.models.artifact import Artifact
 from videocolor.types import Array
 
-__all__ = ["OnnxRuntime", "graph_path"]
+__all__ = ["OnnxRuntime", "external_names", "failures", "graph_path"]
 
 _FOLDER = Path(__file__).parent / "weights"
 
@@ -22,7 +22,7 @@ def graph_path(architecture: str, part: str) -> Path:
     """Where the packaged graph of an architecture is.
 
     Args:
-        architecture: as the weights file names it, e.g. `hintnet-2`.
+        architecture: as the weights file names it, e.g. `hintnet-3`.
         part: `encode` or `frame`.
 
     Raises:
@@ -87,10 +87,21 @@ class OnnxRuntime:
         options.add_external_initializers(wanted, values)
         try:
             return ort.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-        except (RuntimeError, ValueError) as error:
-            raise ModelError(f"{path.name}: ONNX Runtime cannot load it with these weights ({error})") from error
+        except failures() as error:
+            reason = str(error)[:300]
+            raise ModelError(
+                f"{self._artifact.card.name}: ONNX Runtime cannot load the weights into {path.name} ({reason})"
+            ) from error
 
 
 def external_names(path: Path) -> list[str]:
     """Names of the weights that a packaged graph expects, from the list beside it."""
     return path.with_suffix(".txt").read_text(encoding="utf-8").split()
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """ONNX Runtime's own errors, which share no base, and those that it takes from Python."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    own = (value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception))
+    return (RuntimeError, ValueError, *own)

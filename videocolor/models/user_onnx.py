@@ -20,6 +20,7 @@ from videocolor.errors import DeviceError, ModelError
 from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
 from videocolor.models.onnx_card import CHANNELS, InputCard, OutputCard, UserCard, read_user_card
 from videocolor.models.onnx_file import OnnxFile, describe_onnx
+from videocolor.models.onnx_runtime import failures
 from videocolor.report import file_sha256
 from videocolor.types import Array
 
@@ -158,7 +159,7 @@ class UserOnnxColorizer(Colorizer):
         inputs = np.ascontiguousarray(part if self.user.input.layout == "nchw" else np.moveaxis(part, 1, -1))
         try:
             found = np.asarray(self._session.run([self._target.name], {self._source.name: inputs})[0], np.float32)
-        except _failures() as error:
+        except failures() as error:
             reason = str(error).partition("\n")[0][:300]
             raise DeviceError(f"{self.user.path.stem}: ONNX Runtime failed on {inputs.shape}: {reason}") from error
         if found.ndim != 4:
@@ -170,14 +171,6 @@ class UserOnnxColorizer(Colorizer):
                 f"channels, but {self._target.name} came back with {found.shape[1]} ({self.user.output.layout})"
             )
         return found
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    """ONNX Runtime's own errors, which share no base, and those that it takes from Python."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    own = (value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception))
-    return (RuntimeError, ValueError, *own)
 
 
 def _session(path: Path, device: str, threads: int | None) -> Any:
@@ -198,7 +191,7 @@ def _session(path: Path, device: str, threads: int | None) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return ort.InferenceSession(str(path), options, providers=providers)
-    except _failures() as error:
+    except failures() as error:
         raise ModelError(f"{path}: ONNX Runtime cannot load it ({str(error)[:300]})") from error
 
 
