@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from pathlib import Path
 
@@ -131,5 +132,12 @@ def test_the_recipe(tmp_path: Path, root: Path, weights: Path, capsys: pytest.Ca
     rows = str(tmp_path / "rows.npz")
     main(["fit", str(weights), rows, rows, "-o", str(output)], standalone_mode=False)
     assert output.exists() and "| right |" in capsys.readouterr().out
+    manuals = [(root / "docs" / name).read_text() for name in ("training.md", "experiments.md", "model-card.md")]
+    commands = re.findall(
+        r"^    python pipelines/fit_belief\.py (\w+) (.*?)(?: +#.*)?$", "\n".join(manuals), re.MULTILINE
+    )
+    assert {name for name, _ in commands} == {"measure", "fit"} and len(commands) >= 5
+    for name, words in commands:
+        main.commands[name].make_context(name, words.split())
     with pytest.raises(SystemExit, match=r"error: .*index\.json"):
         main(["measure", str(tmp_path), str(weights), "-o", str(tmp_path / "r.npz")], standalone_mode=False)
