@@ -22,7 +22,6 @@ from videocolor.errors import ConfigError, InputError, OutputError, UsageError
 from videocolor.report import write_whole
 from videocolor.shots import read_shots, write_shots
 from videocolor.studio import edits
-from videocolor.studio import project as project_module
 from videocolor.studio.project import (
     ProjectHint,
     ProjectStore,
@@ -356,22 +355,64 @@ def test_folders_that_are_no_projects(film: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
-def test_what_cannot_be_saved_has_not_happened(store: ProjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = store.state
+@pytest.mark.parametrize("written", [0, 1, 2])
+def test_what_cannot_be_saved_has_not_happened(
+    store: ProjectStore, written: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever of the three files it is that the disk has no room for."""
+    store.change(store.revision, lambda s: edits.set_shot(s, 0, saturation=0.5))
+    store.change(store.revision, lambda s: edits.move_cut(s, 8, 9))
+    store.undo(store.revision)
+    before, calls = store.state, []
+
+    def files() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in store.folder.rglob("*") if path.suffix in (".json", ".yaml")}
+
+    there = files()
 
     def full(path: Path, content: str | bytes) -> None:
-        raise OutputError(f"{path}: cannot be written: No space left on device")
+        calls.append(path.name)
+        if len(calls) == written + 1:
+            raise OutputError(f"{path}: cannot be written: No space left on device")
+        write_whole(path, content)
 
     with monkeypatch.context() as patched:
-        patched.setattr(project_module, "write_whole", full)
+        for module in ("studio.saving", "studio.history", "shots"):
+            patched.setattr(f"videocolor.{module}.write_whole", full)
         with pytest.raises(OutputError, match="No space left"):
             store.change(store.revision, lambda s: edits.add_cut(s, 4))
-    assert store.state == before and not store.can_undo
-    store.change(store.revision, lambda s: edits.set_shot(s, 0, saturation=0.5))
-    assert [s.start for s in read_shots(store.folder / "shots.yaml")] == list(CUTS)
+    assert store.state == before and files() == there and calls[: written + 1] == calls[:3][: written + 1]
+    assert store.redo(store.revision).cuts == (0, 9, 14), "what was undone before can still be done again"
+    store.undo(store.revision)
+    store.change(store.revision, lambda s: edits.set_shot(s, 0, saturation=0.7))
+    assert [s.start for s in read_shots(store.folder / "shots.yaml")] == list(CUTS) and not store.can_redo
     store.close()
     with ProjectStore.open(store.folder) as again:
-        assert again.cuts == CUTS and again.data.shots[0].saturation == 0.5
+        assert again.cuts == CUTS and again.data.shots[0].saturation == 0.7
+
+
+def test_what_killed_studios_leave_is_swept(store: ProjectStore, film: Path, tmp_path: Path) -> None:
+    store.close()
+    places = [
+        ".project.json.alfr_4td",
+        ".shots.yaml.ceh8s9ov",
+        "history/.000012.json.abcdefgh",
+        "hints/.h0001-0123456789ab.png.abcd_fgh",
+        "cache/.scan-0123456789abcdef01234567.npz.abcdefgh",
+        "renders/.comparison.mp4.4711.part.mp4",
+    ]
+    others = ["hints/.mine.png", ".gitignore", "renders/.film_colorized.mkv.4711.part.mkv", "notes.txt"]
+    for name in (*places, *others):
+        (store.folder / name).write_text("half")
+    with ProjectStore.open(store.folder) as again:
+        assert again.cuts == CUTS
+        assert not [name for name in places if (store.folder / name).exists()]
+        assert all((store.folder / name).exists() for name in others), "files that are not ours, or a render's"
+    new = tmp_path / "new"
+    new.mkdir()
+    (new / ".project.json.alfr_4td").write_text("{")
+    with ProjectStore.create(new, film):
+        assert not (new / ".project.json.alfr_4td").exists(), "killed before there was a project"
 
 
 @pytest.mark.parametrize("written", [0, 1, 2])
@@ -386,7 +427,7 @@ def test_a_power_cut_between_two_files(store: ProjectStore, written: int, monkey
         write_whole(path, content)
 
     with monkeypatch.context() as patched:
-        for module in ("project", "history"):
+        for module in ("saving", "history"):
             patched.setattr(f"videocolor.studio.{module}.write_whole", dies)
         patched.setattr("videocolor.shots.write_whole", dies)
         with pytest.raises(KeyboardInterrupt):

@@ -8,6 +8,9 @@ import os
 import random
 import shutil
 import signal
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,7 +25,7 @@ from click.testing import CliRunner, Result
 from films import packets_of, picture, samples_of, write_reel
 
 from videocolor.batch.ledger import state_folder
-from videocolor.batch.lock import lock_holder
+from videocolor.batch.lock import Holder, lock_holder
 from videocolor.batch.status import batch_status
 from videocolor.cli import cli
 from videocolor.errors import InputError, UsageError
@@ -224,6 +227,14 @@ def test_stopped_by_a_person(store: ProjectStore) -> None:
     assert render_status(store).error is None and not store.target.exists()
     start_render(store, only_changed=False)
     assert stop_render(store).state == "stopped"
+
+
+def test_a_render_that_ends_just_before_it_is_stopped(store: ProjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    holders = [Holder(gone.pid, socket.gethostname(), 0.0)]
+    monkeypatch.setattr(render, "lock_holder", lambda folder: holders.pop() if holders else None)
+    assert stop_render(store).state == "idle"
 
 
 def test_what_fails_says_why(store: ProjectStore, tmp_path: Path) -> None:

@@ -23,10 +23,12 @@ import pytest
 from films import write_reel
 from serving import Client, serving, until
 
+from videocolor.errors import InputError
 from videocolor.preview import PreviewFrame, before_rgb, chroma_rgb, preview_rgb
 from videocolor.shots import read_shots
 from videocolor.studio import previews as previews_module
 from videocolor.studio.colorkey import color_key
+from videocolor.studio.document import _picture_size
 from videocolor.studio.events import EventHub
 from videocolor.studio.packed import BYTES_PER_PIXEL, PackedFrame
 from videocolor.video import open_video
@@ -439,9 +441,35 @@ def test_what_is_kept_of_a_preview_looks_the_same() -> None:
 
 def test_a_preview_that_fails_says_why(page: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     page.change("PATCH", "/api/settings", model="constant")
-    page.served.studio.film.write_bytes(b"no film any more")
+
+    def breaks(film: Path, *_: Any, **__: Any) -> Iterator[Any]:
+        raise InputError(f"{film}: damaged")
+        yield
+
+    monkeypatch.setattr(previews_module, "preview_part", breaks)
     done = finished(page, begin(page, shot=8, lines=72))
-    assert done["state"] == "failed" and "reel.mkv" in done["error"] and "Traceback" not in done["error"]
+    assert done["state"] == "failed" and done["error"].endswith("reel.mkv: damaged")
+
+
+def test_a_film_that_is_another_one_by_now(page: Client) -> None:
+    """Somebody writes a new version over it: nothing of the two is mixed, and the words say what to do."""
+    page.change("PATCH", "/api/settings", model="constant", codec="ffv1")
+    done = finished(page, begin(page, shot=8, lines=72))
+    film, revision = page.served.studio.film, page.project()["revision"]
+    was = film.read_bytes()
+    page.served.studio.store.target.write_bytes(was)
+    write_reel(film, ((5, 8), (6, 6), (5, 7), (4, 5)))
+    for path, body in (
+        ("preview", {"shot": 0, "lines": 72}),
+        ("render", {"revision": revision}),
+        ("compare", {"kind": "side"}),
+    ):
+        answer = page.http.post(f"/api/{path}", json=body)
+        assert answer.status_code == 422 and answer.json()["kind"] == "input", path
+        assert "reel.mkv: has changed" in answer.json()["error"] and "Put that film back" in answer.json()["error"]
+    assert page.get(f"/api/preview/{done['id']}/9.jpg").status_code == 200, "what was coloured can be looked at"
+    film.write_bytes(was)
+    assert finished(page, begin(page, shot=0, lines=72))["state"] == "done", "the same film with another time"
 
 
 def test_colours_that_are_known(page: Client) -> None:
@@ -484,6 +512,27 @@ def test_a_hint_whose_picture_was_taken_away_closes_nothing(reel: Path, tmp_path
         answer = client.http.post("/api/preview", json={"shot": 8})
         assert answer.status_code == 422 and "missing" in answer.json()["error"]
         assert client.http.delete("/api/hints/h0001", params={"revision": document["revision"]}).status_code == 200
+
+
+def test_hints_that_were_put_there_by_hand(reel: Path, tmp_path: Path) -> None:
+    """A project may come from somebody else: no link is followed, nothing large is decoded to show the page."""
+    photo = cv2.imencode(".png", np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8))[1].tobytes()
+    with serving(reel, tmp_path / "project") as client:
+        client.scanned()
+        for start in (0, 8):
+            assert client.upload("/api/hints/loose", photo, shot=start).status_code == 200
+        assert [(hint["width"], hint["height"]) for hint in client.project()["hints"]] == [(60, 40)] * 2
+    first, second = sorted((tmp_path / "project" / "hints").iterdir())
+    (tmp_path / "secret.png").write_bytes(photo)
+    first.unlink()
+    first.symlink_to(tmp_path / "secret.png")
+    _picture_size.cache_clear()
+    second.write_bytes(photo[:16] + (30_000).to_bytes(4, "big") * 2 + photo[24:])
+    with serving(reel, tmp_path / "project") as client:
+        hints = client.scanned()["hints"]
+        assert [(hint["width"], hint["height"]) for hint in hints] == [(None, None), (30_000, 30_000)]
+        assert client.get("/api/hints/h0001.jpg").status_code == 404
+        assert client.get("/api/hints/h0002.jpg").status_code == 404, "its check sums are wrong"
 
 
 # ---- the render and what is made of it ----

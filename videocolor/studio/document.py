@@ -8,10 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import cv2
-
 from videocolor.config import ColorizeConfig
+from videocolor.errors import HintError, InputError
 from videocolor.models.registry import list_models
+from videocolor.pictures import picture_size
 from videocolor.studio.frames import display_size
 from videocolor.studio.project import ProjectHint, State
 
@@ -32,6 +32,8 @@ SETTINGS: Final[Mapping[str, str]] = {
     "decay": "smoothing.decay",
 }
 """What the page can set for the whole film -> key of the configuration."""
+_HEAD: Final = 2**16
+"""Bytes of a picture that its header usually lies in."""
 
 
 class Document:
@@ -122,7 +124,10 @@ class Document:
         return {**found, "container": Path(state.data.target).suffix.lstrip(".")}
 
     def _hint(self, hint: ProjectHint) -> dict[str, Any]:
-        width, height = _picture_size(self._studio.store.image_path(hint))
+        try:
+            width, height = _picture_size(self._studio.store.image_path(hint))
+        except InputError:  # a link, put there by hand: whoever needs the picture is told
+            width, height = None, None
         return {
             "id": hint.id,
             "kind": hint.kind,
@@ -149,6 +154,13 @@ def models() -> list[dict[str, Any]]:
 
 @lru_cache(maxsize=10_000)
 def _picture_size(path: Path) -> tuple[int | None, int | None]:
-    """(width, height) of a picture; its name says what is in it, so it is looked at once."""
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    return (None, None) if image is None else (image.shape[1], image.shape[0])
+    """(width, height) of a picture, by its header; its name says what is in it, so it is looked at once."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+            try:
+                return picture_size(head, path.name)
+            except HintError:  # a JPEG with much before its picture
+                return picture_size(head + file.read(), path.name)
+    except (OSError, HintError):  # missing or broken: whoever needs the picture is told
+        return None, None

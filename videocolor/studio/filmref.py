@@ -71,9 +71,7 @@ def find_film(ref: FilmRef, folder: Path) -> Path:
     Raises:
         InputError: it is at neither place, or what lies there is another film; says what to do.
     """
-    places = [Path(os.path.normpath(folder.absolute() / ref.path))] if ref.path else []
-    places.append(Path(ref.absolute))
-    places = list(dict.fromkeys(places))
+    places = _places(ref, folder)
     found = [place for place in places if place.exists() or _images(place)]
     for place in found:
         if is_film(ref, place, folder):
@@ -97,11 +95,22 @@ def locate(ref: FilmRef, film: Path | None, folder: Path) -> Path:
     if film is None:
         return find_film(ref, folder)
     if not is_film(ref, film, folder):
+        if film.absolute() in _places(ref, folder):
+            raise InputError(
+                f"{film}: has changed; it is not the film any more that the project {folder} was made for (which had "
+                f"{ref.bytes} bytes). Put that film back, or begin another project with --project"
+            )
         raise InputError(
             f"{folder}: is the project of {Path(ref.absolute).name}, which {film} is not; name another folder with "
             "--project"
         )
     return film.absolute()
+
+
+def _places(ref: FilmRef, folder: Path) -> list[Path]:
+    """Where a project remembers its film: relative to itself, then from the root."""
+    relative = [Path(os.path.normpath(folder.absolute() / ref.path))] if ref.path else []
+    return list(dict.fromkeys([*relative, Path(ref.absolute)]))
 
 
 def _images(place: Path) -> tuple[Path, ...] | None:

@@ -39,7 +39,8 @@ class History:
     def __contains__(self, position: int) -> bool:
         return position in self._there
 
-    def _path(self, position: int) -> Path:
+    def path(self, position: int) -> Path:
+        """Where a state lies, or would."""
         return self.folder / f"{position:06d}.json"
 
     def write(self, state: State) -> None:
@@ -48,14 +49,18 @@ class History:
         Raises:
             OutputError: it cannot be written.
         """
-        write_whole(self._path(state.data.position), state_json(state))
+        write_whole(self.path(state.data.position), state_json(state))
         self._there.add(state.data.position)
 
     def forget_around(self, position: int) -> None:
         """Forget what a new change has made unreachable: states behind it, and the oldest beyond 200."""
         for other in [p for p in self._there if p > position or p <= position - _MOST]:
-            self._path(other).unlink(missing_ok=True)
-            self._there.discard(other)
+            self.path(other).unlink(missing_ok=True)
+            self.forget(other)
+
+    def forget(self, position: int) -> None:
+        """Know nothing of a state any more, whose file was deleted."""
+        self._there.discard(position)
 
     def read(self, position: int) -> State:
         """A state.
@@ -63,7 +68,7 @@ class History:
         Raises:
             ConfigError: it is missing or damaged.
         """
-        path = self._path(position)
+        path = self.path(position)
         return state_from(read_json(path), path)
 
     def states(self) -> Iterator[State]:

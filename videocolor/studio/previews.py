@@ -100,6 +100,7 @@ class Previews:
 
         Raises:
             NotFoundError: there is no such shot; BusyError: the film must be looked through first;
+            InputError: the film has changed since it was opened;
             UsageError: so many frames of this size are more than can be kept; names what fits.
         """
         studio, state = self._studio, self._studio.store.state
@@ -109,6 +110,7 @@ class Previews:
             raise NotFoundError(f"frame {first} does not belong to the shot of frames {start} to {end - 1}")
         if state.cuts is None and any(hint.enabled for hint in state.data.hints):
             raise BusyError("the film is still being looked through; a shot with hints can be previewed after that")
+        studio.check_film()
         studio.scan.settled(_SETTLE)  # which shots return to which
         key, config, lender = color_key(studio, start, first, wish.lines)
         until = studio.index.nearest(studio.index.time_of(first) + _exact(wish.seconds))

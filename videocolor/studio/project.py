@@ -48,11 +48,12 @@ from videocolor.studio.projectfolder import (
     make_folders,
     project_config,
     read_project,
-    shots_digest,
+    sweep_broken_off,
     take_list,
     target_name,
 )
-from videocolor.studio.shotlist import FrameTimes, write_list
+from videocolor.studio.saving import save_state
+from videocolor.studio.shotlist import FrameTimes
 
 __all__ = [
     "FilmRef",
@@ -111,6 +112,7 @@ class ProjectStore:
             state = take_list(state, folder)
         store = cls(folder, film, state, DriverLock(folder / LOCK))
         try:
+            sweep_broken_off(folder)
             store._state = store._save(state)
         except BaseException:
             store.close()
@@ -138,6 +140,7 @@ class ProjectStore:
             film = locate(state.data.film, film, folder)
             ref = refer_to(film, folder)
             make_folders(folder)
+            sweep_broken_off(folder)
             store = cls(folder, film, state, lock)
             if edited:
                 store._state = store._next(replace(state, data=state.data.model_copy(update={"film": ref})))
@@ -376,21 +379,14 @@ class ProjectStore:
         return saved
 
     def _save(self, state: State) -> State:
-        """Write shots.yaml, the state in history/, then project.json: a project is at the state that stands there.
-
-        Killed in between, the list of shots is newer than the project, and counts as edited by a person.
-        """
+        """See `save_state`; the list of shots is only written where another one stands there."""
         if self._closed:
             raise UsageError(f"{self.folder}: the project is closed")
         listed = (state.cuts, state.notes)
-        if state.cuts is not None and self._index is not None and listed != self._listed:
-            self._listed = None
-            write_list(self.folder / SHOTS, state.cuts, state.notes, self._index, self.film.name)
-            self._listed = listed
-        digest = shots_digest(self.folder)
-        state = replace(state, data=state.data.model_copy(update={"shots_sha256": digest}))
-        self._history.write(state)
-        write_whole(self.folder / PROJECT, state.data.model_dump_json(indent=1) + "\n")
+        writes = state.cuts is not None and self._index is not None and listed != self._listed
+        known, self._listed = self._listed, None
+        state = save_state(self.folder, self._history, state, self._index if writes else None, self.film.name)
+        self._listed = listed if writes else known
         return state
 
     def _tell(self) -> None:

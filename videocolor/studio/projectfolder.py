@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -51,6 +52,7 @@ __all__ = [
     "project_settings",
     "read_project",
     "shots_digest",
+    "sweep_broken_off",
     "take_list",
     "target_name",
 ]
@@ -64,6 +66,13 @@ CACHE: Final = "cache"
 LOCK: Final = ".studio"
 _ELSEWHERE: Final = "--project DIR keeps the project elsewhere"
 _KNOWN: Final = frozenset({PROJECT, SHOTS, HINTS, HISTORY, RENDERS, CACHE, LOCK})
+
+_OURS: Final = (
+    *(r"project\.json", r"shots\.yaml", r"\d{6,}\.json", r"h\d{4,6}-[0-9a-f]{12}\.(png|jpg)"),
+    *(r"scan-[0-9a-f]{24}\.npz", r"report\.html"),
+)
+_BROKEN: Final = re.compile(rf"\.({'|'.join(_OURS)})\.[a-z0-9_]{{8}}|\.comparison\.mp4\.\d+\.part\.mp4")
+"""What a process that was killed while it wrote has left beside the places of files that only a studio writes."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +122,21 @@ def check_new(folder: Path) -> None:
         raise UsageError(f"{folder}: holds a project already")
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder}: is not a folder; {_ELSEWHERE}")
-    strange = sorted(path.name for path in folder.iterdir() if path.name not in _KNOWN) if folder.exists() else []
+    strange = sorted(path.name for path in folder.iterdir() if not _is_known(path.name)) if folder.exists() else []
     if strange:
         raise UsageError(f"{folder}: holds other files ({', '.join(strange[:3])}); a project needs its own folder")
+
+
+def _is_known(name: str) -> bool:
+    return name in _KNOWN or _BROKEN.fullmatch(name) is not None
+
+
+def sweep_broken_off(folder: Path) -> None:
+    """Delete what killed studios have left half written; only whoever holds the project may call this."""
+    for place in (folder, *(folder / name for name in (HINTS, HISTORY, CACHE, RENDERS))):
+        with suppress(OSError):  # what cannot be deleted does no harm but take room
+            for path in [path for path in place.iterdir() if _BROKEN.fullmatch(path.name)]:
+                path.unlink()
 
 
 def make_folders(folder: Path) -> None:

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -180,7 +181,8 @@ def stop_render(store: ProjectStore) -> RenderStatus:
     elif holder is not None:
         if holder.host != socket.gethostname():
             raise UsageError(f"{store.target}: is being rendered by {holder}; stop it there")
-        os.kill(holder.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # it has ended by itself just now
+            os.kill(holder.pid, signal.SIGTERM)
     until = time.monotonic() + _PATIENCE
     while _running(store.renders) and time.monotonic() < until:
         time.sleep(0.05)

@@ -32,6 +32,7 @@ class Renders:
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
         self._lock = threading.Lock()
+        self._reporting = threading.Lock()
         self._wake = threading.Event()
         self._closed = False
         self._watcher: threading.Thread | None = None
@@ -141,6 +142,7 @@ class Renders:
         from videocolor.compare import write_comparison
 
         film, result, target = self._studio.film, self.film(), self.comparison_path
+        self._studio.check_film()
         if self.document()["state"] == "running":
             raise BusyError("the film is being rendered; compare when that has ended")
 
@@ -168,7 +170,7 @@ class Renders:
         if not sidecar_path(target).is_file():
             raise NotFoundError("the rendered film has no record beside it, so there is nothing to report")
         path = self._studio.store.cache / "report.html"
-        with self._lock:
+        with self._reporting:  # not the lock of the frames: a report of many shots takes a while
             stamp = max(target.stat().st_mtime_ns, sidecar_path(target).stat().st_mtime_ns)
             if not path.is_file() or path.stat().st_mtime_ns < stamp:
                 write_report(self._studio.film, target, path=path)

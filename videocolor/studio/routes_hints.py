@@ -11,7 +11,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from videocolor.errors import HintError, UsageError
+from videocolor.errors import HintError, InputError, UsageError
 from videocolor.studio import bodies, edits
 from videocolor.studio.bodies import Frame, Height, HintId, Revision
 from videocolor.studio.hints import add_frame, add_loose, add_painted, set_points
@@ -120,11 +120,14 @@ def router(studio: Studio, *, port: int, token: str) -> APIRouter:
     @routes.get("/hints/{hint_id}.jpg")
     def picture(request: Request, hint_id: HintId, height: Height = 240) -> Response:
         hint = known(hint_id)
+        tag = f"{hint.image}-{height}"
+        if request.headers.get("if-none-match") == f'"{tag}"':
+            return kept(request, b"", tag, "\0")  # nothing need be decoded for that
         try:
             data = hint_jpeg(studio, hint, height)
-        except HintError as error:
+        except (HintError, InputError) as error:
             raise NotFoundError(str(error)) from error
-        return kept(request, data, f"{hint.image}-{height}", "\0")
+        return kept(request, data, tag, "\0")
 
     @routes.get("/color")
     def color(frame: Frame, x: Place, y: Place) -> Answer:

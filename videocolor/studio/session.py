@@ -13,6 +13,7 @@ from videocolor.errors import UsageError
 from videocolor.film import film_info
 from videocolor.studio.document import Document
 from videocolor.studio.events import EventHub
+from videocolor.studio.filmref import locate
 from videocolor.studio.frames import FilmIndex, FrameSource
 from videocolor.studio.hints import sweep_unused
 from videocolor.studio.previews import Previews
@@ -115,6 +116,14 @@ class Studio:
         if not 0 <= index < self.index.frames:
             so_far = "" if self.index.complete else " so far"
             raise NotFoundError(f"frame {index}: the film has {self.index.frames} frames{so_far}")
+
+    def check_film(self) -> None:
+        """Is the film still the one that was opened? Its frames and their times are known, and are not read anew.
+
+        Raises:
+            InputError: it is missing, or another one stands there.
+        """
+        locate(self.store.data.film, self.film, self.store.folder)
 
     @property
     def aspect(self) -> Fraction:
