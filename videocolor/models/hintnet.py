@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from torch.nn.utils import fuse_conv_bn_eval
 
 from videocolor.models.encoder import TAP_CHANNELS, GrayEncoder
+from videocolor.models.surfaces import even_out, places, tokens
 
 __all__ = ["AB_SCALE", "CARRIED_CHANNELS", "HintNet", "Match", "Output", "no_carried", "no_tokens"]
 
@@ -207,10 +208,10 @@ class HintNet(nn.Module):
         mean = F.avg_pool2d(ab * mask, 8) / (painted + 1e-4)
         mixed = self.mix(torch.cat((features, mean, painted), dim=1))
         key = F.normalize(features, dim=1)
-        x, y = _places(painted)
+        x, y = places(painted)
         nearness = self.log_nearness.exp()
         keys = torch.cat((key, x, y, -(x * x + y * y) * nearness), dim=1)
-        return _tokens(keys), _tokens(torch.cat((mean, mixed), dim=1)), painted.flatten(1)
+        return tokens(keys), tokens(torch.cat((mean, mixed), dim=1)), painted.flatten(1)
 
     def colorize(
         self, luma: Tensor, keys: Tensor, values: Tensor, valid: Tensor, carried: Tensor
@@ -226,19 +227,27 @@ class HintNet(nn.Module):
             (n, 2, h/2, w/2) a*b* (Lab units), (n, 1, h/2, w/2) confidence in 0..1 that a hint or carried chroma
             supports the place, and (n, 1, h/2, w/2) expected mean absolute error of a*b* (Lab units).
         """
-        output = self.from_taps(self.encoder(luma), keys, values, valid, carried)
+        taps = self.encoder(luma)
+        features = self.matcher(taps)
+        output, taken = self._decide(taps, features, keys, values, valid, carried)
+        own = even_out(features, output.own, output.confidence)
         confidence = torch.maximum(_up(_up(output.confidence)), carried[:, 2:3]).clamp(0.0, 1.0)
-        return output.ab * AB_SCALE, confidence, output.error * AB_SCALE
+        return (output.ab + (1.0 - taken) * (own - output.own)) * AB_SCALE, confidence, output.error * AB_SCALE
 
     def from_taps(self, taps: list[Tensor], keys: Tensor, values: Tensor, valid: Tensor, carried: Tensor) -> Output:
         """`colorize` from features that are already there, with what the losses need."""
-        features = self.matcher(taps)
+        return self._decide(taps, self.matcher(taps), keys, values, valid, carried)[0]
+
+    def _decide(
+        self, taps: list[Tensor], features: Tensor, keys: Tensor, values: Tensor, valid: Tensor, carried: Tensor
+    ) -> tuple[Output, Tensor]:
+        """The output, and how much of the carried was taken, (n, 1, h/2, w/2)."""
         with torch.autocast(features.device.type, enabled=False):
             found = self.attend(features.float(), keys.float(), values.float(), valid.float())
             belief = self.believe(found.seen)
         own, taken, log_error = self.decoder(taps, *found.believed(belief), carried)
         ab = own + taken * (carried[:, :2] - own)
-        return Output(ab, own, (log_error - 3.0).exp(), found.confidence * belief, found.warped)
+        return Output(ab, own, (log_error - 3.0).exp(), found.confidence * belief, found.warped), taken
 
     def believe(self, seen: Tensor) -> Tensor:
         """(n, 1, 1, 1) in 0..1, from `Match.seen`: are the hints of this scene at all? No single place can tell."""
@@ -252,17 +261,17 @@ class HintNet(nn.Module):
             keys, values, valid: as `colorize` takes them.
         """
         n, _, h, w = features.shape
-        x, y = _places(features[:, :1])
+        x, y = places(features[:, :1])
         nearness, scale = self.log_nearness.exp(), self.log_scale.exp()
         direction = F.normalize(features, dim=1)
         query = torch.cat((2 * nearness * x, 2 * nearness * y, torch.ones_like(x)), dim=1)
         painted = torch.where(valid > 0, torch.log(valid + 1e-6), torch.full_like(valid, _NEGATIVE))
-        cosine = torch.matmul(_tokens(direction), keys[:, :, :-3].transpose(1, 2))
-        logits = cosine * scale + torch.matmul(_tokens(query), keys[:, :, -3:].transpose(1, 2)) + painted[:, None]
+        cosine = torch.matmul(tokens(direction), keys[:, :, :-3].transpose(1, 2))
+        logits = cosine * scale + torch.matmul(tokens(query), keys[:, :, -3:].transpose(1, 2)) + painted[:, None]
         null = self.null(features) * scale + nearness * (x * x + y * y)
-        weights = torch.softmax(torch.cat((logits, _tokens(null)), dim=2), dim=2)[:, :, :-1]
-        places = keys[:, :, -3:-1]
-        taken = torch.matmul(weights, torch.cat((values, places), dim=2)).transpose(1, 2)
+        weights = torch.softmax(torch.cat((logits, tokens(null)), dim=2), dim=2)[:, :, :-1]
+        lying = keys[:, :, -3:-1]
+        taken = torch.matmul(weights, torch.cat((values, lying), dim=2)).transpose(1, 2)
         carried = taken.reshape(n, VALUE_CHANNELS + 2, h, w)
         confidence = weights.sum(dim=2).reshape(n, 1, h, w)
         best = weights.amax(dim=2).reshape(n, 1, h, w)
@@ -274,7 +283,7 @@ class HintNet(nn.Module):
         evidence = (
             *_likeness(cosine, valid),
             *_order(moved, confidence),
-            *_kinship(_tokens(direction), keys[:, :, :-3], valid),
+            *_kinship(tokens(direction), keys[:, :, :-3], valid),
             *_reception(weights, valid),
         )
         numbers = torch.stack(
@@ -363,14 +372,3 @@ def no_tokens(key_channels: int = 64) -> tuple[Tensor, Tensor, Tensor]:
 def no_carried(luma: Tensor) -> Tensor:
     """The `carried` of frames (n, 1, h, w) that motion brought nothing to."""
     return luma.new_zeros(luma.shape[0], CARRIED_CHANNELS, luma.shape[2] // 2, luma.shape[3] // 2)
-
-
-def _tokens(x: Tensor) -> Tensor:
-    return x.flatten(2).transpose(1, 2)
-
-
-def _places(like: Tensor) -> tuple[Tensor, Tensor]:
-    """Coordinates in -1..1 of (n, 1, h, w), made without reading the shape."""
-    ones = torch.ones_like(like)
-    x, y = torch.cumsum(ones, dim=3), torch.cumsum(ones, dim=2)
-    return (2 * x - 1) / x[:, :, :, -1:] - 1, (2 * y - 1) / y[:, :, -1:, :] - 1
