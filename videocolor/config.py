@@ -191,8 +191,8 @@ class ModelConfig(Section):
     """A model that `videocolor models` lists, or a weights file (.safetensors)."""
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """auto (a GPU where there is one), cpu, cuda or cuda:N."""
-    runtime: Literal["auto", "torch", "onnxruntime"] = "auto"
-    """What executes the network: auto (onnxruntime on a CPU, torch on a GPU), torch or onnxruntime."""
+    runtime: Literal["auto", "torch", "onnxruntime", "openvino"] = "auto"
+    """What executes the network: auto (onnxruntime on a CPU, torch on a GPU), torch, onnxruntime or openvino."""
     batch: Int = Field(default=2, ge=1, le=256)
     """Frames that go through the network at once, 1..256. Halved by itself when memory runs out."""
     anchor_every: Int = Field(default=16, ge=1, le=32)

@@ -49,6 +49,11 @@ class Kind:
         return load_colorizer(self.name, device="cpu", runtime=self.runtime, threads=1)
 
 
+def _openvino(folder: Path) -> Kind:
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    return Kind("hint", "openvino")
+
+
 def _onnx(folder: Path) -> Kind:
     path = make_onnx(folder / "colour.onnx", [[30, 0, 0], [0, -20, 0]], [5, 1])
     return Kind(str(path), file=path)
@@ -82,6 +87,7 @@ def _published(kind: str) -> Callable[[Path], Kind]:
 KINDS: dict[str, Callable[[Path], Kind]] = {
     "hint-torch": lambda folder: Kind("hint", "torch"),
     "hint-onnxruntime": lambda folder: Kind("hint", "onnxruntime"),
+    "hint-openvino": _openvino,
     "constant": lambda folder: Kind("constant"),
     "gray": lambda folder: Kind("gray"),
     "p": _patches,

@@ -61,7 +61,7 @@ def show(name: str) -> None:
 @click.argument("name", metavar="NAME|FILE")
 @click.option("-o", "--output", metavar="FILE", required=True, type=click.Path(path_type=Path))
 def export(name: str, output: Path) -> None:
-    """Write a network as ONNX, for other programs."""
+    """Write a network for other programs: FILE.onnx, or FILE.xml for OpenVINO IR; its card lies beside it."""
     from videocolor.models.registry import export_model
 
     for path in export_model(name, output):

@@ -71,8 +71,8 @@ class NetworkSettings(Section):
 
     device: str = Field(default="cpu", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """auto, cpu, cuda or cuda:N."""
-    runtime: Literal["auto", "torch", "onnxruntime"] = "auto"
-    """What executes networks: auto, torch or onnxruntime."""
+    runtime: Literal["auto", "torch", "onnxruntime", "openvino"] = "auto"
+    """What executes networks: auto, torch, onnxruntime or openvino."""
     area: Annotated[Int, Field(ge=1024)] | None = None
     """Pixels that `network` sees, in place of its card's."""
 

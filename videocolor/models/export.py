@@ -1,4 +1,4 @@
-"""From torch to ONNX: the packaged graphs without weights, and whole files for other programs."""
+"""From torch to ONNX: the packaged graphs without weights. `videocolor.models.whole` fills them in."""
 
 from __future__ import annotations
 
@@ -11,12 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from videocolor.errors import UsageError
-from videocolor.models.artifact import Artifact
 from videocolor.models.hintnet import CARRIED_CHANNELS, VALUE_CHANNELS, HintNet
-from videocolor.models.onnx_runtime import external_names, graph_path
 
-__all__ = ["write_graphs", "write_onnx"]
+__all__ = ["write_graphs"]
 
 _PIXELS = {0: "n", 2: "h", 3: "w"}
 _TOKENS = {0: "k", 1: "t"}
@@ -113,29 +110,3 @@ def _rename(graph: Any, old: str, new: str) -> None:
         for index, name in enumerate(node.input):
             if name == old:
                 node.input[index] = new
-
-
-def write_onnx(artifact: Artifact, path: Path) -> list[Path]:
-    """Write whole ONNX files with float32 weights inside: `path` for frames, `*.encode.onnx` for hints.
-
-    Raises:
-        UsageError: the package `onnx` is not installed.
-    """
-    try:
-        import onnx
-    except ImportError as error:
-        raise UsageError("export needs the package onnx: pip install 'videocolor[onnx]'") from error
-    written = []
-    for part, target in (("frame", path), ("encode", path.with_suffix(".encode.onnx"))):
-        graph = graph_path(artifact.architecture, part)
-        model = onnx.load_from_string(graph.read_bytes())
-        wanted = set(external_names(graph))
-        for tensor in model.graph.initializer:
-            if tensor.name in wanted:
-                tensor.CopyFrom(onnx.numpy_helper.from_array(artifact.weights[tensor.name], tensor.name))
-        for key, value in artifact.card.as_dict().items():
-            entry = model.metadata_props.add()
-            entry.key, entry.value = f"videocolor.{key}", str(value)
-        target.write_bytes(model.SerializeToString())
-        written.append(target)
-    return written

@@ -21,7 +21,8 @@ __all__ = ["export_model", "list_models", "load_colorizer"]
 _WEIGHTS: Final = Path(__file__).parent / "weights"
 _ALIASES: Final = {"default": "hint"}
 _SIMPLE: Final = {"constant": (CONSTANT_CARD, (12.0, 18.0)), "gray": (GRAY_CARD, (0.0, 0.0))}
-_RUNTIMES: Final = ("auto", "torch", "onnxruntime")
+_RUNTIMES: Final = ("auto", "torch", "onnxruntime", "openvino")
+_CPU_ONLY: Final = ("onnxruntime", "openvino")
 _HINTNET: Final = "hintnet-"
 _LOADERS: Final[dict[str, str]] = {
     "published-h": "videocolor.models.published.hetero:load_hetero",
@@ -48,7 +49,7 @@ def load_colorizer(
             its checkpoint.pt; `published/PRESET`, which stands for that preset's folder; or an ONNX file with a card
             beside it (docs/own-models.md).
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        runtime: `auto` (ONNX Runtime on a CPU, torch on CUDA), `torch` or `onnxruntime`.
+        runtime: `auto` (ONNX Runtime on a CPU, torch on CUDA), `torch`, `onnxruntime`, or `openvino` (an extra).
         threads: CPU threads of the network; None: as many as there are cores.
 
     Raises:
@@ -64,14 +65,14 @@ def load_colorizer(
     if name in _SIMPLE:
         return ConstantColorizer(*_SIMPLE[name])
     if name.lower().endswith(".onnx"):
-        if runtime == "torch":
+        if runtime not in ("auto", "onnxruntime"):
             raise UsageError(f"{name}: an ONNX file runs in ONNX Runtime only; leave out model.runtime")
         from videocolor.models.user_onnx import load_user_onnx
 
         return load_user_onnx(Path(name), device, threads)
     artifact = _artifact(name)
     if artifact.architecture in _LOADERS:
-        if runtime == "onnxruntime":
+        if runtime in _CPU_ONLY:
             raise UsageError(
                 f"{name}: architecture {artifact.architecture} runs in torch only; leave out model.runtime"
             )
@@ -85,13 +86,18 @@ def load_colorizer(
 
 
 def export_model(name_or_path: str, path: Path) -> list[Path]:
-    """Write a network as ONNX: `path` colours frames, `*.encode.onnx` beside it encodes hints.
+    """Write a network for other programs: `path` colours frames, `*.encode.*` beside it encodes hints.
+
+    Args:
+        name_or_path: as for `load_colorizer`; the hint network only.
+        path: FILE.onnx, or FILE.xml for OpenVINO IR.
 
     Returns:
-        The files written.
+        The files written; the last is the card, with the sha256 of each file.
 
     Raises:
-        UsageError, ModelError: as `load_colorizer`; or the network has no weights; or `onnx` is not installed.
+        UsageError, ModelError: as `load_colorizer`; or the network has no weights; or a package is not installed.
+        OutputError: the folder cannot be written.
     """
     name = _ALIASES.get(name_or_path, name_or_path)
     if name in _SIMPLE:
@@ -99,9 +105,9 @@ def export_model(name_or_path: str, path: Path) -> list[Path]:
     artifact = _artifact(name)
     if artifact.architecture in _LOADERS:
         raise UsageError(f"{name}: of architecture {artifact.architecture}; only the hint network is exported")
-    from videocolor.models.export import write_onnx
+    from videocolor.models.whole import write_network
 
-    return write_onnx(artifact, Path(path))
+    return write_network(artifact, Path(path))
 
 
 def _names() -> list[str]:
@@ -154,12 +160,16 @@ def _load_network(artifact: Artifact, device: str, runtime: str, threads: int | 
     if runtime == "auto":
         runtime = "onnxruntime" if device == "cpu" and importlib.util.find_spec("onnxruntime") else "torch"
     loaded: Runtime
+    if runtime in _CPU_ONLY and device != "cpu":
+        raise UsageError(f"runtime {runtime} works on the CPU here; for {device!r} use runtime torch")
     if runtime == "onnxruntime":
-        if device != "cpu":
-            raise UsageError(f"runtime onnxruntime works on the CPU here; for {device!r} use runtime torch")
         from videocolor.models.onnx_runtime import OnnxRuntime
 
         loaded = OnnxRuntime(artifact, threads)
+    elif runtime == "openvino":
+        from videocolor.models.openvino_runtime import OpenVinoRuntime
+
+        loaded = OpenVinoRuntime(artifact, threads)
     else:
         from videocolor.models.torch_runtime import TorchRuntime
 
@@ -171,7 +181,7 @@ def _device(device: str, runtime: str) -> str:
     """`auto` made definite."""
     if device != "auto":
         return device
-    return "cuda" if runtime != "onnxruntime" and _cuda_usable() else "cpu"
+    return "cuda" if runtime not in _CPU_ONLY and _cuda_usable() else "cpu"
 
 
 def _cuda_usable() -> bool:
