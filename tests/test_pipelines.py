@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from media import make_film
 
 from videocolor import before_after, verify_film
@@ -92,3 +95,27 @@ def test_before_after(root: Path, tmp_path: Path) -> None:
     done = recipe(root, "before_after.py", tmp_path / "in.mkv", "-o", sheet, "--set", "model.name=constant")
     assert done.returncode == 0, done.stderr
     assert sheet.stat().st_size > 1000
+
+
+def test_look_sheet(root: Path, tmp_path: Path) -> None:
+    main = runpy.run_path(str(root / "pipelines/look_sheet.py"))["main"]
+    colors = {"truth": 40, "gray": 80, "videocolor": 120, "flow": 160}
+    for run, methods in (("auto", ("gray", "videocolor")), ("e1", ("truth", "videocolor", "flow"))):
+        for clip in ("one", "two"):
+            folder = tmp_path / run / "stills" / clip
+            folder.mkdir(parents=True)
+            for method in methods:
+                value = colors[method] + (60 if run == "e1" and method == "videocolor" else 0)
+                cv2.imwrite(str(folder / f"{method}-abc-000007.png"), np.full((63, 112, 3), value, np.uint8))
+    sheet = tmp_path / "look.png"
+    run = ["--clips", str(tmp_path / "auto"), str(tmp_path / "e1"), "-o", str(sheet)]
+    result = CliRunner().invoke(main, [*run, "--only", "two"])
+    assert result.exit_code == 0 and "1 frames" in result.output
+    row = cv2.imread(str(sheet))[14:]
+    assert [int(row[100, 224 * n + 112, 0]) for n in range(5)] == [40, 80, 120, 180, 160]
+
+    (tmp_path / "auto/stills/one/gray-abc-000007.png").unlink()
+    result = CliRunner().invoke(main, run)
+    assert result.exit_code == 1 and "no still of gray at frame 000007" in str(result.exception or result.output)
+    result = CliRunner().invoke(main, ["--film", str(tmp_path / "look.png"), "-o", str(sheet)])
+    assert "no hint was made for it by hand" in str(result.exception or result.output)
