@@ -94,18 +94,40 @@ def colorize(*arguments: str | Path) -> Result:
     return CliRunner().invoke(cli, ["colorize", *map(str, arguments)])
 
 
-def test_from_the_first_render_to_the_last_correction(store: ProjectStore, tmp_path: Path) -> None:
-    assert render_status(store) == RenderStatus("idle", 0, 71, None, None, None, store.target, None, (), ())
-    add_hint(store, png(1, 5), kind="painted", frame=5)
-    status = start_render(store, only_changed=False)
-    assert status.state == "running" and status.total == 71 and status.revision == store.revision
-    with pytest.raises(UsageError, match="is being rendered just now"):
-        start_render(store, only_changed=False)
-    status = finished(store)
-    assert (status.state, status.frames, status.total, status.changed) == ("done", 71, 71, ())
-    assert status.target == store.target and status.rendered == store.revision and status.error is None
-    assert packets_of(store.target) == packets_of(store.film)
-    json.dumps(status.as_dict())
+@pytest.fixture(scope="module")
+def rendered(reel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a film, and its project, which has been rendered: copied by whoever goes on from there."""
+    film = Path(shutil.copy2(reel, tmp_path_factory.mktemp("rendered") / "a reel.mkv"))
+    with ProjectStore.open_or_create(None, film) as store:
+        store.set_cuts(CUTS, Index())
+        change(store, lambda s: edits.set_settings(s, {"output.codec": "ffv1"}))
+        assert render_status(store) == RenderStatus("idle", 0, 71, None, None, None, store.target, None, (), ())
+        add_hint(store, png(1, 5), kind="painted", frame=5)
+        status = start_render(store, only_changed=False)
+        assert status.state == "running" and status.total == 71 and status.revision == store.revision
+        with pytest.raises(UsageError, match="is being rendered just now"):
+            start_render(store, only_changed=False)
+        status = finished(store)
+        assert (status.state, status.frames, status.total, status.changed) == ("done", 71, 71, ())
+        assert status.target == store.target and status.rendered == store.revision and status.error is None
+        assert packets_of(store.target) == packets_of(store.film)
+        json.dumps(status.as_dict())
+    return film.parent
+
+
+@pytest.fixture
+def finished_store(rendered: Path, tmp_path: Path) -> Iterator[ProjectStore]:
+    """The same, at another place."""
+    place = Path(shutil.copytree(rendered, tmp_path / "elsewhere"))
+    with ProjectStore.open(place / "a reel.mkv.videocolor-project") as store:
+        assert store.film == place / "a reel.mkv"
+        store.set_cuts(CUTS, Index())
+        yield store
+        stop_render(store)
+
+
+def test_from_the_first_render_to_the_last_correction(finished_store: ProjectStore, tmp_path: Path) -> None:
+    store = finished_store
     first = shot_digests(store.target)
 
     # The command line gives the same samples.
@@ -186,33 +208,25 @@ def test_killed_it_goes_on_and_gives_the_same(store: ProjectStore, tmp_path: Pat
         assert samples_of(tmp_path / "cli.mkv") == samples_of(again.target)
 
 
-def test_a_finished_film_moves_with_its_project(store: ProjectStore, tmp_path: Path) -> None:
-    start_render(store, only_changed=False)
-    assert finished(store).state == "done"
-    store.close()
-    place = tmp_path / "elsewhere"
-    place.mkdir()
-    for path in (store.film, store.folder):
-        shutil.move(path, place / path.name)
-    with ProjectStore.open(place / store.folder.name) as again:
-        again.set_cuts(CUTS, Index())
-        status = render_status(again)
-        assert (status.state, status.changed, status.rendered) == ("done", (), 2)
-        change(again, lambda s: edits.set_shot(s, 20, saturation=2.0))
-        assert render_status(again).changed == (2,)
-        before = again.target.read_bytes()
-        start_render(again, only_changed=True)
-        begun(again, "shards/*.recolor")
-        status = stop_render(again)
-        assert (status.state, status.changed, status.rendered) == ("stopped", (2,), 2), status
-        assert again.target.read_bytes() == before and batch_status(again.renders).counts["done"] == 1
-        start_render(again, only_changed=True)
-        status = finished(again)
-        assert (status.state, status.changed, status.rendered) == ("done", (), 3), status
-        assert again.target.read_bytes() != before
-        again.target.unlink()
-        status = render_status(again)
-        assert (status.state, status.rendered, status.changed) == ("idle", None, ())
+def test_a_finished_film_moves_with_its_project(finished_store: ProjectStore) -> None:
+    again, rendered = finished_store, finished_store.revision
+    status = render_status(again)
+    assert (status.state, status.changed, status.rendered) == ("done", (), rendered)
+    change(again, lambda s: edits.set_shot(s, 20, saturation=2.0))
+    assert render_status(again).changed == (2,)
+    before = again.target.read_bytes()
+    start_render(again, only_changed=True)
+    begun(again, "shards/*.recolor")
+    status = stop_render(again)
+    assert (status.state, status.changed, status.rendered) == ("stopped", (2,), rendered), status
+    assert again.target.read_bytes() == before and batch_status(again.renders).counts["done"] == 1
+    start_render(again, only_changed=True)
+    status = finished(again)
+    assert (status.state, status.changed, status.rendered) == ("done", (), rendered + 1), status
+    assert again.target.read_bytes() != before
+    again.target.unlink()
+    status = render_status(again)
+    assert (status.state, status.rendered, status.changed) == ("idle", None, ())
 
 
 def test_stopped_by_a_person(store: ProjectStore) -> None:
@@ -237,14 +251,6 @@ def test_a_render_that_ends_just_before_it_is_stopped(store: ProjectStore, monke
     assert stop_render(store).state == "idle"
 
 
-def test_what_fails_says_why(store: ProjectStore, tmp_path: Path) -> None:
-    change(store, lambda s: edits.set_settings(s, {"model.name": "automatic-that-is-not-there"}))
-    start_render(store, only_changed=False)
-    status = finished(store)
-    assert status.state == "failed" and "automatic-that-is-not-there" in str(status.error)
-    assert any("automatic-that-is-not-there" in line for line in status.log)
-
-
 def test_names_that_yaml_does_not_take_as_they_are_and_a_change_taken_back(reel: Path, tmp_path: Path) -> None:
     film = tmp_path / "\U0001f3ac \"'" / "\u3000 a\n\u2028b\x7f\x85 \U0001f3ac.mkv"
     film.parent.mkdir()
@@ -263,7 +269,9 @@ def test_names_that_yaml_does_not_take_as_they_are_and_a_change_taken_back(reel:
         # What has failed or was stopped for a change that was taken back then is no business left undone.
         change(store, lambda s: edits.set_settings(s, {"model.name": "automatic-that-is-not-there"}))
         start_render(store, only_changed=True)
-        assert finished(store).state == "failed"
+        status = finished(store)
+        assert status.state == "failed" and "automatic-that-is-not-there" in str(status.error)
+        assert any("automatic-that-is-not-there" in line for line in status.log), "what fails says why"
         store.undo(store.revision)
         status = render_status(store)
         assert (status.state, status.error, status.changed) == ("done", None, ())

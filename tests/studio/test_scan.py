@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -73,9 +75,19 @@ def reel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_reel(tmp_path_factory.mktemp("reel") / "reel.mkv", SHOTS)
 
 
+def beginning(film: Path, target: Path, packets: int) -> Path:
+    """The first packets of a film's picture, as they are."""
+    with av.open(str(film)) as source, av.open(str(target), "w") as out:
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in islice(source.demux(source.streams.video[0]), packets):
+            packet.stream = stream
+            out.mux(packet)
+    return target
+
+
 @pytest.mark.parametrize("name", ["cuts_audio_tears_of_steel.mp4", "reel"])
 def test_cuts_and_suggestions_are_those_of_the_commands(name: str, reel: Path, samples: Path, tmp_path: Path) -> None:
-    film = reel if name == "reel" else samples / name
+    film = reel if name == "reel" else beginning(samples / name, tmp_path / name, 221)  # its first four shots
     scan, index, heard = scanned(film, tmp_path)
     scan.stop()
     with open_video(film, fast=True) as video:

@@ -628,11 +628,6 @@ def test_every_change_asks_for_the_revision(page: Client) -> None:
     assert page.project() == document
 
 
-def test_a_second_studio_is_refused(page: Client, run_cli: Any) -> None:
-    done = run_cli("studio", page.served.studio.film, "--no-browser", timeout=60)
-    assert done.returncode == 2 and not done.stdout and str(page.served.studio.store.folder) in done.stderr
-
-
 def test_bugs_show_no_traceback(page: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         raise RuntimeError("a secret place")
