@@ -241,6 +241,14 @@ def test_stopped_by_a_person(store: ProjectStore) -> None:
     assert render_status(store).error is None and not store.target.exists()
     start_render(store, only_changed=False)
     assert stop_render(store).state == "stopped"
+    # A signal that meets the process inside a library may come out as that library's error.
+    log = store.renders / "render.log"
+    failed = '{"event": "error", "type": "PydanticSerializationError", "message": "Error calling function"}\n'
+    said = log.read_text()
+    log.write_text(failed + said)
+    assert (render_status(store).state, render_status(store).error) == ("stopped", None)
+    log.write_text(failed)
+    assert render_status(store).state == "failed", "nobody had stopped it"
 
 
 def test_a_render_that_ends_just_before_it_is_stopped(store: ProjectStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -176,6 +176,7 @@ def stop_render(store: ProjectStore) -> RenderStatus:
         UsageError: it runs on another machine.
     """
     process, holder = _processes.get(store.renders), lock_holder(state_folder(store.renders))
+    was_running = (process is not None and process.poll() is None) or holder is not None
     if process is not None and process.poll() is None:
         process.send_signal(signal.SIGTERM)
     elif holder is not None:
@@ -186,6 +187,10 @@ def stop_render(store: ProjectStore) -> RenderStatus:
     until = time.monotonic() + _PATIENCE
     while _running(store.renders) and time.monotonic() < until:
         time.sleep(0.05)
+    if was_running and not _running(store.renders):
+        log = store.renders / _LOG
+        with disk_errors(log), log.open("a", encoding="utf-8") as file:
+            file.write('\n{"event": "stopped"}\n')
     return render_status(store)
 
 
@@ -293,6 +298,10 @@ def _read_log(renders: Path) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
 
 def _error_in(events: Sequence[dict[str, Any]]) -> str | None:
     for event in reversed(events):
+        # What a process says that was told to stop is no failure: the signal may have met it inside a library, whose
+        # error then hides the interruption.
+        if event.get("event") == "stopped":
+            return None
         if event.get("event") == "film_failed":
             return str(event.get("error"))
         if event.get("event") == "error" and event.get("type") != "Interrupted":
