@@ -33,7 +33,7 @@ from videocolor.video import open_video, probe
 
 WIDTH, HEIGHT, LINE = 224, 126, 14
 COLUMNS: Final = ("truth", "gray", "automatic", "first frame as hint", "flow, same hint")
-FILM_COLUMNS: Final = ("as it is", "automatic", "hint made by hand", "that hint", "")
+FILM_COLUMNS: Final = ("as it is", "automatic", "hint made by hand", "that hint")
 POINTS: Final[dict[str, tuple[int, tuple[tuple[float, float, str], ...]]]] = {
     "bw_his_girl_friday_1940": (
         64,
@@ -80,6 +80,8 @@ POINTS: Final[dict[str, tuple[int, tuple[tuple[float, float, str], ...]]]] = {
 @click.option("--film", "films", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path))
 def main(clips: tuple[tuple[Path, Path], ...], only: str | None, films: tuple[Path, ...], output: Path) -> None:
+    if not clips and not films:
+        raise click.UsageError("nothing to show: give --clips or --film")
     try:
         rows = [_row(COLUMNS)] if clips else []
         for auto, hinted in clips:
@@ -90,7 +92,9 @@ def main(clips: tuple[tuple[Path, Path], ...], only: str | None, films: tuple[Pa
             rows += _film_rows(film)
     except videocolor.VideocolorError as error:
         raise SystemExit(f"error: {error}") from error
-    cv2.imwrite(str(output), np.vstack(rows), [cv2.IMWRITE_JPEG_QUALITY, 85])
+    width = max(row.shape[1] for row in rows)
+    padded = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=24) for row in rows]
+    cv2.imwrite(str(output), np.vstack(padded), [cv2.IMWRITE_JPEG_QUALITY, 85])
     click.echo(f"{output}: {sum(row.shape[0] > LINE for row in rows)} frames")
 
 
@@ -150,7 +154,7 @@ def _film_rows(film: Path) -> list[Array]:
     for place, chosen_frame in enumerate(chosen):
         own = _cell(np.rint(shown * 255).astype(np.uint8)) if chosen_frame == number else nothing
         cells = [_cell(column[place]) for column in columns]
-        rows.append(_named(np.hstack((*cells, own, nothing)), f"{film.stem} {chosen_frame}"))
+        rows.append(_named(np.hstack((*cells, own)), f"{film.stem} {chosen_frame}"))
     return rows
 
 

@@ -327,6 +327,25 @@ def test_signals(number: int, code: int) -> None:
     assert said.strip().startswith("error: ") and "Traceback" not in said
 
 
+def test_a_signal_that_became_another_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Libraries in C wrap what is raised in them: pydantic's serializer makes its own error of it."""
+
+    def colorize_video(*_: Any, **__: Any) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            for _ in range(10**7):
+                pass
+        except BaseException as error:
+            raise ValueError("serializing failed") from error
+
+    module = ModuleType("videocolor.colorize")
+    module.colorize_video = colorize_video  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    result = invoke("colorize", "a.mkv", "b.mkv")
+    assert result.exit_code == 143
+    assert "stopped by SIGTERM" in result.stderr and "bug" not in result.stderr
+
+
 @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
 def test_a_closed_pipe_is_quiet() -> None:
     command = f"{sys.executable} -m videocolor config show | true"

@@ -86,12 +86,14 @@ class CommandLine(click.Group):
         arguments = list(sys.argv[1:] if args is None else args)
         state = Session(json="--json" in arguments)
         extra["standalone_mode"] = False
+        stopped: list[Interrupted] = []
         try:
-            with _sigterm_raises():
+            with _sigterm_raises(stopped):
                 code = super().main(arguments, prog_name or "videocolor", obj=state, **extra)
                 sys.stdout.flush()
         except BaseException as error:
-            code = _report(error, state)
+            # What it is raised in may make another error of it, as pydantic does while it serializes.
+            code = _report(stopped[0] if stopped and not isinstance(error, VideocolorError) else error, state)
         sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -130,8 +132,8 @@ def _message(error: BaseException) -> tuple[str, int]:
 
 
 @contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """SIGTERM raises `Interrupted` in the main thread once; a second one ends the process at once."""
+def _sigterm_raises(stopped: list[Interrupted]) -> Iterator[None]:
+    """SIGTERM raises `Interrupted` in the main thread once, and notes it; a second one ends the process at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -139,9 +141,13 @@ def _sigterm_raises() -> Iterator[None]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        raise Interrupted(
-            "stopped by SIGTERM; nothing was left under the final name, what is finished is kept for the next try", 143
+        stopped.append(
+            Interrupted(
+                "stopped by SIGTERM; nothing was left under the final name, what is finished is kept for the next try",
+                143,
+            )
         )
+        raise stopped[0]
 
     signal.signal(signal.SIGTERM, stop)
     try:
