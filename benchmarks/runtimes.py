@@ -368,11 +368,8 @@ def measure(
         table = {name: differences(calls, truth, ask) for name, ask in asks.items()}
         click.echo(f"{kind}: {json.dumps(table, indent=1)}", err=True)
         times = timed(calls, asks, seconds)
-        rows = {}
-        for name in asks:
-            rows[name] = (
-                times[name] | table[name] | dict(zip(("load_seconds", "load_cpu_seconds"), loads[name], strict=True))
-            )
+        keys = ("load_seconds", "load_cpu_seconds")
+        rows = {name: times[name] | table[name] | dict(zip(keys, loads[name], strict=True)) for name in asks}
         about = {"height_width": list(calls[0][0].shape[2:]), "batch": 2, "tokens": calls[0][1].shape[1]}
         found[kind] = about | {"rows": rows}
     written(found, output)
