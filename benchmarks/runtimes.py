@@ -366,7 +366,6 @@ def measure(
         calls = [call for call in calls if all(a.shape == b.shape for a, b in zip(call, calls[0], strict=True))][:12]
         truth = [TorchRuntime(packaged(), "cpu", 1).colorize(*call)[0] for call in calls]
         table = {name: differences(calls, truth, ask) for name, ask in asks.items()}
-        click.echo(f"{kind}: {json.dumps(table, indent=1)}", err=True)
         times = timed(calls, asks, seconds)
         keys = ("load_seconds", "load_cpu_seconds")
         rows = {name: times[name] | table[name] | dict(zip(keys, loads[name], strict=True)) for name in asks}
