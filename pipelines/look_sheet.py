@@ -103,8 +103,10 @@ def _clip_rows(auto: Path, hinted: Path, only: set[str] | None) -> list[Array]:
     for folder in sorted((hinted / "stills").iterdir()):
         if only is not None and folder.name not in only:
             continue
-        numbers = sorted(re.findall(r"-(\d+)\.png", " ".join(path.name for path in folder.glob("truth-*.png"))))
         other = auto / "stills" / folder.name
+        numbers = sorted(_numbers(folder, "truth") & _numbers(other, "videocolor"))  # `e1` leaves the hint's frame out
+        if not numbers:
+            raise InputError(f"{other} and {folder} have no frame in common; run both protocols on the same clips")
         for number in numbers:
             wanted = (
                 (folder, "truth"),
@@ -116,6 +118,10 @@ def _clip_rows(auto: Path, hinted: Path, only: set[str] | None) -> list[Array]:
             cells = [_cell(_still(place, method, number)) for place, method in wanted]
             rows.append(_named(np.hstack(cells), f"{folder.name} {int(number)}"))
     return rows
+
+
+def _numbers(folder: Path, method: str) -> set[str]:
+    return set(re.findall(r"-(\d+)\.png", " ".join(path.name for path in folder.glob(f"{method}-*.png"))))
 
 
 def _still(folder: Path, method: str, number: str) -> Array:
@@ -146,7 +152,7 @@ def _film_rows(film: Path) -> list[Array]:
             videocolor.colorize_video(film, target, config)
             results.append(target)
         count = probe(film).frames or number + 1
-        chosen = sorted({number, count // 10, 9 * count // 10})
+        chosen = sorted({number, count // 10, count // 2, 9 * count // 10})
         shown = rgb[..., ::-1] * mask[..., None] + 0.35 * luma[..., None] * (1 - mask[..., None])
         columns = [_frames(path, chosen) for path in (film, *results)]
     rows = []
@@ -184,7 +190,7 @@ def _row(names: tuple[str, ...]) -> Array:
 
 
 def _named(row: Array, name: str) -> Array:
-    cv2.putText(row, name, (4, 11), cv2.FONT_HERSHEY_SIMPLEX, 0.34, (0, 0, 0), 2, cv2.LINE_AA)
+    row[:LINE, : min(WIDTH, 6 + 7 * len(name))] //= 3
     cv2.putText(row, name, (4, 11), cv2.FONT_HERSHEY_SIMPLEX, 0.34, (255, 255, 255), 1, cv2.LINE_AA)
     return row
 
