@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from videocolor.carry import RELOCK_EVERY, HintCarrier, Places, Step
+from videocolor.carry import RELOCK_EVERY, HintCarrier, Places, Step, with_detail
 from videocolor.flow import FlowEstimator, grid
 from videocolor.types import Array
 
@@ -42,10 +42,9 @@ def steps_of(grays: list[Array], flow: FlowEstimator) -> list[Step]:
 def test_colour_arrives_where_its_place_has_gone() -> None:
     grays, truth = pan(21, 1.5)
     flow = FlowEstimator("detailed")
-    carrier = HintCarrier((HEIGHT, WIDTH), flow)
-    carried = carrier.follow(grays, steps_of(grays, flow), {0: truth[0]}, {10, 20})
-    assert set(carried) == {10, 20}
-    ab, trust, brighter = carried[20][:2], carried[20][2], carried[20][3]
+    arrival = HintCarrier(flow).follow(grays, steps_of(grays, flow), {0: truth[0]})[20]
+    assert arrival is not None
+    ab, (trust, brighter) = arrival.chroma(HEIGHT, WIDTH), arrival.as_input(grays[20], (HEIGHT, WIDTH))[2:]
     inside = (slice(None), slice(8, -8), slice(8, WIDTH - 40))
     error, still = np.abs(ab - truth[20])[inside].mean(), np.abs(truth[0] - truth[20])[inside].mean()
     assert error < 0.15 * still
@@ -57,22 +56,92 @@ def test_windows_change_nothing() -> None:
     grays, truth = pan(12, 1.0)
     flow = FlowEstimator("detailed")
     steps = steps_of(grays, flow)
-    whole = HintCarrier((48, 80), flow).follow(grays, steps, {2: truth[2]}, {1, 11})
-    parts = HintCarrier((48, 80), flow)
-    first = parts.follow(grays[:5], steps[:5], {2: truth[2]}, {1})
-    second = parts.follow(grays[5:], steps[5:], {}, {6})
-    assert set(whole) == {11} and not first  # nothing is carried to frames before the hint
-    np.testing.assert_array_equal(whole[11], second[6])
-    assert whole[11].shape == (4, 48, 80)
+    whole = HintCarrier(flow).follow(grays, steps, {2: truth[2]})
+    parts = HintCarrier(flow)
+    pieces = parts.follow(grays[:5], steps[:5], {2: truth[2]}) + parts.follow(grays[5:], steps[5:], {})
+    assert [a is None for a in whole] == [True, True, True] + [
+        False
+    ] * 9  # nothing is carried to frames before the hint
+    for number in range(3, 12):
+        one, other = whole[number], pieces[number]
+        assert one is not None and other is not None
+        told = one.as_input(grays[number], (48, 80))
+        np.testing.assert_array_equal(told, other.as_input(grays[number], (48, 80)))
+        assert told.shape == (4, 48, 80)
 
 
 def test_a_later_hint_takes_over() -> None:
     grays, _ = pan(4, 0.0)
     flow = FlowEstimator("detailed")
     red, blue = np.full((2, 20, 30), 50, np.float32), np.full((2, 40, 60), -40, np.float32)
-    carried = HintCarrier((48, 80), flow).follow(grays, steps_of(grays, flow), {0: red, 2: blue}, {1, 2, 3})
-    assert carried[1][:2] == pytest.approx(50) and carried[3][:2] == pytest.approx(-40)
-    assert 2 not in carried  # it is the hint itself
+    came = HintCarrier(flow).follow(grays, steps_of(grays, flow), {0: red, 2: blue})
+    assert came[1] is not None and came[1].chroma(48, 80) == pytest.approx(50)
+    assert came[3] is not None and came[3].chroma(48, 80) == pytest.approx(-40)
+    assert came[2] is None  # it is the hint itself
+
+
+def test_memory_goes_on_as_the_carrier_would() -> None:
+    """Two hints are on their way at the same time: frames that wait still have the older one."""
+    grays, truth = pan(12, 1.0)
+    flow = FlowEstimator("detailed")
+    steps = steps_of(grays, flow)
+    whole = HintCarrier(flow)
+    whole.follow(grays, steps, {1: truth[1], 4: truth[4]})
+    first, second = HintCarrier(flow), HintCarrier(flow)
+    first.follow(grays[:6], steps[:6], {1: truth[1], 4: truth[4]})
+    for _ in range(2):
+        whole.leave()
+        first.leave()
+    second.recall(first.memory())
+    second.follow(grays[6:], steps[6:], {})
+    assert first.memory().keys() >= {"hint.0.a", "hint.1.a"}
+    for number in range(2, 12):
+        one, other = whole.leave(), second.leave()
+        assert (one is None) == (other is None) == (number == 4)
+        if one is not None and other is not None:
+            np.testing.assert_array_equal(one.chroma(HEIGHT, WIDTH), other.chroma(HEIGHT, WIDTH))
+            np.testing.assert_array_equal(one.trust, other.trust)
+
+
+def test_a_carrier_without_hints_has_an_empty_memory() -> None:
+    grays, _ = pan(3, 1.0)
+    flow = FlowEstimator("detailed")
+    first, second = HintCarrier(flow), HintCarrier(flow)
+    first.follow(grays, steps_of(grays, flow), {})
+    second.recall(first.memory())
+    assert [second.leave() for _ in grays] == [None] * 3
+
+
+def test_fine_colour_of_the_painted_frame_comes_back() -> None:
+    """Stripes that the small grid cannot show are there again, a pan later, and only where they were seen."""
+    grays, _ = pan(9, 2.0)
+    flow = FlowEstimator("detailed")
+    stripes = np.tile(np.where(np.arange(400) % 4 < 2, 20.0, -20.0).astype(np.float32), (400, 1))
+    truth = [np.stack([view(stripes, 2.0 * i)] * 2) for i in (0, 8)]
+    arrival = HintCarrier(flow).follow(grays, steps_of(grays, flow), {0: truth[0]})[8]
+    assert arrival is not None
+    small = np.zeros((2, HEIGHT // 4, WIDTH // 4), np.float32)
+    mud = np.zeros((2, HEIGHT, WIDTH), np.float32)
+    fine = with_detail(mud, small, arrival)
+    seen = (slice(None), slice(8, -8), slice(8, -40))
+    assert np.abs(fine - truth[1])[seen].mean() < 0.3 * np.abs(truth[1])[seen].mean()
+    assert np.abs(fine[:, :, -12:]).mean() < 2  # came into the picture later
+
+
+def test_what_was_decided_otherwise_stays() -> None:
+    grays, _ = pan(3, 0.0)
+    flow = FlowEstimator("detailed")
+    red = np.full((2, HEIGHT, WIDTH), 60, np.float32)
+    red[:, ::2] = 50
+    arrival = HintCarrier(flow).follow(grays, steps_of(grays, flow), {0: red})[2]
+    assert arrival is not None
+    for level, tolerance in ((-20.0, 0.05), (55.0, 6.0)):
+        small = np.full((2, HEIGHT // 2, WIDTH // 2), level, np.float32)
+        brought_up = np.full((2, HEIGHT, WIDTH), level, np.float32)
+        got = with_detail(brought_up, small, arrival)
+        assert np.abs(got - level).max() < tolerance
+        assert abs(float(got.mean()) - level) < 0.05  # the grid's own colour is never changed
+    assert np.abs(got - 55).mean() > 3  # ... and here the lines came back
 
 
 def test_relocking_mends_drift_and_trusts_what_it_sees() -> None:
@@ -96,6 +165,6 @@ def test_nothing_is_trusted_across_another_picture() -> None:
     grays = [np.rint(view(p, 0)).astype(np.uint8) for p in (luma, luma, other, other, other, other)]
     flow = FlowEstimator("detailed")
     ab = np.full((2, HEIGHT, WIDTH), 30, np.float32)
-    carried = HintCarrier((HEIGHT, WIDTH), flow).follow(grays, steps_of(grays, flow), {0: ab}, {1, 5})
-    assert carried[1][2].mean() > 0.95
-    assert carried[5][2].mean() < 0.15
+    came = HintCarrier(flow).follow(grays, steps_of(grays, flow), {0: ab})
+    assert came[1] is not None and came[1].trust.mean() > 0.95
+    assert came[5] is not None and came[5].trust.mean() < 0.15

@@ -1,8 +1,10 @@
 """A hint's colour, brought along by motion: where every pixel of a frame stood in the hinted frame, and how surely.
 
-    carrier = HintCarrier(shape)                                  # one for every shot
+    carrier = HintCarrier(flow)                              # one for every shot
     for window in windows_of(shot):
-        carried = carrier.follow(grays, motions, hints, anchors)  # what each anchor gets
+        arrivals = carrier.follow(grays, motions, hints)     # what has arrived at each frame
+    told = arrival.as_input(gray, shape)                     # what the network gets of it
+    ab = with_detail(ab, small, arrival)                     # what the film gets of it
 
 Places are composed from frame to frame, and the hint's colour is looked up once, from the hint itself: it is not
 blurred by being moved again and again, as a carried picture is.
@@ -10,7 +12,9 @@ blurred by being moved again and again, as a carried picture is.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Final
 
 import cv2
@@ -18,13 +22,16 @@ import numpy as np
 
 from videocolor.flow import FlowEstimator, Motion, consistency, grid, look_up, resize_flow
 from videocolor.types import Array
+from videocolor.upsample import scaled_chroma
 
-__all__ = ["RELOCK_EVERY", "HintCarrier", "Places"]
+__all__ = ["RELOCK_EVERY", "Arrival", "HintCarrier", "Painted", "Places", "with_detail"]
 
 RELOCK_EVERY: Final = 4
 """Frames between comparisons with the hinted frame itself."""
 _BETTER: Final = 0.9
 """Misfit against the composed places' under which a newly found place is taken."""
+_ALIKE: Final = 12.0
+"""Difference in a*b* between the colour that was decided and the one that arrived over which its detail is left out."""
 
 
 Step = tuple[Array, Motion | None]
@@ -71,9 +78,7 @@ class Places:
 
     def scaled(self, height: int, width: int) -> Array:
         """(height, width, 2) float32: the places on another grid, in pixels of that grid."""
-        shape = self.trust.shape
-        moved = resize_flow(self.at - grid(*shape), (height, width))
-        return cv2.add(grid(height, width), moved)
+        return _scaled(self.at, height, width)
 
 
 def _misfit(at: Array, now: Array, first: Array) -> Array:
@@ -93,77 +98,167 @@ def _turned(at: Array) -> Array:
     return back
 
 
+@dataclass(frozen=True, eq=False)
+class Painted:
+    """A hinted frame whose colour goes through a shot."""
+
+    a: Array
+    """(H, W) float32 a*, at any size."""
+    b: Array
+    """(H, W) float32 b*."""
+    gray: Array
+    """(h, w) uint8, its luma at the working size."""
+    picture: Array
+    """The same, prepared for motion."""
+
+
+@dataclass(frozen=True, eq=False)
+class Arrival:
+    """What of a hinted frame has arrived at a later one."""
+
+    hint: Painted
+    at: Array
+    """(h, w, 2) float32, where each pixel stood in the hinted frame, in pixels of this grid."""
+    trust: Array
+    """(h, w) float32 in 0..1."""
+
+    def chroma(self, height: int, width: int) -> Array:
+        """(2, height, width) float32: the hint's a*b*, looked up once on this grid."""
+        rows, columns = self.hint.a.shape
+        factor = np.array([columns / width, rows / height], np.float32)
+        where = (_scaled(self.at, height, width) + np.float32(0.5)) * factor - np.float32(0.5)
+        return np.stack([look_up(plane, where) for plane in (self.hint.a, self.hint.b)])
+
+    def as_input(self, gray: Array, shape: tuple[int, int]) -> Array:
+        """What the network is told of it.
+
+        Args:
+            gray: (h, w) uint8, luma of the frame at the working size.
+            shape: (height, width) of the grid that is wanted.
+
+        Returns:
+            (4, *shape) float32: a*b*, trust in 0..1, and how much brighter (Y' in -1..1) the carried frame is.
+        """
+        there = look_up(self.hint.gray, _scaled(self.at, *gray.shape))
+        brighter = (there.astype(np.float32) - gray.astype(np.float32)) / np.float32(255)
+        planes = [*self.chroma(*gray.shape), self.trust, brighter]
+        return np.stack([cv2.resize(p, shape[::-1], interpolation=cv2.INTER_AREA) for p in planes])
+
+
 class HintCarrier:
     """The latest hint of a shot on its way through it.
 
     Args:
-        shape: (height, width) of the grid that is wanted.
         flow: what finds the shot's motion.
     """
 
-    def __init__(self, shape: tuple[int, int], flow: FlowEstimator) -> None:
-        self._shape, self._flow = shape, flow
-        self._ab: list[Array] = []
-        self._gray: Array | None = None
-        self._first: Array | None = None
+    def __init__(self, flow: FlowEstimator) -> None:
+        self._flow = flow
+        self._hint: Painted | None = None
         self._places: Places | None = None
         self._age = 0
+        self._waiting: deque[Arrival | None] = deque()
 
-    def follow(
-        self, grays: Sequence[Array], steps: Sequence[Step], hints: Mapping[int, Array], wanted: Collection[int]
-    ) -> dict[int, Array]:
+    def follow(self, grays: Sequence[Array], steps: Sequence[Step], hints: Mapping[int, Array]) -> list[Arrival | None]:
         """Go through the next frames of the shot.
 
         Args:
             grays: (h, w) uint8 each, luma at the working size.
             steps: each frame prepared for motion, and the motion from the frame before it.
             hints: place of a hinted frame -> (2, H, W) float32 its a*b*, at any size.
-            wanted: places whose carried chroma is asked for.
 
         Returns:
-            Place -> (4, *shape) float32: a*b*, trust in 0..1, and how much brighter (Y' in -1..1) the carried frame
-            is; only for frames that a hint came before.
+            What has arrived at each frame; None for hinted frames, and for those that none came before.
         """
-        carried = {}
+        arrivals: list[Arrival | None] = []
         for place, (gray, (picture, motion)) in enumerate(zip(grays, steps, strict=True)):
-            if self._places is not None and self._first is not None and motion is not None:
+            if self._places is not None and self._hint is not None and motion is not None:
                 self._places.step(motion)
                 self._age += 1
                 if self._age % RELOCK_EVERY == 0:
-                    self._places.relock(picture, self._first, self._flow)
+                    self._places.relock(picture, self._hint.picture, self._flow)
             if place in hints:
-                self._ab = [np.ascontiguousarray(plane, np.float32) for plane in hints[place]]
-                self._gray, self._first, self._age = gray, picture, 0
+                a, b = (np.ascontiguousarray(plane, np.float32) for plane in hints[place])
+                self._hint, self._age = Painted(a, b, gray, picture), 0
                 self._places = Places(*picture.shape)
-            elif self._places is not None and place in wanted:
-                carried[place] = self._view(gray)
-        return carried
+                arrivals.append(None)
+            else:
+                arrivals.append(self._arrival())
+        self._waiting.extend(arrivals)
+        return arrivals
+
+    def leave(self) -> Arrival | None:
+        """What has arrived at the next frame that `follow` has seen and that has not left yet."""
+        return self._waiting.popleft()
 
     def memory(self) -> dict[str, Array]:
         """All that the shot's further frames depend on, as arrays; see `ChromaSmoother.memory`."""
-        if self._places is None or self._gray is None or self._first is None:
-            return {}
-        planes = {f"ab.{place}": plane for place, plane in enumerate(self._ab)}
-        places = {"at": self._places.at, "trust": self._places.trust}
-        return {**planes, **places, "gray": self._gray, "first": self._first, "age": np.array(self._age)}
+        arrivals = [*self._waiting, self._arrival()]
+        hints = list({id(a.hint): a.hint for a in arrivals if a is not None}.values())
+        arrays = {"frames": np.array(len(self._waiting)), "age": np.array(self._age)}
+        for number, hint in enumerate(hints):
+            arrays |= {f"hint.{number}.{name}": array for name, array in vars(hint).items()}
+        for place, arrival in enumerate(arrivals):
+            if arrival is not None:
+                source = next(number for number, hint in enumerate(hints) if hint is arrival.hint)
+                parts = {"at": arrival.at, "trust": arrival.trust, "source": np.array(source)}
+                arrays |= {f"{place}.{name}": array for name, array in parts.items()}
+        return arrays
 
     def recall(self, memory: Mapping[str, Array]) -> None:
         """Take up what another carrier's `memory` returned."""
-        if not memory:
-            return
-        self._ab = [memory[f"ab.{place}"] for place in range(sum(name.startswith("ab.") for name in memory))]
-        self._gray, self._first, self._age = memory["gray"], memory["first"], int(memory["age"])
-        self._places = Places(*self._first.shape)
-        self._places.at, self._places.trust = memory["at"], memory["trust"]
+        hints: list[Painted] = []
+        while f"hint.{len(hints)}.a" in memory:
+            head = f"hint.{len(hints)}."
+            hints.append(Painted(*(memory[head + field.name] for field in fields(Painted))))
+        arrivals = [_arrived(hints, memory, f"{place}.") for place in range(int(memory["frames"]) + 1)]
+        latest = arrivals.pop()
+        self._age = int(memory["age"])
+        self._waiting.extend(arrivals)
+        if latest is not None:
+            self._hint, self._places = latest.hint, Places(*latest.trust.shape)
+            self._places.at, self._places.trust = latest.at, latest.trust
 
-    def _view(self, gray: Array) -> Array:
+    def _arrival(self) -> Arrival | None:
         """What has arrived at the present frame."""
-        assert self._places is not None and self._gray is not None
-        height, width = gray.shape
-        at = self._places.scaled(height, width)
-        factor = np.array([self._ab[0].shape[1] / width, self._ab[0].shape[0] / height], np.float32)
-        where = (at + np.float32(0.5)) * factor - np.float32(0.5)
-        brighter = (look_up(self._gray, at).astype(np.float32) - gray.astype(np.float32)) / np.float32(255)
-        planes = [*(look_up(plane, where) for plane in self._ab), self._places.trust, brighter]
-        size = self._shape[::-1]
-        return np.stack([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in planes])
+        if self._hint is None or self._places is None:
+            return None
+        return Arrival(self._hint, self._places.at.copy(), self._places.trust.copy())
+
+
+def _arrived(hints: Sequence[Painted], memory: Mapping[str, Array], head: str) -> Arrival | None:
+    if head + "at" not in memory:
+        return None
+    return Arrival(hints[int(memory[head + "source"])], memory[head + "at"], memory[head + "trust"])
+
+
+def with_detail(ab: Array, small: Array, arrival: Arrival) -> Array:
+    """Give a frame the fine colour of the painted frame that has arrived at it.
+
+    The network decides on a grid far smaller than the film's. What it decided stays: only what that grid cannot show
+    is taken from the painted frame, as far as its place there is trusted and its colour is about the one decided.
+
+    Args:
+        ab: (2, H, W) float32 a*b* of the frame, brought up.
+        small: (2, h, w) float32, the same as it was decided.
+        arrival: what has arrived at the frame.
+
+    Returns:
+        (2, H, W) float32.
+    """
+    shape, shape_small = (ab.shape[1], ab.shape[2]), (small.shape[1], small.shape[2])
+    fine = arrival.chroma(*shape)
+    differs = small - scaled_chroma(fine, shape_small)
+    trust = cv2.resize(arrival.trust, shape_small[::-1], interpolation=cv2.INTER_AREA)
+    alike = cv2.exp((differs[0] * differs[0] + differs[1] * differs[1]) * np.float32(-1 / _ALIKE**2))
+    share = scaled_chroma((np.sqrt(trust) * alike)[None], shape)[0]
+    fine += scaled_chroma(differs, shape)
+    fine -= ab
+    fine *= share
+    return cv2.add(ab, fine, dst=fine)
+
+
+def _scaled(at: Array, height: int, width: int) -> Array:
+    """Places (h, w, 2) on another grid, in pixels of that grid."""
+    moved = resize_flow(at - grid(*at.shape[:2]), (height, width))
+    return cv2.add(grid(height, width), moved)

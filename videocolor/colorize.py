@@ -27,7 +27,7 @@ import cv2
 import numpy as np
 
 from videocolor._stages import opencv_single_threaded, prefetch
-from videocolor.carry import HintCarrier
+from videocolor.carry import Arrival, HintCarrier, with_detail
 from videocolor.color import ChromaTable
 from videocolor.config import ColorizeConfig
 from videocolor.film import Film, FilmReader, open_film, output_options
@@ -125,10 +125,12 @@ class Colored:
     """A frame and its colour on the grid of prediction."""
 
     item: Prepared
-    ab: Array
-    """(2, h, w) float32 CIE a*b*."""
     hint: Array | None
     """(2, H, W) a*b* of the hint that is this frame, on the chroma plane's grid."""
+    ab: Array
+    """(2, h, w) float32 CIE a*b*."""
+    arrival: Arrival | None
+    """What motion brought here of an earlier painted frame."""
     place: Place
 
 
@@ -246,11 +248,12 @@ def color_shot(
         painted = {i: both for i, item in enumerate(window) if (both := _painted(number, item, film)) is not None}
         chosen = range(len(window)) if smoother is None else smoother.plan([i.gray for i in window], stride)
         anchors = [i for i in chosen if i not in painted]
-        carried: dict[int, Array] = {}
+        arrivals: list[Arrival | None] = [None] * len(window)
         if smoother is not None and carrier is not None:
             whole = {i: picture for i, (_, picture) in painted.items()}
-            carried = carrier.follow([i.gray for i in window], smoother.planned_steps(), whole, anchors)
-        seen = film.predictor.predict(memory, [window[i].luma for i in anchors], [carried.get(i) for i in anchors])
+            arrivals = carrier.follow([i.gray for i in window], smoother.planned_steps(), whole)
+        carried = [None if (a := arrivals[i]) is None else a.as_input(window[i].gray, film.grid) for i in anchors]
+        seen = film.predictor.predict(memory, [window[i].luma for i in anchors], carried)
         observed: dict[int, Observation] = dict(zip(anchors, seen.observations(), strict=True))
         observed |= {i: (small, _HINT_PRECISION) for i, (small, _) in painted.items()}
         record.add(window, seen.confidence)
@@ -261,12 +264,12 @@ def color_shot(
                 smoother.push(item.gray, observed.get(i))
         ready = [observed[i][0] for i in range(len(window))] if smoother is None else smoother.pop()
         for ab in ready:
-            yield Colored(*_with(waiting.popleft(), ab), place)
+            yield Colored(*waiting.popleft(), ab, None if carrier is None else carrier.leave(), place)
         passed += cost * len(ready)
         paused = bool(ready)
     left = [] if smoother is None else smoother.finish()
     for ab in left:
-        yield Colored(*_with(waiting.popleft(), ab), place)
+        yield Colored(*waiting.popleft(), ab, None if carrier is None else carrier.leave(), place)
     run.lenders.leave(number, None if opens is not None else first, last, record.returns_to)
     film.log.shot_done(record)
     return passed + cost * len(left)
@@ -293,8 +296,10 @@ def chroma_at(work: Colored, luma: Array, film: Film) -> Array:
     if work.hint is not None:
         return work.hint if work.hint.shape[1:] == luma.shape else scaled_chroma(work.hint, luma.shape)
     if film.config.chroma.upsample == "guided":
-        return upsample_chroma(work.ab, _luma_at(work), luma)
-    return bilinear_chroma(work.ab, luma.shape)
+        up = upsample_chroma(work.ab, _luma_at(work), luma)
+    else:
+        up = bilinear_chroma(work.ab, luma.shape)
+    return up if work.arrival is None else with_detail(up, work.ab, work.arrival)
 
 
 def _shot_hints(number: int, first: Prepared, film: Film, run: Run) -> tuple[list[HintInput], ShotRecord]:
@@ -371,10 +376,6 @@ def _luma_at(work: Colored) -> Array:
 
 def _picture(painted: tuple[Array, Array] | None) -> Array | None:
     return None if painted is None else painted[1]
-
-
-def _with(waiting: tuple[Prepared, Array | None], ab: Array) -> tuple[Prepared, Array, Array | None]:
-    return waiting[0], ab, waiting[1]
 
 
 def _chain(first: Prepared, rest: Iterator[Prepared]) -> Iterator[Prepared]:

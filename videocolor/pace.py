@@ -33,7 +33,7 @@ def fusion(film: Film, number: int) -> tuple[int, ChromaSmoother | None, HintCar
     if not (painted and film.colorizer.card.carries):
         return stride, ChromaSmoother(decay=smoothing.decay, flow=flow), None
     smoother = ChromaSmoother(decay=smoothing.decay, cap=_CARRIED_CAP, flow=flow)
-    return stride, smoother, HintCarrier(film.grid, flow)
+    return stride, smoother, HintCarrier(flow)
 
 
 def _stride(film: Film, number: int) -> int:

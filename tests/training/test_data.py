@@ -162,6 +162,25 @@ def test_shares_of_hints(tmp_path: Path) -> None:
     assert not len(Sampler(pack, SampleConfig(none=1.0), 1).batch(0, 4, 32).owner)
 
 
+def test_who_is_told_their_colours(tmp_path: Path) -> None:
+    pack = make_pack(tmp_path)
+    settings = SampleConfig(none=0.3, wrong=0.3, two=0.3, masked=0.4, hue_turn=0.5, gain=0.4)
+    batch = Sampler(pack, settings, 1).batch(0, 400, 32)
+    hinted, first = np.isin(np.arange(400), batch.owner), {}
+    for owner, slot, mask in zip(batch.owner, batch.slot, batch.hint_mask, strict=True):
+        if slot == 0:
+            first[owner] = bool(mask.all())
+    assert 0.15 < batch.told.mean() < 0.45
+    assert not batch.told[~hinted].any()
+    assert all(first[index] for index in np.flatnonzero(batch.told))
+    whole_and_untold = sum(whole and not batch.told[index] for index, whole in first.items())
+    assert whole_and_untold > 20  # hints of another scene
+    turned = batch.angle != 0
+    assert (batch.gain[~turned] == 1).all() and not turned[~hinted].any()
+    assert 0.6 <= batch.gain.min() < 0.75 and 1.25 < batch.gain.max() <= 1.4
+    assert (Sampler(pack, SampleConfig(none=0, hue_turn=1), 1).batch(0, 20, 32).gain == 1).all()
+
+
 def test_old_film_stays_in_range() -> None:
     rng = np.random.default_rng(0)
     rgb = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
@@ -172,10 +191,18 @@ def test_old_film_stays_in_range() -> None:
 
 
 def test_the_truth_is_exact_under_autocast() -> None:
-    rgb, angle = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)), torch.ones(2)
+    rgb, ones = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)), torch.ones(2)
     with torch.autocast("cpu", torch.bfloat16):
-        mixed = target_ab(rgb, angle)
-    torch.testing.assert_close(mixed, target_ab(rgb, angle), rtol=0, atol=1e-6)
+        mixed = target_ab(rgb, ones, ones)
+    torch.testing.assert_close(mixed, target_ab(rgb, ones, ones), rtol=0, atol=1e-6)
+
+
+def test_hue_turns_and_chroma_changes() -> None:
+    rgb = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8))
+    plain = target_ab(rgb, torch.zeros(2), torch.ones(2))
+    turned = target_ab(rgb, torch.full((2,), torch.pi / 2), torch.tensor([1.0, 0.5]))
+    expected = torch.stack((-plain[:, 1], plain[:, 0]), dim=1) * torch.tensor([1.0, 0.5])[:, None, None, None]
+    torch.testing.assert_close(turned, expected, rtol=0, atol=1e-6)
 
 
 def test_lab_equals_scikit_image() -> None:

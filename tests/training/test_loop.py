@@ -164,7 +164,22 @@ def test_matching_gives_up_where_the_hint_is_wrong() -> None:
         output = Output(
             ab, ab, torch.ones(1, 1, 16, 16), torch.full((1, 1, 4, 4), confidence), torch.full((1, 2, 4, 4), warped)
         )
-        return float(chroma_losses(output, truth, torch.tensor([True]), torch.tensor([False]), config).matching)
+        yes, no = torch.tensor([True]), torch.tensor([False])
+        return float(chroma_losses(output, truth, yes, no, no, config).matching)
 
     assert loss(1.0, 0.2) < loss(0.0, 0.2)
     assert loss(1.0, -0.2) > loss(0.0, -0.2)
+
+
+def test_small_errors_count_for_more_where_a_hint_tells() -> None:
+    def loss(error: float, told: bool, told_beta: float | None) -> float:
+        config = LossConfig(told_beta=told_beta, chroma_weight=0, own=0)
+        truth, ab = torch.zeros(2, 2, 32, 32), torch.full((2, 2, 16, 16), error)
+        output = Output(ab, ab, torch.ones(2, 1, 16, 16), torch.zeros(2, 1, 4, 4), torch.zeros(2, 2, 4, 4))
+        no = torch.zeros(2, dtype=torch.bool)
+        return float(chroma_losses(output, truth, no, no, torch.tensor([told, told]), config).color)
+
+    assert loss(0.05, False, 0.02) == pytest.approx(0.05**2 / 0.2)
+    assert loss(0.05, True, None) == pytest.approx(0.05**2 / 0.2)
+    assert loss(0.05, True, 0.02) == pytest.approx(0.05 - 0.01)
+    assert loss(0.01, True, 0.02) == pytest.approx(0.01**2 / 0.04)

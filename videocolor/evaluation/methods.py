@@ -51,6 +51,8 @@ __all__ = [
 
 _BATCH: Final = 4
 """Frames through the network at once."""
+_WHOLE_CHROMA: Final = "yuv444p10le"
+"""Pixel format of scored films."""
 _WANTED: Final = "expected a film or a folder of images of the clip's name"
 _KINDS: Final = (*BASELINES, "network", "videocolor")
 
@@ -179,8 +181,10 @@ class FilmPath(Method):
             "output.overwrite": False,
         }
         self.config = ColorizeConfig.load(preset, (), changes)
-        # A preset's encoder settings belong to its encoder, and its part of the film is the protocol's affair.
-        fixed: dict[str, Any] = {"crf": None, "preset": None, "options": {}}
+        # A preset's encoder settings belong to its encoder, and its part of the film is the protocol's affair. Scored
+        # pictures are small and baselines' chroma is whole: where a preset names no format, so is the film's.
+        pix_fmt = self.config.output.pix_fmt or _WHOLE_CHROMA
+        fixed: dict[str, Any] = {"crf": None, "preset": None, "options": {}, "pix_fmt": pix_fmt}
         self.config = self.config.model_copy(
             update={
                 "output": self.config.output.model_copy(update=fixed),

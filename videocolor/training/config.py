@@ -60,6 +60,8 @@ class SampleConfig(Section):
     """Share of hints of which only a few spots are painted."""
     hue_turn: float = Field(default=0.25, ge=0, le=1)
     """Share of rightly hinted samples whose hue, and the hint's, is turned at random."""
+    gain: float = Field(default=0.0, ge=0, lt=1)
+    """How far the chroma of those is changed as well: by a factor of 1 - gain to 1 + gain."""
     clip_none: float = Field(default=0.25, ge=0, le=1)
     """Share of clip frames among samples without hint; the rest are images."""
     clip_hinted: float = Field(default=0.65, ge=0, le=1)
@@ -77,6 +79,10 @@ class LossConfig(Section):
 
     beta: float = Field(default=0.1, gt=0)
     """Where smooth-L1 turns from square to linear."""
+    told_beta: float | None = Field(default=None, gt=0)
+    """The same for samples whose hint tells their colours (right, and painted all over). Smaller than `beta`, their
+    errors, which are small, count for more, and the middle one of what is plausible is asked for, not the mean.
+    Null: `beta`."""
     chroma_weight: float = Field(default=0.3, ge=0)
     """How much more a colourful pixel counts than a gray one."""
     gradient: float = Field(default=0.15, ge=0)

@@ -29,6 +29,7 @@ def chroma_losses(
     target: Tensor,
     hinted: Tensor,
     carried: Tensor,
+    told: Tensor,
     config: LossConfig,
     hinted_share: Tensor | None = None,
 ) -> Losses:
@@ -45,6 +46,7 @@ def chroma_losses(
         hinted: (n,) bool, samples that have a hint.
         carried: (n,) bool, samples that motion carried chroma to; their own colour is asked for as well, or the
             network would unlearn it there.
+        told: (n,) bool, samples whose hint is of their scene and painted all over: `config.told_beta`.
         config: weights.
         hinted_share: what the matching term is divided by: the number of hinted samples (None: counted here).
     """
@@ -52,8 +54,10 @@ def chroma_losses(
     predicted = output.ab.float()
     chroma = truth.norm(dim=1, keepdim=True) * AB_SCALE
     weight = 1.0 + config.chroma_weight * (chroma / 20.0 - 0.5).clamp(-0.5, 1.5)
-    color = (weight * F.smooth_l1_loss(predicted, truth, beta=config.beta, reduction="none")).mean()
-    own = F.smooth_l1_loss(output.own.float(), truth, beta=config.beta, reduction="none")
+    told_beta = config.beta if config.told_beta is None else config.told_beta
+    beta = torch.where(told, told_beta, config.beta)[:, None, None, None]
+    color = (weight * _smooth_l1(predicted, truth, beta)).mean()
+    own = _smooth_l1(output.own.float(), truth, beta)
     color = color + config.own * (weight * own * carried[:, None, None, None]).mean()
     error = predicted - truth
     gradient = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
@@ -62,6 +66,12 @@ def chroma_losses(
     likelihood = (distance / (expected + 1e-4) + torch.log(expected + 1e-4)).mean()
     total = color + config.gradient * gradient + config.matching * matching + config.error * likelihood
     return Losses(total, color, gradient, matching, likelihood)
+
+
+def _smooth_l1(x: Tensor, y: Tensor, beta: Tensor) -> Tensor:
+    """`F.smooth_l1_loss` without reduction, `beta` (n, 1, 1, 1) being each sample's own."""
+    distance = (x - y).abs()
+    return torch.where(distance < beta, 0.5 * distance.square() / beta, distance - 0.5 * beta)
 
 
 def _matching(output: Output, truth: Tensor, hinted: Tensor, cost: float, share: Tensor | None) -> Tensor:

@@ -35,6 +35,8 @@ class Tensors(NamedTuple):
     rgb: Tensor
     luma: Tensor
     angle: Tensor
+    gain: Tensor
+    told: Tensor
     hint_rgb: Tensor
     hint_luma: Tensor
     hint_mask: Tensor
@@ -95,12 +97,13 @@ def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
     return config.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
 
 
-def target_ab(rgb: Tensor, angle: Tensor) -> Tensor:
-    """a*b* / AB_SCALE of pictures, their hue turned.
+def target_ab(rgb: Tensor, angle: Tensor, gain: Tensor) -> Tensor:
+    """a*b* / AB_SCALE of pictures, their hue turned and their chroma changed.
 
     Args:
         rgb: (n, h, w, 3) uint8.
         angle: (n,) radians.
+        gain: (n,) factor on chroma.
 
     Returns:
         (n, 2, h, w) float32.
@@ -108,7 +111,7 @@ def target_ab(rgb: Tensor, angle: Tensor) -> Tensor:
     # Autocast would mix the primaries in bfloat16, which puts half a Lab unit of noise on what is learnt.
     with torch.autocast(rgb.device.type, enabled=False):
         ab = rgb_to_lab(rgb.permute(0, 3, 1, 2).float() / 255.0)[:, 1:] / AB_SCALE
-    cosine, sine = angle.cos()[:, None, None], angle.sin()[:, None, None]
+    cosine, sine = (gain * angle.cos())[:, None, None], (gain * angle.sin())[:, None, None]
     return torch.stack((ab[:, 0] * cosine - ab[:, 1] * sine, ab[:, 0] * sine + ab[:, 1] * cosine), dim=1)
 
 
@@ -122,6 +125,8 @@ class Forward(NamedTuple):
     """(n,) bool."""
     carried: Tensor
     """(n,) bool, samples that motion carried chroma to."""
+    told: Tensor
+    """(n,) bool, samples whose hint is of their scene and painted all over."""
 
 
 def forward(net: HintNet, batch: Tensors | Batch) -> Forward:
@@ -130,8 +135,8 @@ def forward(net: HintNet, batch: Tensors | Batch) -> Forward:
         batch = tensors(batch).to(net.log_scale.device)
     n, m = len(batch.rgb), len(batch.hint_rgb)
     with torch.no_grad():
-        truth = target_ab(batch.rgb, batch.angle)
-        hint_ab = target_ab(batch.hint_rgb, batch.angle[batch.owner])
+        truth = target_ab(batch.rgb, batch.angle, batch.gain)
+        hint_ab = target_ab(batch.hint_rgb, batch.angle[batch.owner], batch.gain[batch.owner])
         carried = _carried(batch)
     gray = torch.cat((batch.luma, batch.hint_luma))[:, None].contiguous(memory_format=torch.channels_last)
     taps = net.encoder(gray)
@@ -142,7 +147,7 @@ def forward(net: HintNet, batch: Tensors | Batch) -> Forward:
         keys, values, valid = (_spread(x, n, batch.slots, batch.owner, batch.slot) for x in found)
         hinted[batch.owner] = True
     output = net.from_taps([tap[:n] for tap in taps], keys, values, valid, F.avg_pool2d(carried, 2))
-    return Forward(output, truth, hinted, carried[:, 2].amax(dim=(1, 2)) > 0)
+    return Forward(output, truth, hinted, carried[:, 2].amax(dim=(1, 2)) > 0, batch.told)
 
 
 class Trainee(nn.Module):
@@ -161,8 +166,8 @@ class Trainee(nn.Module):
                 over hinted samples is then the one over all processes' samples.
         """
         with torch.autocast(batch.rgb.device.type, torch.bfloat16, enabled=self.config.bf16):
-            output, truth, hinted, carried = forward(self.net, batch)
-        return chroma_losses(output, truth, hinted, carried, self.config.loss, hinted_share)
+            found = forward(self.net, batch)
+        return chroma_losses(*found, self.config.loss, hinted_share)
 
 
 def _carried(batch: Tensors) -> Tensor:
@@ -170,7 +175,8 @@ def _carried(batch: Tensors) -> Tensor:
     n, size = batch.rgb.shape[:2]
     dense = torch.zeros(n, 4, size, size, device=batch.rgb.device)
     if len(batch.carried):
-        ab = target_ab(batch.carried_rgb, batch.angle[batch.carried_owner]) * (batch.carried[:, :1] > 0)
+        owner = batch.carried_owner
+        ab = target_ab(batch.carried_rgb, batch.angle[owner], batch.gain[owner]) * (batch.carried[:, :1] > 0)
         dense[batch.carried_owner] = torch.cat((ab, batch.carried), dim=1)
     return dense
 

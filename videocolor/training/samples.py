@@ -28,6 +28,10 @@ class Batch:
     """(n, s, s) float32 in 0..1, what the network sees."""
     angle: Array
     """(n,) float32, radians by which the hue of truth and hints is turned."""
+    gain: Array
+    """(n,) float32, factor on the chroma of truth and hints."""
+    told: Array
+    """(n,) bool, samples whose first hint is of their own scene and painted all over."""
     hint_rgb: Array
     """(m, s, s, 3) uint8."""
     hint_luma: Array
@@ -58,9 +62,11 @@ class _Sample:
 
     rgb: Array
     luma: Array
-    angle: float
     hints: list[_Hint]
     carried: _Moved | None
+    angle: float = 0.0
+    gain: float = 1.0
+    told: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,8 @@ class Sampler:
             rgb=np.stack([s.rgb for s in samples]),
             luma=np.stack([s.luma for s in samples]),
             angle=np.array([s.angle for s in samples], np.float32),
+            gain=np.array([s.gain for s in samples], np.float32),
+            told=np.array([s.told for s in samples], bool),
             hint_rgb=_stack([h[0] for h in hints], (size, size, 3), np.uint8),
             hint_luma=_stack([h[1] for h in hints], (size, size), np.float32),
             hint_mask=_stack([h[2] for h in hints], (size, size), np.uint8),
@@ -127,12 +135,15 @@ class Sampler:
         if rng.random() < settings.old_film:
             luma = old_film(luma, rng)
         if not right:
-            return _Sample(rgb, luma, 0.0, [self._wrong_hint(rng, size)] if hinted else [], carried)
+            return _Sample(rgb, luma, [self._wrong_hint(rng, size)] if hinted else [], carried)
         hints = [self._hint(rng, item, number, crop, size, None if pair is None else pair.hint)]
         if kind < settings.wrong + settings.two:
             hints.append(self._hint(rng, item, number, crop, size))
-        turned = rng.random() < settings.hue_turn
-        return _Sample(rgb, luma, float(rng.uniform(-np.pi, np.pi)) if turned else 0.0, hints, carried)
+        told = bool(hints[0][2].all())
+        if rng.random() >= settings.hue_turn:
+            return _Sample(rgb, luma, hints, carried, told=told)
+        angle, gain = rng.uniform(-np.pi, np.pi), rng.uniform(1 - settings.gain, 1 + settings.gain)
+        return _Sample(rgb, luma, hints, carried, float(angle), float(gain), told)
 
     def _carried(
         self, rng: np.random.Generator, item: Item, pair: Carried | None, crop: _Crop, rgb: Array
