@@ -35,7 +35,7 @@ from videocolor.hints import hint_ab, hint_fits_frame, hint_input
 from videocolor.models.base import HintInput
 from videocolor.pace import frame_cost, fusion, queue_length, window_frames
 from videocolor.prepare import Cuts, Prepared, mark_shots, prepare, unused_cuts
-from videocolor.recurrence import Lenders, SeenLenders
+from videocolor.recurrence import Lenders, OwnHints, SeenLenders, own_hints
 from videocolor.report import Observer, ignore
 from videocolor.runlog import Fixity, RunLog, ShotRecord, describe_run
 from videocolor.runreport import leave_record
@@ -102,6 +102,8 @@ class Run:
     """Number of the shard that is being coloured; counts up."""
     opens: Memory | None = None
     """Where the run begins inside a shot: what the shot remembered there."""
+    begins: Array | None = None
+    """Where it does so without such a memory: (h, w) float32 luma of the shot's first frame."""
     keep: Callable[[Memory], None] = _nothing_to_keep
     """Called where shard number `shard` ends inside a shot."""
     lent: dict[int, list[HintInput]] = field(default_factory=dict)
@@ -230,17 +232,18 @@ def color_shot(
     stride, smoother, carrier = fusion(film, number)
     waiting: deque[tuple[Prepared, Array | None]] = deque()
     inputs, record = _shot_hints(number, first, film, run)
-    memory = film.colorizer.begin(inputs)
+    own = own_hints(film, inputs, run.begins, asked=bool(record.hints))
     items, last, opens = _chain(first, rest), first, run.opens
     place, passed, paused, cost = Place(record, run.shard), 0.0, False, frame_cost(film, number)
-    run.opens = None
+    run.opens = run.begins = None
     if opens is not None and smoother is not None:
-        _recall(opens, smoother, carrier)
+        _recall(opens, smoother, carrier, own)
         waiting.extend((item, _picture(_painted(number, item, film))) for item in islice(items, smoother.delayed))
+    memory = film.colorizer.begin([*inputs, *own.hints])
     while window := list(islice(items, window_frames(film, number))):
         following = (waiting[0][0] if waiting else window[0]).frame
         if paused and run.ends(following.index, passed, inside=True):
-            run.keep(_memory(smoother, carrier))
+            run.keep(_memory(smoother, carrier, own))
             film.log.shot_done(record.cut(following))
             run.shard, record = run.shard + 1, record.continued(following)
             place = Place(record, run.shard)
@@ -257,6 +260,8 @@ def color_shot(
         observed: dict[int, Observation] = dict(zip(anchors, seen.observations(), strict=True))
         observed |= {i: (small, _HINT_PRECISION) for i, (small, _) in painted.items()}
         record.add(window, seen.confidence)
+        if own.look([window[i].luma for i in anchors], seen):
+            memory = film.colorizer.begin([*inputs, *own.hints])
         last = window[-1]
         for i, item in enumerate(window):
             waiting.append((item, _picture(painted.get(i))))
@@ -353,17 +358,16 @@ def _painted(number: int, item: Prepared, film: Film) -> tuple[Array, Array] | N
     return hint_ab(planned.hint, film.grid), hint_ab(planned.hint, (height, width))
 
 
-def _memory(smoother: ChromaSmoother | None, carrier: HintCarrier | None) -> Memory:
+def _memory(*parts: ChromaSmoother | HintCarrier | OwnHints | None) -> Memory:
     """What the rest of a shot depends on."""
-    parts = {"smoother": smoother, "carrier": carrier}
-    return {f"{name}.{key}": v for name, part in parts.items() if part is not None for key, v in part.memory().items()}
+    return {f"{n}.{key}": v for n, part in enumerate(parts) if part is not None for key, v in part.memory().items()}
 
 
-def _recall(memory: Memory, smoother: ChromaSmoother, carrier: HintCarrier | None) -> None:
-    """Take up what `_memory` returned."""
-    for name, part in (("smoother.", smoother), ("carrier.", carrier)):
+def _recall(memory: Memory, *parts: ChromaSmoother | HintCarrier | OwnHints | None) -> None:
+    """Take up what `_memory` of the same parts returned."""
+    for n, part in enumerate(parts):
         if part is not None:
-            part.recall({key.removeprefix(name): v for key, v in memory.items() if key.startswith(name)})
+            part.recall({key.removeprefix(f"{n}."): v for key, v in memory.items() if key.startswith(f"{n}.")})
 
 
 def _luma_at(work: Colored) -> Array:

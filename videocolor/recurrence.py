@@ -1,4 +1,4 @@
-"""Shots that return keep their colours: which earlier shot a new one looks like, and what that shot lends it.
+"""Shots keep their colours: those that return to an earlier shot borrow its, all without a hint hold on to their own.
 
 Who lends to whom follows from luma alone, so that it can be planned before anything is coloured, and every shard of
 a film finds out its lenders' colours by itself: the lender's first and last frame, coloured by the network with the
@@ -7,23 +7,96 @@ lender's own hints. Only shots that are not themselves returning lend, so no cha
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
+import cv2
+import numpy as np
+
 from videocolor.film import Film, FilmReader, Part
+from videocolor.models.base import HintInput, Prediction
 from videocolor.prepare import Prepared, gray_of, prepare, small_luma
 from videocolor.shots import shots_like
 from videocolor.survey import thumbnail
 from videocolor.types import Array
 
-__all__ = ["Lenders", "PlannedLenders", "ReturnFinder", "SeenLenders", "lender_lumas"]
+__all__ = ["Lenders", "OwnHints", "PlannedLenders", "ReturnFinder", "SeenLenders", "lender_lumas", "own_hints"]
 
 _SHOTS: Final = 24
 """Most shots remembered, the longest unseen forgotten first: some 10 MB at the usual working size."""
 _RETURNS: Final = 0.8
 """Likeness from which a shot counts as an earlier one come back: stricter than for a person's hint,
 because nobody said so."""
+
+_OWN: Final = 3
+"""Most frames of a shot that are hints for the rest of it; the newest stay."""
+_SUPPORTED: Final = 0.5
+"""Mean confidence under which a frame shows enough that is new to become another hint."""
+_FLAT: Final = 0.02
+"""Standard deviation of luma under which a picture (black, white) is no hint for anything."""
+
+
+class OwnHints:
+    """The network's own earlier colours in a shot that nobody hinted, as hints for the rest of it.
+
+    Fusion over time remembers about a second. Without more, the colour of a face or a wall is decided anew all the
+    time and drifts as light and pose change; told how it coloured the shot's beginning, the network stays with it. A
+    frame that shows much that its hints do not know (a pan, somebody who comes in) becomes a hint as well.
+
+    Args:
+        size: (height, width) that the network sees.
+        wanted: otherwise there are none.
+    """
+
+    def __init__(self, size: tuple[int, int], *, wanted: bool = True) -> None:
+        self._size, self._wanted = size, wanted
+        self.hints: deque[HintInput] = deque(maxlen=_OWN)
+
+    def look(self, lumas: Sequence[Array], seen: Prediction) -> bool:
+        """Look at a window's anchors; whether there is another hint now.
+
+        Args:
+            lumas: (h, w) float32 each.
+            seen: what the network made of them.
+        """
+        if not self._wanted or not len(lumas) or seen.confidence is None:
+            return False
+        known = seen.confidence.mean(axis=(1, 2)) if self.hints else np.zeros(len(lumas), np.float32)
+        place = int(known.argmin())
+        if known[place] >= _SUPPORTED or float(lumas[place].std()) < _FLAT:
+            return False
+        height, width = self._size
+        ab = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in seen.ab[place]]
+        self.hints.append(HintInput(lumas[place], np.stack(ab)))
+        return True
+
+    def memory(self) -> dict[str, Array]:
+        """The hints as arrays by name."""
+        return {
+            f"{n}.{name}": x for n, hint in enumerate(self.hints) for name, x in (("luma", hint.luma), ("ab", hint.ab))
+        }
+
+    def recall(self, memory: Mapping[str, Array]) -> None:
+        """Take up what another shot's `memory` returned."""
+        for place in range(len(memory) // 2):
+            self.hints.append(HintInput(memory[f"{place}.luma"], memory[f"{place}.ab"]))
+
+
+def own_hints(film: Film, lent: Sequence[HintInput], begins: Array | None, *, asked: bool) -> OwnHints:
+    """What holds a shot to its own colours.
+
+    Args:
+        film: opened.
+        lent: hints that the shot borrows.
+        begins: (h, w) float32 luma of the shot's first frame, where the run begins behind it and does not know it.
+        asked: a person gave the shot hints. Then there are none of its own: all hints of a shot are believed as one,
+            and a wrong one would be believed for their sake.
+    """
+    own = OwnHints(film.size, wanted=film.config.model.self_hints and film.colorizer.card.hints == "many" and not asked)
+    if begins is not None:
+        own.look([begins], film.predictor.predict(film.colorizer.begin(lent), [begins]))
+    return own
 
 
 class ReturnFinder:

@@ -135,7 +135,8 @@ class Previews:
             part = Part(first, studio.index.ticks_of(first), studio.index.ticks_of(end))
             number = [shot for shot, _ in studio.spans()].index(start)
             self._threads = [thread for thread in self._threads if thread.is_alive()]
-            work = (run, config, part, number, lender, wish.lines)
+            beginning = (start, studio.index.ticks_of(start))
+            work = (run, config, part, number, lender, beginning, wish.lines)
             thread = threading.Thread(target=self._work, args=work, name="preview", daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -305,12 +306,13 @@ class Previews:
         part: Part,
         number: int,
         lender: PlannedLender | None,
+        beginning: tuple[int, int],
         lines: int,
     ) -> None:
         try:
             with self._network, self._studio.scan.held():  # one at a time: the one before closes its threads first
                 if not run.stop.is_set():
-                    self._color(run, config, part, number, lender, lines)
+                    self._color(run, config, part, number, lender, beginning, lines)
             self._end(run, "cancelled" if run.stop.is_set() and len(run.frames) < run.count else "done")
         except (VideocolorError, OSError) as error:
             run.error = str(error)
@@ -327,6 +329,7 @@ class Previews:
         part: Part,
         number: int,
         lender: PlannedLender | None,
+        beginning: tuple[int, int],
         lines: int,
     ) -> None:
         told = monotonic()
@@ -339,6 +342,7 @@ class Previews:
             colorizer=self._load(config),
             frames=run.count,
             returns_to=lender,
+            shot_start=beginning,
             target=self._studio.store.target,
         )
         with closing(frames):
