@@ -44,7 +44,8 @@ def test_colour_arrives_where_its_place_has_gone() -> None:
     flow = FlowEstimator("detailed")
     arrival = HintCarrier(flow).follow(grays, steps_of(grays, flow), {0: truth[0]})[20]
     assert arrival is not None
-    ab, (trust, brighter) = arrival.chroma(HEIGHT, WIDTH), arrival.as_input(grays[20], (HEIGHT, WIDTH))[2:]
+    ab = np.moveaxis(arrival.chroma(HEIGHT, WIDTH), -1, 0)
+    trust, brighter = arrival.as_input(grays[20], (HEIGHT, WIDTH))[2:]
     inside = (slice(None), slice(8, -8), slice(8, WIDTH - 40))
     error, still = np.abs(ab - truth[20])[inside].mean(), np.abs(truth[0] - truth[20])[inside].mean()
     assert error < 0.15 * still
@@ -94,7 +95,7 @@ def test_memory_goes_on_as_the_carrier_would() -> None:
         first.leave()
     second.recall(first.memory())
     second.follow(grays[6:], steps[6:], {})
-    assert first.memory().keys() >= {"hint.0.a", "hint.1.a"}
+    assert first.memory().keys() >= {"hint.0.ab", "hint.1.ab"}
     for number in range(2, 12):
         one, other = whole.leave(), second.leave()
         assert (one is None) == (other is None) == (number == 4)

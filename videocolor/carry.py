@@ -22,7 +22,6 @@ import numpy as np
 
 from videocolor.flow import FlowEstimator, Motion, consistency, grid, look_up, resize_flow
 from videocolor.types import Array
-from videocolor.upsample import scaled_chroma
 
 __all__ = ["RELOCK_EVERY", "Arrival", "HintCarrier", "Painted", "Places", "with_detail"]
 
@@ -30,6 +29,7 @@ RELOCK_EVERY: Final = 4
 """Frames between comparisons with the hinted frame itself."""
 _BETTER: Final = 0.9
 """Misfit against the composed places' under which a newly found place is taken."""
+_SUM: Final = np.ones((1, 2), np.float32)
 _ALIKE: Final = 12.0
 """Difference in a*b* between the colour that was decided and the one that arrived over which its detail is left out."""
 
@@ -102,10 +102,8 @@ def _turned(at: Array) -> Array:
 class Painted:
     """A hinted frame whose colour goes through a shot."""
 
-    a: Array
-    """(H, W) float32 a*, at any size."""
-    b: Array
-    """(H, W) float32 b*."""
+    ab: Array
+    """(H, W, 2) float32 a*b*, at any size."""
     gray: Array
     """(h, w) uint8, its luma at the working size."""
     picture: Array
@@ -123,11 +121,13 @@ class Arrival:
     """(h, w) float32 in 0..1."""
 
     def chroma(self, height: int, width: int) -> Array:
-        """(2, height, width) float32: the hint's a*b*, looked up once on this grid."""
-        rows, columns = self.hint.a.shape
-        factor = np.array([columns / width, rows / height], np.float32)
-        where = (_scaled(self.at, height, width) + np.float32(0.5)) * factor - np.float32(0.5)
-        return np.stack([look_up(plane, where) for plane in (self.hint.a, self.hint.b)])
+        """(height, width, 2) float32: the hint's a*b*, looked up once on this grid."""
+        rows, columns = self.hint.ab.shape[:2]
+        where = _scaled(self.at, height, width)
+        if (rows, columns) != (height, width):
+            factor = np.array([columns / width, rows / height], np.float32)
+            where = (where + np.float32(0.5)) * factor - np.float32(0.5)
+        return look_up(self.hint.ab, where)
 
     def as_input(self, gray: Array, shape: tuple[int, int]) -> Array:
         """What the network is told of it.
@@ -141,7 +141,7 @@ class Arrival:
         """
         there = look_up(self.hint.gray, _scaled(self.at, *gray.shape))
         brighter = (there.astype(np.float32) - gray.astype(np.float32)) / np.float32(255)
-        planes = [*self.chroma(*gray.shape), self.trust, brighter]
+        planes = [*cv2.split(self.chroma(*gray.shape)), self.trust, brighter]
         return np.stack([cv2.resize(p, shape[::-1], interpolation=cv2.INTER_AREA) for p in planes])
 
 
@@ -178,8 +178,8 @@ class HintCarrier:
                 if self._age % RELOCK_EVERY == 0:
                     self._places.relock(picture, self._hint.picture, self._flow)
             if place in hints:
-                a, b = (np.ascontiguousarray(plane, np.float32) for plane in hints[place])
-                self._hint, self._age = Painted(a, b, gray, picture), 0
+                ab = np.ascontiguousarray(np.moveaxis(hints[place], 0, -1), np.float32)
+                self._hint, self._age = Painted(ab, gray, picture), 0
                 self._places = Places(*picture.shape)
                 arrivals.append(None)
             else:
@@ -208,7 +208,7 @@ class HintCarrier:
     def recall(self, memory: Mapping[str, Array]) -> None:
         """Take up what another carrier's `memory` returned."""
         hints: list[Painted] = []
-        while f"hint.{len(hints)}.a" in memory:
+        while f"hint.{len(hints)}.ab" in memory:
             head = f"hint.{len(hints)}."
             hints.append(Painted(*(memory[head + field.name] for field in fields(Painted))))
         arrivals = [_arrived(hints, memory, f"{place}.") for place in range(int(memory["frames"]) + 1)]
@@ -246,16 +246,27 @@ def with_detail(ab: Array, small: Array, arrival: Arrival) -> Array:
     Returns:
         (2, H, W) float32.
     """
-    shape, shape_small = (ab.shape[1], ab.shape[2]), (small.shape[1], small.shape[2])
-    fine = arrival.chroma(*shape)
-    differs = small - scaled_chroma(fine, shape_small)
-    trust = cv2.resize(arrival.trust, shape_small[::-1], interpolation=cv2.INTER_AREA)
-    alike = cv2.exp((differs[0] * differs[0] + differs[1] * differs[1]) * np.float32(-1 / _ALIKE**2))
-    share = scaled_chroma((np.sqrt(trust) * alike)[None], shape)[0]
-    fine += scaled_chroma(differs, shape)
-    fine -= ab
-    fine *= share
-    return cv2.add(ab, fine, dst=fine)
+    (height, width), (rows, columns) = ab.shape[1:], small.shape[1:]
+    fine = arrival.chroma(height, width)
+    differs = cv2.merge(list(small))
+    cv2.subtract(differs, _resized(fine, rows, columns), dst=differs)
+    apart = cv2.transform(differs * differs, _SUM)
+    share = cv2.sqrt(cv2.resize(arrival.trust, (columns, rows), interpolation=cv2.INTER_AREA))
+    cv2.multiply(share, cv2.exp(apart * np.float32(-1 / _ALIKE**2)), dst=share)
+    share = _resized(share, height, width)
+    cv2.add(fine, _resized(differs, height, width), dst=fine)
+    out = np.empty_like(ab)
+    for plane, whole, target in zip(ab, cv2.split(fine), out, strict=True):
+        cv2.subtract(whole, plane, dst=target)
+        cv2.multiply(target, share, dst=target)
+        cv2.add(target, plane, dst=target)
+    return out
+
+
+def _resized(image: Array, height: int, width: int) -> Array:
+    """Larger or smaller: linear up, averaged down."""
+    shrinks = image.shape[0] >= height and image.shape[1] >= width
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def _scaled(at: Array, height: int, width: int) -> Array:
