@@ -326,12 +326,16 @@ def _shot_hints(number: int, first: Prepared, film: Film, run: Run) -> tuple[lis
 
 
 def _lent(lender: int, film: Film, run: Run) -> list[HintInput]:
-    """What a shot lends to those that return to it: its first and its last frame, as the network alone colours them."""
+    """What a shot lends to those that return to it: its first and its last frame, as the network alone colours them.
+
+    Where nobody hinted it the last is told of the first, as the shot itself was.
+    """
     if lender not in run.lent:
         most = 1 if film.colorizer.card.hints == "one" else None
         own = [hint_input(p.hint, film.size) for p in film.hints.for_shot(lender)[:most]]
         lumas = run.lenders.lumas(lender)
-        seen = film.predictor.predict(film.colorizer.begin(own), lumas)
+        kept = own_hints(film, own, lumas[0], asked=bool(own))
+        seen = film.predictor.predict(film.colorizer.begin([*own, *kept.hints]), lumas)
         size = film.size[::-1]
         whole = (np.stack([cv2.resize(c, size, interpolation=cv2.INTER_LINEAR) for c in ab]) for ab in seen.ab)
         run.lent[lender] = [HintInput(luma, ab) for luma, ab in zip(lumas, whole, strict=True)]

@@ -78,6 +78,20 @@ class PreviewRun:
         return self.planned if self.state == "running" else sum(frame.bytes for frame in self.frames)
 
 
+@dataclass(frozen=True)
+class _Task:
+    """What a preview colours."""
+
+    config: ColorizeConfig
+    part: Part
+    number: int
+    """Of the shot, from 0."""
+    lender: PlannedLender | None
+    beginning: tuple[int, int]
+    """Index and pts of the shot's first frame."""
+    lines: int
+
+
 class Previews:
     """The previews of a studio; safe for threads."""
 
@@ -135,9 +149,8 @@ class Previews:
             part = Part(first, studio.index.ticks_of(first), studio.index.ticks_of(end))
             number = [shot for shot, _ in studio.spans()].index(start)
             self._threads = [thread for thread in self._threads if thread.is_alive()]
-            beginning = (start, studio.index.ticks_of(start))
-            work = (run, config, part, number, lender, beginning, wish.lines)
-            thread = threading.Thread(target=self._work, args=work, name="preview", daemon=True)
+            task = _Task(config, part, number, lender, (start, studio.index.ticks_of(start)), wish.lines)
+            thread = threading.Thread(target=self._work, args=(run, task), name="preview", daemon=True)
             self._threads.append(thread)
             thread.start()
         return self._document(run)
@@ -299,20 +312,11 @@ class Previews:
             self._colorizer = (name, load_network(config))
         return self._colorizer[1]
 
-    def _work(
-        self,
-        run: PreviewRun,
-        config: ColorizeConfig,
-        part: Part,
-        number: int,
-        lender: PlannedLender | None,
-        beginning: tuple[int, int],
-        lines: int,
-    ) -> None:
+    def _work(self, run: PreviewRun, task: _Task) -> None:
         try:
             with self._network, self._studio.scan.held():  # one at a time: the one before closes its threads first
                 if not run.stop.is_set():
-                    self._color(run, config, part, number, lender, beginning, lines)
+                    self._color(run, task)
             self._end(run, "cancelled" if run.stop.is_set() and len(run.frames) < run.count else "done")
         except (VideocolorError, OSError) as error:
             run.error = str(error)
@@ -322,27 +326,18 @@ class Previews:
             run.error = f"{type(error).__name__}: {error}; this is a bug in videocolor"
             self._end(run, "failed")
 
-    def _color(
-        self,
-        run: PreviewRun,
-        config: ColorizeConfig,
-        part: Part,
-        number: int,
-        lender: PlannedLender | None,
-        beginning: tuple[int, int],
-        lines: int,
-    ) -> None:
+    def _color(self, run: PreviewRun, task: _Task) -> None:
         told = monotonic()
         frames = preview_part(
             self._studio.film,
-            config,
-            part,
-            shot=number,
-            lines=lines,
-            colorizer=self._load(config),
+            task.config,
+            task.part,
+            shot=task.number,
+            lines=task.lines,
+            colorizer=self._load(task.config),
             frames=run.count,
-            returns_to=lender,
-            shot_start=beginning,
+            returns_to=task.lender,
+            shot_start=task.beginning,
             target=self._studio.store.target,
         )
         with closing(frames):
