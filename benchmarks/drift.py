@@ -1,12 +1,14 @@
 """Does colour hold still over a shot: how far followed places move from the colour they had at its beginning.
 
-    python benchmarks/drift.py CLIP... [--seconds 8] [--set KEY=VALUE]... [-o benchmarks/results/drift.json]
+    python benchmarks/drift.py CLIP... [--seconds 8] [--set KEY=VALUE]... [-o benchmarks/results/drift.json] \\
+        [--picture docs/images/held.jpg]
 
 Every CLIP, a film in colour, is coloured without a hint, once as the settings are and once with
 `model.self_hints=false`. From the first frame on places are followed by motion (luma alone, with the carrier that
 painted frames have); where they are trusted above 0.7, the a*b* that stand there are compared with those of the first
 frame, every 8 frames of the second half of the span. "Moved": mean distance (Lab units). "Otherwise than the truth":
-the same of the difference between the film's change and the truth's own, for light does change.
+the same of the difference between the film's change and the truth's own, for light does change. The picture shows the
+span's first, middle and last frame: as they are, decided anew all the time, held to the first colours.
 """
 
 from __future__ import annotations
@@ -44,6 +46,19 @@ def lab_of(path: Path, frames: int) -> Iterator[Array]:
             yield rgb_to_lab(np.moveaxis(rgb.astype(np.float32) / 255, -1, 0))
 
 
+def row(paths: list[Path], frames: int) -> Array:
+    """Frames 0, the middle one and the last of each film beside each other, a film below the other."""
+    wanted = (0, frames // 2, frames - 1)
+    lines = []
+    for path in paths:
+        with av.open(str(path)) as film:
+            shown = [
+                f.to_ndarray(format="bgr24") for i, f in enumerate(islice(film.decode(video=0), frames)) if i in wanted
+            ]
+        lines.append(np.hstack([cv2.resize(f, (288, 288 * f.shape[0] // f.shape[1])) for f in shown]))
+    return np.vstack(lines)
+
+
 def drift(truth: Path, films: list[Path], frames: int) -> list[dict[str, float]]:
     """Of the truth and of each film: `moved` and `otherwise`; means over the second half of the frames."""
     flow, places = FlowEstimator("detailed"), Places(SIZE[1], SIZE[0])
@@ -76,8 +91,12 @@ def drift(truth: Path, films: list[Path], frames: int) -> list[dict[str, float]]
 @click.option("--seconds", default=8.0, show_default=True)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE")
 @click.option("-o", "--output", type=click.Path(path_type=Path))
-def main(clips: tuple[Path, ...], seconds: float, settings: tuple[str, ...], output: Path | None) -> None:
+@click.option("--picture", type=click.Path(path_type=Path), help="A sheet of all clips; they need one shape.")
+def main(
+    clips: tuple[Path, ...], seconds: float, settings: tuple[str, ...], output: Path | None, picture: Path | None
+) -> None:
     results: dict[str, Any] = {}
+    sheets = []
     fixed = ("output.codec=ffv1", "output.resume=false", "output.overwrite=true", "shots.detector=none")
     for clip in clips:
         with av.open(str(clip)) as film:
@@ -89,11 +108,15 @@ def main(clips: tuple[Path, ...], seconds: float, settings: tuple[str, ...], out
                 config = ColorizeConfig.load(None, [*fixed, f"input.end={seconds}", *way, *settings])
                 colorize_video(clip, films[-1], config)
             found = drift(clip, films, round(seconds * rate))
+            if picture is not None:
+                sheets.append(row([clip, *reversed(films)], round(seconds * rate)))
         results[clip.stem] = dict(zip(("truth", *WAYS), found, strict=True))
         click.echo(f"{clip.stem}: {results[clip.stem]}")
     for key in ("moved", "otherwise"):
         mean = {name: float(np.mean([clip[name][key] for clip in results.values()])) for name in ("truth", *WAYS)}
         click.echo(f"mean, {key}: " + ", ".join(f"{name} {value:.2f}" for name, value in mean.items()))
+    if picture is not None:
+        cv2.imwrite(str(picture), np.vstack(sheets), [cv2.IMWRITE_JPEG_QUALITY, 88])
     if output is not None:
         output.write_text(json.dumps({"seconds": seconds, "settings": settings, "clips": results}, indent=1) + "\n")
 

