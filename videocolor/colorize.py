@@ -102,8 +102,6 @@ class Run:
     """Number of the shard that is being coloured; counts up."""
     opens: Memory | None = None
     """Where the run begins inside a shot: what the shot remembered there."""
-    begins: Array | None = None
-    """Where it does so without such a memory: (h, w) float32 luma of the shot's first frame."""
     keep: Callable[[Memory], None] = _nothing_to_keep
     """Called where shard number `shard` ends inside a shot."""
     lent: dict[int, list[HintInput]] = field(default_factory=dict)
@@ -232,10 +230,10 @@ def color_shot(
     stride, smoother, carrier = fusion(film, number)
     waiting: deque[tuple[Prepared, Array | None]] = deque()
     inputs, record = _shot_hints(number, first, film, run)
-    own = own_hints(film, inputs, run.begins, asked=bool(record.hints))
+    own = own_hints(film, inputs, asked=bool(record.hints))
     items, last, opens = _chain(first, rest), first, run.opens
     place, passed, paused, cost = Place(record, run.shard), 0.0, False, frame_cost(film, number)
-    run.opens = run.begins = None
+    run.opens = None
     if opens is not None and smoother is not None:
         _recall(opens, smoother, carrier, own)
         waiting.extend((item, _picture(_painted(number, item, film))) for item in islice(items, smoother.delayed))
@@ -326,16 +324,12 @@ def _shot_hints(number: int, first: Prepared, film: Film, run: Run) -> tuple[lis
 
 
 def _lent(lender: int, film: Film, run: Run) -> list[HintInput]:
-    """What a shot lends to those that return to it: its first and its last frame, as the network alone colours them.
-
-    Where nobody hinted it the last is told of the first, as the shot itself was.
-    """
+    """What a shot lends to those that return to it: its first and its last frame, as the network alone colours them."""
     if lender not in run.lent:
         most = 1 if film.colorizer.card.hints == "one" else None
         own = [hint_input(p.hint, film.size) for p in film.hints.for_shot(lender)[:most]]
         lumas = run.lenders.lumas(lender)
-        kept = own_hints(film, own, lumas[0], asked=bool(own))
-        seen = film.predictor.predict(film.colorizer.begin([*own, *kept.hints]), lumas)
+        seen = film.predictor.predict(film.colorizer.begin(own), lumas)
         size = film.size[::-1]
         whole = (np.stack([cv2.resize(c, size, interpolation=cv2.INTER_LINEAR) for c in ab]) for ab in seen.ab)
         run.lent[lender] = [HintInput(luma, ab) for luma, ab in zip(lumas, whole, strict=True)]

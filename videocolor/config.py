@@ -200,7 +200,7 @@ class ModelConfig(Section):
     anchor_every_painted: Int = Field(default=8, ge=1, le=32)
     """The same in shots with a painted frame, if less: there the network also mends what motion carried."""
     self_hints: Bool = True
-    """In a shot that has no hint the network's own first colours are a hint for the rest: colour does not drift."""
+    """In a shot without a hint the network's own colours of some frames are hints for the rest: colour drifts less."""
     threads: Annotated[Int, Field(ge=1, le=256)] | None = None
     """CPU threads of the network, 1..256. Null: half the cores, the other stages need the rest."""
 

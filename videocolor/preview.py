@@ -104,7 +104,6 @@ def preview_part(
     colorizer: Colorizer | None = None,
     frames: int | None = None,
     returns_to: PlannedLender | None = None,
-    shot_start: tuple[int, int] | None = None,
     target: Path | None = None,
     observer: Observer = ignore,
 ) -> Generator[PreviewFrame, None, None]:
@@ -116,8 +115,7 @@ def preview_part(
     returns to an earlier one takes the render's loan, if `returns_to` names the lender.
 
     What does not: a part that begins inside its shot knows nothing of what motion would have carried there, so that
-    its colours differ a little, and more where a frame was painted before it; with `shot_start` it at least holds on to
-    the colours of the shot's beginning, as the render does. Hints that have to be dealt by likeness
+    its colours differ a little, and more where a frame was painted before it. Hints that have to be dealt by likeness
     (`hints.items`, `hints.folder`), and assigned ones without a shot list, need a pass over the film first. Otherwise
     nothing is decoded but the part, and only hints of this shot and its lender are read.
 
@@ -131,7 +129,6 @@ def preview_part(
         colorizer: the network, loaded before, used by nobody else meanwhile; None: it is loaded.
         frames: how many are wanted; None: all of the part.
         returns_to: the earlier shot that the film's plan lets this one return to.
-        shot_start: (index, pts) of the shot's first frame where the part begins behind it.
         target: what the render will write; nothing is written here, but painted frames are held on the grid of its
             chroma. None: a Matroska file.
         observer: hears of warnings.
@@ -152,7 +149,7 @@ def preview_part(
     lenders = PlannedLenders(
         {} if returns_to is None else {shot: returns_to.shot}, lambda _: _lumas(film, part, returns_to)
     )
-    run = Run(ListedCuts([]), lenders, shot=shot, begins=_first_luma(film, part, shot_start))
+    run = Run(ListedCuts([]), lenders, shot=shot)
     queue = queue_length(film.info, config)
     with opencv_single_threaded(), FilmReader(source, film.config, film.info, part) as reader:
         prepared = prefetch(prepare(reader, film.size), queue, "preview decode")
@@ -264,13 +261,6 @@ def _lumas(film: Film, part: Part, lender: PlannedLender | None) -> list[Array]:
     assert lender is not None
     places = [(lender.first, lender.first_pts), (lender.last, lender.last_pts)]
     return lender_lumas(film, places, from_beginning=part.from_beginning)
-
-
-def _first_luma(film: Film, part: Part, shot_start: tuple[int, int] | None) -> Array | None:
-    """Luma of the shot's first frame, if the part begins behind it."""
-    if shot_start is None or shot_start[0] >= part.start:
-        return None
-    return lender_lumas(film, [shot_start], from_beginning=part.from_beginning)[0]
 
 
 def _small(work: Colored, film: Film, size: tuple[int, int]) -> PreviewFrame:

@@ -31,72 +31,76 @@ because nobody said so."""
 
 _OWN: Final = 3
 """Most frames of a shot that are hints for the rest of it; the newest stay."""
-_SUPPORTED: Final = 0.5
-"""Mean confidence under which a frame shows enough that is new to become another hint."""
+_APART: Final = 2
+"""Windows from one to the next."""
+_KNOWN: Final = 0.5
+"""Mean confidence under which a picture is another one: it becomes a hint at once."""
 _FLAT: Final = 0.02
 """Standard deviation of luma under which a picture (black, white) is no hint for anything."""
 
 
 class OwnHints:
-    """The network's own earlier colours in a shot that nobody hinted, as hints for the rest of it.
+    """Frames of a shot that nobody hinted, coloured without any hint, as hints for the rest of it.
 
     Fusion over time remembers about a second. Without more, the colour of a face or a wall is decided anew all the
-    time and drifts as light and pose change; told how it coloured the shot's beginning, the network stays with it. A
-    frame that shows much that its hints do not know (a pan, somebody who comes in) becomes a hint as well.
+    time and drifts as light and pose change; told how it coloured some frames before, the network stays near that.
+    Frames are added now and then, each as the network colours it by itself: so what comes in later has colours of its
+    own as well, and a first frame that was coloured badly does not rule the shot.
 
     Args:
-        size: (height, width) that the network sees.
+        film: opened.
+        lent: hints that the shot borrows.
         wanted: otherwise there are none.
     """
 
-    def __init__(self, size: tuple[int, int], *, wanted: bool = True) -> None:
-        self._size, self._wanted = size, wanted
+    def __init__(self, film: Film, lent: Sequence[HintInput] = (), *, wanted: bool = True) -> None:
+        self._film, self._lent, self._wanted = film, lent, wanted
         self.hints: deque[HintInput] = deque(maxlen=_OWN)
+        self._since = 0
 
     def look(self, lumas: Sequence[Array], seen: Prediction) -> bool:
-        """Look at a window's anchors; whether there is another hint now.
+        """Look at a window's anchors; whether the hints have changed.
 
         Args:
             lumas: (h, w) float32 each.
-            seen: what the network made of them.
+            seen: what the network made of them, told of the hints so far.
         """
+        self._since += 1
         if not self._wanted or not len(lumas) or seen.confidence is None:
             return False
-        known = seen.confidence.mean(axis=(1, 2)) if self.hints else np.zeros(len(lumas), np.float32)
-        place = int(known.argmin())
-        if known[place] >= _SUPPORTED or float(lumas[place].std()) < _FLAT:
+        known = float(seen.confidence[-1].mean()) if self.hints else 0.0
+        if (known >= _KNOWN and self._since < _APART) or float(lumas[-1].std()) < _FLAT:
             return False
-        height, width = self._size
-        ab = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in seen.ab[place]]
-        self.hints.append(HintInput(lumas[place], np.stack(ab)))
+        plain = self._film.predictor.predict(self._film.colorizer.begin(self._lent), [lumas[-1]])
+        height, width = self._film.size
+        ab = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in plain.ab[0]]
+        self.hints.append(HintInput(lumas[-1], np.stack(ab)))
+        self._since = 0
         return True
 
     def memory(self) -> dict[str, Array]:
-        """The hints as arrays by name."""
-        return {
-            f"{n}.{name}": x for n, hint in enumerate(self.hints) for name, x in (("luma", hint.luma), ("ab", hint.ab))
-        }
+        """All that the shot's further frames depend on, as arrays by name."""
+        arrays = {f"{n}.{name}": getattr(hint, name) for n, hint in enumerate(self.hints) for name in ("luma", "ab")}
+        return {**arrays, "since": np.array(self._since)}
 
     def recall(self, memory: Mapping[str, Array]) -> None:
-        """Take up what another shot's `memory` returned."""
-        for place in range(len(memory) // 2):
-            self.hints.append(HintInput(memory[f"{place}.luma"], memory[f"{place}.ab"]))
+        """Take up what another's `memory` returned."""
+        while (head := f"{len(self.hints)}.") + "luma" in memory:
+            self.hints.append(HintInput(memory[head + "luma"], memory[head + "ab"]))
+        self._since = int(memory["since"])
 
 
-def own_hints(film: Film, lent: Sequence[HintInput], begins: Array | None, *, asked: bool) -> OwnHints:
+def own_hints(film: Film, lent: Sequence[HintInput], *, asked: bool) -> OwnHints:
     """What holds a shot to its own colours.
 
     Args:
         film: opened.
         lent: hints that the shot borrows.
-        begins: (h, w) float32 luma of the shot's first frame, where the run begins behind it and does not know it.
         asked: a person gave the shot hints. Then there are none of its own: all hints of a shot are believed as one,
             and a wrong one would be believed for their sake.
     """
-    own = OwnHints(film.size, wanted=film.config.model.self_hints and film.colorizer.card.hints == "many" and not asked)
-    if begins is not None:
-        own.look([begins], film.predictor.predict(film.colorizer.begin(lent), [begins]))
-    return own
+    wanted = film.config.model.self_hints and film.colorizer.card.hints == "many" and not asked
+    return OwnHints(film, lent, wanted=wanted)
 
 
 class ReturnFinder:

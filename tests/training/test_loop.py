@@ -111,7 +111,11 @@ def test_a_run_begins_with_an_earlier_ones_weights(tiny: TrainConfig, tmp_path: 
     weights = load_checkpoint(earlier)["ema"]
     first = tiny.model_copy(update={"out": tmp_path / "next", "start": earlier})
     optimizer = tiny.optimizer.model_copy(update={"lr": 1e-12, "weight_decay": 0.0, "encoder_lr": 0.0})
-    went = load_checkpoint(loop.train(first.model_copy(update={"optimizer": optimizer}), stop_after=1))["net"]
+    later = loop.train(first.model_copy(update={"optimizer": optimizer}), stop_after=1)
+    package(later, tmp_path / "made.safetensors", pack=tiny.data.pack)
+    header = (tmp_path / "made.safetensors").read_bytes()[:20_000]
+    assert earlier.parent.name.encode() in header and str(tmp_path).encode() not in header, "a run's name, no folder"
+    went = load_checkpoint(later)["net"]
     torch.testing.assert_close(went["decoder.out.weight"], weights["decoder.out.weight"], rtol=0, atol=1e-6)
     net = HintNet()
     smaller = {**weights, "decoder.at2.0.weight": weights["decoder.at2.0.weight"][:, :-4]}

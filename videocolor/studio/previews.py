@@ -87,8 +87,6 @@ class _Task:
     number: int
     """Of the shot, from 0."""
     lender: PlannedLender | None
-    beginning: tuple[int, int]
-    """Index and pts of the shot's first frame."""
     lines: int
 
 
@@ -149,7 +147,7 @@ class Previews:
             part = Part(first, studio.index.ticks_of(first), studio.index.ticks_of(end))
             number = [shot for shot, _ in studio.spans()].index(start)
             self._threads = [thread for thread in self._threads if thread.is_alive()]
-            task = _Task(config, part, number, lender, (start, studio.index.ticks_of(start)), wish.lines)
+            task = _Task(config, part, number, lender, wish.lines)
             thread = threading.Thread(target=self._work, args=(run, task), name="preview", daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -337,7 +335,6 @@ class Previews:
             colorizer=self._load(task.config),
             frames=run.count,
             returns_to=task.lender,
-            shot_start=task.beginning,
             target=self._studio.store.target,
         )
         with closing(frames):
