@@ -199,8 +199,8 @@ class ModelConfig(Section):
     """The network sees every n-th frame, 1..32; colour in between follows motion. 1: every frame."""
     anchor_every_painted: Int = Field(default=8, ge=1, le=32)
     """The same in shots with a painted frame, if less: there the network also mends what motion carried."""
-    self_hints: Bool = True
-    """In a shot without a hint the network's own colours of some frames are hints for the rest: colour drifts less."""
+    self_hints: Bool = False
+    """In a shot without a hint the network's own colours of some frames are hints for the rest: if colours jump."""
     threads: Annotated[Int, Field(ge=1, le=256)] | None = None
     """CPU threads of the network, 1..256. Null: half the cores, the other stages need the rest."""
 
