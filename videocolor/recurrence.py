@@ -1,4 +1,4 @@
-"""Shots keep their colours: those that return to an earlier shot borrow its, all without a hint hold on to their own.
+"""Shots keep their colours: those that return to an earlier shot borrow its; others can be held near their own.
 
 Who lends to whom follows from luma alone, so that it can be planned before anything is coloured, and every shard of
 a film finds out its lenders' colours by itself: the lender's first and last frame, coloured by the network with the

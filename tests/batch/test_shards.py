@@ -70,9 +70,14 @@ def hint_setting(hints: Sequence[str]) -> str:
     return f"hints.items={json.dumps(list(hints))}"
 
 
-@pytest.mark.parametrize("kind", ["network", "hints", "unsmoothed"])
+@pytest.mark.parametrize("kind", ["network", "hints", "unsmoothed", "self-hints"])
 def test_shards_give_the_film_in_one_go(kind: str, reel: Path, hints: tuple[str, ...], tmp_path: Path) -> None:
-    extra = {"network": (), "hints": (hint_setting(hints),), "unsmoothed": ("smoothing.enabled=false",)}[kind]
+    settings = {
+        "hints": hint_setting(hints),
+        "unsmoothed": "smoothing.enabled=false",
+        "self-hints": "model.self_hints=true",
+    }
+    extra = (settings[kind],) if kind in settings else ()
     whole = in_one_go(reel, tmp_path, *extra)
     result = colorize_video(reel, tmp_path / "out.mkv", config("output.keep_shards=true", *extra))
     assert samples_of(tmp_path / "out.mkv") == samples_of(whole)
