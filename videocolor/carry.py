@@ -4,7 +4,7 @@
     for window in windows_of(shot):
         arrivals = carrier.follow(grays, motions, hints)     # what has arrived at each frame
     told = arrival.as_input(gray, shape)                     # what the network gets of it
-    ab = with_detail(ab, small, arrival)                     # what the film gets of it
+    ab = with_arrived(ab, arrival)                           # what the film gets of it
 
 Places are composed from frame to frame, and the hint's colour is looked up once, from the hint itself: it is not
 blurred by being moved again and again, as a carried picture is.
@@ -12,6 +12,7 @@ blurred by being moved again and again, as a carried picture is.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -23,15 +24,15 @@ import numpy as np
 from videocolor.flow import FlowEstimator, Motion, consistency, grid, look_up, resize_flow
 from videocolor.types import Array
 
-__all__ = ["RELOCK_EVERY", "Arrival", "HintCarrier", "Painted", "Places", "with_detail"]
+__all__ = ["RELOCK_EVERY", "Arrival", "HintCarrier", "Painted", "Places", "with_arrived"]
 
 RELOCK_EVERY: Final = 4
 """Frames between comparisons with the hinted frame itself."""
 _BETTER: Final = 0.9
 """Misfit against the composed places' under which a newly found place is taken."""
-_SUM: Final = np.ones((1, 2), np.float32)
-_ALIKE: Final = 12.0
-"""Difference in a*b* between the colour that was decided and the one that arrived over which its detail is left out."""
+_TAKEN: Final = (0.6, 0.3, 15.0)
+"""Share of the arrived colour that is taken where it is trusted: always, at first more, and frames in which that fades.
+Least squares over training clips (docs/experiments.md, 17)."""
 
 
 Step = tuple[Array, Motion | None]
@@ -119,6 +120,8 @@ class Arrival:
     """(h, w, 2) float32, where each pixel stood in the hinted frame, in pixels of this grid."""
     trust: Array
     """(h, w) float32 in 0..1."""
+    age: int
+    """Frames since the hinted one."""
 
     def chroma(self, height: int, width: int) -> Array:
         """(height, width, 2) float32: the hint's a*b*, looked up once on this grid."""
@@ -201,7 +204,7 @@ class HintCarrier:
         for place, arrival in enumerate(arrivals):
             if arrival is not None:
                 source = next(number for number, hint in enumerate(hints) if hint is arrival.hint)
-                parts = {"at": arrival.at, "trust": arrival.trust, "source": np.array(source)}
+                parts = {"at": arrival.at, "trust": arrival.trust, "about": np.array([source, arrival.age])}
                 arrays |= {f"{place}.{name}": array for name, array in parts.items()}
         return arrays
 
@@ -223,50 +226,41 @@ class HintCarrier:
         """What has arrived at the present frame."""
         if self._hint is None or self._places is None:
             return None
-        return Arrival(self._hint, self._places.at.copy(), self._places.trust.copy())
+        return Arrival(self._hint, self._places.at.copy(), self._places.trust.copy(), self._age)
 
 
 def _arrived(hints: Sequence[Painted], memory: Mapping[str, Array], head: str) -> Arrival | None:
     if head + "at" not in memory:
         return None
-    return Arrival(hints[int(memory[head + "source"])], memory[head + "at"], memory[head + "trust"])
+    source, age = (int(number) for number in memory[head + "about"])
+    return Arrival(hints[source], memory[head + "at"], memory[head + "trust"], age)
 
 
-def with_detail(ab: Array, small: Array, arrival: Arrival) -> Array:
-    """Give a frame the fine colour of the painted frame that has arrived at it.
+def with_arrived(ab: Array, arrival: Arrival) -> Array:
+    """Give a frame the colour of the painted frame that has arrived at it, as far as its place there is trusted.
 
-    The network decides on a grid far smaller than the film's. What it decided stays: only what that grid cannot show
-    is taken from the painted frame, as far as its place there is trusted and its colour is about the one decided.
+    The network decides on a grid smaller than the film's, from frame to frame anew; what motion brought is the painted
+    frame's own colour, with all its detail. The longer the way, the less of it is taken, for light changes.
 
     Args:
-        ab: (2, H, W) float32 a*b* of the frame, brought up.
-        small: (2, h, w) float32, the same as it was decided.
+        ab: (2, H, W) float32 a*b* of the frame, as decided and brought up.
         arrival: what has arrived at the frame.
 
     Returns:
         (2, H, W) float32.
     """
-    (height, width), (rows, columns) = ab.shape[1:], small.shape[1:]
-    fine = arrival.chroma(height, width)
-    differs = cv2.merge(list(small))
-    cv2.subtract(differs, _resized(fine, rows, columns), dst=differs)
-    apart = cv2.transform(differs * differs, _SUM)
-    share = cv2.sqrt(cv2.resize(arrival.trust, (columns, rows), interpolation=cv2.INTER_AREA))
-    cv2.multiply(share, cv2.exp(apart * np.float32(-1 / _ALIKE**2)), dst=share)
-    share = _resized(share, height, width)
-    cv2.add(fine, _resized(differs, height, width), dst=fine)
+    height, width = ab.shape[1:]
+    kept, more, frames = _TAKEN
+    share = cv2.multiply(arrival.trust, arrival.trust)
+    cv2.multiply(share, share, dst=share, scale=kept + more * math.exp(-arrival.age / frames))
+    if share.shape != (height, width):
+        share = cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR)
     out = np.empty_like(ab)
-    for plane, whole, target in zip(ab, cv2.split(fine), out, strict=True):
-        cv2.subtract(whole, plane, dst=target)
+    for decided, came, target in zip(ab, cv2.split(arrival.chroma(height, width)), out, strict=True):
+        cv2.subtract(came, decided, dst=target)
         cv2.multiply(target, share, dst=target)
-        cv2.add(target, plane, dst=target)
+        cv2.add(target, decided, dst=target)
     return out
-
-
-def _resized(image: Array, height: int, width: int) -> Array:
-    """Larger or smaller: linear up, averaged down."""
-    shrinks = image.shape[0] >= height and image.shape[1] >= width
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def _scaled(at: Array, height: int, width: int) -> Array:

@@ -34,6 +34,8 @@ __all__ = [
     "rgb_to_luma",
     "rgb_to_luv",
     "rgb_to_ycbcr",
+    "to_display",
+    "to_linear",
     "ycbcr_to_ab",
     "ycbcr_to_rgb",
 ]
@@ -137,7 +139,7 @@ def ycbcr_to_rgb(y: Array, cb: Array, cr: Array, matrix: Matrix) -> Array:
     return np.stack([r, g, b])
 
 
-def _linear(rgb: Array) -> Array:
+def to_linear(rgb: Array) -> Array:
     """sRGB transfer, odd-symmetric below zero so that it stays invertible out of gamut."""
     size = np.abs(rgb)
     return np.asarray(
@@ -145,7 +147,8 @@ def _linear(rgb: Array) -> Array:
     )
 
 
-def _display(linear: Array) -> Array:
+def to_display(linear: Array) -> Array:
+    """What `to_linear` undoes."""
     size = np.abs(linear)
     low = linear * 12.92
     high = np.sign(linear) * (1.055 * size ** (1 / 2.4) - 0.055)
@@ -165,7 +168,7 @@ def rgb_to_lab(rgb: Array, matrix: Matrix = "bt709") -> Array:
 
     `matrix` names the primaries: BT.2020's for `bt2020`, BT.709's otherwise.
     """
-    fx, fy, fz = _f(_mix(_xyz(matrix), _linear(rgb)))
+    fx, fy, fz = _f(_mix(_xyz(matrix), to_linear(rgb)))
     return np.stack([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)])
 
 
@@ -173,7 +176,7 @@ def lab_to_rgb(lab: Array, matrix: Matrix = "bt709") -> Array:
     """CIE L* 0..100, a*, b* (3, ...) -> R'G'B' (3, ...), not clipped: out-of-gamut colours leave 0..1."""
     fy = (lab[0] + 16) / 116
     xyz = _f_inverse(np.stack([fy + lab[1] / 500, fy, fy - lab[2] / 200]))
-    return _display(_mix(np.linalg.inv(_xyz(matrix)), xyz))
+    return to_display(_mix(np.linalg.inv(_xyz(matrix)), xyz))
 
 
 def _white() -> tuple[Array, float, float]:
@@ -186,7 +189,7 @@ def _white() -> tuple[Array, float, float]:
 def rgb_to_luv(rgb: Array) -> Array:
     """R'G'B' (3, ...) in 0..1 with BT.709 primaries -> CIE L* 0..100, u*, v* (3, ...), D65."""
     white, u_white, v_white = _white()
-    x, y, z = _mix(white[:, None] * _xyz("bt709"), _linear(rgb))
+    x, y, z = _mix(white[:, None] * _xyz("bt709"), to_linear(rgb))
     lightness = 116 * _f(y) - 16
     weight = np.maximum(x + 15 * y + 3 * z, 1e-12)  # black has no chromaticity; its L* of 0 takes u* and v* away
     return np.stack(
@@ -212,7 +215,7 @@ def luv_to_lab(luv: Array) -> Array:
 
 def luv_to_rgb(luv: Array) -> Array:
     """CIE L* 0..100, u*, v* (3, ...) -> R'G'B' (3, ...), BT.709 primaries, not clipped."""
-    return _display(_mix(np.linalg.inv(_xyz("bt709")), _luv_to_xyz(luv)))
+    return to_display(_mix(np.linalg.inv(_xyz("bt709")), _luv_to_xyz(luv)))
 
 
 def luv_gamut_scale(luv: Array) -> Array:
@@ -260,7 +263,7 @@ def ab_to_ycbcr(y: Array, ab: Array, matrix: Matrix, *, limit: bool = True) -> t
 
     low, high = np.full_like(y, -60.0), np.full_like(y, 160.0)
     f_low, f_high = excess(low), excess(high)
-    guess = np.asarray(116 * _f(_linear(y)) - 16)
+    guess = np.asarray(116 * _f(to_linear(y)) - 16)
     for _ in range(9):
         f = excess(guess)
         above = f > 0

@@ -27,13 +27,14 @@ import cv2
 import numpy as np
 
 from videocolor._stages import opencv_single_threaded, prefetch
-from videocolor.carry import Arrival, HintCarrier, with_detail
+from videocolor.carry import Arrival, HintCarrier, with_arrived
 from videocolor.color import ChromaTable
 from videocolor.config import ColorizeConfig
 from videocolor.film import Film, FilmReader, open_film, output_options
-from videocolor.hints import hint_ab, hint_fits_frame, hint_input
+from videocolor.hints import hint_input
 from videocolor.models.base import HintInput
 from videocolor.pace import frame_cost, fusion, queue_length, window_frames
+from videocolor.painted import PaintedColor, ToldHints, painted_color
 from videocolor.prepare import Cuts, Prepared, mark_shots, prepare, unused_cuts
 from videocolor.recurrence import Lenders, OwnHints, SeenLenders, own_hints
 from videocolor.report import Observer, ignore
@@ -59,8 +60,6 @@ __all__ = [
     "find_shots",
 ]
 
-_SAME_FRAME: Final = 0.9
-"""Luma correlation from which a hint counts as its own frame, painted: then it is reproduced whole."""
 _LENT: Final = 8
 """Lenders whose colours a run keeps at hand."""
 _HINT_PRECISION: Final = 1e4
@@ -230,36 +229,39 @@ def color_shot(
     stride, smoother, carrier = fusion(film, number)
     waiting: deque[tuple[Prepared, Array | None]] = deque()
     inputs, record = _shot_hints(number, first, film, run)
-    own = own_hints(film, inputs, asked=bool(record.hints))
+    told, own = ToldHints(number, inputs, film), own_hints(film, inputs, asked=bool(record.hints))
     items, last, opens = _chain(first, rest), first, run.opens
     place, passed, paused, cost = Place(record, run.shard), 0.0, False, frame_cost(film, number)
     run.opens = None
     if opens is not None and smoother is not None:
-        _recall(opens, smoother, carrier, own)
-        waiting.extend((item, _picture(_painted(number, item, film))) for item in islice(items, smoother.delayed))
-    memory = film.colorizer.begin([*inputs, *own.hints])
+        _recall(opens, smoother, carrier, own, told)
+        waiting.extend((item, _picture(painted_color(number, item, film))) for item in islice(items, smoother.delayed))
+    memory = film.colorizer.begin([*told.inputs, *own.hints])
     while window := list(islice(items, window_frames(film, number))):
         following = (waiting[0][0] if waiting else window[0]).frame
         if paused and run.ends(following.index, passed, inside=True):
-            run.keep(_memory(smoother, carrier, own))
+            run.keep(_memory(smoother, carrier, own, told))
             film.log.shot_done(record.cut(following))
             run.shard, record = run.shard + 1, record.continued(following)
             place = Place(record, run.shard)
         passed = 0.0 if paused else passed
-        painted = {i: both for i, item in enumerate(window) if (both := _painted(number, item, film)) is not None}
+        painted = {i: both for i, item in enumerate(window) if (both := painted_color(number, item, film)) is not None}
+        if cleaned := told.clean(window, painted):
+            memory = film.colorizer.begin([*told.inputs, *own.hints])
+        given = painted | cleaned
         chosen = range(len(window)) if smoother is None else smoother.plan([i.gray for i in window], stride)
         anchors = [i for i in chosen if i not in painted]
         arrivals: list[Arrival | None] = [None] * len(window)
         if smoother is not None and carrier is not None:
-            whole = {i: picture for i, (_, picture) in painted.items()}
+            whole = {i: color.picture for i, color in given.items()}
             arrivals = carrier.follow([i.gray for i in window], smoother.planned_steps(), whole)
         carried = [None if (a := arrivals[i]) is None else a.as_input(window[i].gray, film.grid) for i in anchors]
         seen = film.predictor.predict(memory, [window[i].luma for i in anchors], carried)
         observed: dict[int, Observation] = dict(zip(anchors, seen.observations(), strict=True))
-        observed |= {i: (small, _HINT_PRECISION) for i, (small, _) in painted.items()}
+        observed |= {i: (color.small, _HINT_PRECISION) for i, color in given.items()}
         record.add(window, seen.confidence)
         if own.look([window[i].luma for i in anchors], seen):
-            memory = film.colorizer.begin([*inputs, *own.hints])
+            memory = film.colorizer.begin([*told.inputs, *own.hints])
         last = window[-1]
         for i, item in enumerate(window):
             waiting.append((item, _picture(painted.get(i))))
@@ -302,7 +304,7 @@ def chroma_at(work: Colored, luma: Array, film: Film) -> Array:
         up = upsample_chroma(work.ab, _luma_at(work), luma)
     else:
         up = bilinear_chroma(work.ab, luma.shape)
-    return up if work.arrival is None else with_detail(up, work.ab, work.arrival)
+    return up if work.arrival is None else with_arrived(up, work.arrival)
 
 
 def _shot_hints(number: int, first: Prepared, film: Film, run: Run) -> tuple[list[HintInput], ShotRecord]:
@@ -338,30 +340,12 @@ def _lent(lender: int, film: Film, run: Run) -> list[HintInput]:
     return run.lent[lender]
 
 
-def _painted(number: int, item: Prepared, film: Film) -> tuple[Array, Array] | None:
-    """a*b* of the hint that is this very frame, on the grid and on the chroma plane; else None."""
-    planned = film.hints.at_frame(number, item.frame.index)
-    if planned is None:
-        return None
-    fit = hint_fits_frame(planned.hint, item.gray)
-    if fit < _SAME_FRAME:
-        if planned.hint.mask is None:
-            film.log.warn(
-                f"hint {planned.hint.name}: its luma does not match the frame of its time (correlation {fit:.2f}); "
-                "used as a loose hint, not reproduced"
-            )
-        return None
-    film.log.reproduced.add(item.frame.index)
-    width, height = film.plan.chroma_size
-    return hint_ab(planned.hint, film.grid), hint_ab(planned.hint, (height, width))
-
-
-def _memory(*parts: ChromaSmoother | HintCarrier | OwnHints | None) -> Memory:
+def _memory(*parts: ChromaSmoother | HintCarrier | OwnHints | ToldHints | None) -> Memory:
     """What the rest of a shot depends on."""
     return {f"{n}.{key}": v for n, part in enumerate(parts) if part is not None for key, v in part.memory().items()}
 
 
-def _recall(memory: Memory, *parts: ChromaSmoother | HintCarrier | OwnHints | None) -> None:
+def _recall(memory: Memory, *parts: ChromaSmoother | HintCarrier | OwnHints | ToldHints | None) -> None:
     """Take up what `_memory` of the same parts returned."""
     for n, part in enumerate(parts):
         if part is not None:
@@ -376,8 +360,8 @@ def _luma_at(work: Colored) -> Array:
     return plane_luma(luma, 8, "full", (work.ab.shape[2], work.ab.shape[1]))
 
 
-def _picture(painted: tuple[Array, Array] | None) -> Array | None:
-    return None if painted is None else painted[1]
+def _picture(painted: PaintedColor | None) -> Array | None:
+    return None if painted is None else painted.picture
 
 
 def _chain(first: Prepared, rest: Iterator[Prepared]) -> Iterator[Prepared]:

@@ -1,0 +1,112 @@
+"""Frames that a person painted: their own colour, and what of it goes on to the frames around."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from videocolor.film import Film
+from videocolor.hints import hint_ab, hint_fits_frame, hint_input
+from videocolor.models.base import HintInput
+from videocolor.prepare import Prepared
+from videocolor.straylight import without_stray_light
+from videocolor.types import Array, Hint
+
+__all__ = ["PaintedColor", "ToldHints", "painted_color"]
+
+_SAME_FRAME: Final = 0.9
+"""Luma correlation from which a hint counts as its own frame, painted: then it is reproduced whole."""
+_AROUND: Final = (2, 12)
+"""Frames from a painted one to those that tell whether light lies on it that is not the scene's."""
+
+
+@dataclass(frozen=True, eq=False)
+class PaintedColor:
+    """The colour of a painted frame."""
+
+    small: Array
+    """(2, h, w) float32 a*b* on the grid of prediction."""
+    picture: Array
+    """(2, H, W) float32 a*b* on the chroma plane's grid."""
+
+
+def painted_color(number: int, item: Prepared, film: Film) -> PaintedColor | None:
+    """The colour of the hint that is this very frame of shot `number`, if there is one."""
+    planned = film.hints.at_frame(number, item.frame.index)
+    if planned is None:
+        return None
+    fit = hint_fits_frame(planned.hint, item.gray)
+    if fit < _SAME_FRAME:
+        if planned.hint.mask is None:
+            film.log.warn(
+                f"hint {planned.hint.name}: its luma does not match the frame of its time (correlation {fit:.2f}); "
+                "used as a loose hint, not reproduced"
+            )
+        return None
+    film.log.reproduced.add(item.frame.index)
+    return _on_grids(planned.hint, film)
+
+
+class ToldHints:
+    """What the network is told of a shot's hints.
+
+    Args:
+        number: of the shot.
+        inputs: its hints, its own first; or what it borrows.
+        film: opened.
+    """
+
+    def __init__(self, number: int, inputs: Sequence[HintInput], film: Film) -> None:
+        self.inputs = list(inputs)
+        self._number, self._film = number, film
+        self._cleaned: dict[int, Array] = {}
+
+    def clean(self, window: Sequence[Prepared], painted: Collection[int]) -> dict[int, PaintedColor]:
+        """What painted frames give to others, where that is not what they are; see `videocolor.straylight`.
+
+        From then on the network is told that, too.
+
+        Args:
+            window: frames of the shot that are worked on together.
+            painted: places in `window` of painted frames.
+
+        Returns:
+            Place in `window` -> colour.
+        """
+        cleaned, (nearest, farthest), film = {}, _AROUND, self._film
+        for place in painted:
+            planned = film.hints.at_frame(self._number, window[place].frame.index)
+            near = (i for i in range(len(window)) if nearest <= abs(i - place) <= farthest and i not in painted)
+            if planned is None:
+                continue
+            hint = without_stray_light(planned.hint, window[place].gray, [window[i].gray for i in near])
+            if hint is None:
+                continue
+            film.log.warn(
+                f"hint {hint.name}: coloured light lies on its frame alone; the frame is reproduced as painted, "
+                "and the light taken off what the shot gets of it"
+            )
+            cleaned[place] = _on_grids(hint, film)
+            told = film.hints.for_shot(self._number)[: len(self.inputs)]
+            if planned in told:
+                self._tell(told.index(planned), hint_input(hint, film.size).ab)
+        return cleaned
+
+    def memory(self) -> dict[str, Array]:
+        """What the shot's further frames depend on, as arrays; see `ChromaSmoother.memory`."""
+        return {str(place): ab for place, ab in self._cleaned.items()}
+
+    def recall(self, memory: Mapping[str, Array]) -> None:
+        """Take up what `memory` of the same shot's returned."""
+        for place, ab in memory.items():
+            self._tell(int(place), ab)
+
+    def _tell(self, place: int, ab: Array) -> None:
+        self._cleaned[place] = ab
+        self.inputs[place] = replace(self.inputs[place], ab=ab)
+
+
+def _on_grids(hint: Hint, film: Film) -> PaintedColor:
+    width, height = film.plan.chroma_size
+    return PaintedColor(hint_ab(hint, film.grid), hint_ab(hint, (height, width)))
