@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -33,6 +34,16 @@ def test_working_size_is_always_a_multiple_and_bounded(size: tuple[int, int]) ->
     assert h % 32 == 0
     assert w % 32 == 0
     assert h * w <= 1.5 * CARD.area + 32 * 32
+
+
+def test_hints_are_looked_at_closely_and_small_films_blown_up_a_little_for_loose_ones() -> None:
+    card = replace(CARD, area_painted=416 * 240, area_hinted=512 * 288)
+    assert working_size(1920, 1080, card) == (160, 288)
+    assert working_size(1920, 1080, card, hints="painted") == (224, 416)
+    assert working_size(1920, 1080, card, hints="loose") == (288, 512)
+    assert working_size(1920, 1080, CARD, hints="loose") == (160, 288), "other networks have no such wish"
+    height, width = working_size(320, 180, card, hints="loose")
+    assert 1.7 < height * width / (320 * 180) < 2.3
 
 
 @pytest.mark.parametrize(("depth", "range_"), [(8, "limited"), (8, "full"), (10, "limited"), (16, "full")])

@@ -135,7 +135,7 @@ def open_film(
         decided, found = plan_shots(source, config, colorizer, log)
     if survey == "always" and found is None:
         found = survey_film(source, config, exact=True, progress=log.survey_progress)
-    size = working_size(info.width, info.height, colorizer.card, painted=decided.hints.painted())
+    size = working_size(info.width, info.height, colorizer.card, hints=decided.hints.kind)
     grid = (size[0] // colorizer.card.output_stride, size[1] // colorizer.card.output_stride)
     predictor = Predictor(colorizer, grid, config.model.batch, log)
     _note_restoration(source, config, log)

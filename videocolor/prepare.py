@@ -13,7 +13,7 @@ import numpy as np
 
 from videocolor.color import codes_to_luma
 from videocolor.models.base import ModelCard
-from videocolor.types import Array, Frame
+from videocolor.types import Array, Frame, Given
 
 __all__ = [
     "Cuts",
@@ -39,21 +39,22 @@ class Prepared:
     """(h, w) uint8, the same rounded: for motion and cuts."""
 
 
-def working_size(width: int, height: int, card: ModelCard | None = None, *, painted: bool = False) -> tuple[int, int]:
+def working_size(width: int, height: int, card: ModelCard | None = None, *, hints: Given = "none") -> tuple[int, int]:
     """(height, width) that a network sees of a film: about the card's area, multiples, aspect kept.
 
     Among the sizes whose sides are multiples of `card.multiple`, the one whose aspect ratio and area
     miss the film's and the card's least (both as logarithms, so that twice and half weigh alike). A
-    film smaller than the card's area is not blown up beyond the next multiple. Without a card the defaults
-    of `ModelCard` hold, so that cuts are judged on the same pictures whether or not a network is at hand.
-    `painted`: some frame of the film was painted.
+    film smaller than the card's area is not blown up beyond the next multiple; for loose hints, to twice its
+    pixels. Without a card the defaults of `ModelCard` hold, so that cuts are judged on the same pictures whether or
+    not a network is at hand. `hints`: the film's; painted if one of them is a frame of it.
     """
     card = card or ModelCard("", "", "none", 0, None)
     if card.size is not None:
         return card.size
     step = card.multiple
-    wanted = card.area_painted if painted and card.area_painted is not None else card.area
-    area = min(wanted, max(width * height, step * step))
+    wanted = {"none": None, "loose": card.area_hinted, "painted": card.area_painted}[hints] or card.area
+    shown = width * height * (2 if hints == "loose" else 1)
+    area = min(wanted, max(shown, step * step))
     best, best_miss = (step, step), math.inf
     for h in range(step, 64 * step, step):
         for w in range(step, 64 * step, step):

@@ -12,11 +12,25 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-__all__ = ["Array", "ColorSpec", "Frame", "Hint", "Matrix", "PixelLayout", "Range", "Shot", "StreamInfo", "VideoInfo"]
+__all__ = [
+    "Array",
+    "ColorSpec",
+    "Frame",
+    "Given",
+    "Hint",
+    "Matrix",
+    "PixelLayout",
+    "Range",
+    "Shot",
+    "StreamInfo",
+    "VideoInfo",
+]
 
 Array = NDArray[Any]
 Matrix = Literal["bt601", "bt709", "bt2020"]
 Range = Literal["limited", "full"]
+Given = Literal["none", "loose", "painted"]
+"""What hints a film has: none, other pictures only, or a frame of its own, painted."""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from videocolor.batch.work import run_task
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
 from videocolor.errors import ConfigError, InputError, OutputError
+from videocolor.types import Hint
 
 SHOTS = ((1, 20), (2, 16), (1, 18), (3, 120), (2, 14), (4, 9), (3, 20))
 """217 frames at 12 a second; shots 3, 5 and 7 return; shot 4 is longer than `max_shard`."""
@@ -70,10 +71,19 @@ def hint_setting(hints: Sequence[str]) -> str:
     return f"hints.items={json.dumps(list(hints))}"
 
 
-@pytest.mark.parametrize("kind", ["network", "hints", "unsmoothed", "self-hints"])
-def test_shards_give_the_film_in_one_go(kind: str, reel: Path, hints: tuple[str, ...], tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["network", "hints", "cleaned", "unsmoothed", "self-hints"])
+def test_shards_give_the_film_in_one_go(
+    kind: str, reel: Path, hints: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind == "cleaned":  # what a shot gets of a hint is not the hint, and later shards must get the same
+        cleaned: list[str] = []
+        monkeypatch.setattr(
+            "videocolor.painted.without_stray_light",
+            lambda hint, *_: cleaned.append(hint.name) or Hint(hint.name, 1 - hint.rgb, hint.time),
+        )
     settings = {
         "hints": hint_setting(hints),
+        "cleaned": hint_setting(hints),
         "unsmoothed": "smoothing.enabled=false",
         "self-hints": "model.self_hints=true",
     }
@@ -90,6 +100,8 @@ def test_shards_give_the_film_in_one_go(kind: str, reel: Path, hints: tuple[str,
         record["config"]["output"] = record["shots"] = None  # confidence is a mean over windows
         record["config"]["shots"] = record["timing"] = None
     assert a == b
+    if kind == "cleaned":
+        assert len(cleaned) == 4
 
 
 @pytest.mark.parametrize("hinted", [False, True])

@@ -41,6 +41,8 @@ class ModelCard:
     """Pixels that the network wants to see: the film is scaled to about this area, aspect kept."""
     area_painted: int | None = None
     """The same for films of which a frame was painted, where detail pays; None: `area`."""
+    area_hinted: int | None = None
+    """The same for films whose hints are other pictures: what is matched is found in detail; None: `area`."""
     multiple: int = 32
     """Height and width must be multiples of this."""
     output_stride: int = 2

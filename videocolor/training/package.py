@@ -59,6 +59,7 @@ def package(checkpoint: Path, target: Path, *, pack: Path, name: str = "hint", g
         hints="many",
         carries=True,
         area_painted=416 * 240,
+        area_hinted=512 * 288,
         parameters=sum(p.numel() for p in folded.parameters()),
         macs=count_macs(folded),
         licence="Apache-2.0",

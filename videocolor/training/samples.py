@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import cv2
 import numpy as np
@@ -16,6 +17,9 @@ from videocolor.training.degrade import gray_of, old_film
 from videocolor.types import Array
 
 __all__ = ["Batch", "Sampler"]
+
+_WIDE: Final = 0.5
+"""Least side of a crop, of the picture's short side, from which it can be told what is shown."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,7 @@ class Sampler:
         right = hinted and kind >= settings.wrong
         pairs = self.carried.of(item.file) if self.carried is not None and right else []
         pair = pairs[int(rng.integers(len(pairs)))] if pairs and rng.random() < settings.carried else None
-        crop = _draw_crop(rng)
+        crop = _draw_crop(rng, settings.closest if hinted else _WIDE)
         rgb = _cut(self.pack.frame(item, number if pair is None else pair.frame), crop, size)
         carried = self._carried(rng, item, pair, crop, rgb)
         if pair is None and rng.random() < settings.border:
@@ -216,13 +220,13 @@ def _odds(weights: list[float]) -> Array:
     return np.asarray(odds / odds.sum()) if len(odds) else odds
 
 
-def _draw_crop(rng: np.random.Generator) -> _Crop:
-    side = float(rng.uniform(0.5, 1.0))
+def _draw_crop(rng: np.random.Generator, least: float = _WIDE) -> _Crop:
+    side = float(rng.uniform(least, 1.0))
     return _Crop(rng.random(), rng.random(), side, float(rng.uniform(0.9, 1.1)), bool(rng.random() < 0.5))
 
 
 def _near(crop: _Crop, rng: np.random.Generator) -> _Crop:
-    side = float(np.clip(crop.side * rng.uniform(0.8, 1.25), 0.3, 1.0))
+    side = float(np.clip(crop.side * rng.uniform(0.8, 1.25), min(0.3, crop.side), 1.0))
     x, y = (float(np.clip(v + rng.uniform(-0.15, 0.15), 0, 1)) for v in (crop.x, crop.y))
     return _Crop(x, y, side, crop.stretch, crop.flip if rng.random() < 0.9 else not crop.flip)
 
