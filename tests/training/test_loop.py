@@ -117,6 +117,10 @@ def test_a_run_begins_with_an_earlier_ones_weights(tiny: TrainConfig, tmp_path: 
     assert earlier.parent.name.encode() in header and str(tmp_path).encode() not in header, "a run's name, no folder"
     went = load_checkpoint(later)["net"]
     torch.testing.assert_close(went["decoder.out.weight"], weights["decoder.out.weight"], rtol=0, atol=1e-6)
+    blend = first.model_copy(update={"out": tmp_path / "blend", "start": (earlier, later)})
+    mixed = state.begin(blend, torch.device("cpu"), resume=False).net.state_dict()["decoder.out.weight"]
+    both = [load_checkpoint(path)["ema"]["decoder.out.weight"] for path in (earlier, later)]
+    torch.testing.assert_close(mixed, (both[0] + both[1]) / 2, rtol=0, atol=1e-7)
     net = HintNet()
     smaller = {**weights, "decoder.at2.0.weight": weights["decoder.at2.0.weight"][:, :-4]}
     state.begin_with(net, smaller)

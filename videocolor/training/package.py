@@ -68,7 +68,8 @@ def package(checkpoint: Path, target: Path, *, pack: Path, name: str = "hint", g
     notes = PackReader(pack).notes
     settings = {k: v for k, v in content["config"].items() if k not in ("out", "data", "encoder_weights")}
     if settings.get("start") is not None:
-        settings["start"] = Path(settings["start"]).parent.name  # the run; where it lay is nobody's affair
+        starts = [settings["start"]] if isinstance(settings["start"], str) else settings["start"]
+        settings["start"] = ", ".join(Path(start).parent.name for start in starts)  # where they lay is nobody's affair
     training = {
         "steps": content["step"],
         "config": settings,

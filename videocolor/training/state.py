@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ def begin(config: TrainConfig, device: torch.device, resume: bool) -> State:
         torch.manual_seed(config.seed)
         net = HintNet()
     if content is None and config.start is not None:
-        begin_with(net, load_checkpoint(config.start)["ema"])
+        begin_with(net, _mean_of((config.start,) if isinstance(config.start, Path) else config.start))
     net = _placed(net, device)
     state = State(net, make_optimizer(net, config.optimizer), Ema(net, config.optimizer.ema), 0)
     if content is not None:
@@ -117,6 +118,22 @@ def new_network(seed: int, encoder_weights: Path | None = None) -> HintNet:
         name = encoder_weights or "ImageNet weights"
         raise ModelError(f"{name}: not EfficientNet-Lite0's weights ({reason})") from error
     return net
+
+
+def _mean_of(checkpoints: Sequence[Path]) -> dict[str, torch.Tensor]:
+    """Mean of some runs' averaged weights; numbers that are no weights (counters) are the last one's.
+
+    Raises:
+        ModelError: a checkpoint cannot be read, or they are of different networks.
+    """
+    states = [load_checkpoint(path)["ema"] for path in checkpoints]
+    mean = dict(states[-1])
+    for name, value in mean.items():
+        if any(name not in state or state[name].shape != value.shape for state in states):
+            raise ModelError(f"start: {name} is not alike in {', '.join(map(str, checkpoints))}")
+        if value.is_floating_point():
+            mean[name] = torch.stack([state[name].float() for state in states]).mean(dim=0).to(value.dtype)
+    return mean
 
 
 def begin_with(net: HintNet, state: dict[str, torch.Tensor]) -> None:
