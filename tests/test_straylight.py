@@ -115,3 +115,5 @@ def test_the_frame_keeps_its_hint_and_the_shot_does_not_get_the_light(tmp_path: 
     given = float(np.abs(truth[0] - truth[1]).mean())
     assert errors[0] < 2, "the frame itself is as it was painted"
     assert max(errors[1:]) < 0.6 * given, (errors, given)
+    trusting = config.model_copy(update={"hints": config.hints.model_copy(update={"take_off_light": False})})
+    assert not any("coloured light" in w for w in colorize_video(film, tmp_path / "lit.mkv", trusting).warnings)

@@ -250,6 +250,8 @@ class HintsConfig(Section):
     """A folder of hints as `videocolor hints suggest` lays it out, coloured by a person."""
     min_likeness: Annotated[float, Strict()] = Field(default=0.5, ge=0, le=1)
     """How much a hint must resemble a shot it was not made for, 0..1, before it is used there."""
+    take_off_light: Bool = True
+    """Where coloured light lies on a hinted frame alone (a leak, a flash), its shot gets the hint without it."""
     assigned: tuple[AssignedHint, ...] = ()
     """Hints that go exactly where they are told, a list of {image: IMAGE, frame: N, shots: [N]}; see docs/hints.md."""
 

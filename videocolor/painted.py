@@ -75,7 +75,7 @@ class ToldHints:
             Place in `window` -> colour.
         """
         cleaned, (nearest, farthest), film = {}, _AROUND, self._film
-        for place in painted:
+        for place in painted if film.config.hints.take_off_light else ():
             planned = film.hints.at_frame(self._number, window[place].frame.index)
             near = (i for i in range(len(window)) if nearest <= abs(i - place) <= farthest and i not in painted)
             if planned is None:
@@ -85,7 +85,7 @@ class ToldHints:
                 continue
             film.log.warn(
                 f"hint {hint.name}: coloured light lies on its frame alone; the frame is reproduced as painted, "
-                "and the light taken off what the shot gets of it"
+                "and the light taken off what the shot gets of it (hints.take_off_light)"
             )
             cleaned[place] = _on_grids(hint, film)
             told = film.hints.for_shot(self._number)[: len(self.inputs)]
