@@ -12,7 +12,7 @@ import torch
 
 from videocolor.color import rgb_to_lab, rgb_to_luma
 from videocolor.models.artifact import read_artifact
-from videocolor.models.base import HintInput
+from videocolor.models.base import HintInput, ModelCard
 from videocolor.models.encoder import GrayEncoder
 from videocolor.models.hint_colorizer import MAX_TOKENS, HintColorizer
 from videocolor.models.hintnet import AB_SCALE, HintNet, no_carried, no_tokens
@@ -178,6 +178,33 @@ def test_weights_from_before_evidence_are_taken() -> None:
     state["belief.0.weight"] = state["belief.0.weight"][:, :30]
     with pytest.raises(RuntimeError, match="belief"):
         HintNet().load_state_dict(state)
+
+
+class Sizes:
+    """A runtime that makes the height of what it sees its colour, and has half a mind of hints."""
+
+    name, key_channels, value_channels = "sizes", 1, 1
+
+    def encode(self, luma: np.ndarray, ab: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, ...]:
+        return np.zeros((1, 4, 1), np.float32), np.zeros((1, 4, 1), np.float32), np.ones((1, 4), np.float32)
+
+    def colorize(self, luma: np.ndarray, keys: np.ndarray, *_: np.ndarray) -> tuple[np.ndarray, ...]:
+        n, _, h, w = luma.shape
+        plane = np.ones((n, 1, h // 2, w // 2), np.float32)
+        return np.full((n, 2, h // 2, w // 2), h, np.float32), 0.5 * plane, h * plane
+
+
+def test_what_no_hint_speaks_of_is_decided_at_the_cards_own_size() -> None:
+    net = HintColorizer(ModelCard("sizes", "Sizes", "many", 0, 0, area=96 * 160), Sizes())
+    memory = net.begin([HintInput(np.zeros((192, 320), np.float32), np.zeros((2, 192, 320), np.float32))])
+    close = np.zeros((2, 192, 320), np.float32)
+    found = net.step(memory, close)
+    assert found.ab.shape == (2, 2, 96, 160) and found.error is not None
+    np.testing.assert_allclose(found.ab, (192 + 96) / 2)
+    np.testing.assert_allclose(found.error, (192 + 96) / 2)
+    np.testing.assert_allclose(net.step(net.begin([]), close).ab, 192)  # no hint, so the size was asked for
+    np.testing.assert_allclose(net.step(memory, close, np.zeros((2, 4, 96, 160), np.float32)).ab, 192)  # motion helps
+    np.testing.assert_allclose(net.step(memory, close[:, :96, :160]).ab, 96)
 
 
 def test_hints_have_no_order(torch_net: HintColorizer) -> None:

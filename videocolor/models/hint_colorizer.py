@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+import cv2
 import numpy as np
 
 from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
@@ -20,6 +21,8 @@ from videocolor.types import Array
 __all__ = ["MAX_TOKENS", "HintColorizer", "Runtime", "Tokens"]
 
 AB_SCALE = 110.0
+_CLOSER = 1.5
+"""Times the card's area from which a frame is looked at more closely than automatic colour wants."""
 _CARRIED = 4
 MAX_TOKENS = 8192
 """Of all hints of a shot together (about 11 hints of 288x160); more are thinned out evenly."""
@@ -77,8 +80,12 @@ class HintColorizer(Colorizer):
         return Tokens(keys[None, chosen], values[None, chosen], valid[None, chosen])
 
     def step(self, memory: Tokens, luma: Array, carried: Array | None = None) -> Prediction:
-        """Colour frames; frames of a shot do not depend on each other."""
-        n, h, w = luma.shape
+        """Colour frames; frames of a shot do not depend on each other.
+
+        Where frames are larger than the card's area for the hints' sake, what no hint speaks of is decided at that
+        area: it is what automatic colour was learnt at.
+        """
+        (n, h, w), loose = luma.shape, carried is None
         if carried is None:
             carried = np.zeros((n, _CARRIED, h // 2, w // 2), np.float32)
         else:
@@ -86,8 +93,31 @@ class HintColorizer(Colorizer):
             carried[:, :2] /= np.float32(AB_SCALE)
         seen = luma[:, None].astype(np.float32, copy=False)
         ab, confidence, error = self.runtime.colorize(seen, *memory, carried)
+        if loose and memory.valid.any() and h * w > _CLOSER * self.card.area:
+            own, own_error = self._without_hints(luma)
+            ab = own + confidence * (ab - own)
+            error = own_error + confidence * (error - own_error)
         return Prediction(ab, confidence[:, 0], error[:, 0])
+
+    def _without_hints(self, luma: Array) -> tuple[Array, Array]:
+        """a*b* and expected error on the grid of prediction, decided at the card's own working size."""
+        n, h, w = luma.shape
+        step, factor = self.card.multiple, (self.card.area / (h * w)) ** 0.5
+        size = (_multiple(w * factor, step), _multiple(h * factor, step))
+        small = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in luma])[:, None]
+        nothing = np.zeros((n, _CARRIED, size[1] // 2, size[0] // 2), np.float32)
+        ab, _, error = self.runtime.colorize(small.astype(np.float32), *self._nothing(), nothing)
+        return _larger(ab, (w // 2, h // 2)), _larger(error, (w // 2, h // 2))
 
     def _nothing(self) -> Tokens:
         k, v = self.runtime.key_channels, self.runtime.value_channels
         return Tokens(np.zeros((1, 1, k), np.float32), np.zeros((1, 1, v), np.float32), np.zeros((1, 1), np.float32))
+
+
+def _larger(planes: Array, size: tuple[int, int]) -> Array:
+    """(n, c, h, w) at another (width, height)."""
+    return np.stack([np.stack([cv2.resize(p, size, interpolation=cv2.INTER_LINEAR) for p in one]) for one in planes])
+
+
+def _multiple(side: float, step: int) -> int:
+    return max(step, round(side / step) * step)
