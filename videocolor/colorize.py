@@ -226,7 +226,7 @@ def color_shot(
     Returns:
         The cost of the frames since a shard could have ended last.
     """
-    stride, smoother, carrier = fusion(film, number)
+    (stride, smoother, carrier), seen_size = fusion(film, number), film.seen_size(number)
     waiting: deque[tuple[Prepared, Array | None]] = deque()
     inputs, record = _shot_hints(number, first, film, run)
     told, own = ToldHints(number, inputs, film), own_hints(film, inputs, asked=bool(record.hints))
@@ -256,7 +256,7 @@ def color_shot(
             whole = {i: color.picture for i, color in given.items()}
             arrivals = carrier.follow([i.gray for i in window], smoother.planned_steps(), whole)
         carried = [None if (a := arrivals[i]) is None else a.as_input(window[i].gray, film.grid) for i in anchors]
-        seen = film.predictor.predict(memory, [window[i].luma for i in anchors], carried)
+        seen = film.predictor.predict(memory, [window[i].luma_at(seen_size) for i in anchors], carried)
         observed: dict[int, Observation] = dict(zip(anchors, seen.observations(), strict=True))
         observed |= {i: (color.small, _HINT_PRECISION) for i, color in given.items()}
         record.add(window, seen.confidence)
@@ -317,7 +317,7 @@ def _shot_hints(number: int, first: Prepared, film: Film, run: Run) -> tuple[lis
     most = 1 if takes == "one" else None
     planned = film.hints.for_shot(number)[:most]
     record.hints = [p.hint.name for p in planned]
-    inputs = [hint_input(p.hint, film.size) for p in planned]
+    inputs = [hint_input(p.hint, film.seen_size(number)) for p in planned]
     if not inputs:
         record.returns_to = run.lenders.lender(number, first)
         if record.returns_to is not None:

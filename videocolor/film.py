@@ -70,7 +70,7 @@ class Film:
     survey: Survey | None
     log: RunLog
     size: tuple[int, int]
-    """(height, width) that the network sees."""
+    """(height, width) that frames are prepared at, and that the network sees of shots without loose hints."""
     grid: tuple[int, int]
     """(height, width) that colour is predicted and fused on."""
 
@@ -83,6 +83,13 @@ class Film:
     def cuts_alike(self) -> bool:
         """Whether colouring finds the cuts that a survey would find: it knows them, or it sees the same pictures."""
         return known_shots(self.config) is not None or self.size == self.survey_size
+
+    def seen_size(self, number: int) -> tuple[int, int]:
+        """(height, width) that the network sees of a shot: more where its hints are other pictures than its frames."""
+        card = self.colorizer.card
+        if card.area_hinted is None or self.hints.painted(number) or not self.hints.for_shot(number):
+            return self.size
+        return working_size(self.info.width, self.info.height, card, hints="loose")
 
     def saturation(self, number: int) -> float:
         """Factor on the chroma of a shot."""
@@ -135,7 +142,7 @@ def open_film(
         decided, found = plan_shots(source, config, colorizer, log)
     if survey == "always" and found is None:
         found = survey_film(source, config, exact=True, progress=log.survey_progress)
-    size = working_size(info.width, info.height, colorizer.card, hints=decided.hints.kind)
+    size = working_size(info.width, info.height, colorizer.card, hints="painted" if decided.hints.painted() else "none")
     grid = (size[0] // colorizer.card.output_stride, size[1] // colorizer.card.output_stride)
     predictor = Predictor(colorizer, grid, config.model.batch, log)
     _note_restoration(source, config, log)

@@ -32,7 +32,7 @@ from videocolor.models.base import HintInput
 from videocolor.report import Event, Observer, ignore
 from videocolor.shots import FilmShots, shots_like
 from videocolor.survey import Survey, survey_film, thumbnail
-from videocolor.types import Array, Frame, Given, Hint
+from videocolor.types import Array, Frame, Hint
 from videocolor.video import open_video
 
 __all__ = [
@@ -103,11 +103,6 @@ class HintPlan:
         """Whether a whole frame of this shot seems to have been painted; of any shot, without a number."""
         whole = (p for p in self.hints if p.hint.mask is None and p.resembles >= _SAME_SHOT)
         return any(p.own is not None if number is None else p.own == number for p in whole)
-
-    @property
-    def kind(self) -> Given:
-        """What there is of hints in the film."""
-        return "painted" if self.painted() else "loose" if self.hints else "none"
 
     def at_frame(self, number: int, index: int) -> PlannedHint | None:
         """The hint that was made for this frame of this shot, whether the network is told of it or not."""

@@ -90,7 +90,7 @@ class ToldHints:
             cleaned[place] = _on_grids(hint, film)
             told = film.hints.for_shot(self._number)[: len(self.inputs)]
             if planned in told:
-                self._tell(told.index(planned), hint_input(hint, film.size).ab)
+                self._tell(told.index(planned), hint_input(hint, film.seen_size(self._number)).ab)
         return cleaned
 
     def memory(self) -> dict[str, Array]:

@@ -38,6 +38,10 @@ class Prepared:
     gray: Array
     """(h, w) uint8, the same rounded: for motion and cuts."""
 
+    def luma_at(self, size: tuple[int, int]) -> Array:
+        """Luma at another (height, width), from the frame itself."""
+        return self.luma if self.luma.shape == size else small_luma(self.frame, size)
+
 
 def working_size(width: int, height: int, card: ModelCard | None = None, *, hints: Given = "none") -> tuple[int, int]:
     """(height, width) that a network sees of a film: about the card's area, multiples, aspect kept.
@@ -46,7 +50,8 @@ def working_size(width: int, height: int, card: ModelCard | None = None, *, hint
     miss the film's and the card's least (both as logarithms, so that twice and half weigh alike). A
     film smaller than the card's area is not blown up beyond the next multiple; for loose hints, to twice its
     pixels. Without a card the defaults of `ModelCard` hold, so that cuts are judged on the same pictures whether or
-    not a network is at hand. `hints`: the film's; painted if one of them is a frame of it.
+    not a network is at hand. `hints`: what is asked for: the size of a film that has a painted frame, of shots with
+    loose hints, or of others.
     """
     card = card or ModelCard("", "", "none", 0, None)
     if card.size is not None:

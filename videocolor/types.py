@@ -30,7 +30,7 @@ Array = NDArray[Any]
 Matrix = Literal["bt601", "bt709", "bt2020"]
 Range = Literal["limited", "full"]
 Given = Literal["none", "loose", "painted"]
-"""What hints a film has: none, other pictures only, or a frame of its own, painted."""
+"""What hints there are: none, other pictures only, or a painted frame."""
 
 
 @dataclass(frozen=True)

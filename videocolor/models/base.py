@@ -42,7 +42,7 @@ class ModelCard:
     area_painted: int | None = None
     """The same for films of which a frame was painted, where detail pays; None: `area`."""
     area_hinted: int | None = None
-    """The same for films whose hints are other pictures: what is matched is found in detail; None: `area`."""
+    """The same for shots whose hints are other pictures: what is matched is found in detail; None: `area`."""
     multiple: int = 32
     """Height and width must be multiples of this."""
     output_stride: int = 2
