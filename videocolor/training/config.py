@@ -63,8 +63,8 @@ class SampleConfig(Section):
     gain: float = Field(default=0.0, ge=0, lt=1)
     """How far the chroma of those is changed as well: by a factor of 1 - gain to 1 + gain."""
     closest: float = Field(default=0.5, gt=0, le=1)
-    """Least side of a hinted frame's crop, of the picture's short side: smaller ones show things as large as films are
-    seen that are looked at closely where a frame was painted."""
+    """Least side of a hinted frame's crop, of the picture's short side: smaller ones show things as large as they are
+    seen in shots with loose hints, which are looked at closely."""
     clip_none: float = Field(default=0.25, ge=0, le=1)
     """Share of clip frames among samples without hint; the rest are images."""
     clip_hinted: float = Field(default=0.65, ge=0, le=1)
