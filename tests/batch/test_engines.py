@@ -314,6 +314,7 @@ def test_when_the_driver_is_killed_so_are_its_workers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("own", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_when_the_driver_is_killed_so_is_its_part_of_ray(own: bool, request: Any, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="extra `ray` is not installed")
     address = None if own else request.getfixturevalue("cluster").address
     settings = EngineSettings(kind="ray", workers=2, cpus_per_task=1, address=address)
     with (
