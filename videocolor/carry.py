@@ -1,39 +1,42 @@
 """A hint's colour, brought along by motion: where every pixel of a frame stood in the hinted frame, and how surely.
 
-    carrier = HintCarrier(flow)                              # one for every shot
+    carrier = HintCarrier(flow)                                      # one for every shot
     for window in windows_of(shot):
-        arrivals = carrier.follow(grays, motions, hints)     # what has arrived at each frame
-    told = arrival.as_input(gray, shape)                     # what the network gets of it
-    ab = with_arrived(ab, arrival)                           # what the film gets of it
+        arrivals = carrier.follow(grays, steps, hints, pictures)     # what has arrived at each frame
 
-Places are composed from frame to frame, and the hint's colour is looked up once, from the hint itself: it is not
-blurred by being moved again and again, as a carried picture is.
+Places are composed from frame to frame. From a painted frame the way begins at that frame. A picture of the same scene
+whose frame is not known, or lies ahead, is looked for in the frames themselves, again and again
+(`videocolor.sighting`), and goes the same way from where it is found. What is made of it: `videocolor.arrival`.
 """
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 import cv2
 import numpy as np
 
-from videocolor.flow import FlowEstimator, Motion, consistency, grid, look_up, resize_flow
+from videocolor.arrival import LONG_AGO, Arrival, Arrivals, Painted, scaled_places
+from videocolor.flow import FlowEstimator, Motion, consistency, grid, look_up
+from videocolor.sighting import Sight, sighted
 from videocolor.types import Array
 
-__all__ = ["RELOCK_EVERY", "Arrival", "HintCarrier", "Painted", "Places", "with_arrived"]
+__all__ = ["RELOCK_EVERY", "SEARCH_EVERY", "HintCarrier", "Places", "Step"]
 
 RELOCK_EVERY: Final = 4
 """Frames between comparisons with the hinted frame itself."""
+SEARCH_EVERY: Final = 16
+"""Frames between searches for a shot's pictures in its frames."""
 _BETTER: Final = 0.9
 """Misfit against the composed places' under which a newly found place is taken."""
-_TAKEN: Final = (0.6, 0.3, 15.0)
-"""Share of the arrived colour that is taken where it is trusted: always, at first more, and frames in which that fades.
-Least squares over training clips (docs/experiments.md, 17)."""
-
+_LEAST: Final = 0.02
+"""Share of the frame that a picture must vouch for, beyond what is known already, to be followed."""
+_CLEARLY: Final = 1.25
+"""How much more that another picture must vouch for to be followed instead."""
 
 Step = tuple[Array, Motion | None]
 """A frame as `FlowEstimator.prepare` returns it, and the motion from the frame before (a) to it (b); None at first."""
@@ -51,6 +54,19 @@ class Places:
         """(h, w, 2) float32, (x, y) in the first frame, in pixels of this grid."""
         self.trust: Array = np.ones((height, width), np.float32)
         """(h, w) float32 in 0..1, the product of the trust of all steps."""
+
+    @classmethod
+    def of(cls, at: Array, trust: Array) -> Places:
+        """Places that are known, (h, w, 2), and how far they are trusted, (h, w)."""
+        places = cls(*trust.shape)
+        places.at, places.trust = at, trust
+        return places
+
+    def mend(self, at: Array, trust: Array) -> None:
+        """Take other places where they are trusted more."""
+        better = (trust > self.trust)[..., None]
+        self.at = np.where(better, at, self.at)
+        self.trust = np.maximum(trust, self.trust)
 
     def step(self, motion: Motion) -> None:
         """Go on to the next frame: `motion` is from the present one (a) to that (b)."""
@@ -79,7 +95,7 @@ class Places:
 
     def scaled(self, height: int, width: int) -> Array:
         """(height, width, 2) float32: the places on another grid, in pixels of that grid."""
-        return _scaled(self.at, height, width)
+        return scaled_places(self.at, height, width)
 
 
 def _misfit(at: Array, now: Array, first: Array) -> Array:
@@ -99,113 +115,96 @@ def _turned(at: Array) -> Array:
     return back
 
 
-@dataclass(frozen=True, eq=False)
-class Painted:
-    """A hinted frame whose colour goes through a shot."""
-
-    ab: Array
-    """(H, W, 2) float32 a*b*, at any size."""
-    gray: Array
-    """(h, w) uint8, its luma at the working size."""
-    picture: Array
-    """The same, prepared for motion."""
-
-
-@dataclass(frozen=True, eq=False)
-class Arrival:
-    """What of a hinted frame has arrived at a later one."""
+@dataclass(eq=False)
+class _Way:
+    """A picture that is followed through the shot."""
 
     hint: Painted
-    at: Array
-    """(h, w, 2) float32, where each pixel stood in the hinted frame, in pixels of this grid."""
-    trust: Array
-    """(h, w) float32 in 0..1."""
+    places: Places
     age: int
-    """Frames since the hinted one."""
+    number: int = -1
+    """Which of the pictures that may be found it is; -1: none, a painted frame that was passed."""
 
-    def chroma(self, height: int, width: int) -> Array:
-        """(height, width, 2) float32: the hint's a*b*, looked up once on this grid."""
-        rows, columns = self.hint.ab.shape[:2]
-        where = _scaled(self.at, height, width)
-        if (rows, columns) != (height, width):
-            factor = np.array([columns / width, rows / height], np.float32)
-            where = (where + np.float32(0.5)) * factor - np.float32(0.5)
-        return look_up(self.hint.ab, where)
+    def go(self, motion: Motion, picture: Array, flow: FlowEstimator) -> None:
+        """To the next frame."""
+        self.places.step(motion)
+        self.age += 1
+        if self.age % RELOCK_EVERY == 0:
+            self.places.relock(picture, self.hint.picture, flow)
 
-    def as_input(self, gray: Array, shape: tuple[int, int]) -> Array:
-        """What the network is told of it.
-
-        Args:
-            gray: (h, w) uint8, luma of the frame at the working size.
-            shape: (height, width) of the grid that is wanted.
-
-        Returns:
-            (4, *shape) float32: a*b*, trust in 0..1, and how much brighter (Y' in -1..1) the carried frame is.
-        """
-        there = look_up(self.hint.gray, _scaled(self.at, *gray.shape))
-        brighter = (there.astype(np.float32) - gray.astype(np.float32)) / np.float32(255)
-        planes = [*cv2.split(self.chroma(*gray.shape)), self.trust, brighter]
-        return np.stack([cv2.resize(p, shape[::-1], interpolation=cv2.INTER_AREA) for p in planes])
+    def arrival(self) -> Arrival:
+        """What has arrived at the present frame."""
+        return Arrival(self.hint, self.places.at.copy(), self.places.trust.copy(), self.age)
 
 
 class HintCarrier:
-    """The latest hint of a shot on its way through it.
+    """The colours that a person gave to a shot on their way through it.
 
     Args:
         flow: what finds the shot's motion.
     """
 
     def __init__(self, flow: FlowEstimator) -> None:
-        self._flow = flow
-        self._hint: Painted | None = None
-        self._places: Places | None = None
-        self._age = 0
-        self._waiting: deque[Arrival | None] = deque()
+        self.flow = flow
+        self._latest: _Way | None = None
+        self._found: _Way | None = None
+        self._since = 0
+        self._waiting: deque[Arrivals] = deque()
 
-    def follow(self, grays: Sequence[Array], steps: Sequence[Step], hints: Mapping[int, Array]) -> list[Arrival | None]:
+    def follow(
+        self,
+        grays: Sequence[Array],
+        steps: Sequence[Step],
+        hints: Mapping[int, Array],
+        pictures: Mapping[int, Painted] = MappingProxyType({}),
+    ) -> list[Arrivals]:
         """Go through the next frames of the shot.
 
         Args:
             grays: (h, w) uint8 each, luma at the working size.
             steps: each frame prepared for motion, and the motion from the frame before it.
             hints: place of a hinted frame -> (2, H, W) float32 its a*b*, at any size.
+            pictures: number -> a hint that may show the scene of these frames, from wherever but a frame before them.
 
         Returns:
-            What has arrived at each frame; None for hinted frames, and for those that none came before.
+            What has arrived at each frame; nothing at hinted frames.
         """
-        arrivals: list[Arrival | None] = []
+        arrivals: list[Arrivals] = []
         for place, (gray, (picture, motion)) in enumerate(zip(grays, steps, strict=True)):
-            if self._places is not None and self._hint is not None and motion is not None:
-                self._places.step(motion)
-                self._age += 1
-                if self._age % RELOCK_EVERY == 0:
-                    self._places.relock(picture, self._hint.picture, self._flow)
+            for way in (self._latest, self._found):
+                if way is not None and motion is not None:
+                    way.go(motion, picture, self.flow)
             if place in hints:
                 ab = np.ascontiguousarray(np.moveaxis(hints[place], 0, -1), np.float32)
-                self._hint, self._age = Painted(ab, gray, picture), 0
-                self._places = Places(*picture.shape)
-                arrivals.append(None)
-            else:
-                arrivals.append(self._arrival())
+                self._latest, self._found = _Way(Painted(ab, gray, picture), Places(*picture.shape), 0), None
+                self._since = 0
+                arrivals.append(())
+                continue
+            if self._since % SEARCH_EVERY == 0:
+                self._search(picture, pictures)
+            self._since += 1
+            arrivals.append(self._arrivals())
         self._waiting.extend(arrivals)
         return arrivals
 
-    def leave(self) -> Arrival | None:
+    def leave(self) -> Arrivals:
         """What has arrived at the next frame that `follow` has seen and that has not left yet."""
         return self._waiting.popleft()
 
     def memory(self) -> dict[str, Array]:
         """All that the shot's further frames depend on, as arrays; see `ChromaSmoother.memory`."""
-        arrivals = [*self._waiting, self._arrival()]
-        hints = list({id(a.hint): a.hint for a in arrivals if a is not None}.values())
-        arrays = {"frames": np.array(len(self._waiting)), "age": np.array(self._age)}
+        now = [() if way is None else (way.arrival(),) for way in (self._latest, self._found)]
+        moments = [*self._waiting, *now]
+        hints = list({id(a.hint): a.hint for arrivals in moments for a in arrivals}.values())
+        found = -1 if self._found is None else self._found.number
+        arrays = {"frames": np.array(len(self._waiting)), "since": np.array(self._since), "found": np.array(found)}
         for number, hint in enumerate(hints):
-            arrays |= {f"hint.{number}.{name}": array for name, array in vars(hint).items()}
-        for place, arrival in enumerate(arrivals):
-            if arrival is not None:
+            arrays |= {f"hint.{number}.{name}": array for name, array in hint.as_arrays().items()}
+        for place, arrivals in enumerate(moments):
+            for which, arrival in enumerate(arrivals):
                 source = next(number for number, hint in enumerate(hints) if hint is arrival.hint)
                 parts = {"at": arrival.at, "trust": arrival.trust, "about": np.array([source, arrival.age])}
-                arrays |= {f"{place}.{name}": array for name, array in parts.items()}
+                arrays |= {f"{place}.{which}.{name}": array for name, array in parts.items()}
         return arrays
 
     def recall(self, memory: Mapping[str, Array]) -> None:
@@ -213,57 +212,47 @@ class HintCarrier:
         hints: list[Painted] = []
         while f"hint.{len(hints)}.ab" in memory:
             head = f"hint.{len(hints)}."
-            hints.append(Painted(*(memory[head + field.name] for field in fields(Painted))))
-        arrivals = [_arrived(hints, memory, f"{place}.") for place in range(int(memory["frames"]) + 1)]
-        latest = arrivals.pop()
-        self._age = int(memory["age"])
-        self._waiting.extend(arrivals)
-        if latest is not None:
-            self._hint, self._places = latest.hint, Places(*latest.trust.shape)
-            self._places.at, self._places.trust = latest.at, latest.trust
+            hints.append(Painted(*(memory[head + name] for name in ("ab", "gray", "picture"))))
+        moments = [_arrived(hints, memory, str(place)) for place in range(int(memory["frames"]) + 2)]
+        self._since = int(memory["since"])
+        self._found, self._latest = _way(moments.pop(), int(memory["found"])), _way(moments.pop(), -1)
+        self._waiting.extend(moments)
 
-    def _arrival(self) -> Arrival | None:
+    def _search(self, picture: Array, pictures: Mapping[int, Painted]) -> None:
+        """Look for the pictures in the present frame, and follow the one that vouches for most that is not known."""
+        frame, followed = Sight(picture), self._found
+        known = np.zeros(picture.shape, np.float32) if self._latest is None else self._latest.places.trust
+        most = _LEAST
+        if followed is not None:
+            most = max(most, _CLEARLY * _beyond(followed.places.trust, known))
+        for number, hint in pictures.items():
+            at, trust = sighted(frame, hint.sight, self.flow)
+            if followed is not None and number == followed.number:
+                followed.places.mend(at, trust)
+            elif (told := _beyond(trust, known)) > most:
+                self._found, most = _Way(hint, Places.of(at, trust), LONG_AGO, number), told
+
+    def _arrivals(self) -> Arrivals:
         """What has arrived at the present frame."""
-        if self._hint is None or self._places is None:
-            return None
-        return Arrival(self._hint, self._places.at.copy(), self._places.trust.copy(), self._age)
+        return tuple(way.arrival() for way in (self._latest, self._found) if way is not None)
 
 
-def _arrived(hints: Sequence[Painted], memory: Mapping[str, Array], head: str) -> Arrival | None:
-    if head + "at" not in memory:
+def _beyond(trust: Array, known: Array) -> float:
+    """Share of the frame that `trust` adds to what is known."""
+    return float(np.maximum(trust - known, 0).mean())
+
+
+def _arrived(hints: Sequence[Painted], memory: Mapping[str, Array], head: str) -> Arrivals:
+    arrivals: list[Arrival] = []
+    while f"{head}.{len(arrivals)}.at" in memory:
+        at, trust, about = (memory[f"{head}.{len(arrivals)}.{name}"] for name in ("at", "trust", "about"))
+        arrivals.append(Arrival(hints[int(about[0])], at, trust, int(about[1])))
+    return tuple(arrivals)
+
+
+def _way(arrivals: Arrivals, number: int) -> _Way | None:
+    """What `_Way.arrival` made an arrival of."""
+    if not arrivals:
         return None
-    source, age = (int(number) for number in memory[head + "about"])
-    return Arrival(hints[source], memory[head + "at"], memory[head + "trust"], age)
-
-
-def with_arrived(ab: Array, arrival: Arrival) -> Array:
-    """Give a frame the colour of the painted frame that has arrived at it, as far as its place there is trusted.
-
-    The network decides on a grid smaller than the film's, from frame to frame anew; what motion brought is the painted
-    frame's own colour, with all its detail. The longer the way, the less of it is taken, for light changes.
-
-    Args:
-        ab: (2, H, W) float32 a*b* of the frame, as decided and brought up.
-        arrival: what has arrived at the frame.
-
-    Returns:
-        (2, H, W) float32.
-    """
-    height, width = ab.shape[1:]
-    kept, more, frames = _TAKEN
-    share = cv2.multiply(arrival.trust, arrival.trust)
-    cv2.multiply(share, share, dst=share, scale=kept + more * math.exp(-arrival.age / frames))
-    if share.shape != (height, width):
-        share = cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR)
-    out = np.empty_like(ab)
-    for decided, came, target in zip(ab, cv2.split(arrival.chroma(height, width)), out, strict=True):
-        cv2.subtract(came, decided, dst=target)
-        cv2.multiply(target, share, dst=target)
-        cv2.add(target, decided, dst=target)
-    return out
-
-
-def _scaled(at: Array, height: int, width: int) -> Array:
-    """Places (h, w, 2) on another grid, in pixels of that grid."""
-    moved = resize_flow(at - grid(*at.shape[:2]), (height, width))
-    return cv2.add(grid(height, width), moved)
+    (arrival,) = arrivals
+    return _Way(arrival.hint, Places.of(arrival.at, arrival.trust), arrival.age, number)

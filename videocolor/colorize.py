@@ -27,7 +27,8 @@ import cv2
 import numpy as np
 
 from videocolor._stages import opencv_single_threaded, prefetch
-from videocolor.carry import Arrival, HintCarrier, with_arrived
+from videocolor.arrival import Arrivals, as_input, with_arrived
+from videocolor.carry import HintCarrier
 from videocolor.color import ChromaTable
 from videocolor.config import ColorizeConfig
 from videocolor.film import Film, FilmReader, open_film, output_options
@@ -128,8 +129,8 @@ class Colored:
     """(2, H, W) a*b* of the hint that is this frame, on the chroma plane's grid."""
     ab: Array
     """(2, h, w) float32 CIE a*b*."""
-    arrival: Arrival | None
-    """What motion brought here of an earlier painted frame."""
+    arrivals: Arrivals
+    """What motion brought here of painted frames, and of pictures that show the scene."""
     place: Place
 
 
@@ -229,7 +230,8 @@ def color_shot(
     (stride, smoother, carrier), seen_size = fusion(film, number), film.seen_size(number)
     waiting: deque[tuple[Prepared, Array | None]] = deque()
     inputs, record = _shot_hints(number, first, film, run)
-    told, own = ToldHints(number, inputs, film), own_hints(film, inputs, asked=bool(record.hints))
+    told = ToldHints(number, inputs, film, None if carrier is None else carrier.flow)
+    own = own_hints(film, inputs, asked=bool(record.hints))
     items, last, opens = _chain(first, rest), first, run.opens
     place, passed, paused, cost = Place(record, run.shard), 0.0, False, frame_cost(film, number)
     run.opens = None
@@ -251,11 +253,15 @@ def color_shot(
         given = painted | cleaned
         chosen = range(len(window)) if smoother is None else smoother.plan([i.gray for i in window], stride)
         anchors = [i for i in chosen if i not in painted]
-        arrivals: list[Arrival | None] = [None] * len(window)
+        arrivals: list[Arrivals] = [()] * len(window)
         if smoother is not None and carrier is not None:
             whole = {i: color.picture for i, color in given.items()}
-            arrivals = carrier.follow([i.gray for i in window], smoother.planned_steps(), whole)
-        carried = [None if (a := arrivals[i]) is None else a.as_input(window[i].gray, film.grid) for i in anchors]
+            arrivals = carrier.follow([i.gray for i in window], smoother.planned_steps(), whole, told.ahead(window[0]))
+        seen_grid = (
+            seen_size[0] // film.colorizer.card.output_stride,
+            seen_size[1] // film.colorizer.card.output_stride,
+        )
+        carried = [as_input(arrivals[i], window[i].gray, seen_grid) for i in anchors]
         seen = film.predictor.predict(memory, [window[i].luma_at(seen_size) for i in anchors], carried)
         observed: dict[int, Observation] = dict(zip(anchors, seen.observations(), strict=True))
         observed |= {i: (color.small, _HINT_PRECISION) for i, color in given.items()}
@@ -269,12 +275,12 @@ def color_shot(
                 smoother.push(item.gray, observed.get(i))
         ready = [observed[i][0] for i in range(len(window))] if smoother is None else smoother.pop()
         for ab in ready:
-            yield Colored(*waiting.popleft(), ab, None if carrier is None else carrier.leave(), place)
+            yield Colored(*waiting.popleft(), ab, () if carrier is None else carrier.leave(), place)
         passed += cost * len(ready)
         paused = bool(ready)
     left = [] if smoother is None else smoother.finish()
     for ab in left:
-        yield Colored(*waiting.popleft(), ab, None if carrier is None else carrier.leave(), place)
+        yield Colored(*waiting.popleft(), ab, () if carrier is None else carrier.leave(), place)
     run.lenders.leave(number, None if opens is not None else first, last, record.returns_to)
     film.log.shot_done(record)
     return passed + cost * len(left)
@@ -304,7 +310,7 @@ def chroma_at(work: Colored, luma: Array, film: Film) -> Array:
         up = upsample_chroma(work.ab, _luma_at(work), luma)
     else:
         up = bilinear_chroma(work.ab, luma.shape)
-    return up if work.arrival is None else with_arrived(up, work.arrival)
+    return with_arrived(up, work.arrivals) if work.arrivals else up
 
 
 def _shot_hints(number: int, first: Prepared, film: Film, run: Run) -> tuple[list[HintInput], ShotRecord]:

@@ -31,6 +31,7 @@ from videocolor.errors import OutputError
 from videocolor.models.base import HintInput
 from videocolor.report import Event, Observer, ignore
 from videocolor.shots import FilmShots, shots_like
+from videocolor.sighting import scene_likeness
 from videocolor.survey import Survey, survey_film, thumbnail
 from videocolor.types import Array, Frame, Hint
 from videocolor.video import open_video
@@ -82,6 +83,10 @@ class PlannedHint:
     assigned: bool = False
     """A person said where it goes; likeness did not decide."""
 
+    def likeness(self, number: int) -> float:
+        """Likeness 0..1 to a shot that it is used in, whatever its time says."""
+        return self.resembles if number == self.own else self.shots[number]
+
 
 @dataclass(frozen=True, eq=False)
 class HintPlan:
@@ -103,6 +108,10 @@ class HintPlan:
         """Whether a whole frame of this shot seems to have been painted; of any shot, without a number."""
         whole = (p for p in self.hints if p.hint.mask is None and p.resembles >= _SAME_SHOT)
         return any(p.own is not None if number is None else p.own == number for p in whole)
+
+    def carried(self, number: int) -> list[PlannedHint]:
+        """Whole pictures, of those that the network is told of in a shot, that seem to show its very scene."""
+        return [p for p in self.for_shot(number) if p.hint.mask is None and p.likeness(number) >= _SAME_SHOT]
 
     def at_frame(self, number: int, index: int) -> PlannedHint | None:
         """The hint that was made for this frame of this shot, whether the network is told of it or not."""
@@ -174,7 +183,7 @@ def deal_hints(
     for hint in hints:
         thumb = thumbnail(np.rint(hint_input(hint, (180, 320)).luma * 255).astype(np.uint8))
         likeness = {
-            view.shot.index: max(shots_like(thumb, picture) for _, picture in view.views) for view in survey.shots
+            view.shot.index: scene_likeness(thumb, [picture for _, picture in view.views]) for view in survey.shots
         }
         shots = {number: value for number, value in likeness.items() if value >= min_likeness}
         frame = own = None

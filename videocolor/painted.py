@@ -6,10 +6,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import cv2
+import numpy as np
+
+from videocolor.arrival import Painted
+from videocolor.color import rgb_to_luma
 from videocolor.film import Film
+from videocolor.flow import FlowEstimator
 from videocolor.hints import hint_ab, hint_fits_frame, hint_input
 from videocolor.models.base import HintInput
-from videocolor.prepare import Prepared
+from videocolor.prepare import Prepared, gray_of
 from videocolor.straylight import without_stray_light
 from videocolor.types import Array, Hint
 
@@ -55,12 +61,29 @@ class ToldHints:
         number: of the shot.
         inputs: its hints, its own first; or what it borrows.
         film: opened.
+        flow: what finds the shot's motion, where colour is carried along it.
     """
 
-    def __init__(self, number: int, inputs: Sequence[HintInput], film: Film) -> None:
+    def __init__(self, number: int, inputs: Sequence[HintInput], film: Film, flow: FlowEstimator | None = None) -> None:
         self.inputs = list(inputs)
         self._number, self._film = number, film
         self._cleaned: dict[int, Array] = {}
+        told = film.hints.for_shot(number)
+        shown = [] if flow is None else film.hints.carried(number)
+        self._pictures = {told.index(p): _followed(p.hint, film, flow) for p in shown if flow is not None}
+
+    def ahead(self, first: Prepared) -> dict[int, Painted]:
+        """Number -> the hints that may be found in the shot's frames from `first` on, and followed.
+
+        From painted frames before them motion has carried colour all the way.
+        """
+        told = self._film.hints.for_shot(self._number)
+
+        def passed(number: int) -> bool:
+            planned = told[number]
+            return planned.own == self._number and planned.frame is not None and planned.frame <= first.frame.index
+
+        return {number: picture for number, picture in self._pictures.items() if not passed(number)}
 
     def clean(self, window: Sequence[Prepared], painted: Collection[int]) -> dict[int, PaintedColor]:
         """What painted frames give to others, where that is not what they are; see `videocolor.straylight`.
@@ -105,6 +128,19 @@ class ToldHints:
     def _tell(self, place: int, ab: Array) -> None:
         self._cleaned[place] = ab
         self.inputs[place] = replace(self.inputs[place], ab=ab)
+        if place in self._pictures:
+            taken = np.ascontiguousarray(np.moveaxis(ab, 0, -1), np.float32)
+            self._pictures[place] = replace(self._pictures[place], ab=taken)
+
+
+def _followed(hint: Hint, film: Film, flow: FlowEstimator) -> Painted:
+    """A hint as `HintCarrier` looks for it."""
+    width, height = film.plan.chroma_size
+    h, w = film.size
+    small = np.moveaxis(cv2.resize(hint.rgb, (w, h), interpolation=cv2.INTER_AREA), -1, 0)
+    gray = gray_of(np.clip(rgb_to_luma(small, film.plan.color.matrix), 0, 1))
+    ab = np.ascontiguousarray(np.moveaxis(hint_ab(hint, (height, width)), 0, -1), np.float32)
+    return Painted(ab, gray, flow.prepare(gray))
 
 
 def _on_grids(hint: Hint, film: Film) -> PaintedColor:

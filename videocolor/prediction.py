@@ -36,7 +36,8 @@ class Predictor:
         Args:
             memory: what the network's `begin` returned for this shot.
             lumas: (h, w) float32 each, Y' in 0..1, in film order; may be empty.
-            carried: (4, *grid) each, what motion carried there; None for frames that it did not reach.
+            carried: (4, h', w') each, what motion carried there, on the network's grid; None for frames that it did
+                not reach.
 
         Returns:
             a*b* (n, 2, *grid), the network's confidence and expected error (n, *grid).
@@ -48,7 +49,7 @@ class Predictor:
         start = 0
         while start < len(lumas):
             part = lumas[start : start + self.batch]
-            brought = None if carried is None else self._stack(carried[start : start + self.batch])
+            brought = None if carried is None else _stacked(carried[start : start + self.batch])
             try:
                 done.append(self._step(memory, np.stack(part), brought))
             except DeviceError:
@@ -66,13 +67,6 @@ class Predictor:
             _joined([p.error for p in done]),
         )
 
-    def _stack(self, carried: Sequence[Array | None]) -> Array | None:
-        """(n, 4, *grid), zeros where nothing was carried; None where nothing was at all."""
-        if all(item is None for item in carried):
-            return None
-        nothing = np.zeros((4, *self._grid), np.float32)
-        return np.stack([nothing if item is None else item for item in carried])
-
     def _step(self, memory: Any, luma: Array, carried: Array | None) -> Prediction:
         # Networks that do not carry need not know of it.
         step = self._colorizer.step
@@ -83,6 +77,12 @@ class Predictor:
         ab = np.stack([np.stack([_resized(channel, grid) for channel in frame]) for frame in prediction.ab])
         planes = (prediction.confidence, prediction.error)
         return Prediction(ab, *(None if p is None else np.stack([_resized(c, grid) for c in p]) for p in planes))
+
+
+def _stacked(carried: Sequence[Array | None]) -> Array | None:
+    """(n, 4, h', w'), zeros where nothing was carried; None where nothing was at all."""
+    known = next((item for item in carried if item is not None), None)
+    return None if known is None else np.stack([np.zeros_like(known) if item is None else item for item in carried])
 
 
 def _joined(parts: list[Array | None]) -> Array | None:

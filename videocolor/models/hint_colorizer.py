@@ -85,7 +85,7 @@ class HintColorizer(Colorizer):
         Where frames are larger than the card's area for the hints' sake, what no hint speaks of is decided at that
         area: it is what automatic colour was learnt at.
         """
-        (n, h, w), loose = luma.shape, carried is None
+        n, h, w = luma.shape
         if carried is None:
             carried = np.zeros((n, _CARRIED, h // 2, w // 2), np.float32)
         else:
@@ -93,7 +93,7 @@ class HintColorizer(Colorizer):
             carried[:, :2] /= np.float32(AB_SCALE)
         seen = luma[:, None].astype(np.float32, copy=False)
         ab, confidence, error = self.runtime.colorize(seen, *memory, carried)
-        if loose and memory.valid.any() and h * w > _CLOSER * self.card.area:
+        if memory.valid.any() and h * w > _CLOSER * self.card.area:
             own, own_error = self._without_hints(luma)
             ab = own + confidence * (ab - own)
             error = own_error + confidence * (error - own_error)

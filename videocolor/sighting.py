@@ -1,0 +1,121 @@
+"""Where a picture is seen in a frame of the same scene, when nothing is known of the way between them.
+
+    places = sighted(frame, picture, flow)
+
+Two searches by `videocolor.flow` that vouch for themselves forward and backward: from the same places, for a camera
+that stands, and from where the features of both (SIFT: Lowe, IJCV 2004; fitted with RANSAC) say that a camera that
+moved has brought them. The one that vouches for more is taken, so a picture of something else gives next to nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import cv2
+import numpy as np
+
+from videocolor._cuts import shots_like
+from videocolor.flow import FlowEstimator, consistency, grid
+from videocolor.types import Array
+
+__all__ = ["Sight", "scene_likeness", "sighted"]
+
+_FEATURES: Final = 400
+_RATIO: Final = 0.8
+"""Distance to the best match against that to the second best, over which a match is no match (Lowe)."""
+_AGREE: Final = 6
+"""Matches that must agree on a camera's move."""
+_WHOLE: Final = 0.4
+"""Share of a picture that is found again, from which it certainly shows the scene; half of it is more than any of 1,369
+pairs of unrelated pictures reached (0.16; docs/hints.md)."""
+_WORTH: Final = 0.05
+"""Likeness by correlation under which two pictures are not searched for each other."""
+_MISS: Final = 4.0
+"""Pixels by which they may miss it: the scene is not flat, and flow goes on from there."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """A picture that may be seen."""
+
+    picture: Array
+    """(h, w) uint8, as `FlowEstimator.prepare` returns it."""
+
+    @cached_property
+    def features(self) -> tuple[Array, Array]:
+        """(n, 2) float32 places (x, y) and (n, 128) float32 descriptors."""
+        points, described = cv2.SIFT.create(nfeatures=_FEATURES).detectAndCompute(self.picture, None)
+        places = np.array([point.pt for point in points], np.float32).reshape(-1, 2)
+        return places, np.zeros((0, 128), np.float32) if len(places) == 0 else np.asarray(described)
+
+
+def sighted(frame: Sight, picture: Sight, flow: FlowEstimator) -> tuple[Array, Array]:
+    """Search for the pixels of a frame in a picture of the same size.
+
+    Returns:
+        (h, w, 2) float32 their places (x, y) in the picture, and (h, w) float32 in 0..1 how far these are trusted.
+    """
+    here = grid(*frame.picture.shape)
+    best_at, best = here, np.zeros(frame.picture.shape, np.float32)
+    for start, way_back in _starts(frame, picture):
+        ahead = flow.refine(frame.picture, picture.picture, start)
+        back = flow.refine(picture.picture, frame.picture, way_back)
+        trust = consistency(ahead, back, frame.picture, picture.picture)
+        if trust.sum() > best.sum():
+            best_at, best = cv2.add(here, ahead), trust
+    return np.array(best_at), best
+
+
+def _starts(frame: Sight, picture: Sight) -> list[tuple[Array, Array]]:
+    """First guesses of the flow from frame to picture, and back."""
+    nowhere = np.zeros((*frame.picture.shape, 2), np.float32)
+    moved = _camera(frame, picture)
+    if moved is None:
+        return [(nowhere, nowhere)]
+    return [(nowhere, nowhere), (_field(moved, nowhere), _field(cv2.invertAffineTransform(moved), nowhere))]
+
+
+def _field(matrix: Array, like: Array) -> Array:
+    """The flow that an affine map is."""
+    here = grid(*like.shape[:2])
+    return np.asarray(cv2.transform(here, matrix.astype(np.float32)) - here)
+
+
+def _camera(frame: Sight, picture: Sight) -> Array | None:
+    """(2, 3): shift, turn and scale from the frame to the picture; None where too few features agree."""
+    (points, found), (others, seen) = frame.features, picture.features
+    if len(points) < _AGREE or len(others) < _AGREE:
+        return None
+    pairs = cv2.BFMatcher(cv2.NORM_L2).knnMatch(found, seen, k=2)
+    good = [first for first, second in pairs if first.distance < _RATIO * second.distance]
+    if len(good) < _AGREE:
+        return None
+    start, end = points[[match.queryIdx for match in good]], others[[match.trainIdx for match in good]]
+    matrix, agree = cv2.estimateAffinePartial2D(start, end, method=cv2.RANSAC, ransacReprojThreshold=_MISS)
+    if matrix is None or int(agree.sum()) < _AGREE or not 0.25 < float(np.linalg.det(matrix[:, :2])) < 4:
+        return None
+    return np.asarray(matrix)
+
+
+def scene_likeness(picture: Array, frames: Sequence[Array]) -> float:
+    """How surely a picture shows the scene of a shot, from the picture and some frames of it.
+
+    By `shots_like`, which knows fixed cameras and moods; and, where that leaves it open, by how much of the picture
+    is found in the frame that it is most like, wherever that has gone.
+
+    Args:
+        picture: (h, w) uint8 luma; 160x90 pixels are plenty.
+        frames: the same size, at least one.
+
+    Returns:
+        0..1; 0.5 is reached by one in a hundred pairs of unrelated pictures.
+    """
+    likeness, nearest = max((shots_like(picture, frame), place) for place, frame in enumerate(frames))
+    if not _WORTH <= likeness < 1 - _WORTH:
+        return likeness
+    flow = FlowEstimator("detailed")
+    one, other = (Sight(flow.prepare(luma)) for luma in (picture, frames[nearest]))
+    return max(likeness, min(1.0, float(sighted(one, other, flow)[1].mean()) / _WHOLE))
