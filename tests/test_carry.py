@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import skimage.data
 
-from videocolor.carry import RELOCK_EVERY, HintCarrier, Places, Step, with_arrived
+from videocolor.arrival import LONG_AGO, Arrival, Arrivals, Painted, as_input, with_arrived
+from videocolor.carry import RELOCK_EVERY, SEARCH_EVERY, HintCarrier, Places, Step
 from videocolor.flow import FlowEstimator, grid
 from videocolor.types import Array
 
@@ -40,13 +41,34 @@ def steps_of(grays: list[Array], flow: FlowEstimator) -> list[Step]:
     return [(pictures[0], None), *((b, flow.motion(a, b)) for a, b in pairwise(pictures))]
 
 
+def painted(gray: Array, ab: Array, flow: FlowEstimator) -> Painted:
+    return Painted(np.ascontiguousarray(np.moveaxis(ab, 0, -1)), gray, flow.prepare(gray))
+
+
+def only(arrivals: Arrivals) -> Arrival:
+    (arrival,) = arrivals
+    return arrival
+
+
+def told(arrivals: Arrivals, gray: Array, shape: tuple[int, int]) -> Array:
+    planes = as_input(arrivals, gray, shape)
+    assert planes is not None
+    return planes
+
+
+def same(one: Arrivals, other: Arrivals) -> None:
+    for mine, theirs in zip(one, other, strict=True):
+        np.testing.assert_array_equal(mine.chroma(HEIGHT, WIDTH), theirs.chroma(HEIGHT, WIDTH))
+        np.testing.assert_array_equal(mine.trust, theirs.trust)
+        assert mine.age == theirs.age
+
+
 def test_colour_arrives_where_its_place_has_gone() -> None:
     grays, truth = pan(21, 1.5)
     flow = FlowEstimator("detailed")
-    arrival = HintCarrier(flow).follow(grays, steps_of(grays, flow), {0: truth[0]})[20]
-    assert arrival is not None
+    (arrival,) = HintCarrier(flow).follow(grays, steps_of(grays, flow), {0: truth[0]})[20]
     ab = np.moveaxis(arrival.chroma(HEIGHT, WIDTH), -1, 0)
-    trust, brighter = arrival.as_input(grays[20], (HEIGHT, WIDTH))[2:]
+    trust, brighter = told((arrival,), grays[20], (HEIGHT, WIDTH))[2:]
     inside = (slice(None), slice(8, -8), slice(8, WIDTH - 40))
     error, still = np.abs(ab - truth[20])[inside].mean(), np.abs(truth[0] - truth[20])[inside].mean()
     assert error < 0.15 * still
@@ -61,15 +83,11 @@ def test_windows_change_nothing() -> None:
     whole = HintCarrier(flow).follow(grays, steps, {2: truth[2]})
     parts = HintCarrier(flow)
     pieces = parts.follow(grays[:5], steps[:5], {2: truth[2]}) + parts.follow(grays[5:], steps[5:], {})
-    assert [a is None for a in whole] == [True, True, True] + [
-        False
-    ] * 9  # nothing is carried to frames before the hint
+    assert [len(a) for a in whole] == [0, 0, 0] + [1] * 9, "nobody knows of the hint before its frame"
     for number in range(3, 12):
-        one, other = whole[number], pieces[number]
-        assert one is not None and other is not None
-        told = one.as_input(grays[number], (48, 80))
-        np.testing.assert_array_equal(told, other.as_input(grays[number], (48, 80)))
-        assert told.shape == (4, 48, 80)
+        got = told(whole[number], grays[number], (48, 80))
+        np.testing.assert_array_equal(got, told(pieces[number], grays[number], (48, 80)))
+        assert got.shape == (4, 48, 80)
 
 
 def test_a_later_hint_takes_over() -> None:
@@ -77,9 +95,9 @@ def test_a_later_hint_takes_over() -> None:
     flow = FlowEstimator("detailed")
     red, blue = np.full((2, 20, 30), 50, np.float32), np.full((2, 40, 60), -40, np.float32)
     came = HintCarrier(flow).follow(grays, steps_of(grays, flow), {0: red, 2: blue})
-    assert came[1] is not None and came[1].chroma(48, 80) == pytest.approx(50)
-    assert came[3] is not None and came[3].chroma(48, 80) == pytest.approx(-40)
-    assert came[2] is None  # it is the hint itself
+    assert only(came[1]).chroma(48, 80) == pytest.approx(50)
+    assert only(came[3]).chroma(48, 80) == pytest.approx(-40)
+    assert came[2] == ()  # it is the hint itself
 
 
 def test_memory_goes_on_as_the_carrier_would() -> None:
@@ -99,10 +117,8 @@ def test_memory_goes_on_as_the_carrier_would() -> None:
     assert first.memory().keys() >= {"hint.0.ab", "hint.1.ab"}
     for number in range(2, 12):
         one, other = whole.leave(), second.leave()
-        assert (one is None) == (other is None) == (number == 4)
-        if one is not None and other is not None:
-            np.testing.assert_array_equal(one.chroma(HEIGHT, WIDTH), other.chroma(HEIGHT, WIDTH))
-            np.testing.assert_array_equal(one.trust, other.trust)
+        assert len(one) == len(other) == (number != 4)
+        same(one, other)
 
 
 def test_a_carrier_without_hints_has_an_empty_memory() -> None:
@@ -111,7 +127,7 @@ def test_a_carrier_without_hints_has_an_empty_memory() -> None:
     first, second = HintCarrier(flow), HintCarrier(flow)
     first.follow(grays, steps_of(grays, flow), {})
     second.recall(first.memory())
-    assert [second.leave() for _ in grays] == [None] * 3
+    assert [second.leave() for _ in grays] == [()] * 3
 
 
 def test_fine_colour_of_the_painted_frame_comes_back() -> None:
@@ -120,10 +136,9 @@ def test_fine_colour_of_the_painted_frame_comes_back() -> None:
     flow = FlowEstimator("detailed")
     stripes = np.tile(np.where(np.arange(400) % 4 < 2, 20.0, -20.0).astype(np.float32), (400, 1))
     truth = [np.stack([view(stripes, 2.0 * i)] * 2) for i in (0, 8)]
-    arrival = HintCarrier(flow).follow(grays, steps_of(grays, flow), {0: truth[0]})[8]
-    assert arrival is not None
+    arrived = HintCarrier(flow).follow(grays, steps_of(grays, flow), {0: truth[0]})[8]
     mud = np.zeros((2, HEIGHT, WIDTH), np.float32)
-    fine = with_arrived(mud, arrival)
+    fine = with_arrived(mud, arrived)
     seen = (slice(None), slice(8, -8), slice(8, -40))
     assert (
         np.abs(fine - truth[1])[seen].mean() < 0.4 * np.abs(truth[1])[seen].mean()
@@ -139,11 +154,11 @@ def test_less_of_it_is_taken_the_longer_the_way_and_nothing_where_it_is_not_trus
     decided = np.zeros((2, HEIGHT, WIDTH), np.float32)
     shares = []
     for place in (1, 10, 40):
-        arrival = arrivals[place]
-        assert arrival is not None and arrival.age == place
-        shares.append(float(with_arrived(decided, arrival).mean()) / 60)
+        arrival = only(arrivals[place])
+        assert arrival.age == place
+        shares.append(float(with_arrived(decided, (arrival,)).mean()) / 60)
         blind = replace(arrival, trust=np.zeros_like(arrival.trust))
-        np.testing.assert_array_equal(with_arrived(decided, blind), decided)
+        np.testing.assert_array_equal(with_arrived(decided, (blind,)), decided)
     assert 0.95 > shares[0] > shares[1] > shares[2] > 0.5
 
 
@@ -169,5 +184,77 @@ def test_nothing_is_trusted_across_another_picture() -> None:
     flow = FlowEstimator("detailed")
     ab = np.full((2, HEIGHT, WIDTH), 30, np.float32)
     came = HintCarrier(flow).follow(grays, steps_of(grays, flow), {0: ab})
-    assert came[1] is not None and came[1].trust.mean() > 0.95
-    assert came[5] is not None and came[5].trust.mean() < 0.15
+    assert only(came[1]).trust.mean() > 0.95
+    assert only(came[5]).trust.mean() < 0.15
+
+
+def test_colour_of_a_picture_comes_from_wherever_it_is_found() -> None:
+    """The painted frame lies ahead, eighty pixels of a pan away: its colour is there before it."""
+    grays, truth = pan(21, 1.5)
+    flow = FlowEstimator("detailed")
+    ahead = {0: painted(grays[20], truth[20], flow)}
+    came = HintCarrier(flow).follow(grays, steps_of(grays, flow), {20: truth[20]}, ahead)
+    assert [len(arrivals) for arrivals in came] == [1] * 20 + [0]
+    for place in (0, 10, 15):
+        arrival = only(came[place])
+        seen = (slice(None), slice(8, -8), slice(round(1.5 * (20 - place)) + 8, -8))
+        error = np.abs(np.moveaxis(arrival.chroma(HEIGHT, WIDTH), -1, 0) - truth[place])[seen].mean()
+        assert error < 0.25 * np.abs(truth[20] - truth[place])[seen].mean()
+        assert arrival.trust[seen[1:]].mean() > 0.8 and arrival.age >= LONG_AGO
+        assert told((arrival,), grays[place], (HEIGHT, WIDTH))[2].mean() < arrival.trust.mean(), "told of it with doubt"
+
+
+def test_a_picture_of_something_else_is_not_followed() -> None:
+    grays, truth = pan(4, 1.0)
+    flow = FlowEstimator("detailed")
+    rng = np.random.default_rng(0)
+    noise = cv2.GaussianBlur(rng.integers(0, 255, (HEIGHT, WIDTH)).astype(np.uint8), (0, 0), 4)
+    other = painted(cv2.normalize(noise, noise, 0, 255, cv2.NORM_MINMAX), truth[0], flow)
+    assert HintCarrier(flow).follow(grays, steps_of(grays, flow), {}, {0: other}) == [()] * 4
+
+
+def test_of_two_pictures_the_one_is_followed_that_tells_what_is_not_known() -> None:
+    """Behind a painted frame, what a pan uncovers is in a picture of where it goes, not in one of where it was."""
+    grays, truth = pan(2 * SEARCH_EVERY + 8, 1.5)
+    flow = FlowEstimator("detailed")
+    pictures = {3: painted(grays[1], truth[1], flow), 5: painted(grays[-1], truth[-1], flow)}
+    came = HintCarrier(flow).follow(grays, steps_of(grays, flow), {0: truth[0]}, pictures)
+    late = came[-2]
+    assert len(late) == 2 and late[1].hint is pictures[5], "at most two are on their way: the latest painted and this"
+    right = (slice(8, -8), slice(-30, -8))
+    assert late[0].trust[right].mean() < 0.1 and late[1].trust[right].mean() > 0.8
+    joined = with_arrived(np.zeros((2, HEIGHT, WIDTH), np.float32), late)
+    error = np.abs(joined - truth[-2])[:, 8:-8, -30:-8].mean()
+    assert error < 0.6 * np.abs(truth[-2])[:, 8:-8, -30:-8].mean()
+
+
+def test_several_that_arrive_share_by_trust() -> None:
+    flow, (grays, _) = FlowEstimator("detailed"), pan(1, 0.0)
+    here, full = grid(HEIGHT, WIDTH), np.ones((HEIGHT, WIDTH), np.float32)
+    red, blue = (painted(grays[0], np.full((2, HEIGHT, WIDTH), level, np.float32), flow) for level in (60, -60))
+    one, other = Arrival(red, here, full, 0), Arrival(blue, here, full * np.float32(0.5), 0)
+    ab = with_arrived(np.zeros((2, HEIGHT, WIDTH), np.float32), (one, other))
+    assert 45 < ab.mean() < with_arrived(np.zeros_like(ab), (one,)).mean() == pytest.approx(54)
+    a, _, trust, brighter = told((one, other), grays[0], (HEIGHT, WIDTH))
+    assert a == pytest.approx(60 - 120 / 17, rel=1e-3) and trust == pytest.approx(1) and brighter == pytest.approx(0)
+    assert as_input((), grays[0], (HEIGHT, WIDTH)) is None
+
+
+def test_memory_holds_a_picture_that_was_found() -> None:
+    grays, truth = pan(SEARCH_EVERY + 10, 1.0)
+    flow = FlowEstimator("detailed")
+    steps, cut = steps_of(grays, flow), SEARCH_EVERY - 4
+    pictures = {2: painted(grays[-1], truth[-1], flow)}
+    whole, first, second = HintCarrier(flow), HintCarrier(flow), HintCarrier(flow)
+    whole.follow(grays, steps, {3: truth[3]}, pictures)
+    first.follow(grays[:cut], steps[:cut], {3: truth[3]}, pictures)
+    for carrier in (whole, first):
+        carrier.leave()
+    second.recall(first.memory())
+    second.follow(grays[cut:], steps[cut:], {}, {2: painted(grays[-1], truth[-1], flow)})
+    counts = []
+    for _ in range(1, len(grays)):
+        one, other = whole.leave(), second.leave()
+        same(one, other)
+        counts.append(len(one))
+    assert max(counts) == 2

@@ -167,8 +167,8 @@ def with_shards(plan: FilmPlan, places: Sequence[tuple[int, int]], end_pts: int,
 
     `goes_on`: the last shot goes on behind the plan's last frame.
     """
-    painted = {note["own"] for note in plan.hints if note["painted"]}
-    costs = [PAINTED_COST if shot.index in painted else 1.0 for shot in plan.shots]
+    carried = {number for note in plan.hints for number in note.get("carried", ())}
+    costs = [PAINTED_COST if shot.index in carried else 1.0 for shot in plan.shots]
     ends = [*places[1:], (plan.frames, end_pts)]
     cuts = [shot.start for shot in plan.shots]
     shards: list[Shard] = []
@@ -280,6 +280,7 @@ def _note(planned: PlannedHint) -> dict[str, Any]:
         "frame": planned.frame,
         "own": planned.own,
         "painted": HintPlan((planned,)).painted(),
+        "carried": [number for number in planned.shots if HintPlan((planned,)).carried(number)],
         "told": {number: float(like) for number, like in planned.shots.items()},
         "resembles": float(planned.resembles),
         "left_out": list(planned.left_out),

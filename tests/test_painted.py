@@ -1,0 +1,62 @@
+"""What frames get of a hint that is not behind them: one of their shot that comes later, or one without a time."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from media import make_film
+from scenes import coloured_noise
+
+from videocolor.color import rgb_to_lab, rgb_to_ycbcr, ycbcr_to_rgb
+from videocolor.colorize import colorize_video
+from videocolor.config import ColorizeConfig
+from videocolor.types import Array
+from videocolor.video import open_video
+
+WIDTH, HEIGHT, COUNT = 160, 96, 30
+
+
+def pan() -> list[Array]:
+    """(3, h, w) float32 R'G'B' of a camera that moves to the right, over colours that luma does not tell."""
+    world = cv2.GaussianBlur(coloured_noise(5, HEIGHT, 2 * WIDTH), (0, 0), 0.8).astype(np.float32) / 255
+    views = (cv2.getRectSubPix(world, (WIDTH, HEIGHT), (80 + 1.5 * i, HEIGHT / 2 - 0.5)) for i in range(COUNT))
+    return [np.moveaxis(view, -1, 0) for view in views]
+
+
+def gray_film(path: Path, frames: list[Array]) -> Path:
+    neutral = np.full((HEIGHT, WIDTH), 128, np.uint8)
+    lumas = [np.rint(16 + 219 * rgb_to_ycbcr(rgb, "bt601")[0]).clip(16, 235).astype(np.uint8) for rgb in frames]
+    make_film(path, [[y, neutral, neutral] for y in lumas], pix_fmt="yuv444p", rate=Fraction(12), size=(WIDTH, HEIGHT))
+    return path
+
+
+def errors(film: Path, frames: list[Array]) -> list[float]:
+    """Mean distance in a*b* of each frame."""
+    found = []
+    with open_video(film) as video:
+        for frame, true in zip(video, frames, strict=True):
+            assert frame.chroma is not None
+            cb, cr = (plane.astype(np.float32) / 896 - np.float32(512 / 896) for plane in frame.chroma)
+            made = ycbcr_to_rgb(rgb_to_ycbcr(true, "bt601")[0], cb, cr, "bt601")
+            distance = np.linalg.norm(rgb_to_lab(made)[1:] - rgb_to_lab(true)[1:], axis=0)
+            found.append(float(distance.mean()))
+    return found
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_colour_comes_from_a_hint_that_lies_ahead(timed: bool, tmp_path: Path) -> None:
+    frames = pan()
+    film, hint, place = gray_film(tmp_path / "film.mkv", frames), tmp_path / "hint.png", COUNT // 2
+    cv2.imwrite(str(hint), np.rint(np.moveaxis(frames[place], 0, -1)[..., ::-1] * 255))
+    item = f"{place / 12:.6f}={hint}" if timed else str(hint)
+    settings = [f"hints.items=['{item}']", "output.codec=ffv1", "output.pix_fmt=yuv444p10le"]
+    result = colorize_video(film, tmp_path / "out.mkv", ColorizeConfig.load(None, settings))
+    assert not result.warnings
+    made = errors(tmp_path / "out.mkv", frames)
+    colorless = float(np.mean([np.linalg.norm(rgb_to_lab(rgb)[1:], axis=0).mean() for rgb in frames]))
+    assert max(made) < 0.2 * colorless, "matching places of 8x8 pixels alone leaves twice that"
+    assert made[place] < 1.5

@@ -1,0 +1,67 @@
+"""A picture of the scene is found in a frame, wherever it has gone; a picture of something else is not."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+
+from videocolor.flow import FlowEstimator, grid
+from videocolor.shots import shots_like
+from videocolor.sighting import Sight, scene_likeness, sighted
+from videocolor.types import Array
+
+HEIGHT, WIDTH = 90, 160
+
+
+def world() -> Array:
+    return cv2.resize(
+        skimage.data.astronaut().mean(axis=2).astype(np.float32), (400, 400), interpolation=cv2.INTER_AREA
+    )
+
+
+def view(x: float, y: float = 0.0, zoom: float = 1.0) -> Array:
+    matrix = np.array([[zoom, 0, 100 + x], [0, zoom, 120 + y]], np.float32)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.rint(cv2.warpAffine(world(), matrix, (WIDTH, HEIGHT), flags=flags)).clip(0, 255).astype(np.uint8)
+
+
+def elsewhere() -> Array:
+    return cv2.resize(skimage.data.coffee().mean(axis=2), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA).astype(
+        np.uint8
+    )
+
+
+@pytest.mark.parametrize(("x", "y", "zoom"), [(0, 0, 1), (12, 3, 1), (70, 0, 1), (-45, 20, 1.15)])
+def test_what_both_show_is_found(x: float, y: float, zoom: float) -> None:
+    flow = FlowEstimator("detailed")
+    frame, picture = (Sight(flow.prepare(luma)) for luma in (view(0), view(x, y, zoom)))
+    at, trust = sighted(frame, picture, flow)
+    truth = (grid(HEIGHT, WIDTH) - np.array([x, y], np.float32)) / np.float32(zoom)
+    inside = ((truth > 6) & (truth < np.array([WIDTH - 7, HEIGHT - 7]))).all(axis=2)
+    assert 0.3 < inside.mean() and trust[inside].mean() > 0.75
+    assert np.linalg.norm(at - truth, axis=2)[inside & (trust > 0.9)].mean() < 1
+    beyond = ((truth < -6) | (truth > np.array([WIDTH + 5, HEIGHT + 5]))).any(axis=2)
+    assert not beyond.any() or trust[beyond].mean() < 0.1
+
+
+@pytest.mark.parametrize(
+    "other", [elsewhere(), np.full((HEIGHT, WIDTH), 90, np.uint8), np.zeros((HEIGHT, WIDTH), np.uint8)]
+)
+def test_something_else_is_not(other: Array) -> None:
+    flow = FlowEstimator("detailed")
+    _, trust = sighted(Sight(flow.prepare(view(0))), Sight(flow.prepare(other)), flow)
+    assert trust.mean() < 0.2
+
+
+def test_a_camera_that_moved_still_shows_the_scene() -> None:
+    """Correlation knows fixed cameras only: for it these are two places."""
+    assert shots_like(view(0), view(70)) < 0.5 <= scene_likeness(view(0), [elsewhere(), view(70)])
+    assert scene_likeness(view(0), [view(0)]) > 0.9
+
+
+def test_pictures_of_other_scenes_are_not_alike() -> None:
+    flat = np.full((HEIGHT, WIDTH), 128, np.uint8)
+    assert scene_likeness(view(0), [elsewhere()]) < 0.5
+    assert scene_likeness(view(0), [flat]) < 0.5 and scene_likeness(flat, [view(0), elsewhere()]) < 0.5
