@@ -40,7 +40,7 @@ def test_what_both_show_is_found(x: float, y: float, zoom: float) -> None:
     at, trust = sighted(frame, picture, flow)
     truth = (grid(HEIGHT, WIDTH) - np.array([x, y], np.float32)) / np.float32(zoom)
     inside = ((truth > 6) & (truth < np.array([WIDTH - 7, HEIGHT - 7]))).all(axis=2)
-    assert 0.3 < inside.mean() and trust[inside].mean() > 0.75
+    assert inside.mean() > 0.3 and trust[inside].mean() > 0.75
     assert np.linalg.norm(at - truth, axis=2)[inside & (trust > 0.9)].mean() < 1
     beyond = ((truth < -6) | (truth > np.array([WIDTH + 5, HEIGHT + 5]))).any(axis=2)
     assert not beyond.any() or trust[beyond].mean() < 0.1
