@@ -169,6 +169,23 @@ def test_a_hint_that_fits_no_shot_is_reported() -> None:
     assert "fits no shot" in plan.warnings[0]
 
 
+def test_where_there_is_one_shot_only_a_hint_is_for_it() -> None:
+    plan = deal_hints([Hint("stray.png", scene(9))], survey(1), 0.5)
+    assert [p.hint.name for p in plan.for_shot(0)] == ["stray.png"]
+    assert plan.carried(0) == [] and not plan.painted(), "the network may believe it, motion follows what is seen"
+    assert "stray.png" in plan.warnings[0] and "only shot" in plan.warnings[0]
+
+
+def test_pictures_that_show_the_scene_are_followed() -> None:
+    loose, mask = Hint("loose", scene(1)), np.zeros(scene(1).shape[:2], np.float32)
+    plan = deal_hints(
+        [loose, Hint("spots", scene(1), None, mask), Hint("own", scene(9), Fraction(1, 2))], survey(1, 2), 0.5
+    )
+    assert [p.hint.name for p in plan.for_shot(0)] == ["own", "loose", "spots"]
+    assert [p.hint.name for p in plan.carried(0)] == ["loose"], "not where little is painted, nor by its time alone"
+    assert plan.carried(1) == []
+
+
 def test_a_time_behind_the_end_is_reported() -> None:
     plan = deal_hints([Hint("late.png", scene(1), Fraction(99))], survey(1), 0.5)
     assert plan.hints == ()

@@ -131,8 +131,7 @@ def hint_input(hint: Hint, size: tuple[int, int]) -> HintInput:
 
 def hint_ab(hint: Hint, size: tuple[int, int]) -> Array:
     """(2, h, w) float32 a*b* of a hint on a chroma plane of (height, width) `size`."""
-    ab: Array = hint_input(hint, size).ab
-    return ab
+    return hint_input(hint, size).ab
 
 
 def hint_fits_frame(hint: Hint, gray: Array) -> float:
@@ -182,10 +181,13 @@ def deal_hints(
     span = _Span.of(survey)
     for hint in hints:
         thumb = thumbnail(np.rint(hint_input(hint, (180, 320)).luma * 255).astype(np.uint8))
-        likeness = {
-            view.shot.index: scene_likeness(thumb, [picture for _, picture in view.views]) for view in survey.shots
-        }
+        likeness = {v.shot.index: scene_likeness(thumb, [luma for _, luma in v.views]) for v in survey.shots}
         shots = {number: value for number, value in likeness.items() if value >= min_likeness}
+        if len(likeness) == 1 and not shots and hint.time is None:
+            warnings.append(
+                f"hint {hint.name}: looks little like the only shot; used as far as the network believes it"
+            )
+            shots = likeness
         frame = own = None
         resembles = 0.0
         if hint.time is not None:
