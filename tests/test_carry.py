@@ -241,7 +241,7 @@ def test_several_that_arrive_share_by_trust() -> None:
 
 
 def test_memory_holds_a_picture_that_was_found() -> None:
-    grays, truth = pan(SEARCH_EVERY + 10, 1.0)
+    grays, truth = pan(SEARCH_EVERY + 10, 2.0)
     flow = FlowEstimator("detailed")
     steps, cut = steps_of(grays, flow), SEARCH_EVERY - 4
     pictures = {2: painted(grays[-1], truth[-1], flow)}
@@ -258,3 +258,29 @@ def test_memory_holds_a_picture_that_was_found() -> None:
         same(one, other)
         counts.append(len(one))
     assert max(counts) == 2
+
+
+def test_what_is_followed_is_not_left_for_less() -> None:
+    """Trust fades on a long way; before another picture is followed, this one is looked for again."""
+    grays, truth = pan(SEARCH_EVERY + 2, 0.5)
+    flow = FlowEstimator("detailed")
+    half = grays[-1].copy()
+    half[:, : WIDTH // 2] = grays[-1][::-1, : WIDTH // 2]
+    pictures = {0: painted(grays[-1], truth[-1], flow), 1: painted(half, truth[-1], flow)}
+    carrier, steps = HintCarrier(flow), steps_of(grays, flow)
+    first = carrier.follow(grays[:2], steps[:2], {}, pictures)
+    assert only(first[1]).hint is pictures[0]
+    assert carrier._found is not None
+    carrier._found.places.trust *= np.float32(0.2)
+    came = carrier.follow(grays[2:], steps[2:], {}, pictures)
+    assert only(came[-1]).hint is pictures[0] and only(came[-1]).trust.mean() > 0.8
+
+
+def test_black_frames_are_not_searched() -> None:
+    """A fade from black: nothing is followed in the black, and the picture is found with the first frame that shows."""
+    grays, truth = pan(12, 1.0)
+    grays = [np.zeros_like(gray) if i < 5 else gray for i, gray in enumerate(grays)]
+    flow = FlowEstimator("detailed")
+    ahead = {0: painted(grays[-1], truth[-1], flow)}
+    came = HintCarrier(flow).follow(grays, steps_of(grays, flow), {}, ahead)
+    assert [len(arrivals) for arrivals in came] == [0] * 5 + [1] * 7

@@ -176,6 +176,22 @@ def test_where_there_is_one_shot_only_a_hint_is_for_it() -> None:
     assert "stray.png" in plan.warnings[0] and "only shot" in plan.warnings[0]
 
 
+def test_of_a_part_of_a_film_nobody_knows_that() -> None:
+    film = survey(1, 2)
+    part = replace(film, shots=film.shots[:1])
+    plan = deal_hints([Hint("stray.png", scene(9))], part, 0.5)
+    assert plan.hints == () and "fits no shot" in plan.warnings[0]
+
+
+def test_a_painted_frame_that_is_told_to_nobody_is_followed_all_the_same() -> None:
+    mask = np.ones(scene(1).shape[:2], np.float32)
+    spots = [Hint(f"{i}", scene(1), Fraction(i, 10), mask) for i in (0, 1, 3, 5, 7, 9)]
+    plan = deal_hints([*spots, Hint("whole", scene(1), Fraction(8, 10))], survey(1, 2), 0.5)
+    whole = next(p for p in plan.hints if p.hint.name == "whole")
+    assert whole.left_out == (0,) and plan.carried(0) == []
+    assert plan.followed(0) and not plan.followed(1)
+
+
 def test_pictures_that_show_the_scene_are_followed() -> None:
     loose, mask = Hint("loose", scene(1)), np.zeros(scene(1).shape[:2], np.float32)
     plan = deal_hints(

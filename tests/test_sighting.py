@@ -61,6 +61,20 @@ def test_a_camera_that_moved_still_shows_the_scene() -> None:
     assert scene_likeness(view(0), [view(0)]) > 0.9
 
 
+def test_plain_pictures_fit_everything_and_tell_nothing() -> None:
+    """Drawings on pale paper, a caption on black: smooth places agree anyhow, and must not speak for the scene."""
+    drawings = []
+    for corners in ([[20, 20], [60, 25], [40, 70]], [[90, 40], [140, 30], [150, 80], [100, 70]]):
+        drawing = np.full((HEIGHT, WIDTH), 215, np.uint8)
+        cv2.fillPoly(drawing, [np.array(corners, np.int32)], 120)
+        drawings.append(cv2.polylines(drawing, [np.array(corners, np.int32)], True, 20, 2))
+    caption, moon = np.full((2, HEIGHT, WIDTH), 16, np.uint8)
+    cv2.putText(caption, "MAINLAND", (20, 50), cv2.FONT_HERSHEY_SIMPLEX, 0.7, 235, 2)
+    cv2.circle(moon, (110, 40), 18, 200, -1)
+    for one, other in (drawings, (caption, moon)):
+        assert scene_likeness(one, [other]) < 0.5 and scene_likeness(other, [one]) < 0.5
+
+
 def test_pictures_of_other_scenes_are_not_alike() -> None:
     flat = np.full((HEIGHT, WIDTH), 128, np.uint8)
     assert scene_likeness(view(0), [elsewhere()]) < 0.5

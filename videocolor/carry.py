@@ -22,7 +22,7 @@ import numpy as np
 
 from videocolor.arrival import LONG_AGO, Arrival, Arrivals, Painted, scaled_places
 from videocolor.flow import FlowEstimator, Motion, consistency, grid, look_up
-from videocolor.sighting import Sight, sighted
+from videocolor.sighting import Sight, share_of_texture, sighted
 from videocolor.types import Array
 
 __all__ = ["RELOCK_EVERY", "SEARCH_EVERY", "HintCarrier", "Places", "Step"]
@@ -33,8 +33,8 @@ SEARCH_EVERY: Final = 16
 """Frames between searches for a shot's pictures in its frames."""
 _BETTER: Final = 0.9
 """Misfit against the composed places' under which a newly found place is taken."""
-_LEAST: Final = 0.02
-"""Share of the frame that a picture must vouch for, beyond what is known already, to be followed."""
+_LEAST: Final = 0.05
+"""Share of a frame's texture that a picture must vouch for, beyond what is known already, to be followed."""
 _CLEARLY: Final = 1.25
 """How much more that another picture must vouch for to be followed instead."""
 
@@ -180,9 +180,12 @@ class HintCarrier:
                 self._since = 0
                 arrivals.append(())
                 continue
-            if self._since % SEARCH_EVERY == 0:
-                self._search(picture, pictures)
-            self._since += 1
+            frame = Sight(picture)
+            if self._since % SEARCH_EVERY or not pictures:
+                self._since += 1
+            elif frame.texture.mean() > _LEAST:  # a black frame tells nothing: the next one is asked
+                self._search(frame, pictures)
+                self._since += 1
             arrivals.append(self._arrivals())
         self._waiting.extend(arrivals)
         return arrivals
@@ -218,28 +221,27 @@ class HintCarrier:
         self._found, self._latest = _way(moments.pop(), int(memory["found"])), _way(moments.pop(), -1)
         self._waiting.extend(moments)
 
-    def _search(self, picture: Array, pictures: Mapping[int, Painted]) -> None:
+    def _search(self, frame: Sight, pictures: Mapping[int, Painted]) -> None:
         """Look for the pictures in the present frame, and follow the one that vouches for most that is not known."""
-        frame, followed = Sight(picture), self._found
-        known = np.zeros(picture.shape, np.float32) if self._latest is None else self._latest.places.trust
+        known = np.zeros(frame.picture.shape, np.float32) if self._latest is None else self._latest.places.trust
+        found = {number: sighted(frame, hint.sight, self.flow) for number, hint in pictures.items()}
         most = _LEAST
-        if followed is not None:
-            most = max(most, _CLEARLY * _beyond(followed.places.trust, known))
-        for number, hint in pictures.items():
-            at, trust = sighted(frame, hint.sight, self.flow)
-            if followed is not None and number == followed.number:
-                followed.places.mend(at, trust)
-            elif (told := _beyond(trust, known)) > most:
-                self._found, most = _Way(hint, Places.of(at, trust), LONG_AGO, number), told
+        if (followed := self._found) is not None:
+            if followed.number in found:
+                followed.places.mend(*found.pop(followed.number))
+            most = max(most, _CLEARLY * _beyond(frame, followed.places.trust, known))
+        for number, (at, trust) in found.items():
+            if (told := _beyond(frame, trust, known)) > most:
+                self._found, most = _Way(pictures[number], Places.of(at, trust), LONG_AGO, number), told
 
     def _arrivals(self) -> Arrivals:
         """What has arrived at the present frame."""
         return tuple(way.arrival() for way in (self._latest, self._found) if way is not None)
 
 
-def _beyond(trust: Array, known: Array) -> float:
-    """Share of the frame that `trust` adds to what is known."""
-    return float(np.maximum(trust - known, 0).mean())
+def _beyond(frame: Sight, trust: Array, known: Array) -> float:
+    """Share of the frame, by what tells anything in it, that `trust` adds to what is known."""
+    return share_of_texture(frame, np.maximum(trust - known, 0))
 
 
 def _arrived(hints: Sequence[Painted], memory: Mapping[str, Array], head: str) -> Arrivals:

@@ -235,8 +235,9 @@ def color_shot(
     items, last, opens = _chain(first, rest), first, run.opens
     place, passed, paused, cost = Place(record, run.shard), 0.0, False, frame_cost(film, number)
     run.opens = None
-    if opens is not None and smoother is not None:
+    if opens is not None:
         _recall(opens, smoother, carrier, own, told)
+    if opens is not None and smoother is not None:
         waiting.extend((item, _picture(painted_color(number, item, film))) for item in islice(items, smoother.delayed))
     memory = film.colorizer.begin([*told.inputs, *own.hints])
     while window := list(islice(items, window_frames(film, number))):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -32,7 +31,7 @@ from videocolor.models.base import HintInput
 from videocolor.report import Event, Observer, ignore
 from videocolor.shots import FilmShots, shots_like
 from videocolor.sighting import scene_likeness
-from videocolor.survey import Survey, survey_film, thumbnail
+from videocolor.survey import Span, Survey, survey_film, thumbnail
 from videocolor.types import Array, Frame, Hint
 from videocolor.video import open_video
 
@@ -59,8 +58,6 @@ __all__ = [
 
 MOST_PER_SHOT: Final = 6
 """Hints that the network is told of one shot at most; its memory and time grow with each."""
-_ROUNDED: Final = Fraction(3, 2000)
-"""Seconds by which a time in a name, rounded to milliseconds like Matroska's own, may miss its frame."""
 _SAME_SHOT: Final = 0.5
 """Likeness to its shot from which a hint with a time is expected to be a painted frame of it."""
 
@@ -112,6 +109,10 @@ class HintPlan:
     def carried(self, number: int) -> list[PlannedHint]:
         """Whole pictures, of those that the network is told of in a shot, that seem to show its very scene."""
         return [p for p in self.for_shot(number) if p.hint.mask is None and p.likeness(number) >= _SAME_SHOT]
+
+    def followed(self, number: int) -> bool:
+        """Whether motion has colour to carry in a shot."""
+        return bool(self.carried(number)) or self.painted(number)
 
     def at_frame(self, number: int, index: int) -> PlannedHint | None:
         """The hint that was made for this frame of this shot, whether the network is told of it or not."""
@@ -178,12 +179,12 @@ def deal_hints(
     """
     planned: list[PlannedHint] = []
     warnings: list[str] = []
-    span = _Span.of(survey)
+    span = Span.of(survey)
     for hint in hints:
         thumb = thumbnail(np.rint(hint_input(hint, (180, 320)).luma * 255).astype(np.uint8))
         likeness = {v.shot.index: scene_likeness(thumb, [luma for _, luma in v.views]) for v in survey.shots}
         shots = {number: value for number, value in likeness.items() if value >= min_likeness}
-        if len(likeness) == 1 and not shots and hint.time is None:
+        if len(likeness) == 1 and not shots and hint.time is None and span.is_whole:
             warnings.append(
                 f"hint {hint.name}: looks little like the only shot; used as far as the network believes it"
             )
@@ -237,33 +238,6 @@ def limited(planned: Sequence[PlannedHint], warnings: Sequence[str] = ()) -> Hin
                 f"network's memory, which takes {MOST_PER_SHOT}; frames that were painted are reproduced all the same"
             )
     return HintPlan(tuple(kept), tuple(said))
-
-
-@dataclass(frozen=True)
-class _Span:
-    """The part of a film that is coloured, and the film's own bounds, in seconds."""
-
-    start: Fraction
-    end: Fraction
-    frame: Fraction
-    """Mean length of a frame."""
-    film_start: Fraction
-    film_end: Fraction
-
-    @classmethod
-    def of(cls, survey: Survey) -> _Span:
-        first, last, info = survey.shots[0].shot, survey.shots[-1].shot, survey.info
-        start, end = first.start_pts * first.time_base, last.end_pts * last.time_base
-        film_start = info.start_pts * info.time_base
-        film_end = end if info.duration is None else max(end, film_start + info.duration)
-        return cls(start, end, (end - start) / survey.frames, film_start, film_end)
-
-    def holds(self, moment: Fraction) -> bool:
-        """Does a time mean one of the frames that are coloured?"""
-        # Where the film itself begins, a time a little before it means its first frame; in its middle, another one.
-        slack = self.frame if self.start <= self.film_start + _ROUNDED else self.frame / 2
-        goes_on = self.film_end > self.end + self.frame / 2
-        return self.start - slack <= moment and not (goes_on and moment >= self.end - _ROUNDED)
 
 
 def _limit(planned: list[PlannedHint], number: int) -> tuple[list[PlannedHint], int]:

@@ -24,7 +24,7 @@ _CARRIED_CAP: Final = 5.0
 
 def fusion(film: Film, number: int) -> tuple[int, ChromaSmoother | None, HintCarrier | None]:
     """Frames from anchor to anchor, and what holds a shot's colour together; finer where a frame was painted."""
-    smoothing, carried = film.config.smoothing, bool(film.hints.carried(number))
+    smoothing, carried = film.config.smoothing, film.hints.followed(number)
     stride = _stride(film, number)
     if not smoothing.enabled:
         return stride, None, None
@@ -41,7 +41,7 @@ def _stride(film: Film, number: int) -> int:
     model = film.config.model
     if not film.config.smoothing.enabled:
         return 1
-    carries = film.colorizer.card.carries and film.hints.carried(number)
+    carries = film.colorizer.card.carries and film.hints.painted(number)
     return min(model.anchor_every, model.anchor_every_painted) if carries else model.anchor_every
 
 
@@ -60,7 +60,7 @@ def window_frames(film: Film, number: int) -> int:
 
 def frame_cost(film: Film, number: int) -> float:
     """Work that a frame of this shot means, in frames of a shot without a hint."""
-    return PAINTED_COST if film.hints.carried(number) else 1.0
+    return PAINTED_COST if film.hints.followed(number) else 1.0
 
 
 def queue_length(info: VideoInfo, config: ColorizeConfig) -> int:

@@ -68,6 +68,7 @@ class ToldHints:
         self.inputs = list(inputs)
         self._number, self._film = number, film
         self._cleaned: dict[int, Array] = {}
+        self._reproduced: set[int] = set()
         told = film.hints.for_shot(number)
         shown = [] if flow is None else film.hints.carried(number)
         self._pictures = {told.index(p): _followed(p.hint, film, flow) for p in shown if flow is not None}
@@ -78,12 +79,8 @@ class ToldHints:
         From painted frames before them motion has carried colour all the way.
         """
         told = self._film.hints.for_shot(self._number)
-
-        def passed(number: int) -> bool:
-            planned = told[number]
-            return planned.own == self._number and planned.frame is not None and planned.frame <= first.frame.index
-
-        return {number: picture for number, picture in self._pictures.items() if not passed(number)}
+        passed = {n for n in self._reproduced if (at := told[n].frame) is not None and at <= first.frame.index}
+        return {number: picture for number, picture in self._pictures.items() if number not in passed}
 
     def clean(self, window: Sequence[Prepared], painted: Collection[int]) -> dict[int, PaintedColor]:
         """What painted frames give to others, where that is not what they are; see `videocolor.straylight`.
@@ -98,6 +95,9 @@ class ToldHints:
             Place in `window` -> colour.
         """
         cleaned, (nearest, farthest), film = {}, _AROUND, self._film
+        told = film.hints.for_shot(self._number)[: len(self.inputs)]
+        at_frames = (film.hints.at_frame(self._number, window[place].frame.index) for place in painted)
+        self._reproduced |= {told.index(planned) for planned in at_frames if planned in told}
         for place in painted if film.config.hints.take_off_light else ():
             planned = film.hints.at_frame(self._number, window[place].frame.index)
             near = (i for i in range(len(window)) if nearest <= abs(i - place) <= farthest and i not in painted)
@@ -111,19 +111,21 @@ class ToldHints:
                 "and the light taken off what the shot gets of it (hints.take_off_light)"
             )
             cleaned[place] = _on_grids(hint, film)
-            told = film.hints.for_shot(self._number)[: len(self.inputs)]
             if planned in told:
                 self._tell(told.index(planned), hint_input(hint, film.seen_size(self._number)).ab)
         return cleaned
 
     def memory(self) -> dict[str, Array]:
         """What the shot's further frames depend on, as arrays; see `ChromaSmoother.memory`."""
-        return {str(place): ab for place, ab in self._cleaned.items()}
+        cleaned = {str(place): ab for place, ab in self._cleaned.items()}
+        return cleaned | {"reproduced": np.array(sorted(self._reproduced), np.int64)}
 
     def recall(self, memory: Mapping[str, Array]) -> None:
         """Take up what `memory` of the same shot's returned."""
+        self._reproduced = {int(number) for number in memory["reproduced"]}
         for place, ab in memory.items():
-            self._tell(int(place), ab)
+            if place != "reproduced":
+                self._tell(int(place), ab)
 
     def _tell(self, place: int, ab: Array) -> None:
         self._cleaned[place] = ab

@@ -21,7 +21,7 @@ from videocolor._cuts import shots_like
 from videocolor.flow import FlowEstimator, consistency, grid
 from videocolor.types import Array
 
-__all__ = ["Sight", "scene_likeness", "sighted"]
+__all__ = ["Sight", "scene_likeness", "share_of_texture", "sighted"]
 
 _FEATURES: Final = 400
 _RATIO: Final = 0.8
@@ -29,10 +29,15 @@ _RATIO: Final = 0.8
 _AGREE: Final = 6
 """Matches that must agree on a camera's move."""
 _WHOLE: Final = 0.4
-"""Share of a picture that is found again, from which it certainly shows the scene; half of it is more than any of 1,369
-pairs of unrelated pictures reached (0.16; docs/hints.md)."""
+"""Share of a picture's texture that is found again, from which it certainly shows the scene. Half of it is more than three
+times what any of 1,369 pairs of unrelated frames reached (docs/temporal.md)."""
 _WORTH: Final = 0.05
-"""Likeness by correlation under which two pictures are not searched for each other."""
+_ALIKE: Final = 0.5
+"""Likeness by correlation under which, and from which, two pictures are not searched for each other."""
+_TEXTURE: Final = 40.0
+"""Variance of prepared luma in 5x5 pixels from which a place tells anything; grain stays below."""
+_PLAIN: Final = 0.1
+"""Share of a frame that must be texture, lest a caption on black is all that counts."""
 _MISS: Final = 4.0
 """Pixels by which they may miss it: the scene is not flat, and flow goes on from there."""
 
@@ -51,6 +56,14 @@ class Sight:
         places = np.array([point.pt for point in points], np.float32).reshape(-1, 2)
         return places, np.zeros((0, 128), np.float32) if len(places) == 0 else np.asarray(described)
 
+    @cached_property
+    def texture(self) -> Array:
+        """(h, w) float32 in 0..1: how much a place tells; a wall, a sky or a black frame fit anything."""
+        luma = self.picture.astype(np.float32)
+        mean = cv2.blur(luma, (5, 5))
+        variance = cv2.blur(luma * luma, (5, 5)) - mean * mean
+        return np.asarray(np.maximum(variance - _TEXTURE, 0) / (variance + _TEXTURE))
+
 
 def sighted(frame: Sight, picture: Sight, flow: FlowEstimator) -> tuple[Array, Array]:
     """Search for the pixels of a frame in a picture of the same size.
@@ -67,6 +80,12 @@ def sighted(frame: Sight, picture: Sight, flow: FlowEstimator) -> tuple[Array, A
         if trust.sum() > best.sum():
             best_at, best = cv2.add(here, ahead), trust
     return np.array(best_at), best
+
+
+def share_of_texture(frame: Sight, trust: Array) -> float:
+    """How much of what tells anything in a frame is trusted, 0..1; next to nothing where nothing does."""
+    told = frame.texture
+    return float((trust * told).sum() / max(float(told.sum()), _PLAIN * told.size))
 
 
 def _starts(frame: Sight, picture: Sight) -> list[tuple[Array, Array]]:
@@ -103,8 +122,8 @@ def _camera(frame: Sight, picture: Sight) -> Array | None:
 def scene_likeness(picture: Array, frames: Sequence[Array]) -> float:
     """How surely a picture shows the scene of a shot, from the picture and some frames of it.
 
-    By `shots_like`, which knows fixed cameras and moods; and, where that leaves it open, by how much of the picture
-    is found in the frame that it is most like, wherever that has gone.
+    By `shots_like`, which knows fixed cameras and moods; and, where that does not say so, by how much of the picture's
+    texture is found in the frame that it is most like, wherever that has gone.
 
     Args:
         picture: (h, w) uint8 luma; 160x90 pixels are plenty.
@@ -114,8 +133,8 @@ def scene_likeness(picture: Array, frames: Sequence[Array]) -> float:
         0..1; 0.5 is reached by one in a hundred pairs of unrelated pictures.
     """
     likeness, nearest = max((shots_like(picture, frame), place) for place, frame in enumerate(frames))
-    if not _WORTH <= likeness < 1 - _WORTH:
+    if not _WORTH <= likeness < _ALIKE:
         return likeness
     flow = FlowEstimator("detailed")
     one, other = (Sight(flow.prepare(luma)) for luma in (picture, frames[nearest]))
-    return max(likeness, min(1.0, float(sighted(one, other, flow)[1].mean()) / _WHOLE))
+    return max(likeness, min(1.0, share_of_texture(one, sighted(one, other, flow)[1]) / _WHOLE))

@@ -24,10 +24,12 @@ from videocolor.shots import CutFinder, read_shots
 from videocolor.types import Array, Frame, Shot, VideoInfo
 from videocolor.video import open_video
 
-__all__ = ["VIEWS", "FilmScan", "ShotView", "Survey", "cuts_for", "one_frame", "survey_film", "thumbnail"]
+__all__ = ["VIEWS", "FilmScan", "ShotView", "Span", "Survey", "cuts_for", "one_frame", "survey_film", "thumbnail"]
 
 THUMB: Final = (90, 160)
 """(height, width) of the pictures that shots are compared by; aspect is not kept, likeness needs none."""
+_ROUNDED: Final = Fraction(3, 2000)
+"""Seconds by which a time in a name, rounded to milliseconds like Matroska's own, may miss its frame."""
 VIEWS: Final = 8
 """Most pictures kept of one shot."""
 
@@ -63,6 +65,38 @@ class Survey:
     def shot_at(self, index: int) -> Shot:
         """The shot that holds a frame."""
         return next(view.shot for view in self.shots if view.shot.start <= index < view.shot.end)
+
+
+@dataclass(frozen=True)
+class Span:
+    """The part of a film that is coloured, and the film's own bounds, in seconds."""
+
+    start: Fraction
+    end: Fraction
+    frame: Fraction
+    """Mean length of a frame."""
+    film_start: Fraction
+    film_end: Fraction
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing of the film is left out."""
+        return self.start <= self.film_start + self.frame and self.film_end <= self.end + self.frame
+
+    @classmethod
+    def of(cls, survey: Survey) -> Span:
+        first, last, info = survey.shots[0].shot, survey.shots[-1].shot, survey.info
+        start, end = first.start_pts * first.time_base, last.end_pts * last.time_base
+        film_start = info.start_pts * info.time_base
+        film_end = end if info.duration is None else max(end, film_start + info.duration)
+        return cls(start, end, (end - start) / survey.frames, film_start, film_end)
+
+    def holds(self, moment: Fraction) -> bool:
+        """Does a time mean one of the frames that are coloured?"""
+        # Where the film itself begins, a time a little before it means its first frame; in its middle, another one.
+        slack = self.frame if self.start <= self.film_start + _ROUNDED else self.frame / 2
+        goes_on = self.film_end > self.end + self.frame / 2
+        return self.start - slack <= moment and not (goes_on and moment >= self.end - _ROUNDED)
 
 
 def thumbnail(gray: Array) -> Array:

@@ -104,11 +104,12 @@ def test_shards_give_the_film_in_one_go(
         assert len(cleaned) == 4
 
 
-@pytest.mark.parametrize("hinted", [False, True])
+@pytest.mark.parametrize("kind", ["network", "hints", "own hints, unsmoothed"])
 def test_shards_in_any_order_by_any_number_of_workers(
-    hinted: bool, reel: Path, hints: tuple[str, ...], tmp_path: Path
+    kind: str, reel: Path, hints: tuple[str, ...], tmp_path: Path
 ) -> None:
-    extra = (hint_setting(hints),) if hinted else ()
+    unsmoothed = ("smoothing.enabled=false", "model.self_hints=true")
+    extra = {"hints": (hint_setting(hints),), "own hints, unsmoothed": unsmoothed}.get(kind, ())
     whole = in_one_go(reel, tmp_path, *extra)
     mine = job(reel, tmp_path, *extra)
     plan = plan_film(mine)
@@ -185,7 +186,7 @@ def test_a_plan_can_be_edited(reel: Path, tmp_path: Path) -> None:
     for wrong, message in (
         (text.replace('"returns_to": 2', '"returns_to": 6'), "shot 5 returns to shot 6; expected an earlier one"),
         (text.replace('{"shard": 2, "frame": ', '{"shard": 2, "frame": 1'), "where no shot begins"),
-        (text.replace("videocolor_plan: 1", "videocolor_plan: 9"), "not a plan of this version"),
+        (text.replace("videocolor_plan: 2", "videocolor_plan: 9"), "not a plan of this version"),
         (text.replace('"pts": 0', '"pts": x'), "not YAML|is damaged"),
     ):
         assert wrong != text

@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 PLAN_NAME: Final = "plan.yaml"
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 def plan_film(job: FilmJob, *, observer: Observer = ignore) -> FilmPlan:
@@ -167,8 +167,8 @@ def with_shards(plan: FilmPlan, places: Sequence[tuple[int, int]], end_pts: int,
 
     `goes_on`: the last shot goes on behind the plan's last frame.
     """
-    carried = {number for note in plan.hints for number in note.get("carried", ())}
-    costs = [PAINTED_COST if shot.index in carried else 1.0 for shot in plan.shots]
+    followed = {number for note in plan.hints for number in note["followed"]}
+    costs = [PAINTED_COST if shot.index in followed else 1.0 for shot in plan.shots]
     ends = [*places[1:], (plan.frames, end_pts)]
     cuts = [shot.start for shot in plan.shots]
     shards: list[Shard] = []
@@ -274,13 +274,15 @@ def hint_notes(dealt: HintPlan, config: ColorizeConfig) -> list[dict[str, Any]]:
 
 
 def _note(planned: PlannedHint) -> dict[str, Any]:
+    alone, own = HintPlan((planned,)), planned.own
+    left_out = [own] if own is not None and own not in planned.shots and alone.followed(own) else []
     return {
         "name": planned.hint.name,
         "digest": _digest(planned.hint, planned.assigned),
         "frame": planned.frame,
         "own": planned.own,
-        "painted": HintPlan((planned,)).painted(),
-        "carried": [number for number in planned.shots if HintPlan((planned,)).carried(number)],
+        "painted": alone.painted(),
+        "followed": [number for number in planned.shots if alone.followed(number)] + left_out,
         "told": {number: float(like) for number, like in planned.shots.items()},
         "resembles": float(planned.resembles),
         "left_out": list(planned.left_out),
