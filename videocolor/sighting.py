@@ -29,8 +29,10 @@ _RATIO: Final = 0.8
 _AGREE: Final = 6
 """Matches that must agree on a camera's move."""
 _WHOLE: Final = 0.4
-"""Share of a picture's texture that is found again, from which it certainly shows the scene. Half of it is more than three
-times what any of 1,369 pairs of unrelated frames reached (docs/temporal.md)."""
+"""Share of a picture's texture that is found again, from which it certainly shows the scene.
+
+Half of it is more than three times what any of 1,369 pairs of unrelated frames reached (docs/temporal.md).
+"""
 _WORTH: Final = 0.05
 _ALIKE: Final = 0.5
 """Likeness by correlation under which, and from which, two pictures are not searched for each other."""
