@@ -35,6 +35,8 @@ _BETTER: Final = 0.9
 """Misfit against the composed places' under which a newly found place is taken."""
 _LEAST: Final = 0.05
 """Share of a frame's texture that a picture must vouch for, beyond what is known already, to be followed."""
+_KNOWN: Final = 0.75
+"""How much less that counts which is known already: a second opinion, from a nearer frame, is worth something."""
 _CLEARLY: Final = 1.25
 """How much more that another picture must vouch for to be followed instead."""
 
@@ -222,7 +224,7 @@ class HintCarrier:
         self._waiting.extend(moments)
 
     def _search(self, frame: Sight, pictures: Mapping[int, Painted]) -> None:
-        """Look for the pictures in the present frame, and follow the one that vouches for most that is not known."""
+        """Look for the pictures in the present frame, and follow the one that vouches for most, known things less."""
         known = np.zeros(frame.picture.shape, np.float32) if self._latest is None else self._latest.places.trust
         found = {number: sighted(frame, hint.sight, self.flow) for number, hint in pictures.items()}
         most = _LEAST
@@ -240,8 +242,8 @@ class HintCarrier:
 
 
 def _beyond(frame: Sight, trust: Array, known: Array) -> float:
-    """Share of the frame, by what tells anything in it, that `trust` adds to what is known."""
-    return share_of_texture(frame, np.maximum(trust - known, 0))
+    """Share of the frame, by what tells anything in it, that `trust` adds to what is known, about."""
+    return share_of_texture(frame, np.maximum(trust - np.float32(_KNOWN) * known, 0))
 
 
 def _arrived(hints: Sequence[Painted], memory: Mapping[str, Array], head: str) -> Arrivals:
