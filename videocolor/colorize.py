@@ -237,8 +237,8 @@ def color_shot(
     run.opens = None
     if opens is not None:
         _recall(opens, smoother, carrier, own, told)
-    if opens is not None and smoother is not None:
-        waiting.extend((item, _picture(painted_color(number, item, film))) for item in islice(items, smoother.delayed))
+        held = islice(items, 0 if smoother is None else smoother.delayed)
+        waiting.extend((item, _picture(painted_color(number, item, film))) for item in held)
     memory = film.colorizer.begin([*told.inputs, *own.hints])
     while window := list(islice(items, window_frames(film, number))):
         following = (waiting[0][0] if waiting else window[0]).frame
@@ -258,11 +258,7 @@ def color_shot(
         if smoother is not None and carrier is not None:
             whole = {i: color.picture for i, color in given.items()}
             arrivals = carrier.follow([i.gray for i in window], smoother.planned_steps(), whole, told.ahead(window[0]))
-        seen_grid = (
-            seen_size[0] // film.colorizer.card.output_stride,
-            seen_size[1] // film.colorizer.card.output_stride,
-        )
-        carried = [as_input(arrivals[i], window[i].gray, seen_grid) for i in anchors]
+        carried = [as_input(arrivals[i], window[i].gray, film.seen_grid(number)) for i in anchors]
         seen = film.predictor.predict(memory, [window[i].luma_at(seen_size) for i in anchors], carried)
         observed: dict[int, Observation] = dict(zip(anchors, seen.observations(), strict=True))
         observed |= {i: (color.small, _HINT_PRECISION) for i, color in given.items()}

@@ -91,6 +91,11 @@ class Film:
             return self.size
         return working_size(self.info.width, self.info.height, card, hints="loose")
 
+    def seen_grid(self, number: int) -> tuple[int, int]:
+        """(height, width) of what the network says of that."""
+        height, width = self.seen_size(number)
+        return height // self.colorizer.card.output_stride, width // self.colorizer.card.output_stride
+
     def saturation(self, number: int) -> float:
         """Factor on the chroma of a shot."""
         return self.saturations.get(number, self.config.chroma.saturation)
