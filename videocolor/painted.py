@@ -96,13 +96,13 @@ class ToldHints:
         """
         cleaned, (nearest, farthest), film = {}, _AROUND, self._film
         told = film.hints.for_shot(self._number)[: len(self.inputs)]
-        at_frames = (film.hints.at_frame(self._number, window[place].frame.index) for place in painted)
-        self._reproduced |= {told.index(planned) for planned in at_frames if planned in told}
-        for place in painted if film.config.hints.take_off_light else ():
+        for place in painted:
             planned = film.hints.at_frame(self._number, window[place].frame.index)
-            near = (i for i in range(len(window)) if nearest <= abs(i - place) <= farthest and i not in painted)
-            if planned is None:
+            if planned in told:
+                self._reproduced.add(told.index(planned))
+            if planned is None or not film.config.hints.take_off_light:
                 continue
+            near = (i for i in range(len(window)) if nearest <= abs(i - place) <= farthest and i not in painted)
             hint = without_stray_light(planned.hint, window[place].gray, [window[i].gray for i in near])
             if hint is None:
                 continue
