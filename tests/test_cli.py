@@ -15,12 +15,14 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 import videocolor
 from videocolor.cli import cli
 from videocolor.config import ColorizeConfig
 from videocolor.errors import HintError, Interrupted, OutputError, UsageError
+from videocolor.presets import list_presets
 from videocolor.report import Event, plain, write_sidecar
 from videocolor.types import Shot
 
@@ -283,6 +285,11 @@ def test_config_commands() -> None:
     assert "# Frames that go through the network" in invoke("config", "show", "master").stdout
     assert json.loads(invoke("config", "show", "--schema").stdout)["title"] == "ColorizeConfig"
     assert invoke("config", "show", "train/hint_cpu", "--set", "seed=3").stdout.count("seed: 3") == 1
+
+
+@pytest.mark.parametrize("name", [preset.name for preset in list_presets() if preset.name != "evaluate/held_back"])
+def test_what_config_show_prints_is_the_configuration(name: str) -> None:
+    assert yaml.safe_load(invoke("config", "show", name).stdout) == json.loads(invoke("config", "show", name, "--json").stdout)
 
 
 def test_doctor_reports_and_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -249,7 +249,8 @@ class HintsConfig(Section):
     folder: Path | None = None
     """A folder of hints as `videocolor hints suggest` lays it out, coloured by a person."""
     min_likeness: Annotated[float, Strict()] = Field(default=0.5, ge=0, le=1)
-    """How much a hint must resemble a shot it was not made for, 0..1, before it is used there."""
+    """How much a hint must resemble a shot it was not made for, 0..1, before it is used there. A film of one shot
+    does not ask."""
     take_off_light: Bool = True
     """Where coloured light lies on a hinted frame alone (a leak, a flash), its shot gets the hint without it."""
     assigned: tuple[AssignedHint, ...] = ()
@@ -366,7 +367,7 @@ def dump_yaml(config: BaseModel, *, comments: bool = False) -> str:
         lines.append(f"{name}:")
         for key, field in type(section).model_fields.items():
             if comments and field.description:
-                lines.append(f"  # {field.description}")
+                lines += [f"  # {line}" for line in field.description.splitlines()]
             lines += [f"  {line}" for line in _yaml({key: values[name][key]}).splitlines()]
     return "\n".join(lines) + "\n"
 

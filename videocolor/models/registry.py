@@ -16,7 +16,7 @@ from videocolor.models.base import Colorizer, ModelCard
 from videocolor.models.simple import CONSTANT_CARD, GRAY_CARD, ConstantColorizer
 from videocolor.presets import config_root, list_presets, read_yaml, suggest
 
-__all__ = ["export_model", "list_models", "load_colorizer"]
+__all__ = ["export_model", "find_artifact", "list_models", "load_colorizer"]
 
 _WEIGHTS: Final = Path(__file__).parent / "weights"
 _ALIASES: Final = {"default": "hint"}
@@ -70,7 +70,7 @@ def load_colorizer(
         from videocolor.models.user_onnx import load_user_onnx
 
         return load_user_onnx(Path(name), device, threads)
-    artifact = _artifact(name)
+    artifact = find_artifact(name)
     if artifact.architecture in _LOADERS:
         if runtime in _CPU_ONLY:
             raise UsageError(
@@ -102,7 +102,7 @@ def export_model(name_or_path: str, path: Path) -> list[Path]:
     name = _ALIASES.get(name_or_path, name_or_path)
     if name in _SIMPLE:
         raise UsageError(f"{name} has no weights to export")
-    artifact = _artifact(name)
+    artifact = find_artifact(name)
     if artifact.architecture in _LOADERS:
         raise UsageError(f"{name}: of architecture {artifact.architecture}; only the hint network is exported")
     from videocolor.models.whole import write_network
@@ -114,7 +114,17 @@ def _names() -> list[str]:
     return sorted({path.stem for path in _WEIGHTS.glob("*.safetensors")} | set(_SIMPLE) | set(_ALIASES))
 
 
-def _artifact(name: str) -> Artifact:
+def find_artifact(name: str) -> Artifact:
+    """Read a weights file.
+
+    Args:
+        name: as for `load_colorizer`, but no ONNX file.
+
+    Raises:
+        UsageError: no such name.
+        ModelError: the file is missing, damaged, or not a network of ours.
+    """
+    name = _ALIASES.get(name, name)
     packaged = _WEIGHTS / f"{name}.safetensors"
     if "/" not in name and packaged.is_file():
         return read_artifact(packaged)

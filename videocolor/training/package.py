@@ -39,6 +39,11 @@ def count_macs(net: HintNet, size: int = 256) -> int:
     return total
 
 
+def _run_of(start: Path) -> str:
+    """A run's name, or a weights file's; where they lay is nobody's affair."""
+    return start.parent.name if start.suffix == ".pt" else start.stem
+
+
 def package(checkpoint: Path, target: Path, *, pack: Path, name: str = "hint", graphs: bool = False) -> ModelCard:
     """Write the averaged weights of a checkpoint as a weights file.
 
@@ -69,7 +74,7 @@ def package(checkpoint: Path, target: Path, *, pack: Path, name: str = "hint", g
     settings = {k: v for k, v in content["config"].items() if k not in ("out", "data", "encoder_weights")}
     if settings.get("start") is not None:
         starts = [settings["start"]] if isinstance(settings["start"], str) else settings["start"]
-        settings["start"] = ", ".join(Path(start).parent.name for start in starts)  # where they lay is nobody's affair
+        settings["start"] = ", ".join(_run_of(Path(start)) for start in starts)
     training = {
         "steps": content["step"],
         "config": settings,

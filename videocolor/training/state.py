@@ -14,13 +14,18 @@ import torch
 from videocolor.errors import ModelError, OutputError
 from videocolor.models.encoder import imagenet_weights_path
 from videocolor.models.hintnet import HintNet
+from videocolor.models.registry import find_artifact
 from videocolor.training.checkpoint import Ema, load_checkpoint, save_checkpoint
 from videocolor.training.config import TrainConfig
 from videocolor.training.network import make_optimizer
+from videocolor.training.unfold import unfolded
+from videocolor.training.workers import open_sampler
 
 __all__ = ["State", "begin", "begin_with", "new_network"]
 
 _log = logging.getLogger(__name__)
+_UNFOLDED_BY = 20
+"""Batches that a weights file's norms are measured on."""
 _FREE = {"out", "start", "encoder_weights", "device", "threads", "workers", "worker_kind", "ahead", "save_every"}
 _FREE |= {"log_every", "tensorboard", "validation", "data"}
 """Settings that change nothing of what the next step does."""
@@ -84,7 +89,7 @@ def begin(config: TrainConfig, device: torch.device, resume: bool) -> State:
         torch.manual_seed(config.seed)
         net = HintNet()
     if content is None and config.start is not None:
-        begin_with(net, _mean_of((config.start,) if isinstance(config.start, Path) else config.start))
+        begin_with(net, _started(config))
     net = _placed(net, device)
     state = State(net, make_optimizer(net, config.optimizer), Ema(net, config.optimizer.ema), 0)
     if content is not None:
@@ -118,6 +123,27 @@ def new_network(seed: int, encoder_weights: Path | None = None) -> HintNet:
         name = encoder_weights or "ImageNet weights"
         raise ModelError(f"{name}: not EfficientNet-Lite0's weights ({reason})") from error
     return net
+
+
+def _started(config: TrainConfig) -> dict[str, torch.Tensor]:
+    """The weights that a run begins with: a weights file's, or the mean of earlier runs' averages.
+
+    Raises:
+        ModelError: they cannot be read, or are of different networks.
+        UsageError: no network has that name.
+    """
+    start = config.start
+    if isinstance(start, Path) and start.suffix != ".pt":
+        sampler, after = open_sampler(config), config.steps  # samples that no step will see
+        few = (sampler.batch(after + i, *_shape(config)) for i in range(_UNFOLDED_BY))
+        return unfolded(find_artifact(str(start)), few).state_dict()
+    assert start is not None
+    return _mean_of((start,) if isinstance(start, Path) else start)
+
+
+def _shape(config: TrainConfig) -> tuple[int, int]:
+    """Samples of a batch and their side, in the first phase."""
+    return config.phases[0].batch, config.phases[0].size
 
 
 def _mean_of(checkpoints: Sequence[Path]) -> dict[str, torch.Tensor]:
