@@ -289,7 +289,9 @@ def test_config_commands() -> None:
 
 @pytest.mark.parametrize("name", [preset.name for preset in list_presets() if preset.name != "evaluate/held_back"])
 def test_what_config_show_prints_is_the_configuration(name: str) -> None:
-    assert yaml.safe_load(invoke("config", "show", name).stdout) == json.loads(invoke("config", "show", name, "--json").stdout)
+    assert yaml.safe_load(invoke("config", "show", name).stdout) == json.loads(
+        invoke("config", "show", name, "--json").stdout
+    )
 
 
 def test_doctor_reports_and_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:
