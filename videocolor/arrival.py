@@ -21,7 +21,7 @@ from videocolor.flow import grid, look_up, resize_flow
 from videocolor.sighting import Sight
 from videocolor.types import Array
 
-__all__ = ["LONG_AGO", "Arrival", "Arrivals", "Painted", "as_input", "scaled_places", "told", "with_arrived"]
+__all__ = ["LONG_AGO", "Arrival", "Arrivals", "Painted", "as_input", "scaled_places", "with_arrived"]
 
 LONG_AGO: Final = 1000
 """Frames since a picture whose way did not begin at its own frame: it was found in another."""
@@ -65,8 +65,11 @@ class Arrival:
 
     @property
     def told(self) -> Array:
-        """(h, w) float32 in 0..1: `trust` as the network is told of it."""
-        return told(self.trust, self.age)
+        """(h, w) float32 in 0..1: `trust` as the network, which learnt of ways from the hinted frame on, is told of it.
+
+        What was found is either right or altogether wrong, so half trust in it is worth less.
+        """
+        return self.trust * self.trust if self.age >= LONG_AGO else self.trust
 
     def chroma(self, height: int, width: int) -> Array:
         """(height, width, 2) float32: the hint's a*b*, looked up once on this grid."""
@@ -92,18 +95,6 @@ class Arrival:
         if share.shape != (height, width):
             share = cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR)
         return share
-
-
-def told(trust: Array, age: int) -> Array:
-    """Trust as the network is told of it, and has learnt of it.
-
-    What was found is either right or altogether wrong, so half trust in it is worth less.
-
-    Args:
-        trust: float32 in 0..1.
-        age: frames since the hinted one, or `LONG_AGO` and more.
-    """
-    return trust * trust if age >= LONG_AGO else trust
 
 
 Arrivals = tuple[Arrival, ...]

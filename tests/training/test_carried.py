@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import av
@@ -65,41 +64,6 @@ def test_samples_with_carried_chroma(pack: PackReader, tmp_path: Path) -> None:
     assert np.abs(batch.carried_rgb.astype(float) - batch.rgb).mean(axis=-1)[sure].mean() < 12
     none = Sampler(pack, settings.model_copy(update={"none": 1.0}), 3, CarriedReader(tmp_path / "carried"))
     assert not none.batch(0, 6, 64).carried.any()
-
-
-def test_the_found_picture_lies_on_the_frame(pack: PackReader, tmp_path: Path) -> None:
-    carry_pack(pack, tmp_path, tmp_path / "carried", processes=1)
-    carried, item = CarriedReader(tmp_path / "carried"), pack.clips[0]
-    pairs = carried.found(item.file)
-    assert carried.finds and carried.found("0.jpg") == []
-    assert {pair.hint > pair.frame for pair in pairs} == {True, False}, "before the frame, and after it"
-    assert all(abs(pair.hint - pair.frame) >= 2 for pair in pairs)
-    for pair in pairs:
-        frame = pack.frame(item, pair.frame).astype(float)
-        picture, trust = carried.picture(pair, pack.frame(item, pair.hint))
-        sure = trust > 0.8
-        assert sure.mean() > 0.2
-        still = np.abs(pack.frame(item, pair.hint) - frame)[sure].mean()
-        assert np.abs(picture - frame)[sure].mean() < 0.5 * still
-
-
-def test_samples_of_what_was_found(pack: PackReader, tmp_path: Path) -> None:
-    carry_pack(pack, tmp_path, tmp_path / "carried", processes=1)
-    reader = CarriedReader(tmp_path / "carried")
-    settings = SampleConfig(none=0, wrong=0, clip_hinted=1, carried=1, found=1, old_film=0, border=0)
-    found = Sampler(pack, settings, 3, reader).batch(0, 6, 64)
-    followed = Sampler(pack, settings.model_copy(update={"found": 0.0}), 3, reader).batch(0, 6, 64)
-    assert found.carried.shape == (6, 2, 64, 64) and not np.array_equal(found.carried, followed.carried)
-
-
-def test_places_of_before_anything_was_searched_for(pack: PackReader, tmp_path: Path) -> None:
-    carry_pack(pack, tmp_path, tmp_path / "carried", processes=1)
-    index = tmp_path / "carried/index.json"
-    told = json.loads(index.read_text())
-    del told["found"]
-    index.write_text(json.dumps(told))
-    reader = CarriedReader(tmp_path / "carried")
-    assert reader.of("pan.mkv") and reader.found("pan.mkv") == [] and not reader.finds
 
 
 def test_a_missing_folder(tmp_path: Path) -> None:

@@ -2,12 +2,10 @@
 
 places.000.bin ...   a way a piece: int16 displacements (h, w, 2) in 1/16 pixel of their grid and uint8 trust (h, w),
                      differences along x, low bytes before high bytes, deflated
-index.json           {"version": 2, "parts": n, "pairs": {"<file>": [[hint, frame, part, start, length, h, w], ...]},
-                     "found": {the same}}
+index.json           {"version": 2, "parts": n, "pairs": {"<file>": [[hint, frame, part, start, length, h, w], ...]}}
 
-Hint and frame are numbers of frames in the pack's item. `pairs` were followed from the hint on, `found` searched for in
-the two frames themselves (`videocolor.sighting`); folders from before that was done have none.
-`videocolor.training.carrying` writes such a folder; the first version (one places.bin, not deflated) is still read.
+Hint and frame are numbers of frames in the pack's item. `videocolor.training.carrying` writes such a folder; the first
+version (one places.bin, not deflated) is still read.
 """
 
 from __future__ import annotations
@@ -90,10 +88,7 @@ class CarriedReader:
             if self._deflated:
                 self._parts = PartsReader.of(folder, "places", index["parts"])
                 self._pairs = {f: [Carried(*entry) for entry in entries] for f, entries in index["pairs"].items()}
-                found = index.get("found", {})
-                self._found = {f: [Carried(*entry) for entry in entries] for f, entries in found.items()}
             else:
-                self._found = {}
                 self._parts = PartsReader([folder / "places.bin"])
                 self._pairs = {f: [_first(*entry) for entry in entries] for f, entries in index.items()}
         except FileNotFoundError as error:
@@ -104,17 +99,8 @@ class CarriedReader:
             raise InputError(f"{folder}: carried places that cannot be read ({error}); carry the pack again") from error
 
     def of(self, file: str) -> list[Carried]:
-        """All pairs of a clip that were followed; none for an image."""
+        """All pairs of a clip; none for an image."""
         return self._pairs.get(file, [])
-
-    def found(self, file: str) -> list[Carried]:
-        """All pairs of a clip that were searched for, and found."""
-        return self._found.get(file, [])
-
-    @property
-    def finds(self) -> bool:
-        """Whether the folder holds any pair that was searched for; those of earlier versions do not."""
-        return any(self._found.values())
 
     def picture(self, pair: Carried, rgb: Array) -> tuple[Array, Array]:
         """Bring the hinted frame to the other.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -14,14 +13,12 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from videocolor.arrival import LONG_AGO, scaled_places, told
 from videocolor.carry import RELOCK_EVERY, Places
 from videocolor.color import rgb_to_luma
 from videocolor.flow import FlowEstimator, grid
 from videocolor.pairs.pack import read_clip
 from videocolor.pairs.store import PART_BYTES, Item, PackReader, PartsWriter
 from videocolor.report import write_whole
-from videocolor.sighting import Sight, share_of_texture, sighted
 from videocolor.training.carried import UNIT, deflate
 from videocolor.types import Array
 
@@ -36,15 +33,6 @@ _LOOK_EVERY: Final = 0.24
 _LONGEST: Final = 3.2
 _LOST: Final = 0.03
 """Mean trust under which a hint's way is given up (a cut)."""
-_SEARCHED: Final = 2
-"""Other frames of its clip that a kept frame is searched for in."""
-_APART: Final = 2
-"""Kept frames between the two, at least."""
-_SEEN: Final = 0.05
-"""Share of a frame's texture that must be found, as `videocolor.carry` asks for."""
-
-_Pair = tuple[int, int, Array, Array]
-"""Hint number, frame number, int16 displacements, uint8 trust."""
 
 
 def carry_pack(pack: PackReader, root: Path, out: Path, *, processes: int = 2, part_bytes: int = PART_BYTES) -> int:
@@ -65,18 +53,15 @@ def carry_pack(pack: PackReader, root: Path, out: Path, *, processes: int = 2, p
         for path in out.glob(pattern):
             path.unlink()
     pairs: dict[str, list[list[int]]] = {}
-    found: dict[str, list[list[int]]] = {}
     paths = [root / "train" / item.file for item in pack.clips]
     with PartsWriter(out, "places", part_bytes) as parts, _pool(processes) as pool:
         done = tqdm(pool.map(_carry_clip, pack.clips, paths), total=len(paths), unit="clip", desc="carry")
-        for item, both in zip(pack.clips, done, strict=True):
-            for entries, ways in zip((pairs, found), both, strict=True):
-                entries[item.file] = [
-                    [hint, frame, *parts.write(deflate(moved, trust)), *trust.shape]
-                    for hint, frame, moved, trust in ways
-                ]
-    write_whole(out / "index.json", json.dumps({"version": 2, "parts": parts.parts, "pairs": pairs, "found": found}))
-    return sum(map(len, [*pairs.values(), *found.values()]))
+        for item, ways in zip(pack.clips, done, strict=True):
+            entries = pairs.setdefault(item.file, [])
+            for hint, frame, moved, trust in ways:
+                entries.append([hint, frame, *parts.write(deflate(moved, trust)), *trust.shape])
+    write_whole(out / "index.json", json.dumps({"version": 2, "parts": parts.parts, "pairs": pairs}))
+    return sum(map(len, pairs.values()))
 
 
 @dataclass
@@ -102,13 +87,12 @@ def _one_thread() -> None:
     cv2.setNumThreads(1)
 
 
-def _carry_clip(item: Item, path: Path) -> tuple[list[_Pair], list[_Pair]]:
-    """What motion carried on in one clip, and what was found in it."""
+def _carry_clip(item: Item, path: Path) -> list[tuple[int, int, Array, Array]]:
+    """(hint number, frame number, int16 displacements, uint8 trust) of one clip."""
     numbers = {time: number for number, time in enumerate(item.times)}
     estimator, before = FlowEstimator("detailed"), None
     ways: list[_Way] = []
-    pairs: list[_Pair] = []
-    kept: dict[int, Sight] = {}
+    pairs: list[tuple[int, int, Array, Array]] = []
     started = -np.inf
     for time, rgb in read_clip(path, _SHORT, 1000.0):
         luma = rgb_to_luma(np.moveaxis(rgb.astype(np.float32) / 255, -1, 0), "bt601")
@@ -125,32 +109,18 @@ def _carry_clip(item: Item, path: Path) -> tuple[list[_Pair], list[_Pair]]:
         number = numbers.get(round(time, 4))
         if number is None:
             continue
-        kept[number] = Sight(now)
         for way in ways:
             if time - way.kept >= _LOOK_EVERY:
                 way.kept = time
-                pairs.append((way.hint, number, *_packed(way.places.at, way.places.trust)))
+                pairs.append((way.hint, number, *_packed(way.places)))
         if time - started >= _START_EVERY:
             started = time
             ways.append(_Way(number, time, time, now, Places(*now.shape)))
-    return pairs, _found(kept, estimator, item.first)
-
-
-def _found(kept: Mapping[int, Sight], estimator: FlowEstimator, seed: int) -> list[_Pair]:
-    """Search for a clip's frames in others of it, before and after them, as films do for hints without a time."""
-    rng = np.random.default_rng(seed)
-    pairs: list[_Pair] = []
-    for number, frame in kept.items():
-        others = np.array([other for other in kept if abs(other - number) >= _APART], np.int64)
-        for hint in rng.permutation(others)[:_SEARCHED]:
-            at, trust = sighted(frame, kept[int(hint)], estimator)
-            if share_of_texture(frame, trust) >= _SEEN:
-                pairs.append((int(hint), number, *_packed(at, told(trust, LONG_AGO))))
     return pairs
 
 
-def _packed(at: Array, trust: Array) -> tuple[Array, Array]:
-    height, width = (side // 2 for side in trust.shape)
-    moved = scaled_places(at, height, width) - grid(height, width)
-    trust = cv2.resize(trust, (width, height), interpolation=cv2.INTER_AREA)
+def _packed(places: Places) -> tuple[Array, Array]:
+    height, width = (side // 2 for side in places.trust.shape)
+    moved = places.scaled(height, width) - grid(height, width)
+    trust = cv2.resize(places.trust, (width, height), interpolation=cv2.INTER_AREA)
     return np.rint(moved * UNIT).clip(-32768, 32767).astype(np.int16), np.rint(trust * 255).astype(np.uint8)

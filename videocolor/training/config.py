@@ -54,8 +54,6 @@ class SampleConfig(Section):
     """Share of hinted samples whose hint is from another scene."""
     carried: float = Field(default=0.6, ge=0, le=1)
     """Share of rightly hinted clip frames that motion brought the hint's chroma to, where that was computed."""
-    found: float = Field(default=0.0, ge=0, le=1)
-    """Share of those whose way was searched for in the two frames, not followed from one to the other."""
     two: float = Field(default=0.10, ge=0, le=1)
     """Share of hinted samples with two hints."""
     masked: float = Field(default=0.08, ge=0, le=1)

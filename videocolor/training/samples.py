@@ -128,7 +128,8 @@ class Sampler:
         item = self._item(rng, settings.clip_hinted if hinted else settings.clip_none, size)
         number, kind = int(rng.integers(len(item.times))), rng.random()
         right = hinted and kind >= settings.wrong
-        pair = self._pair(rng, item) if right else None
+        pairs = self.carried.of(item.file) if self.carried is not None and right else []
+        pair = pairs[int(rng.integers(len(pairs)))] if pairs and rng.random() < settings.carried else None
         crop = _draw_crop(rng, settings.closest if hinted else _WIDE)
         rgb = _cut(self.pack.frame(item, number if pair is None else pair.frame), crop, size)
         carried = self._carried(rng, item, pair, crop, rgb)
@@ -147,15 +148,6 @@ class Sampler:
             return _Sample(rgb, luma, hints, carried, told=told)
         angle, gain = rng.uniform(-np.pi, np.pi), rng.uniform(1 - settings.gain, 1 + settings.gain)
         return _Sample(rgb, luma, hints, carried, float(angle), float(gain), told)
-
-    def _pair(self, rng: np.random.Generator, item: Item) -> Carried | None:
-        """Two frames of the item that a way is known between, or none."""
-        if self.carried is None:
-            return None
-        pairs = self.carried.of(item.file)
-        if self.settings.found > 0 and rng.random() < self.settings.found:
-            pairs = self.carried.found(item.file)
-        return pairs[int(rng.integers(len(pairs)))] if pairs and rng.random() < self.settings.carried else None
 
     def _carried(
         self, rng: np.random.Generator, item: Item, pair: Carried | None, crop: _Crop, rgb: Array

@@ -20,15 +20,13 @@ from videocolor.types import Array
 
 __all__ = ["contact_sheet", "recolor", "validate"]
 
-_CLEAN = dict.fromkeys(("wrong", "two", "masked", "hue_turn", "old_film", "border", "carried", "found"), 0.0)
+_CLEAN = dict.fromkeys(("wrong", "two", "masked", "hue_turn", "old_film", "border", "carried"), 0.0)
 _KINDS = {
     "auto": {"none": 1.0, "clip_none": 0.5},
     "hint": {"none": 0.0, "clip_hinted": 1.0},
     "wrong": {"none": 0.0, "wrong": 1.0, "clip_hinted": 0.5},
     "carried": {"none": 0.0, "clip_hinted": 1.0, "carried": 1.0},
-    "found": {"none": 0.0, "clip_hinted": 1.0, "carried": 1.0, "found": 1.0},
 }
-_MOVED = ("carried", "found")
 _BEST_DB = 60.0
 """What an equal picture counts, for its PSNR is infinite."""
 
@@ -41,8 +39,7 @@ def validate(
 
     Returns:
         `auto_*`: without hint (clips and images); `hint_*`: a frame of the same clip; `wrong_*`: a hint of another
-        scene; `carried_*`: a hint that motion carried here as well, `found_*`: one that was found in the frame (where
-        `carried` is given). `rms`: root mean
+        scene; `carried_*`: a hint that motion carried here as well (where `carried` is given). `rms`: root mean
         square error of a*b* (Lab units) at half size; `gain`: 20 log10(rms of gray / rms), dB; `chroma`: mean chroma
         over the truth's; `psnr`: RGB-PSNR, dB, and `de`: CIEDE2000, means over pictures that have the truth's L* and
         our a*b*. `gray_psnr`, `gray_de`: of the samples of `auto_*` without colour.
@@ -50,7 +47,7 @@ def validate(
     net.eval()
     result: dict[str, float] = {}
     for kind in _KINDS:
-        if kind in _MOVED and (carried is None or (kind == "found" and not carried.finds)):
+        if kind == "carried" and carried is None:
             continue
         sums, scores, gray = np.zeros(4), [], []
         sampler = Sampler(held, SampleConfig(**{**_CLEAN, **_KINDS[kind]}), settings.seed, carried)
