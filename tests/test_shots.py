@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import skimage.data
 
+from videocolor._cuts import likenesses
 from videocolor.errors import ConfigError, OutputError
 from videocolor.shots import (
     CutFinder,
@@ -192,6 +193,16 @@ def test_shots_like_tells_a_returning_shot_from_another() -> None:
     assert np.mean([r > 0.5 for r in returning]) >= 0.9
     assert np.mean([f > 0.5 for f in foreign]) <= 0.1
     assert shots_like(views[0][0], views[0][0]) > 0.99
+
+
+def test_likenesses_are_those_of_pairs() -> None:
+    rng = np.random.default_rng(5)
+    pictures = [cv2.resize(rng.integers(0, 256, (2 + k % 7, 9), dtype=np.uint8), (160, 90)) for k in range(70)]
+    pictures += [np.roll(pictures[0], 4, axis=1), np.zeros((90, 160), np.uint8), np.full((90, 160), 255, np.uint8)]
+    table = likenesses(pictures[-5:], pictures)
+    pairs = [[shots_like(one, other) for other in pictures] for one in pictures[-5:]]
+    np.testing.assert_allclose(table, pairs, atol=1e-5)
+    assert table[2, 0] > 0.9 and likenesses([], pictures).shape == (0, 73)
 
 
 def test_shots_like_of_flat_pictures_is_a_number() -> None:

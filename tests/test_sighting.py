@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import skimage.data
 
+from videocolor import sighting
 from videocolor.flow import FlowEstimator, grid
 from videocolor.shots import shots_like
 from videocolor.sighting import Sight, scene_likeness, sighted
@@ -55,10 +56,15 @@ def test_something_else_is_not(other: Array) -> None:
     assert trust.mean() < 0.2
 
 
+def alike(picture: Array, frames: list[Array]) -> float:
+    """Of one picture and one shot."""
+    return float(scene_likeness([picture], [frames], [None])[0, 0])
+
+
 def test_a_camera_that_moved_still_shows_the_scene() -> None:
     """Correlation knows fixed cameras only: for it these are two places."""
-    assert shots_like(view(0), view(70)) < 0.5 <= scene_likeness(view(0), [elsewhere(), view(70)])
-    assert scene_likeness(view(0), [view(0)]) > 0.9
+    assert shots_like(view(0), view(70)) < 0.5 <= alike(view(0), [elsewhere(), view(70)])
+    assert alike(view(0), [view(0)]) > 0.9
 
 
 def test_plain_pictures_fit_everything_and_tell_nothing() -> None:
@@ -72,10 +78,36 @@ def test_plain_pictures_fit_everything_and_tell_nothing() -> None:
     cv2.putText(caption, "MAINLAND", (20, 50), cv2.FONT_HERSHEY_SIMPLEX, 0.7, 235, 2)
     cv2.circle(moon, (110, 40), 18, 200, -1)
     for one, other in (drawings, (caption, moon)):
-        assert scene_likeness(one, [other]) < 0.5 and scene_likeness(other, [one]) < 0.5
+        assert alike(one, [other]) < 0.5 and alike(other, [one]) < 0.5
 
 
 def test_pictures_of_other_scenes_are_not_alike() -> None:
     flat = np.full((HEIGHT, WIDTH), 128, np.uint8)
-    assert scene_likeness(view(0), [elsewhere()]) < 0.5
-    assert scene_likeness(view(0), [flat]) < 0.5 and scene_likeness(flat, [view(0), elsewhere()]) < 0.5
+    assert alike(view(0), [elsewhere()]) < 0.5
+    assert alike(view(0), [flat]) < 0.5 and alike(flat, [view(0), elsewhere()]) < 0.5
+
+
+def test_a_film_of_many_shots_is_not_searched_for_every_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand painted frames and a thousand shots are a million pairs, of milliseconds each."""
+    searched = []
+
+    def count(frame: Sight, picture: Sight, flow: FlowEstimator) -> tuple[Array, Array]:
+        searched.append((frame.picture, picture.picture))
+        return sighted(frame, picture, flow)
+
+    monkeypatch.setattr(sighting, "sighted", count)
+    near = [view(step) for step in range(49, 79, 3)]  # ten of the scene that correlation does not know again
+    middling = scene_likeness(near, [[view(0)]], [None] * 10)[:, 0]
+    assert len(searched) == 8 and (middling > 0.5).sum() >= 6
+    searched.clear()
+    scene_likeness([view(0), view(70)], [[view(70)], [view(0)]], [1, 0])
+    assert not searched, "shots with a painted frame of their own need no other shot's"
+    scene_likeness([view(0), view(70)], [[view(70)]], [None, 0])
+    assert len(searched) == 1, "but a picture that belongs nowhere yet is searched for in all"
+    searched.clear()
+    scene_likeness(near, [[view(0)]], [*[None] * 9, 0])
+    assert len(searched) == 9, "and its own is always looked at"
+
+
+def test_no_pictures() -> None:
+    assert scene_likeness([], [[view(0)], [view(1), view(2)]], []).shape == (0, 2)

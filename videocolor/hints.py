@@ -180,9 +180,7 @@ def deal_hints(
     planned: list[PlannedHint] = []
     warnings: list[str] = []
     span = Span.of(survey)
-    for hint in hints:
-        thumb = thumbnail(np.rint(hint_input(hint, (180, 320)).luma * 255).astype(np.uint8))
-        likeness = {v.shot.index: scene_likeness(thumb, [luma for _, luma in v.views]) for v in survey.shots}
+    for hint, likeness in zip(hints, _likenesses(hints, survey, span), strict=True):
         shots = {number: value for number, value in likeness.items() if value >= min_likeness}
         if len(likeness) == 1 and not shots and hint.time is None and span.is_whole:
             warnings.append(
@@ -220,6 +218,21 @@ def deal_hints(
             continue
         planned.append(PlannedHint(hint, frame, shots, own, resembles))
     return limited([*assigned, *planned], warnings)
+
+
+def _likenesses(hints: Sequence[Hint], survey: Survey, span: Span) -> list[dict[int, float]]:
+    """For each hint, how surely it shows the scene of each shot."""
+    numbers = [view.shot.index for view in survey.shots]
+    places = {number: place for place, number in enumerate(numbers)}
+    thumbs = [thumbnail(np.rint(hint_input(hint, (180, 320)).luma * 255).astype(np.uint8)) for hint in hints]
+    own = [
+        places[survey.shot_at(survey.nearest[hint.time]).index]
+        if hint.time is not None and hint.time <= span.film_end and span.holds(hint.time)
+        else None
+        for hint in hints
+    ]
+    table = scene_likeness(thumbs, [[luma for _, luma in view.views] for view in survey.shots], own)
+    return [dict(zip(numbers, row.tolist(), strict=True)) for row in table]
 
 
 def limited(planned: Sequence[PlannedHint], warnings: Sequence[str] = ()) -> HintPlan:

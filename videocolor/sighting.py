@@ -17,7 +17,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from videocolor._cuts import shots_like
+from videocolor._cuts import likenesses
 from videocolor.flow import FlowEstimator, consistency, grid
 from videocolor.types import Array
 
@@ -36,6 +36,10 @@ Half of it is more than three times what any of 1,369 pairs of unrelated frames 
 _WORTH: Final = 0.05
 _ALIKE: Final = 0.5
 """Likeness by correlation under which, and from which, two pictures are not searched for each other."""
+_SEARCHED: Final = 8
+"""Pictures that a shot is searched for, at most: the likeliest."""
+_KEPT: Final = 128
+"""Pictures whose features are remembered, a quarter of a megabyte each."""
 _TEXTURE: Final = 40.0
 """Variance of prepared luma in 5x5 pixels from which a place tells anything; grain stays below."""
 _PLAIN: Final = 0.1
@@ -121,22 +125,58 @@ def _camera(frame: Sight, picture: Sight) -> Array | None:
     return np.asarray(matrix)
 
 
-def scene_likeness(picture: Array, frames: Sequence[Array]) -> float:
-    """How surely a picture shows the scene of a shot, from the picture and some frames of it.
+def scene_likeness(pictures: Sequence[Array], shots: Sequence[Sequence[Array]], own: Sequence[int | None]) -> Array:
+    """How surely pictures show the scenes of shots, from the pictures and some frames of each shot.
 
     By `shots_like`, which knows fixed cameras and moods; and, where that does not say so, by how much of the picture's
-    texture is found in the frame that it is most like, wherever that has gone.
+    texture is found in the frame that it is most like, wherever that has gone. Searching takes milliseconds, and a film
+    may have a thousand shots and as many painted frames: a shot is searched for the `_SEARCHED` likeliest pictures, and
+    where it has a painted frame of its own, not for other shots' painted frames.
 
     Args:
-        picture: (h, w) uint8 luma; 160x90 pixels are plenty.
-        frames: the same size, at least one.
+        pictures: (h, w) uint8 luma; 160x90 pixels are plenty.
+        shots: frames of each, the same size, at least one.
+        own: the place of the shot that a picture was painted for; None for one that belongs nowhere yet.
 
     Returns:
-        0..1; 0.5 is reached by one in a hundred pairs of unrelated pictures.
+        (pictures, shots) float32 in 0..1; 0.5 is reached by one in a hundred pairs of unrelated pictures.
     """
-    likeness, nearest = max((shots_like(picture, frame), place) for place, frame in enumerate(frames))
-    if not _WORTH <= likeness < _ALIKE:
-        return likeness
-    flow = FlowEstimator("detailed")
-    one, other = (Sight(flow.prepare(luma)) for luma in (picture, frames[nearest]))
-    return max(likeness, min(1.0, share_of_texture(one, sighted(one, other, flow)[1]) / _WHOLE))
+    views = [frame for frames in shots for frame in frames]
+    ends = np.cumsum([len(frames) for frames in shots])
+    each = np.split(likenesses(pictures, views), ends[:-1], axis=1)
+    table = np.stack([like.max(axis=1) for like in each], axis=1)
+    flow, sights = FlowEstimator("detailed"), _Sights(pictures)
+    for shot, like in enumerate(each):
+        for number in _worth_searching(table[:, shot], own, shot):
+            frame = Sight(flow.prepare(shots[shot][int(like[number].argmax())]))
+            picture = sights.of(number, flow)
+            found = share_of_texture(picture, sighted(picture, frame, flow)[1]) / _WHOLE
+            table[number, shot] = max(table[number, shot], min(1.0, found))
+    return table
+
+
+def _worth_searching(likeness: Array, own: Sequence[int | None], shot: int) -> list[int]:
+    """Which pictures to search for in a shot, by how alike they are."""
+    open_to_all = shot not in own
+    worth = [
+        number
+        for number in np.argsort(-likeness, kind="stable").tolist()
+        if _WORTH <= likeness[number] < _ALIKE and (open_to_all or own[number] is None or own[number] == shot)
+    ]
+    return worth[:_SEARCHED] + [number for number in worth[_SEARCHED:] if own[number] == shot]
+
+
+class _Sights:
+    """The sights of some pictures, made when they are asked for; some of them stay, for shots of a scene ask alike."""
+
+    def __init__(self, pictures: Sequence[Array]) -> None:
+        self._pictures = pictures
+        self._kept: dict[int, Sight] = {}
+
+    def of(self, number: int, flow: FlowEstimator) -> Sight:
+        """Of one picture."""
+        sight = self._kept.pop(number, None) or Sight(flow.prepare(self._pictures[number]))
+        self._kept[number] = sight
+        if len(self._kept) > _KEPT:
+            del self._kept[next(iter(self._kept))]
+        return sight
