@@ -134,8 +134,8 @@ def test_colour_under_an_unpainted_mask_does_not_matter(torch_net: HintColorizer
     assert spots.mask is not None
     other = HintInput(spots.luma, np.where(spots.mask > 0, spots.ab, 77).astype(np.float32), spots.mask)
     first, second = torch_net.begin([spots]), torch_net.begin([other])
-    np.testing.assert_allclose(first.values, second.values, atol=1e-5)
-    assert first.keys.shape[1] < 10
+    np.testing.assert_allclose(first.tokens.values, second.tokens.values, atol=1e-5)
+    assert first.tokens.keys.shape[1] < 10
 
 
 def test_a_hint_that_is_not_believed_equals_none(onnx_net: HintColorizer) -> None:
@@ -196,7 +196,7 @@ class Sizes:
 
 def test_what_no_hint_speaks_of_is_decided_at_the_cards_own_size() -> None:
     net = HintColorizer(ModelCard("sizes", "Sizes", "many", 0, 0, area=96 * 160), Sizes())
-    memory = net.begin([HintInput(np.zeros((192, 320), np.float32), np.zeros((2, 192, 320), np.float32))])
+    memory = net.begin([HintInput(np.zeros((192, 320), np.float32), np.full((2, 192, 320), 192, np.float32))])
     close = np.zeros((2, 192, 320), np.float32)
     found = net.step(memory, close)
     assert found.ab.shape == (2, 2, 96, 160) and found.error is not None
@@ -217,7 +217,7 @@ def test_hints_have_no_order(torch_net: HintColorizer) -> None:
 def test_memory_is_bounded(onnx_net: HintColorizer) -> None:
     luma, hints = scene(10, size=(160, 288))
     memory = onnx_net.begin([hints[0]] * 14)
-    assert memory.keys.shape[1] <= MAX_TOKENS
+    assert memory.tokens.keys.shape[1] <= MAX_TOKENS
     assert np.isfinite(onnx_net.step(memory, luma).ab).all()
 
 

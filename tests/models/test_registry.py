@@ -13,6 +13,7 @@ import pytest
 from videocolor.errors import ModelError, UsageError
 from videocolor.models.artifact import read_artifact, write_artifact
 from videocolor.models.base import HintInput, ModelCard
+from videocolor.models.hint_colorizer import HintColorizer
 from videocolor.models.onnx_runtime import graph_path
 from videocolor.models.registry import export_model, list_models, load_colorizer
 
@@ -110,7 +111,8 @@ def test_export_writes_whole_files(tmp_path: Path) -> None:
     luma = np.random.default_rng(0).random((2, 64, 96), dtype=np.float32)
     ab = np.full((2, 64, 96), 20, np.float32)
     net = load_colorizer("hint", device="cpu")
-    expected = net.step(net.begin([HintInput(luma[0], ab)]), luma)
+    assert isinstance(net, HintColorizer)
+    expected = net.step(net.begin([HintInput(luma[0], ab)])._replace(calibration=None), luma)
     tokens = ort.InferenceSession(encode).run(
         None, {"luma": luma[:1, None], "ab": ab[None] / np.float32(110), "mask": np.ones((1, 1, 64, 96), np.float32)}
     )

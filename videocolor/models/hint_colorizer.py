@@ -16,9 +16,10 @@ import cv2
 import numpy as np
 
 from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
+from videocolor.models.calibration import Calibration, Case, calibrate
 from videocolor.types import Array
 
-__all__ = ["MAX_TOKENS", "HintColorizer", "Runtime", "Tokens"]
+__all__ = ["MAX_TOKENS", "HintColorizer", "Memory", "Runtime", "Tokens"]
 
 AB_SCALE = 110.0
 _CLOSER = 1.5
@@ -37,6 +38,14 @@ class Tokens(NamedTuple):
     """(1, t, v) float32."""
     valid: Array
     """(1, t) float32 in 0..1."""
+
+
+class Memory(NamedTuple):
+    """What a shot remembers."""
+
+    tokens: Tokens
+    calibration: Calibration | None
+    """How far the network is off on the hints themselves."""
 
 
 class Runtime(Protocol):
@@ -64,10 +73,17 @@ class HintColorizer(Colorizer):
         self.card = card
         self.runtime = runtime
 
-    def begin(self, hints: Sequence[HintInput]) -> Tokens:
-        """Encode the shot's hints into tokens; places that are not painted leave none."""
-        if not hints:
-            return self._nothing()
+    def begin(self, hints: Sequence[HintInput]) -> Memory:
+        """Encode the shot's hints into tokens, and look at what the network makes of the hints themselves."""
+        tokens = self._encoded(hints) if hints else self._nothing()
+        if not tokens.valid.any():
+            return Memory(tokens, None)
+        luma = np.stack([hint.luma for hint in hints])
+        made = self.runtime.colorize(luma[:, None].astype(np.float32), *tokens, _no_carried(luma))[0]
+        return Memory(tokens, calibrate([Case(h.luma, ab, h.ab, h.mask) for h, ab in zip(hints, made, strict=True)]))
+
+    def _encoded(self, hints: Sequence[HintInput]) -> Tokens:
+        """The hints' tokens; places that are not painted leave none."""
         luma = np.stack([hint.luma for hint in hints])[:, None].astype(np.float32)
         ab = np.stack([hint.ab for hint in hints]).astype(np.float32) / np.float32(AB_SCALE)
         mask = np.stack([np.ones_like(h.luma) if h.mask is None else h.mask for h in hints])[:, None]
@@ -79,21 +95,24 @@ class HintColorizer(Colorizer):
             return self._nothing()
         return Tokens(keys[None, chosen], values[None, chosen], valid[None, chosen])
 
-    def step(self, memory: Tokens, luma: Array, carried: Array | None = None) -> Prediction:
+    def step(self, memory: Memory, luma: Array, carried: Array | None = None) -> Prediction:
         """Colour frames; frames of a shot do not depend on each other.
 
         Where frames are larger than the card's area for the hints' sake, what no hint speaks of is decided at that
         area: it is what automatic colour was learnt at.
         """
-        n, h, w = luma.shape
+        h, w = luma.shape[1:]
         if carried is None:
-            carried = np.zeros((n, _CARRIED, h // 2, w // 2), np.float32)
+            carried = _no_carried(luma)
         else:
             carried = carried.astype(np.float32)
             carried[:, :2] /= np.float32(AB_SCALE)
         seen = luma[:, None].astype(np.float32, copy=False)
-        ab, confidence, error = self.runtime.colorize(seen, *memory, carried)
-        if memory.valid.any() and h * w > _CLOSER * self.card.area:
+        ab, confidence, error = self.runtime.colorize(seen, *memory.tokens, carried)
+        if memory.calibration is not None:  # what motion brought is right as it is, and what no hint speaks of unknown
+            correction = [memory.calibration.correction(*pair) for pair in zip(ab, seen[:, 0], strict=True)]
+            ab = ab + confidence * np.square(1 - carried[:, 2:3]) * np.stack(correction)
+        if memory.tokens.valid.any() and h * w > _CLOSER * self.card.area:
             own, own_error = self._without_hints(luma)
             ab = own + confidence * (ab - own)
             error = own_error + confidence * (error - own_error)
@@ -101,17 +120,22 @@ class HintColorizer(Colorizer):
 
     def _without_hints(self, luma: Array) -> tuple[Array, Array]:
         """a*b* and expected error on the grid of prediction, decided at the card's own working size."""
-        n, h, w = luma.shape
+        h, w = luma.shape[1:]
         step, factor = self.card.multiple, (self.card.area / (h * w)) ** 0.5
         size = (_multiple(w * factor, step), _multiple(h * factor, step))
         small = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in luma])[:, None]
-        nothing = np.zeros((n, _CARRIED, size[1] // 2, size[0] // 2), np.float32)
-        ab, _, error = self.runtime.colorize(small.astype(np.float32), *self._nothing(), nothing)
+        ab, _, error = self.runtime.colorize(small.astype(np.float32), *self._nothing(), _no_carried(small[:, 0]))
         return _larger(ab, (w // 2, h // 2)), _larger(error, (w // 2, h // 2))
 
     def _nothing(self) -> Tokens:
         k, v = self.runtime.key_channels, self.runtime.value_channels
         return Tokens(np.zeros((1, 1, k), np.float32), np.zeros((1, 1, v), np.float32), np.zeros((1, 1), np.float32))
+
+
+def _no_carried(luma: Array) -> Array:
+    """For frames (n, h, w) that motion brought nothing to."""
+    n, h, w = luma.shape
+    return np.zeros((n, _CARRIED, h // 2, w // 2), np.float32)
 
 
 def _larger(planes: Array, size: tuple[int, int]) -> Array:

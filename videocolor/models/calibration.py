@@ -1,0 +1,150 @@
+"""What a network errs on the very pictures it was told of, learnt, and taken off what it makes of other frames.
+
+    calibration = calibrate(cases)                     # once a shot: the hints, and what the network makes of them
+    ab += calibration.correction(ab, luma)             # every frame
+
+A network that is shown a hint does not give quite its colours back, not even on the hint itself: matching at 1/8 blurs
+them, training has taught it to be careful. How far it is off depends on what it says and on how bright the place is,
+and both are known for every frame. The dependence is fitted by ridge regression on polynomials and on random Fourier
+features (Rahimi and Recht, NIPS 2007), which stand for a Gaussian process; where the hints have shown nothing like a
+place, it is left as it is. Measured in docs/experiments.md, 23.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+
+from videocolor.types import Array
+
+__all__ = ["Calibration", "Case", "calibrate"]
+
+_WAVES: Final = 200
+"""Random Fourier features."""
+_RIDGE: Final = 0.01
+"""Of features that are scaled to a deviation of 1."""
+_BLURS: Final = (2.0, 6.0)
+"""Grid pixels over which luma is averaged to tell its detail."""
+_LENGTHS: Final = np.array([4.0, 0.075, 0.075, 8.0, 8.0], np.float32) / np.float32(0.7)
+"""How quickly the error changes with Y', a*, b* and the two details."""
+_FEWEST: Final = 200
+"""Painted places from which there is something to learn."""
+_MOST: Final = 12000
+"""Places that are learnt from; of more, every other one or every third."""
+_BINS: Final = (16, 16, 16)
+"""Of Y' and of a*, b* (10 Lab units each), in which it is counted what the hints have shown."""
+_RARE: Final = 3e-5
+"""Share of the hints' places at which a correction counts half."""
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A hint, and what the network makes of it."""
+
+    luma: Array
+    """(H, W) float32, Y' in 0..1."""
+    ab: Array
+    """(2, h, w) float32, what the network makes of it, Lab units."""
+    truth: Array
+    """(2, H, W) float32, what the hint says."""
+    mask: Array | None = None
+    """(H, W) float32 in 0..1, which pixels count; None: all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """How far a network is off."""
+
+    scale: Array
+    """(features, 2) float32: what is taken off each feature, and what it is divided by."""
+    weights: Array
+    """(features, 2) float32."""
+    shown: Array
+    """`_BINS` float32 in 0..1: how far the hints have shown such places."""
+
+    def correction(self, ab: Array, luma: Array) -> Array:
+        """What to add.
+
+        Args:
+            ab: (2, h, w) float32, what the network makes of a frame, Lab units.
+            luma: (H, W) float32, its Y' in 0..1.
+
+        Returns:
+            (2, h, w) float32.
+        """
+        features = (_features(ab, luma) - self.scale[:, 0]) / self.scale[:, 1]
+        known = self.shown[_bins(ab, luma)]
+        return np.asarray((features @ self.weights).T.reshape(ab.shape) * known)
+
+
+def calibrate(cases: Sequence[Case]) -> Calibration | None:
+    """Learn from hints how far the network is off; None where too little of them is painted."""
+    features, errors, bins = [], [], []
+    for case in cases:
+        size = case.ab.shape[2], case.ab.shape[1]
+        truth = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in case.truth])
+        painted = np.ones(case.ab.shape[1:], bool)
+        if case.mask is not None:
+            painted = cv2.resize(case.mask, size, interpolation=cv2.INTER_AREA) > 0.99
+        chosen = np.flatnonzero(painted)
+        chosen = chosen[:: max(1, -(-len(chosen) * len(cases) // _MOST))]
+        features.append(_features(case.ab, case.luma)[chosen])
+        errors.append((truth - case.ab).reshape(2, -1).T[chosen])
+        bins.append(np.stack(_bins(case.ab, case.luma)).reshape(3, -1)[:, chosen])
+    if sum(map(len, errors)) < _FEWEST:
+        return None
+    x, y = np.concatenate(features).astype(np.float64), np.concatenate(errors).astype(np.float64)
+    scale = np.stack([x.mean(axis=0), x.std(axis=0) + 1e-3], axis=1)
+    scale[0] = 0.0, 1.0
+    x = (x - scale[:, 0]) / scale[:, 1]
+    ridge = _RIDGE * len(x) * np.eye(x.shape[1])
+    weights = np.linalg.solve(x.T @ x + ridge, x.T @ y)
+    return Calibration(scale.astype(np.float32), weights.astype(np.float32), _shown(np.concatenate(bins, axis=1)))
+
+
+def _features(ab: Array, luma: Array) -> Array:
+    """(places, features) float32."""
+    y = _resized(luma, ab)
+    a, b = ab[0], ab[1]
+    details = [y - cv2.GaussianBlur(y, (0, 0), blur) for blur in _BLURS]
+    small_a, small_b = a * np.float32(1 / 40), b * np.float32(1 / 40)
+    planes = [np.ones_like(y), y, small_a, small_b, y * y, y * small_a, y * small_b]
+    planes += [small_a * small_a, small_b * small_b, small_a * small_b]
+    planes += [detail * factor for detail in details for factor in (np.float32(1), small_a, small_b, y)]
+    waves, phases = _waves()
+    seen = np.stack([y, a, b, *details], axis=-1).reshape(-1, 5).astype(np.float32) * _LENGTHS
+    return np.concatenate([np.stack(planes, axis=-1).reshape(seen.shape[0], -1), np.cos(seen @ waves + phases)], axis=1)
+
+
+def _waves() -> tuple[Array, Array]:
+    """(5, `_WAVES`) and (`_WAVES`,) float32, the same ever."""
+    random = np.random.Generator(np.random.Philox(key=23))
+    waves = random.standard_normal((5, _WAVES)).astype(np.float32)
+    return waves, random.uniform(0, 2 * np.pi, _WAVES).astype(np.float32)
+
+
+def _resized(luma: Array, ab: Array) -> Array:
+    return np.asarray(cv2.resize(luma, ab.shape[:0:-1], interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _bins(ab: Array, luma: Array) -> tuple[Array, Array, Array]:
+    """Indices of each place, (h, w) each."""
+    levels, colors, _ = _BINS
+    light = (_resized(luma, ab) * levels).astype(np.intp).clip(0, levels - 1)
+    a, b = (np.floor(ab / 10).astype(np.intp) + colors // 2).clip(0, colors - 1)
+    return light, a, b
+
+
+def _shown(bins: Array) -> Array:
+    """How far the hints have shown places of each bin, its neighbours counting for a part."""
+    share = np.zeros(_BINS, np.float32)
+    np.add.at(share, tuple(bins), np.float32(1 / bins.shape[1]))
+    for axis in range(3):
+        padded = np.pad(share, [(1, 1) if axis == other else (0, 0) for other in range(3)])
+        before, here, after = (np.take(padded, range(start, start + _BINS[axis]), axis=axis) for start in range(3))
+        share = 0.25 * before + 0.5 * here + 0.25 * after
+    return np.asarray(share / (share + np.float32(_RARE)))
