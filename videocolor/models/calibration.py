@@ -78,7 +78,7 @@ class Calibration:
         """
         features = (_features(ab, luma) - self.scale[:, 0]) / self.scale[:, 1]
         known = self.shown[_bins(ab, luma)]
-        return np.asarray((features @ self.weights).T.reshape(ab.shape) * known)
+        return np.asarray(_product(features, self.weights).T.reshape(ab.shape) * known)
 
 
 def calibrate(cases: Sequence[Case]) -> Calibration | None:
@@ -101,8 +101,8 @@ def calibrate(cases: Sequence[Case]) -> Calibration | None:
     scale = np.stack([x.mean(axis=0), x.std(axis=0) + 1e-3], axis=1)
     scale[0] = 0.0, 1.0
     x = (x - scale[:, 0]) / scale[:, 1]
-    ridge = _RIDGE * len(x) * np.eye(x.shape[1])
-    weights = np.linalg.solve(x.T @ x + ridge, x.T @ y)
+    moments = cv2.mulTransposed(x, True) + _RIDGE * len(x) * np.eye(x.shape[1])
+    weights = cv2.solve(moments, _product(x, y, cv2.GEMM_1_T), flags=cv2.DECOMP_CHOLESKY)[1]
     return Calibration(scale.astype(np.float32), weights.astype(np.float32), _shown(np.concatenate(bins, axis=1)))
 
 
@@ -117,7 +117,13 @@ def _features(ab: Array, luma: Array) -> Array:
     planes += [detail * factor for detail in details for factor in (np.float32(1), small_a, small_b, y)]
     waves, phases = _waves()
     seen = np.stack([y, a, b, *details], axis=-1).reshape(-1, 5).astype(np.float32) * _LENGTHS
-    return np.concatenate([np.stack(planes, axis=-1).reshape(seen.shape[0], -1), np.cos(seen @ waves + phases)], axis=1)
+    angles = _product(seen, waves) + phases
+    return np.concatenate([np.stack(planes, axis=-1).reshape(seen.shape[0], -1), np.cos(angles)], axis=1)
+
+
+def _product(a: Array, b: Array, flags: int = 0) -> Array:
+    """Of matrices, by OpenCV: NumPy's threads spin, and what they sum may depend on how many there are."""
+    return np.asarray(cv2.gemm(a, b, 1.0, None, 0.0, flags=flags))  # type: ignore[call-overload]
 
 
 def _waves() -> tuple[Array, Array]:
