@@ -6,6 +6,7 @@ import csv
 import io
 import multiprocessing
 import tarfile
+import time
 from dataclasses import fields
 from pathlib import Path
 
@@ -142,6 +143,7 @@ def test_a_worker_that_dies_is_said(tmp_path: Path) -> None:
     config = TrainConfig(out=tmp_path, phases=phases, data=data, worker_kind="process", ahead=1)
     batches = drawn_ahead(config, 0, 50)
     next(batches)
+    time.sleep(1)  # until it waits: what dies while it hands over a batch leaves the pool waiting for the rest of it
     for child in multiprocessing.active_children():
         child.kill()
     with pytest.raises(ModelError, match="worker"):
