@@ -19,6 +19,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from videocolor.errors import ModelError
 from videocolor.types import Array
 
 __all__ = ["Calibration", "Case", "calibrate"]
@@ -82,7 +83,11 @@ class Calibration:
 
 
 def calibrate(cases: Sequence[Case]) -> Calibration | None:
-    """Learn from hints how far the network is off; None where too little of them is painted."""
+    """Learn from hints how far the network is off; None where too little of them is painted.
+
+    Raises:
+        ModelError: what the network makes of them is not finite.
+    """
     features, errors, bins = [], [], []
     for case in cases:
         size = case.ab.shape[2], case.ab.shape[1]
@@ -102,7 +107,9 @@ def calibrate(cases: Sequence[Case]) -> Calibration | None:
     scale[0] = 0.0, 1.0
     x = (x - scale[:, 0]) / scale[:, 1]
     moments = cv2.mulTransposed(x, True) + _RIDGE * len(x) * np.eye(x.shape[1])
-    weights = cv2.solve(moments, _product(x, y, cv2.GEMM_1_T), flags=cv2.DECOMP_CHOLESKY)[1]
+    solved, weights = cv2.solve(moments, _product(x, y, cv2.GEMM_1_T), flags=cv2.DECOMP_CHOLESKY)
+    if not solved:  # the ridge makes it positive definite, so only numbers that are not finite can do this
+        raise ModelError("the network returned values for a hint that are not finite")
     return Calibration(scale.astype(np.float32), weights.astype(np.float32), _shown(np.concatenate(bins, axis=1)))
 
 

@@ -78,9 +78,12 @@ class HintColorizer(Colorizer):
         tokens = self._encoded(hints) if hints else self._nothing()
         if not tokens.valid.any():
             return Memory(tokens, None)
-        luma = np.stack([hint.luma for hint in hints])
-        made = self.runtime.colorize(luma[:, None].astype(np.float32), *tokens, _no_carried(luma))[0]
-        return Memory(tokens, calibrate([Case(h.luma, ab, h.ab, h.mask) for h, ab in zip(hints, made, strict=True)]))
+        cases = []
+        for hint in hints:  # one by one, for attention takes memory by frames times tokens
+            luma = hint.luma[None].astype(np.float32)
+            made = self.runtime.colorize(luma[:, None], *tokens, _no_carried(luma))[0]
+            cases.append(Case(hint.luma, made[0], hint.ab, hint.mask))
+        return Memory(tokens, calibrate(cases))
 
     def _encoded(self, hints: Sequence[HintInput]) -> Tokens:
         """The hints' tokens; places that are not painted leave none."""
