@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from videocolor._stages import prefetch
+from videocolor._stages import prefetch, spread
 
 
 def test_order_is_kept() -> None:
@@ -87,3 +87,52 @@ def test_an_error_while_closing_arrives_too() -> None:
     assert [next(stream), next(stream)] == [1, 2]
     with pytest.raises(OSError, match="cannot close"):
         next(stream)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_work_that_is_spread_comes_back_in_order(workers: int) -> None:
+    def slowly(n: int) -> int:
+        time.sleep(0.002 * (n % 3))
+        return n * n
+
+    assert list(spread(slowly, range(40), workers)) == [n * n for n in range(40)]
+
+
+def test_spread_work_runs_in_several_threads_and_never_far_ahead() -> None:
+    meeting = threading.Barrier(3, timeout=20)
+    taken: list[int] = []
+
+    def produce() -> Iterator[int]:
+        for n in range(60):
+            taken.append(n)
+            yield n
+
+    def meet(n: int) -> int:
+        meeting.wait()  # broken unless three work at once
+        return n
+
+    stream = spread(meet, produce(), 3)
+    assert next(stream) == 0
+    assert len(taken) == 4
+    stream.close()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("where", ["items", "work"])
+def test_an_error_of_spread_work_arrives_in_its_place(workers: int, where: str) -> None:
+    def produce() -> Iterator[int]:
+        for n in range(10):
+            if n == 4 and where == "items":
+                raise ValueError("of 4")
+            yield n
+
+    def check(n: int) -> int:
+        if n == 4 and where == "work":
+            raise ValueError("of 4")
+        return n
+
+    seen = []
+    with pytest.raises(ValueError, match="of 4"):
+        for n in spread(check, produce(), workers):
+            seen.append(n)
+    assert seen == [0, 1, 2, 3]

@@ -7,15 +7,18 @@ threads overlap them; the bound on each queue is what keeps memory flat.
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
 from typing import Final, TypeVar
 
-__all__ = ["opencv_single_threaded", "prefetch"]
+__all__ = ["opencv_single_threaded", "prefetch", "spread"]
 
 T = TypeVar("T")
+S = TypeVar("S")
 
 _POLL: Final = 0.1
 """Seconds after which a waiting stage looks whether its consumer has gone."""
@@ -84,6 +87,42 @@ def prefetch(items: Iterable[T], depth: int, name: str) -> Generator[T, None, No
                 queue.get_nowait()
             except Empty:
                 thread.join(_POLL)
+
+
+def spread(work: Callable[[S], T], items: Iterable[S], workers: int) -> Generator[T, None, None]:
+    """`map`, by several threads at once; results in the order of the items.
+
+    Items are taken in the caller's thread, one after the other, at most `workers` ahead of what is given out. An error
+    is raised in its place.
+
+    Args:
+        work: what to do with each item; items do not wait for each other.
+        items: what to work on.
+        workers: threads; with one there is no other than the caller's.
+    """
+    if workers <= 1:
+        yield from map(work, items)
+        return
+    iterator, begun = iter(items), deque[Future[T]]()
+    failure: BaseException | None = None
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            while failure is None:
+                try:
+                    begun.append(pool.submit(work, next(iterator)))
+                except StopIteration:
+                    break
+                except BaseException as error:  # raised below, behind what came before it
+                    failure = error
+                if len(begun) > workers:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
+        finally:
+            for future in begun:
+                future.cancel()
+    if failure is not None:
+        raise failure
 
 
 @contextmanager

@@ -21,11 +21,11 @@ import cv2
 import numpy as np
 
 from videocolor.arrival import LONG_AGO, Arrival, Arrivals, Painted, scaled_places
-from videocolor.flow import FlowEstimator, Motion, consistency, grid, look_up
+from videocolor.flow import FlowEstimator, Motion, Step, consistency, grid, look_up
 from videocolor.sighting import Sight, share_of_texture, sighted
 from videocolor.types import Array
 
-__all__ = ["RELOCK_EVERY", "SEARCH_EVERY", "HintCarrier", "Places", "Step"]
+__all__ = ["RELOCK_EVERY", "SEARCH_EVERY", "HintCarrier", "Places"]
 
 RELOCK_EVERY: Final = 4
 """Frames between comparisons with the hinted frame itself."""
@@ -39,9 +39,6 @@ _KNOWN: Final = 0.75
 """How much less that counts which is known already: a second opinion, from a nearer frame, is worth something."""
 _CLEARLY: Final = 1.25
 """How much more that another picture must vouch for to be followed instead."""
-
-Step = tuple[Array, Motion | None]
-"""A frame as `FlowEstimator.prepare` returns it, and the motion from the frame before (a) to it (b); None at first."""
 
 
 class Places:

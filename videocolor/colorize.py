@@ -3,6 +3,7 @@
     frames      decoded one by one, luma as stored                          videocolor.video, .film
     prepare     luma at the network's working size                          videocolor.prepare
     mark_shots  which shot each frame belongs to                            videocolor.shots
+    find_motion from each frame to the next, ahead of the network           videocolor.motion, .flow
     color_shots a*b* of every frame: network on anchors, fused along motion videocolor.models, .smoothing
     bring_up    a*b* to the chroma plane's size, then to stored Cb, Cr      videocolor.upsample, .color
     write       the source's luma, our chroma, every other stream copied    videocolor.video
@@ -19,14 +20,15 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import groupby, islice
+from functools import partial
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Final
 
 import cv2
 import numpy as np
 
-from videocolor._stages import opencv_single_threaded, prefetch
+from videocolor._stages import opencv_single_threaded, prefetch, spread
 from videocolor.arrival import Arrivals, as_input, with_arrived
 from videocolor.carry import HintCarrier
 from videocolor.color import ChromaTable
@@ -34,7 +36,8 @@ from videocolor.config import ColorizeConfig
 from videocolor.film import Film, FilmReader, open_film, output_options
 from videocolor.hints import hint_input
 from videocolor.models.base import HintInput
-from videocolor.pace import frame_cost, fusion, queue_length, window_frames
+from videocolor.motion import find_motion
+from videocolor.pace import frame_cost, frame_threads, fusion, motion_finder, queue_length, window_frames
 from videocolor.painted import PaintedColor, ToldHints, painted_color
 from videocolor.prepare import Cuts, Prepared, mark_shots, prepare, unused_cuts
 from videocolor.recurrence import Lenders, OwnHints, SeenLenders, own_hints
@@ -56,11 +59,14 @@ __all__ = [
     "Run",
     "chroma_at",
     "color_film",
+    "color_frames",
     "color_shots",
     "colorize_video",
     "find_shots",
 ]
 
+_SHORT: Final = 8
+"""Frames between stages that work evenly: only the network takes windows at once."""
 _LENT: Final = 8
 """Lenders whose colours a run keeps at hand."""
 _HINT_PRECISION: Final = 1e4
@@ -200,12 +206,23 @@ def colorize_video(
 def color_film(frames: Iterable[Frame], film: Film, run: Run) -> Generator[Finished, None, None]:
     """Every frame with its stored (Cb, Cr): the stages, each in a thread of its own."""
     queue = queue_length(film.info, film.config)
-    prepared = prefetch(prepare(frames, film.size), queue, "decode")
-    colored = prefetch(color_shots(mark_shots(prepared, run.cuts, run.shot), film, run), queue, "color")
+    colored = color_frames(frames, film, run)
     finished = prefetch(bring_up(colored, film), queue, "chroma")
     # Closed from the last to the first, each with its thread, before the reader under them closes.
-    with closing(prepared), closing(colored), closing(finished):
+    with closing(colored), closing(finished):
         yield from finished
+
+
+def color_frames(frames: Iterable[Frame], film: Film, run: Run) -> Generator[Colored, None, None]:
+    """Every frame with its colour on the grid of prediction."""
+    queue = queue_length(film.info, film.config)
+    prepared = prefetch(prepare(frames, film.size), min(queue, _SHORT), "decode")
+    marked = mark_shots(prepared, run.cuts, run.shot)
+    moved = find_motion(marked, partial(motion_finder, film), frame_threads(film.config))
+    ahead = prefetch(moved, queue, "motion")
+    colored = prefetch(color_shots(ahead, film, run), queue, "color")
+    with closing(prepared), closing(ahead), closing(colored):
+        yield from colored
 
 
 def color_shots(marked: Iterable[tuple[int, Prepared]], film: Film, run: Run) -> Iterator[Colored]:
@@ -232,13 +249,13 @@ def color_shot(
     inputs, record = _shot_hints(number, first, film, run)
     told = ToldHints(number, inputs, film, None if carrier is None else carrier.flow)
     own = own_hints(film, inputs, asked=bool(record.hints))
-    items, last, opens = _chain(first, rest), first, run.opens
+    items, last, opens = chain([first], rest), first, run.opens
     place, passed, paused, cost = Place(record, run.shard), 0.0, False, frame_cost(film, number)
     run.opens = None
     if opens is not None:
         _recall(opens, smoother, carrier, own, told)
         held = islice(items, 0 if smoother is None else smoother.delayed)
-        waiting.extend((item, _picture(painted_color(number, item, film))) for item in held)
+        waiting.extend((item.without_step(), _picture(painted_color(number, item, film))) for item in held)
     memory = film.colorizer.begin([*told.inputs, *own.hints])
     while window := list(islice(items, window_frames(film, number))):
         following = (waiting[0][0] if waiting else window[0]).frame
@@ -252,12 +269,13 @@ def color_shot(
         if cleaned := told.clean(window, painted):
             memory = film.colorizer.begin([*told.inputs, *own.hints])
         given = painted | cleaned
-        chosen = range(len(window)) if smoother is None else smoother.plan([i.gray for i in window], stride)
+        grays, steps = [i.gray for i in window], [i.step for i in window]
+        chosen = range(len(window)) if smoother is None else smoother.plan(grays, stride, steps=steps)
         anchors = [i for i in chosen if i not in painted]
         arrivals: list[Arrivals] = [()] * len(window)
         if smoother is not None and carrier is not None:
             whole = {i: color.picture for i, color in given.items()}
-            arrivals = carrier.follow([i.gray for i in window], smoother.planned_steps(), whole, told.ahead(window[0]))
+            arrivals = carrier.follow(grays, smoother.planned_steps(), whole, told.ahead(window[0]))
         carried = [as_input(arrivals[i], window[i].gray, film.seen_grid(number)) for i in anchors]
         seen = film.predictor.predict(memory, [window[i].luma_at(seen_size) for i in anchors], carried)
         observed: dict[int, Observation] = dict(zip(anchors, seen.observations(), strict=True))
@@ -267,7 +285,7 @@ def color_shot(
             memory = film.colorizer.begin([*told.inputs, *own.hints])
         last = window[-1]
         for i, item in enumerate(window):
-            waiting.append((item, _picture(painted.get(i))))
+            waiting.append((item.without_step(), _picture(painted.get(i))))
             if smoother is not None:
                 smoother.push(item.gray, observed.get(i))
         ready = [observed[i][0] for i in range(len(window))] if smoother is None else smoother.pop()
@@ -287,16 +305,22 @@ def bring_up(colored: Iterable[Colored], film: Film) -> Iterator[Finished]:
     """Bring colour to the chroma plane, guided by luma, and turn it into stored (Cb, Cr)."""
     plan, chroma = film.plan, film.config.chroma
     table = ChromaTable(plan.color, plan.layout.depth)
-    for work in colored:
-        frame = work.item.frame
-        kind = source_color(frame)
-        film.log.note_source(kind, chroma.keep_source)
-        if chroma.keep_source and kind != "none":
-            yield Finished(frame, *kept_chroma(frame, plan), work.place)
-            continue
+
+    def noted() -> Iterator[tuple[Colored, bool]]:
+        for work in colored:
+            kind = source_color(work.item.frame)
+            film.log.note_source(kind, chroma.keep_source)
+            yield work, chroma.keep_source and kind != "none"
+
+    def finish(one: tuple[Colored, bool]) -> Finished:
+        (work, kept), frame = one, one[0].item.frame
+        if kept:
+            return Finished(frame, *kept_chroma(frame, plan), work.place)
         luma = plane_luma(frame.luma, frame.layout.depth, frame.color.range, plan.chroma_size)
         ab = chroma_at(work, luma, film)
-        yield Finished(frame, *table.codes(luma, ab, film.saturation(work.place.shot.number)), work.place)
+        return Finished(frame, *table.codes(luma, ab, film.saturation(work.place.shot.number)), work.place)
+
+    yield from spread(finish, noted(), frame_threads(film.config))
 
 
 def chroma_at(work: Colored, luma: Array, film: Film) -> Array:
@@ -365,11 +389,6 @@ def _luma_at(work: Colored) -> Array:
 
 def _picture(painted: PaintedColor | None) -> Array | None:
     return None if painted is None else painted.picture
-
-
-def _chain(first: Prepared, rest: Iterator[Prepared]) -> Iterator[Prepared]:
-    yield first
-    yield from rest
 
 
 def find_shots(source: Path, config: ColorizeConfig | None = None, *, observer: Observer = ignore) -> Survey:

@@ -9,6 +9,7 @@ trust is the forward-backward check of Sundaram et al. (ECCV 2010), made soft, t
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias, get_args
@@ -18,7 +19,7 @@ import numpy as np
 
 from videocolor.types import Array
 
-__all__ = ["FlowEstimator", "Motion", "Quality", "consistency", "grid", "look_up", "resize_flow", "warp"]
+__all__ = ["FlowEstimator", "Motion", "Quality", "Step", "consistency", "grid", "look_up", "resize_flow", "warp"]
 
 Quality: TypeAlias = Literal["fast", "fine", "detailed"]
 
@@ -50,8 +51,23 @@ class Motion:
     """(h, w) float32 in 0..1, on b's grid: how safely a pixel of b is found in a."""
 
 
+Step: TypeAlias = tuple[Array, Motion | None]
+"""A frame as `FlowEstimator.prepare` returns it, and the motion from the frame before (a) to it (b); None at first."""
+
+
+class _Searches(threading.local):
+    """OpenCV's objects keep buffers between calls: every thread has its own."""
+
+    def __init__(self, quality: Quality) -> None:
+        super().__init__()
+        self.dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self.dis.setFinestScale(0 if quality == "fine" else 1)
+        medium = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self.refining = medium if quality == "detailed" else self.dis
+
+
 class FlowEstimator:
-    """Dense motion of small luma pictures. Not safe for two threads at once.
+    """Dense motion of small luma pictures; threads may share one.
 
     Args:
         quality: `fast` searches down to a quarter of the picture's grid, `fine` down to half of it:
@@ -63,10 +79,7 @@ class FlowEstimator:
         if quality not in get_args(Quality):
             raise ValueError(f"{quality=}: expected one of {', '.join(get_args(Quality))}")
         self.quality = quality
-        self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        self._dis.setFinestScale(0 if quality == "fine" else 1)
-        medium = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        self._refining = medium if quality == "detailed" else self._dis
+        self._searches = _Searches(quality)
 
     def prepare(self, luma: Array) -> Array:
         """Bring a frame to half its size (`detailed`: its own) and to a common exposure; do it once a frame.
@@ -113,11 +126,11 @@ class FlowEstimator:
         Returns:
             (h, w, 2) float32.
         """
-        return np.asarray(self._refining.calc(a, b, np.array(start, np.float32)), np.float32)
+        return np.asarray(self._searches.refining.calc(a, b, np.array(start, np.float32)), np.float32)
 
     def _search(self, a: Array, b: Array) -> Array:
         # The field handed over is where the search starts: nothing of an earlier call goes into a result.
-        return np.asarray(self._dis.calc(a, b, np.zeros((*a.shape, 2), np.float32)), np.float32)
+        return np.asarray(self._searches.dis.calc(a, b, np.zeros((*a.shape, 2), np.float32)), np.float32)
 
 
 @lru_cache(maxsize=8)
@@ -225,9 +238,14 @@ def _structure(luma: Array) -> Array:
 
 def _inside(places: Array) -> Array:
     """1 for places in the picture or up to half a pixel beside it, 0 from one and a half, (h, w) float32."""
-    middle = np.array(places.shape[1::-1], np.float32) * 0.5 - np.float32(0.5)
-    beyond = np.abs(places - middle) - middle
-    return np.asarray(np.clip(np.float32(1.5) - cv2.max(beyond[..., 0], beyond[..., 1]), 0, 1))
+    x, y = cv2.split(places)
+    for plane, size in ((x, places.shape[1]), (y, places.shape[0])):  # how far beyond the border
+        middle = np.float32(size * 0.5) - np.float32(0.5)
+        plane -= middle
+        np.abs(plane, out=plane)
+        plane -= middle
+    beyond = cv2.max(x, y, dst=x)
+    return np.asarray(np.clip(np.float32(1.5) - beyond, 0, 1, out=y))
 
 
 def _exposure(here: Array, there: Array, weight: Array) -> tuple[np.float32, np.float32]:

@@ -6,13 +6,13 @@ from typing import Final
 
 from videocolor.carry import HintCarrier
 from videocolor.config import ColorizeConfig
-from videocolor.film import Film
+from videocolor.film import Film, network_threads
 from videocolor.flow import FlowEstimator, Quality
 from videocolor.sharding import PAINTED_COST
 from videocolor.smoothing import ChromaSmoother
 from videocolor.types import VideoInfo
 
-__all__ = ["frame_cost", "fusion", "queue_length", "window_frames"]
+__all__ = ["frame_cost", "fusion", "motion_finder", "frame_threads", "queue_length", "window_frames"]
 
 _QUEUE_BYTES: Final = 128 * 2**20
 """Memory of the frames between two stages; a queue holds a window where it can, since the network works by windows."""
@@ -25,15 +25,27 @@ _CARRIED_CAP: Final = 5.0
 def fusion(film: Film, number: int) -> tuple[int, ChromaSmoother | None, HintCarrier | None]:
     """Frames from anchor to anchor, and what holds a shot's colour together; finer where a frame was painted."""
     smoothing, carried = film.config.smoothing, film.hints.followed(number)
-    stride = _stride(film, number)
-    if not smoothing.enabled:
+    stride, flow = _stride(film, number), motion_finder(film, number)
+    if flow is None:
         return stride, None, None
-    quality: Quality = "detailed" if carried else "fast"
-    flow = FlowEstimator(quality if smoothing.motion == "auto" else smoothing.motion)
     if not (carried and film.colorizer.card.carries):
         return stride, ChromaSmoother(decay=smoothing.decay, flow=flow), None
     smoother = ChromaSmoother(decay=smoothing.decay, cap=_CARRIED_CAP, flow=flow)
     return stride, smoother, HintCarrier(flow)
+
+
+def motion_finder(film: Film, number: int) -> FlowEstimator | None:
+    """What finds a shot's motion; None: nothing is carried from frame to frame."""
+    smoothing = film.config.smoothing
+    if not smoothing.enabled:
+        return None
+    quality: Quality = "detailed" if film.hints.followed(number) else "fast"
+    return FlowEstimator(quality if smoothing.motion == "auto" else smoothing.motion)
+
+
+def frame_threads(config: ColorizeConfig) -> int:
+    """Threads of a stage whose frames do not wait for each other: half as many as the network has."""
+    return max(1, network_threads(config) // 2)
 
 
 def _stride(film: Film, number: int) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import cv2
 import numpy as np
 
 from videocolor.color import codes_to_luma
+from videocolor.flow import Step
 from videocolor.models.base import ModelCard
 from videocolor.types import Array, Frame, Given
 
@@ -37,6 +38,12 @@ class Prepared:
     """(h, w) float32, full-range Y' in 0..1."""
     gray: Array
     """(h, w) uint8, the same rounded: for motion and cuts."""
+    step: Step | None = None
+    """Motion to here, where `videocolor.motion` has found it already."""
+
+    def without_step(self) -> Prepared:
+        """The same without its motion, whose memory is let go."""
+        return self if self.step is None else replace(self, step=None)
 
     def luma_at(self, size: tuple[int, int]) -> Array:
         """Luma at another (height, width), from the frame itself."""

@@ -23,7 +23,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from videocolor._stages import opencv_single_threaded, prefetch
+from videocolor._stages import opencv_single_threaded
 from videocolor.color import (
     ChromaTable,
     codes_to_chroma,
@@ -32,13 +32,12 @@ from videocolor.color import (
     ycbcr_to_ab,
     ycbcr_to_rgb,
 )
-from videocolor.colorize import Colored, Run, chroma_at, color_shots
+from videocolor.colorize import Colored, Run, chroma_at, color_frames
 from videocolor.config import AssignedHint, ColorizeConfig, parse_hint
 from videocolor.film import Film, FilmReader, Part, known_shots, open_film
 from videocolor.hints import load_hint
 from videocolor.models.base import Colorizer
-from videocolor.pace import queue_length
-from videocolor.prepare import ListedCuts, mark_shots, prepare, small_luma
+from videocolor.prepare import ListedCuts, small_luma
 from videocolor.recurrence import PlannedLenders, lender_lumas
 from videocolor.report import Observer, ignore
 from videocolor.runlog import RunLog
@@ -150,13 +149,10 @@ def preview_part(
         {} if returns_to is None else {shot: returns_to.shot}, lambda _: _lumas(film, part, returns_to)
     )
     run = Run(ListedCuts([]), lenders, shot=shot)
-    queue = queue_length(film.info, config)
-    with opencv_single_threaded(), FilmReader(source, film.config, film.info, part) as reader:
-        prepared = prefetch(prepare(reader, film.size), queue, "preview decode")
-        colored = prefetch(color_shots(mark_shots(prepared, run.cuts, shot), film, run), queue, "preview color")
-        with closing(prepared), closing(colored):
-            for work in islice(colored, frames):
-                yield _small(work, film, size)
+    reader = FilmReader(source, film.config, film.info, part)
+    with opencv_single_threaded(), reader, closing(color_frames(reader, film, run)) as colored:
+        for work in islice(colored, frames):
+            yield _small(work, film, size)
 
 
 def preview_size(info: VideoInfo, lines: int) -> tuple[int, int]:

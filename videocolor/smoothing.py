@@ -26,7 +26,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from videocolor.flow import FlowEstimator, Motion, resize_flow, warp
+from videocolor.flow import FlowEstimator, Motion, Step, resize_flow, warp
 from videocolor.types import Array
 
 __all__ = ["LOOK_AHEAD", "WINDOW", "ChromaSmoother", "Observation"]
@@ -121,16 +121,19 @@ class ChromaSmoother:
         self._past: deque[float] = deque(maxlen=2)
         self._shape: tuple[int, int] | None = None
 
-    def plan(self, lumas: Sequence[Array], every: int, *, lost: float = 0.25) -> list[int]:
+    def plan(
+        self, lumas: Sequence[Array], every: int, *, steps: Sequence[Step | None] | None = None, lost: float = 0.25
+    ) -> list[int]:
         """Choose which of the next frames the network should see.
 
         Every `every`-th does, from the first on; and any in between that the last anchor's colours do
-        not reach: something new has come into the picture. The motion found here is used again by
+        not reach: something new has come into the picture. The motion to these frames is used again by
         `push`, which must follow for the same frames.
 
         Args:
             lumas: (h, w) uint8, the frames that will be pushed next.
             every: regular distance of anchors.
+            steps: the motion to them, as far as it is known; the rest is found here.
             lost: share of the picture, 0..1, that may be out of reach.
 
         Returns:
@@ -138,7 +141,7 @@ class ChromaSmoother:
         """
         anchors = []
         for place, luma in enumerate(lumas):
-            moment = self._look(luma)
+            moment = self._look(luma, None if steps is None else steps[place])
             self._planned.append(moment)
             if moment.motion is not None and self._reach is not None:
                 self._reach = warp(self._reach, moment.motion.ba) * moment.motion.trust_b
@@ -148,7 +151,7 @@ class ChromaSmoother:
                 self._reach = np.ones(moment.luma.shape, np.float32)
         return anchors
 
-    def planned_steps(self) -> list[tuple[Array, Motion | None]]:
+    def planned_steps(self) -> list[Step]:
         """Each frame that `plan` has seen and `push` has not: prepared luma, and the motion from the frame before."""
         return [(moment.luma, moment.motion) for moment in self._planned]
 
@@ -211,10 +214,11 @@ class ChromaSmoother:
             self._waiting.append(_Moment.from_arrays(fields))
         self._latest = self._waiting[-1]
 
-    def _look(self, luma: Array) -> _Moment:
-        """Measure a frame and its motion from the one before."""
-        picture = self._flow.prepare(luma)
-        motion = None if self._latest is None else self._flow.motion(self._latest.luma, picture)
+    def _look(self, luma: Array, step: Step | None = None) -> _Moment:
+        """Measure a frame and its motion from the one before, as far as that is not known."""
+        picture, motion = step or (self._flow.prepare(luma), None)
+        if motion is None and self._latest is not None:
+            motion = self._flow.motion(self._latest.luma, picture)
         self._latest = _Moment(picture, float(np.log(cv2.mean(luma)[0] + 8.0)), motion)
         return self._latest
 

@@ -15,6 +15,7 @@ from videocolor.models.registry import load_colorizer
 from videocolor.types import Array
 
 SIZE = (96, 160)
+EVERYWHERE = np.ones((SIZE[0] // 2, SIZE[1] // 2), np.float32)
 
 
 def picture(name: str, top: int = 0) -> tuple[Array, Array]:
@@ -44,9 +45,9 @@ def test_a_dull_network_is_mended() -> None:
     (luma, truth, made), (other, wanted, said) = cases
     calibration = calibrate([Case(luma, made, truth)])
     assert calibration is not None
-    mended = said + calibration.correction(said, other)
+    mended = said + calibration.correction(said, other, EVERYWHERE)
     assert error(mended, half(wanted)) < 0.35 * error(said, half(wanted))
-    assert error(made + calibration.correction(made, luma), half(truth)) < 0.2 * error(made, half(truth))
+    assert error(made + calibration.correction(made, luma, EVERYWHERE), half(truth)) < 0.2 * error(made, half(truth))
 
 
 def test_what_the_hints_have_not_shown_stays() -> None:
@@ -54,8 +55,21 @@ def test_what_the_hints_have_not_shown_stays() -> None:
     calibration = calibrate([Case(luma, half(truth) + 8, truth)])
     assert calibration is not None
     blue = np.stack([np.full((48, 80), 20, np.float32), np.full((48, 80), -70, np.float32)])
-    assert np.abs(calibration.correction(blue, np.full(SIZE, 0.9, np.float32))).max() < 0.01
-    assert calibration.correction(half(truth) + 8, luma).mean() == pytest.approx(-8, abs=0.8)
+    assert np.abs(calibration.correction(blue, np.full(SIZE, 0.9, np.float32), EVERYWHERE)).max() < 0.01
+    assert calibration.correction(half(truth) + 8, luma, EVERYWHERE).mean() == pytest.approx(-8, abs=0.8)
+
+
+def test_only_what_is_wanted_is_found() -> None:
+    luma, truth = picture("coffee")
+    made = half(truth) + 8
+    calibration = calibrate([Case(luma, made, truth)])
+    assert calibration is not None
+    share = np.zeros_like(EVERYWHERE)
+    assert not calibration.correction(made, luma, share).any()
+    share[:, :40], share[:, 40:60] = 0.5, 1e-4
+    part, whole = (calibration.correction(made, luma, wanted) for wanted in (share, EVERYWHERE))
+    np.testing.assert_allclose(part[:, :, :40], 0.5 * whole[:, :, :40], atol=1e-3)
+    assert not part[:, :, 40:].any()
 
 
 def test_only_what_is_painted_is_learnt_from() -> None:

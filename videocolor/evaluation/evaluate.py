@@ -10,11 +10,10 @@ the clip's and the hint's sha256, protocol, settings, weights, and the code that
 from __future__ import annotations
 
 import multiprocessing
-import signal
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ import cv2
 import numpy as np
 
 from videocolor import __version__
+from videocolor._processes import Crew
 from videocolor._stages import opencv_single_threaded
 from videocolor.errors import DeviceError, OutputError, UsageError
 from videocolor.evaluation.clips import ClipFile, list_clips
@@ -212,10 +212,10 @@ def _work(jobs: Sequence[_Job], workers: int, observer: Observer) -> Iterator[li
 
 
 @contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+def _pool(workers: int) -> Iterator[Crew]:
     """Processes that do not outlive the block, however it ends."""
     before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _leave_ctrl_c_to_the_parent)
+    pool = Crew(workers)
     try:
         yield pool
     except BrokenProcessPool as error:
@@ -230,11 +230,6 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _leave_ctrl_c_to_the_parent() -> None:
-    """A terminal sends Ctrl-C to all processes; the parent ends the others."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _run_all(job: _Job) -> list[list[Row]]:

@@ -1,7 +1,7 @@
 """What a network errs on the very pictures it was told of, learnt, and taken off what it makes of other frames.
 
     calibration = calibrate(cases)                     # once a shot: the hints, and what the network makes of them
-    ab += calibration.correction(ab, luma)             # every frame
+    ab += calibration.correction(ab, luma, share)      # every frame
 
 A network that is shown a hint does not give quite its colours back, not even on the hint itself: matching at 1/8 blurs
 them, training has taught it to be careful. How far it is off depends on what it says and on how bright the place is,
@@ -38,6 +38,8 @@ _MOST: Final = 12000
 """Places that are learnt from; of more, every other one or every third."""
 _BINS: Final = (16, 16, 16)
 """Of Y' and of a*, b* (10 Lab units each), in which it is counted what the hints have shown."""
+_LITTLE: Final = 1e-3
+"""Share of a correction that is not worth finding."""
 _RARE: Final = 3e-5
 """Share of the hints' places at which a correction counts half."""
 
@@ -67,19 +69,24 @@ class Calibration:
     shown: Array
     """`_BINS` float32 in 0..1: how far the hints have shown such places."""
 
-    def correction(self, ab: Array, luma: Array) -> Array:
+    def correction(self, ab: Array, luma: Array, share: Array) -> Array:
         """What to add.
 
         Args:
             ab: (2, h, w) float32, what the network makes of a frame, Lab units.
             luma: (H, W) float32, its Y' in 0..1.
+            share: (h, w) float32 in 0..1, how much of it is wanted at each place.
 
         Returns:
-            (2, h, w) float32.
+            (2, h, w) float32, `share` of it.
         """
-        features = (_features(ab, luma) - self.scale[:, 0]) / self.scale[:, 1]
-        known = self.shown[_bins(ab, luma)]
-        return np.asarray(_product(features, self.weights).T.reshape(ab.shape) * known)
+        wanted = share * self.shown[_bins(ab, luma)]
+        chosen = np.flatnonzero(wanted > _LITTLE)
+        features = (_features(ab, luma, chosen) - self.scale[:, 0]) / self.scale[:, 1]
+        found = np.zeros((2, wanted.size), np.float32)
+        if len(chosen):
+            found[:, chosen] = _product(features, self.weights).T * wanted.ravel()[chosen]
+        return found.reshape(ab.shape)
 
 
 def calibrate(cases: Sequence[Case]) -> Calibration | None:
@@ -97,7 +104,7 @@ def calibrate(cases: Sequence[Case]) -> Calibration | None:
             painted = cv2.resize(case.mask, size, interpolation=cv2.INTER_AREA) > 0.99
         chosen = np.flatnonzero(painted)
         chosen = chosen[:: max(1, -(-len(chosen) * len(cases) // _MOST))]
-        features.append(_features(case.ab, case.luma)[chosen])
+        features.append(_features(case.ab, case.luma, chosen))
         errors.append((truth - case.ab).reshape(2, -1).T[chosen])
         bins.append(np.stack(_bins(case.ab, case.luma)).reshape(3, -1)[:, chosen])
     if sum(map(len, errors)) < _FEWEST:
@@ -113,19 +120,19 @@ def calibrate(cases: Sequence[Case]) -> Calibration | None:
     return Calibration(scale.astype(np.float32), weights.astype(np.float32), _shown(np.concatenate(bins, axis=1)))
 
 
-def _features(ab: Array, luma: Array) -> Array:
-    """(places, features) float32."""
-    y = _resized(luma, ab)
-    a, b = ab[0], ab[1]
-    details = [y - cv2.GaussianBlur(y, (0, 0), blur) for blur in _BLURS]
+def _features(ab: Array, luma: Array, chosen: Array) -> Array:
+    """(places, features) float32 of the chosen places, by their indices."""
+    full = _resized(luma, ab)
+    details = [(full - cv2.GaussianBlur(full, (0, 0), blur)).ravel()[chosen] for blur in _BLURS]
+    y, a, b = (plane.ravel()[chosen] for plane in (full, *ab))
     small_a, small_b = a * np.float32(1 / 40), b * np.float32(1 / 40)
     planes = [np.ones_like(y), y, small_a, small_b, y * y, y * small_a, y * small_b]
     planes += [small_a * small_a, small_b * small_b, small_a * small_b]
     planes += [detail * factor for detail in details for factor in (np.float32(1), small_a, small_b, y)]
     waves, phases = _waves()
-    seen = np.stack([y, a, b, *details], axis=-1).reshape(-1, 5).astype(np.float32) * _LENGTHS
-    angles = _product(seen, waves) + phases
-    return np.concatenate([np.stack(planes, axis=-1).reshape(seen.shape[0], -1), np.cos(angles)], axis=1)
+    seen = np.stack([y, a, b, *details], axis=-1).astype(np.float32) * _LENGTHS
+    angles = _product(seen, waves) + phases if len(chosen) else np.zeros((0, _WAVES), np.float32)
+    return np.concatenate([np.stack(planes, axis=-1), np.cos(angles)], axis=1)
 
 
 def _product(a: Array, b: Array, flags: int = 0) -> Array:

@@ -113,8 +113,9 @@ class HintColorizer(Colorizer):
         seen = luma[:, None].astype(np.float32, copy=False)
         ab, confidence, error = self.runtime.colorize(seen, *memory.tokens, carried)
         if memory.calibration is not None:  # what motion brought is right as it is, and what no hint speaks of unknown
-            correction = [memory.calibration.correction(*pair) for pair in zip(ab, seen[:, 0], strict=True)]
-            ab = ab + confidence * np.square(1 - carried[:, 2:3]) * np.stack(correction)
+            shares = confidence[:, 0] * np.square(1 - carried[:, 2])
+            frames = zip(ab, seen[:, 0], shares, strict=True)
+            ab = ab + np.stack([memory.calibration.correction(*frame) for frame in frames])
         if memory.tokens.valid.any() and h * w > _CLOSER * self.card.area:
             own, own_error = self._without_hints(luma)
             ab = own + confidence * (ab - own)

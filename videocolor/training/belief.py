@@ -8,9 +8,7 @@ row says what the head sees and by how many decibels each degree is better than 
 from __future__ import annotations
 
 import io
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from videocolor._processes import Crew
 from videocolor.color import rgb_to_lab, rgb_to_luma
 from videocolor.errors import InputError
 from videocolor.evaluation.tasks import luma_codes, picture
@@ -205,8 +204,7 @@ def _crew(workers: int, pack: Path, weights: Path) -> Iterator[Callable[[Any, Se
         with one_thread():
             yield lambda function, tasks, _chunk: map(function, tasks)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _open, (pack, weights)) as pool:
+    with Crew(workers, _open, (pack, weights)) as pool:
         yield lambda function, tasks, chunk: pool.map(function, tasks, chunksize=chunk)
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +11,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from videocolor._processes import Crew
 from videocolor.carry import RELOCK_EVERY, Places
 from videocolor.color import rgb_to_luma
 from videocolor.flow import FlowEstimator, grid
@@ -54,7 +53,7 @@ def carry_pack(pack: PackReader, root: Path, out: Path, *, processes: int = 2, p
             path.unlink()
     pairs: dict[str, list[list[int]]] = {}
     paths = [root / "train" / item.file for item in pack.clips]
-    with PartsWriter(out, "places", part_bytes) as parts, _pool(processes) as pool:
+    with PartsWriter(out, "places", part_bytes) as parts, Crew(processes, _one_thread) as pool:
         done = tqdm(pool.map(_carry_clip, pack.clips, paths), total=len(paths), unit="clip", desc="carry")
         for item, ways in zip(pack.clips, done, strict=True):
             entries = pairs.setdefault(item.file, [])
@@ -76,11 +75,6 @@ class _Way:
     places: Places
     age: int = 0
     """Frames."""
-
-
-def _pool(processes: int) -> ProcessPoolExecutor:
-    # Spawned, for a forked child of a process with threads may wait for ever on a lock that nobody holds there.
-    return ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_one_thread)
 
 
 def _one_thread() -> None:

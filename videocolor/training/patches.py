@@ -16,19 +16,19 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from functools import lru_cache
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from videocolor._processes import Crew
 from videocolor.errors import ConfigError, InputError, ModelError, OutputError, UsageError
 from videocolor.models.published.patches import PatchClassifier
 from videocolor.report import Event, Observer, write_whole
@@ -155,8 +155,7 @@ def _trained(config: PatchesConfig, leaving: Leaving) -> Iterator[dict[str, Any]
         ]
     )
     others = set(active_children())
-    # Spawned: a forked child of a process with threads may wait for ever on a lock that nobody holds there.
-    pool = ProcessPoolExecutor(config.workers, get_context("spawn"), initializer=_open_worker)
+    pool = Crew(config.workers, _open_worker)
     running: set[Future[dict[str, Any]]] = set()
     try:
         while not leaving.due:
@@ -179,7 +178,6 @@ def _trained(config: PatchesConfig, leaving: Leaving) -> Iterator[dict[str, Any]
 def _open_worker() -> None:
     from threadpoolctl import threadpool_limits
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     threadpool_limits(1)
 
 

@@ -6,16 +6,15 @@ Both kinds run the same code: every worker opens the pack for itself and draws w
 
 from __future__ import annotations
 
-import signal
 import threading
 from collections import deque
 from collections.abc import Generator
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from itertools import islice
-from multiprocessing import get_context
 
 import cv2
 
+from videocolor._processes import Crew
 from videocolor.errors import InputError, ModelError
 from videocolor.pairs.store import PackReader
 from videocolor.training.carried import CarriedReader
@@ -77,13 +76,10 @@ def drawn_ahead(
 def _pool(config: TrainConfig) -> Executor:
     if config.worker_kind == "thread":
         return ThreadPoolExecutor(config.workers, "samples", initializer=_open, initargs=(config,))
-    # Spawned: a forked child of a process with threads may wait for ever on a lock that nobody holds there.
-    return ProcessPoolExecutor(config.workers, get_context("spawn"), initializer=_open, initargs=(config,))
+    return Crew(config.workers, _open, (config,))
 
 
 def _open(config: TrainConfig) -> None:
-    if threading.current_thread() is threading.main_thread():  # in a process of its own: Ctrl-C is for the parent
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
     _here.config, _here.sampler = config, open_sampler(config)
 
