@@ -46,6 +46,7 @@ def test_a_signal_stops_cleanly(sent: signal.Signals, code: int, long_film: Path
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(7200)
 def test_memory_does_not_grow_with_the_film(tmp_path: Path) -> None:
     """Peak memory of 60 minutes within 10 % of 5 minutes, at 320x180."""
     peaks = {minutes: peak_memory(tmp_path, minutes) for minutes in (5, 60)}
