@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
 
-from videocolor._processes import Crew
+from videocolor._processes import Crew, _ctrl_c_held
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
@@ -29,6 +31,50 @@ def test_workers_hold_ctrl_c_back_and_the_parent_does_not() -> None:
         assert crew.submit(blocked).result() is True
         assert not blocked()
         assert list(crew.map(double, range(5))) == [0, 2, 4, 6, 8]
+
+
+def initialize(value: int) -> None:
+    os.environ["CREW_VALUE"] = str(value)
+
+
+def look() -> tuple[str, bool]:
+    return os.environ["CREW_VALUE"], signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
+def test_an_initializer_of_ones_own_is_called_too() -> None:
+    with Crew(1, initialize, (7,)) as crew:
+        assert crew.submit(look).result() == ("7", True)
+
+
+def test_ctrl_c_while_a_worker_starts_comes_when_it_has_started() -> None:
+    """With another thread about, the signal is heard in the main one, whatever that holds back."""
+    leaving = threading.Event()
+    other = threading.Thread(target=leaving.wait)
+    other.start()
+    try:
+        reached = False
+        with pytest.raises(KeyboardInterrupt), _ctrl_c_held():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)
+            reached = True
+        assert reached
+        assert not blocked()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        leaving.set()
+        other.join()
+
+
+def test_an_error_ends_the_workers_at_once() -> None:
+    began = time.monotonic()
+    with pytest.raises(ZeroDivisionError), Crew(2) as crew:
+        crew.submit(double, 1).result()
+        for _ in range(4):
+            crew.submit(time.sleep, 100)
+        time.sleep(0.5)
+        1 / 0  # noqa: B018
+    assert time.monotonic() - began < 60
+    assert not active_children()
 
 
 def test_a_worker_that_is_still_starting_leaves_no_traceback(tmp_path: Path) -> None:

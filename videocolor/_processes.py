@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
-from typing import Any, ParamSpec, TypeVar
+from multiprocessing import active_children, get_context
+from multiprocessing.process import BaseProcess
+from types import FrameType, TracebackType
+from typing import Any, Final, ParamSpec, TypeVar
 
 __all__ = ["Crew"]
+
+_PATIENCE: Final = 10.0
+"""Seconds that a process which was told to end is waited for."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -20,7 +26,8 @@ class Crew(ProcessPoolExecutor):
     holds there.
 
     A terminal sends Ctrl-C to every process of a command. These never see it, from their first moment on, whatever
-    they are importing then; the parent ends them.
+    they are importing then; the parent ends them. What leaves the `with` block before its end does so at once,
+    whatever they are doing.
 
     Args:
         workers: processes.
@@ -30,22 +37,71 @@ class Crew(ProcessPoolExecutor):
     def __init__(
         self, workers: int, initializer: Callable[..., object] | None = None, initargs: tuple[Any, ...] = ()
     ) -> None:
-        super().__init__(workers, get_context("spawn"), initializer, initargs)
+        super().__init__(workers, get_context("spawn"), _begin, (initializer, initargs))
+        self._started: set[BaseProcess] = set()
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """As of any executor; processes start in here."""
         with _ctrl_c_held():
-            return super().submit(fn, *args, **kwargs)
+            before = set(active_children())
+            future = super().submit(fn, *args, **kwargs)
+            self._started |= set(active_children()) - before
+        return future
+
+    def end(self) -> None:
+        """Stop at once: nothing that waits is begun, what has begun is given up."""
+        self.shutdown(wait=False, cancel_futures=True)
+        for process in self._started:
+            process.terminate()
+        for process in self._started:
+            process.join(_PATIENCE)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.end()
+        else:
+            self.shutdown(wait=True)
+
+
+def _begin(initializer: Callable[..., object] | None, initargs: tuple[Any, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if initializer is not None:
+        initializer(*initargs)
 
 
 @contextmanager
 def _ctrl_c_held() -> Iterator[None]:
     """Ctrl-C of meanwhile comes at the end; processes that start meanwhile inherit that it is held back."""
+    came: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+
+    # The mask is this thread's alone: with other threads about, the signal still comes, and is heard in the main one.
+    usual = signal.getsignal(signal.SIGINT)
+    mine = threading.current_thread() is threading.main_thread() and usual is not None
+    if mine:
+        signal.signal(signal.SIGINT, note)
+    try:
+        with _masked():
+            yield
+    finally:
+        if mine:
+            signal.signal(signal.SIGINT, usual)
+        if came:
+            signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
+def _masked() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

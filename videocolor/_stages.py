@@ -101,7 +101,8 @@ def spread(work: Callable[[S], T], items: Iterable[S], workers: int) -> Generato
         workers: threads; with one there is no other than the caller's.
     """
     if workers <= 1:
-        yield from map(work, items)
+        for item in items:
+            yield work(item)
         return
     iterator, begun = iter(items), deque[Future[T]]()
     failure: BaseException | None = None

@@ -218,7 +218,7 @@ def color_frames(frames: Iterable[Frame], film: Film, run: Run) -> Generator[Col
     queue = queue_length(film.info, film.config)
     prepared = prefetch(prepare(frames, film.size), min(queue, _SHORT), "decode")
     marked = mark_shots(prepared, run.cuts, run.shot)
-    moved = find_motion(marked, partial(motion_finder, film), frame_threads(film.config))
+    moved = find_motion(marked, partial(motion_finder, film), frame_threads(film.info, film.config))
     ahead = prefetch(moved, queue, "motion")
     colored = prefetch(color_shots(ahead, film, run), queue, "color")
     with closing(prepared), closing(ahead), closing(colored):
@@ -320,7 +320,7 @@ def bring_up(colored: Iterable[Colored], film: Film) -> Iterator[Finished]:
         ab = chroma_at(work, luma, film)
         return Finished(frame, *table.codes(luma, ab, film.saturation(work.place.shot.number)), work.place)
 
-    yield from spread(finish, noted(), frame_threads(film.config))
+    yield from spread(finish, noted(), frame_threads(film.info, film.config))
 
 
 def chroma_at(work: Colored, luma: Array, film: Film) -> Array:

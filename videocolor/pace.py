@@ -18,6 +18,10 @@ _QUEUE_BYTES: Final = 128 * 2**20
 """Memory of the frames between two stages; a queue holds a window where it can, since the network works by windows."""
 _WINDOW_BYTES: Final = 512 * 2**20
 """A window of decoded frames may take this much memory; the batch shrinks for films that need more."""
+_SPREAD_BYTES: Final = 32 * 2**20
+"""Frames that a stage works on at once; in work they take several times as much."""
+_MOST_THREADS: Final = 4
+"""Threads of such a stage: more than the network can keep up with anywhere."""
 _CARRIED_CAP: Final = 5.0
 """Most precision that a painted frame hands on by itself where the network joins it with what it sees."""
 
@@ -43,9 +47,9 @@ def motion_finder(film: Film, number: int) -> FlowEstimator | None:
     return FlowEstimator(quality if smoothing.motion == "auto" else smoothing.motion)
 
 
-def frame_threads(config: ColorizeConfig) -> int:
-    """Threads of a stage whose frames do not wait for each other: half as many as the network has."""
-    return max(1, network_threads(config) // 2)
+def frame_threads(info: VideoInfo, config: ColorizeConfig) -> int:
+    """Threads of a stage whose frames do not wait for each other: half as many as the network has, within bounds."""
+    return max(1, min(_MOST_THREADS, network_threads(config) // 2, _SPREAD_BYTES // _frame_bytes(info)))
 
 
 def _stride(film: Film, number: int) -> int:
@@ -77,5 +81,8 @@ def frame_cost(film: Film, number: int) -> float:
 
 def queue_length(info: VideoInfo, config: ColorizeConfig) -> int:
     """Frames between two stages: a window of the network, or what a bounded queue holds of this film's frames."""
-    frame = info.width * info.height * (1 if info.layout.depth == 8 else 2) * 3 // 2
-    return max(2, min(config.model.batch * config.model.anchor_every, _QUEUE_BYTES // frame))
+    return max(2, min(config.model.batch * config.model.anchor_every, _QUEUE_BYTES // _frame_bytes(info)))
+
+
+def _frame_bytes(info: VideoInfo) -> int:
+    return info.width * info.height * (1 if info.layout.depth == 8 else 2) * 3 // 2

@@ -9,7 +9,6 @@ the clip's and the hint's sha256, protocol, settings, weights, and the code that
 
 from __future__ import annotations
 
-import multiprocessing
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -214,22 +213,14 @@ def _work(jobs: Sequence[_Job], workers: int, observer: Observer) -> Iterator[li
 @contextmanager
 def _pool(workers: int) -> Iterator[Crew]:
     """Processes that do not outlive the block, however it ends."""
-    before = set(multiprocessing.active_children())
-    pool = Crew(workers)
     try:
-        yield pool
+        with Crew(workers) as pool:
+            yield pool
     except BrokenProcessPool as error:
         raise DeviceError(
             "a worker process was ended from outside, perhaps for want of memory; what is done is kept: run the "
             "command again with fewer --workers"
         ) from error
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in set(multiprocessing.active_children()) - before:
-            child.terminate()
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _run_all(job: _Job) -> list[list[Row]]:

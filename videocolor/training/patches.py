@@ -21,7 +21,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from functools import lru_cache
-from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +153,6 @@ def _trained(config: PatchesConfig, leaving: Leaving) -> Iterator[dict[str, Any]
             if (cell.name, split) not in done
         ]
     )
-    others = set(active_children())
     pool = Crew(config.workers, _open_worker)
     running: set[Future[dict[str, Any]]] = set()
     try:
@@ -170,9 +168,7 @@ def _trained(config: PatchesConfig, leaving: Leaving) -> Iterator[dict[str, Any]
     except BrokenExecutor as error:
         raise ModelError(f"a worker that trains a network died ({error}); try fewer `workers`") from error
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in set(active_children()) - others:  # a network takes minutes; what is not done is begun anew
-            child.terminate()
+        pool.end()  # a network takes minutes; what is not done is begun anew
 
 
 def _open_worker() -> None:

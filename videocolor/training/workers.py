@@ -58,19 +58,19 @@ def drawn_ahead(
     Raises:
         ModelError: a worker died (out of memory, as a rule).
     """
-    with _pool(config) as pool:
-        waiting: deque[Future[Batch]] = deque()
-        steps = iter(range(first, last))
-        try:
-            waiting.extend(pool.submit(_draw, s, rank, processes) for s in islice(steps, config.ahead + config.workers))
-            while waiting:
-                batch = waiting.popleft().result()
-                waiting.extend(pool.submit(_draw, step, rank, processes) for step in islice(steps, 1))
-                yield batch
-        except BrokenExecutor as error:
-            raise ModelError(f"a worker that makes samples died ({error}); try fewer `workers`") from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    pool = _pool(config)
+    waiting: deque[Future[Batch]] = deque()
+    steps = iter(range(first, last))
+    try:
+        waiting.extend(pool.submit(_draw, s, rank, processes) for s in islice(steps, config.ahead + config.workers))
+        while waiting:
+            batch = waiting.popleft().result()
+            waiting.extend(pool.submit(_draw, step, rank, processes) for step in islice(steps, 1))
+            yield batch
+    except BrokenExecutor as error:
+        raise ModelError(f"a worker that makes samples died ({error}); try fewer `workers`") from error
+    finally:  # a batch is soon made; who ended its maker in the middle would leave the pool waiting for the rest of it
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _pool(config: TrainConfig) -> Executor:
