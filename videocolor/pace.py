@@ -12,7 +12,7 @@ from videocolor.sharding import PAINTED_COST
 from videocolor.smoothing import ChromaSmoother
 from videocolor.types import VideoInfo
 
-__all__ = ["frame_cost", "fusion", "motion_finder", "frame_threads", "queue_length", "window_frames"]
+__all__ = ["frame_cost", "frame_threads", "fusion", "motion_finder", "queue_length", "window_frames"]
 
 _QUEUE_BYTES: Final = 128 * 2**20
 """Memory of the frames between two stages; a queue holds a window where it can, since the network works by windows."""
@@ -21,7 +21,7 @@ _WINDOW_BYTES: Final = 512 * 2**20
 _SPREAD_BYTES: Final = 32 * 2**20
 """Frames that a stage works on at once; in work they take several times as much."""
 _MOST_THREADS: Final = 4
-"""Threads of such a stage: more than the network can keep up with anywhere."""
+"""Threads of such a stage; each frame in work takes memory."""
 _CARRIED_CAP: Final = 5.0
 """Most precision that a painted frame hands on by itself where the network joins it with what it sees."""
 
