@@ -4,12 +4,13 @@
     ab = with_arrived(ab, arrivals)             # what the film gets of it
 
 `videocolor.carry` brings it here. Its colour is looked up once, from the hint itself: it is not blurred by being moved
-again and again, as a carried picture is.
+again and again, as a carried picture is. How far it is believed is judged here, at the frame: by what of the frame's
+luma the hint shows at those places. Motion's own trust is that of its steps, and where a way is wrong from the start,
+as behind something that has moved away, each of them may be right.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -17,17 +18,28 @@ from typing import Final
 import cv2
 import numpy as np
 
-from videocolor.flow import grid, look_up, resize_flow
+from videocolor.flow import exposure, grid, look_up, resize_flow
 from videocolor.sighting import Sight
 from videocolor.types import Array
 
-__all__ = ["LONG_AGO", "Arrival", "Arrivals", "Painted", "as_input", "scaled_places", "with_arrived"]
+__all__ = ["Arrival", "Arrivals", "Painted", "as_input", "scaled_places", "unexplained", "unseen_grain", "with_arrived"]
 
-LONG_AGO: Final = 1000
-"""Frames since a picture whose way did not begin at its own frame: it was found in another."""
-_TAKEN: Final = (0.6, 0.3, 15.0)
-"""Share of the arrived colour that is taken where it is trusted: always, at first more, and frames in which that fades.
-Least squares over training clips (docs/experiments.md, 17)."""
+_WINDOW: Final = (9, 9)
+_PLAIN: Final = 40.0
+"""Variance of prepared luma that counts as none: where both pictures are plain, their levels alone are compared."""
+_SOFTER: Final = 3.0
+"""How much less variance of its finest grain a picture may have that was looked up between pixels, and so blurred."""
+_SMOOTH: Final = 5.0
+"""The same as `_PLAIN`, of the finest grain."""
+_TAKEN: Final = 0.05
+"""Unexplained share of luma at which half of the arrived colour is taken.
+
+By least squares over training clips it tells about as much as all that is known (docs/experiments.md, 25).
+"""
+_TOLD: Final = 0.1
+"""The same for what the network is told; it knows well when an arrived colour does not fit, if it is not sure to."""
+_GRAIN: Final = 0.2
+"""Unseen grain at which either is half of that."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,18 +70,31 @@ class Arrival:
     hint: Painted
     at: Array
     """(h, w, 2) float32, where each pixel stood in the hinted frame, in pixels of this grid."""
-    trust: Array
-    """(h, w) float32 in 0..1."""
-    age: int
-    """Frames since the hinted one, or `LONG_AGO` and more."""
+    told: Array
+    """(h, w) float32 in 0..1: how surely, as the network is told."""
+    taken: Array
+    """(h, w) float32 in 0..1: how much of its colour the frame takes."""
 
-    @property
-    def told(self) -> Array:
-        """(h, w) float32 in 0..1: `trust` as the network, which learnt of ways from the hinted frame on, is told of it.
+    @classmethod
+    def judged(cls, hint: Painted, at: Array, trust: Array, now: Array) -> Arrival:
+        """What has arrived, believed as far as the frame bears it out.
 
-        What was found is either right or altogether wrong, so half trust in it is worth less.
+        Args:
+            hint: where it comes from.
+            at: (h, w, 2) float32, where each pixel stood there.
+            trust: (h, w) float32 in 0..1, motion's own.
+            now: (h, w) uint8, the frame, prepared for motion.
         """
-        return self.trust * self.trust if self.age >= LONG_AGO else self.trust
+        there = look_up(hint.picture.astype(np.float32), at)
+        gain, offset = exposure(
+            now.astype(np.float32), there, trust
+        )  # what came into the picture changed the common one
+        there = gain * there + offset
+        amiss, grain = unexplained(now, there), unseen_grain(now, there) * np.float32(1 / _GRAIN)
+        clear = np.reciprocal(grain * grain + np.float32(1))
+        told = trust * trust * clear / (amiss * np.float32(1 / _TOLD) + np.float32(1))
+        taken = clear / (amiss * np.float32(1 / _TAKEN) + np.float32(1))
+        return cls(hint, at, told, taken)
 
     def chroma(self, height: int, width: int) -> Array:
         """(height, width, 2) float32: the hint's a*b*, looked up once on this grid."""
@@ -85,16 +110,10 @@ class Arrival:
         return look_up(self.hint.gray, scaled_places(self.at, height, width))
 
     def share(self, height: int, width: int) -> Array:
-        """(height, width) float32 in 0..1: how much of its colour a frame takes.
-
-        Less after a long way, for light changes.
-        """
-        kept, more, frames = _TAKEN
-        share = cv2.multiply(self.trust, self.trust)
-        cv2.multiply(share, share, dst=share, scale=kept + more * math.exp(-self.age / frames))
-        if share.shape != (height, width):
-            share = cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR)
-        return share
+        """(height, width) float32 in 0..1: `taken` on this grid."""
+        if self.taken.shape == (height, width):
+            return self.taken
+        return cv2.resize(self.taken, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 Arrivals = tuple[Arrival, ...]
@@ -105,7 +124,7 @@ def as_input(arrivals: Arrivals, gray: Array, shape: tuple[int, int]) -> Array |
     """What the network is told of what has arrived at a frame.
 
     Args:
-        arrivals: of the frame; where there are several, each counts by the fourth power of its trust.
+        arrivals: of the frame; where there are several, each counts by the fourth power of `Arrival.told`.
         gray: (h, w) uint8, luma of the frame at the working size.
         shape: (height, width) of the grid that is wanted.
 
@@ -154,6 +173,44 @@ def with_arrived(ab: Array, arrivals: Arrivals) -> Array:
             cv2.multiply(difference, share, dst=difference)
             cv2.add(target, difference, dst=target)
     return out
+
+
+def unexplained(now: Array, there: Array) -> Array:
+    """How much of a picture's luma another one does not show, place by place.
+
+    Args:
+        now: (h, w) uint8 or float32, prepared for motion.
+        there: likewise, the other picture, looked up on the same grid.
+
+    Returns:
+        (h, w) float32: mean square of the difference within 9x9 pixels over the sum of both variances; 0 where they are
+        alike, 1 where they have nothing in common but their level, more where not even that.
+    """
+    now, there = now.astype(np.float32), there.astype(np.float32)
+    variance = cv2.sqrBoxFilter(now, cv2.CV_32F, _WINDOW) + cv2.sqrBoxFilter(there, cv2.CV_32F, _WINDOW)
+    for picture in (now, there):
+        mean = cv2.blur(picture, _WINDOW)
+        variance -= mean * mean
+    amiss = cv2.sqrBoxFilter(cv2.subtract(now, there), cv2.CV_32F, _WINDOW)
+    return np.asarray(amiss / (np.maximum(variance, 0) + np.float32(_PLAIN)))
+
+
+def unseen_grain(now: Array, there: Array) -> Array:
+    """How much finest texture a picture has that another one does not show, whichever way it lies.
+
+    A way that is wrong stretches what it finds over what it should have found, until it fits at the edges.
+
+    Args:
+        now: (h, w) uint8 or float32, prepared for motion.
+        there: likewise, the other picture, looked up on the same grid.
+
+    Returns:
+        (h, w) float32 from 0: variance within 9x9 pixels of what 3x3 of them differ by, beyond the other's, over that.
+    """
+    fine = [picture.astype(np.float32) - cv2.blur(picture.astype(np.float32), (3, 3)) for picture in (now, there)]
+    mine, other = (cv2.sqrBoxFilter(picture, cv2.CV_32F, _WINDOW) for picture in fine)
+    other = other * np.float32(_SOFTER)
+    return np.asarray(np.maximum(mine - other, 0) / (other + np.float32(_SMOOTH)))
 
 
 def scaled_places(at: Array, height: int, width: int) -> Array:

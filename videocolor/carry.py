@@ -20,7 +20,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from videocolor.arrival import LONG_AGO, Arrival, Arrivals, Painted, scaled_places
+from videocolor.arrival import Arrival, Arrivals, Painted, scaled_places
 from videocolor.flow import FlowEstimator, Motion, Step, consistency, grid, look_up
 from videocolor.sighting import Sight, share_of_texture, sighted
 from videocolor.types import Array
@@ -120,7 +120,8 @@ class _Way:
 
     hint: Painted
     places: Places
-    age: int
+    age: int = 0
+    """Frames since its beginning, which is the hint itself or where that was found."""
     number: int = -1
     """Which of the pictures that may be found it is; -1: none, a painted frame that was passed."""
 
@@ -131,9 +132,20 @@ class _Way:
         if self.age % RELOCK_EVERY == 0:
             self.places.relock(picture, self.hint.picture, flow)
 
-    def arrival(self) -> Arrival:
+    def arrival(self, picture: Array) -> Arrival:
         """What has arrived at the present frame."""
-        return Arrival(self.hint, self.places.at.copy(), self.places.trust.copy(), self.age)
+        return Arrival.judged(self.hint, self.places.at.copy(), self.places.trust, picture)
+
+    def as_arrays(self, hints: list[Painted]) -> dict[str, Array]:
+        """What `of` makes the same way of; its hint is one of `hints`."""
+        about = np.array([_place_of(self.hint, hints), self.age, self.number])
+        return {"at": self.places.at, "trust": self.places.trust, "about": about}
+
+    @classmethod
+    def of(cls, hints: list[Painted], at: Array, trust: Array, about: Array) -> _Way:
+        """See `as_arrays`."""
+        source, age, number = (int(value) for value in about)
+        return cls(hints[source], Places.of(at, trust), age, number)
 
 
 class HintCarrier:
@@ -175,7 +187,7 @@ class HintCarrier:
                     way.go(motion, picture, self.flow)
             if place in hints:
                 ab = np.ascontiguousarray(np.moveaxis(hints[place], 0, -1), np.float32)
-                self._latest, self._found = _Way(Painted(ab, gray, picture), Places(*picture.shape), 0), None
+                self._latest, self._found = _Way(Painted(ab, gray, picture), Places(*picture.shape)), None
                 self._since = 0
                 arrivals.append(())
                 continue
@@ -185,7 +197,7 @@ class HintCarrier:
             elif frame.texture.mean() > _LEAST:  # a black frame tells nothing: the next one is asked
                 self._search(frame, pictures)
                 self._since += 1
-            arrivals.append(self._arrivals())
+            arrivals.append(self._arrivals(picture))
         self._waiting.extend(arrivals)
         return arrivals
 
@@ -195,17 +207,19 @@ class HintCarrier:
 
     def memory(self) -> dict[str, Array]:
         """All that the shot's further frames depend on, as arrays; see `ChromaSmoother.memory`."""
-        now = [() if way is None else (way.arrival(),) for way in (self._latest, self._found)]
-        moments = [*self._waiting, *now]
-        hints = list({id(a.hint): a.hint for arrivals in moments for a in arrivals}.values())
-        found = -1 if self._found is None else self._found.number
-        arrays = {"frames": np.array(len(self._waiting)), "since": np.array(self._since), "found": np.array(found)}
+        ways = {"latest": self._latest, "found": self._found}
+        under_way = {name: way for name, way in ways.items() if way is not None}
+        carried = [a.hint for arrivals in self._waiting for a in arrivals] + [w.hint for w in under_way.values()]
+        hints = list({id(hint): hint for hint in carried}.values())
+        arrays = {"frames": np.array(len(self._waiting)), "since": np.array(self._since)}
         for number, hint in enumerate(hints):
             arrays |= {f"hint.{number}.{name}": array for name, array in hint.as_arrays().items()}
-        for place, arrivals in enumerate(moments):
+        for name, way in under_way.items():
+            arrays |= {f"{name}.{part}": array for part, array in way.as_arrays(hints).items()}
+        for place, arrivals in enumerate(self._waiting):
             for which, arrival in enumerate(arrivals):
-                source = next(number for number, hint in enumerate(hints) if hint is arrival.hint)
-                parts = {"at": arrival.at, "trust": arrival.trust, "about": np.array([source, arrival.age])}
+                source = np.array(_place_of(arrival.hint, hints))
+                parts = {"source": source, "at": arrival.at, "told": arrival.told, "taken": arrival.taken}
                 arrays |= {f"{place}.{which}.{name}": array for name, array in parts.items()}
         return arrays
 
@@ -215,10 +229,9 @@ class HintCarrier:
         while f"hint.{len(hints)}.ab" in memory:
             head = f"hint.{len(hints)}."
             hints.append(Painted(*(memory[head + name] for name in ("ab", "gray", "picture"))))
-        moments = [_arrived(hints, memory, str(place)) for place in range(int(memory["frames"]) + 2)]
         self._since = int(memory["since"])
-        self._found, self._latest = _way(moments.pop(), int(memory["found"])), _way(moments.pop(), -1)
-        self._waiting.extend(moments)
+        self._latest, self._found = (_way(hints, memory, name) for name in ("latest", "found"))
+        self._waiting.extend(_arrived(hints, memory, str(place)) for place in range(int(memory["frames"])))
 
     def _search(self, frame: Sight, pictures: Mapping[int, Painted]) -> None:
         """Look for the pictures in the present frame, and follow the one that vouches for most, known things less."""
@@ -231,11 +244,11 @@ class HintCarrier:
             most = max(most, _CLEARLY * _beyond(frame, followed.places.trust, known))
         for number, (at, trust) in found.items():
             if (told := _beyond(frame, trust, known)) > most:
-                self._found, most = _Way(pictures[number], Places.of(at, trust), LONG_AGO, number), told
+                self._found, most = _Way(pictures[number], Places.of(at, trust), number=number), told
 
-    def _arrivals(self) -> Arrivals:
+    def _arrivals(self, picture: Array) -> Arrivals:
         """What has arrived at the present frame."""
-        return tuple(way.arrival() for way in (self._latest, self._found) if way is not None)
+        return tuple(way.arrival(picture) for way in (self._latest, self._found) if way is not None)
 
 
 def _beyond(frame: Sight, trust: Array, known: Array) -> float:
@@ -243,17 +256,19 @@ def _beyond(frame: Sight, trust: Array, known: Array) -> float:
     return share_of_texture(frame, np.maximum(trust - np.float32(_KNOWN) * known, 0))
 
 
+def _place_of(hint: Painted, hints: Sequence[Painted]) -> int:
+    return next(number for number, other in enumerate(hints) if other is hint)
+
+
 def _arrived(hints: Sequence[Painted], memory: Mapping[str, Array], head: str) -> Arrivals:
     arrivals: list[Arrival] = []
-    while f"{head}.{len(arrivals)}.at" in memory:
-        at, trust, about = (memory[f"{head}.{len(arrivals)}.{name}"] for name in ("at", "trust", "about"))
-        arrivals.append(Arrival(hints[int(about[0])], at, trust, int(about[1])))
+    while (start := f"{head}.{len(arrivals)}.") + "at" in memory:
+        at, told, taken = (memory[start + name] for name in ("at", "told", "taken"))
+        arrivals.append(Arrival(hints[int(memory[start + "source"])], at, told, taken))
     return tuple(arrivals)
 
 
-def _way(arrivals: Arrivals, number: int) -> _Way | None:
-    """What `_Way.arrival` made an arrival of."""
-    if not arrivals:
+def _way(hints: list[Painted], memory: Mapping[str, Array], name: str) -> _Way | None:
+    if f"{name}.at" not in memory:
         return None
-    (arrival,) = arrivals
-    return _Way(arrival.hint, Places.of(arrival.at, arrival.trust), arrival.age, number)
+    return _Way.of(hints, *(memory[f"{name}.{part}"] for part in ("at", "trust", "about")))

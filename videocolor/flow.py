@@ -19,7 +19,18 @@ import numpy as np
 
 from videocolor.types import Array
 
-__all__ = ["FlowEstimator", "Motion", "Quality", "Step", "consistency", "grid", "look_up", "resize_flow", "warp"]
+__all__ = [
+    "FlowEstimator",
+    "Motion",
+    "Quality",
+    "Step",
+    "consistency",
+    "exposure",
+    "grid",
+    "look_up",
+    "resize_flow",
+    "warp",
+]
 
 Quality: TypeAlias = Literal["fast", "fine", "detailed"]
 
@@ -212,7 +223,7 @@ def consistency(flow_ab: Array, flow_ba: Array, luma_a: Array, luma_b: Array) ->
     miss += 1
     trust = np.reciprocal(miss, out=miss)
     trust *= _inside(places)
-    gain, offset = _exposure(here, there, trust)
+    gain, offset = exposure(here, there, trust)
     here -= offset
     here -= gain * there
     here *= here
@@ -248,8 +259,14 @@ def _inside(places: Array) -> Array:
     return np.asarray(np.clip(np.float32(1.5) - beyond, 0, 1, out=y))
 
 
-def _exposure(here: Array, there: Array, weight: Array) -> tuple[np.float32, np.float32]:
-    """Gain and offset that bring `there` to `here`, by weighted least squares."""
+def exposure(here: Array, there: Array, weight: Array) -> tuple[np.float32, np.float32]:
+    """Gain and offset that bring `there` to `here`, by weighted least squares.
+
+    Args:
+        here: (h, w) float32 luma.
+        there: likewise, at the same places.
+        weight: (h, w) float32 from 0.
+    """
     total = float(weight.sum())
     if total < 0.02 * weight.size:
         return np.float32(1), np.float32(0)
