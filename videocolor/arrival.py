@@ -22,7 +22,17 @@ from videocolor.flow import exposure, grid, look_up, resize_flow
 from videocolor.sighting import Sight
 from videocolor.types import Array
 
-__all__ = ["Arrival", "Arrivals", "Painted", "as_input", "scaled_places", "unexplained", "unseen_grain", "with_arrived"]
+__all__ = [
+    "Arrival",
+    "Arrivals",
+    "Painted",
+    "as_input",
+    "judge",
+    "scaled_places",
+    "unexplained",
+    "unseen_grain",
+    "with_arrived",
+]
 
 _WINDOW: Final = (9, 9)
 _PLAIN: Final = 40.0
@@ -77,24 +87,8 @@ class Arrival:
 
     @classmethod
     def judged(cls, hint: Painted, at: Array, trust: Array, now: Array) -> Arrival:
-        """What has arrived, believed as far as the frame bears it out.
-
-        Args:
-            hint: where it comes from.
-            at: (h, w, 2) float32, where each pixel stood there.
-            trust: (h, w) float32 in 0..1, motion's own.
-            now: (h, w) uint8, the frame, prepared for motion.
-        """
-        there = look_up(hint.picture.astype(np.float32), at)
-        gain, offset = exposure(
-            now.astype(np.float32), there, trust
-        )  # what came into the picture changed the common one
-        there = gain * there + offset
-        amiss, grain = unexplained(now, there), unseen_grain(now, there) * np.float32(1 / _GRAIN)
-        clear = np.reciprocal(grain * grain + np.float32(1))
-        told = trust * trust * clear / (amiss * np.float32(1 / _TOLD) + np.float32(1))
-        taken = clear / (amiss * np.float32(1 / _TAKEN) + np.float32(1))
-        return cls(hint, at, told, taken)
+        """What has arrived, believed as far as the frame bears it out; see `judge`."""
+        return cls(hint, at, *judge(hint.picture, at, trust, now))
 
     def chroma(self, height: int, width: int) -> Array:
         """(height, width, 2) float32: the hint's a*b*, looked up once on this grid."""
@@ -173,6 +167,28 @@ def with_arrived(ab: Array, arrivals: Arrivals) -> Array:
             cv2.multiply(difference, share, dst=difference)
             cv2.add(target, difference, dst=target)
     return out
+
+
+def judge(picture: Array, at: Array, trust: Array, now: Array) -> tuple[Array, Array]:
+    """How far a frame bears out that a picture has arrived at it.
+
+    Args:
+        picture: (h, w) uint8, prepared for motion.
+        at: (h, w, 2) float32, where in it each pixel of the frame stood.
+        trust: (h, w) float32 in 0..1, motion's own.
+        now: (h, w) uint8, the frame, prepared for motion.
+
+    Returns:
+        (h, w) float32 in 0..1 each: how surely, as the network is told, and how much of its colour the film takes.
+    """
+    here, there = now.astype(np.float32), look_up(picture.astype(np.float32), at)
+    # Each was brought to a common exposure by all that it shows, and that is not the same.
+    gain, offset = exposure(here, there, trust)
+    there = gain * there + offset
+    amiss, grain = unexplained(here, there), unseen_grain(here, there) * np.float32(1 / _GRAIN)
+    clear = np.reciprocal(grain * grain + np.float32(1))
+    told = trust * trust * clear / (amiss * np.float32(1 / _TOLD) + np.float32(1))
+    return told, clear / (amiss * np.float32(1 / _TAKEN) + np.float32(1))
 
 
 def unexplained(now: Array, there: Array) -> Array:

@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from videocolor._processes import Crew
+from videocolor.arrival import judge
 from videocolor.carry import RELOCK_EVERY, Places
 from videocolor.color import rgb_to_luma
 from videocolor.flow import FlowEstimator, grid
@@ -106,15 +107,17 @@ def _carry_clip(item: Item, path: Path) -> list[tuple[int, int, Array, Array]]:
         for way in ways:
             if time - way.kept >= _LOOK_EVERY:
                 way.kept = time
-                pairs.append((way.hint, number, *_packed(way.places)))
+                pairs.append((way.hint, number, *_packed(way, now)))
         if time - started >= _START_EVERY:
             started = time
             ways.append(_Way(number, time, time, now, Places(*now.shape)))
     return pairs
 
 
-def _packed(places: Places) -> tuple[Array, Array]:
+def _packed(way: _Way, now: Array) -> tuple[Array, Array]:
+    places = way.places
     height, width = (side // 2 for side in places.trust.shape)
     moved = places.scaled(height, width) - grid(height, width)
-    trust = cv2.resize(places.trust, (width, height), interpolation=cv2.INTER_AREA)
+    told, _ = judge(way.picture, places.at, places.trust, now)  # as films tell the network
+    trust = cv2.resize(told, (width, height), interpolation=cv2.INTER_AREA)
     return np.rint(moved * UNIT).clip(-32768, 32767).astype(np.int16), np.rint(trust * 255).astype(np.uint8)
