@@ -184,11 +184,20 @@ def judge(picture: Array, at: Array, trust: Array, now: Array) -> tuple[Array, A
     here, there = now.astype(np.float32), look_up(picture.astype(np.float32), at)
     # Each was brought to a common exposure by all that it shows, and that is not the same.
     gain, offset = exposure(here, there, trust)
-    there = gain * there + offset
-    amiss, grain = unexplained(here, there), unseen_grain(here, there) * np.float32(1 / _GRAIN)
-    clear = np.reciprocal(grain * grain + np.float32(1))
-    told = trust * trust * clear / (amiss * np.float32(1 / _TOLD) + np.float32(1))
-    return told, clear / (amiss * np.float32(1 / _TAKEN) + np.float32(1))
+    there *= gain
+    there += offset
+    amiss, doubt = unexplained(here, there), unseen_grain(here, there)
+    doubt *= np.float32(1 / _GRAIN)  # in place from here on: fresh pages cost more than the sums
+    doubt *= doubt
+    doubt += 1
+    told, taken = trust * trust, amiss * np.float32(1 / _TAKEN)
+    taken += 1
+    taken *= doubt
+    amiss *= np.float32(1 / _TOLD)
+    amiss += 1
+    amiss *= doubt
+    told /= amiss
+    return told, np.reciprocal(taken, out=taken)
 
 
 def unexplained(now: Array, there: Array) -> Array:
@@ -202,13 +211,18 @@ def unexplained(now: Array, there: Array) -> Array:
         (h, w) float32: mean square of the difference within 9x9 pixels over the sum of both variances; 0 where they are
         alike, 1 where they have nothing in common but their level, more where not even that.
     """
-    now, there = now.astype(np.float32), there.astype(np.float32)
-    variance = cv2.sqrBoxFilter(now, cv2.CV_32F, _WINDOW) + cv2.sqrBoxFilter(there, cv2.CV_32F, _WINDOW)
+    now, there = now.astype(np.float32, copy=False), there.astype(np.float32, copy=False)
+    variance = _mean_square(now)
+    variance += _mean_square(there)
     for picture in (now, there):
-        mean = cv2.blur(picture, _WINDOW)
-        variance -= mean * mean
-    amiss = cv2.sqrBoxFilter(cv2.subtract(now, there), cv2.CV_32F, _WINDOW)
-    return np.asarray(amiss / (np.maximum(variance, 0) + np.float32(_PLAIN)))
+        mean: Array = cv2.blur(picture, _WINDOW)
+        mean *= mean
+        variance -= mean
+    np.maximum(variance, 0, out=variance)
+    variance += np.float32(_PLAIN)
+    amiss = _mean_square(cv2.subtract(now, there))
+    amiss /= variance
+    return amiss
 
 
 def unseen_grain(now: Array, there: Array) -> Array:
@@ -223,10 +237,19 @@ def unseen_grain(now: Array, there: Array) -> Array:
     Returns:
         (h, w) float32 from 0: variance within 9x9 pixels of what 3x3 of them differ by, beyond the other's, over that.
     """
-    fine = [picture.astype(np.float32) - cv2.blur(picture.astype(np.float32), (3, 3)) for picture in (now, there)]
-    mine, other = (cv2.sqrBoxFilter(picture, cv2.CV_32F, _WINDOW) for picture in fine)
-    other = other * np.float32(_SOFTER)
-    return np.asarray(np.maximum(mine - other, 0) / (other + np.float32(_SMOOTH)))
+    now, there = now.astype(np.float32, copy=False), there.astype(np.float32, copy=False)
+    mine, other = (_mean_square(cv2.subtract(p, cv2.blur(p, (3, 3)))) for p in (now, there))
+    other *= np.float32(_SOFTER)
+    mine -= other
+    np.maximum(mine, 0, out=mine)
+    other += np.float32(_SMOOTH)
+    mine /= other
+    return mine
+
+
+def _mean_square(picture: Array) -> Array:
+    """Of the places around each, float32."""
+    return np.asarray(cv2.sqrBoxFilter(picture, cv2.CV_32F, _WINDOW))
 
 
 def scaled_places(at: Array, height: int, width: int) -> Array:
