@@ -139,7 +139,7 @@ class _Way:
     def as_arrays(self, hints: list[Painted]) -> dict[str, Array]:
         """What `of` makes the same way of; its hint is one of `hints`."""
         about = np.array([_place_of(self.hint, hints), self.age, self.number])
-        return {"at": self.places.at, "trust": self.places.trust, "about": about}
+        return {"at": self.places.at.copy(), "trust": self.places.trust.copy(), "about": about}
 
     @classmethod
     def of(cls, hints: list[Painted], at: Array, trust: Array, about: Array) -> _Way:
