@@ -45,7 +45,7 @@ def colored(net: HintNet, rgb: Array, card: Any) -> tuple[Array, Array, Array]:
     small = cv2.resize(np.moveaxis(rgb, 0, -1), (width, height), interpolation=cv2.INTER_AREA)
     true = np.moveaxis(small, -1, 0).astype(np.float64)
     luma = torch.from_numpy(rgb_to_luma(true, "bt709")[None, None].astype(np.float32))
-    before = net.from_taps(net.encoder(luma), *no_tokens(), no_carried(luma)).own * AB_SCALE
+    before = net.from_taps(luma, net.encoder(luma), *no_tokens(), no_carried(luma)).own * AB_SCALE
     after = net.colorize(luma, *no_tokens(), no_carried(luma))[0]
     return true, *(painted(true, ab) for ab in (before, after))
 

@@ -19,7 +19,7 @@ from videocolor.models.hintnet import AB_SCALE, HintNet, no_carried, no_tokens
 from videocolor.models.onnx_runtime import OnnxRuntime, external_names, graph_path
 from videocolor.models.registry import load_colorizer
 
-WEIGHTS = graph_path("hintnet-3", "frame").with_name("hint.safetensors")
+WEIGHTS = graph_path("hintnet-4", "frame").with_name("hint.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -260,7 +260,7 @@ def test_packaged_graphs_are_those_of_the_code(tmp_path: Path) -> None:
 
     write_graphs(HintNet().folded(), tmp_path, "fresh")
     for part in ("encode", "frame"):
-        packaged, fresh = graph_path("hintnet-3", part), tmp_path / f"fresh.{part}.onnx"
+        packaged, fresh = graph_path("hintnet-4", part), tmp_path / f"fresh.{part}.onnx"
         assert external_names(packaged) == external_names(fresh)
         first, second = (onnx.load_from_string(path.read_bytes()) for path in (packaged, fresh))
         assert [node.op_type for node in first.graph.node] == [node.op_type for node in second.graph.node]

@@ -17,7 +17,7 @@ from videocolor.models.hint_colorizer import HintColorizer
 from videocolor.models.onnx_runtime import graph_path
 from videocolor.models.registry import export_model, list_models, load_colorizer
 
-WEIGHTS = graph_path("hintnet-3", "frame").with_name("hint.safetensors")
+WEIGHTS = graph_path("hintnet-4", "frame").with_name("hint.safetensors")
 
 
 def test_importing_the_registry_and_listing_load_no_torch() -> None:
@@ -66,23 +66,37 @@ def test_wrong_files_are_refused(tmp_path: Path) -> None:
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     card = ModelCard("other", "Other", "many", 1, None)
-    write_artifact(path, {"scale": np.float32(3.5)}, card, "hintnet-3", {})
+    write_artifact(path, {"scale": np.float32(3.5)}, card, "hintnet-4", {})
     for runtime in ("torch", "onnxruntime"):
         with pytest.raises(ModelError, match="other"):
             load_colorizer(str(path), runtime=runtime, device="cpu")
-    write_artifact(path, {"scale": np.float32(np.nan)}, card, "hintnet-3", {})
+    write_artifact(path, {"scale": np.float32(np.nan)}, card, "hintnet-4", {})
     with pytest.raises(ModelError, match="not finite"):
         load_colorizer(str(path))
 
 
-def test_weights_of_the_second_network_are_read(tmp_path: Path) -> None:
+def earlier(weights: dict[str, np.ndarray], architecture: str) -> dict[str, np.ndarray]:
+    """Weights of today's network, cut down to an earlier one's shapes."""
+    kept = {"decoder.at8.0.weight": 176, "decoder.at4.0.weight": 71, "decoder.at2.0.weight": 39}
+    kept |= {"belief.0.weight": 37} if architecture == "hintnet-2" else {}
+    whole = {name: value for name, value in weights.items() if not name.startswith("decoder.follow.")}
+    return whole | {name: whole[name][:, :inputs] for name, inputs in kept.items()}
+
+
+@pytest.mark.parametrize("architecture", ["hintnet-2", "hintnet-3"])
+def test_weights_of_earlier_networks_are_read(tmp_path: Path, architecture: str) -> None:
     path, packaged = tmp_path / "old.safetensors", read_artifact(WEIGHTS)
-    weights = dict(packaged.weights)
-    kept = weights["belief.0.weight"][:, :37]
-    write_artifact(path, weights | {"belief.0.weight": kept}, packaged.card, "hintnet-2", packaged.training)
+    weights = earlier(packaged.weights, architecture)
+    write_artifact(path, weights, packaged.card, architecture, packaged.training)
     artifact = read_artifact(path)
-    np.testing.assert_array_equal(artifact.weights["belief.0.weight"][:, :37], kept)
-    assert not artifact.weights["belief.0.weight"][:, 37:].any()
+    assert artifact.architecture == packaged.architecture
+    for name, value in artifact.weights.items():
+        assert value.shape == packaged.weights[name].shape
+        if name in weights:
+            inputs = weights[name].shape[1:2] or (None,)
+            np.testing.assert_array_equal(value[:, : inputs[0]] if value.ndim > 1 else value, weights[name])
+            assert value.ndim < 2 or not value[:, inputs[0] :].any()
+    assert not artifact.weights["decoder.follow.1.weight"].any() and artifact.weights["decoder.follow.0.0.weight"].any()
     luma = np.random.default_rng(1).random((1, 64, 96), dtype=np.float32)
     hint = HintInput(luma[0], np.full((2, 64, 96), 20, np.float32))
     results = []
@@ -91,7 +105,8 @@ def test_weights_of_the_second_network_are_read(tmp_path: Path) -> None:
         assert net.card.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
         results.append(net.step(net.begin([hint]), luma).ab)
     np.testing.assert_allclose(*results, atol=0.01)
-    write_artifact(path, weights | {"belief.0.weight": kept[:, :9]}, packaged.card, "hintnet-2", packaged.training)
+    cut = weights | {"belief.0.weight": weights["belief.0.weight"][:, :9]}
+    write_artifact(path, cut, packaged.card, architecture, packaged.training)
     for runtime in ("torch", "onnxruntime"):
         with pytest.raises(ModelError, match="old"):
             load_colorizer(str(path), runtime=runtime, device="cpu")

@@ -45,5 +45,5 @@ def test_pack_train_package(tmp_path: Path, root: Path) -> None:
     assert caught.value.code == 2
     main(["package", "--config", str(config)])
     card, architecture, training = read_card(tmp_path / "run/hint.safetensors")
-    assert card.name == "hint" and architecture == "hintnet-3"
+    assert card.name == "hint" and architecture == "hintnet-4"
     assert training["steps"] == 2 and training["licences"]["clip"] == {"CC0": 2}

@@ -22,8 +22,20 @@ from videocolor.types import Array
 __all__ = ["FORMAT", "Artifact", "read_artifact", "read_card", "write_artifact"]
 
 FORMAT = "videocolor-1"
-_GROWN = {"hintnet-2": ("hintnet-3", "belief.0.weight", 11)}
-"""Architecture of earlier files -> today's, and how many inputs a convolution has gained; these start as nothing."""
+_GROWN: dict[str, tuple[str, dict[str, int], dict[str, tuple[int, ...]]]] = {
+    "hintnet-2": ("hintnet-3", {"belief.0.weight": 11}, {}),
+    "hintnet-3": (
+        "hintnet-4",
+        {"decoder.at8.0.weight": 2, "decoder.at4.0.weight": 3, "decoder.at2.0.weight": 3},
+        {
+            "decoder.follow.0.0.weight": (8, 22, 3, 3),
+            "decoder.follow.0.0.bias": (8,),
+            "decoder.follow.1.weight": (1, 8, 1, 1),
+            "decoder.follow.1.bias": (1,),
+        },
+    ),
+}
+"""Architecture of earlier files -> the next one, how many inputs a convolution has gained, and what is new."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +120,19 @@ def read_artifact(path: Path) -> Artifact:
     for name, value in weights.items():
         if not np.isfinite(value).all():
             raise ModelError(f"{path}: tensor {name} holds values that are not finite")
-    if architecture in _GROWN:
-        architecture, name, more = _GROWN[architecture]
+    while architecture in _GROWN:
+        architecture, inputs, new = _GROWN[architecture]
+        _grow(weights, inputs, new)
+    return Artifact(card, architecture, training, weights)
+
+
+def _grow(weights: dict[str, Array], inputs: dict[str, int], new: dict[str, tuple[int, ...]]) -> None:
+    """Bring an earlier network's weights to the next one's shapes; what is new leaves its colours as they were."""
+    for name, more in inputs.items():
         if name in weights and weights[name].ndim == 4:
             weights[name] = np.pad(weights[name], ((0, 0), (0, more), (0, 0), (0, 0)))
-    return Artifact(card, architecture, training, weights)
+    for name, shape in new.items():
+        # Of two new layers the last one is zero; were both, training could not begin.
+        first = len(shape) > 1 and shape[0] > 1
+        values = np.random.default_rng(0).standard_normal(shape) * 0.1 if first else np.zeros(shape)
+        weights.setdefault(name, values.astype(np.float32))

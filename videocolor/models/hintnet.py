@@ -20,19 +20,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import fuse_conv_bn_eval
 
+from videocolor.models.decoder import CARRIED_CHANNELS, LOOKED_UP, MIXED, ConvNorm, Decoder, up
 from videocolor.models.encoder import TAP_CHANNELS, GrayEncoder
+from videocolor.models.lines import BESIDE_CHANNELS, LINE_CHANNELS, MOMENTS, Lines, lines, moments
 from videocolor.models.surfaces import even_out, places, tokens
 
 __all__ = ["AB_SCALE", "CARRIED_CHANNELS", "HintNet", "Match", "Output", "no_carried", "no_tokens"]
 
 AB_SCALE = 110.0
 """a*b* inside the network are divided by this."""
-_MIXED = 32
-VALUE_CHANNELS = 2 + _MIXED
-CARRIED_CHANNELS = 4
-"""Carried a*b* / AB_SCALE, trust in 0..1, and how much brighter (Y') the carried frame is than this one."""
+VALUE_CHANNELS = LOOKED_UP + MOMENTS
 _EVIDENCE = 11
 """Numbers that say how a hint as a whole was matched; see `_evidence`."""
 _NEGATIVE = -1e4
@@ -64,31 +62,13 @@ class Match(NamedTuple):
     """(n, 36, h/8, w/8), all that was carried over, with confidence and the largest weight."""
     seen: Tensor
     """(n, 48, 1, 1), what the head of belief judges by."""
+    moments: Tensor
+    """(n, 4, h/8, w/8), the hints' moments carried over."""
 
-    def believed(self, belief: Tensor) -> tuple[Tensor, Tensor]:
+    def believed(self, belief: Tensor) -> tuple[Tensor, Tensor, Lines]:
         """What the decoder gets: all of it as much as it is believed, (n, 1, 1, 1); nothing equals no hint."""
-        return self.matched * belief, torch.cat((self.warped, self.confidence), dim=1) * belief
-
-
-class _ConvNorm(nn.Sequential):
-    """Convolution, batch norm, ReLU (`HintNet.folded` puts the norm into the convolution)."""
-
-    def __init__(self, channels_in: int, channels_out: int, kernel: int = 3) -> None:
-        super().__init__(
-            nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, bias=False),
-            nn.BatchNorm2d(channels_out),
-            nn.ReLU(inplace=True),
-        )
-
-    def fold(self) -> None:
-        """Replace convolution and norm by one convolution that computes the same, in evaluation mode."""
-        conv, norm = self[0], self[1]
-        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            self[0], self[1] = fuse_conv_bn_eval(conv.eval(), norm.eval()), nn.Identity()
-
-
-def _up(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+        chroma = torch.cat((self.warped, self.confidence), dim=1) * belief
+        return self.matched * belief, chroma, lines(self.warped, self.moments, self.confidence, belief)
 
 
 class _Matcher(nn.Module):
@@ -99,62 +79,14 @@ class _Matcher(nn.Module):
         self.from8 = nn.Conv2d(TAP_CHANNELS[2], channels, 1)
         self.from16 = nn.Conv2d(TAP_CHANNELS[3], channels, 1)
         self.from32 = nn.Conv2d(TAP_CHANNELS[4], channels, 1)
-        self.mix = _ConvNorm(channels, channels)
+        self.mix = ConvNorm(channels, channels)
         self.out = nn.Conv2d(channels, channels, 1)
 
     def forward(self, taps: list[Tensor]) -> Tensor:
-        deep = _up(self.from16(taps[3]) + _up(self.from32(taps[4])))
+        deep = up(self.from16(taps[3]) + up(self.from32(taps[4])))
         x = self.from8(taps[2]) + deep
         out: Tensor = self.out(x + self.mix(x))
         return out
-
-
-class _Decoder(nn.Module):
-    """U-Net decoder from 1/32 to 1/2; takes the matched chroma at 1/8, 1/4 and 1/2."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.at32 = _ConvNorm(TAP_CHANNELS[4], 192, 1)
-        self.context = nn.Conv2d(192, 192, 1)
-        self.deep32 = _ConvNorm(192, 192)
-        self.at16 = _ConvNorm(192 + TAP_CHANNELS[3], 128, 1)
-        self.deep16 = nn.Sequential(_ConvNorm(128, 128), _ConvNorm(128, 128))
-        self.down16 = nn.Conv2d(128, 96, 1)
-        self.at8 = _ConvNorm(96 + TAP_CHANNELS[2] + VALUE_CHANNELS + 2 + CARRIED_CHANNELS, 96, 1)
-        self.context8 = nn.Conv2d(96, 96, 1)
-        self.deep8 = _ConvNorm(96, 96)
-        self.down8 = nn.Conv2d(96, 40, 1)
-        self.at4 = _ConvNorm(40 + TAP_CHANNELS[1] + 3 + CARRIED_CHANNELS, 32)
-        self.down4 = nn.Conv2d(32, 16, 1)
-        self.at2 = _ConvNorm(16 + TAP_CHANNELS[0] + 3 + CARRIED_CHANNELS, 16)
-        self.out = nn.Conv2d(16, 2, 3, padding=1)
-        self.judge = nn.Sequential(_ConvNorm(16 + CARRIED_CHANNELS, 8), nn.Conv2d(8, 1, 1))
-        self.doubt = nn.Sequential(_ConvNorm(32 + CARRIED_CHANNELS, 16), nn.Conv2d(16, 1, 1))
-        for last in (self.out, self.judge[1], self.doubt[1], self.context8):
-            assert isinstance(last, nn.Conv2d) and last.bias is not None
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
-
-    def forward(
-        self, taps: list[Tensor], matched: Tensor, chroma: Tensor, carried: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Own a*b*, how much of the carried to take (0..1), and the logarithm of the expected error; all at 1/2."""
-        x = self.at32(taps[4])
-        x = self.deep32(x + self.context(x.mean(dim=(2, 3), keepdim=True))) + x
-        x = self.at16(torch.cat((_up(x), taps[3]), dim=1))
-        x = self.deep16(x) + x
-        at4 = F.avg_pool2d(carried, 2)
-        x = self.at8(torch.cat((_up(self.down16(x)), taps[2], matched, F.avg_pool2d(at4, 2)), dim=1))
-        x = self.deep8(x + self.context8(x.mean(dim=(2, 3), keepdim=True))) + x
-        chroma = _up(chroma)
-        x = self.at4(torch.cat((_up(self.down8(x)), taps[1], chroma, at4), dim=1))
-        # How well colour can be known is learnt from the features, and must not shape them.
-        log_error = _up(self.doubt(torch.cat((x.detach(), at4), dim=1)))
-        x = self.at2(torch.cat((_up(self.down4(x)), taps[0], _up(chroma), carried), dim=1))
-        # What motion has lost altogether is never taken, whatever the network thinks.
-        held = (carried[:, 2:3] * 20.0).clamp(0.0, 1.0)
-        taken = torch.sigmoid(self.judge(torch.cat((x, carried), dim=1)) + 1.0) * held
-        return self.out(x), taken, log_error
 
 
 class HintNet(nn.Module):
@@ -168,23 +100,23 @@ class HintNet(nn.Module):
         super().__init__()
         self.encoder = GrayEncoder()
         self.matcher = _Matcher(key_channels)
-        self.mix = nn.Sequential(_ConvNorm(key_channels + 3, 64), nn.Conv2d(64, _MIXED, 1))
+        self.mix = nn.Sequential(ConvNorm(key_channels + 3, 64), nn.Conv2d(64, MIXED, 1))
         self.null = nn.Conv2d(key_channels, 1, 1)
         self.log_scale = nn.Parameter(torch.tensor(3.0))
         self.log_nearness = nn.Parameter(torch.tensor(0.0))
-        self.belief = nn.Sequential(nn.Conv2d(VALUE_CHANNELS + 3 + _EVIDENCE, 32, 1), nn.ReLU(), nn.Conv2d(32, 1, 1))
+        self.belief = nn.Sequential(nn.Conv2d(LOOKED_UP + 3 + _EVIDENCE, 32, 1), nn.ReLU(), nn.Conv2d(32, 1, 1))
         last = self.belief[2]
         assert isinstance(last, nn.Conv2d) and last.bias is not None
         nn.init.zeros_(last.weight)
         nn.init.constant_(last.bias, 4.0)
-        self.decoder = _Decoder()
+        self.decoder = Decoder()
         self.register_load_state_dict_pre_hook(_widen)  # type: ignore[no-untyped-call]
 
     def folded(self) -> HintNet:
         """A copy for use: norms folded into convolutions, evaluation mode. Its state is what weights files hold."""
         net = deepcopy(self).eval()
         for module in list(net.modules()):
-            if isinstance(module, _ConvNorm):
+            if isinstance(module, ConvNorm):
                 module.fold()
         return net
 
@@ -197,11 +129,11 @@ class HintNet(nn.Module):
             mask: (n, 1, h, w) in 0..1, which pixels are painted.
 
         Returns:
-            keys (n, t, key_channels + 3), values (n, t, 34), valid (n, t) in 0..1; t = h/8 * w/8.
+            keys (n, t, key_channels + 3), values (n, t, 38), valid (n, t) in 0..1; t = h/8 * w/8.
         """
-        return self.hint_tokens(self.encoder(luma), ab, mask)
+        return self.hint_tokens(luma, self.encoder(luma), ab, mask)
 
-    def hint_tokens(self, taps: list[Tensor], ab: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def hint_tokens(self, luma: Tensor, taps: list[Tensor], ab: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`encode_hint` from features that are already there."""
         features = self.matcher(taps)
         painted = F.avg_pool2d(mask, 8)
@@ -211,7 +143,8 @@ class HintNet(nn.Module):
         x, y = places(painted)
         nearness = self.log_nearness.exp()
         keys = torch.cat((key, x, y, -(x * x + y * y) * nearness), dim=1)
-        return tokens(keys), tokens(torch.cat((mean, mixed), dim=1)), painted.flatten(1)
+        values = torch.cat((mean, mixed, moments(luma, ab, mask)), dim=1)
+        return tokens(keys), tokens(values), painted.flatten(1)
 
     def colorize(
         self, luma: Tensor, keys: Tensor, values: Tensor, valid: Tensor, carried: Tensor
@@ -229,23 +162,32 @@ class HintNet(nn.Module):
         """
         taps = self.encoder(luma)
         features = self.matcher(taps)
-        output, taken = self._decide(taps, features, keys, values, valid, carried)
+        output, taken = self._decide(luma, taps, features, keys, values, valid, carried)
         own = even_out(features, output.own, output.confidence)
-        confidence = torch.maximum(_up(_up(output.confidence)), carried[:, 2:3]).clamp(0.0, 1.0)
+        confidence = torch.maximum(up(up(output.confidence)), carried[:, 2:3]).clamp(0.0, 1.0)
         return (output.ab + (1.0 - taken) * (own - output.own)) * AB_SCALE, confidence, output.error * AB_SCALE
 
-    def from_taps(self, taps: list[Tensor], keys: Tensor, values: Tensor, valid: Tensor, carried: Tensor) -> Output:
+    def from_taps(
+        self, luma: Tensor, taps: list[Tensor], keys: Tensor, values: Tensor, valid: Tensor, carried: Tensor
+    ) -> Output:
         """`colorize` from features that are already there, with what the losses need."""
-        return self._decide(taps, self.matcher(taps), keys, values, valid, carried)[0]
+        return self._decide(luma, taps, self.matcher(taps), keys, values, valid, carried)[0]
 
     def _decide(
-        self, taps: list[Tensor], features: Tensor, keys: Tensor, values: Tensor, valid: Tensor, carried: Tensor
+        self,
+        luma: Tensor,
+        taps: list[Tensor],
+        features: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        valid: Tensor,
+        carried: Tensor,
     ) -> tuple[Output, Tensor]:
         """The output, and how much of the carried was taken, (n, 1, h/2, w/2)."""
         with torch.autocast(features.device.type, enabled=False):
             found = self.attend(features.float(), keys.float(), values.float(), valid.float())
             belief = self.believe(found.seen)
-        own, taken, log_error = self.decoder(taps, *found.believed(belief), carried)
+        own, taken, log_error = self.decoder(luma, taps, *found.believed(belief), carried)
         ab = own + taken * (carried[:, :2] - own)
         return Output(ab, own, (log_error - 3.0).exp(), found.confidence * belief, found.warped), taken
 
@@ -277,7 +219,8 @@ class HintNet(nn.Module):
         best = weights.amax(dim=2).reshape(n, 1, h, w)
         warped = carried[:, :2] / (confidence + 1e-3)
         moved = carried[:, VALUE_CHANNELS:] / (confidence + 1e-3) - torch.cat((x, y), dim=1)
-        matched = torch.cat((warped, carried[:, 2:VALUE_CHANNELS], confidence, best), dim=1)
+        mixed = carried[:, LOOKED_UP:VALUE_CHANNELS] / (confidence + 1e-3)
+        matched = torch.cat((warped, carried[:, 2:LOOKED_UP], confidence, best), dim=1)
         mean = matched.mean(dim=(2, 3))
         share = valid.sum(dim=1, keepdim=True) / (h * w)
         evidence = (
@@ -289,7 +232,7 @@ class HintNet(nn.Module):
         numbers = torch.stack(
             [share[:, 0].clamp(max=2.0) + 0.0 * mean[:, 0], *(e + 0.0 * mean[:, 0] for e in evidence)], 1
         )
-        return Match(warped, confidence, matched, torch.cat((mean, numbers), dim=1)[:, :, None, None])
+        return Match(warped, confidence, matched, torch.cat((mean, numbers), dim=1)[:, :, None, None], mixed)
 
 
 def _likeness(cosine: Tensor, valid: Tensor) -> tuple[Tensor, ...]:
@@ -356,12 +299,20 @@ def _reception(weights: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     return -(part * torch.log(part + 1e-9)).sum(dim=1) / most, _moments((received > 0.1).float(), valid)[0]
 
 
-def _widen(_net: nn.Module, state: dict[str, Tensor], prefix: str, *_rest: object) -> None:
-    """Weights from before the head of belief saw evidence: it starts by leaving the new numbers aside."""
-    name = prefix + "belief.0.weight"
-    weight = state.get(name)
-    if weight is not None and weight.shape[1] == VALUE_CHANNELS + 3:
-        state[name] = torch.cat((weight, weight.new_zeros(weight.shape[0], _EVIDENCE, 1, 1)), dim=1)
+_GROWN = {"belief.0": _EVIDENCE, "decoder.at8.0": BESIDE_CHANNELS}
+_GROWN |= {"decoder.at4.0": LINE_CHANNELS, "decoder.at2.0": LINE_CHANNELS}
+"""Convolutions that have gained inputs since there are checkpoints, and how many, behind the others."""
+_NEW = "decoder.follow."
+
+
+def _widen(net: nn.Module, state: dict[str, Tensor], prefix: str, *_rest: object) -> None:
+    """Weights from before the head of belief saw evidence, or the decoder lines: what is new counts for nothing yet."""
+    for name, more in _GROWN.items():
+        weight, inputs = state.get(f"{prefix}{name}.weight"), net.get_submodule(name).in_channels
+        if weight is not None and weight.ndim == 4 and weight.shape[1] + more == inputs:
+            state[f"{prefix}{name}.weight"] = F.pad(weight, (0, 0, 0, 0, 0, more))
+    if not any(name.startswith(prefix + _NEW) for name in state):
+        state |= {prefix + name: value for name, value in net.state_dict().items() if name.startswith(_NEW)}
 
 
 def no_tokens(key_channels: int = 64) -> tuple[Tensor, Tensor, Tensor]:

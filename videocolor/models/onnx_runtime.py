@@ -1,6 +1,6 @@
 """The hint network in ONNX Runtime: the packaged graphs hold no weights, the weights file fills them in.
 
-weights/hintnet-3.encode.onnx, weights/hintnet-3.frame.onnx    about 100 kB each, made by `videocolor.models.export`
+weights/hintnet-4.encode.onnx, weights/hintnet-3.frame.onnx    about 100 kB each, made by `videocolor.models.export`
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def graph_path(architecture: str, part: str) -> Path:
     """Where the packaged graph of an architecture is.
 
     Args:
-        architecture: as the weights file names it, e.g. `hintnet-3`.
+        architecture: as the weights file names it, e.g. `hintnet-4`.
         part: `encode` or `frame`.
 
     Raises:

@@ -26,7 +26,7 @@ from videocolor.errors import InputError
 from videocolor.evaluation.tasks import luma_codes, picture
 from videocolor.models.artifact import read_artifact
 from videocolor.models.base import ModelCard
-from videocolor.models.hintnet import AB_SCALE, HintNet, no_carried, no_tokens
+from videocolor.models.hintnet import AB_SCALE, HintNet, Match, no_carried, no_tokens
 from videocolor.models.torch_runtime import network_of
 from videocolor.pairs.distance import frame_distance
 from videocolor.pairs.store import PackReader
@@ -238,15 +238,16 @@ def _measure(task: tuple[int, int, Place, list[Place]]) -> list[_Row]:
         degrees = torch.tensor(DEGREES[1:])[:, None, None, None]
         several = [tap.expand(len(degrees), -1, -1, -1) for tap in taps]
         nothing = net.attend(features, *no_tokens(net.null.in_channels))
-        plain = net.decoder(taps, *nothing.believed(torch.zeros(1, 1, 1, 1)), no_carried(seen))[0]
+        plain = net.decoder(seen, taps, *nothing.believed(torch.zeros(1, 1, 1, 1)), no_carried(seen))[0]
         rows: list[_Row] = []
         for case in _cases(pack, place, alike, rng):
             tokens = _tokens(net, pack, case, size, rng)
             if tokens is None:
                 continue
             found = net.attend(features, *tokens)
-            carried = no_carried(seen.expand(len(degrees), -1, -1, -1))
-            hinted = net.decoder(several, *found.believed(degrees), carried)[0]
+            found_so = Match(*(part.expand(len(degrees), -1, -1, -1) for part in found))
+            seen_so = seen.expand(len(degrees), -1, -1, -1)
+            hinted = net.decoder(seen_so, several, *found_so.believed(degrees), no_carried(seen_so))[0]
             ab = torch.cat((plain, hinted)).numpy() * AB_SCALE
             gain = _gains(ab, truth)
             believed = float(net.believe(found.seen))

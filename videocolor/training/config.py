@@ -94,6 +94,9 @@ class LossConfig(Section):
     """Of what the hints' chroma, carried over, errs where the network is sure of it."""
     own: float = Field(default=0.3, ge=0)
     """Of the network's own colour where motion carried some."""
+    keep_automatic: Bool = False
+    """Without a hint ask for the colours that the network had when the run began (`start`), not for the truth: while
+    hinted colour is taught, pictures are not learnt by heart (Li, Hoiem, Learning without Forgetting, ECCV 2016)."""
     error: float = Field(default=0.01, ge=0)
     """Of the expected error; only its own head learns from it."""
     unmatched_cost: float = Field(default=0.06, gt=0)

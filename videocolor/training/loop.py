@@ -25,7 +25,7 @@ from videocolor.training.journal import Journal
 from videocolor.training.leaving import Leaving
 from videocolor.training.losses import Losses
 from videocolor.training.network import Tensors, Trainee, learning_rate, tensors
-from videocolor.training.state import State, begin
+from videocolor.training.state import State, before, begin
 from videocolor.training.team import Team, join_team
 from videocolor.training.validate import contact_sheet, validate
 from videocolor.training.workers import drawn_ahead, open_sampler
@@ -69,7 +69,8 @@ def train(
     with Leaving(stop_after_minutes) as leaving, join_team(config.device) as team, opencv_single_threaded():
         check(config, team)
         state = begin(config, team.device, resume)
-        model, held = team.wrap(Trainee(state.net, config)), _held(config)
+        model = team.wrap(Trainee(state.net, config, before(config, team.device)))
+        held = _held(config)
         last = min(config.steps, config.steps if stop_after is None else stop_after)
         config.out.mkdir(parents=True, exist_ok=True)
         batches = closing(prefetch(_batches(config, team, state.step, last), 1, "batches"))

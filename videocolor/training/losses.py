@@ -32,6 +32,7 @@ def chroma_losses(
     told: Tensor,
     config: LossConfig,
     hinted_share: Tensor | None = None,
+    kept: Tensor | None = None,
 ) -> Losses:
     """Compare the network's output with the truth.
 
@@ -49,8 +50,12 @@ def chroma_losses(
         told: (n,) bool, samples whose hint is of their scene and painted all over: `config.told_beta`.
         config: weights.
         hinted_share: what the matching term is divided by: the number of hinted samples (None: counted here).
+        kept: (n - hinted, 2, h/2, w/2) a*b* / AB_SCALE, asked for in place of the truth where there is no hint; what
+            error to expect is learnt from the truth all the same.
     """
-    truth = F.avg_pool2d(target, 2)
+    true = truth = F.avg_pool2d(target, 2)
+    if kept is not None:
+        truth = truth.masked_scatter(~hinted[:, None, None, None], kept)
     predicted = output.ab.float()
     chroma = truth.norm(dim=1, keepdim=True) * AB_SCALE
     weight = 1.0 + config.chroma_weight * (chroma / 20.0 - 0.5).clamp(-0.5, 1.5)
@@ -62,7 +67,7 @@ def chroma_losses(
     error = predicted - truth
     gradient = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
     matching = _matching(output, F.avg_pool2d(target, 8), hinted, config.unmatched_cost, hinted_share)
-    expected, distance = output.error.float(), error.detach().abs().mean(dim=1, keepdim=True)
+    expected, distance = output.error.float(), (predicted.detach() - true).abs().mean(dim=1, keepdim=True)
     likelihood = (distance / (expected + 1e-4) + torch.log(expected + 1e-4)).mean()
     total = color + config.gradient * gradient + config.matching * matching + config.error * likelihood
     return Losses(total, color, gradient, matching, likelihood)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from videocolor.models.hintnet import AB_SCALE, HintNet, Output, no_tokens
+from videocolor.models.hintnet import AB_SCALE, HintNet, Output, no_carried, no_tokens
 from videocolor.training.config import OptimizerConfig, TrainConfig
 from videocolor.training.lab import rgb_to_lab
 from videocolor.training.losses import Losses, chroma_losses
@@ -143,19 +143,36 @@ def forward(net: HintNet, batch: Tensors | Batch) -> Forward:
     hinted = torch.zeros(n, dtype=torch.bool, device=gray.device)
     keys, values, valid = (x.to(gray.device).expand(n, -1, *x.shape[2:]) for x in no_tokens(net.null.in_channels))
     if m:
-        found = net.hint_tokens([tap[n:] for tap in taps], hint_ab, batch.hint_mask[:, None].float())
+        found = net.hint_tokens(gray[n:], [tap[n:] for tap in taps], hint_ab, batch.hint_mask[:, None].float())
         keys, values, valid = (_spread(x, n, batch.slots, batch.owner, batch.slot) for x in found)
         hinted[batch.owner] = True
-    output = net.from_taps([tap[:n] for tap in taps], keys, values, valid, F.avg_pool2d(carried, 2))
+    output = net.from_taps(gray[:n], [tap[:n] for tap in taps], keys, values, valid, F.avg_pool2d(carried, 2))
     return Forward(output, truth, hinted, carried[:, 2].amax(dim=(1, 2)) > 0, batch.told)
 
 
 class Trainee(nn.Module):
-    """The network with its losses around it: what a step runs, and what DistributedDataParallel wraps."""
+    """The network with its losses around it: what a step runs, and what DistributedDataParallel wraps.
 
-    def __init__(self, net: HintNet, config: TrainConfig) -> None:
+    Args:
+        net: learns.
+        config: the settings.
+        before: what `loss.keep_automatic` keeps to.
+    """
+
+    def __init__(self, net: HintNet, config: TrainConfig, before: HintNet | None = None) -> None:
         super().__init__()
         self.net, self.config = net, config
+        self._before = (before,)  # no part of the module: it neither learns nor is shared
+
+    @torch.no_grad()
+    def _kept(self, luma: Tensor) -> Tensor | None:
+        """(n, 2, s/2, s/2) a*b* / AB_SCALE that the network before made of frames (n, s, s) without a hint."""
+        net = self._before[0]
+        if net is None:
+            return None
+        seen = luma[:, None].contiguous(memory_format=torch.channels_last)
+        keys, values, valid = (x.to(luma.device) for x in no_tokens(net.null.in_channels))
+        return net.from_taps(seen, net.encoder(seen), keys, values, valid, no_carried(seen)).ab.float()
 
     def forward(self, batch: Tensors, hinted_share: Tensor | None = None) -> Losses:
         """Losses of a batch, under autocast where the settings say so.
@@ -167,7 +184,8 @@ class Trainee(nn.Module):
         """
         with torch.autocast(batch.rgb.device.type, torch.bfloat16, enabled=self.config.bf16):
             found = forward(self.net, batch)
-        return chroma_losses(*found, self.config.loss, hinted_share)
+            kept = self._kept(batch.luma[~found.hinted])
+        return chroma_losses(*found, self.config.loss, hinted_share, kept)
 
 
 def _carried(batch: Tensors) -> Tensor:

@@ -17,7 +17,7 @@ from videocolor.training.checkpoint import load_checkpoint
 
 __all__ = ["ARCHITECTURE", "count_macs", "package"]
 
-ARCHITECTURE = "hintnet-3"
+ARCHITECTURE = "hintnet-4"
 
 
 def count_macs(net: HintNet, size: int = 256) -> int:

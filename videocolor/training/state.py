@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from videocolor.errors import ModelError, OutputError
+from videocolor.errors import ConfigError, ModelError, OutputError
 from videocolor.models.encoder import imagenet_weights_path
 from videocolor.models.hintnet import HintNet
 from videocolor.models.registry import find_artifact
@@ -21,7 +21,7 @@ from videocolor.training.network import make_optimizer
 from videocolor.training.unfold import unfolded
 from videocolor.training.workers import open_sampler
 
-__all__ = ["State", "begin", "begin_with", "new_network"]
+__all__ = ["State", "before", "begin", "begin_with", "new_network"]
 
 _log = logging.getLogger(__name__)
 _UNFOLDED_BY = 20
@@ -96,6 +96,22 @@ def begin(config: TrainConfig, device: torch.device, resume: bool) -> State:
         _go_on(state, content, path)
         _compare(content["config"], config)
     return state
+
+
+def before(config: TrainConfig, device: torch.device) -> HintNet | None:
+    """The network that a run began with, where its automatic colour is to be kept; ready for use.
+
+    Raises:
+        ConfigError: the settings name none.
+        ModelError, UsageError: it cannot be read.
+    """
+    if not config.loss.keep_automatic:
+        return None
+    if config.start is None:
+        raise ConfigError("loss.keep_automatic: there is nothing to keep to without start")
+    net = HintNet()
+    begin_with(net, _started(config))
+    return _placed(net, device).eval().requires_grad_(False)
 
 
 def new_network(seed: int, encoder_weights: Path | None = None) -> HintNet:
