@@ -45,6 +45,13 @@ def painted(gray: Array, ab: Array, flow: FlowEstimator) -> Painted:
     return Painted(np.ascontiguousarray(np.moveaxis(ab, 0, -1)), gray, flow.prepare(gray))
 
 
+def believed(hint: Painted, at: Array, told: Array, taken: Array) -> Arrival:
+    """An arrival that was judged already."""
+    arrival = Arrival(hint, at, told, hint.picture)
+    vars(arrival)["judged"] = (told, taken)
+    return arrival
+
+
 def only(arrivals: Arrivals) -> Arrival:
     (arrival,) = arrivals
     return arrival
@@ -157,9 +164,9 @@ def test_as_much_is_taken_as_the_frame_bears_out() -> None:
         assert with_arrived(decided, arrivals[place]) == pytest.approx(60, abs=0.1)
     arrival = only(arrivals[1])
     other = flow.prepare(np.ascontiguousarray(grays[0][::-1, ::-1]))
-    judged = Arrival.judged(arrival.hint, arrival.at, np.ones((HEIGHT, WIDTH), np.float32), other)
+    judged = Arrival(arrival.hint, arrival.at, np.ones((HEIGHT, WIDTH), np.float32), other)
     assert np.median(judged.taken) < 0.1 and np.median(judged.told) < 0.15
-    blind = replace(arrival, taken=np.zeros_like(arrival.taken))
+    blind = believed(arrival.hint, arrival.at, arrival.told, np.zeros_like(arrival.taken))
     np.testing.assert_array_equal(with_arrived(decided, (blind,)), decided)
 
 
@@ -167,7 +174,7 @@ def test_motion_that_is_not_sure_is_told_of_less() -> None:
     flow, (grays, _) = FlowEstimator("detailed"), pan(1, 0.0)
     hint = painted(grays[0], np.zeros((2, HEIGHT, WIDTH), np.float32), flow)
     half = np.full((HEIGHT, WIDTH), 0.5, np.float32)
-    judged = Arrival.judged(hint, grid(HEIGHT, WIDTH), half, hint.picture)
+    judged = Arrival(hint, grid(HEIGHT, WIDTH), half, hint.picture)
     assert judged.told == pytest.approx(0.25) and judged.taken == pytest.approx(1)
 
 
@@ -278,7 +285,7 @@ def test_several_that_arrive_share_by_trust() -> None:
     flow, (grays, _) = FlowEstimator("detailed"), pan(1, 0.0)
     here, full = grid(HEIGHT, WIDTH), np.ones((HEIGHT, WIDTH), np.float32)
     red, blue = (painted(grays[0], np.full((2, HEIGHT, WIDTH), level, np.float32), flow) for level in (60, -60))
-    one, other = Arrival(red, here, full, full * np.float32(0.9)), Arrival(blue, here, full / 2, full / 20)
+    one, other = believed(red, here, full, full * np.float32(0.9)), believed(blue, here, full / 2, full / 20)
     ab = with_arrived(np.zeros((2, HEIGHT, WIDTH), np.float32), (one, other))
     assert 45 < ab.mean() < with_arrived(np.zeros_like(ab), (one,)).mean() == pytest.approx(54)
     a, _, trust, brighter = told((one, other), grays[0], (HEIGHT, WIDTH))

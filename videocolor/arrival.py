@@ -75,20 +75,30 @@ class Painted:
 
 @dataclass(frozen=True, eq=False)
 class Arrival:
-    """What of a hinted frame has arrived at another one."""
+    """What of a hinted frame has arrived at another one, believed as far as that bears it out."""
 
     hint: Painted
     at: Array
     """(h, w, 2) float32, where each pixel stood in the hinted frame, in pixels of this grid."""
-    told: Array
-    """(h, w) float32 in 0..1: how surely, as the network is told."""
-    taken: Array
-    """(h, w) float32 in 0..1: how much of its colour the frame takes."""
+    trust: Array
+    """(h, w) float32 in 0..1, motion's own."""
+    now: Array
+    """(h, w) uint8, the frame, prepared for motion."""
 
-    @classmethod
-    def judged(cls, hint: Painted, at: Array, trust: Array, now: Array) -> Arrival:
-        """What has arrived, believed as far as the frame bears it out; see `judge`."""
-        return cls(hint, at, *judge(hint.picture, at, trust, now))
+    @cached_property
+    def judged(self) -> tuple[Array, Array]:
+        """`judge`, in the thread that asks first: the network sees few of the frames, the film all of them."""
+        return judge(self.hint.picture, self.at, self.trust, self.now)
+
+    @property
+    def told(self) -> Array:
+        """(h, w) float32 in 0..1: how surely, as the network is told."""
+        return self.judged[0]
+
+    @property
+    def taken(self) -> Array:
+        """(h, w) float32 in 0..1: how much of its colour the frame takes."""
+        return self.judged[1]
 
     def chroma(self, height: int, width: int) -> Array:
         """(height, width, 2) float32: the hint's a*b*, looked up once on this grid."""

@@ -134,7 +134,7 @@ class _Way:
 
     def arrival(self, picture: Array) -> Arrival:
         """What has arrived at the present frame."""
-        return Arrival.judged(self.hint, self.places.at.copy(), self.places.trust, picture)
+        return Arrival(self.hint, self.places.at.copy(), self.places.trust, picture)
 
     def as_arrays(self, hints: list[Painted]) -> dict[str, Array]:
         """What `of` makes the same way of; its hint is one of `hints`."""
@@ -219,7 +219,7 @@ class HintCarrier:
         for place, arrivals in enumerate(self._waiting):
             for which, arrival in enumerate(arrivals):
                 source = np.array(_place_of(arrival.hint, hints))
-                parts = {"source": source, "at": arrival.at, "told": arrival.told, "taken": arrival.taken}
+                parts = {"source": source, "at": arrival.at, "trust": arrival.trust, "now": arrival.now}
                 arrays |= {f"{place}.{which}.{name}": array for name, array in parts.items()}
         return arrays
 
@@ -263,8 +263,8 @@ def _place_of(hint: Painted, hints: Sequence[Painted]) -> int:
 def _arrived(hints: Sequence[Painted], memory: Mapping[str, Array], head: str) -> Arrivals:
     arrivals: list[Arrival] = []
     while (start := f"{head}.{len(arrivals)}.") + "at" in memory:
-        at, told, taken = (memory[start + name] for name in ("at", "told", "taken"))
-        arrivals.append(Arrival(hints[int(memory[start + "source"])], at, told, taken))
+        at, trust, now = (memory[start + name] for name in ("at", "trust", "now"))
+        arrivals.append(Arrival(hints[int(memory[start + "source"])], at, trust, now))
     return tuple(arrivals)
 
 

@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 PLAN_NAME: Final = "plan.yaml"
-FORMAT: Final = 3
+FORMAT: Final = 4
 
 
 def plan_film(job: FilmJob, *, observer: Observer = ignore) -> FilmPlan:
