@@ -20,7 +20,7 @@ def cells(x: Tensor) -> Tensor:
 def found(luma: Tensor, ab: Tensor, mask: Tensor | None = None, sure: float = 1.0, belief: float = 1.0):
     """Lines of a picture, as if every place had found itself."""
     mask = torch.ones_like(luma) if mask is None else mask
-    mean = cells(ab * mask) / (cells(mask) + 1e-4)
+    mean = cells(ab * mask) / cells(mask).clamp(min=1e-4)
     return lines(mean, moments(luma, ab, mask), torch.full_like(mean[:, :1], sure), belief * ONE)
 
 
@@ -61,6 +61,34 @@ def test_moments_are_of_painted_pixels_alone() -> None:
     first, second = (moments(luma, colors, mask) for colors in (ab, other))
     torch.testing.assert_close(first, second)
     assert not moments(luma, ab, torch.zeros_like(mask)).any()
+
+
+def test_one_painted_pixel_makes_no_line() -> None:
+    luma, ab = two_colors(torch.Generator().manual_seed(8))
+    mask = torch.zeros_like(luma)
+    mask[..., 3::8, 5::8] = 1
+    line = found(luma, ab, mask)
+    assert line.slope.abs().max() < 1e-3 and line.spread.max() < 2e-3
+    torch.testing.assert_close(line.middle, ab[..., 3::8, 5::8])
+
+
+def test_a_place_that_is_hardly_matched_has_the_same_line() -> None:
+    torch.manual_seed(9)
+    net = HintNet().eval()
+    luma, ab = two_colors(torch.Generator().manual_seed(9))
+    seen = []
+    for bias in (-8.0, 1.3):  # of the null token: all is matched, hardly anything is
+        torch.nn.init.zeros_(net.null.weight)
+        torch.nn.init.constant_(net.null.bias, bias)
+        with torch.inference_mode():
+            tokens = net.encode_hint(luma, ab, torch.ones_like(luma))
+            match = net.attend(net.matcher(net.encoder(luma)), *tokens)
+        assert (
+            match.confidence.min() > 0.99 if bias < 0 else 1e-3 < match.confidence.min() < match.confidence.max() < 0.3
+        )
+        seen.append(match.believed(ONE)[2])
+    for name in ("level", "spread", "middle", "slope"):
+        torch.testing.assert_close(getattr(seen[0], name), getattr(seen[1], name), rtol=1e-3, atol=1e-4)
 
 
 def test_mixed_moments_are_those_of_all_pixels() -> None:

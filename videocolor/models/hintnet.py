@@ -63,12 +63,12 @@ class Match(NamedTuple):
     seen: Tensor
     """(n, 48, 1, 1), what the head of belief judges by."""
     moments: Tensor
-    """(n, 4, h/8, w/8), the hints' moments carried over."""
+    """(n, 6, h/8, w/8), the hints' a*b* / AB_SCALE and moments carried over."""
 
     def believed(self, belief: Tensor) -> tuple[Tensor, Tensor, Lines]:
         """What the decoder gets: all of it as much as it is believed, (n, 1, 1, 1); nothing equals no hint."""
         chroma = torch.cat((self.warped, self.confidence), dim=1) * belief
-        return self.matched * belief, chroma, lines(self.warped, self.moments, self.confidence, belief)
+        return self.matched * belief, chroma, lines(self.moments[:, :2], self.moments[:, 2:], self.confidence, belief)
 
 
 class _Matcher(nn.Module):
@@ -137,7 +137,7 @@ class HintNet(nn.Module):
         """`encode_hint` from features that are already there."""
         features = self.matcher(taps)
         painted = F.avg_pool2d(mask, 8)
-        mean = F.avg_pool2d(ab * mask, 8) / (painted + 1e-4)
+        mean = F.avg_pool2d(ab * mask, 8) / painted.clamp(min=1e-4)
         mixed = self.mix(torch.cat((features, mean, painted), dim=1))
         key = F.normalize(features, dim=1)
         x, y = places(painted)
@@ -219,7 +219,8 @@ class HintNet(nn.Module):
         best = weights.amax(dim=2).reshape(n, 1, h, w)
         warped = carried[:, :2] / (confidence + 1e-3)
         moved = carried[:, VALUE_CHANNELS:] / (confidence + 1e-3) - torch.cat((x, y), dim=1)
-        mixed = carried[:, LOOKED_UP:VALUE_CHANNELS] / (confidence + 1e-3)
+        whole = carried[:, :VALUE_CHANNELS] / confidence.clamp(min=1e-4)  # a covariance must see exact means
+        line = torch.cat((whole[:, :2], whole[:, LOOKED_UP:]), dim=1)
         matched = torch.cat((warped, carried[:, 2:LOOKED_UP], confidence, best), dim=1)
         mean = matched.mean(dim=(2, 3))
         share = valid.sum(dim=1, keepdim=True) / (h * w)
@@ -232,7 +233,7 @@ class HintNet(nn.Module):
         numbers = torch.stack(
             [share[:, 0].clamp(max=2.0) + 0.0 * mean[:, 0], *(e + 0.0 * mean[:, 0] for e in evidence)], 1
         )
-        return Match(warped, confidence, matched, torch.cat((mean, numbers), dim=1)[:, :, None, None], mixed)
+        return Match(warped, confidence, matched, torch.cat((mean, numbers), dim=1)[:, :, None, None], line)
 
 
 def _likeness(cosine: Tensor, valid: Tensor) -> tuple[Tensor, ...]:

@@ -87,7 +87,7 @@ def moments(luma: Tensor, ab: Tensor, mask: Tensor) -> Tensor:
     """
     centered = luma - 0.5
     products = torch.cat((torch.ones_like(centered), centered, ab), dim=1) * centered
-    return F.avg_pool2d(products * mask, 8) / (F.avg_pool2d(mask, 8) + 1e-4)
+    return F.avg_pool2d(products * mask, 8) / F.avg_pool2d(mask, 8).clamp(min=1e-4)
 
 
 def lines(mean: Tensor, mixed: Tensor, confidence: Tensor, belief: Tensor) -> Lines:
