@@ -48,7 +48,8 @@ def test_a_line_is_not_followed_far() -> None:
     near, far = (found(luma, ab).at(torch.full_like(luma, y), 8).ab for y in (1.2, 5.0))
     torch.testing.assert_close(near, far)
     assert far.abs().max() < 0.5
-    plain = found(0.4 + 0.002 * torch.randn(1, 1, 64, 96), 0.1 * torch.randn(1, 2, 64, 96))
+    noise = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(2))
+    plain = found(0.4 + 0.002 * noise[:, :1], 0.1 * noise[:, 1:])
     assert plain.slope.abs().max() < 0.5, "noise makes no line"
 
 

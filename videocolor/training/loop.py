@@ -69,8 +69,7 @@ def train(
     with Leaving(stop_after_minutes) as leaving, join_team(config.device) as team, opencv_single_threaded():
         check(config, team)
         state = begin(config, team.device, resume)
-        model = team.wrap(Trainee(state.net, config, before(config, team.device)))
-        held = _held(config)
+        model, held = team.wrap(Trainee(state.net, config, before(config, team.device))), _held(config)
         last = min(config.steps, config.steps if stop_after is None else stop_after)
         config.out.mkdir(parents=True, exist_ok=True)
         batches = closing(prefetch(_batches(config, team, state.step, last), 1, "batches"))
