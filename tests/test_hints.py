@@ -22,7 +22,7 @@ from videocolor import color
 from videocolor.cli import cli
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
-from videocolor.errors import HintError, OutputError
+from videocolor.errors import HintError, InputError, OutputError
 from videocolor.hints import (
     MOST_PER_SHOT,
     _write_suggestion,
@@ -114,6 +114,8 @@ def test_errors_name_the_file_and_the_remedy(tmp_path: Path) -> None:
     gray = save(tmp_path / "gray.png", np.repeat(scene(1)[..., :1], 3, axis=2))
     with pytest.raises(HintError, match="has no colour"):
         load_hint(None, gray)
+    with pytest.raises(InputError, match="the name is not UTF-8"):
+        load_hint(None, tmp_path / "caf\udce9.png")  # Latin-1, as Python shows it
 
 
 def test_folder_reads_times_and_reports_what_is_unpainted(tmp_path: Path) -> None:

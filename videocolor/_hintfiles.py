@@ -17,7 +17,7 @@ from videocolor.color import codes_to_chroma, codes_to_luma, lab_to_rgb, rgb_to_
 from videocolor.config import AssignedHint, ColorizeConfig, parse_hint
 from videocolor.errors import HintError, InputError, UsageError
 from videocolor.types import Array, Frame, Hint
-from videocolor.video import open_video
+from videocolor.video import check_name, open_video
 
 __all__ = [
     "check_hint",
@@ -154,7 +154,9 @@ def load_hint(time: Fraction | None, path: Path, other_time: Fraction | None = N
 
     Raises:
         HintError: missing, unreadable, transparent, or without colour.
+        InputError: its name is not UTF-8.
     """
+    check_name(path)
     hint = _read(path, time) if other_time is None else _frame_of(path, other_time, time)
     check_hint(hint)
     return FileHint(hint, path, other_time)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -168,6 +170,16 @@ def test_what_cannot_be_a_batch(tmp_path: Path) -> None:
         jobs_of(tmp_path / "reels", tmp_path / "reels")
     with pytest.raises(ConfigError, match=r"model\.batch = 0"):
         jobs_of(tmp_path / "reels", tmp_path / "out", films=("model.batch=0",))
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are Unicode there")
+def test_a_name_that_is_not_utf8_is_told_before_the_night(tmp_path: Path) -> None:
+    touch(tmp_path / "reels/a.mkv")
+    touch(Path(os.fsdecode(os.fsencode(tmp_path) + b"/reels/caf\xe9/b.mkv")))
+    with pytest.raises(InputError, match=r"caf\\xe9/b\.mkv: the name is not UTF-8"):
+        jobs_of(tmp_path / "reels", tmp_path / "out")
+    with pytest.raises(InputError, match=r"out\\xff: the name is not UTF-8"):
+        jobs_of(tmp_path / "reels/a.mkv", Path(os.fsdecode(os.fsencode(tmp_path) + b"/out\xff")))
 
 
 def test_results_never_replace_reels(tmp_path: Path) -> None:

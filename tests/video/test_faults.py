@@ -35,6 +35,14 @@ def test_bad_inputs_are_named(tmp_path: Path) -> None:
         probe(tmp_path / "img_%04d.png")
 
 
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are Unicode there")
+def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    film = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mkv"))  # Latin-1
+    film.write_bytes(b"never looked at")
+    with pytest.raises(InputError, match=r"caf\\xe9\.mkv: the name is not UTF-8 \(byte 0xe9\); rename it"):
+        probe(film)
+
+
 def test_sound_alone_and_no_frames_are_no_film(tmp_path: Path) -> None:
     sound = tmp_path / "sound.mkv"
     with av.open(str(sound), "w") as out:

@@ -16,7 +16,7 @@ from videocolor.batch.types import FilmJob
 from videocolor.config import AssignedHint, ColorizeConfig, parse_hint
 from videocolor.errors import ConfigError, InputError, UsageError
 from videocolor.presets import yaml_line
-from videocolor.video.sequences import IMAGE_SUFFIXES
+from videocolor.video.sequences import IMAGE_SUFFIXES, check_name
 
 __all__ = ["HINTS_SUFFIX", "JOB_SUFFIXES", "VIDEO_SUFFIXES", "Entry", "JobList", "find_reels", "read_jobs"]
 
@@ -72,7 +72,7 @@ def read_jobs(source: Path, out: Path, config: BatchConfig, overrides: Sequence[
         overrides: `section.key=value` for all films, as of `videocolor colorize --set`.
 
     Raises:
-        InputError: `source` is missing, cannot be read, or holds no film.
+        InputError: `source` is missing, cannot be read, or holds no film; a film's name is not UTF-8.
         ConfigError: a setting or a line of the job file cannot be used; names the line.
         UsageError: two films would be written to one file, or a result would replace a source.
     """
@@ -92,6 +92,9 @@ def read_jobs(source: Path, out: Path, config: BatchConfig, overrides: Sequence[
         entries = [Entry(source.absolute(), Path(_stem(source)), "", overrides=_beside(source))]
     if not entries:
         raise InputError(f"{source}: holds no film ({', '.join(notes) or 'nothing that looks like one'})")
+    for entry in entries:
+        check_name(entry.source)
+    check_name(out)
     stems = _distinct(entries)
     names: set[str] = set()
     jobs = [_job(entry, stem, out, config, overrides, names) for entry, stem in zip(entries, stems, strict=True)]

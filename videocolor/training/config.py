@@ -128,7 +128,7 @@ class ValidationConfig(Section):
     every: Int = Field(default=1000, ge=1)
     """Steps between validations; the last step is always validated."""
     batches: Int = Field(default=6, ge=1)
-    """Batches of each kind (automatic, hinted, wrong, carried)."""
+    """Batches of each kind (automatic, hinted, spots, wrong, carried)."""
     batch: Int = Field(default=16, ge=1)
     """Samples of a batch."""
     size: Int = Field(default=160, ge=32, multiple_of=32)

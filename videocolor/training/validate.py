@@ -24,6 +24,7 @@ _CLEAN = dict.fromkeys(("wrong", "two", "masked", "hue_turn", "old_film", "borde
 _KINDS = {
     "auto": {"none": 1.0, "clip_none": 0.5},
     "hint": {"none": 0.0, "clip_hinted": 1.0},
+    "spots": {"none": 0.0, "masked": 1.0, "clip_hinted": 1.0},
     "wrong": {"none": 0.0, "wrong": 1.0, "clip_hinted": 0.5},
     "carried": {"none": 0.0, "clip_hinted": 1.0, "carried": 1.0},
 }
@@ -38,11 +39,12 @@ def validate(
     """Score hinted and automatic colour on fixed samples of held-back footage.
 
     Returns:
-        `auto_*`: without hint (clips and images); `hint_*`: a frame of the same clip; `wrong_*`: a hint of another
-        scene; `carried_*`: a hint that motion carried here as well (where `carried` is given). `rms`: root mean
-        square error of a*b* (Lab units) at half size; `gain`: 20 log10(rms of gray / rms), dB; `chroma`: mean chroma
-        over the truth's; `psnr`: RGB-PSNR, dB, and `de`: CIEDE2000, means over pictures that have the truth's L* and
-        our a*b*. `gray_psnr`, `gray_de`: of the samples of `auto_*` without colour.
+        `auto_*`: without hint (clips and images); `hint_*`: a frame of the same clip; `spots_*`: such a frame, one to
+        twelve spots of it; `wrong_*`: a hint of another scene; `carried_*`: a hint that motion carried here as well
+        (where `carried` is given). `rms`: root mean square error of a*b* (Lab units) at half size; `gain`: 20
+        log10(rms of gray / rms), dB; `chroma`: mean chroma over the truth's; `psnr`: RGB-PSNR, dB, and `de`:
+        CIEDE2000, means over pictures that have the truth's L* and our a*b*. `gray_psnr`, `gray_de`: of the samples
+        of `auto_*` without colour.
     """
     net.eval()
     result: dict[str, float] = {}

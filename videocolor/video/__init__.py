@@ -5,7 +5,7 @@ from videocolor.video.joining import join_shards, take_out
 from videocolor.video.plan import OutputOptions, OutputPlan, plan_output
 from videocolor.video.probe import WOVEN, probe
 from videocolor.video.reader import VideoReader, open_video
-from videocolor.video.sequences import sequence_files
+from videocolor.video.sequences import check_name, sequence_files
 from videocolor.video.shardfile import ShardFile, ShardSink, sync_folder
 from videocolor.video.writer import OutputReport, VideoWriter
 
@@ -19,6 +19,7 @@ __all__ = [
     "ShardSink",
     "VideoReader",
     "VideoWriter",
+    "check_name",
     "join_shards",
     "open_video",
     "plan_output",

@@ -19,7 +19,7 @@ from videocolor.types import PixelLayout, StreamInfo, VideoInfo
 from videocolor.video.formats import describe, split_planes
 from videocolor.video.interlace import is_combed
 from videocolor.video.opening import configure, fraction, main_video, open_input, tolerant_frames
-from videocolor.video.sequences import ImageSequence, find_sequence, read_image
+from videocolor.video.sequences import ImageSequence, check_name, find_sequence, read_image
 from videocolor.video.tags import RawTags, read_color
 
 __all__ = ["FIELD_ORDERS", "WOVEN", "keeps_end_times", "probe", "stated_end"]
@@ -53,11 +53,12 @@ def probe(path: Path, *, rate: Fraction | None = None) -> VideoInfo:
         The film's description; `warnings` says what a person should know.
 
     Raises:
-        InputError: It cannot be read.
+        InputError: It cannot be read, or its name is not UTF-8.
         NoVideoError: It holds no video stream, or not one frame that can be decoded.
         UnsupportedVideoError: It is HDR, or of a format whose luma cannot be kept.
     """
     path = Path(path)
+    check_name(path)
     sequence = find_sequence(path)
     if sequence is not None:
         return _probe_images(path, sequence, rate)

@@ -18,6 +18,7 @@ from videocolor.video.opening import main_video, open_input, tolerant_frames
 __all__ = [
     "IMAGE_SUFFIXES",
     "ImageSequence",
+    "check_name",
     "find_sequence",
     "is_pattern",
     "is_sequence",
@@ -39,6 +40,20 @@ class ImageSequence:
     """Time of each image in frames, counted from the first: a missing number leaves its time empty."""
     first_number: int
     warnings: tuple[str, ...]
+
+
+def check_name(path: Path) -> None:
+    """Refuse a path whose bytes are not UTF-8: plans, ledgers and reports, which are text, could not name it.
+
+    Raises:
+        InputError: it is such a path.
+    """
+    name = os.fsencode(path)
+    try:
+        name.decode()
+    except UnicodeDecodeError as error:
+        shown = name.decode(errors="backslashreplace")
+        raise InputError(f"{shown}: the name is not UTF-8 (byte {name[error.start]:#x}); rename it") from error
 
 
 def is_pattern(path: Path) -> bool:
