@@ -1,4 +1,4 @@
-"""What a few clicked points do to one frame: the network with 3, 5 and 10 points of true colour against none.
+"""What a few clicked points do to one frame: the network with 1, 3, 5 and 10 points of true colour against none.
 
     python benchmarks/points.py FOLDER [FOLDER...] [--list configs/evaluate/held_back.yaml] [--frames 8] [--most 12]
         [--radii 0.02,0.05,0.12] [-o RESULT.json]
@@ -88,12 +88,12 @@ def main(
         working = working_size(full.shape[1], full.shape[0], colorizer.card)
         alone = ciede2000_fast(truth, lab_of(predicted(colorizer, luma, [], working), luma))
         y, x = np.mgrid[:h, :w] + 0.5
-        for count in (3, 5, 10):
+        for count in (1, 3, 5, 10):
             for radius in (float(v) for v in radii.split(",")):
                 points = clicked(true, count, radius)
                 near = np.min([np.hypot(x - p.x * w, y - p.y * h) for p in points], axis=0) / h
                 picture, mask = points_picture(luma, points)
-                hint = hint_input(Hint("", picture, None, mask), working)
+                hint = hint_input(Hint("", picture, None, mask), working, known=True)
                 helped = ciede2000_fast(truth, lab_of(predicted(colorizer, luma, [hint], working), luma))
                 rows.setdefault(f"{count} points, radius {radius:g}", []).append(
                     [*parts(helped, near), *parts(alone, near)]

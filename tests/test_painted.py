@@ -15,9 +15,12 @@ import videocolor.colorize
 from videocolor.color import rgb_to_lab, rgb_to_ycbcr, ycbcr_to_rgb
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
+from videocolor.studio.points import points_picture
+from videocolor.studio.projectdata import Point
 from videocolor.types import Array
 from videocolor.video import open_video
 
+SAMPLES = Path(__file__).parents[1] / "samples"
 WIDTH, HEIGHT, COUNT = 160, 96, 30
 
 
@@ -61,6 +64,28 @@ def test_colour_comes_from_a_hint_that_lies_ahead(timed: bool, tmp_path: Path) -
     colorless = float(np.mean([np.linalg.norm(rgb_to_lab(rgb)[1:], axis=0).mean() for rgb in frames]))
     assert max(made) < 0.2 * colorless, "matching places of 8x8 pixels alone leaves twice that"
     assert made[place] < 1.5
+
+
+def test_a_click_is_obeyed(tmp_path: Path) -> None:
+    """One blue spot on a frame of an archival film: there, and still there some frames later."""
+    film, spot = SAMPLES / "bw_chaplin.mp4", tmp_path / "click.png"
+    with open_video(film) as video:
+        gray = (next(iter(video)).luma.astype(np.float32) - 16) / 219
+    rgb, mask = points_picture(gray.clip(0, 1), [Point(x=0.5, y=0.3, color="#4060c0", radius=0.03)])
+    cv2.imwrite(str(spot), np.rint(np.dstack((rgb[..., ::-1], mask)).clip(0, 1) * 255).astype(np.uint8))
+    settings = [f"hints.items=['0={spot}']", "input.end=0.5", "output.codec=ffv1", "output.pix_fmt=yuv444p10le"]
+    colorize_video(film, tmp_path / "out.mkv", ColorizeConfig.load(None, settings))
+    rows, columns = (
+        slice(round(at * side) - 4, round(at * side) + 4) for at, side in zip((0.3, 0.5), gray.shape, strict=True)
+    )
+    wanted = rgb_to_lab(np.moveaxis(rgb, -1, 0))[1:, rows, columns].mean(axis=(1, 2))
+    with open_video(tmp_path / "out.mkv") as video:
+        made = list(video)
+    for frame in (made[0], made[len(made) // 2]):
+        assert frame.chroma is not None
+        cb, cr = (plane[rows, columns].astype(np.float32) / 896 - np.float32(512 / 896) for plane in frame.chroma)
+        got = rgb_to_lab(ycbcr_to_rgb(gray[rows, columns], cb, cr, "bt601"))[1:].mean(axis=(1, 2))
+        assert np.linalg.norm(got - wanted) < 12 < 35 < np.linalg.norm(wanted)
 
 
 def test_a_hint_that_does_not_fit_its_frame_is_followed_from_where_it_fits(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -15,9 +16,10 @@ from videocolor.models.artifact import read_artifact
 from videocolor.models.base import HintInput, ModelCard
 from videocolor.models.encoder import GrayEncoder
 from videocolor.models.hint_colorizer import MAX_TOKENS, HintColorizer
-from videocolor.models.hintnet import AB_SCALE, HintNet, no_carried, no_tokens
+from videocolor.models.hintnet import AB_SCALE, HintNet, no_carried, no_known, no_tokens
 from videocolor.models.onnx_runtime import OnnxRuntime, external_names, graph_path
 from videocolor.models.registry import load_colorizer
+from videocolor.models.torch_runtime import TorchRuntime
 
 WEIGHTS = graph_path("hintnet-4", "frame").with_name("hint.safetensors")
 
@@ -138,6 +140,29 @@ def test_colour_under_an_unpainted_mask_does_not_matter(torch_net: HintColorizer
     assert first.tokens.keys.shape[1] < 10
 
 
+@pytest.mark.parametrize("runtime", ["torch", "onnxruntime"])
+def test_a_spot_painted_on_the_shot_is_obeyed_where_it_lies(runtime: str) -> None:
+    """However little the head of belief makes of it; far off little changes, and whole hints are not touched."""
+    artifact = read_artifact(WEIGHTS)
+    artifact.weights["belief.2.weight"] = np.zeros_like(artifact.weights["belief.2.weight"])
+    artifact.weights["belief.2.bias"] = np.full_like(artifact.weights["belief.2.bias"], -200)
+    made = TorchRuntime(artifact, "cpu", 1) if runtime == "torch" else OnnxRuntime(artifact, 1)
+    net, (luma, (whole, _)) = HintColorizer(artifact.card, made), scene(12, size=(128, 256))
+    spots = np.zeros_like(luma[0])
+    spots[88:104, 24:40] = 1
+    there = (slice(None), slice(46, 50), slice(14, 18))
+    unknown = HintInput(luma[0], np.full_like(whole.ab, 35), spots)
+    none, ignored, obeyed, everything = (
+        net.step(net.begin(hints)._replace(calibration=None), luma[:1])
+        for hints in ([], [unknown], [replace(unknown, known=True)], [replace(whole, known=True)])
+    )
+    np.testing.assert_array_equal(ignored.ab, none.ab)
+    np.testing.assert_array_equal(everything.ab, none.ab)
+    assert np.abs(obeyed.ab[0][there] - 35).max() < 6 < np.abs(none.ab[0][there] - 35).min()
+    assert obeyed.confidence is not None and obeyed.confidence[0][there[1:]].min() > 0.8
+    assert np.abs(obeyed.ab - none.ab)[..., 100:].mean() < 2
+
+
 def test_a_hint_that_is_not_believed_equals_none(onnx_net: HintColorizer) -> None:
     artifact = read_artifact(WEIGHTS)
     artifact.weights["belief.2.weight"] = np.zeros_like(artifact.weights["belief.2.weight"])
@@ -233,7 +258,7 @@ def test_folding_changes_nothing() -> None:
     folded, luma = net.folded(), torch.rand(1, 1, 64, 64)
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
     with torch.inference_mode():
-        first, second = (n.colorize(luma, *no_tokens(), no_carried(luma))[0] for n in (net, folded))
+        first, second = (n.colorize(luma, *no_tokens(), no_known(), no_carried(luma))[0] for n in (net, folded))
     assert first.abs().max() > 0.1
     torch.testing.assert_close(first, second, rtol=1e-3, atol=1e-3 * AB_SCALE * 0.01)
 

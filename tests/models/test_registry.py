@@ -14,6 +14,7 @@ from videocolor.errors import ModelError, UsageError
 from videocolor.models.artifact import read_artifact, write_artifact
 from videocolor.models.base import HintInput, ModelCard
 from videocolor.models.hint_colorizer import HintColorizer
+from videocolor.models.hintnet import no_known
 from videocolor.models.onnx_runtime import graph_path
 from videocolor.models.registry import export_model, list_models, load_colorizer
 
@@ -132,6 +133,6 @@ def test_export_writes_whole_files(tmp_path: Path) -> None:
         None, {"luma": luma[:1, None], "ab": ab[None] / np.float32(110), "mask": np.ones((1, 1, 64, 96), np.float32)}
     )
     names = dict(zip(("keys", "values", "valid"), tokens, strict=True))
-    names |= {"luma": luma[:, None], "carried": np.zeros((2, 4, 32, 48), np.float32)}
+    names |= {"luma": luma[:, None], "known": no_known().numpy(), "carried": np.zeros((2, 4, 32, 48), np.float32)}
     got = ort.InferenceSession(frame).run(None, names)
     np.testing.assert_allclose(got[0], expected.ab, atol=1e-3 * np.abs(expected.ab).max())

@@ -17,6 +17,7 @@ from videocolor.cli import cli
 from videocolor.errors import OutputError, UsageError
 from videocolor.models.base import HintInput
 from videocolor.models.hint_colorizer import AB_SCALE, HintColorizer
+from videocolor.models.hintnet import no_known
 from videocolor.models.registry import export_model, list_models, load_colorizer
 
 Array = np.ndarray[Any, Any]
@@ -60,7 +61,8 @@ def test_exported_files_equal_torch(suffix: str, run: Run, tmp_path: Path) -> No
     tokens = run(encode, {"luma": luma[:2, None], "ab": ab, "mask": np.ones((2, 1, 64, 96), np.float32)})
     keys, values, valid = (part.reshape(1, -1, *part.shape[2:]) for part in tokens)
     carried[:, :2] /= np.float32(AB_SCALE)
-    inputs = {"luma": luma[:, None], "keys": keys, "values": values, "valid": valid, "carried": carried}
+    tokens = {"keys": keys, "values": values, "valid": valid, "known": no_known().numpy()}
+    inputs = {"luma": luma[:, None], **tokens, "carried": carried}
     got = run(frame, inputs)
     assert np.abs(expected.ab).max() > 5
     np.testing.assert_allclose(got[0], expected.ab, rtol=0, atol=1e-3 * np.abs(expected.ab).max())

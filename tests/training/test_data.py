@@ -164,32 +164,6 @@ def test_shares_of_hints(tmp_path: Path) -> None:
     assert not len(Sampler(pack, SampleConfig(none=1.0), 1).batch(0, 4, 32).owner)
 
 
-def test_spotted_hints(tmp_path: Path) -> None:
-    """One to twelve spots, one most often; half of the hints with one colour a spot; some of the frame itself."""
-    pack, size = make_pack(tmp_path), 64
-    settings = SampleConfig(none=0, wrong=0, two=0, masked=1, hue_turn=0, clip_hinted=1, old_film=0, border=0)
-    batch = Sampler(pack, settings, 1).batch(0, 300, size)
-    assert not batch.told.any()
-    counts, flat = [], []
-    for rgb, mask in zip(batch.hint_rgb, batch.hint_mask, strict=True):
-        count, labels = cv2.connectedComponents(mask)
-        counts.append(count - 1)
-        areas = np.bincount(labels.ravel())[1:]
-        if count == 2 and areas[0] > 60:
-            ab = np.moveaxis(rgb2lab(rgb)[..., 1:], -1, 0)[:, mask > 0]
-            flat.append(np.ptp(ab, axis=1).max() < 4)  # rounded to 8 bits
-    assert min(counts) == 1 and 8 <= max(counts) <= 12
-    assert 0.2 < counts.count(1) / 300 < 0.45  # a few of those that touch, too
-    assert len(flat) > 20 and 0.25 < np.mean(flat) < 0.75
-    whole = Sampler(pack, settings.model_copy(update={"masked": 0.0}), 1).batch(0, 300, size)
-    assert (whole.hint_mask == 1).all()
-    same, apart = (
-        np.mean([(a == b)[c == unpainted].all() for a, b, c in zip(x.rgb, x.hint_rgb, x.hint_mask, strict=True)])
-        for x, unpainted in ((batch, 0), (whole, 1))
-    )
-    assert 0.08 < same < 0.25 and apart == 0
-
-
 def test_who_is_told_their_colours(tmp_path: Path) -> None:
     pack = make_pack(tmp_path)
     settings = SampleConfig(none=0.3, wrong=0.3, two=0.3, masked=0.4, hue_turn=0.5, gain=0.4)

@@ -41,9 +41,9 @@ def test_an_untrained_network_scores_as_gray(tmp_path: Path) -> None:
     torch.manual_seed(0)
     net = HintNet()  # its last layer is zero
     scores = validate(net, make_pack(tmp_path), None, SMALL)
-    assert {f"{k}_{n}" for k in ("auto", "hint", "wrong") for n in ("rms", "gain", "chroma", "psnr", "de")} < set(
-        scores
-    )
+    assert {
+        f"{k}_{n}" for k in ("auto", "hint", "spots", "wrong") for n in ("rms", "gain", "chroma", "psnr", "de")
+    } < set(scores)
     assert "carried_psnr" not in scores
     assert scores["auto_gain"] == pytest.approx(0, abs=1e-6) and scores["auto_chroma"] == 0
     assert scores["auto_psnr"] == scores["gray_psnr"] and scores["auto_de"] == scores["gray_de"] > 5

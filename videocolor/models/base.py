@@ -72,6 +72,8 @@ class HintInput:
     """(2, h, w) float32, CIE Lab a*b* (D65)."""
     mask: Array | None = None
     """(h, w) float32 in 0..1, which pixels count; None: all."""
+    known: bool = False
+    """Painted on a frame of this very shot: spots are believed where they lie, however little they say of the rest."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,19 +35,20 @@ class _Frame(nn.Module):
         self.net = net
 
     def forward(
-        self, luma: Tensor, keys: Tensor, values: Tensor, valid: Tensor, carried: Tensor
+        self, luma: Tensor, keys: Tensor, values: Tensor, valid: Tensor, known: Tensor, carried: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        return self.net.colorize(luma, keys, values, valid, carried)
+        return self.net.colorize(luma, keys, values, valid, known, carried)
 
 
 def _export(net: HintNet, part: str) -> bytes:
     luma = torch.rand(2, 1, 160, 288)
-    tokens = (torch.rand(1, 720, net.null.in_channels + 3), torch.rand(1, 720, VALUE_CHANNELS), torch.ones(1, 720))
+    keys = torch.rand(1, 720, net.null.in_channels + 3)
+    tokens = (keys, torch.rand(1, 720, VALUE_CHANNELS), torch.ones(1, 720), keys[:, :9])
     module, inputs, names, axes = (
         (
             _Frame(net),
             (luma, *tokens, torch.rand(2, CARRIED_CHANNELS, 80, 144)),
-            (["luma", "keys", "values", "valid", "carried"], ["ab", "confidence", "error"]),
+            (["luma", "keys", "values", "valid", "known", "carried"], ["ab", "confidence", "error"]),
             (_TOKENS, _PIXELS),
         )
         if part == "frame"
@@ -62,6 +63,7 @@ def _export(net: HintNet, part: str) -> bytes:
     dynamic["luma"] = _PIXELS
     if part == "frame":
         dynamic |= {name: {0: "n", 2: "h2", 3: "w2"} for name in ("carried", *names[1])}
+        dynamic["known"] = {0: "k", 1: "s"}
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "graph.onnx"
         warnings.simplefilter("ignore")

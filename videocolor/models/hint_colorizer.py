@@ -3,8 +3,8 @@
 A runtime is two functions over float32 arrays, as `videocolor.models.hintnet.HintNet` defines them:
 
     encode(luma (n, 1, h, w), ab (n, 2, h, w), mask (n, 1, h, w)) -> keys (n, t, k), values (n, t, v), valid (n, t)
-    colorize(luma (n, 1, h, w), keys (1, t, k), values (1, t, v), valid (1, t), carried (n, 4, h/2, w/2))
-        -> ab (n, 2, h/2, w/2), confidence, error (n, 1, h/2, w/2)
+    colorize(luma (n, 1, h, w), keys (1, t, k), values (1, t, v), valid (1, t), known (1, s, k),
+             carried (n, 4, h/2, w/2)) -> ab (n, 2, h/2, w/2), confidence, error (n, 1, h/2, w/2)
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ class Tokens(NamedTuple):
     """(1, t, v) float32."""
     valid: Array
     """(1, t) float32 in 0..1."""
+    known: Array
+    """(1, s, k) float32: those of the keys that a person painted as spots on this very shot; for none one that lies far
+    off any picture."""
 
 
 class Memory(NamedTuple):
@@ -61,7 +64,7 @@ class Runtime(Protocol):
         """Hints to tokens."""
 
     def colorize(
-        self, luma: Array, keys: Array, values: Array, valid: Array, carried: Array
+        self, luma: Array, keys: Array, values: Array, valid: Array, known: Array, carried: Array
     ) -> tuple[Array, Array, Array]:
         """Frames to a*b*, confidence and expected error."""
 
@@ -91,12 +94,16 @@ class HintColorizer(Colorizer):
         ab = np.stack([hint.ab for hint in hints]).astype(np.float32) / np.float32(AB_SCALE)
         mask = np.stack([np.ones_like(h.luma) if h.mask is None else h.mask for h in hints])[:, None]
         encoded = self.runtime.encode(luma, ab, mask.astype(np.float32))
+        spots = [hint.known and hint.mask is not None for hint in hints]
+        known = np.repeat(spots, encoded[2].shape[1])
         keys, values, valid = (part.reshape(-1, *part.shape[2:]) for part in encoded)
         chosen = np.flatnonzero(valid > 0)
         chosen = chosen[:: -(-len(chosen) // MAX_TOKENS)] if len(chosen) > MAX_TOKENS else chosen
         if not len(chosen):
             return self._nothing()
-        return Tokens(keys[None, chosen], values[None, chosen], valid[None, chosen])
+        painted = chosen[known[chosen]]
+        nearby = keys[None, painted] if len(painted) else self._nothing().known
+        return Tokens(keys[None, chosen], values[None, chosen], valid[None, chosen], nearby)
 
     def step(self, memory: Memory, luma: Array, carried: Array | None = None) -> Prediction:
         """Colour frames; frames of a shot do not depend on each other.
@@ -133,7 +140,8 @@ class HintColorizer(Colorizer):
 
     def _nothing(self) -> Tokens:
         k, v = self.runtime.key_channels, self.runtime.value_channels
-        return Tokens(np.zeros((1, 1, k), np.float32), np.zeros((1, 1, v), np.float32), np.zeros((1, 1), np.float32))
+        key, value = np.zeros((1, 1, k), np.float32), np.zeros((1, 1, v), np.float32)
+        return Tokens(key, value, np.zeros((1, 1), np.float32), np.full_like(key, 1e4))
 
 
 def _no_carried(luma: Array) -> Array:

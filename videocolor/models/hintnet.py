@@ -1,7 +1,7 @@
 """The hint-conditioned network: match gray features with the hints', carry their chroma over, decide the rest.
 
     keys, values, valid = net.encode_hint(luma, ab, mask)                     # once a shot and hint
-    ab, confidence, error = net.colorize(luma, keys, values, valid, carried)  # each batch of frames
+    ab, confidence, error = net.colorize(luma, keys, values, valid, known, carried)  # each batch of frames
 
 Correspondence by attention over features follows He et al., Deep Exemplar-based Colorization (SIGGRAPH 2018) and
 Zhang et al., Deep Exemplar-based Video Colorization (CVPR 2019); the "null token" that takes what matches nothing,
@@ -26,7 +26,7 @@ from videocolor.models.encoder import TAP_CHANNELS, GrayEncoder
 from videocolor.models.lines import BESIDE_CHANNELS, LINE_CHANNELS, MOMENTS, Lines, lines, moments
 from videocolor.models.surfaces import even_out, places, tokens
 
-__all__ = ["AB_SCALE", "CARRIED_CHANNELS", "HintNet", "Match", "Output", "no_carried", "no_tokens"]
+__all__ = ["AB_SCALE", "CARRIED_CHANNELS", "HintNet", "Match", "Output", "no_carried", "no_known", "no_tokens"]
 
 AB_SCALE = 110.0
 """a*b* inside the network are divided by this."""
@@ -34,6 +34,10 @@ VALUE_CHANNELS = LOOKED_UP + MOMENTS
 _EVIDENCE = 11
 """Numbers that say how a hint as a whole was matched; see `_evidence`."""
 _NEGATIVE = -1e4
+_ALIKE, _ALIKE_WITHIN = 0.7, 0.05
+"""Cosine of features at which half of what a known spot says is believed, and how fast that changes."""
+_REACH = 0.6
+"""How far a known spot reaches, sides of pictures being 2: a Gaussian's deviation times the root of two."""
 
 
 class Output(NamedTuple):
@@ -66,7 +70,11 @@ class Match(NamedTuple):
     """(n, 6, h/8, w/8), the hints' a*b* / AB_SCALE and moments carried over."""
 
     def believed(self, belief: Tensor) -> tuple[Tensor, Tensor, Lines]:
-        """What the decoder gets: all of it as much as it is believed, (n, 1, 1, 1); nothing equals no hint."""
+        """What the decoder gets: all of it as much as it is believed; nothing equals no hint.
+
+        Args:
+            belief: (n, 1, 1, 1), or (n, 1, h/8, w/8) place by place, in 0..1.
+        """
         chroma = torch.cat((self.warped, self.confidence), dim=1) * belief
         return self.matched * belief, chroma, lines(self.moments[:, :2], self.moments[:, 2:], self.confidence, belief)
 
@@ -147,13 +155,15 @@ class HintNet(nn.Module):
         return tokens(keys), tokens(values), painted.flatten(1)
 
     def colorize(
-        self, luma: Tensor, keys: Tensor, values: Tensor, valid: Tensor, carried: Tensor
+        self, luma: Tensor, keys: Tensor, values: Tensor, valid: Tensor, known: Tensor, carried: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Colour frames; what the per-frame ONNX file holds.
 
         Args:
             luma: (n, 1, h, w) Y' in 0..1.
             keys, values, valid: tokens of all hints, (n or 1, t, ...); see `no_tokens` for none.
+            known: (1, k, key_channels + 3), those of the keys that a person painted as spots on this very shot; see
+                `no_known` for none. What looks like them, near them, is believed whatever `believe` says.
             carried: (n, 4, h/2, w/2), see `CARRIED_CHANNELS`; zeros where nothing was carried.
 
         Returns:
@@ -162,7 +172,7 @@ class HintNet(nn.Module):
         """
         taps = self.encoder(luma)
         features = self.matcher(taps)
-        output, taken = self._decide(luma, taps, features, keys, values, valid, carried)
+        output, taken = self._decide(luma, taps, features, keys, values, valid, carried, known)
         own = even_out(features, output.own, output.confidence)
         confidence = torch.maximum(up(up(output.confidence)), carried[:, 2:3]).clamp(0.0, 1.0)
         return (output.ab + (1.0 - taken) * (own - output.own)) * AB_SCALE, confidence, output.error * AB_SCALE
@@ -182,11 +192,14 @@ class HintNet(nn.Module):
         values: Tensor,
         valid: Tensor,
         carried: Tensor,
+        known: Tensor | None = None,
     ) -> tuple[Output, Tensor]:
         """The output, and how much of the carried was taken, (n, 1, h/2, w/2)."""
         with torch.autocast(features.device.type, enabled=False):
             found = self.attend(features.float(), keys.float(), values.float(), valid.float())
             belief = self.believe(found.seen)
+            if known is not None:
+                belief = belief + (1.0 - belief) * self._told(features.float(), known.float())
         own, taken, log_error = self.decoder(luma, taps, *found.believed(belief), carried)
         ab = own + taken * (carried[:, :2] - own)
         return Output(ab, own, (log_error - 3.0).exp(), found.confidence * belief, found.warped), taken
@@ -194,6 +207,18 @@ class HintNet(nn.Module):
     def believe(self, seen: Tensor) -> Tensor:
         """(n, 1, 1, 1) in 0..1, from `Match.seen`: are the hints of this scene at all? No single place can tell."""
         return torch.sigmoid(self.belief(seen))
+
+    def _told(self, features: Tensor, known: Tensor) -> Tensor:
+        """(n, 1, h/8, w/8) in 0..1: how surely places show what a person painted: as alike, and as near.
+
+        A single spot on a frame says too little of the whole for `believe`, yet it was painted to be obeyed.
+        """
+        x, y = places(features[:, :1])
+        cosine = torch.matmul(tokens(F.normalize(features, dim=1)), known[:, :, :-3].transpose(1, 2))
+        across, down = (tokens(axis) - known[:, :, i][:, None] for axis, i in ((x, -3), (y, -2)))
+        near = torch.exp(-(across * across + down * down) / _REACH**2)
+        told = (torch.sigmoid((cosine - _ALIKE) / _ALIKE_WITHIN) * near).amax(dim=2)
+        return told.reshape(features.shape[0], 1, *features.shape[2:])
 
     def attend(self, features: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> Match:
         """Attention over all hints' tokens and the null token, in float32.
@@ -319,6 +344,11 @@ def _widen(net: nn.Module, state: dict[str, Tensor], prefix: str, *_rest: object
 def no_tokens(key_channels: int = 64) -> tuple[Tensor, Tensor, Tensor]:
     """Keys, values and valid of a shot without hints: one token that counts for nothing."""
     return torch.zeros(1, 1, key_channels + 3), torch.zeros(1, 1, VALUE_CHANNELS), torch.zeros(1, 1)
+
+
+def no_known(key_channels: int = 64) -> Tensor:
+    """The `known` of a shot on which a person painted no spots: a key that lies far off any picture."""
+    return torch.full((1, 1, key_channels + 3), 1e4)
 
 
 def no_carried(luma: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ class Lines(NamedTuple):
     sure: Tensor
     """(n, 1, h/8, w/8) in 0..1: confidence, as far as the hints are believed."""
     belief: Tensor
-    """(n, 1, 1, 1) in 0..1."""
+    """(n, 1, h/8, w/8) in 0..1."""
 
     def at(self, luma: Tensor, factor: int) -> Followed:
         """Follow the lines to the pixels of a frame that lies on these places.
@@ -63,11 +63,11 @@ class Lines(NamedTuple):
             luma: (n, 1, f * h/8, f * w/8) Y' in 0..1.
             factor: f.
         """
-        places = F.interpolate(torch.cat(self[:5], dim=1), scale_factor=float(factor), mode="bilinear")
-        level, spread, middle, slope, sure = torch.split(places, [1, 1, 2, 2, 1], dim=1)
+        places = F.interpolate(torch.cat(self, dim=1), scale_factor=float(factor), mode="bilinear")
+        level, spread, middle, slope, sure, belief = torch.split(places, [1, 1, 2, 2, 1, 1], dim=1)
         apart, reach = luma - 0.5 - level, _FURTHEST * spread
         ab = middle + slope * torch.minimum(torch.maximum(apart, -reach), reach)
-        return Followed(ab, torch.cat((ab * self.belief, apart * sure), dim=1), sure)
+        return Followed(ab, torch.cat((ab * belief, apart * sure), dim=1), sure)
 
     def beside(self, luma: Tensor) -> Tensor:
         """(n, 2, h/8, w/8): the spread, and how much brighter a frame's places are, from its (n, 1, h/8, w/8) Y'."""
@@ -97,9 +97,9 @@ def lines(mean: Tensor, mixed: Tensor, confidence: Tensor, belief: Tensor) -> Li
         mean: (n, 2, h/8, w/8) a*b*.
         mixed: (n, 4, h/8, w/8) moments.
         confidence: (n, 1, h/8, w/8) in 0..1.
-        belief: (n, 1, 1, 1) in 0..1.
+        belief: (n, 1, 1, 1) or (n, 1, h/8, w/8) in 0..1.
     """
     level, square, product = mixed[:, :1], mixed[:, 1:2], mixed[:, 2:]
     variance = (square - level * level).clamp(min=0.0)
     slope = (product - level * mean) / (variance + _FLAT)
-    return Lines(level, (variance + 1e-6).sqrt(), mean, slope, confidence * belief, belief)
+    return Lines(level, (variance + 1e-6).sqrt(), mean, slope, confidence * belief, belief.expand_as(confidence))

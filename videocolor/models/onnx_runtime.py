@@ -1,6 +1,6 @@
 """The hint network in ONNX Runtime: the packaged graphs hold no weights, the weights file fills them in.
 
-weights/hintnet-4.encode.onnx, weights/hintnet-3.frame.onnx    about 100 kB each, made by `videocolor.models.export`
+weights/hintnet-4.encode.onnx, weights/hintnet-4.frame.onnx    about 100 kB each, made by `videocolor.models.export`
 """
 
 from __future__ import annotations
@@ -63,10 +63,11 @@ class OnnxRuntime:
         return keys, values, valid
 
     def colorize(
-        self, luma: Array, keys: Array, values: Array, valid: Array, carried: Array
+        self, luma: Array, keys: Array, values: Array, valid: Array, known: Array, carried: Array
     ) -> tuple[Array, Array, Array]:
         """Frames to a*b*, confidence and expected error."""
-        inputs = {"luma": luma, "keys": keys, "values": values, "valid": valid, "carried": carried}
+        tokens = {"keys": keys, "values": values, "valid": valid, "known": known}
+        inputs = {"luma": luma, **tokens, "carried": carried}
         ab, confidence, error = self._frame.run(None, inputs)
         return ab, confidence, error
 

@@ -48,10 +48,10 @@ class OpenVinoRuntime:
         return keys, values, valid
 
     def colorize(
-        self, luma: Array, keys: Array, values: Array, valid: Array, carried: Array
+        self, luma: Array, keys: Array, values: Array, valid: Array, known: Array, carried: Array
     ) -> tuple[Array, Array, Array]:
         """Frames to a*b*, confidence and expected error."""
-        ab, confidence, error = _infer(self._frame, luma, keys, values, valid, carried)
+        ab, confidence, error = _infer(self._frame, luma, keys, values, valid, known, carried)
         return ab, confidence, error
 
     def _request(self, part: str) -> Any:

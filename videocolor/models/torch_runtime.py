@@ -61,10 +61,10 @@ class TorchRuntime:
         return keys, values, valid
 
     def colorize(
-        self, luma: Array, keys: Array, values: Array, valid: Array, carried: Array
+        self, luma: Array, keys: Array, values: Array, valid: Array, known: Array, carried: Array
     ) -> tuple[Array, Array, Array]:
         """Frames to a*b*, confidence and expected error."""
-        ab, confidence, error = self._run(self._net.colorize, luma, keys, values, valid, carried)
+        ab, confidence, error = self._run(self._net.colorize, luma, keys, values, valid, known, carried)
         return ab, confidence, error
 
     def _run(self, function: object, *inputs: Array) -> tuple[Array, ...]:

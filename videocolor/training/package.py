@@ -11,7 +11,7 @@ from torch import nn
 from videocolor.models.artifact import write_artifact
 from videocolor.models.base import ModelCard
 from videocolor.models.export import write_graphs
-from videocolor.models.hintnet import HintNet, no_carried, no_tokens
+from videocolor.models.hintnet import HintNet, no_carried, no_known, no_tokens
 from videocolor.pairs.store import PackReader
 from videocolor.training.checkpoint import load_checkpoint
 
@@ -32,8 +32,8 @@ def count_macs(net: HintNet, size: int = 256) -> int:
 
     handles = [m.register_forward_hook(add) for m in net.modules() if isinstance(m, nn.Conv2d)]
     with torch.inference_mode():
-        luma = torch.zeros(1, 1, size, size)
-        net.colorize(luma, *no_tokens(net.null.in_channels), no_carried(luma))
+        luma, keys = torch.zeros(1, 1, size, size), net.null.in_channels
+        net.colorize(luma, *no_tokens(keys), no_known(keys), no_carried(luma))
     for handle in handles:
         handle.remove()
     return total

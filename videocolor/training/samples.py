@@ -8,7 +8,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from videocolor.color import lab_to_rgb, rgb_to_lab, rgb_to_luma
+from videocolor.color import rgb_to_luma
 from videocolor.pairs.distance import frame_distance
 from videocolor.pairs.store import Item, PackReader
 from videocolor.training.carried import Carried, CarriedReader
@@ -20,10 +20,6 @@ __all__ = ["Batch", "Sampler"]
 
 _WIDE: Final = 0.5
 """Least side of a crop, of the picture's short side, from which it can be told what is shown."""
-_ITSELF: Final = 0.3
-"""Share of spotted hints of clips that are spots on the frame itself: what is painted in the studio is."""
-_FLAT: Final = 0.5
-"""Share of spotted hints whose spots have one a*b* each, as clicked points have; the rest have the picture's own."""
 
 
 @dataclass(frozen=True)
@@ -180,20 +176,24 @@ class Sampler:
     def _hint(
         self, rng: np.random.Generator, item: Item, number: int, crop: _Crop, size: int, partner: int | None = None
     ) -> _Hint:
-        spotted = rng.random() < self.settings.masked
         if len(item.times) > 1:
-            if partner is None:
-                partner = number if spotted and rng.random() < _ITSELF else self._partner(rng, item, number)
-            rgb = _cut(self.pack.frame(item, partner), crop if rng.random() < 0.5 else _near(crop, rng), size)
+            frame = self.pack.frame(item, self._partner(rng, item, number) if partner is None else partner)
+            rgb = _cut(frame, crop if rng.random() < 0.5 else _near(crop, rng), size)
         else:
             other = _draw_crop(rng) if rng.random() < 0.3 else _near(crop, rng)
             rgb = _warp(_cut(self.pack.frame(item, number), other, size), rng)
-        return _finish(rgb, rng, spotted)
+        return self._finish(rgb, rng)
 
     def _wrong_hint(self, rng: np.random.Generator, size: int) -> _Hint:
         item = self._item(rng, 0.5, size)
-        rgb = _cut(self.pack.frame(item, int(rng.integers(len(item.times)))), _draw_crop(rng), size)
-        return _finish(rgb, rng, rng.random() < self.settings.masked)
+        return self._finish(_cut(self.pack.frame(item, int(rng.integers(len(item.times)))), _draw_crop(rng), size), rng)
+
+    def _finish(self, rgb: Array, rng: np.random.Generator) -> _Hint:
+        luma = gray_of(rgb, rng)
+        if rng.random() < 0.3:
+            luma = np.clip(luma, 0, 1) ** np.float32(rng.uniform(0.8, 1.25))
+        mask = _spots(rng, rgb.shape[0]) if rng.random() < self.settings.masked else np.ones(rgb.shape[:2], np.uint8)
+        return rgb, luma, mask
 
     def _partner(self, rng: np.random.Generator, item: Item, number: int) -> int:
         """Another frame of the scene, 1-5 s away where there is one."""
@@ -262,35 +262,10 @@ def _border(rgb: Array, rng: np.random.Generator) -> Array:
     return framed
 
 
-def _finish(rgb: Array, rng: np.random.Generator, spotted: bool) -> _Hint:
-    """A hint of a picture: its gray, and what of it is painted."""
-    luma = gray_of(rgb, rng)
-    if rng.random() < 0.3:
-        luma = np.clip(luma, 0, 1) ** np.float32(rng.uniform(0.8, 1.25))
-    if not spotted:
-        return rgb, luma, np.ones(rgb.shape[:2], np.uint8)
-    spots, centers = _spots(rng, rgb.shape[0])
-    return _flat(rgb, spots, centers) if rng.random() < _FLAT else rgb, luma, (spots > 0).astype(np.uint8)
-
-
-def _spots(rng: np.random.Generator, size: int) -> tuple[Array, list[tuple[int, int]]]:
-    """One to twelve spots, of a radius from 2 pixels to an eighth of the side: a map of their numbers from 1 on, and
-    their centers (x, y).
-
-    One spot is drawn as often as five to nine together, and small ones as often as large: a click is one small spot.
-    """
-    spots = np.zeros((size, size), np.uint8)
-    centers = [(int(rng.integers(size)), int(rng.integers(size))) for _ in range(int(13 ** rng.random()))]
-    for number, center in enumerate(centers, 1):
-        cv2.circle(spots, center, int(2 * max(1.5, size / 16) ** rng.random()), number, -1)
-    return spots, centers
-
-
-def _flat(rgb: Array, spots: Array, centers: list[tuple[int, int]]) -> Array:
-    """The a*b* of each spot's middle all over it, on the picture's own lightness, as clicked points are painted."""
-    lab = rgb_to_lab(np.moveaxis(rgb.astype(np.float32) / 255, -1, 0))
-    clicked = np.stack([cv2.blur(plane, (3, 3)) for plane in lab[1:]])
-    colors = np.array([(0, 0), *(clicked[:, y, x] for x, y in centers)], np.float32)
-    lab[1:] = np.moveaxis(colors[spots], -1, 0)
-    painted = np.moveaxis(lab_to_rgb(lab), 0, -1).clip(0, 1) * 255
-    return np.where(spots[..., None] > 0, np.rint(painted), rgb).astype(np.uint8)
+def _spots(rng: np.random.Generator, size: int) -> Array:
+    """A mask of a few painted spots."""
+    mask = np.zeros((size, size), np.uint8)
+    for _ in range(int(rng.integers(2, 13))):
+        center = (int(rng.integers(size)), int(rng.integers(size)))
+        cv2.circle(mask, center, int(rng.integers(2, max(3, size // 8))), 1, -1)
+    return mask

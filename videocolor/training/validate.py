@@ -39,7 +39,7 @@ def validate(
     """Score hinted and automatic colour on fixed samples of held-back footage.
 
     Returns:
-        `auto_*`: without hint (clips and images); `hint_*`: a frame of the same clip; `spots_*`: such a frame, one to
+        `auto_*`: without hint (clips and images); `hint_*`: a frame of the same clip; `spots_*`: such a frame, two to
         twelve spots of it; `wrong_*`: a hint of another scene; `carried_*`: a hint that motion carried here as well
         (where `carried` is given). `rms`: root mean square error of a*b* (Lab units) at half size; `gain`: 20
         log10(rms of gray / rms), dB; `chroma`: mean chroma over the truth's; `psnr`: RGB-PSNR, dB, and `de`:
