@@ -74,11 +74,14 @@ def work(task: Task, tell: Tell) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         case "freeze":
             os.kill(os.getpid(), signal.SIGSTOP)
-        case "sleep":
-            tell({"kind": "progress", "frames": 1})
+        case "sleep" | "tidy":
             try:
+                (folder / f"{task.id}.busy").touch()
+                tell({"kind": "progress", "frames": 1})
                 time.sleep(job["seconds"])
             except BaseException:
+                if job["do"] == "tidy":
+                    time.sleep(0.4)
                 (folder / f"{task.id}.cleaned").touch()
                 raise
         case "stubborn":

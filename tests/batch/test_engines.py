@@ -312,6 +312,17 @@ def test_when_the_driver_is_killed_so_are_its_workers(tmp_path: Path) -> None:
         assert (tmp_path / "sleep.cleaned").exists(), "who can, puts its files away"
 
 
+def test_heartbeats_that_nobody_hears_do_not_end_a_worker_that_tidies_up(tmp_path: Path) -> None:
+    with driver(EngineSettings(workers=1, heartbeat_seconds=0.05), tmp_path, "tidy") as process:
+        deadline = time.monotonic() + 15
+        while not (tmp_path / "tidy.busy").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)  # what was heard of it so far may have been its heartbeat
+        workers = pids(tmp_path)
+        process.kill()
+        assert gone(workers, 15)
+        assert (tmp_path / "tidy.cleaned").exists()
+
+
 @pytest.mark.parametrize("own", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_when_the_driver_is_killed_so_is_its_part_of_ray(own: bool, request: Any, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="extra `ray` is not installed")

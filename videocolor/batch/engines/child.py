@@ -34,6 +34,8 @@ class _Post:
     def __init__(self, file: IO[str]) -> None:
         self._file = file
         self._lock = threading.Lock()
+        self.unread = False
+        """The driver is gone: nobody is left to tell."""
 
     def send(self, message: dict[str, Any]) -> None:
         line = json.dumps(message, ensure_ascii=True, allow_nan=False)
@@ -42,7 +44,7 @@ class _Post:
                 self._file.write(line + "\n")
                 self._file.flush()
         except BrokenPipeError:
-            os._exit(1)  # the driver is gone: nobody is left to tell
+            self.unread = True  # no end here: `_listen` hears of it, too, and the work has files to put away
 
 
 def main() -> NoReturn:
@@ -85,9 +87,11 @@ def _listen(lines: IO[str], tasks: queue.SimpleQueue[dict[str, Any]]) -> None:
 
 
 def _beat(post: _Post, seconds: float) -> None:
-    while True:
+    while not post.unread:
         time.sleep(seconds)
         post.send({"kind": "beat"})
+    time.sleep(2 * _ORPHAN_SECONDS)  # `_listen` is faster, unless somebody else holds the other end of stdin
+    os._exit(1)
 
 
 def _work(name: str, post: _Post, tasks: queue.SimpleQueue[dict[str, Any]]) -> None:
