@@ -152,11 +152,13 @@ def test_a_spot_painted_on_the_shot_is_obeyed_where_it_lies(runtime: str) -> Non
     spots[88:104, 24:40] = 1
     there = (slice(None), slice(46, 50), slice(14, 18))
     unknown = HintInput(luma[0], np.full_like(whole.ab, 35), spots)
-    none, ignored, obeyed, everything = (
-        net.step(net.begin(hints)._replace(calibration=None), luma[:1])
-        for hints in ([], [unknown], [replace(unknown, known=True)], [replace(whole, known=True)])
+    bordered = replace(whole, mask=np.pad(np.ones((124, 252), np.float32), 2))
+    none, ignored, obeyed, framed, everything = (
+        net.step(net.begin([replace(hint, known=known)] if hint else [])._replace(calibration=None), luma[:1])
+        for hint, known in ((None, False), (unknown, False), (unknown, True), (bordered, True), (whole, True))
     )
     np.testing.assert_array_equal(ignored.ab, none.ab)
+    np.testing.assert_array_equal(framed.ab, none.ab)  # so much is painted that the network can tell
     np.testing.assert_array_equal(everything.ab, none.ab)
     assert np.abs(obeyed.ab[0][there] - 35).max() < 6 < np.abs(none.ab[0][there] - 35).min()
     assert obeyed.confidence is not None and obeyed.confidence[0][there[1:]].min() > 0.8

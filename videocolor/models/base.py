@@ -73,7 +73,8 @@ class HintInput:
     mask: Array | None = None
     """(h, w) float32 in 0..1, which pixels count; None: all."""
     known: bool = False
-    """Painted on a frame of this very shot: spots are believed where they lie, however little they say of the rest."""
+    """Painted on a frame of this very shot: few spots are believed where they lie, however little they say of the
+    rest."""
 
 
 @dataclass(frozen=True, eq=False)

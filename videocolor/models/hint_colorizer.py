@@ -25,6 +25,8 @@ AB_SCALE = 110.0
 _CLOSER = 1.5
 """Times the card's area from which a frame is looked at more closely than automatic colour wants."""
 _CARRIED = 4
+_SPOTS = 0.1
+"""Share of a picture up to which what is painted counts as spots; of more the network can tell if it belongs here."""
 MAX_TOKENS = 8192
 """Of all hints of a shot together (about 11 hints of 288x160); more are thinned out evenly."""
 
@@ -94,7 +96,7 @@ class HintColorizer(Colorizer):
         ab = np.stack([hint.ab for hint in hints]).astype(np.float32) / np.float32(AB_SCALE)
         mask = np.stack([np.ones_like(h.luma) if h.mask is None else h.mask for h in hints])[:, None]
         encoded = self.runtime.encode(luma, ab, mask.astype(np.float32))
-        spots = [hint.known and hint.mask is not None for hint in hints]
+        spots = [hint.known and hint.mask is not None and hint.mask.mean() <= _SPOTS for hint in hints]
         known = np.repeat(spots, encoded[2].shape[1])
         keys, values, valid = (part.reshape(-1, *part.shape[2:]) for part in encoded)
         chosen = np.flatnonzero(valid > 0)
