@@ -23,10 +23,10 @@ import click
 import cv2
 import numpy as np
 
-from videocolor.align import align_painted
 from videocolor.color import codes_to_luma, rgb_to_luma
 from videocolor.errors import HintError, InputError
-from videocolor.hints import frame_to_rgb
+from videocolor.hints.align import align_painted
+from videocolor.hints.plan import frame_to_rgb
 from videocolor.types import Array
 from videocolor.video import open_video
 

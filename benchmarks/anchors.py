@@ -33,7 +33,7 @@ from film import ours, scaled
 from videocolor.evaluation.evaluate import evaluate
 from videocolor.evaluation.settings import EvaluateConfig
 from videocolor.evaluation.table import summarize
-from videocolor.models.hint_colorizer import HintColorizer
+from videocolor.models.hint.colorizer import HintColorizer
 from videocolor.models.registry import list_models
 from videocolor.presets import load_model
 

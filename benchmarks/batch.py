@@ -37,17 +37,18 @@ from videocolor.batch.engines.base import open_engine
 from videocolor.batch.facts import plan_path
 from videocolor.batch.jobs import read_jobs
 from videocolor.batch.ledger import ledger_path
-from videocolor.batch.plan import with_shards
-from videocolor.batch.planfile import read_plan, write_plan
-from videocolor.batch.records import discard_work, finished_shards, shard_path
 from videocolor.batch.run import run_batch
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.space import Outlook
 from videocolor.batch.status import batch_status
 from videocolor.batch.steps import Steps
-from videocolor.batch.types import FilmJob, FilmPlan, PlannedShot, ShardRecord, Task, Tell
+from videocolor.events import Event
+from videocolor.files import write_atomically
 from videocolor.presets import load_model
-from videocolor.report import Event, write_whole
+from videocolor.shards.plan import with_shards
+from videocolor.shards.planfile import read_plan, write_plan
+from videocolor.shards.records import discard_work, finished_shards, shard_path
+from videocolor.shards.types import FilmJob, FilmPlan, PlannedShot, ShardRecord, Task, Tell
 
 FRAMES = 120
 """Frames of a shot: five seconds."""
@@ -100,7 +101,7 @@ def merge(job: FilmJob, observer: Any) -> Report:
     """Look at every shard, as a merge does, and write a film of a few bytes."""
     plan = read_plan(plan_path(job))
     assert len(finished_shards(job, plan)) == len(plan.shards)
-    write_whole(job.target, "a film\n")
+    write_atomically(job.target, "a film\n")
     return Report(job.target, plan.frames)
 
 

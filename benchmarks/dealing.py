@@ -15,8 +15,8 @@ import av
 import click
 import cv2
 
-from videocolor.sighting import scene_likeness
-from videocolor.survey import thumbnail
+from videocolor.motion.matching import scene_likeness
+from videocolor.shots.scan import thumbnail
 from videocolor.types import Array
 
 

@@ -25,11 +25,11 @@ import click
 import cv2
 import numpy as np
 
-from videocolor.carry import RELOCK_EVERY, Places
 from videocolor.color import rgb_to_lab
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
-from videocolor.flow import FlowEstimator, look_up
+from videocolor.motion.flow import FlowEstimator, look_up
+from videocolor.pipeline.propagation import DRIFT_CORRECTION_EVERY, CoordinateMap
 
 Array = np.ndarray[Any, Any]
 SIZE = (288, 160)
@@ -61,7 +61,7 @@ def row(paths: list[Path], frames: int) -> Array:
 
 def drift(truth: Path, films: list[Path], frames: int) -> list[dict[str, float]]:
     """Of the truth and of each film: `moved` and `otherwise`; means over the second half of the frames."""
-    flow, places = FlowEstimator("detailed"), Places(SIZE[1], SIZE[0])
+    flow, places = FlowEstimator("detailed"), CoordinateMap(SIZE[1], SIZE[0])
     pictures: list[Array] = []
     start: list[Array] = []
     rows = []
@@ -72,8 +72,8 @@ def drift(truth: Path, films: list[Path], frames: int) -> list[dict[str, float]]
             start = [np.ascontiguousarray(ab) for ab in chroma]
         else:
             places.step(flow.motion(pictures[-1], picture))
-            if index % RELOCK_EVERY == 0:
-                places.relock(picture, pictures[0], flow)
+            if index % DRIFT_CORRECTION_EVERY == 0:
+                places.correct_drift(picture, pictures[0], flow)
         pictures = [*pictures[:1], picture]
         seen = places.trust > TRUSTED
         if index >= frames // 2 and index % 8 == 0 and seen.mean() > LEAST:

@@ -39,7 +39,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from videocolor.evaluation import metrics, temporal
 from videocolor.evaluation.ciede import ciede2000_fast, lab_of
 from videocolor.evaluation.scoring import FilmScorer, Metric, ScoreOptions, score_film
-from videocolor.hints import frame_to_rgb
+from videocolor.hints.plan import frame_to_rgb
 from videocolor.video import open_video
 
 SIZE = (854, 480)

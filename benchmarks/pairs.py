@@ -31,11 +31,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from videocolor.datasets.pairs import PairBatches, PairDataset, build_pairs
+from videocolor.datasets.pairs.augment import WHOLE, cut_window
+from videocolor.datasets.pairs.frames import picture_of
+from videocolor.datasets.pairs.settings import PairsConfig
 from videocolor.errors import VideocolorError
-from videocolor.pairs import PairBatches, PairDataset, build_pairs
-from videocolor.pairs.augment import WHOLE, cut_window
-from videocolor.pairs.frames import picture_of
-from videocolor.pairs.settings import PairsConfig
 from videocolor.presets import load_model
 from videocolor.video import open_video
 

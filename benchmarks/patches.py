@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from videocolor.models.base import ModelCard
-from videocolor.models.published.patches import PatchClassifier, PatchColorizer
+from videocolor.published.patches import PatchClassifier, PatchColorizer
 
 CARD = ModelCard("patches", "patches", "none", 0, None, output_stride=2)
 

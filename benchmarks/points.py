@@ -19,17 +19,17 @@ import cv2
 import numpy as np
 from alignment import frames_of
 
-from videocolor.align import with_luma
 from videocolor.color import rgb_to_lab
 from videocolor.evaluation.ciede import ciede2000_fast
-from videocolor.hints import hint_input
+from videocolor.hints.align import with_luma
+from videocolor.hints.plan import hint_input
 from videocolor.models.base import Colorizer, HintInput
 from videocolor.models.registry import load_colorizer
-from videocolor.prepare import working_size
+from videocolor.pipeline.prepare import working_size
+from videocolor.pipeline.upsample import upsample_chroma
 from videocolor.studio.points import points_picture
 from videocolor.studio.project import Point
 from videocolor.types import Array, Hint
-from videocolor.upsample import upsample_chroma
 
 PIXELS = 200 * 130
 

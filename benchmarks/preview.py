@@ -26,9 +26,9 @@ from film import scaled
 
 from videocolor.color import _atlas
 from videocolor.config import ColorizeConfig
-from videocolor.film import Part, load_network
-from videocolor.hints import frame_to_rgb
+from videocolor.hints.plan import frame_to_rgb
 from videocolor.models.base import Colorizer
+from videocolor.pipeline.film import Part, load_network
 from videocolor.preview import _table, preview_part, preview_rgb, warm_up
 from videocolor.video import open_video
 

@@ -30,8 +30,8 @@ from videocolor.color import rgb_to_lab
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
 from videocolor.evaluation.metrics import ciede2000, colorfulness, psnr_rgb
-from videocolor.flow import FlowEstimator, resize_flow, warp
-from videocolor.hints import frame_to_rgb
+from videocolor.hints.plan import frame_to_rgb
+from videocolor.motion.flow import FlowEstimator, resize_flow, warp
 from videocolor.types import Array
 from videocolor.video import open_video
 

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from videocolor.runreport import write_report
+from videocolor.reports.run import write_report
 from videocolor.video import probe
 
 

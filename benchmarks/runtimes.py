@@ -40,9 +40,9 @@ from videocolor.evaluation.evaluate import evaluate
 from videocolor.evaluation.metrics import ciede2000
 from videocolor.evaluation.settings import EvaluateConfig
 from videocolor.evaluation.table import summarize
-from videocolor.models.onnx_runtime import OnnxRuntime
-from videocolor.models.torch_runtime import TorchRuntime, network_of
-from videocolor.models.whole import whole_onnx
+from videocolor.models.hint.onnx_runtime import OnnxRuntime
+from videocolor.models.hint.standalone import whole_onnx
+from videocolor.models.hint.torch_runtime import TorchRuntime, network_of
 from videocolor.presets import load_model
 
 Array = np.ndarray[Any, Any]
@@ -292,7 +292,7 @@ def quantized(which: str, calls: Sequence[Call]) -> Iterator[None]:
         with patch.object(OnnxRuntime, "_session", lambda s, p: session if p == "frame" else original(s, p)):
             yield
         return
-    from videocolor.models.openvino_runtime import OpenVinoRuntime
+    from videocolor.models.hint.openvino_runtime import OpenVinoRuntime
 
     model = openvino_int8(calls)
     before = OpenVinoRuntime._request

@@ -31,9 +31,9 @@ import click
 from videocolor.batch.archive_framemd5 import luma_framemd5
 from videocolor.batch.engines import EngineSettings, open_engine
 from videocolor.batch.ledger import Ledger
-from videocolor.batch.types import FilmJob, Shard, ShardRecord, Task, Tell
 from videocolor.config import ColorizeConfig
-from videocolor.report import file_sha256
+from videocolor.files import file_sha256
+from videocolor.shards.types import FilmJob, Shard, ShardRecord, Task, Tell
 
 TASKS = 400
 

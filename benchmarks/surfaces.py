@@ -1,4 +1,4 @@
-"""What evening out the network's own colours (`videocolor.models.surfaces`) does, without any hint.
+"""What evening out the network's own colours (`videocolor.models.hint.nonlocal_means`) does, without any hint.
 
     python benchmarks/surfaces.py PACK [--items 150] [--sheet SHEET.jpg --frame samples/man_yellow_wall_60fps.mp4:100]
         [-o benchmarks/results/surfaces.json]
@@ -26,13 +26,13 @@ from torch import Tensor
 
 import videocolor.models
 from videocolor.color import lab_to_rgb, rgb_to_lab, rgb_to_luma
+from videocolor.datasets.store import PackReader
 from videocolor.evaluation.metrics import colorfulness
-from videocolor.hints import frame_to_rgb
+from videocolor.hints.plan import frame_to_rgb
 from videocolor.models.artifact import read_artifact
-from videocolor.models.hintnet import AB_SCALE, HintNet, no_carried, no_tokens
-from videocolor.models.torch_runtime import network_of
-from videocolor.pairs.store import PackReader
-from videocolor.prepare import working_size
+from videocolor.models.hint.network import AB_SCALE, HintNet, no_carried, no_tokens
+from videocolor.models.hint.torch_runtime import network_of
+from videocolor.pipeline.prepare import working_size
 from videocolor.types import Array
 from videocolor.video import open_video
 

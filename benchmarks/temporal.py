@@ -22,11 +22,11 @@ import numpy as np
 from skimage.color import deltaE_ciede2000
 
 from videocolor.color import rgb_to_lab
-from videocolor.flow import FlowEstimator, consistency, warp
-from videocolor.shots import CutFinder, shots_like
-from videocolor.smoothing import ChromaSmoother, Observation
+from videocolor.motion.flow import FlowEstimator, consistency, warp
+from videocolor.pipeline.smoothing import ChromaSmoother, Observation
+from videocolor.pipeline.upsample import bilinear_chroma, plane_luma, upsample_chroma
+from videocolor.shots.detect import CutFinder, shots_like
 from videocolor.types import Array
-from videocolor.upsample import bilinear_chroma, plane_luma, upsample_chroma
 
 AREA = 288 * 160
 

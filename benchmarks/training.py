@@ -22,13 +22,13 @@ import click
 import cv2
 import torch
 
-from videocolor._stages import prefetch
-from videocolor.models.hintnet import HintNet
+from videocolor.concurrency.stages import prefetch
+from videocolor.models.hint.network import HintNet
 from videocolor.presets import load_model
 from videocolor.training.config import Phase, TrainConfig
+from videocolor.training.distributed import join_team
 from videocolor.training.network import Tensors, Trainee, make_optimizer, tensors
-from videocolor.training.team import join_team
-from videocolor.training.workers import drawn_ahead, open_sampler
+from videocolor.training.prefetch import drawn_ahead, open_sampler
 
 WARM_UP = 3
 

@@ -2,7 +2,7 @@
 
     python pipelines/build_pairs.py FOOTAGE/train FOOTAGE/images -o PAIRS --config any_rate [--sheets DIR]
 
-1. builds the data set (`videocolor.pairs.build_pairs`), going on where an earlier run stopped;
+1. builds the data set (`videocolor.datasets.pairs.build_pairs`), going on where an earlier run stopped;
 2. verifies hashes, counts, bounds and splits (`verify_pairs`);
 3. writes the review page and the list of the doubtful pairs into PAIRS;
 4. prints the numbers (`pair_stats`);
@@ -24,11 +24,11 @@ import click
 import videocolor
 from videocolor.cli.group import Session
 from videocolor.cli.watch import watching
-from videocolor.pairs import PairRecord, PairsConfig, build_pairs, pair_stats, read_manifest, verify_pairs
-from videocolor.pairs.review import review_list, review_page, to_review
-from videocolor.pairs.sheet import contact_sheet, spread_out
+from videocolor.datasets.pairs import PairRecord, PairsConfig, build_pairs, pair_stats, read_manifest, verify_pairs
+from videocolor.datasets.pairs.review import review_list, review_page, to_review
+from videocolor.datasets.pairs.sheet import contact_sheet, spread_out
+from videocolor.files import write_atomically
 from videocolor.presets import load_model
-from videocolor.report import write_whole
 
 SHOWN = 500
 """Pairs on the review page."""
@@ -37,8 +37,8 @@ SHOWN = 500
 def review(folder: Path, records: list[PairRecord]) -> int:
     """Write the page and the list; how many pairs wait for a person."""
     doubtful = to_review(records)
-    write_whole(folder / "review.txt", review_list(doubtful))
-    write_whole(folder / "review.html", review_page(folder, doubtful[:SHOWN]))
+    write_atomically(folder / "review.txt", review_list(doubtful))
+    write_atomically(folder / "review.html", review_page(folder, doubtful[:SHOWN]))
     return len(doubtful)
 
 

@@ -23,8 +23,8 @@ from videocolor.evaluation.evaluate import evaluate
 from videocolor.evaluation.output import write_evaluation
 from videocolor.evaluation.overview import overview_markdown
 from videocolor.evaluation.settings import PROTOCOLS, EvaluateConfig
+from videocolor.files import write_atomically
 from videocolor.presets import load_model
-from videocolor.report import write_whole
 
 
 @click.command(help=__doc__)
@@ -57,7 +57,7 @@ def main(
                 )
             write_evaluation(finished[-1])
         text = overview_markdown(finished)
-        write_whole(output / "overview.md", text + "\n")
+        write_atomically(output / "overview.md", text + "\n")
     except VideocolorError as error:
         click.echo(f"error: {error}", err=True)
         raise SystemExit(error.exit_code) from error

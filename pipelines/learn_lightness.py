@@ -12,9 +12,9 @@ from pathlib import Path
 
 import click
 
+from videocolor.datasets.store import PackReader
 from videocolor.errors import VideocolorError
 from videocolor.evaluation.prior import mean_ab_by_luma
-from videocolor.pairs.store import PackReader
 
 
 @click.command(help=__doc__)

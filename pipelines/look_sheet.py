@@ -25,7 +25,7 @@ import numpy as np
 import videocolor
 from videocolor.color import codes_to_luma
 from videocolor.errors import InputError
-from videocolor.stills import read_stills, still_rgb
+from videocolor.reports.stills import read_stills, still_rgb
 from videocolor.studio.points import points_picture
 from videocolor.studio.projectdata import Point
 from videocolor.types import Array

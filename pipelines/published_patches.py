@@ -25,11 +25,11 @@ import cv2
 import numpy as np
 
 from videocolor.errors import InputError, OutputError, VideocolorError
-from videocolor.models.published.patches import PatchColorizer
 from videocolor.models.registry import load_colorizer
 from videocolor.presets import load_model
-from videocolor.training.patches import PatchesConfig, train_patches
-from videocolor.training.patchpicture import patch_sheet
+from videocolor.published.patch_picture import patch_sheet
+from videocolor.published.patches import PatchColorizer
+from videocolor.published.train_patches import PatchesConfig, train_patches
 
 
 def tables(config: PatchesConfig) -> str:

@@ -30,10 +30,10 @@ import cv2
 import numpy as np
 
 from videocolor.errors import InputError, VideocolorError
+from videocolor.files import file_sha256, write_atomically
 from videocolor.models.base import Colorizer, HintInput
-from videocolor.prepare import working_size
+from videocolor.pipeline.prepare import working_size
 from videocolor.presets import config_root, load_model
-from videocolor.report import file_sha256, write_whole
 from videocolor.types import Array
 
 ORDER = ("h_gray", "h_outlines", "h_hint", "h1", "h2", "h3", "h4", "h5", "h5_cured", "h6", "h6_cured", "r", "r_lite0")
@@ -196,7 +196,7 @@ def _some(frames: Iterator[Array], count: int) -> Iterator[Array]:
 
 def _row(hint: Array, truth: Array, nets: dict[str, Any], width: int, own: Sequence[str]) -> Array:
     from videocolor.evaluation.tasks import luma_codes, matrix_for, picture
-    from videocolor.upsample import upsample_chroma
+    from videocolor.pipeline.upsample import upsample_chroma
 
     matrix = matrix_for(truth.shape[0])
     codes = luma_codes(truth, matrix)
@@ -250,7 +250,7 @@ def report(output: Path, only: str | None, runs: Path) -> None:
     lines.append("| --- | --- | --- | --- | --- | --- |")
     for name, file in _weights(runs, _chosen(only)).items():
         lines.append(_cost(name, file))
-    write_whole(output, "\n".join(lines) + "\n")
+    write_atomically(output, "\n".join(lines) + "\n")
     click.echo("\n".join(lines))
 
 

@@ -30,8 +30,8 @@ from videocolor.batch.run import BatchResult, run_batch
 from videocolor.batch.settings import BatchConfig, split_overrides
 from videocolor.cli.group import Session
 from videocolor.cli.watch import watching
+from videocolor.files import write_atomically
 from videocolor.presets import load_model
-from videocolor.report import write_whole
 
 
 def list_films(result: BatchResult, verdicts: Sequence[FilmVerdict]) -> Path:
@@ -45,7 +45,7 @@ def list_films(result: BatchResult, verdicts: Sequence[FilmVerdict]) -> Path:
         frames, sha256 = (receipt.frames, receipt.sha256) if receipt is not None else ("", "")
         problem = film.error or said.get(film.name, "")
         rows.writerow([film.name, film.source, film.target, film.state, frames, sha256, problem])
-    write_whole(result.out / "archive.csv", text.getvalue())
+    write_atomically(result.out / "archive.csv", text.getvalue())
     return result.out / "archive.csv"
 
 

@@ -24,7 +24,7 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from videocolor._stages import opencv_single_threaded
+from videocolor.concurrency.stages import opencv_single_threaded
 from videocolor.errors import UsageError, VideocolorError
 from videocolor.presets import load_model
 from videocolor.restoration import RestorationConfig, find_cadence, restore, steps

@@ -22,8 +22,8 @@ import json
 import sys
 from pathlib import Path
 
+from videocolor.datasets.store import PackReader
 from videocolor.errors import VideocolorError
-from videocolor.pairs.store import PackReader
 from videocolor.presets import load_model
 from videocolor.training.config import TrainConfig
 from videocolor.training.loop import train
@@ -32,7 +32,7 @@ from videocolor.training.package import package
 
 def pack(config: TrainConfig) -> None:
     """Write the packed folders."""
-    from videocolor.pairs.pack import pack_footage  # reads films, so it needs PyAV; the rest does not
+    from videocolor.datasets.pack import pack_footage  # reads films, so it needs PyAV; the rest does not
 
     data = config.data
     for folder, held in ((data.pack, False), (data.held_pack, True)):
@@ -51,7 +51,7 @@ def pack(config: TrainConfig) -> None:
 
 def carry(config: TrainConfig) -> None:
     """Write the folders of carried places."""
-    from videocolor.training.carrying import carry_pack  # the same
+    from videocolor.training.propagating import carry_pack  # the same
 
     data = config.data
     for pack_folder, folder in ((data.pack, data.carried), (data.held_pack, data.held_carried)):

@@ -12,7 +12,7 @@ import numpy as np
 from media import make_film
 from numpy.typing import NDArray
 
-from videocolor.pairs.settings import PairsConfig
+from videocolor.datasets.pairs.settings import PairsConfig
 from videocolor.presets import load_model
 
 __all__ = ["color_film", "config", "moving_planes", "tree"]

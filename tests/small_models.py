@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from videocolor.models.published.patches import bordered
-from videocolor.training.patchconfig import PerceptronConfig
-from videocolor.training.patchfit import fit_perceptron, save_network
+from videocolor.published.patch_config import PerceptronConfig
+from videocolor.published.patch_fit import fit_perceptron, save_network
+from videocolor.published.patches import bordered
 
 Array = NDArray[Any]
 

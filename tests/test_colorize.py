@@ -18,9 +18,9 @@ from videocolor import color
 from videocolor.colorize import colorize_video, find_shots
 from videocolor.config import ColorizeConfig
 from videocolor.errors import DeviceError, OutputError, UsageError
+from videocolor.events import Event
 from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
-from videocolor.report import Event
-from videocolor.shots import write_shots
+from videocolor.shots.shotlist import write_shots
 from videocolor.types import Array
 from videocolor.video import open_video
 
@@ -55,7 +55,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[Colorizer], None]:
         def load(*_: Any, **__: Any) -> Colorizer:
             return colorizer
 
-        monkeypatch.setattr("videocolor.film.load_colorizer", load)
+        monkeypatch.setattr("videocolor.pipeline.film.load_colorizer", load)
 
     return put
 

@@ -72,7 +72,7 @@ def test_presets_are_found_in_an_installed_wheel(built: Path, tmp_path: Path) ->
 def test_sdist_is_whole(built: Path) -> None:
     with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
         names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
-    assert {"README.md", "constraints.txt", "configs/colorize/default.yaml", "tests/test_cli.py"} <= names
+    assert {"README.md", "constraints.txt", "configs/colorize/default.yaml", "tests/cli/test_cli.py"} <= names
     assert {"samples/bw_his_girl_friday_1940.mp4", "pipelines/hold_back.py", "LICENSE", "CHANGELOG.md"} <= names
 
 

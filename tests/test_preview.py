@@ -20,8 +20,8 @@ from videocolor import color
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
 from videocolor.errors import HintError, InputError, UsageError
-from videocolor.film import Part, load_network
-from videocolor.hints import frame_to_rgb
+from videocolor.hints.plan import frame_to_rgb
+from videocolor.pipeline.film import Part, load_network
 from videocolor.preview import (
     PlannedLender,
     PreviewFrame,
@@ -112,7 +112,7 @@ def test_a_preview_has_the_colours_of_the_render(
     def no_survey(*_: Any, **__: Any) -> Any:
         raise AssertionError("the film was surveyed")
 
-    monkeypatch.setattr("videocolor.film.survey_film", no_survey)
+    monkeypatch.setattr("videocolor.pipeline.film.survey_film", no_survey)
     returns = lender(part_of, folder) if shot == 3 else None
     wanted = SHOTS[shot][1] - 7
     frames = list(
@@ -187,7 +187,7 @@ def test_a_loaded_network_is_used_again(folder: Path, part_of: list[Part], monke
     def never(*_: Any, **__: Any) -> Any:
         raise AssertionError("a network was loaded")
 
-    monkeypatch.setattr("videocolor.film.load_network", never)
+    monkeypatch.setattr("videocolor.pipeline.film.load_network", never)
     again = next(preview_part(folder / "film.mkv", config(folder), part_of[0], shot=0, colorizer=network))
     np.testing.assert_array_equal(first.ab, again.ab)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from videocolor.version import __version__
 
 _HOMES = {
     "ColorSpec": "types",
@@ -22,15 +22,15 @@ _HOMES = {
     "ColorizePlan": "dryrun",
     "ColorizeResult": "colorize",
     "Colorizer": "models.base",
-    "Event": "report",
-    "FilmCheck": "verify",
+    "Event": "events",
+    "FilmCheck": "reports.verify",
     "Frame": "types",
     "Hint": "types",
     "ModelCard": "models.base",
     "Shot": "types",
     "VideoInfo": "types",
     "VideocolorError": "errors",
-    "before_after": "verify",
+    "before_after": "reports.verify",
     "colorize_video": "colorize",
     "export_model": "models.registry",
     "find_shots": "colorize",
@@ -41,10 +41,10 @@ _HOMES = {
     "parse_hint": "config",
     "parse_time": "config",
     "plan_colorize": "dryrun",
-    "read_shots": "shots",
-    "suggest_hints": "hints",
-    "verify_film": "verify",
-    "write_shots": "shots",
+    "read_shots": "shots.shotlist",
+    "suggest_hints": "hints.plan",
+    "verify_film": "reports.verify",
+    "write_shots": "shots.shotlist",
 }
 """Public name -> module that defines it."""
 
@@ -85,14 +85,14 @@ if TYPE_CHECKING:
     from videocolor.config import ColorizeConfig, parse_hint, parse_time
     from videocolor.dryrun import ColorizePlan, plan_colorize
     from videocolor.errors import VideocolorError
-    from videocolor.hints import suggest_hints
+    from videocolor.events import Event
+    from videocolor.hints.plan import suggest_hints
     from videocolor.models.base import Colorizer, ModelCard
     from videocolor.models.registry import export_model, list_models, load_colorizer
     from videocolor.presets import list_presets
-    from videocolor.report import Event
-    from videocolor.shots import read_shots, write_shots
+    from videocolor.reports.verify import FilmCheck, before_after, verify_film
+    from videocolor.shots.shotlist import read_shots, write_shots
     from videocolor.types import ColorSpec, Frame, Hint, Shot, VideoInfo
-    from videocolor.verify import FilmCheck, before_after, verify_film
     from videocolor.video import open_video
 
 

@@ -93,7 +93,7 @@ def _guarded(look: Callable[[], Iterator[Check]]) -> list[Check]:
 
 
 def _python() -> Iterator[Check]:
-    from videocolor import __version__
+    from videocolor.version import __version__
 
     yield Check("videocolor", True, f"{__version__}, {Path(__file__).parent}")
     version = platform.python_version()

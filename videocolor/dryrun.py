@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig, InputConfig
-from videocolor.film import check_sidecar, load_network, output_options, plan_shots, read_files
-from videocolor.hints import HintPlan
+from videocolor.events import Observer, RunLog, ignore
+from videocolor.files import plain
+from videocolor.hints.plan import HintPlan
 from videocolor.models.base import ModelCard
-from videocolor.report import Observer, ignore, plain
-from videocolor.runlog import RunLog
-from videocolor.survey import Survey, survey_film
+from videocolor.pipeline.film import check_sidecar, load_network, output_options, plan_shots, read_files
+from videocolor.shots.scan import Survey, survey_film
 from videocolor.video import OutputPlan, plan_output, probe
 
 __all__ = ["ColorizePlan", "plan_colorize"]

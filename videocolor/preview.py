@@ -23,25 +23,17 @@ from typing import Final
 import cv2
 import numpy as np
 
-from videocolor._stages import opencv_single_threaded
-from videocolor.color import (
-    ChromaTable,
-    codes_to_chroma,
-    lab_to_rgb,
-    rgb_to_lab,
-    ycbcr_to_ab,
-    ycbcr_to_rgb,
-)
-from videocolor.colorize import Colored, Run, chroma_at, color_frames
+from videocolor.color import ChromaTable, codes_to_chroma, lab_to_rgb, rgb_to_lab, ycbcr_to_ab, ycbcr_to_rgb
+from videocolor.concurrency.stages import opencv_single_threaded
 from videocolor.config import AssignedHint, ColorizeConfig, parse_hint
-from videocolor.film import Film, FilmReader, Part, known_shots, open_film
-from videocolor.hints import load_hint
+from videocolor.events import Observer, RunLog, ignore
+from videocolor.hints.plan import load_hint
 from videocolor.models.base import Colorizer
-from videocolor.prepare import ListedCuts, small_luma
-from videocolor.recurrence import PlannedLenders, lender_lumas
-from videocolor.report import Observer, ignore
-from videocolor.runlog import RunLog
-from videocolor.sourcecolor import source_color
+from videocolor.pipeline.film import Film, FilmReader, Part, known_shots, open_film
+from videocolor.pipeline.path import Colored, Run, chroma_at, color_frames
+from videocolor.pipeline.prepare import ListedCuts, small_luma
+from videocolor.pipeline.reuse import PlannedReferenceShots, reference_lumas
+from videocolor.pipeline.source_chroma import source_color
 from videocolor.types import Array, ColorSpec, Frame, Matrix, VideoInfo
 
 __all__ = [
@@ -145,7 +137,7 @@ def preview_part(
         there = Path(folder) / ("preview.mkv" if target is None or not target.suffix else target.name)
         film = open_film(source, there, config, RunLog(observer), colorizer=colorizer)
     size = preview_size(film.info, lines)[::-1]
-    lenders = PlannedLenders(
+    lenders = PlannedReferenceShots(
         {} if returns_to is None else {shot: returns_to.shot}, lambda _: _lumas(film, part, returns_to)
     )
     run = Run(ListedCuts([]), lenders, shot=shot)
@@ -256,7 +248,7 @@ def _is_whole_file(path: Path, mtime_ns: int) -> bool:
 def _lumas(film: Film, part: Part, lender: PlannedLender | None) -> list[Array]:
     assert lender is not None
     places = [(lender.first, lender.first_pts), (lender.last, lender.last_pts)]
-    return lender_lumas(film, places, from_beginning=part.from_beginning)
+    return reference_lumas(film, places, from_beginning=part.from_beginning)
 
 
 def _small(work: Colored, film: Film, size: tuple[int, int]) -> PreviewFrame:

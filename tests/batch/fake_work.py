@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-from videocolor.batch.types import Task, Tell
 from videocolor.errors import (
     DeviceError,
     HintError,
@@ -20,6 +19,7 @@ from videocolor.errors import (
     UnsupportedVideoError,
     UsageError,
 )
+from videocolor.shards.types import Task, Tell
 
 _ERRORS = {
     error.__name__: error

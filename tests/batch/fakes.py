@@ -22,9 +22,10 @@ from videocolor.batch.facts import plan_path
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.space import Outlook
 from videocolor.batch.steps import Steps
-from videocolor.batch.types import FilmJob, FilmPlan, PlannedShot, Shard, ShardRecord, Task, Tell, WorkEvent
 from videocolor.errors import InputError, OutputError
-from videocolor.report import Observer, file_sha256, write_whole
+from videocolor.events import Observer
+from videocolor.files import file_sha256, write_atomically
+from videocolor.shards.types import FilmJob, FilmPlan, PlannedShot, Shard, ShardRecord, Task, Tell, WorkEvent
 
 WORK = "batch.fakes:color"
 """For engines whose workers are processes; `tests` is in their path."""
@@ -121,7 +122,7 @@ def write_plan(job: FilmJob) -> FilmPlan:
     """Plan into the working folder."""
     plan = make_plan(job)
     data = {**asdict(plan), "film": str(plan.film), "time_base": str(plan.time_base)}
-    write_whole(plan_path(job), json.dumps(data))
+    write_atomically(plan_path(job), json.dumps(data))
     return plan
 
 
@@ -184,12 +185,12 @@ def _act(kind: str, job: FilmJob, inline: bool) -> None:
 def write_shard(job: FilmJob, shard: Shard) -> ShardRecord:
     """The shard's file, synced, then its record."""
     path = job.folder / f"{shard.number:04d}.txt"
-    write_whole(path, lines_of(job, shard))
+    write_atomically(path, lines_of(job, shard))
     record = ShardRecord(
         shard.number, shard.key, path.name, file_sha256(path), path.stat().st_size, shard.frames, shard.start_pts,
         *(shard.end_pts - 1, 0.25, f"worker {os.getpid()}"),
     )  # fmt: skip
-    write_whole(job.folder / f"{shard.number:04d}.json", json.dumps(asdict(record)))
+    write_atomically(job.folder / f"{shard.number:04d}.json", json.dumps(asdict(record)))
     return record
 
 
@@ -216,7 +217,7 @@ def merge(job: FilmJob, observer: Observer) -> Report:
         raise OutputError(f"{job.target}: shards are missing")
     if job.target.exists() and not job.config["output"]["overwrite"]:
         raise OutputError(f"{job.target}: exists already")
-    write_whole(job.target, "".join((job.folder / records[n].file).read_text() for n in sorted(records)))
+    write_atomically(job.target, "".join((job.folder / records[n].file).read_text() for n in sorted(records)))
     return Report(job.target, plan.frames, file_sha256(job.target))
 
 
@@ -227,7 +228,7 @@ def recolor(job: FilmJob, shots: Collection[int], borrowers_of: Collection[int],
         if shot.index in shots:
             mark = f"{job.source.name} {job.config['chroma']['saturation']}"
             lines[shot.start : shot.end] = [f"{mark} frame {n}\n" for n in range(shot.start, shot.end)]
-    write_whole(job.target, "".join(lines))
+    write_atomically(job.target, "".join(lines))
     return Report(job.target, plan.frames, file_sha256(job.target))
 
 

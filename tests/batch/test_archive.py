@@ -24,14 +24,14 @@ from videocolor.batch.archive_framemd5 import compare_framemd5, framemd5_path, l
 from videocolor.batch.archive_settings import check_archive
 from videocolor.batch.archive_verify import verify_batch
 from videocolor.batch.bag import bag_problems, write_bag
-from videocolor.batch.merge import MergeReport, merge_film
 from videocolor.batch.mergers import merge_one
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.steps import film_steps
-from videocolor.batch.types import FilmJob, Task
-from videocolor.batch.work import run_task
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, OutputError, UsageError
+from videocolor.shards.merge import MergeReport, merge_film
+from videocolor.shards.types import FilmJob, Task
+from videocolor.shards.work import run_task
 
 bagit = pytest.importorskip("bagit", reason="extra `archive` is not installed")
 LABEL = "colorized by videocolor, not original colour"

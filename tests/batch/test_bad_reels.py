@@ -18,7 +18,7 @@ from media import make_film
 from videocolor.batch.ledger import Ledger
 from videocolor.batch.reelcheck import is_encrypted, sound_end
 from videocolor.cli import cli
-from videocolor.verify import verify_film
+from videocolor.reports.verify import verify_film
 
 H264 = {"bf": "0", "g": "6"}
 

@@ -22,7 +22,7 @@ from videocolor.batch.status import batch_status, span
 from videocolor.cli import cli
 from videocolor.errors import Interrupted
 from videocolor.presets import config_root, list_presets, load_model
-from videocolor.verify import verify_film
+from videocolor.reports.verify import verify_film
 
 SETTINGS = ["--set", "model.name=constant", "--set", "output.codec=ffv1", "--set", "work.backoff_seconds=0"]
 

@@ -94,7 +94,7 @@ def kill_and_check(seed: int, folder: Path, *, power: bool) -> None:
 
 def lose_power(out: Path, chance: random.Random) -> None:
     """What a loss of power may do: what was not synced is gone, in part or whole. Synced are plans, records, receipts,
-    and shards (the steps under test write them by `write_whole`); the ledger never is."""
+    and shards (the steps under test write them by `write_atomically`); the ledger never is."""
     for suffix in ("-wal", "-shm", ""):
         path = ledger_path(out).with_name(f"ledger.sqlite{suffix}")
         if not path.exists():

@@ -20,8 +20,8 @@ from pydantic import ValidationError
 from ray_helpers import ray_cluster
 
 from videocolor.batch.engines import Engine, EngineSettings, open_engine
-from videocolor.batch.types import Task, WorkEvent
 from videocolor.errors import DeviceError, UsageError
+from videocolor.shards.types import Task, WorkEvent
 
 WORK = "fake_work:work"
 HERE = Path(__file__).parent

@@ -21,9 +21,9 @@ from videocolor.batch.ledger import Ledger, ledger_path, state_folder
 from videocolor.batch.lock import DriverLock, lock_holder
 from videocolor.batch.run import run_batch
 from videocolor.batch.settings import BatchConfig
-from videocolor.batch.types import FilmJob, ShardRecord
 from videocolor.errors import InputError, OutputError, UsageError
 from videocolor.presets import load_model
+from videocolor.shards.types import FilmJob, ShardRecord
 
 
 def config(*settings: str) -> BatchConfig:

@@ -17,8 +17,8 @@ from videocolor.batch.run import BatchResult, run_batch
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.steps import Steps
 from videocolor.errors import InputError, Interrupted, OutputError, UsageError
+from videocolor.events import Event
 from videocolor.presets import load_model
-from videocolor.report import Event
 
 QUICK = ["work.backoff_seconds=0", "disk.reserve_gb=0"]
 

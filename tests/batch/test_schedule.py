@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from videocolor.batch.schedule import Order, Piece, Queue, Retries, cut_into_tasks, missing_shards
 from videocolor.batch.space import space_needed
-from videocolor.batch.types import Shard
+from videocolor.shards.types import Shard
 
 
 def shard(number: int, cost: float = 1.0, opens: bool = False) -> Shard:

@@ -14,7 +14,7 @@ from media import make_film, make_image, noise_planes
 from videocolor.errors import InputError, UsageError
 from videocolor.evaluation.pairing import FilmPairs, FramePair
 from videocolor.evaluation.scoring import ScoreOptions, score_film
-from videocolor.hints import frame_to_rgb
+from videocolor.hints.plan import frame_to_rgb
 from videocolor.video import open_video
 
 CHEAP = ScoreOptions(metrics=("psnr_rgb", "luma_max_diff"))

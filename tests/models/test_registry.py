@@ -13,9 +13,9 @@ import pytest
 from videocolor.errors import ModelError, UsageError
 from videocolor.models.artifact import read_artifact, write_artifact
 from videocolor.models.base import HintInput, ModelCard
-from videocolor.models.hint_colorizer import HintColorizer
-from videocolor.models.hintnet import no_known
-from videocolor.models.onnx_runtime import graph_path
+from videocolor.models.hint.colorizer import HintColorizer
+from videocolor.models.hint.network import no_known
+from videocolor.models.hint.onnx_runtime import graph_path
 from videocolor.models.registry import export_model, list_models, load_colorizer
 
 WEIGHTS = graph_path("hintnet-4", "frame").with_name("hint.safetensors")

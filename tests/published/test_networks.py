@@ -15,15 +15,15 @@ from torch.nn import functional as F
 
 from tests.published.tiny import tiny
 from videocolor.errors import ModelError
-from videocolor.models.published.autoencoder import Autoencoder, Encoder, SameConv2, initialize, outlines
-from videocolor.models.published.backbones import FirstFeatures, Lite0Values, OnnxValues
-from videocolor.models.published.cards import PUBLISHED
-from videocolor.models.published.fusion import ENCODER, FusionNet, FusionSettings, into_white
-from videocolor.models.published.hetero import HeteroNet, HeteroSettings
-from videocolor.models.published.residual import ResidualNet, ResidualSettings, ResNetFront
-from videocolor.models.published.running import lightness
 from videocolor.presets import list_presets, load_model
-from videocolor.training.published_package import untrained
+from videocolor.published.autoencoder import Autoencoder, Encoder, SameConv2, initialize, outlines
+from videocolor.published.backbones import FirstFeatures, Lite0Values, OnnxValues
+from videocolor.published.cards import PUBLISHED
+from videocolor.published.fusion import ENCODER, FusionNet, FusionSettings, into_white
+from videocolor.published.hetero import HeteroNet, HeteroSettings
+from videocolor.published.package import untrained
+from videocolor.published.residual import ResidualNet, ResidualSettings, ResNetFront
+from videocolor.published.running import lightness
 from videocolor.training.systems import config_class
 
 

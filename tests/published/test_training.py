@@ -13,19 +13,20 @@ import torch
 
 from tests.published.tiny import AUTOENCODERS, NAMES, make_pack, tiny, tiny_models
 from videocolor.config import ColorizeConfig
+from videocolor.datasets.store import PackReader
 from videocolor.errors import ConfigError, InputError, ModelError, OutputError, UsageError, VideocolorError
 from videocolor.models.artifact import read_artifact, write_artifact
 from videocolor.models.base import HintInput
-from videocolor.models.published.hetero import HeteroColorizer
 from videocolor.models.registry import load_colorizer
-from videocolor.pairs.store import PackReader
 from videocolor.presets import list_presets
-from videocolor.training import published, systems
+from videocolor.published import trainer as published
+from videocolor.published.hetero import HeteroColorizer
+from videocolor.published.package import read_checkpoint
+from videocolor.published.samples import Samples, fit_white
+from videocolor.published.train_config import PublishedData
+from videocolor.published.trainer import train_published
+from videocolor.training import systems
 from videocolor.training.checkpoint import load_checkpoint
-from videocolor.training.published import train_published
-from videocolor.training.published_config import PublishedData
-from videocolor.training.published_package import read_checkpoint
-from videocolor.training.published_samples import Samples, fit_white
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +115,7 @@ def test_errors_that_are_not_finite_change_nothing(tmp_path: Path, monkeypatch: 
     config = tiny("h1", tmp_path, "epochs=40")
     before = published.make_task(config).net.state_dict()
     monkeypatch.setattr(
-        "videocolor.training.published_hetero.ColorTask.error",
+        "videocolor.published.train_hetero.ColorTask.error",
         lambda self, batch: next(self.net.parameters()).sum() * torch.nan,
     )
     with pytest.raises(ModelError, match="not finite; lower lr"):
@@ -308,7 +309,7 @@ def test_hints_are_refused_before_a_frame_is_decoded(tmp_path: Path, monkeypatch
 
     cv2.imwrite(str(hint), np.full((64, 96, 3), (20, 90, 200), np.uint8))
     changes = {"model.name": str(tiny_models(tmp_path)["r"]), "model.device": "cpu", "hints.items": [str(hint)]}
-    monkeypatch.setattr("videocolor.prepare.small_luma", lambda *_: pytest.fail("a frame was decoded"))
+    monkeypatch.setattr("videocolor.pipeline.prepare.small_luma", lambda *_: pytest.fail("a frame was decoded"))
     with pytest.raises(UsageError, match="takes no hints, 1 given"):
         colorize_video(
             source, tmp_path / "out.mkv", ColorizeConfig.load(None, (), changes), observer=lambda event: None

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import torch
 
+from videocolor.datasets.store import PackWriter
 from videocolor.models.artifact import write_artifact
-from videocolor.pairs.store import PackWriter
 from videocolor.presets import load_model
-from videocolor.training.published import make_task
+from videocolor.published.trainer import make_task
 from videocolor.training.systems import config_class
 
 AUTOENCODERS = ("h_gray", "h_outlines", "h_hint")

@@ -16,7 +16,7 @@ from films import write_reel
 from videocolor.color import rgb_to_lab
 from videocolor.config import ColorizeConfig
 from videocolor.errors import HintError, UsageError
-from videocolor.hints import hint_fits_frame, load_hint
+from videocolor.hints.plan import hint_fits_frame, load_hint
 from videocolor.studio import hints
 from videocolor.studio.points import RADIUS, parse_color, points_picture
 from videocolor.studio.project import Point, ProjectStore, StaleRevisionError

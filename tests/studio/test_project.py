@@ -19,8 +19,8 @@ from films import write_reel
 from videocolor.colorize import find_shots
 from videocolor.config import ColorizeConfig
 from videocolor.errors import ConfigError, InputError, OutputError, UsageError
-from videocolor.report import write_whole
-from videocolor.shots import read_shots, write_shots
+from videocolor.files import write_atomically
+from videocolor.shots.shotlist import read_shots, write_shots
 from videocolor.studio import edits
 from videocolor.studio.project import (
     ProjectHint,
@@ -375,7 +375,7 @@ def test_what_cannot_be_saved_has_not_happened(
         calls.append(path.name)
         if len(calls) == written + 1:
             raise OutputError(f"{path}: cannot be written: No space left on device")
-        write_whole(path, content)
+        write_atomically(path, content)
 
     with monkeypatch.context() as patched:
         for module in ("studio.saving", "studio.history", "shots"):
@@ -425,12 +425,12 @@ def test_a_power_cut_between_two_files(store: ProjectStore, written: int, monkey
         calls.append(path)
         if len(calls) > written:
             raise KeyboardInterrupt
-        write_whole(path, content)
+        write_atomically(path, content)
 
     with monkeypatch.context() as patched:
         for module in ("saving", "history"):
             patched.setattr(f"videocolor.studio.{module}.write_whole", dies)
-        patched.setattr("videocolor.shots.write_whole", dies)
+        patched.setattr("videocolor.shots.shotlist.write_whole", dies)
         with pytest.raises(KeyboardInterrupt):
             store.change(store.revision, lambda s: edits.move_cut(s, 8, 10))
     store.close()

@@ -17,18 +17,18 @@ from films import write_reel
 from media import make_film, noise_planes
 from serving import until
 
-from videocolor.batch.plan import plan_film
-from videocolor.batch.types import FilmJob
 from videocolor.colorize import find_shots
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError
-from videocolor.hints import rank_views, suggest_hints
+from videocolor.hints.plan import rank_views, suggest_hints
+from videocolor.shards.plan import plan_film
+from videocolor.shards.types import FilmJob
+from videocolor.shots.scan import FilmScan, survey_film
 from videocolor.studio import scan as scan_module
 from videocolor.studio.frames import ByteCache, FilmIndex, FrameSource, display_size
 from videocolor.studio.problems import NotFoundError
 from videocolor.studio.scan import Scan
 from videocolor.studio.scancache import ShotLook, load_scan, scan_path
-from videocolor.survey import FilmScan, survey_film
 from videocolor.video import open_video, probe
 
 SHOTS = ((1, 12), (2, 20), (1, 9), (3, 70))

@@ -27,7 +27,7 @@ from serving import Client, serving, until
 from videocolor.cli import cli
 from videocolor.errors import InputError
 from videocolor.preview import PreviewFrame, before_rgb, chroma_rgb, preview_rgb
-from videocolor.shots import read_shots
+from videocolor.shots.shotlist import read_shots
 from videocolor.studio import previews as previews_module
 from videocolor.studio.colorkey import color_key
 from videocolor.studio.document import _picture_size

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from tests.training.training_helpers import tiny_config
+from videocolor.datasets.store import PackReader
 from videocolor.errors import ConfigError
-from videocolor.models.hintnet import Output, no_carried, no_tokens
-from videocolor.pairs.store import PackReader
+from videocolor.models.hint.network import Output, no_carried, no_tokens
 from videocolor.training import loop, network, state
 from videocolor.training.config import LossConfig, SampleConfig
 from videocolor.training.losses import Losses, chroma_losses

@@ -13,7 +13,7 @@ import torch
 
 from tests.training.training_helpers import tiny_config
 from videocolor.errors import ModelError, OutputError
-from videocolor.models.hintnet import HintNet, Output
+from videocolor.models.hint.network import HintNet, Output
 from videocolor.models.registry import load_colorizer
 from videocolor.training import loop, state
 from videocolor.training.checkpoint import Ema, load_checkpoint, save_checkpoint

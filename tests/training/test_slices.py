@@ -17,13 +17,13 @@ from click.testing import CliRunner
 from tests.training.training_helpers import make_pack, tiny_config
 from videocolor.cli import cli
 from videocolor.errors import ConfigError, Interrupted, ModelError
+from videocolor.events import Event
 from videocolor.presets import list_presets, load_model
-from videocolor.report import Event
 from videocolor.training import loop, state
 from videocolor.training.checkpoint import load_checkpoint
 from videocolor.training.config import Phase, TrainConfig
-from videocolor.training.leaving import Leaving
-from videocolor.training.workers import open_sampler
+from videocolor.training.graceful_stop import Leaving
+from videocolor.training.prefetch import open_sampler
 
 PRESETS = [preset.name for preset in list_presets("train") if "/published/" not in preset.name]
 """Of the hint network; the others have tests of their own."""

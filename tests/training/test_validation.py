@@ -17,11 +17,11 @@ from skimage.color import lab2rgb, rgb2lab
 
 from tests.training.training_helpers import make_pack, tiny_config
 from videocolor.errors import UsageError
-from videocolor.models.hintnet import HintNet
-from videocolor.report import Event, ignore
+from videocolor.events import Event, ignore
+from videocolor.models.hint.network import HintNet
 from videocolor.training import loop
 from videocolor.training.config import TrainConfig, ValidationConfig
-from videocolor.training.journal import Journal
+from videocolor.training.log import Journal
 from videocolor.training.validate import contact_sheet, recolor, validate
 
 SMALL = ValidationConfig(batches=1, batch=2, size=32, pictures=2)

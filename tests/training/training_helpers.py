@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from videocolor.models.hintnet import HintNet
-from videocolor.pairs.store import PackReader, PackWriter
+from videocolor.datasets.store import PackReader, PackWriter
+from videocolor.models.hint.network import HintNet
 from videocolor.training import state
 from videocolor.training.config import DataConfig, OptimizerConfig, Phase, TrainConfig
 

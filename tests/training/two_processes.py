@@ -1,4 +1,4 @@
-"""Run by torchrun in test_team.py: `videocolor train` with norms that do not depend on who shares a batch.
+"""Run by torchrun in test_distributed.py: `videocolor train` with norms that do not depend on who shares a batch.
 
 Batch norms take statistics of their own process's samples; with fixed ones the gradient of shares must be that of the
 whole. The network is small and untrained.
@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from videocolor.cli import main
-from videocolor.models.hintnet import HintNet
+from videocolor.models.hint.network import HintNet
 from videocolor.training import state
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from videocolor.batch.facts import known_jobs
 from videocolor.batch.ledger import FilmRow, Ledger, ledger_path, state_folder
 from videocolor.batch.settings import BatchConfig
-from videocolor.batch.types import FilmJob
 from videocolor.errors import InputError, UsageError
 from videocolor.presets import load_model, suggest
+from videocolor.shards.types import FilmJob
 
 __all__ = ["failed_jobs", "last_config", "unfinished_jobs"]
 

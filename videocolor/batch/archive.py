@@ -13,15 +13,16 @@ from typing import Any, Final
 from videocolor.batch.archive_framemd5 import LumaComparison, compare_framemd5, framemd5_path, luma_framemd5
 from videocolor.batch.archive_settings import ArchiveSettings, check_archive
 from videocolor.batch.bag import write_bag
-from videocolor.batch.merge import MergeReport
-from videocolor.batch.plan import PLAN_NAME
-from videocolor.batch.planfile import read_plan
-from videocolor.batch.types import FilmJob
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, OutputError
-from videocolor.film import output_options
-from videocolor.report import read_record, source_sha256, write_sidecar
+from videocolor.files import source_sha256
+from videocolor.pipeline.film import output_options
+from videocolor.record import read_record, write_sidecar
 from videocolor.restoration import active, steps
+from videocolor.shards.merge import MergeReport
+from videocolor.shards.plan import PLAN_NAME
+from videocolor.shards.planfile import read_plan
+from videocolor.shards.types import FilmJob
 from videocolor.video import plan_output, probe
 from videocolor.video.film import COLOR_LABEL
 from videocolor.video.sequences import sequence_files

@@ -19,11 +19,11 @@ from typing import IO
 
 import numpy as np
 
-from videocolor import __version__
 from videocolor.errors import InputError
+from videocolor.files import disk_errors, part_name
 from videocolor.types import Frame
+from videocolor.version import __version__
 from videocolor.video import open_video
-from videocolor.video.film import disk_errors, part_name
 
 __all__ = ["LumaComparison", "compare_framemd5", "framemd5_path", "luma_framemd5"]
 

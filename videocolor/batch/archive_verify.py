@@ -16,11 +16,13 @@ from videocolor.batch.archive import bag_path, keeps_luma
 from videocolor.batch.bag import bag_digest, bag_problems
 from videocolor.batch.facts import Receipt, read_receipt
 from videocolor.batch.ledger import Ledger, ledger_path, state_folder
-from videocolor.batch.types import FilmJob
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, UsageError, VideocolorError
-from videocolor.report import Event, Observer, file_sha256, ignore, read_record, sidecar_path, source_sha256
-from videocolor.verify import verify_film
+from videocolor.events import Event, Observer, ignore
+from videocolor.files import file_sha256, source_sha256
+from videocolor.record import read_record, sidecar_path
+from videocolor.reports.verify import verify_film
+from videocolor.shards.types import FilmJob
 from videocolor.video import probe
 from videocolor.video.sequences import sequence_files
 

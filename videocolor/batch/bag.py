@@ -17,11 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from videocolor import __version__
 from videocolor.errors import InputError, OutputError, UsageError
-from videocolor.report import file_sha256
+from videocolor.files import disk_errors, file_sha256
+from videocolor.version import __version__
 from videocolor.video import sync_folder
-from videocolor.video.film import disk_errors
 
 __all__ = ["bag_digest", "bag_problems", "write_bag"]
 

@@ -20,10 +20,10 @@ from videocolor.batch.schedule import Piece, Queue, Retries, cut_into_tasks
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.space import free_bytes
 from videocolor.batch.steps import Steps
-from videocolor.batch.types import ShardRecord, Task, WorkEvent
 from videocolor.batch.underway import Running, place_of, record_of
 from videocolor.errors import InputError, OutputError, VideocolorError
-from videocolor.report import Observer
+from videocolor.events import Observer
+from videocolor.shards.types import ShardRecord, Task, WorkEvent
 
 __all__ = ["Driver"]
 

@@ -18,13 +18,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from videocolor import __version__
 from videocolor.batch.ledger import state_folder
-from videocolor.batch.types import FilmJob
 from videocolor.config import parse_hint
 from videocolor.errors import InputError
-from videocolor.report import file_sha256, write_whole
-from videocolor.video.film import disk_errors
+from videocolor.files import disk_errors, file_sha256, write_atomically
+from videocolor.shards.types import FilmJob
+from videocolor.version import __version__
 
 __all__ = [
     "Receipt",
@@ -165,7 +164,7 @@ def write_job(job: FilmJob) -> None:
     with disk_errors(job.folder):
         job.folder.mkdir(parents=True, exist_ok=True)
     data = {"job": job.as_dict(), **_made_for(job)}
-    write_whole(job.folder / _JOB, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    write_atomically(job.folder / _JOB, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
 
 def _made_for(job: FilmJob) -> dict[str, Any]:
@@ -198,7 +197,7 @@ def mark_merging(job: FilmJob) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    write_whole(job.folder / _MERGING, f"{job.target}\n")
+    write_atomically(job.folder / _MERGING, f"{job.target}\n")
 
 
 def merging(job: FilmJob) -> bool:
@@ -239,7 +238,7 @@ def write_receipt(out: Path, receipt: Receipt) -> None:
     path = receipt_path(out, receipt.name)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(asdict(receipt), indent=1, ensure_ascii=False) + "\n")
+    write_atomically(path, json.dumps(asdict(receipt), indent=1, ensure_ascii=False) + "\n")
 
 
 def read_receipt(out: Path, name: str) -> Receipt | None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from videocolor.batch.facts import Receipt
 from videocolor.batch.ledger import Ledger, state_folder
-from videocolor.report import Event, Observer
-from videocolor.video.film import disk_errors
+from videocolor.events import Event, Observer
+from videocolor.files import disk_errors
 
 __all__ = ["FilmLog", "log_path"]
 

@@ -24,9 +24,9 @@ from videocolor.batch.ledger import Ledger
 from videocolor.batch.schedule import Order, missing_shards
 from videocolor.batch.space import Outlook
 from videocolor.batch.steps import Steps
-from videocolor.batch.types import FilmJob, FilmPlan, Shard, ShardRecord
 from videocolor.errors import InputError, OutputError, VideocolorError
-from videocolor.video.film import disk_errors
+from videocolor.files import disk_errors
+from videocolor.shards.types import FilmJob, FilmPlan, Shard, ShardRecord
 
 __all__ = ["Film", "check_damage", "take_in"]
 

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from videocolor.batch.ledger import state_folder
 from videocolor.batch.settings import BatchConfig
-from videocolor.batch.types import FilmJob
 from videocolor.config import AssignedHint, ColorizeConfig, parse_hint
 from videocolor.errors import ConfigError, InputError, UsageError
 from videocolor.presets import yaml_line
+from videocolor.shards.types import FilmJob
 from videocolor.video.sequences import IMAGE_SUFFIXES, check_name
 
 __all__ = ["HINTS_SUFFIX", "JOB_SUFFIXES", "VIDEO_SUFFIXES", "Entry", "JobList", "find_reels", "read_jobs"]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from videocolor.batch.ledgerfile import LedgerFile, ledger_path, state_folder
-from videocolor.batch.types import FilmJob, Shard, ShardRecord
+from videocolor.shards.types import FilmJob, Shard, ShardRecord
 
 __all__ = ["FilmRow", "Ledger", "State", "ledger_path", "state_folder"]
 

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from videocolor.errors import UsageError
-from videocolor.video.film import disk_errors
+from videocolor.files import disk_errors
 
 if sys.platform != "win32":
     import fcntl

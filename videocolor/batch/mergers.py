@@ -24,9 +24,9 @@ from videocolor.batch.facts import (
 )
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.steps import Merged, Steps
-from videocolor.batch.types import FilmJob, FilmPlan
 from videocolor.errors import Interrupted
-from videocolor.report import Event
+from videocolor.events import Event
+from videocolor.shards.types import FilmJob, FilmPlan
 
 __all__ = ["MergeResult", "Mergers", "merge_one"]
 

@@ -1,4 +1,4 @@
-"""Chosen shots of finished films are coloured again (`videocolor.batch.recolor`); receipts and ledger follow."""
+"""Chosen shots of finished films are coloured again (`videocolor.shards.recolor`); receipts and ledger follow."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from videocolor.batch.intake import Film
 from videocolor.batch.ledger import Ledger
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.steps import Steps
-from videocolor.batch.types import FilmJob
 from videocolor.errors import InputError, Interrupted, VideocolorError
-from videocolor.report import Observer
-from videocolor.video.film import disk_errors
+from videocolor.events import Observer
+from videocolor.files import disk_errors
+from videocolor.shards.types import FilmJob
 
 __all__ = ["recolor_films"]
 

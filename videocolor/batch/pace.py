@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from videocolor.batch.intake import Film
-from videocolor.report import Event, Observer
+from videocolor.events import Event, Observer
 
 __all__ = ["Pace"]
 

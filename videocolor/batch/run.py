@@ -23,9 +23,9 @@ from videocolor.batch.onlyshots import recolor_films
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.space import check_space, space_needed
 from videocolor.batch.steps import Steps, film_steps
-from videocolor.batch.types import FilmJob
 from videocolor.errors import Interrupted
-from videocolor.report import Event, Observer, ignore
+from videocolor.events import Event, Observer, ignore
+from videocolor.shards.types import FilmJob
 
 __all__ = ["BatchResult", "FilmOutcome", "run_batch"]
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from videocolor.batch.types import Shard
+from videocolor.shards.types import Shard
 
 __all__ = ["Order", "Piece", "Queue", "Retries", "Stage", "cut_into_tasks", "missing_shards"]
 

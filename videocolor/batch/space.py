@@ -10,9 +10,9 @@ from pathlib import Path
 
 from videocolor.batch.facts import merging
 from videocolor.batch.reelcheck import is_encrypted
-from videocolor.batch.types import FilmJob
 from videocolor.config import ColorizeConfig
 from videocolor.errors import OutputError, UnsupportedVideoError
+from videocolor.shards.types import FilmJob
 
 __all__ = ["Outlook", "check_space", "free_bytes", "look_at", "space_needed"]
 
@@ -34,7 +34,7 @@ def look_at(job: FilmJob) -> Outlook:
     Raises:
         InputError, UsageError, OutputError: as `videocolor.colorize_video` before its first frame.
     """
-    from videocolor.film import check_sidecar, output_options, read_files
+    from videocolor.pipeline.film import check_sidecar, output_options, read_files
     from videocolor.video import plan_output, probe
 
     config = ColorizeConfig.model_validate(job.config)

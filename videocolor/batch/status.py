@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from videocolor.batch.ledger import FilmRow, Ledger, state_folder
 from videocolor.batch.lock import Holder, lock_holder
-from videocolor.report import plain
+from videocolor.files import plain
 
 __all__ = ["BatchStatus", "batch_status"]
 

@@ -13,8 +13,9 @@ from videocolor.batch.engines.settings import EngineSettings
 from videocolor.batch.reelcheck import SOUND_LONGER, sound_end
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.space import Outlook
-from videocolor.batch.types import FilmJob, FilmPlan, ShardRecord, Task, Tell
-from videocolor.report import Event, Observer, file_sha256
+from videocolor.events import Event, Observer
+from videocolor.files import file_sha256
+from videocolor.shards.types import FilmJob, FilmPlan, ShardRecord, Task, Tell
 
 __all__ = ["Merged", "Steps", "film_steps", "run_stage"]
 
@@ -69,11 +70,11 @@ class Steps:
 def film_steps() -> Steps:
     """The steps of real films."""
     from videocolor.batch.engines.base import open_engine
-    from videocolor.batch.merge import discard_work, merge_film
-    from videocolor.batch.plan import fixity_of
-    from videocolor.batch.planfile import read_plan
     from videocolor.batch.space import look_at
-    from videocolor.batch.work import finished_shards
+    from videocolor.shards.merge import discard_work, merge_film
+    from videocolor.shards.plan import fixity_of
+    from videocolor.shards.planfile import read_plan
+    from videocolor.shards.work import finished_shards
 
     return Steps(
         work="videocolor.batch.steps:run_stage",
@@ -97,11 +98,11 @@ def run_stage(task: Task, tell: Tell) -> None:
         As `plan_film` and `run_task` do.
     """
     if task.job.get("stage") != "plan":
-        from videocolor.batch.work import run_task
+        from videocolor.shards.work import run_task
 
         run_task(task, tell)
         return
-    from videocolor.batch.plan import plan_film
+    from videocolor.shards.plan import plan_film
 
     def watch(event: Event) -> None:
         if event.kind in ("progress", "warning"):
@@ -118,7 +119,7 @@ def _finish(job: FilmJob, report: Any, config: BatchConfig) -> list[str]:
 
 
 def _recolor(job: FilmJob, shots: Collection[int], borrowers_of: Collection[int], observer: Observer) -> Merged:
-    from videocolor.batch.recolor import recolor_shots
+    from videocolor.shards.recolor import recolor_shots
 
     report = recolor_shots(job, shots, observer, borrowers_of=borrowers_of)
     return dataclasses.replace(report, sha256=report.sha256 or file_sha256(report.target))

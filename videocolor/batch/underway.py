@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from videocolor.batch.intake import Film
 from videocolor.batch.schedule import Piece
-from videocolor.batch.types import ShardRecord, Task
 from videocolor.errors import InputError
+from videocolor.shards.types import ShardRecord, Task
 
 __all__ = ["Running", "place_of", "record_of"]
 

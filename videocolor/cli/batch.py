@@ -19,7 +19,7 @@ from videocolor.cli.watch import emit, watching
 if TYPE_CHECKING:
     from videocolor.batch.run import BatchResult
     from videocolor.batch.settings import BatchConfig
-    from videocolor.batch.types import FilmJob
+    from videocolor.shards.types import FilmJob
 
 __all__ = ["batch"]
 
@@ -108,7 +108,7 @@ def run(
     if only_shots is None and borrowers_of is not None:
         raise click.UsageError("--borrowers-of: says nothing without --only-shots")
     if only_shots is not None:
-        from videocolor.batch.recolor import parse_shots
+        from videocolor.shards.recolor import parse_shots
 
         shots, lenders = parse_shots(only_shots), () if borrowers_of is None else parse_shots(borrowers_of)
         _leave(_run(_jobs(reels, out, config, films), out, config, only_shots=shots, borrowers_of=lenders))

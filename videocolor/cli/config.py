@@ -65,7 +65,7 @@ def _model_for(name: str | None, overrides: tuple[str, ...]) -> tuple[str, Any]:
 
         return "evaluate", EvaluateConfig
     if (name or "").startswith(("pairs/", "configs/pairs/")):
-        from videocolor.pairs.settings import PairsConfig
+        from videocolor.datasets.pairs.settings import PairsConfig
 
         return "pairs", PairsConfig
     if (name or "").startswith(("batch/", "configs/batch/")):

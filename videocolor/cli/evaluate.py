@@ -12,7 +12,7 @@ import click
 from videocolor.cli.group import session
 from videocolor.cli.options import config_options, json_option, verbosity_options
 from videocolor.cli.watch import emit
-from videocolor.report import Event, Observer
+from videocolor.events import Event, Observer
 
 __all__ = ["evaluate"]
 
@@ -105,7 +105,7 @@ def _evaluate(clips: Path, output: Path, config: Any, survey: Path | None, **res
     written = write_evaluation(evaluation)
     paths = list(written.values())
     if survey is not None:
-        from videocolor.evaluation.survey import write_survey
+        from videocolor.evaluation.user_study import write_survey
 
         paths += write_survey(evaluation, survey).values()
     if state.json:
@@ -134,7 +134,7 @@ def _bar(hidden: bool) -> Iterator[Observer]:
 def _count_answers(survey: Path | None, answers: tuple[Path, ...]) -> None:
     if survey is None:
         raise click.UsageError("--survey DIR names the folder of the survey that was answered; it holds key.json")
-    from videocolor.evaluation.survey import fooling_rate
+    from videocolor.evaluation.user_study import fooling_rate
 
     rate = fooling_rate(survey / "key.json", answers)
     if session().json:

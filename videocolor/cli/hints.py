@@ -38,7 +38,7 @@ def suggest(film: Path, folder: Path, config_source: str | None, overrides: tupl
     """
     config = load_config(config_source, overrides, flags)
     state = session()
-    from videocolor.hints import suggest_hints
+    from videocolor.hints.plan import suggest_hints
 
     with watching(state) as observer:
         paths = suggest_hints(film, folder, config, observer=observer)

@@ -23,8 +23,8 @@ def models(ctx: click.Context) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    from videocolor.models.published.cards import PUBLISHED
     from videocolor.models.registry import list_models
+    from videocolor.published.cards import PUBLISHED
 
     cards = list_models()
     if session().json:

@@ -35,7 +35,7 @@ def _json(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        from videocolor import __version__
+        from videocolor.version import __version__
 
         click.echo(f"videocolor {__version__}")
         ctx.exit()

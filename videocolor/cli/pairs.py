@@ -45,12 +45,12 @@ def build(
     Stopped, the same command goes on where it was. Exit code 1 if a source was refused or could not be read; the rest
     is built all the same.
     """
-    from videocolor.pairs.settings import PairsConfig
+    from videocolor.datasets.pairs.settings import PairsConfig
     from videocolor.presets import load_model
 
     config = load_model(PairsConfig, "pairs", config_source, overrides)
+    from videocolor.datasets.pairs.build import build_pairs
     from videocolor.errors import Interrupted
-    from videocolor.pairs.build import build_pairs
 
     state = session()
     with watching(state) as observer:
@@ -78,7 +78,7 @@ def build(
 @json_option("One JSON object on stdout.")
 def stats(folder: Path) -> None:
     """Count the pairs of DIR: by decision, split, offset, licence."""
-    from videocolor.pairs.stats import pair_stats
+    from videocolor.datasets.pairs.stats import pair_stats
 
     found = pair_stats(folder)
     click.echo(json.dumps(found.as_dict(), ensure_ascii=False) if session().json else "\n".join(found.lines()))
@@ -106,9 +106,9 @@ def review(folder: Path, decisions: Path | None, limit: int, show: str, text: bo
     The page needs no network and no server: open it, press a or r for each pair, save, and give the saved file to
     --apply. The list does the same in an editor. Decisions survive a rebuild.
     """
-    from videocolor.pairs.manifest import read_manifest
-    from videocolor.pairs.review import apply_decisions, review_list, review_page, to_review
-    from videocolor.report import write_whole
+    from videocolor.datasets.pairs.manifest import read_manifest
+    from videocolor.datasets.pairs.review import apply_decisions, review_list, review_page, to_review
+    from videocolor.files import write_atomically
 
     state = session()
     if decisions is not None:
@@ -123,10 +123,10 @@ def review(folder: Path, decisions: Path | None, limit: int, show: str, text: bo
     found = to_review(read_manifest(folder), show)  # type: ignore[arg-type]
     shown = found[:limit]
     written = [folder / "review.txt"]
-    write_whole(written[0], review_list(shown))
+    write_atomically(written[0], review_list(shown))
     if not text:
         written.append(folder / "review.html")
-        write_whole(written[1], review_page(folder, shown, root=root))
+        write_atomically(written[1], review_page(folder, shown, root=root))
     if state.json:
         click.echo(json.dumps({"pairs": len(found), "shown": len(shown), "files": [str(path) for path in written]}))
         return
@@ -143,14 +143,14 @@ def review(folder: Path, decisions: Path | None, limit: int, show: str, text: bo
 @json_option("One JSON object on stdout.")
 def split(folder: Path, config_source: str | None, overrides: tuple[str, ...]) -> None:
     """Divide the sources of DIR anew, as the section `split` of the configuration says, and check for leaks."""
+    from videocolor.datasets.pairs.settings import PairsConfig
     from videocolor.errors import InputError
-    from videocolor.pairs.settings import PairsConfig
     from videocolor.presets import load_model
 
     config = load_model(PairsConfig, "pairs", config_source, overrides)
-    from videocolor.pairs.build import assemble
-    from videocolor.pairs.splits import find_leaks
-    from videocolor.pairs.stats import pair_stats
+    from videocolor.datasets.pairs.build import assemble
+    from videocolor.datasets.pairs.splits import find_leaks
+    from videocolor.datasets.pairs.stats import pair_stats
 
     records, notes = assemble(folder, config.split)
     leaks = find_leaks(records)
@@ -176,8 +176,8 @@ def split(folder: Path, config_source: str | None, overrides: tuple[str, ...]) -
 @click.pass_context
 def verify(ctx: click.Context, folder: Path, root: Path | None) -> None:
     """Check hashes, counts, bounds and splits of DIR; exit code 1 if something is wrong, and what."""
-    from videocolor.pairs.verify import verify_pairs
-    from videocolor.report import Event
+    from videocolor.datasets.pairs.verify import verify_pairs
+    from videocolor.events import Event
 
     state = session()
     with watching(state, events=False) as observer:

@@ -28,8 +28,8 @@ def report(source: Path, result: Path, page: Path | None, overwrite: bool) -> No
     `colorize --report` and `batch run --report` write the same page at the end of a run.
     """
     from videocolor.errors import OutputError
-    from videocolor.report import report_path
-    from videocolor.runreport import write_report
+    from videocolor.record import report_path
+    from videocolor.reports.run import write_report
 
     page = page or report_path(result)
     if page.exists() and not overwrite:

@@ -39,7 +39,7 @@ def shots(
     config = load_config(config_source, overrides, {"rate": rate})
     state = session()
     from videocolor.colorize import find_shots
-    from videocolor.shots import check_shot_file, write_shots
+    from videocolor.shots.shotlist import check_shot_file, write_shots
 
     if output is not None:
         check_shot_file(output, overwrite=overwrite, source=source)

@@ -42,10 +42,10 @@ def train(
     """
     if config_source is None:
         raise click.UsageError("--config NAME|PATH says what to train; `videocolor config list` lists presets")
+    from videocolor.events import ignore
     from videocolor.presets import load_model
-    from videocolor.report import ignore
+    from videocolor.training.distributed import first_process
     from videocolor.training.systems import config_class, trainer
-    from videocolor.training.team import first_process
 
     config: Any = load_model(
         config_class(config_source, overrides), "train", config_source, overrides, {"device": device}

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from videocolor.cli.group import Session
-from videocolor.report import Event, Observer, ignore, plain
+from videocolor.events import Event, Observer, ignore
+from videocolor.files import plain
 
 if TYPE_CHECKING:
     from tqdm import tqdm

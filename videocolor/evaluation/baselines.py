@@ -20,7 +20,7 @@ import numpy as np
 from videocolor.color import rgb_to_lab
 from videocolor.evaluation.prior import MEAN_AB
 from videocolor.evaluation.tasks import ChromaMethod, Method, ShotHint, ShotTask
-from videocolor.flow import warp
+from videocolor.motion.flow import warp
 from videocolor.types import Array
 
 __all__ = ["BASELINES", "Copy", "Flow", "Gray", "Lightness", "Reinhard", "Table", "Welsh"]

@@ -20,11 +20,11 @@ import numpy as np
 from videocolor.errors import ConfigError, InputError, UsageError
 from videocolor.evaluation.settings import ClipSettings
 from videocolor.evaluation.tasks import luma_codes, matrix_for
-from videocolor.hints import frame_to_rgb
-from videocolor.prepare import working_size
+from videocolor.files import file_sha256
+from videocolor.hints.plan import frame_to_rgb
+from videocolor.pipeline.prepare import working_size
 from videocolor.presets import find_preset, read_yaml
-from videocolor.report import file_sha256
-from videocolor.shots import CutFinder
+from videocolor.shots.detect import CutFinder
 from videocolor.types import Array, Frame, Matrix
 from videocolor.video import open_video
 from videocolor.video.stored import stored_rgb

@@ -22,9 +22,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from videocolor import __version__
-from videocolor._processes import Crew
-from videocolor._stages import opencv_single_threaded
+from videocolor.concurrency.processes import Crew
+from videocolor.concurrency.stages import opencv_single_threaded
 from videocolor.errors import DeviceError, OutputError, UsageError
 from videocolor.evaluation.clips import ClipFile, list_clips
 from videocolor.evaluation.methods import MethodSpec, Results, build_method, parse_methods
@@ -33,8 +32,9 @@ from videocolor.evaluation.rows import TRUTH, Row, Store, code_digest, digest
 from videocolor.evaluation.scoring import FilmScorer
 from videocolor.evaluation.settings import EvaluateConfig
 from videocolor.evaluation.tasks import Method, luma_codes
-from videocolor.report import Event, Observer, ignore
+from videocolor.events import Event, Observer, ignore
 from videocolor.types import Array
+from videocolor.version import __version__
 
 __all__ = ["Evaluation", "evaluate"]
 

@@ -12,7 +12,7 @@ from videocolor.evaluation.clips import list_clips
 from videocolor.evaluation.methods import hint_picture, write_png
 from videocolor.evaluation.protocols import Case, deal, plan_units
 from videocolor.evaluation.settings import EvaluateConfig
-from videocolor.report import plain, write_whole
+from videocolor.files import plain, write_atomically
 
 __all__ = ["export_inputs"]
 
@@ -58,4 +58,4 @@ def _write_case(case: Case, folder: Path) -> None:
         write_png(folder / name, hint_picture(hint))
         hints.append({"file": name, "frame": hint.frame})
     about = {"rate": str(task.rate), "frames": len(task.luma), "shots": task.shots, "hints": hints}
-    write_whole(folder / "task.json", json.dumps(plain(about), indent=1) + "\n")
+    write_atomically(folder / "task.json", json.dumps(plain(about), indent=1) + "\n")

@@ -22,9 +22,8 @@ from safetensors.numpy import save
 
 from videocolor.errors import InputError, ModelError, OutputError
 from videocolor.evaluation.metrics import peak_of
-from videocolor.report import file_sha256
+from videocolor.files import disk_errors, file_sha256, part_name
 from videocolor.types import Array
-from videocolor.video.film import disk_errors, part_name
 
 __all__ = ["LPIPS_SMALLEST", "SOURCE_SHA256", "LpipsAlex", "convert_archive", "read_arrays"]
 

@@ -28,15 +28,16 @@ from videocolor.evaluation.baselines import BASELINES
 from videocolor.evaluation.clips import read_frames, working_shape
 from videocolor.evaluation.settings import NetworkSettings
 from videocolor.evaluation.tasks import ChromaMethod, GivenHint, Method, ShotHint, ShotTask, Task
-from videocolor.hints import load_hint
+from videocolor.events import Event
+from videocolor.files import file_sha256
+from videocolor.hints.plan import load_hint
 from videocolor.models.artifact import read_card
 from videocolor.models.base import HintInput, ModelCard
 from videocolor.models.registry import list_models, load_colorizer
-from videocolor.prepare import working_size
+from videocolor.pipeline.prepare import working_size
+from videocolor.pipeline.upsample import upsample_chroma
 from videocolor.presets import suggest
-from videocolor.report import Event, file_sha256
 from videocolor.types import Array
-from videocolor.upsample import upsample_chroma
 
 __all__ = [
     "FilmPath",

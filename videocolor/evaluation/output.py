@@ -8,7 +8,7 @@ from pathlib import Path
 from videocolor.evaluation.evaluate import Evaluation
 from videocolor.evaluation.page import page_html
 from videocolor.evaluation.table import costs, table_json, table_markdown
-from videocolor.report import plain, write_whole
+from videocolor.files import plain, write_atomically
 
 __all__ = ["write_evaluation"]
 
@@ -31,5 +31,5 @@ def write_evaluation(evaluation: Evaluation) -> dict[str, Path]:
     paths = {}
     for name, text in texts.items():
         paths[name] = evaluation.output / name
-        write_whole(paths[name], text)
+        write_atomically(paths[name], text)
     return paths

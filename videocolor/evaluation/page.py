@@ -9,16 +9,9 @@ import numpy as np
 
 from videocolor.evaluation.evaluate import Evaluation
 from videocolor.evaluation.rows import TRUTH, Row
-from videocolor.evaluation.table import (
-    COLUMNS,
-    facts,
-    line_name,
-    mean_table,
-    number,
-    score,
-)
+from videocolor.evaluation.table import COLUMNS, facts, line_name, mean_table, number, score
 from videocolor.evaluation.tasks import luma_codes, matrix_for
-from videocolor.htmlpage import cells, data_url, document, read_still, scaled
+from videocolor.reports.html import cells, data_url, document, read_still, scaled
 
 __all__ = ["page_html", "worst_first"]
 

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from videocolor.errors import InputError
-from videocolor.hints import frame_to_rgb
+from videocolor.hints.plan import frame_to_rgb
 from videocolor.types import Array, Frame, VideoInfo
 from videocolor.video import VideoReader, open_video
 from videocolor.video.stored import stored_rgb

@@ -26,7 +26,7 @@ from videocolor.errors import InputError, UsageError
 from videocolor.evaluation.clips import ClipFile, WorkingClip, join, plain_file, read_frames, read_part
 from videocolor.evaluation.settings import EvaluateConfig, Pair
 from videocolor.evaluation.tasks import GivenHint, Task
-from videocolor.report import file_sha256
+from videocolor.files import file_sha256
 from videocolor.types import Array
 from videocolor.video import open_video
 

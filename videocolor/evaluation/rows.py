@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from videocolor.errors import InputError
-from videocolor.report import file_sha256, plain, write_whole
+from videocolor.files import file_sha256, plain, write_atomically
 
 __all__ = ["TRUTH", "Row", "Store", "code_digest", "digest"]
 
@@ -98,7 +98,7 @@ class Store:
         """Keep the rows of a unit by a method."""
         path = self._path(unit, label, key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps([plain(row) for row in rows], indent=1) + "\n")
+        write_atomically(path, json.dumps([plain(row) for row in rows], indent=1) + "\n")
 
     def _path(self, unit: str, label: str, key: str) -> Path:
         return self.folder / "done" / _safe(unit) / f"{_safe(label)}-{key[:10]}.json"

@@ -32,7 +32,7 @@ from videocolor.evaluation.scores import (
     parse_reference_frames,
 )
 from videocolor.evaluation.totals import FilmTotals
-from videocolor.report import Event, Observer, ignore
+from videocolor.events import Event, Observer, ignore
 from videocolor.types import Array
 
 __all__ = [

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from videocolor import __version__
 from videocolor.evaluation.evaluate import Evaluation
 from videocolor.evaluation.rows import TRUTH, Row
-from videocolor.report import plain
+from videocolor.files import plain
+from videocolor.version import __version__
 
 __all__ = [
     "COLUMNS",

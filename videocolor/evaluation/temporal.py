@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from videocolor.evaluation.metrics import peak_of
-from videocolor.flow import warp
+from videocolor.motion.flow import warp
 from videocolor.types import Array
 
 __all__ = [

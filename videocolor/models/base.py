@@ -132,8 +132,8 @@ class Colorizer(ABC):
             memory: what `begin` returned.
             luma: (n, h, w) float32, full-range Y' in 0..1, h and w as the card asks.
             carried: (n, 4, h', w') float32 on the grid of prediction: a*b*, trust in 0..1 and excess of Y' of what
-                motion carried from a hint (`videocolor.carry`), zeros for frames without; networks whose card
-                does not carry leave it aside.
+                motion propagated from a hint (`videocolor.pipeline.propagation`), zeros for frames without;
+                networks whose card does not carry ignore it.
 
         Raises:
             DeviceError: the device's memory does not hold this batch; the caller may halve it.

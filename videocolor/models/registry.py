@@ -25,10 +25,10 @@ _RUNTIMES: Final = ("auto", "torch", "onnxruntime", "openvino")
 _CPU_ONLY: Final = ("onnxruntime", "openvino")
 _HINTNET: Final = "hintnet-"
 _LOADERS: Final[dict[str, str]] = {
-    "published-h": "videocolor.models.published.hetero:load_hetero",
-    "published-r": "videocolor.models.published.residual:load_residual",
-    "published-f": "videocolor.models.published.fusion:load_fusion",
-    "published-p": "videocolor.models.published.patches:load_patches",
+    "published-h": "videocolor.published.hetero:load_hetero",
+    "published-r": "videocolor.published.residual:load_residual",
+    "published-f": "videocolor.published.fusion:load_fusion",
+    "published-p": "videocolor.published.patches:load_patches",
 }
 """Architecture in a weights file -> `module:function` that puts it to use: (artifact, device, threads) -> Colorizer."""
 
@@ -67,7 +67,7 @@ def load_colorizer(
     if name.lower().endswith(".onnx"):
         if runtime not in ("auto", "onnxruntime"):
             raise UsageError(f"{name}: an ONNX file runs in ONNX Runtime only; leave out model.runtime")
-        from videocolor.models.user_onnx import load_user_onnx
+        from videocolor.models.onnx.colorizer import load_user_onnx
 
         return load_user_onnx(Path(name), device, threads)
     artifact = find_artifact(name)
@@ -105,7 +105,7 @@ def export_model(name_or_path: str, path: Path) -> list[Path]:
     artifact = find_artifact(name)
     if artifact.architecture in _LOADERS:
         raise UsageError(f"{name}: of architecture {artifact.architecture}; only the hint network is exported")
-    from videocolor.models.whole import write_network
+    from videocolor.models.hint.standalone import write_network
 
     return write_network(artifact, Path(path))
 
@@ -158,13 +158,13 @@ def _trained(name: str) -> Path:
 
 
 def _checkpoint(path: Path) -> Artifact:
-    from videocolor.training.published_package import read_checkpoint
+    from videocolor.published.package import read_checkpoint
 
     return read_checkpoint(path)
 
 
 def _load_network(artifact: Artifact, device: str, runtime: str, threads: int | None) -> Colorizer:
-    from videocolor.models.hint_colorizer import HintColorizer, Runtime
+    from videocolor.models.hint.colorizer import HintColorizer, Runtime
 
     device = _device(device, runtime)
     if runtime == "auto":
@@ -173,15 +173,15 @@ def _load_network(artifact: Artifact, device: str, runtime: str, threads: int | 
     if runtime in _CPU_ONLY and device != "cpu":
         raise UsageError(f"runtime {runtime} works on the CPU here; for {device!r} use runtime torch")
     if runtime == "onnxruntime":
-        from videocolor.models.onnx_runtime import OnnxRuntime
+        from videocolor.models.hint.onnx_runtime import OnnxRuntime
 
         loaded = OnnxRuntime(artifact, threads)
     elif runtime == "openvino":
-        from videocolor.models.openvino_runtime import OpenVinoRuntime
+        from videocolor.models.hint.openvino_runtime import OpenVinoRuntime
 
         loaded = OpenVinoRuntime(artifact, threads)
     else:
-        from videocolor.models.torch_runtime import TorchRuntime
+        from videocolor.models.hint.torch_runtime import TorchRuntime
 
         loaded = TorchRuntime(artifact, device, threads)
     return HintColorizer(artifact.card, loaded)

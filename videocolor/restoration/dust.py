@@ -18,7 +18,7 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from videocolor.flow import FlowEstimator, grid, resize_flow
+from videocolor.motion.flow import FlowEstimator, grid, resize_flow
 from videocolor.restoration.levels import Exposure, distance, eight_bit, exposure_between, store, thumbnail
 from videocolor.restoration.window import close, sliding
 from videocolor.types import Array, Frame

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from videocolor.config import ColorizeConfig
 from videocolor.errors import HintError
-from videocolor.hints import load_hint
+from videocolor.hints.plan import load_hint
 from videocolor.preview import PlannedLender
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from videocolor.config import ColorizeConfig
 from videocolor.errors import HintError, InputError
 from videocolor.models.registry import list_models
-from videocolor.pictures import picture_size
 from videocolor.studio.frames import display_size
 from videocolor.studio.project import ProjectHint, State
+from videocolor.studio.uploads import picture_size
 
 if TYPE_CHECKING:
     from videocolor.studio.session import Studio

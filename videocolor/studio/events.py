@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from videocolor.report import plain
+from videocolor.files import plain
 
 __all__ = ["EventHub"]
 

@@ -18,10 +18,10 @@ import numpy as np
 from videocolor.color import codes_to_luma
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, OutputError, UsageError
-from videocolor.film import FilmReader, Part
-from videocolor.hints import suggestion_png
+from videocolor.hints.plan import suggestion_png
+from videocolor.pipeline.film import FilmReader, Part
+from videocolor.shots.scan import one_frame
 from videocolor.studio.problems import NotFoundError
-from videocolor.survey import one_frame
 from videocolor.types import Array, Frame, VideoInfo
 
 __all__ = ["ByteCache", "FilmIndex", "FrameSource", "display_size", "gray_picture", "jpeg_bytes"]

@@ -14,14 +14,14 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from videocolor.align import align_painted
 from videocolor.color import codes_to_luma
 from videocolor.errors import HintError, OutputError, UsageError
-from videocolor.hints import check_hint
-from videocolor.pictures import decode_picture
+from videocolor.hints.align import align_painted
+from videocolor.hints.plan import check_hint
 from videocolor.studio.edits import add_hint, update_hint
 from videocolor.studio.points import points_picture
 from videocolor.studio.project import Point, ProjectHint, ProjectStore, State, next_hint_id
+from videocolor.studio.uploads import decode_picture
 from videocolor.types import Array, Frame, Hint
 
 __all__ = ["add_frame", "add_loose", "add_painted", "encode_hint", "set_points", "sweep_unused"]

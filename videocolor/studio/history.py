@@ -14,7 +14,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from videocolor.errors import ConfigError
-from videocolor.report import write_whole
+from videocolor.files import write_atomically
 from videocolor.studio.projectdata import ProjectData, State, explain
 
 __all__ = ["History", "read_json", "state_from", "state_json"]
@@ -49,7 +49,7 @@ class History:
         Raises:
             OutputError: it cannot be written.
         """
-        write_whole(self.path(state.data.position), state_json(state))
+        write_atomically(self.path(state.data.position), state_json(state))
         self._there.add(state.data.position)
 
     def forget_around(self, position: int) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from videocolor.color import rgb_to_lab, rgb_to_luma
 from videocolor.errors import HintError
-from videocolor.hints import load_hint
+from videocolor.hints.plan import load_hint
 from videocolor.preview import PreviewFrame, chroma_rgb
 from videocolor.studio.frames import jpeg_bytes
 from videocolor.studio.problems import NotFoundError

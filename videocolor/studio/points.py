@@ -13,9 +13,9 @@ from typing import Final
 
 import numpy as np
 
-from videocolor.align import with_luma
 from videocolor.color import rgb_to_lab
 from videocolor.errors import HintError
+from videocolor.hints.align import with_luma
 from videocolor.studio.projectdata import Point
 from videocolor.types import Array
 

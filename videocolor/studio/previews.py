@@ -15,8 +15,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from videocolor.errors import UsageError, VideocolorError
-from videocolor.film import Part, load_network
 from videocolor.models.base import Colorizer
+from videocolor.pipeline.film import Part, load_network
 from videocolor.preview import (
     PlannedLender,
     PreviewFrame,

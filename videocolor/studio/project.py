@@ -16,7 +16,7 @@ from typing import Self
 from videocolor.batch.lock import DriverLock
 from videocolor.config import ColorizeConfig
 from videocolor.errors import UsageError
-from videocolor.report import write_whole
+from videocolor.files import write_atomically
 from videocolor.studio.edits import consistent, recut
 from videocolor.studio.filmref import locate, refer_to
 from videocolor.studio.history import History
@@ -271,7 +271,7 @@ class ProjectStore:
             UsageError: no id, or no suffix of a hint; OutputError: it cannot be written.
         """
         name = image_name(hint_id, data, suffix)
-        write_whole(self.folder / HINTS / name, data)
+        write_atomically(self.folder / HINTS / name, data)
         return name
 
     def images_in_use(self) -> set[str]:

@@ -24,12 +24,12 @@ from videocolor.batch.ledger import state_folder
 from videocolor.batch.lock import lock_holder
 from videocolor.config import ColorizeConfig
 from videocolor.errors import ConfigError, InputError, OutputError, UsageError
-from videocolor.shots import ListedShot, read_shots
+from videocolor.files import disk_errors
+from videocolor.shots.shotlist import ListedShot, read_shots
 from videocolor.studio.edits import consistent, recut, set_shot
 from videocolor.studio.filmref import find_film
 from videocolor.studio.history import read_json
 from videocolor.studio.projectdata import HINT_SUFFIXES, ProjectData, ProjectHint, State, checked_settings, explain
-from videocolor.video.film import disk_errors
 
 __all__ = [
     "CACHE",

@@ -28,10 +28,11 @@ from videocolor.batch.ledger import state_folder
 from videocolor.batch.lock import lock_holder
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.status import batch_status
-from videocolor.batch.types import FilmJob
 from videocolor.errors import InputError, UsageError
+from videocolor.files import disk_errors, plain, write_atomically
 from videocolor.presets import yaml_line
-from videocolor.report import plain, sidecar_path, write_whole
+from videocolor.record import sidecar_path
+from videocolor.shards.types import FilmJob
 from videocolor.studio.filmref import locate
 from videocolor.studio.project import ProjectStore
 from videocolor.studio.projectfolder import OpenProject, project_settings
@@ -48,7 +49,6 @@ from videocolor.studio.requests import (
     request_of,
     returns_of,
 )
-from videocolor.video.film import disk_errors
 
 __all__ = ["RenderState", "RenderStatus", "render_status", "start_render", "stop_render"]
 
@@ -213,7 +213,7 @@ def _write_job(project: OpenProject) -> FilmJob:
         "set": {**settings, "output.overwrite": True, "output.sidecar": True},
     }
     path = renders / _JOB
-    write_whole(path, yaml_line({"films": [film]}) + "\n")
+    write_atomically(path, yaml_line({"films": [film]}) + "\n")
     return read_jobs(path, renders, BatchConfig()).jobs[0]
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from videocolor.errors import InputError, VideocolorError
-from videocolor.report import Observer, sidecar_path
+from videocolor.events import Observer
+from videocolor.record import sidecar_path
 from videocolor.studio.problems import BusyError, NotFoundError
 from videocolor.studio.render import render_status, start_render, stop_render
 from videocolor.studio.resultframes import ResultFrames
@@ -139,7 +140,7 @@ class Renders:
 
     def compare(self, kind: Literal["side", "wipe"]) -> TaskStatus:
         """Begin to make a comparison film."""
-        from videocolor.compare import write_comparison
+        from videocolor.reports.compare import write_comparison
 
         film, result, target = self._studio.film, self.film(), self.comparison_path
         self._studio.check_film()
@@ -164,7 +165,7 @@ class Renders:
 
     def report(self) -> bytes:
         """The report of the finished film, a page of its own."""
-        from videocolor.runreport import write_report
+        from videocolor.reports.run import write_report
 
         target = self.film()
         if not sidecar_path(target).is_file():

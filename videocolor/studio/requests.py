@@ -15,14 +15,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from videocolor import __version__
 from videocolor.batch.facts import Receipt, read_receipt
 from videocolor.errors import ConfigError, HintError
-from videocolor.report import write_whole
+from videocolor.files import disk_errors, write_atomically
 from videocolor.studio.history import read_json
 from videocolor.studio.projectdata import State
 from videocolor.studio.projectfolder import HINTS, OpenProject
-from videocolor.video.film import disk_errors
+from videocolor.version import __version__
 
 __all__ = ["AskedShot", "Change", "Request", "changed_shots", "request_of", "requested_images", "requests_folder"]
 
@@ -80,7 +79,7 @@ class Request:
         folder = requests_folder(renders)
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / f"{self.id}.json", json.dumps(asdict(self), ensure_ascii=False) + "\n")
+        write_atomically(folder / f"{self.id}.json", json.dumps(asdict(self), ensure_ascii=False) + "\n")
 
     @classmethod
     def read(cls, renders: Path, request_id: str) -> Request | None:
@@ -150,7 +149,7 @@ def keep_receipt(renders: Path, name: str) -> None:
     path = _kept_receipt(renders, Path(receipt.target))
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(asdict(receipt), ensure_ascii=False) + "\n")
+    write_atomically(path, json.dumps(asdict(receipt), ensure_ascii=False) + "\n")
 
 
 def receipt_of(renders: Path, name: str, target: Path) -> Receipt | None:
@@ -188,7 +187,7 @@ def frozen_list(renders: Path, state: State) -> Path | None:
     if not path.exists():
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, text)
+        write_atomically(path, text)
     return path
 
 
@@ -234,7 +233,7 @@ def _whole(project: OpenProject) -> str:
 @lru_cache(maxsize=4096)
 def _covers_all(image: Path) -> bool:
     """Whether a picture is painted everywhere; names of pictures change with their contents."""
-    from videocolor.hints import load_hint
+    from videocolor.hints.plan import load_hint
 
     try:
         return load_hint(None, image).mask is None

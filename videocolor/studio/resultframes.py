@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from videocolor.hints import frame_to_rgb
+from videocolor.hints.plan import frame_to_rgb
 from videocolor.studio.frames import ByteCache, FilmIndex
 from videocolor.studio.problems import NotFoundError
 from videocolor.types import Array, Frame

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from videocolor.hints import suggestion_name
+from videocolor.hints.plan import suggestion_name
 from videocolor.studio.bodies import FrameIndex, Height
 from videocolor.studio.problems import NotFoundError
 from videocolor.studio.session import Studio

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from videocolor.errors import InputError, OutputError
-from videocolor.report import write_whole
+from videocolor.files import write_atomically
 from videocolor.studio.history import History
 from videocolor.studio.projectdata import State
 from videocolor.studio.projectfolder import PROJECT, SHOTS, shots_digest
@@ -43,7 +43,7 @@ def save_state(folder: Path, history: History, state: State, index: FrameTimes |
             write_list(listed, state.cuts, state.notes, index, film)
         state = replace(state, data=state.data.model_copy(update={"shots_sha256": shots_digest(folder)}))
         history.write(state)
-        write_whole(folder / PROJECT, state.data.model_dump_json(indent=1) + "\n")
+        write_atomically(folder / PROJECT, state.data.model_dump_json(indent=1) + "\n")
     except (OutputError, InputError):
         for path, data in before.items():
             _put_back(path, data)
@@ -68,6 +68,6 @@ def _put_back(path: Path, data: bytes | None) -> None:
         if data is None:
             path.unlink(missing_ok=True)
         elif _bytes(path) != data:
-            write_whole(path, data)
+            write_atomically(path, data)
     except (OSError, OutputError) as error:
         log.warning("a change could not be saved, and %s could not be put back: %s", path, error)

@@ -18,13 +18,13 @@ import cv2
 
 from videocolor.config import ColorizeConfig
 from videocolor.errors import VideocolorError
-from videocolor.hints import rank_views
-from videocolor.prepare import prepare, working_size
-from videocolor.recurrence import ReturnFinder
-from videocolor.shots import shots_like
+from videocolor.hints.plan import rank_views
+from videocolor.pipeline.prepare import prepare, working_size
+from videocolor.pipeline.reuse import RecurrenceFinder
+from videocolor.shots.detect import shots_like
+from videocolor.shots.scan import VIEWS, FilmScan, thumbnail
 from videocolor.studio.frames import FilmIndex, FrameSource, display_size, jpeg_bytes
 from videocolor.studio.scancache import MOST_SUGGESTED, FoundShots, ShotLook, load_scan, save_scan, scan_path
-from videocolor.survey import VIEWS, FilmScan, thumbnail
 from videocolor.types import Array
 
 __all__ = ["Scan", "Watcher"]
@@ -282,8 +282,8 @@ class Scan:
         return ShotLook(start, end, views[0][1], last, suggested, jpeg_bytes(shown))
 
     def _find_returns(self, cuts: Sequence[int], hinted: Collection[int]) -> None:
-        """As `videocolor.batch.plan.planned_shots` does for a render."""
-        finder, returns = ReturnFinder(self._like), {}
+        """As `videocolor.shards.plan.planned_shots` does for a render."""
+        finder, returns = RecurrenceFinder(self._like), {}
         for start, end in zip(cuts, [*cuts[1:], self._index.frames], strict=True):
             if self._superseded():
                 return

@@ -14,11 +14,11 @@ from typing import Final
 
 import numpy as np
 
-from videocolor.batch.plan import source_stamp
 from videocolor.config import ColorizeConfig
 from videocolor.errors import OutputError
-from videocolor.report import write_whole
-from videocolor.survey import THUMB
+from videocolor.files import write_atomically
+from videocolor.shards.plan import source_stamp
+from videocolor.shots.scan import THUMB
 from videocolor.types import Array
 
 __all__ = ["FoundShots", "ShotLook", "load_scan", "save_scan", "scan_path"]
@@ -81,7 +81,7 @@ def save_scan(path: Path, found: FoundShots) -> None:
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, data.getvalue())
+        write_atomically(path, data.getvalue())
     except (OSError, OutputError) as error:
         log.warning("the film will be looked through again next time: %s", error)
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from videocolor.batch.plan import source_stamp
 from videocolor.config import ColorizeConfig
 from videocolor.errors import UsageError
-from videocolor.film import film_info
+from videocolor.pipeline.film import film_info
+from videocolor.shards.plan import source_stamp
 from videocolor.studio.document import Document
 from videocolor.studio.events import EventHub
 from videocolor.studio.filmref import locate

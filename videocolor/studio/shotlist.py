@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-from videocolor.shots import write_shots
+from videocolor.shots.shotlist import write_shots
 from videocolor.types import Shot
 
 __all__ = ["FrameTimes", "write_list"]

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any, Final, Literal
 
 from videocolor.errors import VideocolorError
-from videocolor.report import Event, Observer
+from videocolor.events import Event, Observer
 from videocolor.studio.problems import BusyError
 
 __all__ = ["Task", "TaskStatus", "TaskStopped"]

@@ -40,7 +40,7 @@ class DataConfig(Section):
     part_mb: float = Field(default=15.0, gt=0)
     """Size of a pack's and of carried places' files at most, in MB (10^6 bytes)."""
     carried: Path | None = None
-    """Folder of carried places (`videocolor.training.carried`), for samples that motion brought chroma to."""
+    """Folder of carried places (`videocolor.training.propagated`), for samples that motion brought chroma to."""
     held_carried: Path | None = None
     """The same of the held-back pack."""
 

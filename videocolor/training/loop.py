@@ -15,20 +15,20 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from videocolor._stages import opencv_single_threaded, prefetch
+from videocolor.concurrency.stages import opencv_single_threaded, prefetch
+from videocolor.datasets.store import PackReader
 from videocolor.errors import ConfigError, DeviceError, ModelError
-from videocolor.pairs.store import PackReader
-from videocolor.report import Observer
-from videocolor.training.carried import CarriedReader
+from videocolor.events import Observer
 from videocolor.training.config import TrainConfig
-from videocolor.training.journal import Journal
-from videocolor.training.leaving import Leaving
+from videocolor.training.distributed import Team, join_team
+from videocolor.training.graceful_stop import Leaving
+from videocolor.training.log import Journal
 from videocolor.training.losses import Losses
 from videocolor.training.network import Tensors, Trainee, learning_rate, tensors
+from videocolor.training.prefetch import drawn_ahead, open_sampler
+from videocolor.training.propagated import CarriedReader
 from videocolor.training.state import State, before, begin
-from videocolor.training.team import Team, join_team
 from videocolor.training.validate import contact_sheet, validate
-from videocolor.training.workers import drawn_ahead, open_sampler
 
 __all__ = ["train"]
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from videocolor.models.hintnet import AB_SCALE, Output
+from videocolor.models.hint.network import AB_SCALE, Output
 from videocolor.training.config import LossConfig
 
 __all__ = ["Losses", "chroma_losses"]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from videocolor.models.hintnet import AB_SCALE, HintNet, Output, no_carried, no_tokens
+from videocolor.models.hint.network import AB_SCALE, HintNet, Output, no_carried, no_tokens
 from videocolor.training.config import OptimizerConfig, TrainConfig
 from videocolor.training.lab import rgb_to_lab
 from videocolor.training.losses import Losses, chroma_losses

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from videocolor.datasets.store import PackReader
 from videocolor.models.artifact import write_artifact
 from videocolor.models.base import ModelCard
-from videocolor.models.export import write_graphs
-from videocolor.models.hintnet import HintNet, no_carried, no_known, no_tokens
-from videocolor.pairs.store import PackReader
+from videocolor.models.hint.export import write_graphs
+from videocolor.models.hint.network import HintNet, no_carried, no_known, no_tokens
 from videocolor.training.checkpoint import load_checkpoint
 
 __all__ = ["ARCHITECTURE", "count_macs", "package"]

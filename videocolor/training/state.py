@@ -12,14 +12,14 @@ from typing import Any
 import torch
 
 from videocolor.errors import ConfigError, ModelError, OutputError
-from videocolor.models.encoder import imagenet_weights_path
-from videocolor.models.hintnet import HintNet
+from videocolor.models.hint.encoder import imagenet_weights_path
+from videocolor.models.hint.network import HintNet
 from videocolor.models.registry import find_artifact
 from videocolor.training.checkpoint import Ema, load_checkpoint, save_checkpoint
 from videocolor.training.config import TrainConfig
 from videocolor.training.network import make_optimizer
-from videocolor.training.unfold import unfolded
-from videocolor.training.workers import open_sampler
+from videocolor.training.prefetch import open_sampler
+from videocolor.training.unfuse_batchnorm import unfolded
 
 __all__ = ["State", "before", "begin", "begin_with", "new_network"]
 

@@ -15,12 +15,12 @@ from videocolor.presets import find_preset, read_yaml, suggest
 __all__ = ["SYSTEMS", "config_class", "trainer"]
 
 _HINT: Final = ("videocolor.training.config:TrainConfig", "videocolor.training.loop:train")
-_PUBLISHED: Final = "videocolor.training.published:train_published"
+_PUBLISHED: Final = "videocolor.published.trainer:train_published"
 SYSTEMS: Final[dict[str, tuple[str, str]]] = {
-    "hetero": ("videocolor.training.published_config:HeteroConfig", _PUBLISHED),
-    "residual": ("videocolor.training.published_config:ResidualConfig", _PUBLISHED),
-    "fusion": ("videocolor.training.published_config:FusionConfig", _PUBLISHED),
-    "patches": ("videocolor.training.patches:PatchesConfig", "videocolor.training.patches:train_patches"),
+    "hetero": ("videocolor.published.train_config:HeteroConfig", _PUBLISHED),
+    "residual": ("videocolor.published.train_config:ResidualConfig", _PUBLISHED),
+    "fusion": ("videocolor.published.train_config:FusionConfig", _PUBLISHED),
+    "patches": ("videocolor.published.train_patches:PatchesConfig", "videocolor.published.train_patches:train_patches"),
 }
 """System -> class of its settings, and (config, resume, stop_after_minutes, observer) -> Path that trains it."""
 

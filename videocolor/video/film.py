@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,18 +17,18 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 
-from videocolor.errors import OutputError
+from videocolor.files import part_name
 from videocolor.types import Array, Frame, VideoInfo
 from videocolor.video.encoders import set_tags
 from videocolor.video.formats import plane_view
 from videocolor.video.matroska import RESERVED, needs_display_size, write_display_size
-from videocolor.video.opening import url
+from videocolor.video.opening import muxer_errors, url
 from videocolor.video.plan import OutputPlan
 from videocolor.video.probe import FIELD_ORDERS
 from videocolor.video.reader import VideoReader
 from videocolor.video.remux import StreamCopier, copy_container_metadata, timecode
 
-__all__ = ["COLOR_LABEL", "FilmSink", "PictureEncoder", "disk_errors", "part_name"]
+__all__ = ["COLOR_LABEL", "FilmSink", "PictureEncoder"]
 
 COLOR_LABEL = "colorized by videocolor, not original colour"
 _FORCED = {"libx264": {"forced-idr": "1"}, "libx265": {"forced-idr": "1"}}
@@ -37,24 +36,6 @@ _FORCED = {"libx264": {"forced-idr": "1"}, "libx265": {"forced-idr": "1"}}
 _WOVEN = ("tt", "bb", "tb", "bt")
 _REORDERING = 3600
 """Seconds by which a frame may be decoded before it is shown; more is an encoder's mistake."""
-
-
-def part_name(target: Path) -> Path:
-    """Return the temporary name beside a target; it keeps the suffix, by which muxers go."""
-    return target.with_name(f".{target.name}.{os.getpid()}.part{target.suffix}")
-
-
-@contextlib.contextmanager
-def disk_errors(target: Path) -> Iterator[None]:
-    """Turn errors of the disk and the muxer into `OutputError` with a remedy."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OutputError(f"{target}: the disk is full; free some space or choose another folder") from error
-        raise OutputError(f"{target}: cannot be written ({error.strerror or error})") from error
-    except FFmpegError as error:
-        raise OutputError(f"{target}: cannot be written ({error.strerror or error})") from error
 
 
 class PictureEncoder:
@@ -161,7 +142,7 @@ class FilmSink:
 
     def put(self, frame: Frame, luma: Array, cb: Array, cr: Array, *, key: bool = False) -> None:
         """Encode one frame and write what is due by then."""
-        with disk_errors(self._plan.target):
+        with muxer_errors(self._plan.target):
             if self._encoder is None:
                 self._open(frame)
             assert self._encoder is not None
@@ -175,7 +156,7 @@ class FilmSink:
             first: the film's first frame, for its time and its display matrix.
             offsets: as `VideoReader.offsets` of the whole film.
         """
-        with disk_errors(self._plan.target):
+        with muxer_errors(self._plan.target):
             self._open(first)
             assert self._encoder is not None and self._out is not None
             if self._copier is not None:
@@ -190,7 +171,7 @@ class FilmSink:
     def put_encoded(self, packets: Iterable[Packet[Any]]) -> None:
         """Write packets of the picture, in the order of their decoding, with the source's times."""
         assert self._encoder is not None
-        with disk_errors(self._plan.target):
+        with muxer_errors(self._plan.target):
             for packet in packets:
                 ticks = round(self._shift * self._info.time_base / Fraction(packet.time_base))
                 packet.pts = None if packet.pts is None else packet.pts - ticks
@@ -273,7 +254,7 @@ class FilmSink:
             encoded: nothing was given to the encoder.
             check: looks at the whole file before it gets its name; what it raises keeps the name free.
         """
-        with disk_errors(self._plan.target):
+        with muxer_errors(self._plan.target):
             if self._encoder is not None and not encoded:
                 self._mux(self._encoder.flush())
             warnings: tuple[str, ...] = ()

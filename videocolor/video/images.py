@@ -14,8 +14,8 @@ from av.codec import CodecContext
 from av.video.frame import VideoFrame
 
 from videocolor.types import Array, Frame, VideoInfo
-from videocolor.video.film import disk_errors
 from videocolor.video.formats import WEIGHTS, plane_view
+from videocolor.video.opening import muxer_errors
 from videocolor.video.plan import OutputPlan, image_names
 from videocolor.video.sequences import find_sequence
 
@@ -70,7 +70,7 @@ class ImageSink:
         self._plan.check_samples(luma=luma, cb=cb, cr=cr)
         number = self._number + (frame.pts if self._follow else frame.index)
         name = self._name if self._pattern is None else self._pattern % number
-        with disk_errors(self._plan.target):
+        with muxer_errors(self._plan.target):
             self._part.mkdir(parents=False, exist_ok=True)
             file = self._part / name
             file.write_bytes(self._encode(luma, cb, cr))
@@ -96,7 +96,7 @@ class ImageSink:
 
     def finish(self) -> tuple[str, ...]:
         """Move the images to their names."""
-        with disk_errors(self._plan.target):
+        with muxer_errors(self._plan.target):
             self._folder.mkdir(exist_ok=True)
             for file in self._done:
                 with open(file, "rb+") as handle:

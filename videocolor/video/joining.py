@@ -14,8 +14,8 @@ from av.packet import Packet
 
 from videocolor.errors import InputError, OutputError
 from videocolor.types import Frame, VideoInfo
-from videocolor.video.film import COLOR_LABEL, FilmSink, disk_errors
-from videocolor.video.opening import ignore, main_video, open_input, read_packets
+from videocolor.video.film import COLOR_LABEL, FilmSink
+from videocolor.video.opening import ignore, main_video, muxer_errors, open_input, read_packets
 from videocolor.video.plan import OutputPlan
 from videocolor.video.shardfile import PacketFile, ShardFile, shard_header
 
@@ -188,7 +188,7 @@ def take_out(
         if not whole:
             raise InputError(f"{film}: cannot be parted at frames {start} and {end}; colour the film again whole")
         late = max(pts[number] - pts[places[number]] for number in range(start, end))
-        with disk_errors(path):
+        with muxer_errors(path):
             file = PacketFile(path, shard_header(info, plan, None))
             try:
                 for number, (_, key, data) in packets:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -18,7 +19,8 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from videocolor.errors import InputError, NoVideoError, UnsupportedVideoError
+from videocolor.errors import InputError, NoVideoError, OutputError, UnsupportedVideoError
+from videocolor.files import disk_errors
 
 __all__ = [
     "LEAP",
@@ -27,6 +29,7 @@ __all__ = [
     "fraction",
     "ignore",
     "main_video",
+    "muxer_errors",
     "open_input",
     "read_packets",
     "tolerant_frames",
@@ -178,3 +181,15 @@ def _clock_restarts(path: Path, size: int, changed: int) -> bool:
                     return True
                 last = packet.dts
     return False
+
+
+@contextlib.contextmanager
+def muxer_errors(target: Path) -> Iterator[None]:
+    """Turn errors of the disk and the muxer into `OutputError` with a remedy."""
+    with disk_errors(target):
+        try:
+            yield
+        except OSError:
+            raise
+        except FFmpegError as error:
+            raise OutputError(f"{target}: cannot be written ({error.strerror or error})") from error

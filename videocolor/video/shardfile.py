@@ -32,7 +32,8 @@ from av.packet import Packet
 
 from videocolor.errors import InputError
 from videocolor.types import Array, Frame, VideoInfo
-from videocolor.video.film import PictureEncoder, disk_errors
+from videocolor.video.film import PictureEncoder
+from videocolor.video.opening import muxer_errors
 from videocolor.video.plan import OutputPlan
 
 __all__ = ["PacketFile", "ShardFile", "ShardSink", "shard_header", "sync_folder"]
@@ -121,7 +122,7 @@ class ShardSink:
 
     def put(self, frame: Frame, luma: Array, cb: Array, cr: Array, *, key: bool = False) -> None:
         """Encode one frame; `key`: decoding can begin with it."""
-        with disk_errors(self.path):
+        with muxer_errors(self.path):
             if self._encoder is None:
                 # The container is never written to; the encoder is set up by it as it will be by the film's.
                 self._out = av.open(io.BytesIO(), "w", format=self._plan.container)
@@ -141,7 +142,7 @@ class ShardSink:
     def finish(self) -> tuple[str, ...]:
         """Flush the encoder, sync and rename the file."""
         assert self._encoder is not None
-        with disk_errors(self.path):
+        with muxer_errors(self.path):
             self._add(self._encoder.flush())
             assert self._file is not None
             self._file.finish()

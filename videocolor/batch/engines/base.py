@@ -10,12 +10,12 @@ from types import TracebackType
 from typing import Final, Self
 
 from videocolor.batch.engines.settings import EngineSettings
-from videocolor.batch.types import Task, WorkEvent
 from videocolor.errors import UsageError
+from videocolor.shards.types import Task, WorkEvent
 
 __all__ = ["WORK", "Engine", "open_engine"]
 
-WORK: Final = "videocolor.batch.work:run_task"
+WORK: Final = "videocolor.shards.work:run_task"
 """What workers do, as "module:function"; called as function(task, tell)."""
 
 _AWAY: Final = 1.0

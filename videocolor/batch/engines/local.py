@@ -24,8 +24,8 @@ from typing import Any, Final
 from videocolor.batch.engines.base import WORK, Engine
 from videocolor.batch.engines.settings import EngineSettings
 from videocolor.batch.engines.worker import cores, fit_task, gpu_variables, pack_task, thread_variables
-from videocolor.batch.types import Task, WorkEvent
 from videocolor.errors import DeviceError
+from videocolor.shards.types import Task, WorkEvent
 
 __all__ = ["LocalEngine", "visible_gpus"]
 

@@ -24,13 +24,13 @@ from typing import Any, Final, cast
 import ray
 from ray.exceptions import RayError
 
-from videocolor import __version__
 from videocolor.batch.engines.base import WORK, Engine
 from videocolor.batch.engines.ray_worker import RayWorker
 from videocolor.batch.engines.settings import EngineSettings
 from videocolor.batch.engines.worker import cores, pack_task
-from videocolor.batch.types import Task, WorkEvent
 from videocolor.errors import DeviceError
+from videocolor.shards.types import Task, WorkEvent
+from videocolor.version import __version__
 
 __all__ = ["RayEngine"]
 

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from videocolor import __version__
 from videocolor.batch.engines.worker import (
     Work,
     fit_task,
@@ -22,8 +21,9 @@ from videocolor.batch.engines.worker import (
     thread_variables,
     unpack_task,
 )
-from videocolor.batch.types import Task, Tell
 from videocolor.errors import DeviceError, VideocolorError
+from videocolor.shards.types import Task, Tell
+from videocolor.version import __version__
 
 __all__ = ["RayWorker"]
 

@@ -11,9 +11,9 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from videocolor.batch.types import Task, Tell
 from videocolor.errors import InputError, ModelError, UsageError, VideocolorError
-from videocolor.report import plain
+from videocolor.files import plain
+from videocolor.shards.types import Task, Tell
 
 __all__ = [
     "Send",

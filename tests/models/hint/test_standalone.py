@@ -1,0 +1,132 @@
+"""Exported files against torch, and the card beside them."""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from videocolor.cli import cli
+from videocolor.errors import OutputError, UsageError
+from videocolor.models.base import HintInput
+from videocolor.models.hint.colorizer import AB_SCALE, HintColorizer
+from videocolor.models.hint.network import no_known
+from videocolor.models.registry import export_model, list_models, load_colorizer
+
+Array = np.ndarray[Any, Any]
+Run = Callable[[Path, dict[str, Array]], list[Array]]
+
+
+def run_onnx(path: Path, inputs: dict[str, Array]) -> list[Array]:
+    import onnxruntime
+
+    outputs: list[Array] = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, inputs)
+    return outputs
+
+
+def run_openvino(path: Path, inputs: dict[str, Array]) -> list[Array]:
+    """By the names that the file gives, as another program would."""
+    openvino = pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    model = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    results = model.create_infer_request().infer(inputs)
+    return [np.array(results[port]) for port in model.outputs]
+
+
+@pytest.mark.parametrize(("suffix", "run"), [(".onnx", run_onnx), (".xml", run_openvino)])
+def test_exported_files_equal_torch(suffix: str, run: Run, tmp_path: Path) -> None:
+    """Hints to tokens, tokens to colour, with what motion carried, at a size and batch of its own."""
+    pytest.importorskip("onnx")
+    if suffix == ".xml":
+        pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    written = export_model("hint", tmp_path / f"net{suffix}")
+    frame, encode = tmp_path / f"net{suffix}", tmp_path / f"net.encode{suffix}"
+    assert {frame, encode} <= set(written)
+    net = load_colorizer("hint", device="cpu", runtime="torch")
+    assert isinstance(net, HintColorizer)
+    rng = np.random.default_rng(3)
+    luma = rng.random((3, 64, 96), np.float32)
+    hints = [HintInput(luma[i], np.full((2, 64, 96), ab, np.float32)) for i, ab in enumerate((30, -25))]
+    carried = rng.random((3, 4, 32, 48), np.float32)
+    carried[:, :2] = carried[:, :2] * 60 - 30
+    carried[:, 3] -= 0.5
+    expected = net.step(net.begin(hints)._replace(calibration=None), luma, carried)
+    ab = np.stack([hint.ab for hint in hints]) / np.float32(AB_SCALE)
+    tokens = run(encode, {"luma": luma[:2, None], "ab": ab, "mask": np.ones((2, 1, 64, 96), np.float32)})
+    keys, values, valid = (part.reshape(1, -1, *part.shape[2:]) for part in tokens)
+    carried[:, :2] /= np.float32(AB_SCALE)
+    tokens = {"keys": keys, "values": values, "valid": valid, "known": no_known().numpy()}
+    inputs = {"luma": luma[:, None], **tokens, "carried": carried}
+    got = run(frame, inputs)
+    assert np.abs(expected.ab).max() > 5
+    np.testing.assert_allclose(got[0], expected.ab, rtol=0, atol=1e-3 * np.abs(expected.ab).max())
+    assert expected.confidence is not None and expected.error is not None
+    np.testing.assert_allclose(got[1][:, 0], expected.confidence, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(got[2][:, 0], expected.error, rtol=1e-2)
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".xml"])
+def test_the_card_lies_beside(suffix: str, tmp_path: Path) -> None:
+    """The packaged card, and the sha256 of every file that was written."""
+    onnx = pytest.importorskip("onnx")
+    if suffix == ".xml":
+        pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    done = CliRunner().invoke(cli, ["models", "export", "hint", "-o", str(tmp_path / f"net{suffix}")])
+    assert done.exit_code == 0, done.output
+    about = json.loads((tmp_path / "net.card.json").read_text())
+    card = list_models()[0].as_dict()
+    assert about["card"] == json.loads(json.dumps(card)) and len(card["sha256"]) == 64
+    files = {path.name for path in tmp_path.iterdir()} - {"net.card.json"}
+    assert set(about["files"]) == files and len(files) == (2 if suffix == ".onnx" else 4)
+    for name, sha256 in about["files"].items():
+        assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == sha256
+    if suffix == ".onnx":
+        inside = {p.key: p.value for p in onnx.load(tmp_path / "net.onnx").metadata_props}
+        assert inside == {f"videocolor.{key}": str(value) for key, value in card.items()}
+
+
+def test_wrong_names_and_places(tmp_path: Path) -> None:
+    for name in ("net", "net.pt", "net.bin"):
+        with pytest.raises(UsageError, match=r"\.onnx.*\.xml"):
+            export_model("hint", tmp_path / name)
+    pytest.importorskip("onnx")
+    with pytest.raises(OutputError, match="nowhere"):
+        export_model("hint", tmp_path / "nowhere" / "net.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("package", "suffix"), [("openvino", ".xml"), ("onnx", ".onnx")])
+def test_a_missing_package_is_named_with_the_remedy(
+    package: str, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if package == "openvino":
+        pytest.importorskip("onnx")
+    original = builtins.__import__
+
+    def without(name: str, *rest: Any, **more: Any) -> Any:
+        if name == package:
+            raise ImportError(name)
+        return original(name, *rest, **more)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    done = CliRunner().invoke(cli, ["models", "export", "hint", "-o", str(tmp_path / f"net{suffix}")])
+    assert done.exit_code != 0 and not list(tmp_path.iterdir())
+    assert isinstance(done.exception, UsageError | SystemExit)
+    with pytest.raises(UsageError, match=rf"videocolor\[{package}\]"):
+        export_model("hint", tmp_path / f"net{suffix}")
+    if package == "openvino":
+        with pytest.raises(UsageError, match=r"videocolor\[openvino\]"):
+            load_colorizer("hint", device="cpu", runtime="openvino")
+
+
+def test_openvino_is_for_the_cpu_and_for_the_hint_network(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="openvino works on the CPU"):
+        load_colorizer("hint", device="cuda", runtime="openvino")
+    with pytest.raises(UsageError, match="ONNX Runtime only"):
+        load_colorizer(str(tmp_path / "net.onnx"), device="cpu", runtime="openvino")

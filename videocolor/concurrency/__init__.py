@@ -1,0 +1,1 @@
+"""Stages of a pipeline in threads, and worker processes."""

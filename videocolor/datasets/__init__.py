@@ -1,0 +1,1 @@
+"""Training data: packs of frames and frame pairs."""

@@ -1,0 +1,248 @@
+"""Pictures of pairs, whichever way they are stored: image files, or frames of the sources decoded when asked for."""
+
+from __future__ import annotations
+
+import bisect
+import logging
+import os
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from videocolor.datasets.pairs.frames import SUFFIX, decode_picture, picture_of, self_hint, shrink_to
+from videocolor.datasets.pairs.manifest import PairRecord, frame_name
+from videocolor.datasets.pairs.settings import PairsConfig
+from videocolor.datasets.pairs.sources import Source
+from videocolor.datasets.pairs.state import read_state, state_path
+from videocolor.errors import InputError
+from videocolor.presets import load_model
+from videocolor.types import Array, Frame, VideoInfo
+from videocolor.video import open_video, probe
+from videocolor.video.formats import describe, split_planes
+from videocolor.video.opening import configure, ignore, main_video, open_input, tolerant_frames
+
+__all__ = ["PairPictures", "locate"]
+
+log = logging.getLogger(__name__)
+
+_OPEN: Final = 4
+"""Films kept open at once."""
+_AHEAD: Final = 6
+"""Seconds that are decoded on rather than sought: behind a keyframe far back, seeking costs more."""
+_CACHE: Final = 256 * 2**20
+"""Bytes of decoded pictures kept."""
+
+Which = Literal["original", "hint"]
+
+
+def locate(folder: Path, record: PairRecord, root: Path | None = None) -> Path:
+    """The file of a pair's source (the tar, for a picture in a tar).
+
+    Tried in turn: the name under `root`, its last part under `root`, the name as it is, the place where the build
+    found it.
+
+    Raises:
+        InputError: it is nowhere; names the places.
+    """
+    state = read_state(state_path(folder, record.source_sha256))
+    built = None if state is None else Path(state.path)
+    name = Path(record.source)
+    if built is not None and built.suffix.lower() == ".tar":  # the name goes on inside the tar
+        name = next((p for p in name.parents if p.name == built.name), name)
+    places = [] if root is None else [root / name, root / name.name]
+    places += [name] if built is None else [name, built]
+    for place in places:
+        if place.is_file():
+            return place
+    tried = ", ".join(str(place) for place in dict.fromkeys(places))
+    raise InputError(f"{record.source}: the source is gone (looked for {tried}); say where it is with --root DIR")
+
+
+@dataclass
+class _Film:
+    """An open film and where its decoder stands."""
+
+    container: InputContainer
+    stream: VideoStream
+    info: VideoInfo
+    frames: Iterator[VideoFrame]
+    position: int | None = None
+
+
+class PairPictures:
+    """Gives the two pictures of a pair.
+
+    In the mode of references films are kept open (4), decoding goes on from where it stands when the frame is near, and
+    every frame on the way that some pair of the data set needs is kept (256 MB). So pairs should be asked for source by
+    source; `PairBatches` does. May be sent to another process: what is open is opened there anew.
+    """
+
+    def __init__(self, folder: Path, records: Sequence[PairRecord], *, root: Path | None = None) -> None:
+        """Prepare for reading.
+
+        Args:
+            folder: the data set.
+            records: pairs that will be asked for.
+            root: where to look for sources, before the places that the build noted.
+
+        Raises:
+            ConfigError: the settings of a pair are missing in the data set.
+        """
+        self.folder = folder
+        self._root = root
+        self.settings = {name: _settings(folder, name) for name in {record.settings for record in records}}
+        wanted: dict[str, set[int]] = defaultdict(set)
+        for record in records:
+            if self.settings[record.settings].store.mode == "references" and not record.self_pair:
+                wanted[record.source_sha256] |= {record.original_pts, record.hint_pts}
+        self._wanted = {sha: sorted(times) for sha, times in wanted.items()}
+        self._forget()
+
+    def _forget(self) -> None:
+        self._process = os.getpid()
+        self._films: OrderedDict[str, _Film] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, int], Array] = OrderedDict()
+        self._bytes = 0
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in self.__dict__.items() if name not in ("_films", "_cache")}
+
+    def __setstate__(self, values: dict[str, object]) -> None:
+        self.__dict__.update(values)
+        self._forget()
+
+    def close(self) -> None:
+        """Close all films; they open again when asked for."""
+        for film in self._films.values():
+            film.container.close()
+        self._forget()
+
+    def get(self, record: PairRecord, which: Which) -> Array:
+        """(h, w, 3) uint8 R'G'B' of the original or the hint.
+
+        Raises:
+            InputError: the file is missing or damaged, or the film no longer holds the frame.
+        """
+        if os.getpid() != self._process:  # forked: the parent's decoders must not be shared
+            self._forget()
+        store = self.settings[record.settings].store
+        if store.mode == "frames":
+            pts = record.original_pts if which == "original" else record.hint_pts
+            warped = record.self_pair and which == "hint"
+            name = frame_name(record.source_sha256, pts, warped=warped, suffix=SUFFIX[store.format])
+            return decode_picture(_bytes(self.folder / name), str(self.folder / name))
+        if record.self_pair:
+            picture = self._cached((record.source_sha256, 0), lambda: self._image(record))
+            return picture if which == "original" else self_hint(picture, record.pair_id)
+        return self._film_frame(record, record.original_pts if which == "original" else record.hint_pts)
+
+    def _image(self, record: PairRecord) -> Array:
+        path = locate(self.folder, record, self._root)
+        in_tar = path.suffix.lower() == ".tar"
+        member = record.source.partition(f"{path.name}/")[2] if in_tar else None
+        data = Source(record.source, path, "image", member).data()
+        return shrink_to(decode_picture(data, record.source), self.settings[record.settings].store.short_side)
+
+    def _cached(self, key: tuple[str, int], make: Callable[[], Array]) -> Array:
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            return self._cache[key]
+        picture = make()
+        self._keep(key, picture)
+        return picture
+
+    def _keep(self, key: tuple[str, int], picture: Array) -> None:
+        if key in self._cache:
+            return
+        self._cache[key] = picture
+        self._bytes += picture.nbytes
+        while self._bytes > _CACHE and len(self._cache) > 1:
+            self._bytes -= self._cache.popitem(last=False)[1].nbytes
+
+    def _film_frame(self, record: PairRecord, pts: int) -> Array:
+        return self._cached((record.source_sha256, pts), lambda: self._decode(record, pts))
+
+    def _decode(self, record: PairRecord, pts: int) -> Array:
+        """Decode up to a frame; keep what other pairs need on the way."""
+        sha256, short_side = record.source_sha256, self.settings[record.settings].store.short_side
+        film = self._film(record)
+        behind = film.position is None or film.position >= pts
+        if behind or (pts - (film.position or 0)) * film.info.time_base > _AHEAD:
+            self._seek(film, pts)
+        wanted = self._wanted[sha256]
+        for native in film.frames:
+            if native.pts is None:
+                continue
+            film.position = native.pts
+            place = bisect.bisect_left(wanted, native.pts)
+            if place < len(wanted) and wanted[place] == native.pts:
+                key = (sha256, native.pts)
+                if key not in self._cache:
+                    self._keep(key, picture_of(_frame(native, film.info), film.info, short_side))
+                if native.pts == pts:
+                    return self._cache[key]
+            if native.pts > pts:
+                break
+        log.debug("%s: no frame at %s by seeking; reading it from the beginning", record.source, pts)
+        self._films.pop(sha256).container.close()
+        return self._read_through(record, pts)
+
+    def _film(self, record: PairRecord) -> _Film:
+        sha256 = record.source_sha256
+        if sha256 in self._films:
+            self._films.move_to_end(sha256)
+            return self._films[sha256]
+        while len(self._films) >= _OPEN:
+            self._films.popitem(last=False)[1].container.close()
+        path = locate(self.folder, record, self._root)
+        info = probe(path)
+        container = open_input(path)
+        stream = main_video(container, path)
+        configure(stream, threads=1)  # a loader has its own processes
+        for other in container.streams:
+            if other.index != stream.index:
+                ignore(other)
+        film = _Film(container, stream, info, tolerant_frames(container, stream))
+        self._films[sha256] = film
+        return film
+
+    def _seek(self, film: _Film, pts: int) -> None:
+        try:
+            film.container.seek(pts, stream=film.stream)
+        except FFmpegError as error:
+            log.debug("%s: cannot seek: %s", film.info.path, error)
+        film.frames = tolerant_frames(film.container, film.stream)
+
+    def _read_through(self, record: PairRecord, pts: int) -> Array:
+        """For films whose times had to be repaired: the reader repairs them the same way again."""
+        path = locate(self.folder, record, self._root)
+        with open_video(path) as video:
+            for frame in video:
+                if frame.pts == pts:
+                    return picture_of(frame, video.info, self.settings[record.settings].store.short_side)
+        raise InputError(f"{record.source}: has no frame at {pts} x {record.time_base} s; is it still the same film?")
+
+
+def _frame(native: VideoFrame, info: VideoInfo) -> Frame:
+    layout = describe(native.format.name)
+    planes = split_planes(native, layout, info.color.matrix)
+    return Frame(0, native.pts or 0, info.time_base, planes.luma, layout, info.color, planes.chroma, native)
+
+
+def _settings(folder: Path, name: str) -> PairsConfig:
+    path = folder / "settings" / f"{name}.yaml"
+    return load_model(PairsConfig, "pairs", path)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}; `videocolor pairs verify`") from error

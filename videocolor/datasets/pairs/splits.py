@@ -1,0 +1,177 @@
+"""Dividing sources into train, val, test and held_back; what looks alike stays together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from videocolor.datasets.pairs.manifest import PairRecord, uniforms
+from videocolor.datasets.pairs.near_duplicates import group_twins
+from videocolor.datasets.pairs.settings import SplitConfig
+from videocolor.datasets.pairs.state import SourceState
+from videocolor.errors import ConfigError, InputError
+from videocolor.files import write_atomically
+from videocolor.presets import find_preset, load_model, read_yaml
+
+__all__ = [
+    "HeldBack",
+    "SplitPlan",
+    "find_leaks",
+    "plan_splits",
+    "read_held_back",
+    "read_split_settings",
+    "write_split_settings",
+]
+
+_REFERENCE: Final = "held back: "
+_SETTINGS: Final = "settings/split.yaml"
+
+
+@dataclass(frozen=True)
+class HeldBack:
+    """What is never trained on."""
+
+    files: frozenset[str] = frozenset()
+    """File names."""
+    sources: frozenset[str] = frozenset()
+    """Names of origin, as the column `source` of a manifest.csv holds them."""
+    hashes: frozenset[str] = frozenset()
+    """sha256 of files."""
+    prints: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Fingerprints of held-back films that were found under `held_back_root`."""
+
+    def names(self, state: SourceState) -> bool:
+        """Whether a source is on the list itself."""
+        return state.sha256 in self.hashes or Path(state.source).name in self.files or state.origin in self.sources
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """Where every source belongs."""
+
+    splits: dict[str, str]
+    """sha256 of a source -> train, val, test or held_back."""
+    groups: tuple[tuple[str, ...], ...]
+    """Names of sources that look alike."""
+    notes: tuple[str, ...]
+    """What should be said: groups found, sources held back for their likeness."""
+
+
+def read_held_back(settings: SplitConfig) -> HeldBack:
+    """The held-back list that the settings name, with fingerprints where `held_back_root` has the films.
+
+    Raises:
+        ConfigError: the list is missing or has another form.
+        InputError: `held_back_root` is no folder.
+    """
+    if settings.held_back is None:
+        return HeldBack()
+    path = find_preset(settings.held_back, "evaluate")
+    values = read_yaml(path)
+    clips: Any = values.get("clips") or []
+    images: Any = values.get("images") or []
+    if not isinstance(clips, list) or not isinstance(images, list) or not all(isinstance(c, dict) for c in clips):
+        raise ConfigError(f"{path}: expected `clips` (file, source, sha256) and `images` (a list of names)")
+    files = frozenset(str(clip["file"]) for clip in clips if "file" in clip)
+    sources = frozenset([*(str(clip["source"]) for clip in clips if "source" in clip), *map(str, images)])
+    hashes = frozenset(str(clip["sha256"]) for clip in clips if "sha256" in clip)
+    return HeldBack(files, sources, hashes, _prints(settings.held_back_root, files))
+
+
+def _prints(root: Path | None, files: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    if root is None:
+        return {}
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; split.held_back_root names the folder of the held-back films")
+    from videocolor.datasets.pairs.first_pass import film_prints
+
+    found = {path.name: path for path in sorted(root.rglob("*")) if path.name in set(files)}
+    return {name: tuple(film_prints(path)) for name, path in found.items()}
+
+
+def write_split_settings(folder: Path, settings: SplitConfig) -> None:
+    """Note in DIR/settings/split.yaml how the data set was divided last.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    (folder / _SETTINGS).parent.mkdir(exist_ok=True)
+    write_atomically(folder / _SETTINGS, yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+
+
+def read_split_settings(folder: Path) -> SplitConfig:
+    """How the data set was divided last; the defaults where nothing is noted.
+
+    Raises:
+        ConfigError: DIR/settings/split.yaml cannot be used.
+    """
+    path = folder / _SETTINGS
+    return load_model(SplitConfig, "pairs", path) if path.exists() else SplitConfig()
+
+
+def plan_splits(states: Sequence[SourceState], settings: SplitConfig, held: HeldBack) -> SplitPlan:
+    """Divide sources.
+
+    Sources that look alike form a group and share its fate: held_back if one of them is on the list or looks like
+    something that is; else a number in [0, 1), made of the seed and the group's smallest sha256, decides: below
+    `test` it is the test, below `test + val` validation, else training. So a new source moves no other one,
+    unless it joins two groups.
+
+    Args:
+        states: the sources of the data set.
+        settings: shares, seed, likeness.
+        held: what is never trained on.
+    """
+    names = {state.sha256: state.source for state in states}
+    prints: dict[str, Sequence[int]] = {s.sha256: [int(p, 16) for p in s.prints] for s in states}
+    prints |= {_REFERENCE + name: values for name, values in held.prints.items()}
+    twins = group_twins(prints, settings.likeness) if settings.near_duplicates else []
+    listed = {state.sha256 for state in states if held.names(state)}
+    group_of = {member: group for group in twins for member in group}
+    splits: dict[str, str] = {}
+    notes: list[str] = []
+    for state in states:
+        group = group_of.get(state.sha256, {state.sha256})
+        guilty = sorted(m for m in group if m in listed or m.startswith(_REFERENCE))
+        if guilty:
+            splits[state.sha256] = "held_back"
+            if state.sha256 not in listed:
+                like = names.get(guilty[0], guilty[0].removeprefix(_REFERENCE))
+                notes.append(f"{state.source}: looks like {like}, which is held back, so it is held back too")
+            continue
+        (place,) = uniforms(1, "split", settings.seed, min(group))
+        val_end = float(settings.test) + float(settings.val)
+        splits[state.sha256] = "test" if place < settings.test else "val" if place < val_end else "train"
+    groups = tuple(tuple(sorted(names[m] for m in group if m in names)) for group in twins)
+    groups = tuple(sorted(group for group in groups if len(group) > 1))
+    notes += [f"look alike and share a split: {', '.join(group)}" for group in groups]
+    return SplitPlan(splits, groups, tuple(notes))
+
+
+def find_leaks(records: Sequence[PairRecord], groups: Iterable[Iterable[str]] = ()) -> list[str]:
+    """Sources, or groups of sources that look alike, that are in more than one split; in words, empty if none."""
+    by_hash: dict[str, set[str]] = defaultdict(set)
+    by_name: dict[str, set[str]] = defaultdict(set)
+    for record in records:
+        by_hash[record.source_sha256].add(record.split)
+        by_name[record.source].add(record.split)
+    name_of = {record.source_sha256: record.source for record in records}
+    leaks = {
+        f"leak: {name_of[sha]} is in {' and '.join(sorted(splits))}"
+        for sha, splits in by_hash.items()
+        if len(splits) > 1
+    }
+    leaks |= {
+        f"leak: {name} is in {' and '.join(sorted(splits))}" for name, splits in by_name.items() if len(splits) > 1
+    }
+    for group in groups:
+        members = sorted(group)
+        splits = set().union(*(by_name.get(name, set()) for name in members))
+        if len(splits) > 1:
+            leaks.add(f"leak: {', '.join(members)} look alike and are in {' and '.join(sorted(splits))}")
+    return sorted(leaks)

@@ -1,0 +1,258 @@
+"""A packed folder: frames of many sizes in a few memory-mapped files, with an index a person can read.
+
+frames.000.bin ...   frames behind each other, JPEG (4:4:4) or plain R'G'B'; no file is larger than the part size
+frames.npy           (frames, 3) int64: part, byte offset in it, bytes
+thumbs.000.npy ...   (frames, THUMB, THUMB, 3) uint8, for the scene check
+index.json           {"version": 2, "codec": "jpeg" | "raw", "parts": n, "items": [{file, source, ...}, ...], ...}
+
+The index is written last: a folder without one is no pack. It grows by some 200 bytes an item and is never split.
+Packs of the first version (one frames.bin, one thumbs.npy) are still read.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Final, Literal
+
+import cv2
+import numpy as np
+
+from videocolor.datasets.pairs.distance import THUMB, thumbnail
+from videocolor.errors import InputError, OutputError
+from videocolor.files import write_atomically
+from videocolor.types import Array
+
+__all__ = ["PART_BYTES", "Item", "PackReader", "PackWriter", "PartsReader", "PartsWriter"]
+
+PART_BYTES: Final = 15_000_000
+"""Largest part by default."""
+_THUMB_BYTES: Final = THUMB * THUMB * 3
+_NPY_HEADER: Final = 256
+"""Bytes of a .npy file in front of the data, at most."""
+
+
+class PartsWriter:
+    """Writes pieces of bytes into STEM.000.bin, STEM.001.bin ...; a piece never spans two of them."""
+
+    def __init__(self, folder: Path, stem: str, part_bytes: int = PART_BYTES) -> None:
+        self.folder, self.stem, self.part_bytes = folder, stem, part_bytes
+        self.parts = 0
+        """How many files there are."""
+        self._file: BinaryIO | None = None
+        self._used = 0
+
+    def write(self, data: bytes) -> tuple[int, int, int]:
+        """Append a piece.
+
+        Returns:
+            Its part, its offset in there, and its length in bytes.
+
+        Raises:
+            OutputError: the piece alone is larger than a part.
+        """
+        if len(data) > self.part_bytes:
+            raise OutputError(f"{self.folder}: a part of {self.part_bytes} bytes cannot hold a piece of {len(data)}")
+        if self._file is None or self._used + len(data) > self.part_bytes:
+            self.close()
+            self._file = _part(self.folder, self.stem, self.parts).open("wb")
+            self.parts, self._used = self.parts + 1, 0
+        self._file.write(data)
+        self._used += len(data)
+        return self.parts - 1, self._used - len(data), len(data)
+
+    def close(self) -> None:
+        """Finish the last part."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __enter__(self) -> PartsWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+class PartsReader:
+    """Reads what `PartsWriter` wrote.
+
+    Raises:
+        FileNotFoundError: a part is missing.
+    """
+
+    def __init__(self, paths: list[Path]) -> None:
+        self._data = [np.memmap(path, dtype=np.uint8, mode="r") for path in paths]
+
+    @classmethod
+    def of(cls, folder: Path, stem: str, parts: int) -> PartsReader:
+        """The parts of a folder."""
+        return cls([_part(folder, stem, number) for number in range(parts)])
+
+    def read(self, part: int, start: int, length: int) -> Array:
+        """(length,) uint8 view of a piece."""
+        return self._data[part][start : start + length]
+
+
+def _part(folder: Path, stem: str, number: int, suffix: str = "bin") -> Path:
+    return folder / f"{stem}.{number:03d}.{suffix}"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One clip or one image of the pack."""
+
+    file: str
+    source: str
+    licence: str
+    kind: str
+    """`clip` or `image`."""
+    first: int
+    """Number of the first frame, counted over the pack (row of the thumbnails)."""
+    height: int
+    width: int
+    times: tuple[float, ...]
+    """Seconds of each frame; (0.0,) for an image."""
+
+
+class PackWriter:
+    """Writes a pack; `close` makes it readable. An earlier pack in the folder is removed first.
+
+    Args:
+        folder: made where it is not there.
+        jpeg_quality: 1..100; None: not compressed.
+        part_bytes: size of a file at most.
+    """
+
+    def __init__(self, folder: Path, *, jpeg_quality: int | None = 92, part_bytes: int = PART_BYTES) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for pattern in ("index.json", "frames.bin", "frames.npy", "thumbs.npy", "frames.*.bin", "thumbs.*.npy"):
+            for path in folder.glob(pattern):
+                path.unlink()
+        self.folder, self._quality, self._part_bytes = folder, jpeg_quality, part_bytes
+        self._frames = PartsWriter(folder, "frames", part_bytes)
+        self._places: list[tuple[int, int, int]] = []
+        self._items: list[Item] = []
+        self._thumbs: list[Array] = []
+
+    def add(self, file: str, source: str, licence: str, kind: str, frames: list[tuple[float, Array]]) -> None:
+        """Append one item.
+
+        Args:
+            file: name in the manifest.
+            source: where it is from.
+            licence: as the manifest states it.
+            kind: `clip` or `image`.
+            frames: (seconds, (h, w, 3) uint8 R'G'B'), all of one size.
+
+        Raises:
+            ValueError: frames of several sizes, or not uint8.
+            OutputError: a frame is larger than a part.
+        """
+        height, width = frames[0][1].shape[:2]
+        times = tuple(round(time, 4) for time, _ in frames)
+        item = Item(file, source, licence, kind, len(self._thumbs), height, width, times)
+        for _, rgb in frames:
+            if rgb.shape != (height, width, 3) or rgb.dtype != np.uint8:
+                raise ValueError(f"{file}: frame {rgb.shape} {rgb.dtype}, expected {(height, width, 3)} uint8")
+            self._places.append(self._frames.write(_encode(rgb, self._quality)))
+            self._thumbs.append(thumbnail(rgb))
+        self._items.append(item)
+
+    def close(self, notes: dict[str, object]) -> None:
+        """Finish the pack.
+
+        Args:
+            notes: what else the index should say (counts, settings).
+        """
+        self._frames.close()
+        np.save(self.folder / "frames.npy", np.asarray(self._places, np.int64).reshape(-1, 3))
+        rows = max(1, (self._part_bytes - _NPY_HEADER) // _THUMB_BYTES)
+        for number, start in enumerate(range(0, len(self._thumbs), rows)):
+            np.save(_part(self.folder, "thumbs", number, "npy"), np.stack(self._thumbs[start : start + rows]))
+        codec: Literal["raw", "jpeg"] = "raw" if self._quality is None else "jpeg"
+        head = {"version": 2, "codec": codec, "jpeg_quality": self._quality, "parts": self._frames.parts}
+        index = {**notes, **head, "items": [asdict(item) for item in self._items]}
+        write_atomically(self.folder / "index.json", json.dumps(index))
+
+
+class PackReader:
+    """Random access to the frames of a pack; from several threads, if need be.
+
+    Raises:
+        InputError: the folder is no pack, or one whose files do not belong together.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            index: dict[str, Any] = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+            raw = index.pop("items")
+            self.thumbs, self._places, self._parts = (
+                _first(folder, raw) if "version" not in index else _open(folder, index)
+            )
+        except FileNotFoundError as error:
+            raise InputError(f"{folder}: not a packed folder ({error.filename} is missing); pack it first") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{folder}: a packed folder that cannot be read ({error}); pack it again") from error
+        self._jpeg = index.get("codec") == "jpeg"
+        self.notes: dict[str, object] = index
+        self.items = [_item(entry) for entry in raw]
+        self.clips = [item for item in self.items if item.kind == "clip" and len(item.times) > 1]
+        self.images = [item for item in self.items if item.kind == "image"]
+        if not len(self.thumbs) == len(self._places) == sum(len(item.times) for item in self.items):
+            raise InputError(f"{folder}: index, frames and thumbnails are not of one pack; pack it again")
+
+    def frame(self, item: Item, number: int) -> Array:
+        """(h, w, 3) uint8 R'G'B' of one frame of an item; read-only where it was not compressed.
+
+        Raises:
+            InputError: its bytes are damaged.
+        """
+        part, start, length = self._places[item.first + number].tolist()
+        data = self._parts.read(part, start, length)
+        if not self._jpeg:
+            return data.reshape(item.height, item.width, 3)
+        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        if bgr is None or bgr.shape != (item.height, item.width, 3):
+            raise InputError(f"{item.file}: frame {number} is damaged in the pack; pack it again")
+        return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+
+
+def _encode(rgb: Array, quality: int | None) -> bytes:
+    if quality is None:
+        return np.ascontiguousarray(rgb).tobytes()
+    # Chroma in full: it is what is learnt.
+    full = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    bgr = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGR)
+    good, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality, *full])
+    if not good:
+        raise OutputError(f"a frame of {rgb.shape} cannot be written as JPEG")
+    return bytes(data)
+
+
+def _item(entry: dict[str, Any]) -> Item:
+    kept = {key: value for key, value in entry.items() if key != "start"}  # the first version had it
+    return Item(**{**kept, "times": tuple(entry["times"])})
+
+
+def _open(folder: Path, index: dict[str, Any]) -> tuple[Array, Array, PartsReader]:
+    """Thumbnails, places of the frames, and the parts they lie in."""
+    if index["version"] != 2 or index["codec"] not in ("raw", "jpeg"):
+        raise ValueError(f"version {index['version']}, codec {index['codec']}")
+    thumbs = [np.load(path) for path in sorted(folder.glob("thumbs.*.npy"))]
+    together = np.concatenate(thumbs) if thumbs else np.zeros((0, THUMB, THUMB, 3), np.uint8)
+    return together, np.load(folder / "frames.npy"), PartsReader.of(folder, "frames", index["parts"])
+
+
+def _first(folder: Path, items: list[dict[str, Any]]) -> tuple[Array, Array, PartsReader]:
+    """The same of a pack of the first version."""
+    places = [
+        (0, item["start"] + number * size, size)
+        for item in items
+        for size in [item["height"] * item["width"] * 3]
+        for number in range(len(item["times"]))
+    ]
+    parts = PartsReader([folder / "frames.bin"])
+    return np.load(folder / "thumbs.npy"), np.asarray(places, np.int64).reshape(-1, 3), parts

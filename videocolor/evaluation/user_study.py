@@ -1,0 +1,299 @@
+"""People judge: a page of real and coloured stills, and the share of coloured ones that were taken for real.
+
+    write_survey(evaluation, folder)            # survey.html to hand out, key.json to keep
+    result = fooling_rate(folder / "key.json", [Path("answers.csv")])
+
+Every clip is shown either as it was or as a method coloured it, never both: half of the clips each, drawn and shuffled
+by seed. The page holds no answer; which picture is which stands in key.json alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from html import escape
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from videocolor.errors import InputError, OutputError, UsageError
+from videocolor.evaluation.evaluate import Evaluation
+from videocolor.evaluation.rows import TRUTH, Row, digest
+from videocolor.files import write_atomically
+from videocolor.reports.html import data_url, document, read_still, scaled
+
+__all__ = ["FoolingRate", "Share", "fooling_rate", "wilson", "write_survey"]
+
+_HEAD: Final = ("survey", "picture", "answer")
+_ANSWERS: Final = ("real", "coloured")
+_HEIGHT: Final = 480
+"""Lines of the pictures, at most: both kinds go the same way through the same JPEG encoder."""
+_Z: Final = 1.959963984540054
+"""97.5 % quantile of the normal distribution."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of answers, with its Wilson score interval (95 %)."""
+
+    count: int
+    of: int
+    share: float | None
+    """None where nobody answered."""
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class FoolingRate:
+    """What the answers say."""
+
+    method: str
+    people: int
+    """Files of answers."""
+    fooled: Share
+    """Coloured pictures that were taken for real: the fooling rate."""
+    trusted: Share
+    """Real pictures that were taken for real; without it a person who always says "real" would look fooled."""
+    by_person: dict[str, Share]
+    """Fooling rate of each file."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**asdict(self), "interval": "Wilson score, 95 %"}
+
+    def lines(self) -> list[str]:
+        """For a person."""
+        lines = [
+            f'fooling rate of {self.method}: {_words(self.fooled)} of the answers to coloured pictures were "real"',
+            f"real pictures taken for real: {_words(self.trusted)}",
+            f"answers of {self.people} {'person' if self.people == 1 else 'people'}; the intervals take answers as "
+            "independent of each other, which those of one person are not quite",
+        ]
+        if self.people > 1:
+            lines += [f"  {name}: {_words(share)}" for name, share in self.by_person.items()]
+        return lines
+
+
+def wilson(count: int, of: int) -> tuple[float, float]:
+    """95 % interval of a share (E. B. Wilson, Journal of the American Statistical Association 22, 1927).
+
+    Args:
+        count: successes, 0..of.
+        of: trials, at least 1.
+
+    Returns:
+        Both ends, in 0..1.
+    """
+    if not 0 <= count <= of or of < 1:
+        raise ValueError(f"{count=}, {of=}: expected 0 <= count <= of, and of >= 1")
+    share, square = count / of, _Z * _Z
+    middle = (share + square / (2 * of)) / (1 + square / of)
+    half = _Z / (1 + square / of) * math.sqrt(share * (1 - share) / of + square / (4 * of * of))
+    # None and all have an end at the share itself, which rounding may miss.
+    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
+
+
+def _share(count: int, of: int) -> Share:
+    return Share(count, of, count / of, *wilson(count, of)) if of else Share(0, 0, None, None, None)
+
+
+def _words(share: Share) -> str:
+    if share.share is None or share.low is None or share.high is None:
+        return "nobody answered"
+    return f"{share.share:.1%} ({share.count} of {share.of}; Wilson 95 % {share.low:.1%} to {share.high:.1%})"
+
+
+def write_survey(evaluation: Evaluation, folder: Path, *, overwrite: bool = False) -> dict[str, Path]:
+    """Write survey.html and key.json from an evaluation's stills, for its last method.
+
+    Args:
+        evaluation: of two clips or more; of an odd number one, drawn by seed, is left out.
+        folder: made if missing.
+        overwrite: replace a survey that is there; answers to it then fit no more.
+
+    Returns:
+        Path by file name.
+
+    Raises:
+        UsageError: there are fewer than two clips.
+        OutputError: the folder cannot be written, or holds a survey.
+    """
+    paths = {name: folder / name for name in ("survey.html", "key.json")}
+    present = [path for path in paths.values() if path.exists()]
+    if present and not overwrite:
+        raise OutputError(f"{present[0]}: exists; answers to it would fit no more. Name another folder")
+    method, seed = evaluation.labels[-1], evaluation.config.page.seed
+    if len(evaluation.units) < 2:
+        raise UsageError(f"a survey needs 2 clips or more, there are {len(evaluation.units)}")
+    shown = _drawn(evaluation, method, np.random.default_rng(seed))
+    survey = digest([seed, method, [(truth.unit, frame, kind) for ((truth, _, frame), kind) in shown]])[:12]
+    key: dict[str, dict[str, Any]] = {}
+    pictures: list[tuple[str, str]] = []
+    for (truth, made, place), kind in shown:
+        row = truth if kind == "real" else made
+        name = digest([survey, truth.unit, truth.still_frames[place]])[:12]
+        key[name] = {"kind": kind, "clip": truth.unit, "frame": truth.still_frames[place]}
+        picture = scaled(read_still(evaluation.output / row.stills[place]), _HEIGHT)
+        pictures.append((name, data_url(picture)))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made: {error.strerror or error}") from error
+    record = {"survey": survey, "method": method, "seed": seed, "pictures": key}
+    write_atomically(paths["survey.html"], _page(survey, pictures))
+    write_atomically(paths["key.json"], json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    return paths
+
+
+def _drawn(evaluation: Evaluation, method: str, random: np.random.Generator) -> list[tuple[tuple[Row, Row, int], str]]:
+    """((truth's row, the method's row of its first case, which still), kind), half of the clips each, shuffled."""
+    clips = random.permutation(len(evaluation.units))[: len(evaluation.units) // 2 * 2]
+    shown = []
+    for place, index in enumerate(clips):
+        rows = [row for row in evaluation.rows if row.unit == evaluation.units[index]]
+        truth = next(row for row in rows if row.method == TRUTH)
+        made = next(row for row in rows if row.method == method)
+        shown += [((truth, made, still), _ANSWERS[place % 2]) for still in range(len(truth.stills))]
+    return [shown[index] for index in random.permutation(len(shown))]
+
+
+def fooling_rate(key: Path, answers: Sequence[Path]) -> FoolingRate:
+    """The share of coloured pictures that people took for real.
+
+    Args:
+        key: key.json of the survey.
+        answers: CSV files as the page exports them, one a person; unanswered pictures may be missing.
+
+    Raises:
+        InputError: a file is missing or damaged, belongs to another survey, or answers a picture twice.
+        UsageError: no file of answers.
+    """
+    if not answers:
+        raise UsageError("no file of answers given")
+    record = _read_key(key)
+    by_person: dict[str, Share] = {}
+    counts = {kind: [0, 0] for kind in _ANSWERS}
+    for path in answers:
+        mine = {kind: [0, 0] for kind in _ANSWERS}
+        for picture, answer in _read_answers(path, record).items():
+            tally = mine[record["pictures"][picture]["kind"]]
+            tally[0] += answer == "real"
+            tally[1] += 1
+        for kind, (real, total) in mine.items():
+            counts[kind][0] += real
+            counts[kind][1] += total
+        if str(path) in by_person:
+            raise UsageError(f"{path}: given twice")
+        by_person[str(path)] = _share(*mine["coloured"])
+    return FoolingRate(record["method"], len(answers), _share(*counts["coloured"]), _share(*counts["real"]), by_person)
+
+
+def _read_key(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        kinds = {entry["kind"] for entry in record["pictures"].values()}
+        if not isinstance(record["survey"], str) or not isinstance(record["method"], str) or kinds - set(_ANSWERS):
+            raise ValueError("wrong values")
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read: {error.strerror or error}; it is written with survey.html"
+        ) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{path}: not the key of a survey") from error
+    return dict(record)
+
+
+def _read_answers(path: Path, record: Mapping[str, Any]) -> dict[str, str]:
+    """Answer by picture."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as handle:
+            rows = list(csv.reader(handle))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if not rows or tuple(rows[0]) != _HEAD:
+        raise InputError(f"{path}: no file of answers; the first line must be {','.join(_HEAD)}")
+    found: dict[str, str] = {}
+    for number, row in enumerate(rows[1:], 2):
+        if not row:
+            continue
+        if len(row) != len(_HEAD) or row[2] not in _ANSWERS:
+            raise InputError(f"{path}:{number}: expected survey,picture,answer with an answer of {', '.join(_ANSWERS)}")
+        if row[0] != record["survey"]:
+            raise InputError(f"{path}:{number}: belongs to survey {row[0]}, the key to {record['survey']}")
+        if row[1] not in record["pictures"]:
+            raise InputError(f"{path}:{number}: the survey has no picture {row[1]}")
+        if row[1] in found:
+            raise InputError(f"{path}:{number}: picture {row[1]} is answered twice")
+        found[row[1]] = row[2]
+    return found
+
+
+_STYLE: Final = """
+:root{color-scheme:dark}
+body{font:17px/1.5 system-ui,sans-serif;background:#222;color:#eee;margin:1rem auto;max-width:60rem;padding:0 1rem;
+text-align:center}
+img{max-width:100%;height:min(70vh,30rem);object-fit:contain}
+button,a{font:inherit;padding:.6rem 1.4rem;margin:.4rem}
+a{color:#9cf}
+textarea{width:100%;height:10rem}
+:focus-visible{outline:3px solid #6af}
+[hidden]{display:none}
+"""
+_SCRIPT: Final = """
+const box = document.querySelector('main'), pictures = [...document.querySelectorAll('img')], answers = [];
+const place = document.querySelector('#place'), ask = document.querySelector('#ask');
+const done = document.querySelector('#done');
+function csv() {
+  const lines = answers.map((answer, index) => [box.dataset.survey, pictures[index].dataset.picture, answer].join(','));
+  return ['survey,picture,answer', ...lines].join('\\r\\n') + '\\r\\n';
+}
+function show() {
+  pictures.forEach((picture, index) => picture.hidden = index !== answers.length);
+  const over = answers.length === pictures.length;
+  ask.hidden = over;
+  done.hidden = !over;
+  place.textContent = over ? 'Thank you.' : 'Picture ' + (answers.length + 1) + ' of ' + pictures.length;
+  document.querySelector('#back').disabled = answers.length === 0;
+  if (over) {
+    document.querySelector('textarea').value = csv();
+    document.querySelector('#save').href = 'data:text/csv;charset=utf-8,' + encodeURIComponent(csv());
+  }
+}
+function answer(word) {
+  if (answers.length < pictures.length) {
+    answers.push(word);
+    show();
+  }
+}
+document.querySelector('#real').addEventListener('click', () => answer('real'));
+document.querySelector('#coloured').addEventListener('click', () => answer('coloured'));
+document.querySelector('#back').addEventListener('click', () => { answers.pop(); show(); });
+document.addEventListener('keydown', event => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === 'TEXTAREA') return;
+  if (event.key === 'r') answer('real');
+  if (event.key === 'c') answer('coloured');
+});
+show();
+"""
+
+
+def _page(survey: str, pictures: Sequence[tuple[str, str]]) -> str:
+    images = "\n".join(
+        f'<img hidden data-picture="{escape(name)}" src="{url}" alt="The picture to judge">' for name, url in pictures
+    )
+    body = (
+        f'<main data-survey="{escape(survey)}">\n<h1>Real or coloured?</h1>\n'
+        "<p>Some of these pictures have the colours that the camera saw. Others were black and white and were coloured "
+        "by a computer. Say what you think; there is no time limit.</p>\n"
+        f'<p id="place" aria-live="polite"></p>\n{images}\n'
+        '<div id="ask"><button id="real">Real (r)</button><button id="coloured">Coloured (c)</button></div>\n'
+        '<div id="done" hidden><p><a id="save" download="answers.csv">Save the answers</a> and send the file to '
+        'whoever asked you, or copy them from here:</p><textarea readonly aria-label="Answers, CSV"></textarea></div>\n'
+        '<p><button id="back">Back by one</button></p>\n</main>'
+    )
+    return document("Real or coloured?", body, _STYLE, _SCRIPT)

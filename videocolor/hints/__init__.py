@@ -1,0 +1,1 @@
+"""Hints: read, align, match to shots."""

@@ -1,0 +1,388 @@
+"""Hints: reading them (`_hintfiles`), dealing them to shots, reproducing them at their own frame, and suggesting them.
+
+A hint with a time belongs to the shot that holds the time, and to other shots only where they look alike.
+A hint without a time, or with one outside the part that is coloured, belongs to every shot that looks like it.
+One that fits nowhere is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+import cv2
+import numpy as np
+
+from videocolor.color import codes_to_luma, rgb_to_lab, rgb_to_luma
+from videocolor.config import AssignedHint, ColorizeConfig
+from videocolor.errors import OutputError
+from videocolor.events import Event, Observer, ignore
+from videocolor.hints.files import (
+    check_hint,
+    collect_assigned,
+    collect_hints,
+    frame_to_rgb,
+    hint_time_in_name,
+    load_hint,
+)
+from videocolor.models.base import HintInput
+from videocolor.motion.matching import scene_likeness
+from videocolor.shots.detect import shots_like
+from videocolor.shots.scan import Span, Survey, survey_film, thumbnail
+from videocolor.shots.shotlist import FilmShots
+from videocolor.types import Array, Frame, Hint
+from videocolor.video import open_video
+
+__all__ = [
+    "HintPlan",
+    "PlannedHint",
+    "place_assigned_hints",
+    "check_hint",
+    "collect_assigned",
+    "collect_hints",
+    "match_hints",
+    "frame_to_rgb",
+    "hint_ab",
+    "hint_fits_frame",
+    "hint_input",
+    "hint_time_in_name",
+    "cap_hints_per_shot",
+    "load_hint",
+    "rank_views",
+    "suggest_hints",
+    "suggestion_name",
+    "suggestion_png",
+]
+
+MOST_PER_SHOT: Final = 6
+"""Hints that the network is told of one shot at most; its memory and time grow with each."""
+_SAME_SHOT: Final = 0.5
+"""Likeness to its shot from which a hint with a time is expected to be a painted frame of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedHint:
+    """A hint and where it is used."""
+
+    hint: Hint
+    frame: int | None
+    """The frame it was made for; None for hints without a time."""
+    shots: dict[int, float]
+    """Shot number -> likeness 0..1 (1 for the shot that its time lies in), where the network is told of it."""
+    own: int | None = None
+    """Number of the shot that holds `frame`."""
+    resembles: float = 0.0
+    """Likeness 0..1 to the shot that holds `frame`: low for a picture of something else."""
+    left_out: tuple[int, ...] = ()
+    """Numbers of shots that it would belong to, had they not better hints enough."""
+    assigned: bool = False
+    """A person said where it goes; likeness did not decide."""
+
+    def likeness(self, number: int) -> float:
+        """Likeness 0..1 to a shot that it is used in, whatever its time says."""
+        return self.resembles if number == self.own else self.shots[number]
+
+
+@dataclass(frozen=True, eq=False)
+class HintPlan:
+    """Which hint goes to which shot."""
+
+    hints: tuple[PlannedHint, ...] = ()
+    warnings: tuple[str, ...] = field(default=())
+
+    def for_shot(self, number: int) -> list[PlannedHint]:
+        """The hints that the network is told of in a shot, at most `MOST_PER_SHOT`: its own first, then by likeness."""
+        mine = [planned for planned in self.hints if number in planned.shots]
+        return sorted(mine, key=lambda planned: (planned.own != number, -planned.shots[number]))
+
+    def left_out(self, number: int) -> list[PlannedHint]:
+        """The hints of a shot that the network is not told of because there are too many."""
+        return [planned for planned in self.hints if number in planned.left_out]
+
+    def painted(self, number: int | None = None) -> bool:
+        """Whether a whole frame of this shot seems to have been painted; of any shot, without a number."""
+        whole = (p for p in self.hints if p.hint.mask is None and p.resembles >= _SAME_SHOT)
+        return any(p.own is not None if number is None else p.own == number for p in whole)
+
+    def carried(self, number: int) -> list[PlannedHint]:
+        """Whole pictures, of those that the network is told of in a shot, that seem to show its very scene."""
+        return [p for p in self.for_shot(number) if p.hint.mask is None and p.likeness(number) >= _SAME_SHOT]
+
+    def followed(self, number: int) -> bool:
+        """Whether motion has colour to carry in a shot."""
+        return bool(self.carried(number)) or self.painted(number)
+
+    def at_frame(self, number: int, index: int) -> PlannedHint | None:
+        """The hint that was made for this frame of this shot, whether the network is told of it or not."""
+        made = [p for p in self.hints if p.frame == index and p.own == number]
+        return min(made, key=lambda planned: planned.hint.mask is not None, default=None)  # a whole one, if there is
+
+
+def hint_input(hint: Hint, size: tuple[int, int], *, known: bool = False) -> HintInput:
+    """A hint at the network's (height, width), painted on the shot that it is used in or not known to be."""
+    h, w = size
+    rgb = cv2.resize(hint.rgb, (w, h), interpolation=cv2.INTER_AREA)
+    planes = np.moveaxis(rgb, -1, 0)
+    mask = None if hint.mask is None else cv2.resize(hint.mask, (w, h), interpolation=cv2.INTER_AREA)
+    luma = np.clip(rgb_to_luma(planes, "bt709"), 0, 1).astype(np.float32)
+    return HintInput(luma, rgb_to_lab(planes)[1:], mask, known)
+
+
+def hint_ab(hint: Hint, size: tuple[int, int]) -> Array:
+    """(2, h, w) float32 a*b* of a hint on a chroma plane of (height, width) `size`."""
+    return hint_input(hint, size).ab
+
+
+def hint_fits_frame(hint: Hint, gray: Array) -> float:
+    """Correlation -1..1 of a hint's luma with a frame's (h, w) uint8 luma: is it that very frame, painted?"""
+    h, w = gray.shape
+    mine = hint_input(hint, (h, w)).luma
+    if hint.mask is not None:
+        return -1.0  # a partly painted hint says nothing of the rest, so it is never copied whole
+    a, b = mine - mine.mean(), gray.astype(np.float32) / 255
+    b = b - b.mean()
+    return float((a * b).sum() / max(float(np.sqrt((a * a).sum() * (b * b).sum())), 1e-6))
+
+
+def place_assigned_hints(assigned: Sequence[tuple[AssignedHint, Hint]], shots: FilmShots) -> list[PlannedHint]:
+    """Bring hints to the shots that a person assigned them to.
+
+    Args:
+        assigned: entries of `hints.assigned` and the pictures they name.
+        shots: the film's.
+
+    Raises:
+        UsageError: an entry names a frame that the film does not have.
+    """
+    planned = []
+    for entry, hint in assigned:
+        named = entry.shots if entry.frame is None else (entry.frame, *entry.shots)
+        numbers = [shots.number(frame, f"hint {hint.name}") for frame in named]
+        own = None if entry.frame is None else numbers[0]
+        resembles = 0.0 if own is None else 1.0
+        planned.append(PlannedHint(hint, entry.frame, dict.fromkeys(numbers, 1.0), own, resembles, assigned=True))
+    return planned
+
+
+def match_hints(
+    hints: Sequence[Hint], survey: Survey, min_likeness: float, assigned: Sequence[PlannedHint] = ()
+) -> HintPlan:
+    """Decide which hint goes to which shot.
+
+    Args:
+        hints: in any order.
+        survey: of the film; made with the hints' times.
+        min_likeness: 0..1, what a shot needs to receive a hint that was not made for it.
+        assigned: hints that have their shots already; they count before the dealt ones.
+    """
+    planned: list[PlannedHint] = []
+    warnings: list[str] = []
+    span = Span.of(survey)
+    for hint, likeness in zip(hints, _likenesses(hints, survey, span), strict=True):
+        shots = {number: value for number, value in likeness.items() if value >= min_likeness}
+        if len(likeness) == 1 and not shots and hint.time is None and span.is_whole:
+            warnings.append(
+                f"hint {hint.name}: looks little like the only shot; used as far as the network believes it"
+            )
+            shots = likeness
+        frame = own = None
+        resembles = 0.0
+        if hint.time is not None:
+            if hint.time > span.film_end:
+                warnings.append(
+                    f"hint {hint.name}: its time {float(hint.time):.3f} s is behind the film's end "
+                    f"{float(span.film_end):.3f} s; not used"
+                )
+                continue
+            if not span.holds(hint.time):
+                use = "used where it looks alike" if shots else "not used, it looks like no shot"
+                warnings.append(
+                    f"hint {hint.name}: its time {float(hint.time):.3f} s lies outside the part that is coloured "
+                    f"({float(span.start):.3f} to {float(span.end):.3f} s); {use}"
+                )
+                if not shots:
+                    continue
+            else:
+                frame = survey.nearest[hint.time]
+                own = survey.shot_at(frame).index
+                resembles = likeness[own]
+                shots[own] = 1.0
+        if not shots:
+            best = max(likeness, key=lambda number: likeness[number])
+            warnings.append(
+                f"hint {hint.name}: fits no shot (nearest is shot {best + 1} with likeness {likeness[best]:.2f} < "
+                f"{min_likeness:.2f}); not used. Give it a time (TIME=IMAGE) or lower hints.min_likeness"
+            )
+            continue
+        planned.append(PlannedHint(hint, frame, shots, own, resembles))
+    return cap_hints_per_shot([*assigned, *planned], warnings)
+
+
+def _likenesses(hints: Sequence[Hint], survey: Survey, span: Span) -> list[dict[int, float]]:
+    """For each hint, how surely it shows the scene of each shot."""
+    numbers = [view.shot.index for view in survey.shots]
+    places = {number: place for place, number in enumerate(numbers)}
+    thumbs = [thumbnail(np.rint(hint_input(hint, (180, 320)).luma * 255).astype(np.uint8)) for hint in hints]
+    own = [
+        places[survey.shot_at(survey.nearest[hint.time]).index]
+        if hint.time is not None and hint.time <= span.film_end and span.holds(hint.time)
+        else None
+        for hint in hints
+    ]
+    table = scene_likeness(thumbs, [[luma for _, luma in view.views] for view in survey.shots], own)
+    return [dict(zip(numbers, row.tolist(), strict=True)) for row in table]
+
+
+def cap_hints_per_shot(planned: Sequence[PlannedHint], warnings: Sequence[str] = ()) -> HintPlan:
+    """The plan of these hints, with `MOST_PER_SHOT` for each shot at most.
+
+    Args:
+        planned: hints and their shots; of those that are as good, earlier ones are kept.
+        warnings: what was said of them before.
+    """
+    kept, said = list(planned), list(warnings)
+    for number in sorted({number for p in planned for number in p.shots}):
+        kept, left_out = _limit(kept, number)
+        if left_out:
+            said.append(
+                f"shot {number + 1}: {left_out} of its {left_out + MOST_PER_SHOT} hints are left out of the "
+                f"network's memory, which takes {MOST_PER_SHOT}; frames that were painted are reproduced all the same"
+            )
+    return HintPlan(tuple(kept), tuple(said))
+
+
+def _limit(planned: list[PlannedHint], number: int) -> tuple[list[PlannedHint], int]:
+    """Keep `MOST_PER_SHOT` hints of a shot: its own, evenly spread over time, then the likest others."""
+    mine = [p for p in planned if number in p.shots]
+    if len(mine) <= MOST_PER_SHOT:
+        return planned, 0
+    own = _spread([p for p in mine if p.own == number], MOST_PER_SHOT)
+    others = sorted((p for p in mine if p.own != number), key=lambda p: -p.shots[number])
+    kept = {id(p) for p in [*own, *others][:MOST_PER_SHOT]}
+
+    def without(p: PlannedHint) -> PlannedHint:
+        rest = {shot: like for shot, like in p.shots.items() if shot != number}
+        return replace(p, shots=rest, left_out=(*p.left_out, number))
+
+    cap_hints_per_shot = [without(p) if number in p.shots and id(p) not in kept else p for p in planned]
+    return cap_hints_per_shot, len(mine) - MOST_PER_SHOT
+
+
+def _spread(hints: Sequence[PlannedHint], most: int) -> list[PlannedHint]:
+    """The first, the last, then always the one farthest in time from those chosen."""
+    left = sorted(hints, key=lambda p: p.frame or 0)
+    if len(left) <= most:
+        return left
+    chosen = [left.pop(0), left.pop()]
+    while len(chosen) < most:
+        gaps = [min(abs((p.frame or 0) - (c.frame or 0)) for c in chosen) for p in left]
+        chosen.append(left.pop(int(np.argmax(gaps))))
+    return chosen
+
+
+def suggest_hints(film: Path, folder: Path, config: ColorizeConfig, *, observer: Observer = ignore) -> list[Path]:
+    """Write, for each shot, the frame that explains most of it, as a PNG to be coloured.
+
+    The frame is the shot's medoid: of up to eight frames evenly spread, the one most like all others.
+    Its name carries its time (`shot0003_t00012.345s.png`), so the painted folder can be given back with
+    `--hints`.
+
+    Args:
+        film: film, image sequence or still.
+        folder: where the pictures go; made if missing.
+        config: its input, shots and output.overwrite count.
+        observer: hears of progress and warnings.
+
+    Returns:
+        The files, in film order.
+
+    Raises:
+        InputError: the film cannot be read.
+        OutputError: the folder cannot be written, or holds such files already.
+    """
+    from videocolor.events import RunLog  # imports this module
+
+    log = RunLog(observer)
+    survey = survey_film(film, config, progress=log.survey_progress)
+    log.warn(*survey.info.warnings, *survey.losses)
+    wanted = {rank_views(view.views)[0]: view.shot for view in survey.shots}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made: {error.strerror or error}") from error
+    written: list[Path] = []
+    span, began = config.input, monotonic()
+    with open_video(film, rate=span.rate, start=span.start, end=span.end) as video:
+        for frame in video:
+            shot = wanted.get(frame.index)
+            if shot is None:
+                continue
+            written.append(_write_suggestion(folder, shot.index, frame, config.output.overwrite))
+            observer(_progress(frame.index + 1, survey.frames, monotonic() - began))
+            if len(written) == len(wanted):
+                break
+    if len(written) < len(wanted):
+        log.warn(f"{len(wanted) - len(written)} shots have no suggestion: their frames could not be read again")
+    return written
+
+
+def _progress(done: int, total: int, seconds: float) -> Event:
+    """Like `RunLog`'s, one for each picture written."""
+    rate = done / max(seconds, 1e-6)
+    eta = (total - done) / rate
+    return Event("progress", {"stage": "hints", "frames": done, "total": total, "fps": round(rate, 2), "eta_s": eta})
+
+
+def rank_views(views: Sequence[tuple[int, Array]]) -> list[int]:
+    """Frame indices of a shot's views, the one that explains most of the shot first: its medoid.
+
+    Args:
+        views: (frame index, luma picture) pairs as `ShotView.views` holds them, at least one.
+
+    Returns:
+        All indices; the first has the largest sum of likenesses to all views (the earliest where several have). Each
+        further one adds most to what the chosen ones explain already: the sum, over the views, of the likeness to
+        the nearest chosen one (greedy facility location; Nemhauser, Wolsey, Fisher 1978).
+    """
+    like = np.array([[shots_like(mine, other) for _, other in views] for _, mine in views])
+    chosen = [int(np.argmax(like.sum(axis=1)))]
+    while len(chosen) < len(views):
+        explained = np.maximum(like, like[chosen].max(axis=0)).sum(axis=1)
+        explained[chosen] = -1
+        chosen.append(int(np.argmax(explained)))
+    return [views[place][0] for place in chosen]
+
+
+def suggestion_name(number: int, frame: Frame) -> str:
+    """File name of a shot's frame that is to be painted: `shot0003_t00012.345s.png` for shot number 2, from 0."""
+    return f"shot{number + 1:04d}_t{float(frame.pts * frame.time_base):09.3f}s.png"
+
+
+def suggestion_png(frame: Frame) -> bytes:
+    """A frame's luma as a gray PNG of 8 bits, of 16 where the film has more than 8.
+
+    Raises:
+        OutputError: the frame cannot be written as PNG.
+    """
+    gray = np.clip(codes_to_luma(frame.luma, frame.layout.depth, frame.color.range), 0, 1)
+    picture = (
+        np.rint(gray * 65535).astype(np.uint16) if frame.layout.depth > 8 else np.rint(gray * 255).astype(np.uint8)
+    )
+    done, data = cv2.imencode(".png", picture)
+    if not done:
+        raise OutputError(f"frame {frame.index} cannot be written as PNG")
+    return data.tobytes()
+
+
+def _write_suggestion(folder: Path, number: int, frame: Frame, overwrite: bool) -> Path:
+    path = folder / suggestion_name(number, frame)
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path}: exists; a painted hint is not overwritten without --overwrite")
+    try:
+        path.write_bytes(suggestion_png(frame))
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    return path

@@ -1,0 +1,1 @@
+"""The packaged hint network, its runtimes and its export."""

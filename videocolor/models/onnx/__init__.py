@@ -1,0 +1,1 @@
+"""ONNX image colorizers of the user's, described by a card."""

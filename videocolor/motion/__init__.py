@@ -1,0 +1,1 @@
+"""Optical flow and matching between pictures."""

@@ -1,0 +1,380 @@
+"""What is settled before the first frame of a film is coloured, and how its frames are read: whole, or a part."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Literal, Self
+
+from videocolor.config import ColorizeConfig, ShotChroma, parse_hint
+from videocolor.errors import InputError, OutputError, UsageError
+from videocolor.events import RunLog
+from videocolor.hints.plan import (
+    HintPlan,
+    cap_hints_per_shot,
+    collect_assigned,
+    collect_hints,
+    match_hints,
+    place_assigned_hints,
+)
+from videocolor.models.base import Colorizer
+from videocolor.models.registry import load_colorizer
+from videocolor.pipeline.predict import Predictor
+from videocolor.pipeline.prepare import working_size
+from videocolor.record import report_path, sidecar_path
+from videocolor.restoration import active, find_cadence, radius, restore, steps
+from videocolor.shots.scan import Survey, survey_film
+from videocolor.shots.shotlist import FilmShots, listed_shots
+from videocolor.types import Frame, VideoInfo
+from videocolor.video import WOVEN, OutputOptions, OutputPlan, VideoReader, open_video, plan_output, probe
+
+__all__ = [
+    "Film",
+    "FilmReader",
+    "Part",
+    "ShotPlan",
+    "check_sidecar",
+    "film_info",
+    "known_shots",
+    "load_network",
+    "network_threads",
+    "open_film",
+    "output_options",
+    "plan_shots",
+    "read_files",
+]
+
+_RATE: Final = Fraction(25)
+
+
+@dataclass(frozen=True, eq=False)
+class ShotPlan:
+    """What single shots get."""
+
+    hints: HintPlan = field(default_factory=HintPlan)
+    saturations: Mapping[int, float] = field(default_factory=dict)
+    """See `Film`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """A film that is to be coloured: what the stages share."""
+
+    source: Path
+    target: Path
+    config: ColorizeConfig
+    info: VideoInfo
+    plan: OutputPlan
+    colorizer: Colorizer
+    predictor: Predictor
+    hints: HintPlan
+    saturations: Mapping[int, float]
+    """Number of a shot -> factor on its chroma, where it is not the film's."""
+    survey: Survey | None
+    log: RunLog
+    size: tuple[int, int]
+    """(height, width) that frames are prepared at, and that the network sees of shots without loose hints."""
+    grid: tuple[int, int]
+    """(height, width) that colour is predicted and fused on."""
+
+    @property
+    def survey_size(self) -> tuple[int, int]:
+        """(height, width) of the pictures that a survey looks at."""
+        return working_size(self.info.width, self.info.height)
+
+    @property
+    def cuts_alike(self) -> bool:
+        """Whether colouring finds the cuts that a survey would find: it knows them, or it sees the same pictures."""
+        return known_shots(self.config) is not None or self.size == self.survey_size
+
+    def seen_size(self, number: int) -> tuple[int, int]:
+        """(height, width) that the network sees of a shot: more where its hints are other pictures than its frames."""
+        card = self.colorizer.card
+        if card.area_hinted is None or self.hints.painted(number) or not self.hints.for_shot(number):
+            return self.size
+        return working_size(self.info.width, self.info.height, card, hints="loose")
+
+    def seen_grid(self, number: int) -> tuple[int, int]:
+        """(height, width) of what the network says of that."""
+        height, width = self.seen_size(number)
+        return height // self.colorizer.card.output_stride, width // self.colorizer.card.output_stride
+
+    def saturation(self, number: int) -> float:
+        """Factor on the chroma of a shot."""
+        return self.saturations.get(number, self.config.chroma.saturation)
+
+    @property
+    def total(self) -> int | None:
+        """Frames that will be coloured, as far as is known."""
+        if self.survey is not None:
+            return self.survey.frames
+        frames, rate, span = self.info.frames, self.info.rate, self.config.input
+        if frames is None or rate is None or (span.start is None and span.end is None):
+            return frames
+        last = Fraction(frames) if span.end is None else min(Fraction(frames), span.end * rate)
+        return max(0, int(last - (span.start or 0) * rate))
+
+
+def open_film(
+    source: Path,
+    target: Path,
+    config: ColorizeConfig,
+    log: RunLog,
+    *,
+    survey: Literal["if needed", "always", "never"] = "if needed",
+    decided: ShotPlan | None = None,
+    colorizer: Colorizer | None = None,
+) -> Film:
+    """Look at the film, check that the output can be written, load the network, deal the hints.
+
+    Args:
+        source: a film, a numbered image sequence, a folder of images, or a still.
+        target: what will be written.
+        config: the settings.
+        log: told of warnings and of what was assumed.
+        survey: a first pass over the film: where hints have to be dealt, always, or never.
+        decided: what the shots get, where that was decided before; then nothing is decided here.
+        colorizer: loaded before; None: load the one that the settings name.
+
+    Raises:
+        UsageError, InputError, OutputError, ModelError, DeviceError: see `videocolor.errors`.
+    """
+    info = film_info(source, config)
+    plan = plan_output(info, target, output_options(config), protected=read_files(config))
+    check_sidecar(target, config)
+    log.note(*plan.notes)
+    log.warn(*info.warnings, *(f"left out: {name}" for name in plan.dropped))
+    colorizer = colorizer or load_network(config)
+    found: Survey | None = None
+    if decided is None:
+        decided, found = plan_shots(source, config, colorizer, log)
+    if survey == "always" and found is None:
+        found = survey_film(source, config, exact=True, progress=log.survey_progress)
+    size = working_size(info.width, info.height, colorizer.card, hints="painted" if decided.hints.painted() else "none")
+    grid = (size[0] // colorizer.card.output_stride, size[1] // colorizer.card.output_stride)
+    predictor = Predictor(colorizer, grid, config.model.batch, log)
+    _note_restoration(source, config, log)
+    shots = (decided.hints, decided.saturations)
+    return Film(source, target, config, info, plan, colorizer, predictor, *shots, found, log, size, grid)
+
+
+def _note_restoration(source: Path, config: ColorizeConfig, log: RunLog) -> None:
+    """Say what is done to luma, and what is known of how the film came to be video."""
+    if not active(config.restoration):
+        return
+    log.note(f"the picture is restored before it is coloured, so luma changes: {', '.join(steps(config.restoration))}")
+    if config.restoration.telecine != "off":
+        span = config.input
+        with open_video(source, rate=span.rate, start=span.start, end=span.end) as video:
+            log.note(f"cadence of the first frames: {find_cadence(video) or 'none seen'}")
+
+
+def film_info(source: Path, config: ColorizeConfig) -> VideoInfo:
+    """What `probe` says, as the coloured film will be: whole frames where fields are put together before."""
+    info = probe(source, rate=config.input.rate)
+    settings = config.restoration
+    if settings.deinterlace == "off" and settings.telecine == "off":
+        return info
+    warnings = tuple(text for text in info.warnings if WOVEN not in text)
+    return replace(info, field_order="progressive", warnings=warnings)
+
+
+def load_network(config: ColorizeConfig) -> Colorizer:
+    """The network that the settings name."""
+    model = config.model
+    return load_colorizer(model.name, device=model.device, runtime=model.runtime, threads=network_threads(config))
+
+
+@dataclass(frozen=True)
+class Part:
+    """Frames of a film from one time up to another."""
+
+    start: int
+    """Index of the first frame."""
+    start_pts: int
+    end_pts: int | None
+    """Time behind the last frame in ticks; None: to the film's end."""
+    from_beginning: bool = False
+    """Decode all that comes before, too: for films in which a seek leads elsewhere."""
+
+
+class FilmReader:
+    """The frames that are coloured, in order: restored where asked for, counted from the film's first.
+
+    A context manager and an iterable of frames. A part's frames are those that the whole film gives, sample for
+    sample: restoration gets the frames around the part to see, and where a seek does not lead to the part's first
+    frame the film is decoded from its beginning.
+    """
+
+    def __init__(self, source: Path, config: ColorizeConfig, info: VideoInfo, part: Part | None = None) -> None:
+        self._source, self._config, self._info, self.part = source, config, info, part
+        self._around = radius(config.restoration) if active(config.restoration) else 0
+        self.video = self._open(part)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.video.close()
+
+    @property
+    def losses(self) -> list[str]:
+        """What could not be read so far, in words."""
+        where = "" if self.part is None or not self.part.start else f"from frame {self.part.start} on: "
+        return [where + line for line in self.video.losses]
+
+    def _open(self, part: Part | None) -> VideoReader:
+        span = self._config.input
+        start, end = span.start, span.end
+        if part is not None:
+            margin = 2 * (self._around + 2) / (self._info.rate or _RATE) if self._around else Fraction(0)
+            base = self._info.time_base
+            if part.start and not part.from_beginning:
+                early = part.start_pts * base - margin
+                start = early if start is None else max(start, early)
+                start = None if start <= self._info.start_pts * base else start
+            if part.end_pts is not None:
+                late = part.end_pts * base + margin
+                end = late if end is None else min(end, late)
+        return open_video(self._source, rate=span.rate, start=start, end=end)
+
+    def __iter__(self) -> Iterator[Frame]:
+        if self.part is None:
+            yield from self._restored(self.video)
+            return
+        part, index = self.part, self.part.start
+        before = 0
+        for frame in self._restored(self.video):
+            if frame.pts < part.start_pts:
+                before += 1
+                continue
+            if part.end_pts is not None and frame.pts >= part.end_pts:
+                return
+            if index == part.start and not self._led_there(frame, before, part):
+                self.video.close()
+                self.part = replace(part, from_beginning=True)
+                self.video = self._open(self.part)
+                yield from self
+                return
+            yield replace(frame, index=index)
+            index += 1
+
+    def _led_there(self, frame: Frame, before: int, part: Part) -> bool:
+        """Whether the first frame is the right one, with what restoration needs before it."""
+        if part.from_beginning or not part.start:
+            if frame.pts != part.start_pts:
+                raise InputError(
+                    f"{self._source}: no frame stands at {float(part.start_pts * frame.time_base):.4f} s, where frame "
+                    f"{part.start} was; has the film changed?"
+                )
+            return True
+        enough = before >= self._around or self.video.start is None or self.video.start == self._config.input.start
+        return frame.pts == part.start_pts and enough
+
+    def _restored(self, frames: Iterable[Frame]) -> Iterable[Frame]:
+        settings = self._config.restoration
+        return restore(frames, settings) if active(settings) else frames
+
+
+def read_files(config: ColorizeConfig) -> list[Path]:
+    """Files beside the film that a run reads, and so must not write over."""
+    items = (*config.hints.items, *(entry.image for entry in config.hints.assigned))
+    hints = [parse_hint(item)[1] for item in items]
+    return [path for path in (*hints, config.shots.file) if path is not None]
+
+
+def check_sidecar(target: Path, config: ColorizeConfig) -> None:
+    """Before the work: may the record and the report be written, as far as they are asked for?"""
+    output = config.output
+    wanted = [("record", "sidecar", sidecar_path(target))] if output.sidecar else []
+    wanted += [("report", "report", report_path(target))] if output.report else []
+    for what, key, path in wanted:
+        if path.exists() and (path.is_dir() or not output.overwrite):
+            raise OutputError(
+                f"{path}: exists; --overwrite replaces film and {what}, --set output.{key}=false writes none"
+            )
+
+
+def network_threads(config: ColorizeConfig) -> int:
+    """CPU threads of the network: half the cores unless said otherwise, the other stages need the rest."""
+    return config.model.threads or max(1, (os.cpu_count() or 2) // 2)
+
+
+def output_options(config: ColorizeConfig) -> OutputOptions:
+    """The writer's options of a configuration."""
+    output = config.output
+    return OutputOptions(
+        codec=output.codec,
+        crf=output.crf,
+        preset=output.preset,
+        pix_fmt=output.pix_fmt,
+        options=dict(output.options),
+        overwrite=output.overwrite,
+    )
+
+
+def plan_shots(
+    source: Path, config: ColorizeConfig, colorizer: Colorizer, log: RunLog
+) -> tuple[ShotPlan, Survey | None]:
+    """Read the hints, deal them to the film's shots, and find out which shots have a saturation of their own.
+
+    Nothing is decoded where nothing has to be dealt and the shots are known or not asked for.
+
+    Raises:
+        UsageError: the model takes no hints, or a setting speaks of a frame that the film does not have.
+        HintError, InputError, ConfigError: a hint, the film or the shot list cannot be read.
+    """
+    hints, warnings = collect_hints(config)
+    log.warn(*warnings)
+    assigned = collect_assigned(config.hints.assigned)
+    if (hints or assigned) and colorizer.card.hints == "none":
+        count = len(hints) + len(assigned)
+        raise UsageError(
+            f"model {colorizer.card.name} takes no hints, {count} given; leave them out or choose another model"
+        )
+    by_shot = config.chroma.by_shot
+    if not (hints or assigned or by_shot):
+        return ShotPlan(), None
+    if config.input.start and (assigned or by_shot):
+        raise UsageError(
+            "hints.assigned and chroma.by_shot count frames from the film's first; they do not go together with --start"
+        )
+    survey, shots = None, known_shots(config)
+    if hints or shots is None:
+        times = [hint.time for hint in hints if hint.time is not None]
+        survey = survey_film(source, config, times=times, exact=True, progress=log.survey_progress)
+        shots = FilmShots(tuple(view.shot.start for view in survey.shots), survey.frames)
+    mine = place_assigned_hints(assigned, shots)
+    plan = cap_hints_per_shot(mine) if survey is None else match_hints(hints, survey, config.hints.min_likeness, mine)
+    log.warn(*plan.warnings)
+    return ShotPlan(plan, _saturations(by_shot, shots)), survey
+
+
+def known_shots(config: ColorizeConfig) -> FilmShots | None:
+    """The film's shots where they are known without looking at it: a shot list, or no detection.
+
+    Raises:
+        ConfigError: the shot list cannot be read.
+    """
+    if config.shots.file is not None:
+        return listed_shots(config.shots.file)
+    return FilmShots((0,)) if config.shots.detector == "none" else None
+
+
+def _saturations(by_shot: Sequence[ShotChroma], shots: FilmShots) -> dict[int, float]:
+    found: dict[int, ShotChroma] = {}
+    for entry in by_shot:
+        number = shots.number(entry.frame, "chroma.by_shot")
+        if number in found:
+            raise UsageError(
+                f"chroma.by_shot: frames {found[number].frame} and {entry.frame} lie in one shot, number {number + 1}; "
+                "give it one saturation"
+            )
+        found[number] = entry
+    return {number: entry.saturation for number, entry in found.items()}

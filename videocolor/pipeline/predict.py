@@ -1,0 +1,95 @@
+"""Anchors through the network, batch by batch, halving the batch when memory runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from videocolor.errors import DeviceError
+from videocolor.events import RunLog
+from videocolor.models.base import Colorizer, Prediction
+from videocolor.types import Array
+
+__all__ = ["Predictor"]
+
+
+class Predictor:
+    """Runs one film's anchors through the network, at most `batch` frames at once.
+
+    Args:
+        colorizer: the network.
+        grid: (height, width) that the colour is wanted on.
+        batch: frames at once; halved for good when the device's memory does not hold them.
+        log: is told when that happens.
+    """
+
+    def __init__(self, colorizer: Colorizer, grid: tuple[int, int], batch: int, log: RunLog) -> None:
+        self.batch = batch
+        self._colorizer, self._grid, self._log = colorizer, grid, log
+
+    def predict(self, memory: Any, lumas: Sequence[Array], carried: Sequence[Array | None] | None = None) -> Prediction:
+        """Colour frames of one shot.
+
+        Args:
+            memory: what the network's `begin` returned for this shot.
+            lumas: (h, w) float32 each, Y' in 0..1, in film order; may be empty.
+            carried: (4, h', w') each, what motion carried there, on the network's grid; None for frames that it did
+                not reach.
+
+        Returns:
+            a*b* (n, 2, *grid), the network's confidence and expected error (n, *grid).
+
+        Raises:
+            DeviceError: not even one frame fits.
+        """
+        done: list[Prediction] = []
+        start = 0
+        while start < len(lumas):
+            part = lumas[start : start + self.batch]
+            brought = None if carried is None else _stacked(carried[start : start + self.batch])
+            try:
+                done.append(self._step(memory, np.stack(part), brought))
+            except DeviceError:
+                if len(part) == 1:
+                    raise
+                self.batch = len(part) // 2
+                self._log.warn(f"out of memory with {len(part)} frames at once: halved to {self.batch}")
+                continue
+            start += len(part)
+        if not done:
+            return Prediction(np.zeros((0, 2, *self._grid), np.float32))
+        return Prediction(
+            np.concatenate([p.ab for p in done]),
+            _joined([p.confidence for p in done]),
+            _joined([p.error for p in done]),
+        )
+
+    def _step(self, memory: Any, luma: Array, carried: Array | None) -> Prediction:
+        # Networks that do not carry need not know of it.
+        step = self._colorizer.step
+        prediction = step(memory, luma) if carried is None else step(memory, luma, carried)
+        if prediction.ab.shape[2:] == self._grid:
+            return prediction
+        grid = self._grid
+        ab = np.stack([np.stack([_resized(channel, grid) for channel in frame]) for frame in prediction.ab])
+        planes = (prediction.confidence, prediction.error)
+        return Prediction(ab, *(None if p is None else np.stack([_resized(c, grid) for c in p]) for p in planes))
+
+
+def _stacked(carried: Sequence[Array | None]) -> Array | None:
+    """(n, 4, h', w'), zeros where nothing was carried; None where nothing was at all."""
+    known = next((item for item in carried if item is not None), None)
+    return None if known is None else np.stack([np.zeros_like(known) if item is None else item for item in carried])
+
+
+def _joined(parts: list[Array | None]) -> Array | None:
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if len(known) == len(parts) else None
+
+
+def _resized(image: Array, grid: tuple[int, int]) -> Array:
+    shrinks = image.shape[0] >= grid[0] and image.shape[1] >= grid[1]
+    return cv2.resize(image, grid[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

@@ -1,0 +1,181 @@
+"""What every stage reads of a frame: its luma at the network's working size, and its shot."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from videocolor.color import codes_to_luma
+from videocolor.models.base import ModelCard
+from videocolor.motion.flow import Step
+from videocolor.types import Array, Frame, Given
+
+__all__ = [
+    "Cuts",
+    "ListedCuts",
+    "Prepared",
+    "gray_of",
+    "mark_shots",
+    "prepare",
+    "small_luma",
+    "unused_cuts",
+    "working_size",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A frame and its luma at the working size."""
+
+    frame: Frame
+    luma: Array
+    """(h, w) float32, full-range Y' in 0..1."""
+    gray: Array
+    """(h, w) uint8, the same rounded: for motion and cuts."""
+    step: Step | None = None
+    """Motion to here, where `videocolor.motion.lookahead` has found it already."""
+
+    def without_step(self) -> Prepared:
+        """The same without its motion, whose memory is let go."""
+        return self if self.step is None else replace(self, step=None)
+
+    def luma_at(self, size: tuple[int, int]) -> Array:
+        """Luma at another (height, width), from the frame itself."""
+        return self.luma if self.luma.shape == size else small_luma(self.frame, size)
+
+
+def working_size(width: int, height: int, card: ModelCard | None = None, *, hints: Given = "none") -> tuple[int, int]:
+    """(height, width) that a network sees of a film: about the card's area, multiples, aspect kept.
+
+    Among the sizes whose sides are multiples of `card.multiple`, the one whose aspect ratio and area
+    miss the film's and the card's least (both as logarithms, so that twice and half weigh alike). A
+    film smaller than the card's area is not blown up beyond the next multiple; for loose hints, to twice its
+    pixels. Without a card the defaults of `ModelCard` hold, so that cuts are judged on the same pictures whether or
+    not a network is at hand. `hints`: what is asked for: the size of a film that has a painted frame, of shots with
+    loose hints, or of others.
+    """
+    card = card or ModelCard("", "", "none", 0, None)
+    if card.size is not None:
+        return card.size
+    step = card.multiple
+    wanted = {"none": None, "loose": card.area_hinted, "painted": card.area_painted}[hints] or card.area
+    shown = width * height * (2 if hints == "loose" else 1)
+    area = min(wanted, max(shown, step * step))
+    best, best_miss = (step, step), math.inf
+    for h in range(step, 64 * step, step):
+        for w in range(step, 64 * step, step):
+            aspect = abs(math.log(w / h) - math.log(width / height))
+            miss = 2 * aspect + abs(math.log(w * h / area))
+            if w * h <= 1.4 * area + step * step and miss < best_miss:
+                best, best_miss = (h, w), miss
+    return best
+
+
+def small_luma(frame: Frame, size: tuple[int, int]) -> Array:
+    """(h, w) float32 Y' in 0..1 of a frame, area-averaged to (height, width) `size`."""
+    h, w = size
+    shrunk = frame.luma
+    # OpenCV halves in a tenth of the time that it takes to shrink by any other factor, and the mean of means is
+    # the mean. An odd last row or column is left out: under half a sample of the working size.
+    while shrunk.shape[0] // 2 >= h and shrunk.shape[1] // 2 >= w:
+        shrunk = shrunk[: shrunk.shape[0] // 2 * 2, : shrunk.shape[1] // 2 * 2]
+        shrunk = cv2.resize(shrunk, (shrunk.shape[1] // 2, shrunk.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    shrunk = cv2.resize(shrunk, (w, h), interpolation=_interpolation(shrunk, size))
+    return np.clip(codes_to_luma(shrunk, frame.layout.depth, frame.color.range), 0, 1)
+
+
+def gray_of(luma: Array) -> Array:
+    """(h, w) uint8 of (h, w) float32 Y' in 0..1, rounded."""
+    return np.asarray(np.rint(luma * 255).astype(np.uint8))
+
+
+class Cuts(Protocol):
+    """Whatever knows where shots begin: a detector, or a list that a person made."""
+
+    @property
+    def latency(self) -> int:
+        """A cut at frame i is reported at the latest when frame i + latency is pushed."""
+
+    def push(self, gray: Array) -> list[int]:
+        """Indices of first frames of new shots that this frame made certain."""
+
+    def finish(self) -> list[int]:
+        """The cuts that were still undecided at the end of the film."""
+
+
+def unused_cuts(cuts: Cuts) -> list[str]:
+    """A warning where a shot list speaks of frames that the film does not have."""
+    beyond = cuts.beyond() if isinstance(cuts, ListedCuts) else []
+    if not beyond:
+        return []
+    return [f"the shot list has {len(beyond)} shots behind the film's last frame, from frame {beyond[0]} on: not used"]
+
+
+class ListedCuts:
+    """Cuts known beforehand."""
+
+    latency = 0
+
+    def __init__(self, starts: Collection[int]) -> None:
+        self._starts = frozenset(starts) - {0}
+        self._count = 0
+
+    def push(self, gray: Array) -> list[int]:
+        """This very frame, if a shot begins with it."""
+        self._count += 1
+        return [self._count - 1] if self._count - 1 in self._starts else []
+
+    def finish(self) -> list[int]:
+        """Nothing is ever undecided."""
+        return []
+
+    def beyond(self) -> list[int]:
+        """Starts that lie behind the last frame seen."""
+        return sorted(start for start in self._starts if start >= self._count)
+
+
+def mark_shots(items: Iterable[Prepared], cuts: Cuts, first: int = 0) -> Iterator[tuple[int, Prepared]]:
+    """(shot number, frame) pairs in film order, late by the cuts' latency; the first frame's shot is `first`."""
+    pending: deque[tuple[int, Prepared]] = deque()
+    starts: set[int] = set()
+    shot = first
+
+    def release(decided: int) -> Iterator[tuple[int, Prepared]]:
+        nonlocal shot
+        while pending and pending[0][0] <= decided:
+            count, item = pending.popleft()
+            if count in starts:
+                starts.discard(count)
+                shot += 1
+            yield shot, item
+
+    for count, item in enumerate(items):
+        pending.append((count, item))
+        starts.update(cuts.push(item.gray))
+        yield from release(count - cuts.latency)
+    starts.update(cuts.finish())
+    if pending:
+        yield from release(pending[-1][0])
+
+
+def _interpolation(image: Array, size: tuple[int, int]) -> int:
+    """Area averaging downwards; OpenCV's area mode upwards would repeat pixels, so linear there."""
+    return cv2.INTER_AREA if image.shape[0] >= size[0] and image.shape[1] >= size[1] else cv2.INTER_LINEAR
+
+
+def prepare(frames: Iterable[Frame], size: tuple[int, int]) -> Iterator[Prepared]:
+    """Frames with their luma at the working size (height, width)."""
+    try:
+        for frame in frames:
+            luma = small_luma(frame, size)
+            yield Prepared(frame, luma, gray_of(luma))
+    finally:
+        close = getattr(frames, "close", None)
+        if close is not None:
+            close()

@@ -1,0 +1,206 @@
+"""A patch of lightness classified into a codeword of (u*, v*), pixel by pixel; no deep network.
+
+After M. Richart, J. Visca, J. Baliosian: Self-organizing maps and patch classification for automatic colorization
+(Montevideo, 2017): a self-organising map quantises the (u*, v*) of photographs into a codebook; a multi-layer
+perceptron classifies the L* patch around a pixel; the pixel gets its own L* and the codeword's (u*, v*).
+
+Here is what colours a film, in NumPy alone; `videocolor.published.train_patches` trains it. The perceptron's first
+layer over the patches of a frame is a convolution, done as one matrix product over blocks of rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+
+from videocolor.color import luv_gamut_scale, luv_to_lab, rgb_to_lab
+from videocolor.errors import ModelError
+from videocolor.models.artifact import Artifact
+from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
+from videocolor.types import Array
+
+__all__ = ["ARCHITECTURE", "PatchClassifier", "PatchColorizer", "bordered", "load_patches", "repaint"]
+
+ARCHITECTURE: Final = "published-p"
+_MIDDLE: Final = 50.0
+_SPREAD: Final = 25.0
+"""L* is centred and scaled by about its spread in photographs before the perceptron sees it; the paper does not say."""
+_BLOCK: Final = 2**22
+"""Numbers in a block of patches (16 MB): it stays in the cache and in memory, whatever the frame."""
+_LEVELS: Final = 1001
+"""Steps of L* in the table of colours; 0.1 is far under what an eye tells apart."""
+
+
+def bordered(lightness: Array, patch: int) -> Array:
+    """Lightness as the perceptron sees it, mirrored at the border so that every pixel has a whole patch.
+
+    Args:
+        lightness: (h, w) float32 CIE L* 0..100.
+        patch: side of the patches, odd.
+
+    Returns:
+        (h + patch - 1, w + patch - 1) float32, about -2..2.
+    """
+    margin = patch // 2
+    scaled = (lightness.astype(np.float32) - np.float32(_MIDDLE)) / np.float32(_SPREAD)
+    return np.asarray(cv2.copyMakeBorder(scaled, margin, margin, margin, margin, cv2.BORDER_REFLECT_101))
+
+
+@dataclass(frozen=True, eq=False)
+class PatchClassifier:
+    """A perceptron with ReLU between its layers; the highest output is the class.
+
+    Raises:
+        ModelError: the layers do not fit each other, or the first one is not that of an odd square patch.
+    """
+
+    layers: tuple[tuple[Array, Array], ...]
+    """(weights (inputs, outputs), bias (outputs,)) float32 of each layer."""
+
+    def __post_init__(self) -> None:
+        widths = [weights.shape[0] for weights, _ in self.layers] + [self.layers[-1][0].shape[1]]
+        for number, (weights, bias) in enumerate(self.layers):
+            if weights.ndim != 2 or bias.shape != (weights.shape[1],) or weights.shape[1] != widths[number + 1]:
+                raise ModelError(f"layer {number}: weights {weights.shape} and bias {bias.shape} do not fit the next")
+        if self.patch**2 != widths[0] or self.patch % 2 == 0:
+            raise ModelError(f"the first layer takes {widths[0]} numbers: not an odd square patch")
+
+    @property
+    def patch(self) -> int:
+        """Side of the patch."""
+        return math.isqrt(int(self.layers[0][0].shape[0]))
+
+    @property
+    def classes(self) -> int:
+        """How many classes it tells apart."""
+        return int(self.layers[-1][0].shape[1])
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained numbers."""
+        return int(sum(weights.size + bias.size for weights, bias in self.layers))
+
+    def scores(self, rows: Array) -> Array:
+        """(n, classes) float32 outputs for (n, patch * patch) float32 rows of `bordered` lightness."""
+        for number, (weights, bias) in enumerate(self.layers):
+            if number:
+                rows = np.maximum(rows, 0, out=rows)
+            rows = rows @ weights
+            rows += bias
+        return rows
+
+    def classify(self, lightness: Array) -> Array:
+        """Class of every pixel.
+
+        Args:
+            lightness: (h, w) float32 CIE L* 0..100.
+
+        Returns:
+            (h, w) integers in 0..classes - 1. A frame is always cut into the same blocks, so that it gets the same
+            classes to the last bit whatever is coloured beside it.
+        """
+        h, w = lightness.shape
+        windows = np.lib.stride_tricks.sliding_window_view(bordered(lightness, self.patch), (self.patch, self.patch))
+        widest = max(weights.shape[0] for weights, _ in self.layers)
+        step = max(1, _BLOCK // (w * widest))
+        found = np.empty((h, w), np.intp)
+        for top in range(0, h, step):
+            block = windows[top : top + step]
+            rows = np.ascontiguousarray(block).reshape(-1, self.patch**2)
+            found[top : top + step] = self.scores(rows).argmax(axis=1).reshape(block.shape[:2])
+        return found
+
+
+class PatchColorizer(Colorizer):
+    """Every frame by itself, no hints, nothing remembered.
+
+    Args:
+        card: says the stride of the output.
+        classifier: of patches into codewords.
+        codebook: (classes, 2) u*, v*.
+    """
+
+    def __init__(self, card: ModelCard, classifier: PatchClassifier, codebook: Array) -> None:
+        self.card, self.classifier, self.codebook = card, classifier, codebook.astype(np.float32)
+        levels = np.linspace(0, 100, _LEVELS, dtype=np.float32)
+        self._table = np.moveaxis(_shown(levels[:, None], self.codebook[None])[1:], 0, -1).copy()
+
+    def begin(self, hints: Sequence[HintInput]) -> None:
+        """Nothing to remember.
+
+        Raises:
+            ModelError: hints were given.
+        """
+        if hints:
+            raise ModelError(f"{self.card.name} takes no hints, {len(hints)} given")
+
+    def step(self, memory: None, luma: Array, carried: Array | None = None) -> Prediction:
+        """a*b* of the codeword that each pixel's patch is classified into, averaged over the output's stride."""
+        stride = self.card.output_stride
+        size = (luma.shape[2] // stride, luma.shape[1] // stride)
+        frames = []
+        for frame in luma:
+            lightness = gray_lightness(frame)
+            level = np.rint(np.clip(lightness, 0, 100) * np.float32((_LEVELS - 1) / 100)).astype(np.intp)
+            ab = self._table[level, self.classifier.classify(lightness)]
+            frames.append(np.moveaxis(cv2.resize(ab, size, interpolation=cv2.INTER_AREA), -1, 0))
+        return Prediction(np.stack(frames).astype(np.float32, copy=False))
+
+
+def gray_lightness(luma: Array) -> Array:
+    """CIE L* 0..100 of the gray that has this Y' (0..1); any shape."""
+    flat = luma.astype(np.float32).reshape(-1)
+    return np.asarray(rgb_to_lab(np.stack([flat, flat, flat]))[0].reshape(luma.shape))
+
+
+def repaint(lightness: Array, uv: Array) -> Array:
+    """The colour of this lightness and (u*, v*), the colourfulness lowered to what R'G'B' can show.
+
+    Args:
+        lightness: (h, w) CIE L* 0..100.
+        uv: (h, w, 2) u*, v*.
+
+    Returns:
+        (3, h, w) float32 CIE L*, a*, b*.
+    """
+    return _shown(lightness.astype(np.float32), uv.astype(np.float32))
+
+
+def _shown(lightness: Array, uv: Array) -> Array:
+    luv = np.stack(np.broadcast_arrays(lightness, uv[..., 0], uv[..., 1]))
+    luv[1:] *= luv_gamut_scale(luv)
+    return luv_to_lab(luv)
+
+
+def load_patches(artifact: Artifact, device: str, threads: int | None) -> PatchColorizer:
+    """Put a weights file of `videocolor.published.train_patches` to use.
+
+    Args:
+        artifact: tensors `codebook` (n, 2) and, for each layer i from 0, `weights.i` and `bias.i`.
+        device: not used, the perceptron runs on the CPU.
+        threads: not used, the BLAS library's own setting holds.
+
+    Raises:
+        ModelError: tensors are missing or do not fit each other.
+    """
+    weights, name = artifact.weights, artifact.card.name
+    count = sum(key.startswith("weights.") for key in weights)
+    try:
+        layers = tuple((weights[f"weights.{i}"], weights[f"bias.{i}"]) for i in range(count))
+        codebook = weights["codebook"]
+    except KeyError as error:
+        raise ModelError(f"{name}: the weights lack {error}") from error
+    if not layers or any(array.ndim == 0 for pair in layers for array in pair):
+        raise ModelError(f"{name}: the weights hold no layers")
+    try:
+        classifier = PatchClassifier(layers)
+    except ModelError as error:
+        raise ModelError(f"{name}: {error}") from error
+    if codebook.shape != (classifier.classes, 2):
+        raise ModelError(f"{name}: codebook {codebook.shape} for {classifier.classes} classes")
+    return PatchColorizer(artifact.card, classifier, codebook)

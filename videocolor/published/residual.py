@@ -1,0 +1,195 @@
+"""R, the deep residual colouriser: a ResNet front for gray pictures, a decoder, and padding for any size.
+
+Mikhalina and others (Bryansk, "ResNet-Gray", 2019). L* in, a*b* out, mean squared error. The front's depth is not in
+the paper: ResNet-18 here (He et al., CVPR 2016), its modules under torchvision's names so that a user's file fits.
+The decoder is our reading: at each of five scales a 3x3 convolution, norm, ReLU and a doubling.
+"""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from videocolor.errors import ModelError
+from videocolor.models.artifact import Artifact
+from videocolor.models.base import ModelCard, Prediction
+from videocolor.models.hint.encoder import GrayEncoder
+from videocolor.published.running import TorchColorizer, lightness, network_settings, placed
+from videocolor.types import Array
+
+__all__ = ["ARCHITECTURE", "ResidualColorizer", "ResidualNet", "ResidualSettings", "load_residual", "residual_card"]
+
+ARCHITECTURE = "published-r"
+AB_SPAN = 255.0
+"""a*b* of -127.5..127.5 are 0..1 for the network."""
+_MULTIPLE = 32
+
+
+@dataclass(frozen=True)
+class ResidualSettings:
+    """What the network is built from."""
+
+    size: int
+    """Side in pixels that it was trained at."""
+    front: str
+    """`resnet18` or `efficientnet-lite0`."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+class _BasicBlock(nn.Module):
+    """Two 3x3 convolutions and the way around them."""
+
+    def __init__(self, channels_in: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.downsample = (
+            nn.Sequential(nn.Conv2d(channels_in, channels, 1, stride, bias=False), nn.BatchNorm2d(channels))
+            if stride > 1 or channels_in != channels
+            else None
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        around = x if self.downsample is None else self.downsample(x)
+        return F.relu(around + self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
+
+
+class ResNetFront(nn.Module):
+    """ResNet-18 without its classifier, for one channel."""
+
+    channels = 512
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 64, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        widths = (64, 64, 128, 256, 512)
+        for number, (before, after) in enumerate(pairwise(widths), 1):
+            blocks = nn.Sequential(_BasicBlock(before, after, 1 if number == 1 else 2), _BasicBlock(after, after, 1))
+            self.add_module(f"layer{number}", blocks)
+
+    def forward(self, light: Tensor) -> Tensor:
+        """(n, 1, h, w) L* / 100 to (n, 512, h/32, w/32)."""
+        x = F.max_pool2d(F.relu(self.bn1(self.conv1((light - 0.45) / 0.226))), 3, 2, 1)  # ImageNet's gray statistics
+        for number in range(1, 5):
+            x = getattr(self, f"layer{number}")(x)
+        return x
+
+    def load(self, path: Path) -> None:
+        """Begin with an ImageNet ResNet-18; weights for R, G and B are summed, for gray is the same in all three.
+
+        Raises:
+            ModelError: the file is missing or of another network.
+        """
+        try:
+            if path.suffix == ".safetensors":
+                from safetensors.torch import load_file
+
+                state = load_file(path)
+            else:
+                state = torch.load(path, map_location="cpu", weights_only=True)
+            kept = {name: value for name, value in state.items() if not name.startswith("fc.")}
+            kept["conv1.weight"] = kept["conv1.weight"].sum(dim=1, keepdim=True)
+            self.load_state_dict(kept)
+        except (OSError, RuntimeError, LookupError, EOFError, ValueError, TypeError, pickle.UnpicklingError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ModelError(f"{path}: not ResNet-18's weights under torchvision's names ({reason})") from error
+
+
+class LiteFront(nn.Module):
+    """The named substitute: EfficientNet-Lite0's features, L* / 100 seen as if it were Y'."""
+
+    channels = 320
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = GrayEncoder()
+
+    def forward(self, light: Tensor) -> Tensor:
+        """(n, 1, h, w) L* / 100 to (n, 320, h/32, w/32)."""
+        taps: list[Tensor] = self.encoder(light)
+        return taps[-1]
+
+
+class ResidualNet(nn.Module):
+    """Front and decoder."""
+
+    def __init__(self, settings: ResidualSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.front: ResNetFront | LiteFront = ResNetFront() if settings.front == "resnet18" else LiteFront()
+        layers: list[nn.Module] = []
+        before = self.front.channels
+        for width in (256, 128, 64, 32, 16):
+            layers += [nn.Conv2d(before, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+            layers.append(nn.Upsample(scale_factor=2.0, mode="nearest"))
+            before = width
+        self.decoder = nn.Sequential(*layers)
+        self.last = nn.Conv2d(before, 2, 3, padding=1)
+
+    def forward(self, luma: Tensor) -> Tensor:
+        """Colour pictures of any size: padded to a multiple of 32 by repeating the edge, cropped after.
+
+        Args:
+            luma: (n, 1, h, w) Y' in 0..1.
+
+        Returns:
+            (n, 2, h, w): a*b* / 255 + 0.5, so 0..1.
+        """
+        height, width = luma.shape[2:]
+        down, right = -height % _MULTIPLE, -width % _MULTIPLE
+        light = F.pad(lightness(luma) / 100, (0, right, 0, down), mode="replicate")
+        ab: Tensor = self.last(self.decoder(self.front(light))).float() + 0.5
+        return ab[..., :height, :width]
+
+
+def residual_card(net: ResidualNet, name: str) -> ModelCard:
+    """The card of such a network."""
+    return ModelCard(
+        name=name,
+        title=f"R: deep residual colouriser, {net.settings.front} front",
+        hints="none",
+        parameters=sum(parameter.numel() for parameter in net.parameters()),
+        macs=None,
+        area=net.settings.size**2,
+        multiple=8,
+        output_stride=1,
+        licence="Apache-2.0",
+        source="Mikhalina et al. (Bryansk), ResNet-Gray, 2019; ResNet-18 and the decoder are our reading",
+    )
+
+
+class ResidualColorizer(TorchColorizer):
+    """Colours frames of any size, each for itself."""
+
+    net: ResidualNet
+
+    def step(self, memory: None, luma: Array, carried: Array | None = None) -> Prediction:
+        """(n, 2, h, w) a*b*; any h and w."""
+        ab = self._run(self.net, np.ascontiguousarray(luma[:, None], dtype=np.float32))
+        return Prediction((ab - np.float32(0.5)) * np.float32(AB_SPAN))
+
+
+def load_residual(artifact: Artifact, device: str, threads: int | None) -> ResidualColorizer:
+    """Put a weights file to use.
+
+    Raises:
+        ModelError: weights, card and settings do not belong together.
+        DeviceError: the device is not there.
+    """
+    net = ResidualNet(network_settings(artifact, ResidualSettings))
+    placed(net, artifact, residual_card(net, artifact.card.name), device, threads)
+    return ResidualColorizer(artifact.card, net, device)

@@ -1,0 +1,253 @@
+"""Train the patch colouriser: self-organising maps of (u*, v*), and perceptrons that classify patches of lightness.
+
+After Richart, Visca and Baliosian (see `videocolor.published.patches`). One run is a grid: maps of several
+sizes, and on one of them every patch size with every network, over several stratified shuffle splits. Each split of
+each cell is a file of its own when it is done, so a run that was killed goes on where it stood:
+
+    OUT/data/                          pixels learnt from
+    OUT/maps.json                      codebooks and their quantisation errors
+    OUT/cells/3x3_50+50/split_0.json   accuracies of one network
+    OUT/cells/3x3_50+50/patches.safetensors   the first split's network, to colour films with
+    OUT/tables.md, OUT/results.json    the paper's two tables, published values beside ours
+    OUT/patches.safetensors            the network of the cell that `film` names
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from videocolor.concurrency.processes import Crew
+from videocolor.errors import ConfigError, InputError, ModelError, OutputError, UsageError
+from videocolor.events import Event, Observer
+from videocolor.files import write_atomically
+from videocolor.published.patch_config import Cell, PatchesConfig
+from videocolor.published.patch_data import PatchData, choose_images, make_patch_data, open_patch_data, patch_rows
+from videocolor.published.patch_fit import fit_map, fit_perceptron, nearest, save_network
+from videocolor.published.patch_tables import patch_tables
+from videocolor.published.patches import PatchClassifier
+from videocolor.training.graceful_stop import Leaving
+from videocolor.types import Array
+
+__all__ = ["PatchesConfig", "train_patches"]
+
+_FREE = ("out", "workers", "film")
+"""Settings that change no number of the run; so do the lists of what is in the grid."""
+
+
+def train_patches(
+    config: PatchesConfig,
+    *,
+    resume: bool = False,
+    stop_after_minutes: float | None = None,
+    observer: Observer | None = None,
+) -> Path:
+    """Run the grid.
+
+    Args:
+        config: the settings; results go to `config.out`.
+        resume: go on with what is in `config.out`.
+        stop_after_minutes: leave after these minutes; networks that are not done are begun anew by `resume`.
+        observer: told of progress; None: a bar on stderr, and the tables at the end.
+
+    Returns:
+        OUT/patches.safetensors; OUT/tables.md where the run was left before the network of `film` was trained.
+
+    Raises:
+        UsageError: minisom or scikit-learn is not installed.
+        ConfigError: the run began with other settings.
+        InputError: images cannot be read.
+        OutputError: there is a run and `resume` is not given, or something cannot be written.
+        ModelError: a worker died.
+        Interrupted: Ctrl-C or SIGTERM; what was done is kept.
+    """
+    _check_installed()
+    _begin(config, resume)
+    with Leaving(stop_after_minutes) as leaving:
+        if not (config.out / "data").exists():
+            make_patch_data(config.data, config.out / "data", config.seed)
+        data = open_patch_data(config.out / "data")
+        maps = _maps(config, data)
+        _write_tables(config, data, maps)
+        bar = tqdm(total=config.steps, unit="network", disable=observer is not None)
+        with bar:
+            bar.update(len(_results(config)))
+            for result in _trained(config, leaving):
+                bar.update()
+                bar.set_postfix_str(f"{result['cell']} test {result['test']:.3f}", refresh=False)
+                if observer is not None:
+                    observer(Event("progress", {"stage": "train", **result}))
+                _write_tables(config, data, maps)
+        tables = config.out / "tables.md"
+        leaving.speak(f"stopped; {tables} says what is done, --resume goes on")
+    network = config.out / "cells" / (config.film or config.cells[0].name) / "patches.safetensors"
+    if observer is None:
+        tqdm.write(tables.read_text(encoding="utf-8"), file=sys.stderr)
+    if not network.exists():
+        return tables
+    return Path(shutil.copy(network, config.out / "patches.safetensors"))
+
+
+def _check_installed() -> None:
+    try:
+        import minisom  # noqa: F401
+        import sklearn  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise UsageError(f"training needs the package {error.name}: pip install 'videocolor[published]'") from error
+
+
+def _begin(config: PatchesConfig, resume: bool) -> None:
+    """Find a run that was begun before, or begin one."""
+    path = config.out / "run.json"
+    settings = config.model_dump(mode="json", exclude=set(_FREE))
+    settings["perceptron"] = {k: v for k, v in settings["perceptron"].items() if k not in ("patches", "hidden")}
+    settings["data"].pop("root")
+    if not path.exists():
+        choose_images(config.data)  # before anything stands in the folder
+        config.out.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps(settings, indent=1) + "\n")
+        return
+    if not resume:
+        raise OutputError(f"{path}: exists; --resume goes on from it, --set out=FOLDER begins another run")
+    before = json.loads(path.read_text(encoding="utf-8"))
+    changed = [key for key in settings if before.get(key) != settings[key]]
+    if changed:
+        raise ConfigError(f"{path}: the run began with other {', '.join(changed)}; --set out=FOLDER begins another run")
+
+
+def _maps(config: PatchesConfig, data: PatchData) -> dict[str, Any]:
+    """Codebooks and errors of all maps; what is in OUT/maps.json is kept. Labels of the chosen map are written."""
+    path = config.out / "maps.json"
+    maps: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    uv = data.uv[: data.seen_rows]
+    for neurons in config.maps.neurons:
+        if str(neurons) not in maps:
+            codebook, error = fit_map(uv, neurons, config.maps, config.seed)
+            maps[str(neurons)] = {"error": error, "codebook": codebook.tolist()}
+            write_atomically(path, json.dumps(maps) + "\n")
+    if not (config.out / "data" / "labels.npy").exists():
+        spread = np.clip(uv, -config.maps.limit, config.maps.limit).std(axis=0)
+        codebook = np.asarray(maps[str(config.perceptron.neurons)]["codebook"], np.float32)
+        np.save(config.out / "data" / "labels.part.npy", nearest(data.uv / spread, codebook / spread)[0])
+        (config.out / "data" / "labels.part.npy").replace(config.out / "data" / "labels.npy")
+    return maps
+
+
+def _trained(config: PatchesConfig, leaving: Leaving) -> Iterator[dict[str, Any]]:
+    """Train what is not done yet, the first split of every cell before the second of any."""
+    done = {(row["cell"], row["split"]) for row in _results(config)}
+    todo = iter(
+        [
+            (cell, split)
+            for split in range(config.perceptron.splits)
+            for cell in config.cells
+            if (cell.name, split) not in done
+        ]
+    )
+    pool = Crew(config.workers, _open_worker)
+    running: set[Future[dict[str, Any]]] = set()
+    try:
+        while not leaving.due:
+            for cell, split in todo:
+                running.add(pool.submit(_train_one, config, cell, split))
+                if len(running) >= config.workers:
+                    break
+            if not running:
+                return
+            finished, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in finished)
+    except BrokenExecutor as error:
+        raise ModelError(f"a worker that trains a network died ({error}); try fewer `workers`") from error
+    finally:
+        pool.end()  # a network takes minutes; what is not done is begun anew
+
+
+def _open_worker() -> None:
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
+
+
+@lru_cache(maxsize=1)
+def _worker_data(out: Path, splits: int, train: int, test: int, seed: int) -> tuple[PatchData, Array, list[Any]]:
+    """Data, labels, and the rows of each split."""
+    from sklearn.model_selection import StratifiedShuffleSplit
+
+    data = open_patch_data(out / "data")
+    labels = np.load(out / "data" / "labels.npy", allow_pickle=False)
+    seen = labels[: data.seen_rows]
+    try:
+        shuffle = StratifiedShuffleSplit(splits, train_size=train, test_size=test, random_state=seed)
+        return data, labels, list(shuffle.split(np.zeros(len(seen)), seen))
+    except ValueError as error:
+        raise InputError(f"{out / 'data'}: {len(seen)} rows cannot be split {train} / {test}: {error}") from error
+
+
+def _train_one(config: PatchesConfig, cell: Cell, split: int) -> dict[str, Any]:
+    """Train and score one network, write its files."""
+    settings = config.perceptron
+    data, labels, splits = _worker_data(config.out, settings.splits, settings.train, settings.test, config.seed)
+    began = time.perf_counter()
+    train, test = splits[split]
+    unseen = np.arange(data.seen_rows, len(labels))
+    classifier, epochs = fit_perceptron(
+        patch_rows(data, train, cell.patch), labels[train], cell.hidden, settings, config.seed + split
+    )
+    result: dict[str, Any] = {"cell": cell.name, "patch": cell.patch, "hidden": list(cell.hidden), "split": split}
+    for name, rows in (("train", train), ("test", test), ("unseen", unseen)):
+        found = classifier.scores(patch_rows(data, rows, cell.patch)).argmax(axis=1)
+        result[name] = float((found == labels[rows]).mean()) if len(rows) else None
+    result |= {"epochs": epochs, "settled": epochs < settings.max_iter, "seconds": time.perf_counter() - began}
+    folder = config.out / "cells" / cell.name
+    folder.mkdir(parents=True, exist_ok=True)
+    if split == 0:
+        _write_network(config, cell, classifier, folder / "patches.safetensors", result)
+    write_atomically(folder / f"split_{split}.json", json.dumps(result) + "\n")
+    return result
+
+
+def _write_network(
+    config: PatchesConfig, cell: Cell, classifier: PatchClassifier, path: Path, result: dict[str, Any]
+) -> None:
+    maps = json.loads((config.out / "maps.json").read_text(encoding="utf-8"))
+    codebook = np.asarray(maps[str(config.perceptron.neurons)]["codebook"], np.float32)
+    notes = {"config": config.model_dump(mode="json", exclude={"out", "workers", "data"}), "result": result}
+    notes["data"] = config.data.model_dump(mode="json", exclude={"root"})
+    save_network(path, classifier, codebook, notes)
+
+
+def _results(config: PatchesConfig) -> list[dict[str, Any]]:
+    """What is done, in the grid's order."""
+    found = []
+    for cell in config.cells:
+        for split in range(config.perceptron.splits):
+            path = config.out / "cells" / cell.name / f"split_{split}.json"
+            if path.exists():
+                found.append(json.loads(path.read_text(encoding="utf-8")))
+    return found
+
+
+def _write_tables(config: PatchesConfig, data: PatchData, maps: dict[str, Any]) -> None:
+    results = _results(config)
+    labels = np.load(config.out / "data" / "labels.npy", allow_pickle=False)[: data.seen_rows]
+    notes = {
+        "rows": data.seen_rows,
+        "images": data.seen_rows * len(data.names) // len(data.places),
+        "commonest": float(np.bincount(labels).max() / len(labels)),
+        "splits": config.perceptron.splits,
+        "neurons": config.perceptron.neurons,
+    }
+    errors = {neurons: float(maps[str(neurons)]["error"]) for neurons in config.maps.neurons}
+    write_atomically(config.out / "results.json", json.dumps({**notes, "maps": errors, "networks": results}) + "\n")
+    cells = [(cell.patch, cell.hidden) for cell in config.cells]
+    write_atomically(config.out / "tables.md", patch_tables(errors, cells, results, notes))

@@ -1,0 +1,1 @@
+"""Reports, comparison films, and checks of a result."""

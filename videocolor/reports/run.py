@@ -1,0 +1,253 @@
+"""One page that says what a run made of a film: shots, hints, before and after, timing, warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from pydantic import ValidationError
+
+from videocolor.config import ColorizeConfig, parse_hint
+from videocolor.errors import InputError, OutputError, UsageError
+from videocolor.events import Observer, RunLog, ignore
+from videocolor.files import plain, write_atomically
+from videocolor.hints.plan import load_hint
+from videocolor.record import read_record, report_path, sidecar_path, write_sidecar
+from videocolor.reports.html import data_url_within, scaled
+from videocolor.reports.page import Facts, HintFacts, Record, ShotPictures, clock, page
+from videocolor.reports.side_by_side import display_size, likeness, shown_like
+from videocolor.reports.stills import read_stills, still_rgb
+from videocolor.types import Array, Frame, VideoInfo
+from videocolor.video import probe
+from videocolor.video.sequences import is_sequence
+
+__all__ = ["PictureOptions", "leave_record", "report_path", "write_report"]
+
+_INTO: Final = Fraction(1)
+"""A shot is shown by its middle frame, or by the one so many seconds behind its cut if that comes first: a seek finds
+that one quickly, since keyframes stand at cuts."""
+_ROUNDED: Final = Fraction(1, 500)
+"""Seconds by which a container may have rounded a frame's time."""
+_SAME: Final = 0.5
+"""Least correlation of luma, seen small, of a frame and its coloured version."""
+_HINT_BYTES: Final = 12_000
+_HINT_LINES: Final = 160
+_HINTS: Final = 500
+"""Hints that are shown with a picture at most."""
+_ASPECT: Final = 16 / 9
+
+
+@dataclass(frozen=True)
+class PictureOptions:
+    """Pictures of a report, and what bounds its size."""
+
+    height: int = 360
+    """Lines of a picture at most; wide films have fewer."""
+    shot_bytes: int = 40_000
+    """Bytes of a shot's two pictures at most, as they stand in the page."""
+    total_bytes: int = 32_000_000
+    """Bytes of all pictures of shots at most: films of many shots get smaller ones."""
+    shots: int = 2000
+    """Shots that are shown with pictures at most, the first ones; the others are listed."""
+
+
+def leave_record(
+    source: Path, target: Path, config: ColorizeConfig, record: Mapping[str, Any], *, observer: Observer = ignore
+) -> tuple[Path | None, Path | None]:
+    """Write what the settings ask for beside a film that is whole: its record, its report.
+
+    Args:
+        source: the film that was coloured.
+        target: the finished film.
+        config: its settings.
+        record: as `videocolor.record.describe` makes it.
+        observer: as of `write_report`.
+
+    Returns:
+        OUTPUT.json and OUTPUT.html; None for what is not asked for.
+
+    Raises:
+        OutputError: one of them cannot be written; the film is there all the same.
+    """
+    sidecar = report = None
+    try:
+        if config.output.sidecar:
+            sidecar = write_sidecar(target, record)
+        if config.output.report:
+            report = write_report(source, target, record, observer=observer)
+    except (OutputError, InputError) as error:
+        what = "its report" if sidecar is not None or not config.output.sidecar else "its record"
+        raise OutputError(f"{target} is complete, but {what} could not be written: {error}") from error
+    return sidecar, report
+
+
+def write_report(
+    source: Path,
+    target: Path,
+    record: Mapping[str, Any] | None = None,
+    path: Path | None = None,
+    *,
+    pictures: PictureOptions | None = None,
+    observer: Observer = ignore,
+) -> Path:
+    """Write the report of a finished film: one self-contained HTML file that fetches nothing and works from a disk.
+
+    One frame of each shot is read from the source and from the result, by seeking; neither film is decoded whole.
+
+    Args:
+        source: the film that was coloured.
+        target: the finished film.
+        record: of the run, as `videocolor.record.describe` makes it; None: read OUTPUT.json beside the target.
+        path: where the page goes; None: `report_path(target)`. Replaced where it exists.
+        pictures: their size; None: defaults.
+        observer: hears `progress` (stage `report`) and of pictures that could not be read, as `warning`.
+
+    Returns:
+        The page.
+
+    Raises:
+        InputError: source or target cannot be read, or there is no record that can be.
+        OutputError: the page cannot be written.
+    """
+    path = path or report_path(target)
+    pictures = pictures or PictureOptions()
+    try:
+        facts = Record.model_validate(plain(read_record(target) if record is None else record))
+        settings = ColorizeConfig.model_validate({"input": facts.config.get("input", {})}).input
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(f"{sidecar_path(target)}: is not the record of a run ({where}: {first['msg']})") from error
+    before = probe(source, rate=settings.rate)
+    after = shown_like(probe(target, rate=before.rate if is_sequence(target) else None), before)
+    log = RunLog(observer)
+    trimmed = settings.start is not None or settings.end is not None
+    shown = _shots(facts, before, after, pictures, log, trimmed=trimmed)
+    text = page(
+        Facts(
+            name=target.name,
+            record=facts,
+            film=_film(facts, before, after),
+            end_seconds=_end(facts, before),
+            pictures=shown,
+            hint_pictures=_hint_pictures(facts.hints, log),
+            most=pictures.shots,
+            problems=tuple(log.warnings),
+        )
+    )
+    write_atomically(path, text)
+    return path
+
+
+def _shots(
+    record: Record, before: VideoInfo, after: VideoInfo, options: PictureOptions, log: RunLog, *, trimmed: bool
+) -> dict[int, ShotPictures]:
+    """One frame of each shot, before and after."""
+    shots = record.shots[: options.shots]
+    if not shots:
+        return {}
+    most = min(options.shot_bytes, options.total_bytes // len(shots)) // 2
+    ends = [shot.start_seconds for shot in record.shots[1:]] + [_end(record, before)]
+    times = [_moment(shot.start_seconds, end) for shot, end in zip(shots, ends, strict=False)]
+    # A trimmed film begins at zero, images are counted from zero; every other film keeps its source's times.
+    shift = Fraction(shots[0].start_seconds) if trimmed or after.format == "image2" else Fraction(0)
+    found: dict[int, ShotPictures] = {}
+    missing = []
+    pairs = _pairs(before, after, times, shift)
+    for done, (shot, (first, second)) in enumerate(zip(shots, pairs, strict=True), 1):
+        if first is None or second is None:
+            missing.append(shot.index)
+            continue
+        one, two = (_picture(frame, info, options.height) for frame, info in ((first, before), (second, after)))
+        like = likeness(one[..., 1], two[..., 1])
+        if like is not None and like < _SAME:
+            missing.append(shot.index)
+            continue
+        urls = data_url_within(one, most), data_url_within(two, most)
+        found[shot.index] = ShotPictures(*urls, two.shape[1], two.shape[0], first.seconds)
+        log.stage_done("report", done, len(shots))
+    if missing:
+        few = ", ".join(map(str, missing[:8])) + (", ..." if len(missing) > 8 else "")
+        log.warn(f"{len(missing)} shots have no picture in the report ({few}): a frame cannot be read, or differs")
+    return found
+
+
+def _moment(start: float, end: float) -> Fraction:
+    """The time in a shot that it is shown by."""
+    half = Fraction(max(0.0, end - start)) / 2
+    return Fraction(start) + min(half, _INTO) - _ROUNDED / 4
+
+
+def _pairs(
+    before: VideoInfo, after: VideoInfo, times: list[Fraction], shift: Fraction
+) -> Iterator[tuple[Frame | None, Frame | None]]:
+    """The frame of the source at each time, and the same one of the result."""
+    # Sought in turn: what the one decoder holds is let go before the other one opens.
+    for time, first in zip(times, read_stills(before, times), strict=True):
+        place = time if first is None else first.pts * first.time_base - shift - _ROUNDED
+        yield first, next(read_stills(after, [place]))
+
+
+def _picture(frame: Frame, info: VideoInfo, height: int) -> Array:
+    return still_rgb(frame, info, height * _ASPECT, height)
+
+
+def _end(record: Record, info: VideoInfo) -> float:
+    """Where the last shot ends, in seconds."""
+    if not record.shots:
+        return 0.0
+    last = record.shots[-1]
+    return last.start_seconds + (last.end - last.start) / float(info.rate or 25)
+
+
+def _hint_pictures(hints: tuple[HintFacts, ...], log: RunLog) -> dict[str, str]:
+    """Each hint as it was given, unpainted places gray."""
+    found: dict[str, str] = {}
+    for hint in hints[:_HINTS]:
+        try:
+            _, path, time = parse_hint(hint.name)
+            loaded = load_hint(None, path, time)
+        except (InputError, UsageError) as error:
+            log.warn(f"no picture of a hint in the report: {error}")
+            continue
+        rgb = np.clip(loaded.rgb, 0, 1)
+        if loaded.mask is not None:
+            rgb = rgb * loaded.mask[..., None] + np.float32(0.5) * (1 - loaded.mask[..., None])
+        picture = scaled(np.rint(rgb * 255).astype(np.uint8), _HINT_LINES)
+        found[hint.name] = data_url_within(picture, _HINT_BYTES)
+    return found
+
+
+def _film(record: Record, before: VideoInfo, after: VideoInfo) -> list[tuple[str, str]]:
+    """What source and result are."""
+    others = ", ".join(f"{stream.kind} {stream.codec}" for stream in before.streams if stream.kind != "video")
+    left = record.output.get("left_out") or []
+    lines = [
+        ("source", str(before.path)),
+        ("source, sha256", record.source.get("sha256", "")),
+        ("source is", _describe(before)),
+        ("beside the picture", others or "nothing"),
+        ("result", str(after.path)),
+        ("result is", f"{_describe(after)}, {_size(after.path)}"),
+        ("left out", "; ".join(map(str, left)) or "nothing"),
+        ("frames", str(record.frames)),
+        ("coloured", clock(_end(record, before) - (record.shots[0].start_seconds if record.shots else 0))),
+        ("shots", str(len(record.shots))),
+        ("restored before colouring", ", ".join(record.restored) or "nothing"),
+    ]
+    return [line for line in lines if line[1]]
+
+
+def _describe(info: VideoInfo) -> str:
+    width, height = (round(length) for length in display_size(info))
+    shown = "" if (width, height) == (info.width, info.height) else f", shown at {width}x{height}"
+    rate = "" if info.rate is None else f", {float(info.rate):.6g} frames/s"
+    return f"{info.codec or info.format} {info.layout.name} {info.width}x{info.height}{shown}{rate}, {info.field_order}"
+
+
+def _size(path: Path) -> str:
+    return f"{path.stat().st_size / 1e6:.1f} MB" if path.is_file() else "images"

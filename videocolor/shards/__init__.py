@@ -1,0 +1,1 @@
+"""One film in resumable parts: plan, color, join."""

@@ -1,0 +1,327 @@
+"""A film cut into shards: decided from luma alone, written as a file that a person can read and edit.
+
+Everything that a shard's samples follow from goes into its key: the source's fixity, the network's weights, the
+configuration, the times, the hints and lenders of its shots, and the shard before it where it begins inside a shot.
+A finished shard counts as long as its key is the plan's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+from videocolor.config import ColorizeConfig
+from videocolor.errors import InputError
+from videocolor.events import Observer, RunLog, ignore
+from videocolor.files import plain, source_sha256
+from videocolor.hints.plan import HintPlan, PlannedHint, collect_assigned, collect_hints
+from videocolor.models.base import Colorizer
+from videocolor.pipeline.boundaries import PAINTED_COST, GreedyBoundaries, pauses
+from videocolor.pipeline.film import Film, ShotPlan, network_threads, open_film
+from videocolor.pipeline.reuse import RecurrenceFinder
+from videocolor.pipeline.scheduling import frame_cost, window_frames
+from videocolor.record import describe_model
+from videocolor.shards.types import FilmJob, FilmPlan, PlannedShot, Shard
+from videocolor.shots.shotlist import read_shots
+from videocolor.types import Hint
+from videocolor.version import __version__
+from videocolor.video import sequence_files
+
+__all__ = [
+    "FORMAT",
+    "PLAN_NAME",
+    "boundaries_of",
+    "planned_hints",
+    "decided_shots",
+    "fixity_of",
+    "hint_notes",
+    "is_current",
+    "make_plan",
+    "plan_film",
+    "plan_head",
+    "planned_shots",
+    "settings_hash",
+    "shard_key",
+    "source_stamp",
+    "with_shards",
+]
+
+PLAN_NAME: Final = "plan.yaml"
+FORMAT: Final = 4
+
+
+def plan_film(job: FilmJob, *, observer: Observer = ignore) -> FilmPlan:
+    """Look at a film once, decide, and write `plan.yaml` into the job's folder.
+
+    Raises:
+        InputError, UsageError, OutputError, ModelError: as `open_film`; the folder cannot be written.
+    """
+    log = RunLog(observer)
+    config = ColorizeConfig.model_validate(job.config)
+    film = open_film(job.source, job.target, config, log, survey="always")
+    plan = make_plan(film, fixity_of(job.source))
+    job.folder.mkdir(parents=True, exist_ok=True)
+    from videocolor.shards.planfile import write_plan  # which imports this module
+
+    write_plan(job.folder / PLAN_NAME, plan)
+    return plan
+
+
+def fixity_of(source: Path) -> str:
+    """sha256 of a source; see `videocolor.files.source_sha256`."""
+    try:
+        return source_sha256(source, sequence_files(source))
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read ({error.strerror or error})") from error
+
+
+def source_stamp(source: Path) -> str:
+    """Size and time of last change of a source's files, as text."""
+    try:
+        stats = [path.stat() for path in sequence_files(source) or (source,)]
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read ({error.strerror or error})") from error
+    return f"{sum(s.st_size for s in stats)} {max(s.st_mtime_ns for s in stats)} {len(stats)}"
+
+
+def boundaries_of(film: Film) -> GreedyBoundaries:
+    """The rule by which this film is cut."""
+    shots = film.config.shots
+    return GreedyBoundaries(Fraction(shots.shard), Fraction(shots.max_shard), film.info.rate)
+
+
+def make_plan(film: Film, sha256: str) -> FilmPlan:
+    """Cut a film that was surveyed.
+
+    Args:
+        film: with a survey.
+        sha256: of the source.
+    """
+    survey = film.survey
+    assert survey is not None
+    shots = planned_shots(film)
+    starts = _cut(film, shots)
+    end_pts = survey.shots[-1].shot.end_pts
+    places = [(start, survey.pts[start]) for start in starts]
+    head = replace(plan_head(film, sha256), shots=tuple(shots), frames=survey.frames)
+    plan = with_shards(head, places, end_pts)
+    return replace(plan, offsets=survey.offsets, repaired=bool(survey.losses), warnings=tuple(survey.losses))
+
+
+def planned_shots(film: Film) -> list[PlannedShot]:
+    """The shots of a film that was surveyed, and which of them return to which."""
+    survey = film.survey
+    assert survey is not None
+    finder = RecurrenceFinder() if film.colorizer.card.hints != "none" else None
+    shots: list[PlannedShot] = []
+    for view in survey.shots:
+        shot, first = view.shot, view.views[0][1]
+        hints = tuple(planned.hint.name for planned in film.hints.for_shot(shot.index))
+        lender = None if finder is None or hints else finder.find(first)
+        if finder is not None and lender is None:
+            finder.add(shot.index, first, view.last)
+        place = (shot.index, shot.start, shot.end, shot.start_pts, view.last_pts)
+        shots.append(PlannedShot(*place, lender, hints, film.saturations.get(shot.index)))
+    return shots
+
+
+def _cut(film: Film, shots: Sequence[PlannedShot]) -> list[int]:
+    """First frames of all shards: the questions that the run over the film asks, asked beforehand."""
+    boundaries, starts, passed = boundaries_of(film), [0], 0.0
+    fused = film.config.smoothing.enabled
+    for shot in shots:
+        if boundaries.ends(shot.start, passed, inside=False):
+            starts.append(shot.start)
+        cost, out = frame_cost(film, shot.index), 0
+        for pause in pauses(shot.end - shot.start, window_frames(film, shot.index), fused):
+            if boundaries.ends(shot.start + pause, cost * (pause - out), inside=True):
+                starts.append(shot.start + pause)
+            out = pause
+        passed = cost * (shot.end - shot.start - out)
+    return starts
+
+
+def plan_head(film: Film, sha256: str) -> FilmPlan:
+    """A plan without shots and shards."""
+    return FilmPlan(
+        film.source,
+        sha256,
+        0,
+        film.info.time_base,
+        (),
+        (),
+        tuple(hint_notes(film.hints, film.config)),
+        settings=settings_hash(film.config, film.colorizer, sha256),
+        decided=_decided_by(film.config),
+        stamp=source_stamp(film.source),
+    )
+
+
+def with_shards(plan: FilmPlan, places: Sequence[tuple[int, int]], end_pts: int, *, goes_on: bool = False) -> FilmPlan:
+    """The plan with its shards and their keys, from the (first frame, time) of each.
+
+    `goes_on`: the last shot goes on behind the plan's last frame.
+    """
+    followed = {number for note in plan.hints for number in note["followed"]}
+    costs = [PAINTED_COST if shot.index in followed else 1.0 for shot in plan.shots]
+    ends = [*places[1:], (plan.frames, end_pts)]
+    cuts = [shot.start for shot in plan.shots]
+    shards: list[Shard] = []
+    for number, ((start, start_pts), (end, after)) in enumerate(zip(places, ends, strict=True)):
+        inside = plan.shots[bisect_right(cuts, start) - 1 : bisect_left(cuts, end)]
+        cost = sum((min(s.end, end) - max(s.start, start)) * costs[s.index] for s in inside)
+        closes = inside[-1].end > end or (goes_on and end == plan.frames)
+        opens = inside[0].start < start
+        before = shards[-1].key if opens else ""
+        key = shard_key(plan, start, start_pts, end, before, inside, closes)
+        first, last = inside[0].index, inside[-1].index
+        shards.append(Shard(number, start, end, start_pts, after, first, last, opens, closes, cost, key))
+    return replace(plan, shards=tuple(shards))
+
+
+def shard_key(
+    plan: FilmPlan, start: int, start_pts: int, end: int, before: str, shots: Sequence[PlannedShot], closes: bool
+) -> str:
+    """Hash of all that a shard's samples follow from; `closes`: its last shot goes on, and its frames look ahead."""
+    facts = {
+        "settings": plan.settings,
+        "frames": [start, start_pts, end, closes],
+        "before": before,
+        "painted": any(note["painted"] for note in plan.hints),  # the working size depends on it
+        "shots": [[max(shot.start, start), *_facts_of(plan, shot)] for shot in shots],
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _facts_of(plan: FilmPlan, shot: PlannedShot) -> list[Any]:
+    """What the colours of a shot follow from, beside its frames and the film's settings."""
+    facts = [_hints_of(plan, shot.index), _lender_times(plan, shot), _lender_hints(plan, shot)]
+    return facts if shot.saturation is None else [*facts, shot.saturation]
+
+
+def _lender_times(plan: FilmPlan, shot: PlannedShot) -> list[int] | None:
+    if shot.returns_to is None:
+        return None
+    lender = plan.shots[shot.returns_to]
+    return [lender.start_pts, lender.last_pts]
+
+
+def _lender_hints(plan: FilmPlan, shot: PlannedShot) -> list[Any]:
+    return [] if shot.returns_to is None else _hints_of(plan, shot.returns_to)
+
+
+def _hints_of(plan: FilmPlan, number: int) -> list[Any]:
+    """What a shot is told or painted with."""
+    mine = [note for note in plan.hints if number in note["told"] or note["own"] == number]
+    return [[note["digest"], note["frame"], note["own"] == number, note["told"].get(number)] for note in mine]
+
+
+def settings_hash(config: ColorizeConfig, colorizer: Colorizer, sha256: str) -> str:
+    """Hash of what all shards of a film have in common."""
+    values = config.as_dict()
+    for section, keys in _NO_SAMPLES.items():
+        values[section] = {key: value for key, value in values[section].items() if key not in keys}
+    del values["hints"], values["chroma"]["by_shot"]  # what became of them is in each shard's key
+    model = describe_model(colorizer)
+    if model["runtime"] == "torch":  # its sums on a CPU depend on how many share them; ONNX Runtime's do not
+        values["model"]["threads"] = network_threads(config)
+    facts = {"videocolor": __version__, "source": sha256, "model": model, "config": values, "format": FORMAT}
+    return hashlib.sha256(json.dumps(plain(facts), sort_keys=True).encode()).hexdigest()
+
+
+_NO_SAMPLES: Final = {
+    "output": ("overwrite", "sidecar", "report", "resume", "keep_shards"),
+    "model": ("threads",),
+    "shots": ("file", "detector", "shard", "max_shard"),
+}
+"""Settings that change no sample of a shard whose frames are given."""
+
+
+def _decided_by(config: ColorizeConfig) -> str:
+    """Hash of what tells where shots begin and which hints they get."""
+    listed = None if config.shots.file is None else [shot.start for shot in read_shots(config.shots.file)]
+    facts: list[Any] = [config.shots.detector if listed is None else listed, config.hints.min_likeness]
+    values = config.as_dict()
+    for told in (values["hints"]["assigned"], values["chroma"]["by_shot"]):
+        facts += [told] if told else []
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def is_current(plan: FilmPlan, config: ColorizeConfig, colorizer: Colorizer) -> bool:
+    """Whether a plan was made for this configuration, network, version of the program, shot list, and these hints."""
+    if plan.settings != settings_hash(config, colorizer, plan.sha256) or plan.decided != _decided_by(config):
+        return False
+    return sorted(note["digest"] for note in plan.hints) == sorted(digest for digest, _ in _all_hints(config))
+
+
+def _all_hints(config: ColorizeConfig) -> list[tuple[str, Hint]]:
+    """Hints that were to be dealt, and those that are assigned, each with its digest."""
+    dealt = [(_digest(hint, False), hint) for hint in collect_hints(config)[0]]
+    return dealt + [(_digest(hint, True), hint) for _, hint in collect_assigned(config.hints.assigned)]
+
+
+def hint_notes(dealt: HintPlan, config: ColorizeConfig) -> list[dict[str, Any]]:
+    """How hints were dealt, as plain values; hints that fit nowhere are among them."""
+    notes = [_note(planned) for planned in dealt.hints]
+    known = {note["digest"] for note in notes}
+    unused = [hint for hint in collect_hints(config)[0] if _digest(hint, False) not in known]  # assigned ones are used
+    return notes + [_note(PlannedHint(hint, None, {})) for hint in unused]
+
+
+def _note(planned: PlannedHint) -> dict[str, Any]:
+    alone, own = HintPlan((planned,)), planned.own
+    left_out = [own] if own is not None and own not in planned.shots and alone.followed(own) else []
+    return {
+        "name": planned.hint.name,
+        "digest": _digest(planned.hint, planned.assigned),
+        "frame": planned.frame,
+        "own": planned.own,
+        "painted": alone.painted(),
+        "followed": [number for number in planned.shots if alone.followed(number)] + left_out,
+        "told": {number: float(like) for number, like in planned.shots.items()},
+        "resembles": float(planned.resembles),
+        "left_out": list(planned.left_out),
+    } | ({"assigned": True} if planned.assigned else {})
+
+
+def _digest(hint: Hint, assigned: bool) -> str:
+    time = "assigned" if assigned else hint.time
+    digest = hashlib.sha256(f"{hint.name} {time} {hint.rgb.shape}".encode())
+    digest.update(hint.rgb.tobytes())
+    if hint.mask is not None:
+        digest.update(hint.mask.tobytes())
+    return digest.hexdigest()
+
+
+def planned_hints(plan: FilmPlan, config: ColorizeConfig) -> HintPlan:
+    """The hints as a plan has dealt them; their files are read again.
+
+    Raises:
+        InputError: a hint is not what it was when the plan was made.
+    """
+    if not plan.hints:
+        return HintPlan()
+    hints = dict(_all_hints(config))
+    planned = []
+    for note in plan.hints:
+        hint = hints.get(note["digest"])
+        if hint is None:
+            raise InputError(f"hint {note['name']}: has changed since {plan.film} was planned; plan it again")
+        if note["told"] or note["own"] is not None:
+            told = {int(number): float(like) for number, like in note["told"].items()}
+            left_out = tuple(note["left_out"])
+            place = (note["frame"], told, note["own"], note["resembles"], left_out)
+            planned.append(PlannedHint(hint, *place, note.get("assigned", False)))
+    return HintPlan(tuple(planned))
+
+
+def decided_shots(plan: FilmPlan, config: ColorizeConfig) -> ShotPlan:
+    """What a plan says that single shots get; errors as of `planned_hints`."""
+    saturations = {shot.index: shot.saturation for shot in plan.shots if shot.saturation is not None}
+    return ShotPlan(planned_hints(plan, config), saturations)

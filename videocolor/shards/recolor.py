@@ -1,0 +1,162 @@
+"""Some shots of a finished film are coloured again, with other hints or settings; the rest stays as it is."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from videocolor.config import ColorizeConfig
+from videocolor.errors import InputError, UsageError
+from videocolor.events import Observer, RunLog, ignore
+from videocolor.files import folder_lock
+from videocolor.pipeline.film import Film, open_film
+from videocolor.record import describe_model, sidecar_path
+from videocolor.shards.merge import MergeReport, merge_shards
+from videocolor.shards.plan import fixity_of, plan_head, planned_shots, with_shards
+from videocolor.shards.records import discard_work, shard_path
+from videocolor.shards.types import FilmJob, FilmPlan, PlannedShot, ShardRecord
+from videocolor.shards.work import color_missing
+from videocolor.video import take_out
+
+__all__ = ["parse_shots", "recolor_shots"]
+
+
+def parse_shots(text: str) -> tuple[int, ...]:
+    """Numbers of shots, from 0, out of `3,5-7`, which count from 1.
+
+    Raises:
+        UsageError: not such a list.
+    """
+    numbers: set[int] = set()
+    for word in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", word)
+        first, last = (0, 0) if match is None else (int(match[1]), int(match[2] or match[1]))
+        if first < 1 or last < first:
+            raise UsageError(f"shots {text!r}: {word.strip()!r} is no shot or range; expected a list such as 3,5-7")
+        numbers.update(range(first - 1, last))
+    return tuple(sorted(numbers))
+
+
+def recolor_shots(
+    job: FilmJob, shots: Collection[int], observer: Observer = ignore, *, borrowers_of: Collection[int] = ()
+) -> MergeReport:
+    """Colour some shots of a finished film again, and keep the picture of all others as it is, bit for bit.
+
+    The film's output settings (codec, quality) must be those that it was made with; hints, saturation and all
+    that colour depends on may differ. What a shot lends to others that return to it changes those only if they
+    are named, too, or the shot is named in `borrowers_of`.
+
+    Args:
+        job: the film; its target is finished.
+        shots: numbers from 0.
+        observer: hears of progress and warnings.
+        borrowers_of: of these shots (numbers from 0) those that take up their colours are coloured again as well, and
+            with them all that take up colours of another shot than the film's record says.
+
+    Raises:
+        InputError: the target is missing or does not belong to the source, or cannot be parted at these shots.
+        UsageError: there is no such shot.
+        OutputError: it cannot be written.
+    """
+    if not job.target.is_file():
+        raise InputError(f"{job.target}: no such file; only shots of a finished film can be coloured again")
+    config = ColorizeConfig.model_validate(job.config)
+    config = config.model_copy(update={"output": config.output.model_copy(update={"overwrite": True})})
+    log = RunLog(observer)
+    film = open_film(job.source, job.target, config, log, survey="always")
+    work = replace(job, config=config.as_dict(), folder=job.folder.with_name(job.folder.name + ".recolor"))
+    with folder_lock(work.folder, str(job.target)):
+        try:
+            return _recolor(film, work, shots, borrowers_of, log)
+        finally:
+            discard_work(work)
+
+
+def _recolor(
+    film: Film, job: FilmJob, wanted: Collection[int], borrowers_of: Collection[int], log: RunLog
+) -> MergeReport:
+    survey = film.survey
+    assert survey is not None
+    shots = planned_shots(film)
+    unknown = sorted(number + 1 for number in {*wanted, *borrowers_of} if number >= len(shots))
+    if unknown:
+        raise UsageError(f"{film.source}: has {len(shots)} shots, there is no shot {', '.join(map(str, unknown))}")
+    earlier = _earlier_shots(job, shots)
+    if borrowers_of:
+        wanted = _with_borrowers(shots, wanted, borrowers_of, earlier)
+    starts = [s.start for s in shots if not s.index or (s.index in wanted) != (s.index - 1 in wanted)]
+    head = replace(
+        plan_head(film, fixity_of(film.source)),
+        shots=tuple(shots),
+        frames=survey.frames,
+        offsets=survey.offsets,
+        repaired=bool(survey.losses),
+        warnings=tuple(survey.losses),
+    )
+    plan = with_shards(head, [(start, survey.pts[start]) for start in starts], survey.shots[-1].shot.end_pts)
+    kept = [shard.number for shard in plan.shards if shard.first_shot not in wanted]
+    parts = [(plan.shards[n].start, plan.shards[n].end, shard_path(job.folder, n)) for n in kept]
+    take_out(film.target, film.info, film.plan, survey.pts, parts)
+    again = [shard.number for shard in plan.shards if shard.number not in kept]
+    total = sum(plan.shards[n].frames for n in again)
+    log.start(film.source, film.target, film.colorizer.card.name, total, film.info)
+
+    def hear(message: dict[str, Any]) -> None:
+        if message["kind"] == "progress":
+            log.frames_done(message["frames"], total)
+
+    records = color_missing(film, job, plan, again, hear)
+    records |= {number: _kept(film, plan, number, earlier) for number in kept}
+    return merge_shards(job, plan, records, log, like=film.target if kept else None)
+
+
+def _with_borrowers(
+    shots: Sequence[PlannedShot],
+    wanted: Collection[int],
+    lenders: Collection[int],
+    earlier: Mapping[int, dict[str, Any]],
+) -> set[int]:
+    """The shots that are wanted, and those whose colours follow from them or come from elsewhere than they did."""
+    found, lend = set(wanted), set(lenders)
+    for shot in shots:  # who lends comes before who borrows, and borrows from nobody
+        was = earlier.get(shot.start)
+        lender = None if shot.returns_to is None else shot.returns_to + 1
+        if was is None or (was["end"], was["returns_to"]) != (shot.end, lender):
+            found.add(shot.index)
+            lend.add(shot.index)
+        elif shot.returns_to in lend:
+            found.add(shot.index)
+    return found
+
+
+def _earlier_shots(job: FilmJob, shots: Sequence[PlannedShot]) -> dict[int, dict[str, Any]]:
+    """What the record beside the film says of its shots, by their first frames; nothing where none can be read.
+
+    Shots are counted as now: one before may have been parted since. A lender that is no shot any more is number 0.
+    """
+    try:
+        listed = json.loads(sidecar_path(job.target).read_text(encoding="utf-8"))["shots"]
+        numbers = {shot.start: shot.index + 1 for shot in shots}
+        now = {shot["index"]: numbers.get(shot["start"], 0) for shot in listed}
+        return {shot["start"]: {**shot, "returns_to": now.get(shot["returns_to"])} for shot in listed}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _kept(film: Film, plan: FilmPlan, number: int, known: Mapping[int, dict[str, Any]]) -> ShardRecord:
+    """The record of a part that stays as it is; what it says of its shots comes from the film's own record."""
+    shard = plan.shards[number]
+    shots = []
+    for shot in plan.shots[shard.first_shot : shard.last_shot + 1]:
+        seconds = float(shot.start_pts * plan.time_base)
+        facts = {"index": shot.index + 1, "start": shot.start, "end": shot.end, "start_pts": shot.start_pts}
+        said = {"start_seconds": seconds, "hints": [], "returns_to": None, "confidence": None}
+        was = known.get(shot.start, {})
+        shots.append({**said, **was, **facts, "returns_to": was.get("returns_to") or None})
+    notes = {"reproduced": [], "said": [], **describe_model(film.colorizer)}
+    file = shard_path(film.target.parent, number).name
+    times = (shard.start_pts, plan.shots[shard.last_shot].last_pts)
+    return ShardRecord(number, shard.key, file, "", 0, shard.frames, *times, 0.0, "kept", tuple(shots), (), notes)

@@ -1,0 +1,153 @@
+"""What lies in a film's working folder: shards, the record of each, and what shots remember where shards end inside.
+
+    plan.yaml               the plan
+    shard-00001.vcs         frames, encoded (videocolor.video.shardfile)
+    shard-00001.json        its record, written and synced after it: the fact that it is done
+    shard-00001.memory.npz  where the shard ends inside a shot: what the next one begins with
+
+Records are the truth; a ledger is an index of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from videocolor.errors import InputError, OutputError
+from videocolor.files import file_sha256, plain, write_atomically
+from videocolor.shards.types import FilmJob, FilmPlan, ShardRecord
+from videocolor.types import Array
+from videocolor.video import sync_folder
+
+__all__ = [
+    "discard_work",
+    "drop_stale",
+    "finished_shards",
+    "load_memory",
+    "memory_path",
+    "save_memory",
+    "shard_path",
+    "write_record",
+]
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    """The file of a shard; files are counted from 1."""
+    return folder / f"shard-{number + 1:05d}.vcs"
+
+
+def memory_path(folder: Path, number: int) -> Path:
+    """What the shot remembers at the end of a shard."""
+    return folder / f"shard-{number + 1:05d}.memory.npz"
+
+
+def write_record(folder: Path, record: ShardRecord) -> None:
+    """Write down that a shard is done; its file is there and synced."""
+    path = shard_path(folder, record.number).with_suffix(".json")
+    write_atomically(path, json.dumps(plain(asdict(record)), ensure_ascii=False) + "\n")
+    sync_folder(folder)
+
+
+def _read_record(path: Path) -> ShardRecord | None:
+    """A record; None where it is damaged: then the shard is coloured again."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return ShardRecord(**{**data, "shots": tuple(data["shots"]), "warnings": tuple(data["warnings"])})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def finished_shards(job: FilmJob, plan: FilmPlan) -> dict[int, ShardRecord]:
+    """The shards of a plan that are done: whole on disk, and made from what the plan says.
+
+    Reads each file once, for its sha256.
+    """
+    found: dict[int, ShardRecord] = {}
+    for shard in plan.shards:
+        path = shard_path(job.folder, shard.number)
+        record = _read_record(path.with_suffix(".json"))
+        if record is None or record.key != shard.key or not _whole(path, record):
+            continue
+        if shard.closes_inside and not _remembered(memory_path(job.folder, shard.number)):
+            continue
+        found[shard.number] = record
+    return found
+
+
+def any_records(folder: Path) -> bool:
+    """Whether some shard was finished here, by whatever plan."""
+    return any(folder.glob("shard-*.json"))
+
+
+def _whole(path: Path, record: ShardRecord) -> bool:
+    try:
+        return path.stat().st_size == record.bytes and file_sha256(path) == record.sha256
+    except OSError:
+        return False
+
+
+def _remembered(path: Path) -> bool:
+    try:
+        return bool(load_memory(path))
+    except InputError:
+        return False  # the shard is coloured again, and remembers anew
+
+
+def drop_stale(folder: Path, finished: Mapping[int, ShardRecord]) -> None:
+    """Remove the files of shards that are not done, or were made by other settings."""
+    kept = {shard_path(folder, number).name.removesuffix(".vcs") for number in finished}
+    for file in [*folder.glob("shard-*"), *folder.glob(".shard-*"), *folder.glob(".plan.*")]:
+        if file.name.partition(".")[0] not in kept:
+            file.unlink(missing_ok=True)
+
+
+def save_memory(path: Path, memory: Mapping[str, Array]) -> None:
+    """Write what a shot remembers, whole and synced or not at all.
+
+    Raises:
+        OutputError: the disk is full or cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+    try:
+        with part.open("wb") as file:
+            np.savez(file, allow_pickle=False, **memory)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def load_memory(path: Path) -> dict[str, Array]:
+    """Read what `save_memory` wrote.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: cannot be read ({error}); remove it, and the shard goes again") from error
+
+
+def discard_work(job: FilmJob) -> None:
+    """Remove the working folder of a film that is merged."""
+    shutil.rmtree(job.folder, ignore_errors=True)
+
+
+def as_dict(record: ShardRecord) -> dict[str, Any]:
+    """Plain values, for messages."""
+    return dict(plain(asdict(record)))

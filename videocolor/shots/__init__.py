@@ -1,0 +1,1 @@
+"""Shots: detect cuts, scan a film, read and write shot lists."""

@@ -1,0 +1,266 @@
+"""A first pass over the film: its shots, how each looks, and which frame each timed hint means.
+
+Needed when hints are to be dealt to shots before the colouring starts, for the shot list, and for a dry
+run. A film without hints is coloured in one pass and never surveyed.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+import cv2
+
+from videocolor.config import ColorizeConfig
+from videocolor.errors import NoVideoError, UsageError
+from videocolor.pipeline.prepare import Cuts, ListedCuts, Prepared, mark_shots, prepare, working_size
+from videocolor.restoration import active, restore
+from videocolor.shots.detect import CutFinder
+from videocolor.shots.shotlist import read_shots
+from videocolor.types import Array, Frame, Shot, VideoInfo
+from videocolor.video import open_video
+
+__all__ = ["VIEWS", "FilmScan", "ShotView", "Span", "Survey", "cuts_for", "one_frame", "survey_film", "thumbnail"]
+
+THUMB: Final = (90, 160)
+"""(height, width) of the pictures that shots are compared by; aspect is not kept, likeness needs none."""
+_ROUNDED: Final = Fraction(3, 2000)
+"""Seconds by which a time in a name, rounded to milliseconds like Matroska's own, may miss its frame."""
+VIEWS: Final = 8
+"""Most pictures kept of one shot."""
+
+
+@dataclass(frozen=True, eq=False)
+class ShotView:
+    """A shot and a few pictures of it, evenly spread."""
+
+    shot: Shot
+    views: tuple[tuple[int, Array], ...]
+    """(frame index, (90, 160) uint8 luma) pairs in film order, at most eight, the first frame always."""
+    last_pts: int
+    """Of its last frame."""
+    last: Array
+    """(90, 160) uint8 luma of its last frame."""
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What the first pass found."""
+
+    info: VideoInfo
+    shots: tuple[ShotView, ...]
+    frames: int
+    nearest: dict[Fraction, int] = field(default_factory=dict)
+    """Frame index nearest to each film time asked for."""
+    losses: tuple[str, ...] = ()
+    offsets: tuple[Fraction, ...] = ()
+    """As `VideoReader.offsets`."""
+    pts: Sequence[int] = ()
+    """Time of every frame, in ticks: eight bytes a frame."""
+
+    def shot_at(self, index: int) -> Shot:
+        """The shot that holds a frame."""
+        return next(view.shot for view in self.shots if view.shot.start <= index < view.shot.end)
+
+
+@dataclass(frozen=True)
+class Span:
+    """The part of a film that is coloured, and the film's own bounds, in seconds."""
+
+    start: Fraction
+    end: Fraction
+    frame: Fraction
+    """Mean length of a frame."""
+    film_start: Fraction
+    film_end: Fraction
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing of the film is left out."""
+        return self.start <= self.film_start + self.frame and self.film_end <= self.end + self.frame
+
+    @classmethod
+    def of(cls, survey: Survey) -> Span:
+        first, last, info = survey.shots[0].shot, survey.shots[-1].shot, survey.info
+        start, end = first.start_pts * first.time_base, last.end_pts * last.time_base
+        film_start = info.start_pts * info.time_base
+        film_end = end if info.duration is None else max(end, film_start + info.duration)
+        return cls(start, end, (end - start) / survey.frames, film_start, film_end)
+
+    def holds(self, moment: Fraction) -> bool:
+        """Does a time mean one of the frames that are coloured?"""
+        # Where the film itself begins, a time a little before it means its first frame; in its middle, another one.
+        slack = self.frame if self.start <= self.film_start + _ROUNDED else self.frame / 2
+        goes_on = self.film_end > self.end + self.frame / 2
+        return self.start - slack <= moment and not (goes_on and moment >= self.end - _ROUNDED)
+
+
+def thumbnail(gray: Array) -> Array:
+    """(90, 160) uint8 of a (h, w) uint8 luma picture."""
+    return cv2.resize(gray, (THUMB[1], THUMB[0]), interpolation=cv2.INTER_AREA)
+
+
+def cuts_for(config: ColorizeConfig, survey: Survey | None = None) -> Cuts:
+    """What tells where shots begin: an earlier survey, a shot file, a detector, or nothing."""
+    if survey is not None:
+        return ListedCuts([view.shot.start for view in survey.shots])
+    if config.shots.file is not None:
+        if config.input.start:
+            raise UsageError(
+                f"--shots {config.shots.file} counts frames from the film's first; it does not go together with --start"
+            )
+        return ListedCuts([shot.start for shot in read_shots(config.shots.file)])
+    if config.shots.detector == "transnet":
+        from videocolor.shots.transnet import TransnetFinder
+
+        return TransnetFinder()
+    return ListedCuts([]) if config.shots.detector == "none" else CutFinder()
+
+
+class _Gallery:
+    """Evenly spread pictures of a shot of unknown length: when full, every second one goes."""
+
+    def __init__(self) -> None:
+        self.views: list[tuple[int, Array]] = []
+        self._stride = 1
+        self._count = 0
+
+    def add(self, index: int, gray: Array) -> None:
+        if self._count % self._stride == 0:
+            self.views.append((index, thumbnail(gray)))
+            if len(self.views) > VIEWS:
+                self.views = self.views[::2]
+                self._stride *= 2
+        self._count += 1
+
+
+class _Nearest:
+    """The frame nearest to each of some times, found in one pass; the earlier one where two are."""
+
+    def __init__(self, times: Sequence[Fraction]) -> None:
+        self._wanted = sorted(set(times))
+        self._best: dict[Fraction, tuple[Fraction, int]] = {}
+
+    def add(self, frame: Frame) -> None:
+        for wanted in self._wanted:
+            miss = abs(frame.pts * frame.time_base - wanted)
+            if wanted not in self._best or miss < self._best[wanted][0]:
+                self._best[wanted] = (miss, frame.index)
+
+    def result(self) -> dict[Fraction, int]:
+        return {wanted: index for wanted, (_, index) in self._best.items()}
+
+
+def one_frame(info: VideoInfo) -> int:
+    """Ticks that a frame is shown for which does not say so itself."""
+    return max(1, round(1 / ((info.rate or Fraction(25)) * info.time_base)))
+
+
+def _views(
+    marked: Iterable[tuple[int, Prepared]], nearest: _Nearest, usual: int, tick: Callable[[Frame], None]
+) -> Iterator[ShotView]:
+    """Shots with their pictures, each as soon as the next one begins: that is its end."""
+    waiting: tuple[int, Prepared, Prepared, _Gallery] | None = None
+    for number, items in groupby(marked, key=lambda pair: pair[0]):
+        gallery = _Gallery()
+        first: Prepared | None = None
+        for _, item in items:
+            if first is None and waiting is not None:
+                yield _view(*waiting, item.frame.pts)
+            first, last = first or item, item
+            gallery.add(item.frame.index, item.gray)
+            nearest.add(item.frame)
+            tick(item.frame)
+        assert first is not None  # groupby never yields an empty group
+        waiting = (number, first, last, gallery)
+    if waiting is not None:
+        frame = waiting[2].frame
+        yield _view(*waiting, frame.pts + (frame.duration or usual))
+
+
+def _view(number: int, first: Prepared, last: Prepared, gallery: _Gallery, end_pts: int) -> ShotView:
+    a, z = first.frame, last.frame
+    shot = Shot(number, a.index, z.index + 1, a.pts, end_pts, a.time_base)
+    return ShotView(shot, tuple(gallery.views), z.pts, thumbnail(last.gray))
+
+
+class FilmScan:
+    """One pass over a film, at the cost of decoding alone: iterate for its shots, each as soon as its end is known.
+
+    Args:
+        source: the film.
+        config: names the shot detector, or the shot file that replaces it.
+        times: film times in seconds whose nearest frames are wanted.
+        exact: decode as for colouring, without shortcuts: a seventh slower, and cuts are those that colouring finds.
+        progress: called with (frames so far, estimated total). What it raises ends the pass.
+
+    Raises:
+        InputError: the film cannot be read; ConfigError: the shot file does not fit it.
+    """
+
+    def __init__(
+        self,
+        source: Path,
+        config: ColorizeConfig,
+        *,
+        times: Sequence[Fraction] = (),
+        exact: bool = False,
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> None:
+        self._source, self._config, self._progress = source, config, progress
+        self._nearest, self._cuts = _Nearest(times), cuts_for(config)
+        span = config.input
+        self._video = open_video(source, rate=span.rate, start=span.start, end=span.end, fast=not exact)
+        self.info = self._video.info
+        self.pts = array("q")
+        """Time of every frame so far, in ticks."""
+
+    @property
+    def nearest(self) -> dict[Fraction, int]:
+        """As `Survey.nearest`; complete when the pass has ended."""
+        return self._nearest.result()
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What could not be read so far, in words."""
+        return tuple(self._video.losses)
+
+    @property
+    def offsets(self) -> tuple[Fraction, ...]:
+        """As `VideoReader.offsets`."""
+        return tuple(self._video.offsets)
+
+    def __iter__(self) -> Iterator[ShotView]:
+        settings, found = self._config.restoration, False
+        with self._video as video:
+            frames = restore(video, settings) if active(settings) else video
+            marked = mark_shots(prepare(frames, working_size(self.info.width, self.info.height)), self._cuts)
+            for view in _views(marked, self._nearest, one_frame(self.info), self._tick):
+                found = True
+                yield view
+        if not found:
+            raise NoVideoError(f"{self._source}: no frame could be decoded between the start and the end asked for")
+
+    def _tick(self, frame: Frame) -> None:
+        self.pts.append(frame.pts)
+        if self._progress is not None:
+            self._progress(frame.index + 1, self.info.frames)
+
+
+def survey_film(
+    source: Path,
+    config: ColorizeConfig,
+    *,
+    times: Sequence[Fraction] = (),
+    exact: bool = False,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Survey:
+    """Decode the film once and describe all its shots; arguments and errors as of `FilmScan`."""
+    scan = FilmScan(source, config, times=times, exact=exact, progress=progress)
+    views = tuple(scan)
+    return Survey(scan.info, views, views[-1].shot.end, scan.nearest, scan.losses, scan.offsets, scan.pts)

@@ -1,0 +1,123 @@
+"""Follow the motion in a pack's footage once, to train on propagated chroma (`videocolor.training.propagated`)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from videocolor.color import rgb_to_luma
+from videocolor.concurrency.processes import Crew
+from videocolor.datasets.pack import read_clip
+from videocolor.datasets.store import PART_BYTES, Item, PackReader, PartsWriter
+from videocolor.files import write_atomically
+from videocolor.motion.flow import FlowEstimator, grid
+from videocolor.pipeline.propagated import judge
+from videocolor.pipeline.propagation import DRIFT_CORRECTION_EVERY, CoordinateMap
+from videocolor.training.propagated import UNIT, deflate
+from videocolor.types import Array
+
+__all__ = ["carry_pack"]
+
+_SHORT: Final = 160
+"""Short side of the grid that motion is found on: about a film's working size."""
+_START_EVERY: Final = 2.0
+"""Seconds between hints."""
+_LOOK_EVERY: Final = 0.24
+"""Seconds between frames that are kept of a hint's way, at least."""
+_LONGEST: Final = 3.2
+_LOST: Final = 0.03
+"""Mean trust under which a hint's way is given up (a cut)."""
+
+
+def carry_pack(pack: PackReader, root: Path, out: Path, *, processes: int = 2, part_bytes: int = PART_BYTES) -> int:
+    """Follow the motion in every clip of a pack.
+
+    Args:
+        pack: the packed footage.
+        root: folder that holds `train/` with the clips.
+        out: folder to write.
+        processes: clips at a time.
+        part_bytes: size of the folder's files at most.
+
+    Returns:
+        How many pairs were written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    for pattern in ("index.json", "places.bin", "places.*.bin"):
+        for path in out.glob(pattern):
+            path.unlink()
+    pairs: dict[str, list[list[int]]] = {}
+    paths = [root / "train" / item.file for item in pack.clips]
+    with PartsWriter(out, "places", part_bytes) as parts, Crew(processes, _one_thread) as pool:
+        done = tqdm(pool.map(_carry_clip, pack.clips, paths), total=len(paths), unit="clip", desc="carry")
+        for item, ways in zip(pack.clips, done, strict=True):
+            entries = pairs.setdefault(item.file, [])
+            for hint, frame, moved, trust in ways:
+                entries.append([hint, frame, *parts.write(deflate(moved, trust)), *trust.shape])
+    write_atomically(out / "index.json", json.dumps({"version": 2, "parts": parts.parts, "pairs": pairs}))
+    return sum(map(len, pairs.values()))
+
+
+@dataclass
+class _Track:
+    """One hint on its way through a clip."""
+
+    hint: int
+    start: float
+    kept: float
+    """When its places were last written."""
+    picture: Array
+    places: CoordinateMap
+    age: int = 0
+    """Frames."""
+
+
+def _one_thread() -> None:
+    cv2.setNumThreads(1)
+
+
+def _carry_clip(item: Item, path: Path) -> list[tuple[int, int, Array, Array]]:
+    """(hint number, frame number, int16 displacements, uint8 trust) of one clip."""
+    numbers = {time: number for number, time in enumerate(item.times)}
+    estimator, before = FlowEstimator("detailed"), None
+    ways: list[_Track] = []
+    pairs: list[tuple[int, int, Array, Array]] = []
+    started = -np.inf
+    for time, rgb in read_clip(path, _SHORT, 1000.0):
+        luma = rgb_to_luma(np.moveaxis(rgb.astype(np.float32) / 255, -1, 0), "bt601")
+        now = estimator.prepare(np.rint(luma * 255).astype(np.uint8))
+        if before is not None:
+            motion = estimator.motion(before, now)
+            for way in ways:
+                way.places.step(motion)
+                way.age += 1
+                if way.age % DRIFT_CORRECTION_EVERY == 0:
+                    way.places.correct_drift(now, way.picture, estimator)
+        before = now
+        ways = [way for way in ways if time - way.start <= _LONGEST and float(way.places.trust.mean()) >= _LOST]
+        number = numbers.get(round(time, 4))
+        if number is None:
+            continue
+        for way in ways:
+            if time - way.kept >= _LOOK_EVERY:
+                way.kept = time
+                pairs.append((way.hint, number, *_packed(way, now)))
+        if time - started >= _START_EVERY:
+            started = time
+            ways.append(_Track(number, time, time, now, CoordinateMap(*now.shape)))
+    return pairs
+
+
+def _packed(way: _Track, now: Array) -> tuple[Array, Array]:
+    places = way.places
+    height, width = (side // 2 for side in places.trust.shape)
+    moved = places.scaled(height, width) - grid(height, width)
+    told, _ = judge(way.picture, places.at, places.trust, now)  # as films tell the network
+    trust = cv2.resize(told, (width, height), interpolation=cv2.INTER_AREA)
+    return np.rint(moved * UNIT).clip(-32768, 32767).astype(np.int16), np.rint(trust * 255).astype(np.uint8)

@@ -1,0 +1,163 @@
+"""Fitting the head of belief to measured rows: the belief that is asked for is the one that gains most decibels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from videocolor.errors import InputError
+from videocolor.models.artifact import read_artifact, write_artifact
+from videocolor.models.hint.export import write_graphs
+from videocolor.models.hint.torch_runtime import network_of
+from videocolor.training.package import ARCHITECTURE, count_macs
+from videocolor.training.relevance import DEGREES, KINDS, Rows, one_thread
+
+__all__ = ["expected_gain", "fit_belief", "fit_head"]
+
+_WEIGHT: Final = {"wrong": 2.0, "spots": 2.0}
+"""Weight of a row by kind, where it is not 1."""
+_LEAN: Final = 3.5
+"""Logarithm of how much better the odds are that a film's hint helps than that one of the rows does."""
+_EPOCHS: Final = 60
+_BATCH: Final = 512
+_RATE: Final = 3e-3
+_DECAY: Final = 1e-2
+_FOLDS: Final = 4
+
+
+def expected_gain(gain: Tensor, belief: Tensor) -> Tensor:
+    """Gain at a belief between those that were measured, linear between them.
+
+    Args:
+        gain: (n, len(DEGREES)) in dB.
+        belief: (n,) in 0..1.
+
+    Returns:
+        (n,) in dB; can be differentiated by belief.
+    """
+    degrees = torch.tensor(DEGREES)
+    upper = torch.searchsorted(degrees, belief.detach().contiguous()).clamp(1, len(DEGREES) - 1)
+    low, high = degrees[upper - 1], degrees[upper]
+    share = (belief - low) / (high - low)
+    below = gain.gather(1, upper[:, None] - 1)[:, 0]
+    above = gain.gather(1, upper[:, None])[:, 0]
+    return below + share * (above - below)
+
+
+def fit_head(seen: Tensor, gain: Tensor, weight: Tensor, seed: int, lean: float = 0.0) -> nn.Sequential:
+    """A head like `HintNet.belief`, fitted to gain as many decibels as it can.
+
+    Args:
+        seen: (n, k) what it judges by.
+        gain: (n, len(DEGREES)) in dB.
+        weight: (n,) of each row.
+        seed: of the first weights and of the order; the same rows give the same head.
+        lean: added to what it says in the end.
+
+    Returns:
+        Convolution 1x1, ReLU, convolution 1x1, before the sigmoid.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    mean, spread = seen.mean(dim=0), seen.std(dim=0, unbiased=False) + 1e-3
+    scaled, n = (seen - mean) / spread, len(seen)
+    first, last = nn.Linear(seen.shape[1], 32), nn.Linear(32, 1)
+    with torch.no_grad():
+        first.weight.normal_(0, seen.shape[1] ** -0.5, generator=generator)
+        last.weight.normal_(0, 32**-0.5, generator=generator)
+        first.bias.zero_()
+        last.bias.zero_()
+    parameters = [*first.parameters(), *last.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=_RATE, weight_decay=_DECAY)
+    steps = _EPOCHS * -(-n // _BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=steps)
+    with one_thread():
+        for _ in range(_EPOCHS):
+            order = torch.randperm(n, generator=generator)
+            for start in range(0, n, _BATCH):
+                rows = order[start : start + _BATCH]
+                belief = torch.sigmoid(last(torch.relu(first(scaled[rows])))[:, 0])
+                loss = -(weight[rows] * expected_gain(gain[rows], belief)).mean()
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                schedule.step()
+    head = nn.Sequential(nn.Conv2d(seen.shape[1], 32, 1), nn.ReLU(), nn.Conv2d(32, 1, 1))
+    weights = first.weight / spread
+    state = {"0.weight": weights[:, :, None, None], "0.bias": first.bias - weights @ mean}
+    state |= {"2.weight": last.weight[:, :, None, None], "2.bias": last.bias + lean}
+    head.load_state_dict({name: value.detach() for name, value in state.items()})
+    return head
+
+
+def fit_belief(
+    rows: Rows, weights: Path, target: Path, *, seed: int = 5, lean: float = _LEAN, graphs: bool = False
+) -> str:
+    """Write a weights file whose head of belief is fitted; all other weights stay.
+
+    Args:
+        rows: of `measure_belief`, for these weights.
+        weights: the file they were measured with.
+        target: the .safetensors file to write.
+        seed: of the fit.
+        lean: added to the fitted head's logit. Most hints of the rows are wrong ones, most of a film's are not; so much
+            that right hints lose nothing.
+        graphs: also write the ONNX graphs beside the target.
+
+    Returns:
+        A table by kind of hint: gains in dB before and after, the latter of folds that the head was not fitted to.
+
+    Raises:
+        InputError: the rows do not fit the network.
+        ModelError: the weights cannot be read, or belong to another network.
+    """
+    artifact = read_artifact(weights)
+    net = network_of(artifact)
+    head = net.belief[0]
+    assert isinstance(head, nn.Conv2d)
+    if rows.seen.ndim != 2 or rows.seen.shape[1] != head.in_channels or not len(rows.seen):
+        raise InputError(f"rows of shape {rows.seen.shape}, the head of belief takes {head.in_channels} numbers")
+    seen, gain = torch.from_numpy(rows.seen), torch.from_numpy(rows.gain)
+    weight = torch.tensor([_WEIGHT.get(kind, 1.0) for kind in KINDS])[torch.from_numpy(rows.kind)]
+    report = _report(rows, _unseen(rows, seen, gain, weight, seed, lean))
+    net.belief.load_state_dict(fit_head(seen, gain, weight, seed, lean).state_dict())
+    card = replace(artifact.card, parameters=sum(p.numel() for p in net.parameters()), macs=count_macs(net))
+    counts = {kind: int((rows.kind == n).sum()) for n, kind in enumerate(KINDS)}
+    training: dict[str, Any] = artifact.training | {"belief": {"rows": counts, "seed": seed, "lean": lean}}
+    state = {name: value.numpy() for name, value in net.state_dict().items()}
+    write_artifact(target, state, card, ARCHITECTURE, training)
+    if graphs:
+        write_graphs(net, target.parent, ARCHITECTURE)
+    return report
+
+
+def _unseen(rows: Rows, seen: Tensor, gain: Tensor, weight: Tensor, seed: int, lean: float) -> Tensor:
+    """Belief in each row by a head that saw nothing of the sources of its fold."""
+    folds = torch.from_numpy(rows.group) % _FOLDS
+    belief = torch.zeros(len(seen))
+    for fold in range(_FOLDS):
+        fitted, kept = (folds != fold).all(dim=1), folds[:, 0] == fold
+        if fitted.any() and kept.any():
+            head = fit_head(seen[fitted], gain[fitted], weight[fitted], seed, lean)
+            with torch.inference_mode():
+                belief[kept] = torch.sigmoid(head(seen[kept][:, :, None, None]))[:, 0, 0, 0]
+    return belief
+
+
+def _report(rows: Rows, after: Tensor) -> str:
+    gain, before = torch.from_numpy(rows.gain), torch.from_numpy(rows.believed)
+    lines = ["| hint | rows | belief before | gain dB | belief after | gain dB | believed wholly | best degree |"]
+    lines.append("| --- " * 8 + "|")
+    for number, kind in enumerate(KINDS):
+        chosen = torch.from_numpy(rows.kind == number)
+        if not chosen.any():
+            continue
+        own = gain[chosen]
+        pairs = [(b[chosen], expected_gain(own, b[chosen])) for b in (before, after)]
+        figures = (*(part for pair in pairs for part in pair), own[:, -1], own.amax(dim=1))
+        cells = " | ".join(f"{float(figure.mean()):.2f}" for figure in figures)
+        lines.append(f"| {kind} | {int(chosen.sum())} | {cells} |")
+    return "\n".join(lines)
