@@ -34,12 +34,12 @@ from typing import Any
 import click
 
 from videocolor.batch.engines.base import open_engine
-from videocolor.batch.facts import plan_path
 from videocolor.batch.jobs import read_jobs
 from videocolor.batch.ledger import ledger_path
 from videocolor.batch.run import run_batch
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.space import Outlook
+from videocolor.batch.state import plan_path
 from videocolor.batch.status import batch_status
 from videocolor.batch.steps import Steps
 from videocolor.events import Event

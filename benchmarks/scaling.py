@@ -28,9 +28,10 @@ from typing import Any
 import av
 import click
 
-from videocolor.batch.archive_framemd5 import luma_framemd5
-from videocolor.batch.engines import EngineSettings, open_engine
+from videocolor.batch.engines import open_engine
+from videocolor.batch.framemd5 import luma_framemd5
 from videocolor.batch.ledger import Ledger
+from videocolor.batch.settings import EngineSettings
 from videocolor.config import ColorizeConfig
 from videocolor.files import file_sha256
 from videocolor.shards.types import FilmJob, Shard, ShardRecord, Task, Tell

@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from videocolor.batch.engines.base import Engine, open_engine
-from videocolor.batch.engines.settings import EngineSettings
-from videocolor.batch.facts import plan_path
-from videocolor.batch.settings import BatchConfig
+from videocolor.batch.settings import BatchConfig, EngineSettings
 from videocolor.batch.space import Outlook
+from videocolor.batch.state import plan_path
 from videocolor.batch.steps import Steps
 from videocolor.errors import InputError, OutputError
 from videocolor.events import Observer
@@ -221,7 +220,7 @@ def merge(job: FilmJob, observer: Observer) -> Report:
     return Report(job.target, plan.frames, file_sha256(job.target))
 
 
-def recolor(job: FilmJob, shots: Collection[int], borrowers_of: Collection[int], observer: Observer) -> Report:
+def recolor(job: FilmJob, shots: Collection[int], reusing: Collection[int], observer: Observer) -> Report:
     """Other words for the frames of some shots."""
     plan, lines = make_plan(job), job.target.read_text().splitlines(keepends=True)
     for shot in plan.shots:

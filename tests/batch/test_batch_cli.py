@@ -14,10 +14,11 @@ from click.testing import CliRunner
 from media import make_film
 
 from videocolor.batch.jobs import read_jobs
-from videocolor.batch.ledger import Ledger, ledger_path, state_folder
+from videocolor.batch.ledger import Ledger, ledger_path
 from videocolor.batch.lock import DriverLock
 from videocolor.batch.run import run_batch
 from videocolor.batch.settings import BatchConfig
+from videocolor.batch.state import state_folder
 from videocolor.batch.status import batch_status, span
 from videocolor.cli import cli
 from videocolor.errors import Interrupted

@@ -15,9 +15,10 @@ from batch import fakes
 from conftest import ROOT
 
 from videocolor.batch.jobs import read_jobs
-from videocolor.batch.ledger import Ledger, ledger_path, state_folder
+from videocolor.batch.ledger import Ledger, ledger_path
 from videocolor.batch.run import BatchResult, run_batch
 from videocolor.batch.settings import BatchConfig
+from videocolor.batch.state import state_folder
 from videocolor.presets import load_model
 
 PROGRAM = """

@@ -19,7 +19,8 @@ import yaml
 from pydantic import ValidationError
 from ray_helpers import ray_cluster
 
-from videocolor.batch.engines import Engine, EngineSettings, open_engine
+from videocolor.batch.engines import Engine, open_engine
+from videocolor.batch.settings import EngineSettings
 from videocolor.errors import DeviceError, UsageError
 from videocolor.shards.types import Task, WorkEvent
 
@@ -273,8 +274,9 @@ def test_no_worker_can_start(opened: Open, tmp_path: Path) -> None:
 DRIVER = """
 import sys, time
 from pathlib import Path
-from videocolor.batch.engines import EngineSettings, open_engine
-from videocolor.batch.types import Task
+from videocolor.batch.engines import open_engine
+from videocolor.batch.settings import EngineSettings
+from videocolor.shards.types import Task
 settings = EngineSettings.model_validate_json(sys.argv[1])
 with open_engine(settings, "fake_work:work") as engine:
     for do in sys.argv[3:]:

@@ -18,7 +18,7 @@ from batch.test_driver_kills import lose_power
 from conftest import ROOT
 from media import make_film, noise_planes
 
-from videocolor.batch.ledger import state_folder
+from videocolor.batch.state import state_folder
 
 SETTINGS = [
     *("model.name=constant", "output.codec=ffv1", "shots.shard=1", "disk.check=false", "work.backoff_seconds=0"),

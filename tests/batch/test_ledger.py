@@ -17,10 +17,11 @@ import pytest
 from batch import fakes
 
 from videocolor.batch.jobs import read_jobs
-from videocolor.batch.ledger import Ledger, ledger_path, state_folder
+from videocolor.batch.ledger import Ledger, ledger_path
 from videocolor.batch.lock import DriverLock, lock_holder
 from videocolor.batch.run import run_batch
 from videocolor.batch.settings import BatchConfig
+from videocolor.batch.state import state_folder
 from videocolor.errors import InputError, OutputError, UsageError
 from videocolor.presets import load_model
 from videocolor.shards.types import FilmJob, ShardRecord

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from batch import fakes
 
-from videocolor.batch.facts import read_receipt
 from videocolor.batch.jobs import read_jobs
 from videocolor.batch.ledger import Ledger
 from videocolor.batch.lock import DriverLock
 from videocolor.batch.run import BatchResult, run_batch
 from videocolor.batch.settings import BatchConfig
+from videocolor.batch.state import read_receipt
 from videocolor.batch.steps import Steps
 from videocolor.errors import InputError, Interrupted, OutputError, UsageError
 from videocolor.events import Event

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from batch.films import picture, samples_of, write_reel
 
-from videocolor.batch.facts import settings_id
 from videocolor.batch.jobs import read_jobs
 from videocolor.batch.settings import BatchConfig
+from videocolor.batch.state import settings_id
 from videocolor.color import rgb_to_lab
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig

@@ -109,7 +109,7 @@ def test_who_borrows_colours_is_coloured_again_with_the_lender(tmp_path: Path) -
 
     def run(target: Path, *more: str, only: tuple[int, ...] = (), lenders: tuple[int, ...] = ()) -> list[str]:
         jobs = read_jobs(reel, target, BatchConfig(), (*settings, *more)).jobs
-        assert run_batch(jobs, target, only_shots=only, borrowers_of=lenders).ok
+        assert run_batch(jobs, target, only_shots=only, reusing=lenders).ok
         return [digest for _, digest in samples_of(jobs[0].target)]
 
     def returns() -> list[int | None]:

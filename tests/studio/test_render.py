@@ -24,8 +24,8 @@ import pytest
 from click.testing import CliRunner, Result
 from films import packets_of, picture, samples_of, write_reel
 
-from videocolor.batch.ledger import state_folder
 from videocolor.batch.lock import Holder, lock_holder
+from videocolor.batch.state import state_folder
 from videocolor.batch.status import batch_status
 from videocolor.cli import cli
 from videocolor.errors import InputError, UsageError

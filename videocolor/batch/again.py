@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from videocolor.batch.facts import known_jobs
-from videocolor.batch.ledger import FilmRow, Ledger, ledger_path, state_folder
+from videocolor.batch.ledger import FilmRow, Ledger, ledger_path
 from videocolor.batch.settings import BatchConfig
+from videocolor.batch.state import known_jobs, state_folder
 from videocolor.errors import InputError, UsageError
 from videocolor.presets import load_model, suggest
 from videocolor.shards.types import FilmJob

@@ -10,9 +10,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Final
 
-from videocolor.batch.archive_framemd5 import LumaComparison, compare_framemd5, framemd5_path, luma_framemd5
-from videocolor.batch.archive_settings import ArchiveSettings, check_archive
-from videocolor.batch.bag import write_bag
+from videocolor.batch.bag import check_archive, write_bag
+from videocolor.batch.framemd5 import LumaComparison, compare_framemd5, framemd5_path, luma_framemd5
+from videocolor.batch.settings import ArchiveSettings
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, OutputError
 from videocolor.files import source_sha256
@@ -27,7 +27,7 @@ from videocolor.video import plan_output, probe
 from videocolor.video.film import COLOR_LABEL
 from videocolor.video.sequences import sequence_files
 
-__all__ = ["ArchiveSettings", "bag_path", "check_archive", "finish_film", "keeps_luma"]
+__all__ = ["bag_path", "finish_film", "keeps_luma"]
 
 _LOSSLESS: Final = frozenset({"ffv1", "ffvhuff", "huffyuv", "utvideo", "rawvideo"})
 

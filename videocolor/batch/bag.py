@@ -7,6 +7,7 @@ moves its input about, and reads every byte once more. The library checks what w
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import logging
 import os
 import re
@@ -17,14 +18,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from videocolor.batch.settings import ArchiveSettings
 from videocolor.errors import InputError, OutputError, UsageError
 from videocolor.files import disk_errors, file_sha256
 from videocolor.version import __version__
 from videocolor.video import sync_folder
 
-__all__ = ["bag_digest", "bag_problems", "write_bag"]
+__all__ = ["bag_digest", "bag_problems", "check_archive", "write_bag"]
 
 _DECLARATION: Final = "BagIt-Version: 0.97\nTag-File-Character-Encoding: UTF-8\n"
+
+
+def check_archive(settings: ArchiveSettings) -> None:
+    """Check before a batch that what is asked for can be made here.
+
+    Raises:
+        UsageError: the extra `archive` is not installed.
+    """
+    if settings.bag and importlib.util.find_spec("bagit") is None:
+        raise UsageError("archive.bag needs bagit: pip install 'videocolor[archive]'")
 
 
 def write_bag(

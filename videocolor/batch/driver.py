@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from videocolor.batch.engines.base import Engine
-from videocolor.batch.facts import plan_path
 from videocolor.batch.filmlog import FilmLog
 from videocolor.batch.intake import Film, check_damage
 from videocolor.batch.ledger import Ledger
@@ -19,6 +18,7 @@ from videocolor.batch.pace import Pace
 from videocolor.batch.schedule import Piece, Queue, Retries, cut_into_tasks
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.space import free_bytes
+from videocolor.batch.state import plan_path
 from videocolor.batch.steps import Steps
 from videocolor.batch.underway import Running, place_of, record_of
 from videocolor.errors import InputError, OutputError, VideocolorError

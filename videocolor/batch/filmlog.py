@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from videocolor.batch.facts import Receipt
-from videocolor.batch.ledger import Ledger, state_folder
+from videocolor.batch.ledger import Ledger
+from videocolor.batch.state import Receipt, state_folder
 from videocolor.events import Event, Observer
 from videocolor.files import disk_errors
 

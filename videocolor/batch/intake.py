@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from videocolor.batch.facts import (
+from videocolor.batch.ledger import Ledger
+from videocolor.batch.schedule import Order, missing_shards
+from videocolor.batch.space import Outlook
+from videocolor.batch.state import (
     Receipt,
     drop_work,
     keeps_shards,
@@ -20,9 +23,6 @@ from videocolor.batch.facts import (
     source_state,
     write_job,
 )
-from videocolor.batch.ledger import Ledger
-from videocolor.batch.schedule import Order, missing_shards
-from videocolor.batch.space import Outlook
 from videocolor.batch.steps import Steps
 from videocolor.errors import InputError, OutputError, VideocolorError
 from videocolor.files import disk_errors

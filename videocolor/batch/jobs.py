@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from videocolor.batch.ledger import state_folder
 from videocolor.batch.settings import BatchConfig
+from videocolor.batch.state import state_folder
 from videocolor.config import AssignedHint, ColorizeConfig, parse_hint
 from videocolor.errors import ConfigError, InputError, UsageError
 from videocolor.presets import yaml_line

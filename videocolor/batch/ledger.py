@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from videocolor.batch.ledgerfile import LedgerFile, ledger_path, state_folder
+from videocolor.batch.ledgerfile import LedgerFile, ledger_path
 from videocolor.shards.types import FilmJob, Shard, ShardRecord
 
-__all__ = ["FilmRow", "Ledger", "State", "ledger_path", "state_folder"]
+__all__ = ["FilmRow", "Ledger", "State", "ledger_path"]
 
 State: TypeAlias = Literal["planned", "running", "done", "failed"]
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from videocolor.batch.state import state_folder
 from videocolor.errors import InputError, OutputError
 
-__all__ = ["LedgerFile", "ledger_path", "state_folder"]
+__all__ = ["LedgerFile", "ledger_path"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,11 +34,6 @@ CREATE INDEX shard_states ON shards (film, state, frames, seconds);
 CREATE TABLE events (id INTEGER PRIMARY KEY, time REAL NOT NULL, film TEXT, kind TEXT NOT NULL, text TEXT NOT NULL);
 CREATE INDEX film_events ON events (film, id);
 """
-
-
-def state_folder(out: Path) -> Path:
-    """`OUT/.videocolor`: ledger, shards, receipts, logs."""
-    return out / ".videocolor"
 
 
 def ledger_path(out: Path) -> Path:

@@ -12,7 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from videocolor.batch.facts import (
+from videocolor.batch.settings import BatchConfig
+from videocolor.batch.state import (
     Receipt,
     keeps_shards,
     mark_merging,
@@ -22,7 +23,6 @@ from videocolor.batch.facts import (
     source_state,
     write_receipt,
 )
-from videocolor.batch.settings import BatchConfig
 from videocolor.batch.steps import Merged, Steps
 from videocolor.errors import Interrupted
 from videocolor.events import Event

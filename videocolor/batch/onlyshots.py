@@ -6,7 +6,11 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from videocolor.batch.facts import (
+from videocolor.batch.filmlog import FilmLog
+from videocolor.batch.intake import Film
+from videocolor.batch.ledger import Ledger
+from videocolor.batch.settings import BatchConfig
+from videocolor.batch.state import (
     Receipt,
     mark_merging,
     merging,
@@ -15,10 +19,6 @@ from videocolor.batch.facts import (
     source_state,
     write_receipt,
 )
-from videocolor.batch.filmlog import FilmLog
-from videocolor.batch.intake import Film
-from videocolor.batch.ledger import Ledger
-from videocolor.batch.settings import BatchConfig
 from videocolor.batch.steps import Steps
 from videocolor.errors import InputError, Interrupted, VideocolorError
 from videocolor.events import Observer
@@ -36,7 +36,7 @@ def recolor_films(
     steps: Steps,
     ledger: Ledger,
     observer: Observer,
-    borrowers_of: Sequence[int] = (),
+    reusing: Sequence[int] = (),
 ) -> list[Film]:
     """Colour some shots of finished films again, one film after the other, in this process.
 
@@ -48,7 +48,7 @@ def recolor_films(
         steps: what is done with films.
         ledger: open for writing.
         observer: is told what happens.
-        borrowers_of: numbers from 0; see `recolor_shots`.
+        reusing: numbers from 0; see `recolor_shots`.
 
     Returns:
         The films, each with its receipt or its error.
@@ -59,7 +59,7 @@ def recolor_films(
     for film in films:
         try:
             ledger.film_running(film.job.name, "recoloring")
-            film.receipt = _recolor(film.job, shots, borrowers_of, out, config, steps, observer)
+            film.receipt = _recolor(film.job, shots, reusing, out, config, steps, observer)
         except (Interrupted, KeyboardInterrupt):
             before = read_receipt(out, film.job.name)
             if before is not None:  # the film stands as it was
@@ -79,7 +79,7 @@ def recolor_films(
 def _recolor(
     job: FilmJob,
     shots: Sequence[int],
-    borrowers_of: Sequence[int],
+    reusing: Sequence[int],
     out: Path,
     config: BatchConfig,
     steps: Steps,
@@ -92,7 +92,7 @@ def _recolor(
     with disk_errors(job.folder):
         job.folder.mkdir(parents=True, exist_ok=True)
     mark_merging(job)  # what stands under the name from here on is this batch's, whatever the receipt says
-    report = steps.recolor(job, shots, borrowers_of, observer)
+    report = steps.recolor(job, shots, reusing, observer)
     archive = config.archive.model_copy(update={"fixity": False})  # there is no plan to compare with: the receipt knows
     if config.archive.fixity and steps.fixity(job) != source:
         raise InputError(f"{job.source}: is not the film that {job.target} was made from")

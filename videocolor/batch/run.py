@@ -1,6 +1,6 @@
 """THE DRIVER of a batch: films out to workers, events in, finished films put together. Read `Driver.loop` first.
 
-What is true lies on the disk (`videocolor.batch.facts`, plans, records); the driver may die at any moment and is simply
+What is true lies on the disk (`videocolor.batch.state`, plans, records); the driver may die at any moment and is simply
 started again. It holds a few films' shards in memory, never those of the whole archive.
 """
 
@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from videocolor.batch.archive_settings import check_archive
+from videocolor.batch.bag import check_archive
 from videocolor.batch.driver import Driver
-from videocolor.batch.facts import keeps_shards
 from videocolor.batch.intake import Film, take_in
-from videocolor.batch.ledger import Ledger, state_folder
+from videocolor.batch.ledger import Ledger
 from videocolor.batch.lock import DriverLock
 from videocolor.batch.onlyshots import recolor_films
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.space import check_space, space_needed
+from videocolor.batch.state import keeps_shards, state_folder
 from videocolor.batch.steps import Steps, film_steps
 from videocolor.errors import Interrupted
 from videocolor.events import Event, Observer, ignore
@@ -94,7 +94,7 @@ def run_batch(
     restart: bool = False,
     only: Literal["plan", "merge"] | None = None,
     only_shots: Sequence[int] = (),
-    borrowers_of: Sequence[int] = (),
+    reusing: Sequence[int] = (),
     others: bool = False,
     observer: Observer = ignore,
     steps: Steps | None = None,
@@ -108,7 +108,7 @@ def run_batch(
         restart: forget earlier work on unfinished films; on finished ones too where `output.overwrite` is set.
         only: plan: write the plans and stop. merge: put together what is coloured, colour nothing.
         only_shots: colour these shots (from 0) of finished films again, leave the rest of them as it is.
-        borrowers_of: with `only_shots`: also the shots that take up colours of these; see `recolor_shots`.
+        reusing: with `only_shots`: also the shots that take up colours of these; see `recolor_shots`.
         others: unfinished films of an earlier run that are not among `jobs` stay in the ledger.
         observer: is told what happens; warnings about a film name it as `film`.
         steps: what is done with films; None: what `videocolor colorize` does.
@@ -135,7 +135,7 @@ def run_batch(
         ledger.set_meta("config", config.as_dict())
         with _stopped_cleanly(ledger):
             if only_shots:
-                films = recolor_films(jobs, only_shots, out, config, steps, ledger, observer, borrowers_of)
+                films = recolor_films(jobs, only_shots, out, config, steps, ledger, observer, reusing)
                 return BatchResult(out, tuple(map(_outcome, films)), time.monotonic() - began)
             films = _take_in(jobs, out, ledger, steps, restart, others, config.films.damaged == "refuse", observer)
             ledger.set_meta("session", {"began": time.time(), "frames": sum(row.frames_done for row in ledger.films())})

@@ -1,30 +1,89 @@
-"""What an operator can set about a batch; `configs/batch/*.yaml` hold values, `--set` changes one."""
+"""Settings of a batch: `configs/batch/*.yaml` hold values, `--set` changes one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, Strict, model_validator
 
-from videocolor.batch.archive_settings import ArchiveSettings
-from videocolor.batch.engines.settings import EngineSettings
-from videocolor.config import Bool, ColorizeConfig, Int, Number, Section
+from videocolor.config import Bool, ColorizeConfig, Int, Number, Section, Text
 from videocolor.errors import ConfigError
 from videocolor.presets import suggest
 
-__all__ = ["BatchConfig", "DiskSettings", "FilmSettings", "WorkSettings", "split_overrides"]
+__all__ = [
+    "ArchiveSettings",
+    "BatchConfig",
+    "DiskSettings",
+    "EngineSettings",
+    "FilmSettings",
+    "WorkSettings",
+    "split_overrides",
+]
+
+_Word = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]*$")]
+
+
+class EngineSettings(Section):
+    """Workers: how many, what each may use, and when one counts as lost."""
+
+    kind: Literal["local", "ray"] = "local"
+    """local (processes of this machine) or ray (machines of a Ray cluster; extra `ray`)."""
+    workers: Literal["auto"] | Annotated[Int, Field(ge=1, le=4096)] = "auto"
+    """Workers, 1..4096. auto: one per GPU, or one without GPUs; on Ray as many as the cluster has room for."""
+    ahead: Int = Field(default=1, ge=0, le=16)
+    """Tasks queued per worker beyond the running one, 0..16, so that no worker waits for the driver."""
+    threads: Literal["auto"] | Annotated[Int, Field(ge=1, le=256)] = "auto"
+    """CPU threads per worker, 1..256. auto: an equal share of the cores; on Ray `cpus_per_task`."""
+    address: Annotated[str, Field(min_length=1)] | None = None
+    """A running Ray cluster: HOST:6379, or auto. Null: start Ray on this machine and stop it after the batch."""
+    cpus_per_task: Annotated[Number, Field(ge=0, le=1024)] = 2
+    """CPUs that a Ray worker reserves, 0..1024."""
+    gpus_per_task: Literal["auto"] | Annotated[Number, Field(ge=0, le=16)] = "auto"
+    """GPUs that a Ray worker reserves, 0..16; 0.5: two workers share one. auto: 1 if the cluster has any, else 0."""
+    memory_mb: Annotated[Int, Field(ge=1)] | None = None
+    """Memory that a Ray worker reserves, MiB. Null: none; Ray then counts CPUs and GPUs only."""
+    start_seconds: Annotated[float, Strict()] = Field(default=300.0, gt=0, le=86400)
+    """Time limit for a worker to start (imports, a cluster's first machine)."""
+    heartbeat_seconds: Annotated[float, Strict()] = Field(default=5.0, gt=0, le=600)
+    """Interval between heartbeats of a busy worker."""
+    hung_seconds: Annotated[float, Strict()] = Field(default=120.0, gt=0, le=86400)
+    """A busy worker silent for this long is killed, and its task counts as lost."""
+    stall_seconds: Annotated[float, Strict(), Field(gt=0)] | None = 7200.0
+    """The same for a worker that sends heartbeats but no progress. Null: no limit."""
+    grace_seconds: Annotated[float, Strict()] = Field(default=5.0, ge=0, le=600)
+    """Time between asking a worker to stop and killing it."""
+    worker_stderr: Bool = True
+    """Pass on what libraries write to a worker's stderr. Warnings about films are reported either way."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.hung_seconds < 2 * self.heartbeat_seconds:
+            raise ValueError(
+                f"hung_seconds {self.hung_seconds:g} must be at least twice heartbeat_seconds "
+                f"{self.heartbeat_seconds:g}"
+            )
+        if self.kind == "local" and self.address is not None:
+            raise ValueError(f"address {self.address} is a Ray cluster's: give kind ray with it")
+        if self.address is not None and self.address.startswith("ray://"):
+            raise ValueError(
+                f"address {self.address}: Ray Client cannot stream what workers report; run on a machine of the "
+                "cluster with address auto, or give the cluster's own HOST:6379"
+            )
+        if self.kind == "ray" and not (self.cpus_per_task or self.gpus_per_task or self.workers != "auto"):
+            raise ValueError("workers auto needs cpus_per_task or gpus_per_task above 0 to count by")
+        return self
 
 
 class FilmSettings(Section):
-    """How films are coloured and named, where a job file does not say otherwise."""
+    """How films are colored and named, unless a job file says otherwise."""
 
     preset: str | None = None
     """Preset or YAML file of `videocolor colorize`. Null: its defaults."""
     settings: tuple[str, ...] = ()
-    """Further settings of every film, a list of section.key=value as for `videocolor colorize --set`."""
+    """Settings for every film, a list of section.key=value as for `videocolor colorize --set`."""
     label: Annotated[str, Field(pattern=r"^[^/\\\x00]*$", max_length=64)] = "_colorized"
-    """What stands behind the reel's name in the result's: reel_colorized.mkv."""
+    """Appended to the reel's name: reel_colorized.mkv."""
     damaged: Literal["refuse", "accept"] = "refuse"
     """Reels that are cut short, have lost frames, or whose sound outlasts the picture: refuse or accept."""
     container: Literal[".mkv", ".mp4", ".mov", ".webm"] = ".mkv"
@@ -32,31 +91,46 @@ class FilmSettings(Section):
 
 
 class WorkSettings(Section):
-    """How the work is cut up, and what happens when a piece of it fails."""
+    """How films are split into tasks, and what happens when a task fails."""
 
     plan: Literal["auto", "ahead", "lazy"] = "auto"
-    """ahead: a film is surveyed before any of it is coloured. lazy: while it is. auto: lazy with one worker."""
+    """ahead: scan a film before coloring any of it. lazy: while coloring. auto: lazy with one worker."""
     shards_per_task: Literal["auto"] | Annotated[Int, Field(ge=1, le=100_000)] = "auto"
-    """Shards that one worker takes in a row. auto: so that every worker gets several tasks of a film."""
+    """Consecutive shards per task. auto: several tasks of a film for every worker."""
     retries: Int = Field(default=2, ge=0, le=100)
-    """How often a shard is tried again after a lost worker, a full device or an error of the disk, 0..100."""
+    """Retries of a shard after a lost worker, a full device or a disk error, 0..100."""
     backoff_seconds: Annotated[Number, Field(ge=0, le=3600)] = 5.0
-    """Pause before the first retry; doubled each time, ten minutes at most."""
+    """Pause before the first retry; doubles each time, up to ten minutes."""
     merges: Int = Field(default=1, ge=1, le=64)
-    """Films that are put together at once, beside the workers."""
+    """Films merged at once, beside the workers."""
 
 
 class DiskSettings(Section):
-    """Space that a batch needs."""
+    """Disk space of a batch."""
 
     check: Bool = True
-    """Compare the estimate with what is free before the work starts."""
+    """Compare the estimated with the free space before the work starts."""
     reserve_gb: Annotated[Number, Field(ge=0)] = 2.0
-    """Space that stays free, in GB (10^9 bytes)."""
+    """Space to leave free, in GB (10^9 bytes)."""
+
+
+class ArchiveSettings(Section):
+    """Proofs and packages of finished films."""
+
+    fixity: Bool = True
+    """Read the source again when its film is complete: its sha256 must be that of the plan."""
+    luma_proof: Bool = False
+    """Write framemd5 of the luma of source and result, and compare them. Decodes both once more."""
+    bag: Bool = False
+    """Package film, record and proofs as a BagIt bag beside the film: OUTPUT.bag (extra `archive`)."""
+    organization: str | None = None
+    """Source-Organization of the packages."""
+    bag_info: dict[_Word, Text] = Field(default={})
+    """Further lines of a package's bag-info.txt: Contact-Name, External-Identifier, Bag-Group-Identifier..."""
 
 
 class BatchConfig(Section):
-    """Everything that `videocolor batch` can be told; settings of the films themselves are `ColorizeConfig`'s."""
+    """All settings of `videocolor batch`; the films' own settings are in `ColorizeConfig`."""
 
     engine: EngineSettings = EngineSettings()
     films: FilmSettings = FilmSettings()
@@ -65,17 +139,17 @@ class BatchConfig(Section):
     archive: ArchiveSettings = ArchiveSettings()
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; `BatchConfig.model_validate` reads them back."""
+        """Return plain values for JSON; `BatchConfig.model_validate` reads them back."""
         return self.model_dump(mode="json")
 
 
 def split_overrides(overrides: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Deal `--set` values: sections of the batch to the batch, everything else to its films.
+    """Split `--set` values into those of the batch and those of its films.
 
     The two have no section in common, so `engine.workers=4` and `output.codec=ffv1` need no prefix.
 
     Returns:
-        What `BatchConfig` takes, and what `ColorizeConfig` takes.
+        Overrides of `BatchConfig`, and of `ColorizeConfig`.
 
     Raises:
         ConfigError: a section that neither has.

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from videocolor.batch.facts import merging
 from videocolor.batch.reelcheck import is_encrypted
+from videocolor.batch.state import merging
 from videocolor.config import ColorizeConfig
 from videocolor.errors import OutputError, UnsupportedVideoError
 from videocolor.shards.types import FilmJob

@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from videocolor.batch.ledger import FilmRow, Ledger, state_folder
+from videocolor.batch.ledger import FilmRow, Ledger
 from videocolor.batch.lock import Holder, lock_holder
+from videocolor.batch.state import state_folder
 from videocolor.files import plain
 
 __all__ = ["BatchStatus", "batch_status"]

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from videocolor.batch.engines.base import Engine
-from videocolor.batch.engines.settings import EngineSettings
 from videocolor.batch.reelcheck import SOUND_LONGER, sound_end
-from videocolor.batch.settings import BatchConfig
+from videocolor.batch.settings import BatchConfig, EngineSettings
 from videocolor.batch.space import Outlook
 from videocolor.events import Event, Observer
 from videocolor.files import file_sha256
@@ -118,10 +117,10 @@ def _finish(job: FilmJob, report: Any, config: BatchConfig) -> list[str]:
     return finish_film(job, report, config.archive)
 
 
-def _recolor(job: FilmJob, shots: Collection[int], borrowers_of: Collection[int], observer: Observer) -> Merged:
+def _recolor(job: FilmJob, shots: Collection[int], reusing: Collection[int], observer: Observer) -> Merged:
     from videocolor.shards.recolor import recolor_shots
 
-    report = recolor_shots(job, shots, observer, borrowers_of=borrowers_of)
+    report = recolor_shots(job, shots, observer, reusing=reusing)
     return dataclasses.replace(report, sha256=report.sha256 or file_sha256(report.target))
 
 

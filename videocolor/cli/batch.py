@@ -81,9 +81,7 @@ def plan(reels: Path, out: Path, config_source: str | None, overrides: tuple[str
 @config_options
 @_engine_options
 @click.option("--only-shots", metavar="A-B,C", help="Colour these shots of finished films again, keep the rest.")
-@click.option(
-    "--borrowers-of", metavar="A-B,C", help="With --only-shots: also the shots that take up colours of these."
-)
+@click.option("--reusing", metavar="A-B,C", help="With --only-shots: also the shots that take up colours of these.")
 @click.option("--restart", is_flag=True, help="Forget earlier work on films that are not finished.")
 @click.option("--report", is_flag=True, help="Write OUTPUT.html beside each film: its shots before and after.")
 @_EVENTS
@@ -95,7 +93,7 @@ def run(
     overrides: tuple[str, ...],
     restart: bool,
     only_shots: str | None,
-    borrowers_of: str | None,
+    reusing: str | None,
     **flags: Any,
 ) -> None:
     """Colour the films of REELS into OUT.
@@ -105,13 +103,13 @@ def run(
     """
     overrides = (*overrides, "output.report=true") if flags.pop("report") else overrides
     config, films = _configure(config_source, overrides, flags)
-    if only_shots is None and borrowers_of is not None:
-        raise click.UsageError("--borrowers-of: says nothing without --only-shots")
+    if only_shots is None and reusing is not None:
+        raise click.UsageError("--reusing: says nothing without --only-shots")
     if only_shots is not None:
         from videocolor.shards.recolor import parse_shots
 
-        shots, lenders = parse_shots(only_shots), () if borrowers_of is None else parse_shots(borrowers_of)
-        _leave(_run(_jobs(reels, out, config, films), out, config, only_shots=shots, borrowers_of=lenders))
+        shots, lenders = parse_shots(only_shots), () if reusing is None else parse_shots(reusing)
+        _leave(_run(_jobs(reels, out, config, films), out, config, only_shots=shots, reusing=lenders))
     else:
         _leave(_run(_jobs(reels, out, config, films), out, config, restart=restart))
 
@@ -185,7 +183,7 @@ def verify(out: Path, films: tuple[str, ...], quick: bool) -> None:
 
     One line a film on stdout; exit code 1 if something is wrong.
     """
-    from videocolor.batch.archive_verify import verify_batch
+    from videocolor.batch.verify import verify_batch
 
     state = session()
     with watching(state, events=False) as observer:

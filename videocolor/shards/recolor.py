@@ -41,19 +41,19 @@ def parse_shots(text: str) -> tuple[int, ...]:
 
 
 def recolor_shots(
-    job: FilmJob, shots: Collection[int], observer: Observer = ignore, *, borrowers_of: Collection[int] = ()
+    job: FilmJob, shots: Collection[int], observer: Observer = ignore, *, reusing: Collection[int] = ()
 ) -> MergeReport:
     """Colour some shots of a finished film again, and keep the picture of all others as it is, bit for bit.
 
     The film's output settings (codec, quality) must be those that it was made with; hints, saturation and all
     that colour depends on may differ. What a shot lends to others that return to it changes those only if they
-    are named, too, or the shot is named in `borrowers_of`.
+    are named, too, or the shot is named in `reusing`.
 
     Args:
         job: the film; its target is finished.
         shots: numbers from 0.
         observer: hears of progress and warnings.
-        borrowers_of: of these shots (numbers from 0) those that take up their colours are coloured again as well, and
+        reusing: of these shots (numbers from 0) those that take up their colours are coloured again as well, and
             with them all that take up colours of another shot than the film's record says.
 
     Raises:
@@ -70,23 +70,21 @@ def recolor_shots(
     work = replace(job, config=config.as_dict(), folder=job.folder.with_name(job.folder.name + ".recolor"))
     with folder_lock(work.folder, str(job.target)):
         try:
-            return _recolor(film, work, shots, borrowers_of, log)
+            return _recolor(film, work, shots, reusing, log)
         finally:
             discard_work(work)
 
 
-def _recolor(
-    film: Film, job: FilmJob, wanted: Collection[int], borrowers_of: Collection[int], log: RunLog
-) -> MergeReport:
+def _recolor(film: Film, job: FilmJob, wanted: Collection[int], reusing: Collection[int], log: RunLog) -> MergeReport:
     survey = film.survey
     assert survey is not None
     shots = planned_shots(film)
-    unknown = sorted(number + 1 for number in {*wanted, *borrowers_of} if number >= len(shots))
+    unknown = sorted(number + 1 for number in {*wanted, *reusing} if number >= len(shots))
     if unknown:
         raise UsageError(f"{film.source}: has {len(shots)} shots, there is no shot {', '.join(map(str, unknown))}")
     earlier = _earlier_shots(job, shots)
-    if borrowers_of:
-        wanted = _with_borrowers(shots, wanted, borrowers_of, earlier)
+    if reusing:
+        wanted = _with_reusing(shots, wanted, reusing, earlier)
     starts = [s.start for s in shots if not s.index or (s.index in wanted) != (s.index - 1 in wanted)]
     head = replace(
         plan_head(film, fixity_of(film.source)),
@@ -113,7 +111,7 @@ def _recolor(
     return merge_shards(job, plan, records, log, like=film.target if kept else None)
 
 
-def _with_borrowers(
+def _with_reusing(
     shots: Sequence[PlannedShot],
     wanted: Collection[int],
     lenders: Collection[int],

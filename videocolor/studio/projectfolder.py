@@ -20,8 +20,8 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from videocolor.batch.ledger import state_folder
 from videocolor.batch.lock import lock_holder
+from videocolor.batch.state import state_folder
 from videocolor.config import ColorizeConfig
 from videocolor.errors import ConfigError, InputError, OutputError, UsageError
 from videocolor.files import disk_errors

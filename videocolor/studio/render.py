@@ -22,11 +22,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-from videocolor.batch.facts import Receipt, read_receipt, settings_id, write_receipt
 from videocolor.batch.jobs import read_jobs
-from videocolor.batch.ledger import state_folder
 from videocolor.batch.lock import lock_holder
 from videocolor.batch.settings import BatchConfig
+from videocolor.batch.state import Receipt, read_receipt, settings_id, state_folder, write_receipt
 from videocolor.batch.status import batch_status
 from videocolor.errors import InputError, UsageError
 from videocolor.files import disk_errors, plain, write_atomically
@@ -132,7 +131,7 @@ def start_render(store: ProjectStore, *, only_changed: bool) -> RenderStatus:
                 return render_status(store)
             if not change.everything:
                 more = ["--only-shots", _text(change.shots)]
-                more += ["--borrowers-of", _text(change.lenders)] if change.lenders else []
+                more += ["--reusing", _text(change.lenders)] if change.lenders else []
         mode = "shots" if more else "whole"
         numbered(asked, last, id=settings_id(job), name=job.name, mode=mode).write(store.renders)
         forget_requests(store.renders, () if film is None else (film.id,))

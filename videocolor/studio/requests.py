@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from videocolor.batch.facts import Receipt, read_receipt
+from videocolor.batch.state import Receipt, read_receipt
 from videocolor.errors import ConfigError, HintError
 from videocolor.files import disk_errors, write_atomically
 from videocolor.studio.history import read_json

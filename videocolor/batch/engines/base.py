@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Final, Self
 
-from videocolor.batch.engines.settings import EngineSettings
+from videocolor.batch.settings import EngineSettings
 from videocolor.errors import UsageError
 from videocolor.shards.types import Task, WorkEvent
 

@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from videocolor.batch.engines.base import WORK, Engine
-from videocolor.batch.engines.settings import EngineSettings
 from videocolor.batch.engines.worker import cores, fit_task, gpu_variables, pack_task, thread_variables
+from videocolor.batch.settings import EngineSettings
 from videocolor.errors import DeviceError
 from videocolor.shards.types import Task, WorkEvent
 

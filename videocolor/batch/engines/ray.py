@@ -26,8 +26,8 @@ from ray.exceptions import RayError
 
 from videocolor.batch.engines.base import WORK, Engine
 from videocolor.batch.engines.ray_worker import RayWorker
-from videocolor.batch.engines.settings import EngineSettings
 from videocolor.batch.engines.worker import cores, pack_task
+from videocolor.batch.settings import EngineSettings
 from videocolor.errors import DeviceError
 from videocolor.shards.types import Task, WorkEvent
 from videocolor.version import __version__

@@ -14,8 +14,8 @@ from typing import Any
 
 from videocolor.batch.archive import bag_path, keeps_luma
 from videocolor.batch.bag import bag_digest, bag_problems
-from videocolor.batch.facts import Receipt, read_receipt
-from videocolor.batch.ledger import Ledger, ledger_path, state_folder
+from videocolor.batch.ledger import Ledger, ledger_path
+from videocolor.batch.state import Receipt, read_receipt, state_folder
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, UsageError, VideocolorError
 from videocolor.events import Event, Observer, ignore

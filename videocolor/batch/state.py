@@ -18,7 +18,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from videocolor.batch.ledger import state_folder
 from videocolor.config import parse_hint
 from videocolor.errors import InputError
 from videocolor.files import disk_errors, file_sha256, write_atomically
@@ -40,6 +39,7 @@ __all__ = [
     "same_job",
     "settings_id",
     "source_state",
+    "state_folder",
     "write_job",
     "write_receipt",
 ]
@@ -96,6 +96,11 @@ class Receipt:
     def from_dict(cls, data: dict[str, Any]) -> Receipt:
         """What `dataclasses.asdict` made."""
         return cls(**{**data, "source_state": SourceState(**data["source_state"]), "warnings": tuple(data["warnings"])})
+
+
+def state_folder(out: Path) -> Path:
+    """Return `OUT/.videocolor`: state, shards, receipts and logs of a batch."""
+    return out / ".videocolor"
 
 
 def plan_path(job: FilmJob) -> Path:
