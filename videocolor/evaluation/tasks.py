@@ -59,7 +59,8 @@ class Method(ABC):
     """Colours a task. One object serves one task after another, in one process.
 
     Every method keeps the contract of tests/evaluation/test_baselines.py: as many frames as it was given, in order,
-    uint8, of the task's size; luma within rounding; the same frames for the same task; no frame of the truth but the hints.
+    uint8, of the task's size; luma within rounding; the same frames for the same task; no frame of the truth but the
+    hints.
     """
 
     name: str
