@@ -93,7 +93,7 @@ def main(
                 points = clicked(true, count, radius)
                 near = np.min([np.hypot(x - p.x * w, y - p.y * h) for p in points], axis=0) / h
                 picture, mask = points_picture(luma, points)
-                hint = hint_input(Hint("", picture, None, mask), working, known=True)
+                hint = hint_input(Hint("", picture, None, mask), working, in_shot=True)
                 helped = ciede2000_fast(truth, lab_of(predicted(colorizer, luma, [hint], working), luma))
                 rows.setdefault(f"{count} points, radius {radius:g}", []).append(
                     [*parts(helped, near), *parts(alone, near)]

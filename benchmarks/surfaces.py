@@ -26,7 +26,7 @@ from torch import Tensor
 
 import videocolor.models
 from videocolor.color import lab_to_rgb, rgb_to_lab, rgb_to_luma
-from videocolor.datasets.store import PackReader
+from videocolor.datasets.pack import PackReader
 from videocolor.evaluation.metrics import colorfulness
 from videocolor.hints.plan import frame_to_rgb
 from videocolor.models.artifact import read_artifact

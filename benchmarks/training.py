@@ -27,7 +27,7 @@ from videocolor.models.hint.network import HintNet
 from videocolor.presets import load_model
 from videocolor.training.config import Phase, TrainConfig
 from videocolor.training.distributed import join_team
-from videocolor.training.network import Tensors, Trainee, make_optimizer, tensors
+from videocolor.training.hint.network import Tensors, Trainee, make_optimizer, tensors
 from videocolor.training.prefetch import drawn_ahead, open_sampler
 
 WARM_UP = 3

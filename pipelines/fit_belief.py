@@ -17,8 +17,8 @@ from pathlib import Path
 import click
 
 from videocolor.errors import VideocolorError
-from videocolor.training.relevance import Rows, measure_belief
-from videocolor.training.relevance_fit import fit_belief
+from videocolor.training.hint.relevance import Rows, measure_belief
+from videocolor.training.hint.relevance_fit import fit_belief
 
 
 @click.group(help=__doc__)

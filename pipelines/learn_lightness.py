@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from videocolor.datasets.store import PackReader
+from videocolor.datasets.pack import PackReader
 from videocolor.errors import VideocolorError
 from videocolor.evaluation.prior import mean_ab_by_luma
 

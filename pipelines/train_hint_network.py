@@ -22,17 +22,17 @@ import json
 import sys
 from pathlib import Path
 
-from videocolor.datasets.store import PackReader
+from videocolor.datasets.pack import PackReader
 from videocolor.errors import VideocolorError
 from videocolor.presets import load_model
 from videocolor.training.config import TrainConfig
+from videocolor.training.hint.package import package
 from videocolor.training.loop import train
-from videocolor.training.package import package
 
 
 def pack(config: TrainConfig) -> None:
     """Write the packed folders."""
-    from videocolor.datasets.pack import pack_footage  # reads films, so it needs PyAV; the rest does not
+    from videocolor.datasets.footage import pack_footage  # reads films, so it needs PyAV; the rest does not
 
     data = config.data
     for folder, held in ((data.pack, False), (data.held_pack, True)):

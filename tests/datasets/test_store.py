@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from videocolor.datasets.store import PackReader, PackWriter, PartsReader, PartsWriter
+from videocolor.datasets.pack import PackReader, PackWriter, PartsReader, PartsWriter
 from videocolor.errors import InputError, OutputError
 from videocolor.training.propagated import Carried, CarriedReader, deflate, inflate
 from videocolor.types import Array

@@ -386,7 +386,7 @@ def test_recipe_of_all_protocols(clips: Path, tmp_path: Path, root: Path) -> Non
 
 
 def test_recipe_of_the_lightness_table(tmp_path: Path, root: Path) -> None:
-    from videocolor.datasets.store import PackWriter
+    from videocolor.datasets.pack import PackWriter
 
     for held in (False, True):
         writer = PackWriter(tmp_path / f"pack{held}")

@@ -13,7 +13,7 @@ import torch
 
 from tests.published.tiny import AUTOENCODERS, NAMES, make_pack, tiny, tiny_models
 from videocolor.config import ColorizeConfig
-from videocolor.datasets.store import PackReader
+from videocolor.datasets.pack import PackReader
 from videocolor.errors import ConfigError, InputError, ModelError, OutputError, UsageError, VideocolorError
 from videocolor.models.artifact import read_artifact, write_artifact
 from videocolor.models.base import HintInput

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 
-from videocolor.datasets.store import PackWriter
+from videocolor.datasets.pack import PackWriter
 from videocolor.models.artifact import write_artifact
 from videocolor.presets import load_model
 from videocolor.published.trainer import make_task

@@ -18,14 +18,14 @@ import yaml
 from skimage.color import rgb2lab
 
 from tests.training.training_helpers import make_pack
-from videocolor.datasets.pack import allowed_licence, pack_footage, select_rows
+from videocolor.datasets.footage import allowed_licence, pack_footage, select_rows
+from videocolor.datasets.pack import PackReader
 from videocolor.datasets.pairs.distance import frame_distance, thumbnail
-from videocolor.datasets.store import PackReader
 from videocolor.errors import InputError, ModelError
 from videocolor.training.config import SampleConfig, TrainConfig
 from videocolor.training.degrade import gray_of, old_film
+from videocolor.training.hint.network import target_ab
 from videocolor.training.lab import rgb_to_lab
-from videocolor.training.network import target_ab
 from videocolor.training.prefetch import drawn_ahead, open_sampler
 from videocolor.training.samples import Batch, Sampler
 

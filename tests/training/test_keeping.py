@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from tests.training.training_helpers import tiny_config
-from videocolor.datasets.store import PackReader
+from videocolor.datasets.pack import PackReader
 from videocolor.errors import ConfigError
 from videocolor.models.hint.network import Output, no_carried, no_tokens
-from videocolor.training import loop, network, state
+from videocolor.training import loop
 from videocolor.training.config import LossConfig, SampleConfig
-from videocolor.training.losses import Losses, chroma_losses
-from videocolor.training.network import Trainee, tensors
+from videocolor.training.hint import network, state
+from videocolor.training.hint.losses import Losses, chroma_losses
+from videocolor.training.hint.network import Trainee, tensors
 from videocolor.training.samples import Sampler
 
 

@@ -15,12 +15,13 @@ from tests.training.training_helpers import tiny_config
 from videocolor.errors import ModelError, OutputError
 from videocolor.models.hint.network import HintNet, Output
 from videocolor.models.registry import load_colorizer
-from videocolor.training import loop, state
+from videocolor.training import loop
 from videocolor.training.checkpoint import Ema, load_checkpoint, save_checkpoint
 from videocolor.training.config import LossConfig, OptimizerConfig, TrainConfig
-from videocolor.training.losses import chroma_losses
-from videocolor.training.network import Trainee, learning_rate, make_optimizer
-from videocolor.training.package import package
+from videocolor.training.hint import state
+from videocolor.training.hint.losses import chroma_losses
+from videocolor.training.hint.network import Trainee, learning_rate, make_optimizer
+from videocolor.training.hint.package import package
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import skimage.data
 
-from videocolor.datasets.pack import read_clip
-from videocolor.datasets.store import PackReader, PackWriter
+from videocolor.datasets.footage import read_clip
+from videocolor.datasets.pack import PackReader, PackWriter
 from videocolor.errors import InputError
 from videocolor.training.config import SampleConfig
 from videocolor.training.propagated import CarriedReader

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from tests.training.training_helpers import make_pack
-from videocolor.datasets.store import PackWriter
+from videocolor.datasets.pack import PackWriter
 from videocolor.errors import InputError, OutputError
 from videocolor.models.artifact import read_artifact
 from videocolor.models.base import HintInput
 from videocolor.models.registry import load_colorizer
-from videocolor.training.relevance import DEGREES, KINDS, Rows, measure_belief
-from videocolor.training.relevance_fit import expected_gain, fit_belief, fit_head
+from videocolor.training.hint.relevance import DEGREES, KINDS, Rows, measure_belief
+from videocolor.training.hint.relevance_fit import expected_gain, fit_belief, fit_head
 
 
 @pytest.fixture(scope="module")

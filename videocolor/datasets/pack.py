@@ -1,173 +1,258 @@
-"""Which footage may be learnt from, and packing it for reading at random.
+"""A packed folder: frames of many sizes in a few memory-mapped files, with an index a person can read.
 
-Held-back sources never enter a pack; neither do rows whose licence says "non-commercial" or "NC", nor clips that
-look like a held-back one (the same footage redistributed under another name).
+frames.000.bin ...   frames behind each other, JPEG (4:4:4) or plain R'G'B'; no file is larger than the part size
+frames.npy           (frames, 3) int64: part, byte offset in it, bytes
+thumbs.000.npy ...   (frames, THUMB, THUMB, 3) uint8, for the scene check
+index.json           {"version": 2, "codec": "jpeg" | "raw", "parts": n, "items": [{file, source, ...}, ...], ...}
+
+The index is written last: a folder without one is no pack. It grows by some 200 bytes an item and is never split.
+Packs of the first version (one frames.bin, one thumbs.npy) are still read.
 """
 
 from __future__ import annotations
 
-import csv
-import re
-import tarfile
-from collections import Counter
-from collections.abc import Iterator
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Final, Literal
 
-import av
 import cv2
 import numpy as np
-import yaml
-from tqdm import tqdm
 
-from videocolor.datasets.pairs.distance import frame_distance, thumbnail
-from videocolor.datasets.store import PART_BYTES, PackWriter
-from videocolor.errors import InputError
+from videocolor.datasets.pairs.distance import THUMB, thumbnail
+from videocolor.errors import InputError, OutputError
+from videocolor.files import write_atomically
 from videocolor.types import Array
 
-__all__ = ["allowed_licence", "pack_footage", "read_clip", "read_images", "select_rows"]
+__all__ = ["PART_BYTES", "Item", "PackReader", "PackWriter", "PartsReader", "PartsWriter"]
 
-_NON_COMMERCIAL = re.compile(r"non-?commercial|(?<![A-Za-z])NC(?![A-Za-z])", re.IGNORECASE)
-_SAME_FOOTAGE = 0.06
-"""Scene-check distance under which two clips count as the same footage."""
-
-
-def allowed_licence(licence: str) -> bool:
-    """Whether a manifest's licence text admits training (no non-commercial clause)."""
-    return _NON_COMMERCIAL.search(licence) is None
+PART_BYTES: Final = 15_000_000
+"""Largest part by default."""
+_THUMB_BYTES: Final = THUMB * THUMB * 3
+_NPY_HEADER: Final = 256
+"""Bytes of a .npy file in front of the data, at most."""
 
 
-def select_rows(
-    manifest: Path, held_files: set[str], held_sources: set[str], held: bool = False
-) -> list[dict[str, str]]:
-    """Rows of a manifest that may be trained on; or, with `held`, the held-back ones."""
-    with manifest.open(newline="", encoding="utf-8") as handle:
-        rows = list(csv.DictReader(handle))
-    if held:
-        return [row for row in rows if row["file"] in held_files or row["source"] in held_sources]
-    return [
-        row
-        for row in rows
-        if row["file"] not in held_files and row["source"] not in held_sources and allowed_licence(row["licence"])
-    ]
+class PartsWriter:
+    """Writes pieces of bytes into STEM.000.bin, STEM.001.bin ...; a piece never spans two of them."""
+
+    def __init__(self, folder: Path, stem: str, part_bytes: int = PART_BYTES) -> None:
+        self.folder, self.stem, self.part_bytes = folder, stem, part_bytes
+        self.parts = 0
+        """How many files there are."""
+        self._file: BinaryIO | None = None
+        self._used = 0
+
+    def write(self, data: bytes) -> tuple[int, int, int]:
+        """Append a piece.
+
+        Returns:
+            Its part, its offset in there, and its length in bytes.
+
+        Raises:
+            OutputError: the piece alone is larger than a part.
+        """
+        if len(data) > self.part_bytes:
+            raise OutputError(f"{self.folder}: a part of {self.part_bytes} bytes cannot hold a piece of {len(data)}")
+        if self._file is None or self._used + len(data) > self.part_bytes:
+            self.close()
+            self._file = _part(self.folder, self.stem, self.parts).open("wb")
+            self.parts, self._used = self.parts + 1, 0
+        self._file.write(data)
+        self._used += len(data)
+        return self.parts - 1, self._used - len(data), len(data)
+
+    def close(self) -> None:
+        """Finish the last part."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __enter__(self) -> PartsWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
 
 
-def read_clip(path: Path, short_side: int, rate: float) -> Iterator[tuple[float, Array]]:
-    """Frames of a clip at about `rate` a second.
-
-    Yields:
-        (seconds, (h, w, 3) uint8 R'G'B'), the short side at most `short_side`.
-    """
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        due = -1.0
-        for frame in container.decode(stream):
-            seconds = float(frame.time or 0.0)
-            if seconds < due - 1e-3:
-                continue
-            due = seconds + 1.0 / rate
-            yield seconds, shrink(frame.to_ndarray(format="rgb24"), short_side)
-
-
-def shrink(rgb: Array, short_side: int) -> Array:
-    """Scale (h, w, 3) uint8 down so that its short side is at most `short_side`; never up."""
-    height, width = rgb.shape[:2]
-    scale = short_side / min(height, width)
-    if scale >= 1:
-        return rgb
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA))
-
-
-def read_images(root: Path, rows: list[dict[str, str]], short_side: int) -> Iterator[tuple[dict[str, str], Array]]:
-    """Images of a footage folder, in the order of its tar files.
-
-    Yields:
-        (row of the manifest, (h, w, 3) uint8 R'G'B'), the short side at most `short_side`.
+class PartsReader:
+    """Reads what `PartsWriter` wrote.
 
     Raises:
-        InputError: an image is damaged.
+        FileNotFoundError: a part is missing.
     """
-    by_tar: dict[str, dict[str, dict[str, str]]] = {}
-    for row in rows:
-        tar, _, name = row["file"].partition("/")
-        by_tar.setdefault(tar, {})[name] = row
-    for tar, wanted in sorted(by_tar.items()):
-        with tarfile.open(root / "images" / tar) as archive:
-            for member in archive:
-                row_of = wanted.get(member.name.removeprefix("./"))
-                handle = archive.extractfile(member) if row_of is not None else None
-                if row_of is None or handle is None:
-                    continue
-                bgr = cv2.imdecode(np.frombuffer(handle.read(), np.uint8), cv2.IMREAD_COLOR)
-                if bgr is None:
-                    raise InputError(f"{tar}/{member.name}: not a readable image")
-                yield row_of, shrink(np.ascontiguousarray(bgr[..., ::-1]), short_side)
+
+    def __init__(self, paths: list[Path]) -> None:
+        self._data = [np.memmap(path, dtype=np.uint8, mode="r") for path in paths]
+
+    @classmethod
+    def of(cls, folder: Path, stem: str, parts: int) -> PartsReader:
+        """The parts of a folder."""
+        return cls([_part(folder, stem, number) for number in range(parts)])
+
+    def read(self, part: int, start: int, length: int) -> Array:
+        """(length,) uint8 view of a piece."""
+        return self._data[part][start : start + length]
 
 
-def _held_thumbnails(root: Path, files: set[str]) -> Array:
-    thumbs = [thumbnail(rgb) for file in sorted(files) for _, rgb in read_clip(root / "train" / file, 64, 1.0)]
-    return np.stack(thumbs) if thumbs else np.zeros((0, 16, 16, 3), np.uint8)
+def _part(folder: Path, stem: str, number: int, suffix: str = "bin") -> Path:
+    return folder / f"{stem}.{number:03d}.{suffix}"
 
 
-def _looks_held(frames: list[tuple[float, Array]], held: Array) -> bool:
-    thumbs = np.stack([thumbnail(rgb) for _, rgb in frames])
-    near = [float(frame_distance(thumb[None], held).min(initial=1.0)) for thumb in thumbs]
-    return min(near) < _SAME_FOOTAGE
+@dataclass(frozen=True)
+class Item:
+    """One clip or one image of the pack."""
+
+    file: str
+    source: str
+    licence: str
+    kind: str
+    """`clip` or `image`."""
+    first: int
+    """Number of the first frame, counted over the pack (row of the thumbnails)."""
+    height: int
+    width: int
+    times: tuple[float, ...]
+    """Seconds of each frame; (0.0,) for an image."""
 
 
-def pack_footage(
-    root: Path,
-    out: Path,
-    held_back: Path,
-    *,
-    short_side: int = 192,
-    rate: float = 4.0,
-    held: bool = False,
-    jpeg_quality: int | None = 92,
-    part_bytes: int = PART_BYTES,
-) -> dict[str, object]:
-    """Pack the footage that may be learnt from; or, with `held`, the held-back footage, to validate on.
+class PackWriter:
+    """Writes a pack; `close` makes it readable. An earlier pack in the folder is removed first.
 
     Args:
-        root: folder that holds `train/` and `images/` with their manifests.
-        out: folder to write.
-        held_back: YAML with the files and sources to leave out.
-        short_side: largest short side kept, in pixels.
-        rate: frames a second taken from clips.
-        held: pack what is held back instead; such a pack must never be trained on, and says so ("held": true).
-        jpeg_quality: of the packed frames; None: not compressed.
-        part_bytes: size of the pack's files at most.
-
-    Returns:
-        The notes written into the index: counts by licence, what was left out.
+        folder: made where it is not there.
+        jpeg_quality: 1..100; None: not compressed.
+        part_bytes: size of a file at most.
     """
-    sources = yaml.safe_load(held_back.read_text(encoding="utf-8"))
-    held_files = {entry["file"] for entry in sources["clips"]}
-    held_sources = {entry["source"] for entry in sources["clips"]} | set(sources["images"])
-    clips = select_rows(root / "train" / "manifest.csv", held_files, held_sources, held)
-    images = select_rows(root / "images" / "manifest.csv", held_files, held_sources, held)
-    writer = PackWriter(out, jpeg_quality=jpeg_quality, part_bytes=part_bytes)
-    twins = _held_thumbnails(root, held_files)
-    licences: dict[str, Counter[str]] = {"clip": Counter(), "image": Counter()}
-    dropped: list[str] = []
-    for row in tqdm(clips, unit="clip", desc="pack"):
-        frames = list(read_clip(root / "train" / row["file"], short_side, rate))
-        if not frames or (not held and _looks_held(frames, twins)):
-            dropped.append(row["file"])
-            continue
-        writer.add(row["file"], row["source"], row["licence"], "clip", frames)
-        licences["clip"][row["licence"]] += 1
-    pictures = tqdm(read_images(root, images, short_side), total=len(images), unit="image", desc="pack")
-    for row, rgb in pictures:
-        writer.add(row["file"], row["source"], row["licence"], "image", [(0.0, rgb)])
-        licences["image"][row["licence"]] += 1
-    notes: dict[str, object] = {
-        "held": held,
-        "short_side": short_side,
-        "rate": rate,
-        "licences": {kind: dict(counter.most_common()) for kind, counter in licences.items()},
-        "dropped_as_held_back_twins": dropped,
-    }
-    writer.close(notes)
-    return notes
+
+    def __init__(self, folder: Path, *, jpeg_quality: int | None = 92, part_bytes: int = PART_BYTES) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for pattern in ("index.json", "frames.bin", "frames.npy", "thumbs.npy", "frames.*.bin", "thumbs.*.npy"):
+            for path in folder.glob(pattern):
+                path.unlink()
+        self.folder, self._quality, self._part_bytes = folder, jpeg_quality, part_bytes
+        self._frames = PartsWriter(folder, "frames", part_bytes)
+        self._places: list[tuple[int, int, int]] = []
+        self._items: list[Item] = []
+        self._thumbs: list[Array] = []
+
+    def add(self, file: str, source: str, licence: str, kind: str, frames: list[tuple[float, Array]]) -> None:
+        """Append one item.
+
+        Args:
+            file: name in the manifest.
+            source: where it is from.
+            licence: as the manifest states it.
+            kind: `clip` or `image`.
+            frames: (seconds, (h, w, 3) uint8 R'G'B'), all of one size.
+
+        Raises:
+            ValueError: frames of several sizes, or not uint8.
+            OutputError: a frame is larger than a part.
+        """
+        height, width = frames[0][1].shape[:2]
+        times = tuple(round(time, 4) for time, _ in frames)
+        item = Item(file, source, licence, kind, len(self._thumbs), height, width, times)
+        for _, rgb in frames:
+            if rgb.shape != (height, width, 3) or rgb.dtype != np.uint8:
+                raise ValueError(f"{file}: frame {rgb.shape} {rgb.dtype}, expected {(height, width, 3)} uint8")
+            self._places.append(self._frames.write(_encode(rgb, self._quality)))
+            self._thumbs.append(thumbnail(rgb))
+        self._items.append(item)
+
+    def close(self, notes: dict[str, object]) -> None:
+        """Finish the pack.
+
+        Args:
+            notes: what else the index should say (counts, settings).
+        """
+        self._frames.close()
+        np.save(self.folder / "frames.npy", np.asarray(self._places, np.int64).reshape(-1, 3))
+        rows = max(1, (self._part_bytes - _NPY_HEADER) // _THUMB_BYTES)
+        for number, start in enumerate(range(0, len(self._thumbs), rows)):
+            np.save(_part(self.folder, "thumbs", number, "npy"), np.stack(self._thumbs[start : start + rows]))
+        codec: Literal["raw", "jpeg"] = "raw" if self._quality is None else "jpeg"
+        head = {"version": 2, "codec": codec, "jpeg_quality": self._quality, "parts": self._frames.parts}
+        index = {**notes, **head, "items": [asdict(item) for item in self._items]}
+        write_atomically(self.folder / "index.json", json.dumps(index))
+
+
+class PackReader:
+    """Random access to the frames of a pack; from several threads, if need be.
+
+    Raises:
+        InputError: the folder is no pack, or one whose files do not belong together.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            index: dict[str, Any] = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+            raw = index.pop("items")
+            self.thumbs, self._places, self._parts = (
+                _first(folder, raw) if "version" not in index else _open(folder, index)
+            )
+        except FileNotFoundError as error:
+            raise InputError(f"{folder}: not a packed folder ({error.filename} is missing); pack it first") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{folder}: a packed folder that cannot be read ({error}); pack it again") from error
+        self._jpeg = index.get("codec") == "jpeg"
+        self.notes: dict[str, object] = index
+        self.items = [_item(entry) for entry in raw]
+        self.clips = [item for item in self.items if item.kind == "clip" and len(item.times) > 1]
+        self.images = [item for item in self.items if item.kind == "image"]
+        if not len(self.thumbs) == len(self._places) == sum(len(item.times) for item in self.items):
+            raise InputError(f"{folder}: index, frames and thumbnails are not of one pack; pack it again")
+
+    def frame(self, item: Item, number: int) -> Array:
+        """(h, w, 3) uint8 R'G'B' of one frame of an item; read-only where it was not compressed.
+
+        Raises:
+            InputError: its bytes are damaged.
+        """
+        part, start, length = self._places[item.first + number].tolist()
+        data = self._parts.read(part, start, length)
+        if not self._jpeg:
+            return data.reshape(item.height, item.width, 3)
+        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        if bgr is None or bgr.shape != (item.height, item.width, 3):
+            raise InputError(f"{item.file}: frame {number} is damaged in the pack; pack it again")
+        return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+
+
+def _encode(rgb: Array, quality: int | None) -> bytes:
+    if quality is None:
+        return np.ascontiguousarray(rgb).tobytes()
+    # Chroma in full: it is what is learnt.
+    full = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    bgr = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGR)
+    good, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality, *full])
+    if not good:
+        raise OutputError(f"a frame of {rgb.shape} cannot be written as JPEG")
+    return bytes(data)
+
+
+def _item(entry: dict[str, Any]) -> Item:
+    kept = {key: value for key, value in entry.items() if key != "start"}  # the first version had it
+    return Item(**{**kept, "times": tuple(entry["times"])})
+
+
+def _open(folder: Path, index: dict[str, Any]) -> tuple[Array, Array, PartsReader]:
+    """Thumbnails, places of the frames, and the parts they lie in."""
+    if index["version"] != 2 or index["codec"] not in ("raw", "jpeg"):
+        raise ValueError(f"version {index['version']}, codec {index['codec']}")
+    thumbs = [np.load(path) for path in sorted(folder.glob("thumbs.*.npy"))]
+    together = np.concatenate(thumbs) if thumbs else np.zeros((0, THUMB, THUMB, 3), np.uint8)
+    return together, np.load(folder / "frames.npy"), PartsReader.of(folder, "frames", index["parts"])
+
+
+def _first(folder: Path, items: list[dict[str, Any]]) -> tuple[Array, Array, PartsReader]:
+    """The same of a pack of the first version."""
+    places = [
+        (0, item["start"] + number * size, size)
+        for item in items
+        for size in [item["height"] * item["width"] * 3]
+        for number in range(len(item["times"]))
+    ]
+    parts = PartsReader([folder / "frames.bin"])
+    return np.load(folder / "thumbs.npy"), np.asarray(places, np.int64).reshape(-1, 3), parts

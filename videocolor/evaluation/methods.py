@@ -302,7 +302,7 @@ def _input(hint: ShotHint, size: tuple[int, int]) -> HintInput:
     if not hint.mask.all():
         mask = _resized(hint.mask[None].astype(np.float32), size)[0]
     luma = _resized(hint.luma[None].astype(np.float32) / 255, size)[0]
-    return HintInput(luma, _resized(hint.ab, size), mask, known=mask is not None)  # spots are painted on the shot
+    return HintInput(luma, _resized(hint.ab, size), mask, in_shot=mask is not None)  # spots are painted on the shot
 
 
 def _resized(planes: Array, size: tuple[int, int]) -> Array:

@@ -121,14 +121,14 @@ class HintPlan:
         return min(made, key=lambda planned: planned.hint.mask is not None, default=None)  # a whole one, if there is
 
 
-def hint_input(hint: Hint, size: tuple[int, int], *, known: bool = False) -> HintInput:
-    """A hint at the network's (height, width), painted on the shot that it is used in or not known to be."""
+def hint_input(hint: Hint, size: tuple[int, int], *, in_shot: bool = False) -> HintInput:
+    """Scale a hint to the network's (height, width); `in_shot`: it was painted on a frame of the shot that uses it."""
     h, w = size
     rgb = cv2.resize(hint.rgb, (w, h), interpolation=cv2.INTER_AREA)
     planes = np.moveaxis(rgb, -1, 0)
     mask = None if hint.mask is None else cv2.resize(hint.mask, (w, h), interpolation=cv2.INTER_AREA)
     luma = np.clip(rgb_to_luma(planes, "bt709"), 0, 1).astype(np.float32)
-    return HintInput(luma, rgb_to_lab(planes)[1:], mask, known)
+    return HintInput(luma, rgb_to_lab(planes)[1:], mask, in_shot)
 
 
 def hint_ab(hint: Hint, size: tuple[int, int]) -> Array:

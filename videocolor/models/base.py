@@ -72,9 +72,8 @@ class HintInput:
     """(2, h, w) float32, CIE Lab a*b* (D65)."""
     mask: Array | None = None
     """(h, w) float32 in 0..1, which pixels count; None: all."""
-    known: bool = False
-    """Painted on a frame of this very shot: few spots are believed where they lie, however little they say of the
-    rest."""
+    in_shot: bool = False
+    """Painted on a frame of this shot: scribbles are applied locally regardless of the relevance gate."""
 
 
 @dataclass(frozen=True, eq=False)

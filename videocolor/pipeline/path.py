@@ -267,7 +267,7 @@ def _shot_hints(number: int, first: Prepared, film: Film, run: Run) -> tuple[lis
     most = 1 if takes == "one" else None
     planned = film.hints.for_shot(number)[:most]
     record.hints = [p.hint.name for p in planned]
-    inputs = [hint_input(p.hint, film.seen_size(number), known=p.own == number) for p in planned]
+    inputs = [hint_input(p.hint, film.seen_size(number), in_shot=p.own == number) for p in planned]
     if not inputs:
         record.returns_to = run.lenders.lender(number, first)
         if record.returns_to is not None:
@@ -279,7 +279,7 @@ def _lent(lender: int, film: Film, run: Run) -> list[HintInput]:
     """What a shot lends to those that return to it: its first and its last frame, as the network alone colours them."""
     if lender not in run.lent:
         most = 1 if film.colorizer.card.hints == "one" else None
-        own = [hint_input(p.hint, film.size, known=p.own == lender) for p in film.hints.for_shot(lender)[:most]]
+        own = [hint_input(p.hint, film.size, in_shot=p.own == lender) for p in film.hints.for_shot(lender)[:most]]
         lumas = run.lenders.lumas(lender)
         seen = film.predictor.predict(film.colorizer.begin(own), lumas)
         size = film.size[::-1]

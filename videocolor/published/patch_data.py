@@ -84,7 +84,7 @@ def choose_images(config: PatchDataConfig) -> tuple[list[dict[str, str]], int]:
     Raises:
         InputError: there is no manifest, or it has no such images.
     """
-    from videocolor.datasets.pack import select_rows  # imports PyAV
+    from videocolor.datasets.footage import select_rows  # imports PyAV
 
     manifest = config.root / "images" / "manifest.csv"
     if not manifest.is_file():
@@ -109,7 +109,7 @@ def make_patch_data(config: PatchDataConfig, folder: Path, seed: int) -> None:
     Raises:
         InputError: images are missing or damaged.
     """
-    from videocolor.datasets.pack import read_images  # imports PyAV
+    from videocolor.datasets.footage import read_images  # imports PyAV
 
     rows, seen = choose_images(config)
     order = {row["file"]: number for number, row in enumerate(rows)}

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from videocolor.datasets.pack import Item, PackReader
 from videocolor.datasets.pairs.distance import frame_distance
-from videocolor.datasets.store import Item, PackReader
 from videocolor.errors import InputError, ModelError
 from videocolor.published.train_config import PublishedData
 from videocolor.types import Array

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from videocolor.datasets.store import PackReader
+from videocolor.datasets.pack import PackReader
 from videocolor.models.artifact import Artifact
 from videocolor.models.base import ModelCard
 from videocolor.published.samples import Pictures, Samples

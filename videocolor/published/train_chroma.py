@@ -18,8 +18,8 @@ from videocolor.published.backbones import NAME, Lite0Values, OnnxValues, load_i
 from videocolor.published.samples import Pictures
 from videocolor.published.task import C, Task, artifact_of, bytes_of, pictures_of
 from videocolor.published.train_config import FusionConfig, ResidualConfig
+from videocolor.training.hint.validate import recolor
 from videocolor.training.lab import rgb_to_lab
-from videocolor.training.validate import recolor
 from videocolor.types import Array
 
 __all__ = ["FusionTask", "ResidualTask"]

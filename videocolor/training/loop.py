@@ -16,19 +16,19 @@ import torch
 from torch import Tensor
 
 from videocolor.concurrency.stages import opencv_single_threaded, prefetch
-from videocolor.datasets.store import PackReader
+from videocolor.datasets.pack import PackReader
 from videocolor.errors import ConfigError, DeviceError, ModelError
 from videocolor.events import Observer
 from videocolor.training.config import TrainConfig
 from videocolor.training.distributed import Team, join_team
 from videocolor.training.graceful_stop import Leaving
+from videocolor.training.hint.losses import Losses
+from videocolor.training.hint.network import Tensors, Trainee, learning_rate, tensors
+from videocolor.training.hint.state import State, before, begin
+from videocolor.training.hint.validate import contact_sheet, validate
 from videocolor.training.log import Journal
-from videocolor.training.losses import Losses
-from videocolor.training.network import Tensors, Trainee, learning_rate, tensors
 from videocolor.training.prefetch import drawn_ahead, open_sampler
 from videocolor.training.propagated import CarriedReader
-from videocolor.training.state import State, before, begin
-from videocolor.training.validate import contact_sheet, validate
 
 __all__ = ["train"]
 

@@ -15,7 +15,7 @@ from itertools import islice
 import cv2
 
 from videocolor.concurrency.processes import Crew
-from videocolor.datasets.store import PackReader
+from videocolor.datasets.pack import PackReader
 from videocolor.errors import InputError, ModelError
 from videocolor.training.config import TrainConfig
 from videocolor.training.propagated import CarriedReader

@@ -19,7 +19,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from videocolor.datasets.store import PartsReader
+from videocolor.datasets.pack import PartsReader
 from videocolor.errors import InputError
 from videocolor.motion.flow import grid
 from videocolor.types import Array

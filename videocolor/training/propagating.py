@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from videocolor.color import rgb_to_luma
 from videocolor.concurrency.processes import Crew
-from videocolor.datasets.pack import read_clip
-from videocolor.datasets.store import PART_BYTES, Item, PackReader, PartsWriter
+from videocolor.datasets.footage import read_clip
+from videocolor.datasets.pack import PART_BYTES, Item, PackReader, PartsWriter
 from videocolor.files import write_atomically
 from videocolor.motion.flow import FlowEstimator, grid
 from videocolor.pipeline.propagated import judge

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from videocolor.color import rgb_to_luma
+from videocolor.datasets.pack import Item, PackReader
 from videocolor.datasets.pairs.distance import frame_distance
-from videocolor.datasets.store import Item, PackReader
 from videocolor.training.config import SampleConfig
 from videocolor.training.degrade import gray_of, old_film
 from videocolor.training.propagated import Carried, CarriedReader

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import yaml
 
-from videocolor.datasets.pack import allowed_licence
+from videocolor.datasets.footage import allowed_licence
 from videocolor.datasets.pairs.manifest import MANIFEST, PairRecord, write_manifest
 from videocolor.datasets.pairs.review import read_decisions
 from videocolor.datasets.pairs.settings import PairsConfig, SplitConfig, settings_id

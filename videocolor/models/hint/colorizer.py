@@ -96,7 +96,7 @@ class HintColorizer(Colorizer):
         ab = np.stack([hint.ab for hint in hints]).astype(np.float32) / np.float32(AB_SCALE)
         mask = np.stack([np.ones_like(h.luma) if h.mask is None else h.mask for h in hints])[:, None]
         encoded = self.runtime.encode(luma, ab, mask.astype(np.float32))
-        spots = [hint.known and hint.mask is not None and hint.mask.mean() <= _SPOTS for hint in hints]
+        spots = [hint.in_shot and hint.mask is not None and hint.mask.mean() <= _SPOTS for hint in hints]
         known = np.repeat(spots, encoded[2].shape[1])
         keys, values, valid = (part.reshape(-1, *part.shape[2:]) for part in encoded)
         chosen = np.flatnonzero(valid > 0)

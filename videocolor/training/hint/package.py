@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from videocolor.datasets.store import PackReader
+from videocolor.datasets.pack import PackReader
 from videocolor.models.artifact import write_artifact
 from videocolor.models.base import ModelCard
 from videocolor.models.hint.export import write_graphs

@@ -17,9 +17,9 @@ from videocolor.models.hint.network import HintNet
 from videocolor.models.registry import find_artifact
 from videocolor.training.checkpoint import Ema, load_checkpoint, save_checkpoint
 from videocolor.training.config import TrainConfig
-from videocolor.training.network import make_optimizer
+from videocolor.training.hint.network import make_optimizer
+from videocolor.training.hint.unfuse_batchnorm import unfolded
 from videocolor.training.prefetch import open_sampler
-from videocolor.training.unfuse_batchnorm import unfolded
 
 __all__ = ["State", "before", "begin", "begin_with", "new_network"]
 

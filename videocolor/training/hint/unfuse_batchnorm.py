@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from videocolor.errors import ModelError
 from videocolor.models.artifact import Artifact
 from videocolor.models.hint.network import HintNet
-from videocolor.training.network import forward
+from videocolor.training.hint.network import forward
 from videocolor.training.samples import Batch
 
 __all__ = ["unfolded"]

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from videocolor.color import lab_to_rgb, rgb_to_lab
-from videocolor.datasets.store import PackReader
+from videocolor.datasets.pack import PackReader
 from videocolor.evaluation.metrics import ciede2000_mean, psnr_rgb
 from videocolor.models.hint.network import AB_SCALE, HintNet
 from videocolor.training.config import SampleConfig, ValidationConfig
-from videocolor.training.network import forward
+from videocolor.training.hint.network import forward
 from videocolor.training.propagated import CarriedReader
 from videocolor.training.samples import Batch, Sampler
 from videocolor.types import Array

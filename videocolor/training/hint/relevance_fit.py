@@ -13,8 +13,8 @@ from videocolor.errors import InputError
 from videocolor.models.artifact import read_artifact, write_artifact
 from videocolor.models.hint.export import write_graphs
 from videocolor.models.hint.torch_runtime import network_of
-from videocolor.training.package import ARCHITECTURE, count_macs
-from videocolor.training.relevance import DEGREES, KINDS, Rows, one_thread
+from videocolor.training.hint.package import ARCHITECTURE, count_macs
+from videocolor.training.hint.relevance import DEGREES, KINDS, Rows, one_thread
 
 __all__ = ["expected_gain", "fit_belief", "fit_head"]
 

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from videocolor.models.hint.network import AB_SCALE, HintNet, Output, no_carried, no_tokens
 from videocolor.training.config import OptimizerConfig, TrainConfig
+from videocolor.training.hint.losses import Losses, chroma_losses
 from videocolor.training.lab import rgb_to_lab
-from videocolor.training.losses import Losses, chroma_losses
 from videocolor.training.samples import Batch
 
 __all__ = [

@@ -1,0 +1,173 @@
+"""Which footage may be learnt from, and packing it for reading at random.
+
+Held-back sources never enter a pack; neither do rows whose licence says "non-commercial" or "NC", nor clips that
+look like a held-back one (the same footage redistributed under another name).
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import yaml
+from tqdm import tqdm
+
+from videocolor.datasets.pack import PART_BYTES, PackWriter
+from videocolor.datasets.pairs.distance import frame_distance, thumbnail
+from videocolor.errors import InputError
+from videocolor.types import Array
+
+__all__ = ["allowed_licence", "pack_footage", "read_clip", "read_images", "select_rows"]
+
+_NON_COMMERCIAL = re.compile(r"non-?commercial|(?<![A-Za-z])NC(?![A-Za-z])", re.IGNORECASE)
+_SAME_FOOTAGE = 0.06
+"""Scene-check distance under which two clips count as the same footage."""
+
+
+def allowed_licence(licence: str) -> bool:
+    """Whether a manifest's licence text admits training (no non-commercial clause)."""
+    return _NON_COMMERCIAL.search(licence) is None
+
+
+def select_rows(
+    manifest: Path, held_files: set[str], held_sources: set[str], held: bool = False
+) -> list[dict[str, str]]:
+    """Rows of a manifest that may be trained on; or, with `held`, the held-back ones."""
+    with manifest.open(newline="", encoding="utf-8") as handle:
+        rows = list(csv.DictReader(handle))
+    if held:
+        return [row for row in rows if row["file"] in held_files or row["source"] in held_sources]
+    return [
+        row
+        for row in rows
+        if row["file"] not in held_files and row["source"] not in held_sources and allowed_licence(row["licence"])
+    ]
+
+
+def read_clip(path: Path, short_side: int, rate: float) -> Iterator[tuple[float, Array]]:
+    """Frames of a clip at about `rate` a second.
+
+    Yields:
+        (seconds, (h, w, 3) uint8 R'G'B'), the short side at most `short_side`.
+    """
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        due = -1.0
+        for frame in container.decode(stream):
+            seconds = float(frame.time or 0.0)
+            if seconds < due - 1e-3:
+                continue
+            due = seconds + 1.0 / rate
+            yield seconds, shrink(frame.to_ndarray(format="rgb24"), short_side)
+
+
+def shrink(rgb: Array, short_side: int) -> Array:
+    """Scale (h, w, 3) uint8 down so that its short side is at most `short_side`; never up."""
+    height, width = rgb.shape[:2]
+    scale = short_side / min(height, width)
+    if scale >= 1:
+        return rgb
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA))
+
+
+def read_images(root: Path, rows: list[dict[str, str]], short_side: int) -> Iterator[tuple[dict[str, str], Array]]:
+    """Images of a footage folder, in the order of its tar files.
+
+    Yields:
+        (row of the manifest, (h, w, 3) uint8 R'G'B'), the short side at most `short_side`.
+
+    Raises:
+        InputError: an image is damaged.
+    """
+    by_tar: dict[str, dict[str, dict[str, str]]] = {}
+    for row in rows:
+        tar, _, name = row["file"].partition("/")
+        by_tar.setdefault(tar, {})[name] = row
+    for tar, wanted in sorted(by_tar.items()):
+        with tarfile.open(root / "images" / tar) as archive:
+            for member in archive:
+                row_of = wanted.get(member.name.removeprefix("./"))
+                handle = archive.extractfile(member) if row_of is not None else None
+                if row_of is None or handle is None:
+                    continue
+                bgr = cv2.imdecode(np.frombuffer(handle.read(), np.uint8), cv2.IMREAD_COLOR)
+                if bgr is None:
+                    raise InputError(f"{tar}/{member.name}: not a readable image")
+                yield row_of, shrink(np.ascontiguousarray(bgr[..., ::-1]), short_side)
+
+
+def _held_thumbnails(root: Path, files: set[str]) -> Array:
+    thumbs = [thumbnail(rgb) for file in sorted(files) for _, rgb in read_clip(root / "train" / file, 64, 1.0)]
+    return np.stack(thumbs) if thumbs else np.zeros((0, 16, 16, 3), np.uint8)
+
+
+def _looks_held(frames: list[tuple[float, Array]], held: Array) -> bool:
+    thumbs = np.stack([thumbnail(rgb) for _, rgb in frames])
+    near = [float(frame_distance(thumb[None], held).min(initial=1.0)) for thumb in thumbs]
+    return min(near) < _SAME_FOOTAGE
+
+
+def pack_footage(
+    root: Path,
+    out: Path,
+    held_back: Path,
+    *,
+    short_side: int = 192,
+    rate: float = 4.0,
+    held: bool = False,
+    jpeg_quality: int | None = 92,
+    part_bytes: int = PART_BYTES,
+) -> dict[str, object]:
+    """Pack the footage that may be learnt from; or, with `held`, the held-back footage, to validate on.
+
+    Args:
+        root: folder that holds `train/` and `images/` with their manifests.
+        out: folder to write.
+        held_back: YAML with the files and sources to leave out.
+        short_side: largest short side kept, in pixels.
+        rate: frames a second taken from clips.
+        held: pack what is held back instead; such a pack must never be trained on, and says so ("held": true).
+        jpeg_quality: of the packed frames; None: not compressed.
+        part_bytes: size of the pack's files at most.
+
+    Returns:
+        The notes written into the index: counts by licence, what was left out.
+    """
+    sources = yaml.safe_load(held_back.read_text(encoding="utf-8"))
+    held_files = {entry["file"] for entry in sources["clips"]}
+    held_sources = {entry["source"] for entry in sources["clips"]} | set(sources["images"])
+    clips = select_rows(root / "train" / "manifest.csv", held_files, held_sources, held)
+    images = select_rows(root / "images" / "manifest.csv", held_files, held_sources, held)
+    writer = PackWriter(out, jpeg_quality=jpeg_quality, part_bytes=part_bytes)
+    twins = _held_thumbnails(root, held_files)
+    licences: dict[str, Counter[str]] = {"clip": Counter(), "image": Counter()}
+    dropped: list[str] = []
+    for row in tqdm(clips, unit="clip", desc="pack"):
+        frames = list(read_clip(root / "train" / row["file"], short_side, rate))
+        if not frames or (not held and _looks_held(frames, twins)):
+            dropped.append(row["file"])
+            continue
+        writer.add(row["file"], row["source"], row["licence"], "clip", frames)
+        licences["clip"][row["licence"]] += 1
+    pictures = tqdm(read_images(root, images, short_side), total=len(images), unit="image", desc="pack")
+    for row, rgb in pictures:
+        writer.add(row["file"], row["source"], row["licence"], "image", [(0.0, rgb)])
+        licences["image"][row["licence"]] += 1
+    notes: dict[str, object] = {
+        "held": held,
+        "short_side": short_side,
+        "rate": rate,
+        "licences": {kind: dict(counter.most_common()) for kind, counter in licences.items()},
+        "dropped_as_held_back_twins": dropped,
+    }
+    writer.close(notes)
+    return notes
