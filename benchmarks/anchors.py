@@ -5,8 +5,8 @@
     python benchmarks/anchors.py --draw benchmarks/results/anchors.json --picture docs/images/anchors.png
 
 Quality: `videocolor evaluate` of the whole film path on held-back clips of CLIPS (configs/evaluate/held_back.yaml,
-evenly chosen, 3 s each, 240 lines), without a hint (`auto`, model.anchor_every) and with the true first frame
-(`e1`, model.anchor_every_painted). Speed: CPU milliseconds a frame of the whole `colorize_video` (decoding and x264
+evenly chosen, 3 s each, 240 lines), without a hint (`auto`, model.keyframe_interval) and with the true first frame
+(`e1`, model.keyframe_interval_painted). Speed: CPU milliseconds a frame of `colorize_video` (decoding and x264
 veryfast with it, one network thread) on each FILM, one in colour, at 480 lines; its own first frame is the hint of
 `e1`. Settings take turns within a round; median of the rounds, mean over films. Beside it, which share of the
 frames the network saw: it also looks where motion cannot reach.
@@ -38,12 +38,15 @@ from videocolor.models.registry import list_models
 from videocolor.presets import load_model
 
 Array = np.ndarray[Any, Any]
-KINDS = {"auto": ("model.anchor_every", (1, 2, 4, 8, 16, 32)), "e1": ("model.anchor_every_painted", (1, 2, 4, 8, 16))}
+KINDS = {
+    "auto": ("model.keyframe_interval", (1, 2, 4, 8, 16, 32)),
+    "e1": ("model.keyframe_interval_painted", (1, 2, 4, 8, 16)),
+}
 DEFAULTS = {"auto": 16, "e1": 8}
 SCORES = {"psnr_rgb": "PSNR, dB", "ciede2000_mean": "dE00", "flicker": "flicker"}
 LEAST = {"psnr_rgb": 1.0, "ciede2000_mean": 0.5, "flicker": 0.2}
 """Spans of the vertical axes at least: what is nearly equal is to look so."""
-TITLES = {"auto": "no hint: model.anchor_every", "e1": "painted first frame: model.anchor_every_painted"}
+TITLES = {"auto": "no hint: model.keyframe_interval", "e1": "painted first frame: model.keyframe_interval_painted"}
 
 
 def quality(clips: Path, most: int, kind: str, folder: Path, workers: int) -> dict[str, dict[str, Any]]:

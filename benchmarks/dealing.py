@@ -15,7 +15,7 @@ import av
 import click
 import cv2
 
-from videocolor.motion.matching import scene_likeness
+from videocolor.motion.matching import scene_similarity
 from videocolor.shots.scan import thumbnail
 from videocolor.types import Array
 
@@ -42,7 +42,7 @@ def main(clips: Path, most: int) -> None:
     hints = [frames[len(frames) // 2] for frames in shots]
     for kind, own in (("painted frames", list(range(len(shots)))), ("loose pictures", [None] * len(shots))):
         began = time.process_time()
-        table = scene_likeness(hints, shots, own)
+        table = scene_similarity(hints, shots, own)
         seconds = time.process_time() - began
         each, alike = 1000 * seconds / table.size, 100 * float((table >= 0.5).mean())
         click.echo(f"{len(hints)} {kind}, {len(shots)} shots: {seconds:.2f} CPU-s, {each:.3f} ms a pair")

@@ -3,7 +3,7 @@
     python benchmarks/drift.py CLIP... [--seconds 8] [--set KEY=VALUE]... [-o benchmarks/results/drift.json] \\
         [--picture docs/images/held.jpg]
 
-Every CLIP, a film in colour, is coloured without a hint, with `model.self_hints` on and off. From the first frame on
+Every CLIP, a film in colour, is coloured without a hint, with `model.self_references` on and off. From its first frame
 places are followed by motion (luma alone, with the carrier that painted frames have); where they are trusted above 0.7,
 the a*b* that stand there are compared with those of the first frame, every 8 frames of the second half of the span.
 "Moved": mean distance (Lab units). "Otherwise than the truth": the same of the difference between the film's change
@@ -35,7 +35,7 @@ Array = np.ndarray[Any, Any]
 SIZE = (288, 160)
 TRUSTED, LEAST = 0.7, 0.05
 """From which trust on places count, and the share of the picture that must."""
-WAYS = {"self-hints": ("model.self_hints=true",), "without": ()}
+WAYS = {"self-hints": ("model.self_references=true",), "without": ()}
 
 
 def lab_of(path: Path, frames: int) -> Iterator[Array]:

@@ -38,9 +38,9 @@ from videocolor.video import open_video
 ROWS = {
     "default": (),
     "smoothing off": ("smoothing.enabled=false",),
-    "network on every frame": ("model.anchor_every=1",),
-    "anchor every 4": ("model.anchor_every=4",),
-    "anchor every 8": ("model.anchor_every=8",),
+    "network on every frame": ("model.keyframe_interval=1",),
+    "anchor every 4": ("model.keyframe_interval=4",),
+    "anchor every 8": ("model.keyframe_interval=8",),
     "bilinear": ("chroma.upsample=bilinear",),
 }
 

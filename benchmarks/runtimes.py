@@ -85,7 +85,7 @@ def calls_of(film: Path, seconds: float, painted: bool) -> list[Call]:
         return original(self, *inputs)
 
     settings = [f"input.end={seconds}", "output.codec=ffv1", "output.sidecar=false", "model.runtime=onnxruntime"]
-    settings += ["model.anchor_every=4", "model.anchor_every_painted=4"]  # as ever, but oftener: more to ask
+    settings += ["model.keyframe_interval=4", "model.keyframe_interval_painted=4"]  # as ever, but oftener: more to ask
     if painted:
         settings.append(f"hints.items=['0={film}@0']")
     with tempfile.TemporaryDirectory() as folder, patch.object(OnnxRuntime, "colorize", noted):

@@ -25,7 +25,7 @@ from videocolor.color import rgb_to_lab
 from videocolor.motion.flow import FlowEstimator, consistency, warp
 from videocolor.pipeline.smoothing import ChromaSmoother, Observation
 from videocolor.pipeline.upsample import bilinear_chroma, plane_luma, upsample_chroma
-from videocolor.shots.detect import CutFinder, shots_like
+from videocolor.shots.detect import CutFinder, shot_similarity
 from videocolor.types import Array
 
 AREA = 288 * 160
@@ -102,11 +102,11 @@ def likeness(paths: list[Path]) -> None:
             gap = int(rng.uniform(1, 5) * rates[name])
             if len(film) > gap:
                 at = int(rng.integers(0, len(film) - gap))
-                same.append(shots_like(film[at], film[at + gap]))
+                same.append(shot_similarity(film[at], film[at + gap]))
     names, other = sorted(films), []
     for _ in range(3000):
         a, b = (films[name] for name in rng.choice(names, 2, replace=False))
-        other.append(shots_like(a[rng.integers(len(a))], b[rng.integers(len(b))]))
+        other.append(shot_similarity(a[rng.integers(len(a))], b[rng.integers(len(b))]))
     ranks = np.argsort(np.argsort(np.concatenate([same, other])))[: len(same)]
     auc = (ranks.sum() - len(same) * (len(same) - 1) / 2) / (len(same) * len(other))
     print(f"{len(same)} pairs of one shot 1-5 s apart, {len(other)} pairs of different films: AUC {auc:.4f}")

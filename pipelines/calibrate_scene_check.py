@@ -39,7 +39,7 @@ from videocolor.datasets.pairs.scene import THRESHOLDS, SceneLook, histogram_dis
 from videocolor.datasets.pairs.settings import SplitConfig
 from videocolor.datasets.pairs.splits import read_held_back
 from videocolor.errors import VideocolorError
-from videocolor.shots.scan import survey_film
+from videocolor.shots.scan import scan_film
 from videocolor.video import open_video
 
 Array = np.ndarray[Any, Any]
@@ -80,7 +80,7 @@ def read_clips(folder: Path) -> dict[str, list[View]]:
         if path.name in held.files:
             continue
         try:
-            starts = [view.shot.start for view in survey_film(path, ColorizeConfig()).shots]
+            starts = [view.shot.start for view in scan_film(path, ColorizeConfig()).shots]
             clips[path.name] = list(_views(path, starts))
         except VideocolorError as error:
             tqdm.write(f"left out: {error}")

@@ -123,15 +123,15 @@ def test_predicted_color_arrives(tmp_path: Path, use: Callable[[Colorizer], None
             assert np.abs(error).mean() < 0.004
 
 
-@pytest.mark.parametrize("anchor_every", [1, 4])
-def test_batch_size_does_not_matter(anchor_every: int, tmp_path: Path, use: Callable[[Colorizer], None]) -> None:
+@pytest.mark.parametrize("keyframe_interval", [1, 4])
+def test_batch_size_does_not_matter(keyframe_interval: int, tmp_path: Path, use: Callable[[Colorizer], None]) -> None:
     make_film(tmp_path / "in.mkv", color_frames([1, 2], 20), size=(WIDTH, HEIGHT))
     made = []
     for batch in (1, 3, 16):
         use(Teller())
         target = tmp_path / f"out{batch}.mkv"
         colorize_video(
-            tmp_path / "in.mkv", target, config(f"model.batch={batch}", f"model.anchor_every={anchor_every}")
+            tmp_path / "in.mkv", target, config(f"model.batch={batch}", f"model.keyframe_interval={keyframe_interval}")
         )
         made.append(decoded(target))
     for other in made[1:]:
@@ -174,7 +174,7 @@ def test_every_shot_begins_anew_and_a_returning_one_remembers(tmp_path: Path, us
     assert [(shot.start, shot.end) for shot in result.shots] == [(0, 16), (16, 32), (32, 48)]
     assert teller.begun[:3] == [0, 0, 0], "two new shots, and the first one by itself, for what it lends"
     assert teller.begun[3] > 0, "the third shot is the first come back: it is told the first one's colours"
-    assert [shot.returns_to for shot in result.shots] == [None, None, 0]
+    assert [shot.reuses for shot in result.shots] == [None, None, 0]
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p", "yuv444p"])

@@ -30,14 +30,14 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
 
 def test_layers(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
-    file.write_text("model: {batch: 2, anchor_every: 3, threads: 5}\nhints: {items: [a.png]}\n")
+    file.write_text("model: {batch: 2, keyframe_interval: 3, threads: 5}\nhints: {items: [a.png]}\n")
     config = ColorizeConfig.load(
         file,
-        ["model.batch=4", "model.anchor_every=6"],
+        ["model.batch=4", "model.keyframe_interval=6"],
         {"model.batch": 16, "model.name": None, "hints.items": ("b.png", "c.png")},
     )
     assert config.model.threads == 5, "file over default"
-    assert config.model.anchor_every == 6, "--set over file"
+    assert config.model.keyframe_interval == 6, "--set over file"
     assert config.model.batch == 16, "flag over --set"
     assert config.model.name == "hint", "None is a flag that was not given"
     assert config.hints.items == ("b.png", "c.png")
@@ -47,8 +47,8 @@ def test_preset_names() -> None:
     assert ColorizeConfig.load("master") == ColorizeConfig.load("colorize/master")
     assert ColorizeConfig.load("master").output.codec == "ffv1"
     assert ColorizeConfig.load("prores").output.codec == "prores_ks"
-    assert ColorizeConfig.load("fast").model.anchor_every == 32
-    assert ColorizeConfig.load("quality").model.anchor_every == 8
+    assert ColorizeConfig.load("fast").model.keyframe_interval == 32
+    assert ColorizeConfig.load("quality").model.keyframe_interval == 8
     assert find_preset("colorize/master", "colorize") == config_root() / "colorize" / "master.yaml"
 
 

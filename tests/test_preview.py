@@ -109,10 +109,10 @@ def lender(parts: Sequence[Part], folder: Path) -> PlannedLender:
 def test_a_preview_has_the_colours_of_the_render(
     shot: int, folder: Path, rendered: list[Frame], part_of: list[Part], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_survey(*_: Any, **__: Any) -> Any:
-        raise AssertionError("the film was surveyed")
+    def no_scan(*_: Any, **__: Any) -> Any:
+        raise AssertionError("the film was scanned")
 
-    monkeypatch.setattr("videocolor.pipeline.film.survey_film", no_survey)
+    monkeypatch.setattr("videocolor.pipeline.film.scan_film", no_scan)
     returns = lender(part_of, folder) if shot == 3 else None
     wanted = SHOTS[shot][1] - 7
     frames = list(
@@ -123,7 +123,7 @@ def test_a_preview_has_the_colours_of_the_render(
             shot=shot,
             lines=SIZE[1],
             frames=wanted,
-            returns_to=returns,
+            reuses=returns,
         )
     )
     assert [frame.index for frame in frames] == list(range(STARTS[shot], STARTS[shot] + wanted))

@@ -16,7 +16,7 @@ from videocolor.pipeline.prepare import unused_cuts
 from videocolor.pipeline.reuse import SeenReferenceShots
 from videocolor.record import Fixity, describe_run
 from videocolor.reports.run import leave_record
-from videocolor.shots.scan import Survey, cuts_for, survey_film
+from videocolor.shots.scan import ScanResult, cuts_for, scan_film
 from videocolor.video import VideoWriter
 
 __all__ = ["ColorizeResult", "colorize_video", "find_shots"]
@@ -64,18 +64,18 @@ def colorize_video(
         from videocolor.shards.single import color_in_shards
 
         return color_in_shards(film, began)
-    if film.survey is None and not film.cuts_alike:
-        film = open_film(source, target, config, log, survey="always", colorizer=film.colorizer)
+    if film.scan is None and not film.cuts_alike:
+        film = open_film(source, target, config, log, scan="always", colorizer=film.colorizer)
     fixity = Fixity(source)
     log.start(source, target, film.colorizer.card.name, film.total, film.info)
     reader = FilmReader(source, config, film.info)
-    cuts = cuts_for(config, film.survey)
+    cuts = cuts_for(config, film.scan)
     with (
         opencv_single_threaded(),
         reader,
         VideoWriter.like(reader.video, target, output_options(config), info=film.info) as out,
     ):
-        with closing(color_film(reader, film, Run(cuts, SeenReferenceShots(film.survey_size)))) as finished:
+        with closing(color_film(reader, film, Run(cuts, SeenReferenceShots(film.scan_size)))) as finished:
             for done in finished:
                 out.write(done.frame, done.cb, done.cr)
                 log.frame_done(film.total)
@@ -91,7 +91,7 @@ def colorize_video(
     return ColorizeResult(target, log.frames, seconds, tuple(log.shots), tuple(log.warnings), sidecar, report=report)
 
 
-def find_shots(source: Path, config: ColorizeConfig | None = None, *, observer: Observer = ignore) -> Survey:
+def find_shots(source: Path, config: ColorizeConfig | None = None, *, observer: Observer = ignore) -> ScanResult:
     """The film's shots, with a few pictures of each; see `videocolor.shots.shotlist.write_shots`."""
     log = RunLog(observer)
-    return survey_film(source, config or ColorizeConfig(), progress=log.survey_progress)
+    return scan_film(source, config or ColorizeConfig(), progress=log.scan_progress)

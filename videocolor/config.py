@@ -195,11 +195,11 @@ class ModelConfig(Section):
     """What executes the network: auto (onnxruntime on a CPU, torch on a GPU), torch, onnxruntime or openvino."""
     batch: Int = Field(default=2, ge=1, le=256)
     """Frames that go through the network at once, 1..256. Halved by itself when memory runs out."""
-    anchor_every: Int = Field(default=16, ge=1, le=32)
+    keyframe_interval: Int = Field(default=16, ge=1, le=32)
     """The network sees every n-th frame, 1..32; colour in between follows motion. 1: every frame."""
-    anchor_every_painted: Int = Field(default=8, ge=1, le=32)
+    keyframe_interval_painted: Int = Field(default=8, ge=1, le=32)
     """The same in shots with a painted frame, if less: there the network also mends what motion carried."""
-    self_hints: Bool = False
+    self_references: Bool = False
     """In a shot without a hint the network's own colours of some frames are hints for the rest: if colours jump."""
     threads: Annotated[Int, Field(ge=1, le=256)] | None = None
     """CPU threads of the network, 1..256. Null: half the cores, the other stages need the rest."""
@@ -248,10 +248,10 @@ class HintsConfig(Section):
     """A list of [TIME=]IMAGE or [TIME=]FILM@TIME. --hint replaces the list."""
     folder: Path | None = None
     """A folder of hints as `videocolor hints suggest` lays it out, coloured by a person."""
-    min_likeness: Annotated[float, Strict()] = Field(default=0.5, ge=0, le=1)
+    min_similarity: Annotated[float, Strict()] = Field(default=0.5, ge=0, le=1)
     """How much a hint must resemble a shot it was not made for, 0..1, before it is used there. A film of one shot
     does not ask."""
-    take_off_light: Bool = True
+    remove_flare: Bool = True
     """Where coloured light lies on a hinted frame alone (a leak, a flash), its shot gets the hint without it."""
     assigned: tuple[AssignedHint, ...] = ()
     """Hints that go exactly where they are told, a list of {image: IMAGE, frame: N, shots: [N]}; see docs/hints.md."""

@@ -16,7 +16,7 @@ from videocolor.files import plain
 from videocolor.hints.plan import HintPlan
 from videocolor.models.base import ModelCard
 from videocolor.pipeline.film import check_sidecar, load_network, output_options, plan_shots, read_files
-from videocolor.shots.scan import Survey, survey_film
+from videocolor.shots.scan import ScanResult, scan_film
 from videocolor.video import OutputPlan, plan_output, probe
 
 __all__ = ["ColorizePlan", "plan_colorize"]
@@ -32,7 +32,7 @@ class ColorizePlan:
     source: Path
     target: Path
     card: ModelCard
-    survey: Survey
+    scan: ScanResult
     output: OutputPlan
     hints: HintPlan
     warnings: tuple[str, ...]
@@ -43,12 +43,12 @@ class ColorizePlan:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        info, color = self.survey.info, self.survey.info.color
+        info, color = self.scan.info, self.scan.info.color
         data = {
             "source": self.source,
             "target": self.target,
             "model": self.card.name,
-            "frames": self.survey.frames,
+            "frames": self.scan.frames,
             "width": info.width,
             "height": info.height,
             "color": {
@@ -76,7 +76,7 @@ class ColorizePlan:
                     "start_seconds": float(view.shot.start_pts * view.shot.time_base),
                     "hints": [p.hint.name for p in self.hints.for_shot(view.shot.index)],
                 }
-                for view in self.survey.shots
+                for view in self.scan.shots
             ],
             "warnings": self.warnings,
             "estimate": {"seconds": round(self.seconds, 1), "bytes": self.size},
@@ -85,19 +85,19 @@ class ColorizePlan:
 
     def lines(self) -> list[str]:
         """The same for people."""
-        info, color = self.survey.info, self.survey.info.color
+        info, color = self.scan.info, self.scan.info.color
         rate = "unknown" if info.rate is None else f"{float(info.rate):.3f}"
         assumed = f" (assumed: {', '.join(color.assumed)})" if color.assumed else ""
         out = [
             f"source    {self.source}: {info.width}x{info.height} {info.layout.name}, {rate} frames/s, "
-            f"{self.survey.frames} frames, {len(self.survey.shots)} shots",
+            f"{self.scan.frames} frames, {len(self.scan.shots)} shots",
             f"color     {color.matrix}, {color.range} range{assumed}",
             f"model     {self.card.name}: {self.card.title}",
             f"output    {self.target}: {self.output.codec} {self.output.pix_fmt} in {self.output.container}",
         ]
         out += [f"          {note}" for note in self.output.notes]
         out += [f"left out  {name}" for name in self.output.dropped]
-        for view in self.survey.shots:
+        for view in self.scan.shots:
             shot = view.shot
             names = ", ".join(p.hint.name for p in self.hints.for_shot(shot.index)) or "no hint"
             begin = float(shot.start_pts * shot.time_base)
@@ -116,7 +116,7 @@ def _span(seconds: float) -> str:
 def plan_colorize(
     source: Path, target: Path, config: ColorizeConfig | None = None, *, observer: Observer = ignore
 ) -> ColorizePlan:
-    """Survey the film and colour a short sample of it into a temporary file; write nothing else.
+    """ScanResult the film and colour a short sample of it into a temporary file; write nothing else.
 
     Raises:
         As `colorize_video` would.
@@ -128,20 +128,18 @@ def plan_colorize(
     check_sidecar(target, config)
     log.warn(*info.warnings)
     colorizer = load_network(config)
-    decided, survey = plan_shots(source, config, colorizer, log)
-    survey = survey or survey_film(source, config, progress=log.survey_progress)
-    log.warn(*survey.losses)
-    seconds, size = _sample(source, target, config, survey)
-    return ColorizePlan(
-        source, target, colorizer.card, survey, output, decided.hints, tuple(log.warnings), seconds, size
-    )
+    decided, scan = plan_shots(source, config, colorizer, log)
+    scan = scan or scan_film(source, config, progress=log.scan_progress)
+    log.warn(*scan.losses)
+    seconds, size = _sample(source, target, config, scan)
+    return ColorizePlan(source, target, colorizer.card, scan, output, decided.hints, tuple(log.warnings), seconds, size)
 
 
-def _sample(source: Path, target: Path, config: ColorizeConfig, survey: Survey) -> tuple[float, int]:
+def _sample(source: Path, target: Path, config: ColorizeConfig, scan: ScanResult) -> tuple[float, int]:
     """(seconds, bytes) that the whole film takes, from its first frames; the sample's start-up is left out."""
-    first, rate = survey.shots[0].shot, survey.info.rate or Fraction(25)
+    first, rate = scan.shots[0].shot, scan.info.rate or Fraction(25)
     start = first.start_pts * first.time_base
-    frames = min(survey.frames, _SAMPLE)
+    frames = min(scan.frames, _SAMPLE)
     span = InputConfig(rate=config.input.rate, start=max(start, Fraction(0)), end=start + frames / rate)
     output = config.output.model_copy(update={"sidecar": False, "report": False, "overwrite": True, "resume": False})
     chroma = config.chroma.model_copy(update={"by_shot": ()})
@@ -156,6 +154,6 @@ def _sample(source: Path, target: Path, config: ColorizeConfig, survey: Survey) 
             source, sample, short, observer=lambda event: told.update({event.kind: time.monotonic()})
         )
         size = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
-    scale = survey.frames / max(result.frames, 1)
+    scale = scan.frames / max(result.frames, 1)
     # From the "start" event to "done": loading the model is paid once, not per frame.
     return (told["done"] - told["start"]) * scale, round(size * scale)

@@ -60,7 +60,7 @@ class ShotRecord:
     end: int = 0
     """Index behind its last frame."""
     hints: list[str] = field(default_factory=list)
-    returns_to: int | None = None
+    reuses: int | None = None
     """Number of the earlier shot whose colours it took up."""
     confidence: float | None = None
     """Mean of the network's confidence in its hints, 0..1; None without hints."""
@@ -71,7 +71,7 @@ class ShotRecord:
     def add(self, last: Frame, confidence: Array | None) -> None:
         """Record a window of frames that ends with `last`."""
         self.end = last.index + 1
-        if confidence is not None and confidence.size and (self.hints or self.returns_to is not None):
+        if confidence is not None and confidence.size and (self.hints or self.reuses is not None):
             self._seen.append(float(confidence.mean()))
             self.confidence = sum(self._seen[-64:]) / len(self._seen[-64:])
 
@@ -84,14 +84,12 @@ class ShotRecord:
         """A record of the same shot from a frame on."""
         begin = (following.index, following.pts, following.time_base)
         saturation = self.saturation
-        return ShotRecord(
-            self.number, *begin, hints=list(self.hints), returns_to=self.returns_to, saturation=saturation
-        )
+        return ShotRecord(self.number, *begin, hints=list(self.hints), reuses=self.reuses, saturation=saturation)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], time_base: Fraction) -> ShotRecord:
         """What `as_dict` made."""
-        lender = data["returns_to"]
+        lender = data["reuses"]
         place = (data["index"] - 1, data["start"], data["start_pts"], time_base, data["end"])
         lender = None if lender is None else lender - 1
         return cls(*place, list(data["hints"]), lender, data["confidence"], data.get("saturation", 1.0))
@@ -105,7 +103,7 @@ class ShotRecord:
             "start_pts": self.start_pts,
             "start_seconds": float(self.start_pts * self.time_base),
             "hints": list(self.hints),
-            "returns_to": None if self.returns_to is None else self.returns_to + 1,
+            "reuses": None if self.reuses is None else self.reuses + 1,
             "confidence": None if self.confidence is None else round(self.confidence, 4),
             "saturation": self.saturation,
         }
@@ -153,7 +151,7 @@ class RunLog:
         seconds = None if info.duration is None else float(info.duration)
         self._emit("start", source=source, target=target, model=model, frames=total, seconds=seconds)
 
-    def survey_progress(self, done: int, total: int | None) -> None:
+    def scan_progress(self, done: int, total: int | None) -> None:
         """Frames of the first pass."""
         self._progress(done, total, "shots")
 

@@ -94,7 +94,7 @@ def preview_part(
     lines: int = 240,
     colorizer: Colorizer | None = None,
     frames: int | None = None,
-    returns_to: PlannedLender | None = None,
+    reuses: PlannedLender | None = None,
     target: Path | None = None,
     observer: Observer = ignore,
 ) -> Generator[PreviewFrame, None, None]:
@@ -103,10 +103,10 @@ def preview_part(
     What holds: begun at its shot's first frame, with `part` up to the shot's end, the colours are the render's before
     they are brought up, for they come from the same windows of the same frames. At the film's own number of lines they
     stay so; at fewer, edges of colour follow the small luma, not the large one. A shot without a hint of its own that
-    returns to an earlier one takes the render's loan, if `returns_to` names the lender.
+    returns to an earlier one takes the render's loan, if `reuses` names the lender.
 
     What does not: a part that begins inside its shot knows nothing of what motion would have carried there, so that
-    its colours differ a little, and more where a frame was painted before it. Hints that have to be dealt by likeness
+    its colours differ a little, and more where a frame was painted before it. Hints that have to be dealt by similarity
     (`hints.items`, `hints.folder`), and assigned ones without a shot list, need a pass over the film first. Otherwise
     nothing is decoded but the part, and only hints of this shot and its lender are read.
 
@@ -119,7 +119,7 @@ def preview_part(
             rotation of the display is not applied.
         colorizer: the network, loaded before, used by nobody else meanwhile; None: it is loaded.
         frames: how many are wanted; None: all of the part.
-        returns_to: the earlier shot that the film's plan lets this one return to.
+        reuses: the earlier shot that the film's plan lets this one return to.
         target: what the render will write; nothing is written here, but painted frames are held on the grid of its
             chroma. None: a Matroska file.
         observer: hears of warnings.
@@ -131,15 +131,13 @@ def preview_part(
     Raises:
         UsageError, InputError, HintError, ModelError, DeviceError: as `colorize_video`, when a frame is asked for.
     """
-    wanted = {shot} if returns_to is None else {shot, returns_to.shot}
+    wanted = {shot} if reuses is None else {shot, reuses.shot}
     config = _narrowed(config, wanted)
     with tempfile.TemporaryDirectory(prefix="videocolor-") as folder:  # a place that nothing stands at
         there = Path(folder) / ("preview.mkv" if target is None or not target.suffix else target.name)
         film = open_film(source, there, config, RunLog(observer), colorizer=colorizer)
     size = preview_size(film.info, lines)[::-1]
-    lenders = PlannedReferenceShots(
-        {} if returns_to is None else {shot: returns_to.shot}, lambda _: _lumas(film, part, returns_to)
-    )
+    lenders = PlannedReferenceShots({} if reuses is None else {shot: reuses.shot}, lambda _: _lumas(film, part, reuses))
     run = Run(ListedCuts([]), lenders, shot=shot)
     reader = FilmReader(source, film.config, film.info, part)
     with opencv_single_threaded(), reader, closing(color_frames(reader, film, run)) as colored:

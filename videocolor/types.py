@@ -29,8 +29,8 @@ __all__ = [
 Array = NDArray[Any]
 Matrix = Literal["bt601", "bt709", "bt2020"]
 Range = Literal["limited", "full"]
-Given = Literal["none", "loose", "painted"]
-"""What hints there are: none, other pictures only, or a painted frame."""
+Given = Literal["none", "style", "reference"]
+"""What hints a shot has: none, style references only, or a reference frame."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class ColorSpec:
     matrix: Matrix
     """Luma weights: BT.601, BT.709 or BT.2020 non-constant luminance."""
     range: Range
-    """`cap_hints_per_shot`: 8-bit luma 16..235 and chroma 16..240, scaled by 2**(depth-8); `full`: 0..2**depth-1."""
+    """`limited`: 8-bit luma 16..235 and chroma 16..240, scaled by 2**(depth-8); `full`: 0..2**depth-1."""
     primaries: int = 2
     """Number of ITU-T H.273 table 2 that the output is tagged with (1 = BT.709, 5/6 = BT.601 625/525, 9 = BT.2020)."""
     transfer: int = 2

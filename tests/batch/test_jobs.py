@@ -111,7 +111,7 @@ def test_job_files(name: str, text: str, tmp_path: Path) -> None:
         text = text.replace("model.batch=4; output.crf=12", '"model.batch=4; output.crf=12"')
     here = tmp_path / "here"
     touch(here / "stills/a/x.png", here / "stills/b.png", here / "other.mkv")
-    (here / "mine.yaml").write_text("model: {anchor_every: 3}\n")
+    (here / "mine.yaml").write_text("model: {keyframe_interval: 3}\n")
     (here / name).write_text(text)
     a, b, c = jobs_of(here / name, tmp_path / "out", "films.preset=fast", films=("model.batch=7",)).jobs
     assert [job.source for job in (a, b, c)] == [here / "reels" / f"{n}.mkv" for n in "abc"]
@@ -119,8 +119,8 @@ def test_job_files(name: str, text: str, tmp_path: Path) -> None:
     assert (a.priority, b.priority) == (5, 0)
     assert a.config["output"]["codec"] == "ffv1" and a.config["output"]["crf"] == 12
     assert a.config["model"]["batch"] == 7, "the command line comes last"
-    assert b.config["model"]["anchor_every"] == 3, "a preset of the job file replaces the batch's"
-    assert c.config["model"]["anchor_every"] == 32, "where there is none, the batch's counts"
+    assert b.config["model"]["keyframe_interval"] == 3, "a preset of the job file replaces the batch's"
+    assert c.config["model"]["keyframe_interval"] == 32, "where there is none, the batch's counts"
     assert a.config["hints"]["folder"] == str(here / "stills/a")
     items = [f"3.5={here}/stills/b.png"] + ([f"{here}/other.mkv@12.0"] if name == "jobs.yaml" else [])
     assert b.config["hints"]["items"] == items

@@ -181,8 +181,8 @@ def test_events_for_people(stub: Stub) -> None:
 
 
 def test_a_returning_shot_says_whose_colours_it_took(stub: Stub) -> None:
-    back = {"index": 5, "start": 0, "end": 20, "hints": [], "returns_to": 2, "confidence": 1.0}
-    alone = {"index": 6, "start": 20, "end": 30, "hints": [], "returns_to": None, "confidence": None}
+    back = {"index": 5, "start": 0, "end": 20, "hints": [], "reuses": 2, "confidence": 1.0}
+    alone = {"index": 6, "start": 20, "end": 30, "hints": [], "reuses": None, "confidence": None}
     stub.events = (Event("shot", back), Event("shot", alone))
     said = invoke("colorize", "a.mkv", "b.mkv").stderr.splitlines()
     assert said == ["shot 5: frames 0..19, as shot 2", "shot 6: frames 20..29, hint none"]
@@ -222,11 +222,11 @@ def test_json_usage_errors_are_events() -> None:
 
 def test_flags_win_over_set_over_file(stub: Stub, tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
-    file.write_text("model: {batch: 2, anchor_every: 2, name: auto}\nchroma: {saturation: 0.5}\n")
-    arguments = ["--config", str(file), "--set", "model.batch=3", "--set", "model.anchor_every=3", "--batch", "4"]
+    file.write_text("model: {batch: 2, keyframe_interval: 2, name: auto}\nchroma: {saturation: 0.5}\n")
+    arguments = ["--config", str(file), "--set", "model.batch=3", "--set", "model.keyframe_interval=3", "--batch", "4"]
     assert invoke("colorize", "a.mkv", "b.mkv", *arguments).exit_code == 0
     config = merged(stub)
-    assert (config.model.batch, config.model.anchor_every, config.model.name) == (4, 3, "auto")
+    assert (config.model.batch, config.model.keyframe_interval, config.model.name) == (4, 3, "auto")
     assert config.chroma.saturation == 0.5
     assert not config.output.overwrite
 

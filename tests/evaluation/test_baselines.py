@@ -195,7 +195,7 @@ def test_forms_of_methods(tmp_path: Path) -> None:
 def test_settings_of_a_preset_reach_the_film_path() -> None:
     (spec,) = parse_methods(["videocolor:quality"])
     config = build_method(spec, NetworkSettings()).identity()["config"]
-    assert config["model"]["anchor_every"] == 8
+    assert config["model"]["keyframe_interval"] == 8
     assert config["output"]["codec"] == "ffv1"
     assert config["output"]["crf"] is None, "another encoder's"
     assert config["output"]["pix_fmt"] == "yuv444p10le"

@@ -38,7 +38,7 @@ Array = np.ndarray[Any, Any]
 SHOTS = ((1, 18), (2, 14), (3, 60), (2, 12), (4, 10))
 """114 frames at 12 a second; shot 3 is longer than `max_shard`, shot 4 returns to shot 2."""
 STARTS = [0, *accumulate(length for _, length in SHOTS)]
-SETTINGS = ("output.codec=ffv1", "shots.shard=2", "shots.max_shard=4", "model.batch=1", "model.anchor_every=8")
+SETTINGS = ("output.codec=ffv1", "shots.shard=2", "shots.max_shard=4", "model.batch=1", "model.keyframe_interval=8")
 PAINTED = STARTS[2] + 30
 """A frame in the middle of shot 3."""
 
@@ -94,14 +94,14 @@ def job(folder: Path, work: Path, *settings: str) -> FilmJob:
     return FilmJob("reel", folder / "reel.mkv", work / "out.mkv", config(*settings).as_dict(), work / "work")
 
 
-def no_survey(*_: Any, **__: Any) -> Any:
-    raise AssertionError("the film was surveyed")
+def no_scan(*_: Any, **__: Any) -> Any:
+    raise AssertionError("the film was scanned")
 
 
 def test_shots_are_known_from_the_list_without_a_survey(
     folder: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("videocolor.pipeline.film.survey_film", no_survey)
+    monkeypatch.setattr("videocolor.pipeline.film.scan_film", no_scan)
     colorize_video(folder / "reel.mkv", tmp_path / "out.mkv", config(*assigned(folder)))
     assert samples_of(tmp_path / "out.mkv") == samples_of(whole)
     a, b = (json.loads(path.with_suffix(".mkv.json").read_text()) for path in (tmp_path / "out.mkv", whole))
@@ -139,7 +139,7 @@ def test_the_plan_of_a_film_that_was_cut_as_it_went_by(folder: Path, tmp_path: P
     run_task(Task("all", mine.as_dict(), None), lambda _: None)
     made = read_plan(mine.folder / "plan.yaml")
     assert plan_film(replace(mine, folder=tmp_path / "beforehand")) == made
-    assert made.shots[3].returns_to == 1 and made.shots[0].hints == (str(folder / "painted.png"),)
+    assert made.shots[3].reuses == 1 and made.shots[0].hints == (str(folder / "painted.png"),)
 
 
 def test_only_what_changes_is_coloured_again(folder: Path, tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_dealt_hints_stand_beside_assigned_ones(folder: Path, tmp_path: Path) ->
     settings = (f"hints.items={items}", f"hints.assigned={hints}")
     mine = job(folder, tmp_path, *settings)
     plan = plan_film(mine)
-    told = [sorted(number for number, _ in note["told"].items()) for note in plan.hints]
+    told = [sorted(number for number, _ in note["shots"].items()) for note in plan.hints]
     assert told == [[0], [2]]
     for shard in plan.shards:
         run_task(Task(f"t{shard.number}", mine.as_dict(), (shard.number,)), lambda _: None)
@@ -214,8 +214,8 @@ def test_dealt_hints_stand_beside_assigned_ones(folder: Path, tmp_path: Path) ->
 
 
 def test_a_hint_that_fits_nowhere_does_not_make_its_plan_stale(folder: Path, tmp_path: Path) -> None:
-    mine = job(folder, tmp_path, f"hints.items={json.dumps([str(folder / 'loose.png')])}", "hints.min_likeness=1.0")
-    assert plan_film(mine).hints[0]["told"] == {}
+    mine = job(folder, tmp_path, f"hints.items={json.dumps([str(folder / 'loose.png')])}", "hints.min_similarity=1.0")
+    assert plan_film(mine).hints[0]["shots"] == {}
     run_task(Task("one", mine.as_dict(), (0,)), lambda _: None)
 
 
@@ -230,7 +230,7 @@ def test_shots_that_return_are_found_on_a_surveys_pictures(folder: Path) -> None
     with open_video(folder / "reel.mkv") as video:
         frames = {frame.index: frame for frame in video}
     ends = [(start, end - 1) for start, end in pairwise(STARTS)]
-    for size in ((2, 2), (128, 192)):  # too small to tell one shot from another, and larger than a survey's
+    for size in ((2, 2), (128, 192)):  # too small to tell one shot from another, and larger than a scan's
         lenders = SeenReferenceShots((64, 96))
         found = []
         for number, (a, z) in enumerate(ends):

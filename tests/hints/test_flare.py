@@ -14,7 +14,7 @@ from media import make_film
 from videocolor.color import rgb_to_lab, rgb_to_luma, rgb_to_ycbcr, to_display, to_linear
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
-from videocolor.hints.flare import without_stray_light
+from videocolor.hints.flare import without_flare
 from videocolor.types import Array, Hint
 from videocolor.video import open_video
 
@@ -52,7 +52,7 @@ AROUND = [gray(scene(0.5 * i)) for i in range(2, 10)]
 @pytest.mark.parametrize("color", [RED, (1.0, 0.3, 0.05), (1.0, 0.05, 0.5), (0.05, 0.1, 1.0)])
 def test_coloured_light_is_taken_off(color: tuple[float, float, float]) -> None:
     seen = lit(scene(), color)
-    cleaned = without_stray_light(Hint("leak", seen, Fraction(1)), gray(seen), AROUND)
+    cleaned = without_flare(Hint("leak", seen, Fraction(1)), gray(seen), AROUND)
     assert cleaned is not None and (cleaned.name, cleaned.time) == ("leak", 1)
     assert cleaned.rgb.dtype == np.float32 and cleaned.rgb.min() >= 0 and cleaned.rgb.max() <= 1
     assert apart(cleaned.rgb, scene()) < 0.65 * apart(seen, scene())
@@ -72,7 +72,7 @@ def test_coloured_light_is_taken_off(color: tuple[float, float, float]) -> None:
 def test_what_is_no_coloured_light_is_left(change: object) -> None:
     assert callable(change)
     seen = change(scene())
-    assert without_stray_light(Hint("as it is", seen), gray(seen), AROUND) is None
+    assert without_flare(Hint("as it is", seen), gray(seen), AROUND) is None
 
 
 def test_what_moves_is_no_light() -> None:
@@ -83,14 +83,14 @@ def test_what_moves_is_no_light() -> None:
         later = bright.copy()
         later[:, : 30 + 4 * i] = 0.02
         around.append(gray(later))
-    assert without_stray_light(Hint("still empty", bright * np.array(RED, np.float32)), gray(bright), around) is None
+    assert without_flare(Hint("still empty", bright * np.array(RED, np.float32)), gray(bright), around) is None
 
 
 def test_without_neighbours_or_with_a_few_points_nothing_can_tell() -> None:
     seen = lit(scene(), RED)
-    assert without_stray_light(Hint("alone", seen), gray(seen), []) is None
+    assert without_flare(Hint("alone", seen), gray(seen), []) is None
     mask = np.zeros((HEIGHT, WIDTH), np.float32)
-    assert without_stray_light(Hint("points", seen, None, mask), gray(seen), AROUND) is None
+    assert without_flare(Hint("points", seen, None, mask), gray(seen), AROUND) is None
 
 
 def test_the_frame_keeps_its_hint_and_the_shot_does_not_get_the_light(tmp_path: Path) -> None:
@@ -115,5 +115,5 @@ def test_the_frame_keeps_its_hint_and_the_shot_does_not_get_the_light(tmp_path: 
     given = float(np.abs(truth[0] - truth[1]).mean())
     assert errors[0] < 2, "the frame itself is as it was painted"
     assert max(errors[1:]) < 0.6 * given, (errors, given)
-    trusting = config.model_copy(update={"hints": config.hints.model_copy(update={"take_off_light": False})})
+    trusting = config.model_copy(update={"hints": config.hints.model_copy(update={"remove_flare": False})})
     assert not any("coloured light" in w for w in colorize_video(film, tmp_path / "lit.mkv", trusting).warnings)

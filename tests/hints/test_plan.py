@@ -37,7 +37,7 @@ from videocolor.hints.plan import (
     suggest_hints,
 )
 from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
-from videocolor.shots.scan import ShotView, Survey, thumbnail
+from videocolor.shots.scan import ScanResult, ShotView, thumbnail
 from videocolor.types import Array, Hint, Shot
 from videocolor.video import open_video
 
@@ -61,7 +61,7 @@ def save(path: Path, rgb: Array, depth: int = 8) -> Path:
     return path
 
 
-def survey(*seeds: int, before: int = 0, behind: int = 0) -> Survey:
+def scan(*seeds: int, before: int = 0, behind: int = 0) -> ScanResult:
     """A film of one shot of ten frames for each seed, 10 frames a second, perhaps with more of it around."""
     views = tuple(
         ShotView(
@@ -80,7 +80,7 @@ def survey(*seeds: int, before: int = 0, behind: int = 0) -> Survey:
         rate=Fraction(10),
     )
     nearest = {Fraction(i, 10): min(max(i - before, 0), count - 1) for i in range(-5, before + count + behind + 5)}
-    return Survey(info, views, count, nearest)
+    return ScanResult(info, views, count, nearest)
 
 
 @pytest.mark.parametrize("depth", [8, 16])
@@ -134,7 +134,7 @@ def test_times_in_names() -> None:
 
 
 def test_a_timed_hint_belongs_to_its_shot_even_if_unlike() -> None:
-    plan = match_hints([Hint("a", scene(9), Fraction(15, 10))], survey(1, 2, 3), 0.5)
+    plan = match_hints([Hint("a", scene(9), Fraction(15, 10))], scan(1, 2, 3), 0.5)
     assert set(plan.hints[0].shots) == {1}
     assert plan.hints[0].frame == 15
     assert plan.at_frame(1, 15) is not None
@@ -142,22 +142,22 @@ def test_a_timed_hint_belongs_to_its_shot_even_if_unlike() -> None:
 
 
 def test_only_a_picture_of_the_shot_counts_as_painted() -> None:
-    film = survey(1, 2)
+    film = scan(1, 2)
     plan = match_hints([Hint("mine", scene(1), Fraction(1, 2)), Hint("strange", scene(9), Fraction(3, 2))], film, 0.5)
-    assert plan.painted(0) and plan.painted() and not plan.painted(1)
+    assert plan.has_reference(0) and plan.has_reference() and not plan.has_reference(1)
     mask = np.zeros(scene(1).shape[:2], np.float32)
-    assert not match_hints([Hint("spots", scene(1), Fraction(1, 2), mask)], film, 0.5).painted()
+    assert not match_hints([Hint("spots", scene(1), Fraction(1, 2), mask)], film, 0.5).has_reference()
     loose = match_hints([Hint("loose", scene(1))], film, 0.5)
-    assert not loose.painted()
+    assert not loose.has_reference()
 
 
 def test_a_timed_hint_reaches_other_shots_only_if_they_look_alike() -> None:
-    plan = match_hints([Hint("a", scene(1), Fraction(0))], survey(1, 2, 1), 0.5)
+    plan = match_hints([Hint("a", scene(1), Fraction(0))], scan(1, 2, 1), 0.5)
     assert set(plan.hints[0].shots) == {0, 2}
 
 
 def test_loose_hints_go_where_they_fit_in_any_order() -> None:
-    plan = match_hints([Hint("b", scene(2)), Hint("a", scene(1))], survey(1, 2, 3), 0.5)
+    plan = match_hints([Hint("b", scene(2)), Hint("a", scene(1))], scan(1, 2, 3), 0.5)
     assert [p.hint.name for p in plan.for_shot(0)] == ["a"]
     assert [p.hint.name for p in plan.for_shot(1)] == ["b"]
     assert plan.for_shot(2) == []
@@ -165,21 +165,21 @@ def test_loose_hints_go_where_they_fit_in_any_order() -> None:
 
 
 def test_a_hint_that_fits_no_shot_is_reported() -> None:
-    plan = match_hints([Hint("stray.png", scene(9))], survey(1, 2), 0.5)
+    plan = match_hints([Hint("stray.png", scene(9))], scan(1, 2), 0.5)
     assert plan.hints == ()
     assert "stray.png" in plan.warnings[0]
     assert "fits no shot" in plan.warnings[0]
 
 
 def test_where_there_is_one_shot_only_a_hint_is_for_it() -> None:
-    plan = match_hints([Hint("stray.png", scene(9))], survey(1), 0.5)
+    plan = match_hints([Hint("stray.png", scene(9))], scan(1), 0.5)
     assert [p.hint.name for p in plan.for_shot(0)] == ["stray.png"]
-    assert plan.carried(0) == [] and not plan.painted(), "the network may believe it, motion follows what is seen"
+    assert plan.propagated(0) == [] and not plan.has_reference(), "motion follows what is seen"
     assert "stray.png" in plan.warnings[0] and "only shot" in plan.warnings[0]
 
 
 def test_of_a_part_of_a_film_nobody_knows_that() -> None:
-    film = survey(1, 2)
+    film = scan(1, 2)
     part = replace(film, shots=film.shots[:1])
     plan = match_hints([Hint("stray.png", scene(9))], part, 0.5)
     assert plan.hints == () and "fits no shot" in plan.warnings[0]
@@ -188,24 +188,24 @@ def test_of_a_part_of_a_film_nobody_knows_that() -> None:
 def test_a_painted_frame_that_is_told_to_nobody_is_followed_all_the_same() -> None:
     mask = np.ones(scene(1).shape[:2], np.float32)
     spots = [Hint(f"{i}", scene(1), Fraction(i, 10), mask) for i in (0, 1, 3, 5, 7, 9)]
-    plan = match_hints([*spots, Hint("whole", scene(1), Fraction(8, 10))], survey(1, 2), 0.5)
+    plan = match_hints([*spots, Hint("whole", scene(1), Fraction(8, 10))], scan(1, 2), 0.5)
     whole = next(p for p in plan.hints if p.hint.name == "whole")
-    assert whole.left_out == (0,) and plan.carried(0) == []
-    assert plan.followed(0) and not plan.followed(1)
+    assert whole.left_out == (0,) and plan.propagated(0) == []
+    assert plan.propagates(0) and not plan.propagates(1)
 
 
 def test_pictures_that_show_the_scene_are_followed() -> None:
     loose, mask = Hint("loose", scene(1)), np.zeros(scene(1).shape[:2], np.float32)
     plan = match_hints(
-        [loose, Hint("spots", scene(1), None, mask), Hint("own", scene(9), Fraction(1, 2))], survey(1, 2), 0.5
+        [loose, Hint("spots", scene(1), None, mask), Hint("own", scene(9), Fraction(1, 2))], scan(1, 2), 0.5
     )
     assert [p.hint.name for p in plan.for_shot(0)] == ["own", "loose", "spots"]
-    assert [p.hint.name for p in plan.carried(0)] == ["loose"], "not where little is painted, nor by its time alone"
-    assert plan.carried(1) == []
+    assert [p.hint.name for p in plan.propagated(0)] == ["loose"], "not where little is painted, nor by its time alone"
+    assert plan.propagated(1) == []
 
 
 def test_a_time_behind_the_end_is_reported() -> None:
-    plan = match_hints([Hint("late.png", scene(1), Fraction(99))], survey(1), 0.5)
+    plan = match_hints([Hint("late.png", scene(1), Fraction(99))], scan(1), 0.5)
     assert plan.hints == ()
     assert "behind the film's end" in plan.warnings[0]
 
@@ -293,7 +293,7 @@ def test_a_folder_is_read_without_hidden_files_and_names_what_cannot_be(tmp_path
 def test_a_time_outside_the_part_that_is_coloured(
     moment: Fraction, seeds: Sequence[int], shots: set[int] | None, said: str | None
 ) -> None:
-    plan = match_hints([Hint("a.png", scene(1), moment)], survey(*seeds, before=20, behind=20), 0.5)
+    plan = match_hints([Hint("a.png", scene(1), moment)], scan(*seeds, before=20, behind=20), 0.5)
     assert [set(p.shots) for p in plan.hints] == ([] if shots is None else [shots])
     if said is None:
         assert plan.warnings == ()
@@ -308,7 +308,7 @@ def test_a_time_outside_the_part_that_is_coloured(
 
 
 def test_a_time_just_before_the_film_means_its_first_frame() -> None:
-    plan = match_hints([Hint("a.png", scene(9), Fraction(-1, 10))], survey(1), 0.5)
+    plan = match_hints([Hint("a.png", scene(9), Fraction(-1, 10))], scan(1), 0.5)
     assert plan.hints[0].frame == 0
     assert plan.warnings == ()
 
@@ -316,7 +316,7 @@ def test_a_time_just_before_the_film_means_its_first_frame() -> None:
 def test_too_many_hints_are_chosen_by_time_and_said() -> None:
     loose = [Hint(f"loose{n}", scene(1)) for n in range(3)]
     timed = [Hint(f"timed{n}", scene(9), Fraction(n, 10)) for n in range(10)]
-    plan = match_hints([*loose, *timed], survey(1, 2), 0.5)
+    plan = match_hints([*loose, *timed], scan(1, 2), 0.5)
     told = plan.for_shot(0)
     assert len(told) == MOST_PER_SHOT
     frames = sorted(p.frame for p in told if p.frame is not None)
@@ -335,7 +335,7 @@ def test_too_many_hints_are_chosen_by_time_and_said() -> None:
 
 def test_loose_hints_fill_what_the_timed_ones_leave() -> None:
     loose = [Hint(f"loose{n}", scene(1)) for n in range(9)]
-    plan = match_hints([*loose, Hint("timed", scene(9), Fraction(1, 2))], survey(1), 0.5)
+    plan = match_hints([*loose, Hint("timed", scene(9), Fraction(1, 2))], scan(1), 0.5)
     told = [p.hint.name for p in plan.for_shot(0)]
     assert told[0] == "timed" and len(told) == MOST_PER_SHOT
 
@@ -400,7 +400,7 @@ def test_a_suggestion_is_the_same_frame_when_it_comes_back(tmp_path: Path, pts: 
 
 def test_a_negative_time_finds_its_frame() -> None:
     time = hint_time_in_name("shot0001_t-0000.300s.png")
-    plan = match_hints([Hint("a.png", scene(9), time)], survey(1, before=-5), 0.5)
+    plan = match_hints([Hint("a.png", scene(9), time)], scan(1, before=-5), 0.5)
     assert plan.warnings == ()
     assert plan.hints[0].frame == 2
 

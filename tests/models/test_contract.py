@@ -305,7 +305,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def config(kind: Kind, *more: str) -> ColorizeConfig:
     values = [f"model.name={kind.name}", f"model.runtime={kind.runtime}", "model.device=cpu", "model.threads=1"]
-    return ColorizeConfig.load(None, [*values, "output.codec=ffv1", "model.anchor_every=2", *more])
+    return ColorizeConfig.load(None, [*values, "output.codec=ffv1", "model.keyframe_interval=2", *more])
 
 
 def test_a_film(kind: Kind, colorizer: Colorizer, film: Path, tmp_path: Path) -> None:

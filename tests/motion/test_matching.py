@@ -9,8 +9,8 @@ import skimage.data
 
 from videocolor.motion import matching as sighting
 from videocolor.motion.flow import FlowEstimator, grid
-from videocolor.motion.matching import MatchImage, match_image, scene_likeness
-from videocolor.shots.detect import shots_like
+from videocolor.motion.matching import MatchImage, match_image, scene_similarity
+from videocolor.shots.detect import shot_similarity
 from videocolor.types import Array
 
 HEIGHT, WIDTH = 90, 160
@@ -58,12 +58,12 @@ def test_something_else_is_not(other: Array) -> None:
 
 def alike(picture: Array, frames: list[Array]) -> float:
     """Of one picture and one shot."""
-    return float(scene_likeness([picture], [frames], [None])[0, 0])
+    return float(scene_similarity([picture], [frames], [None])[0, 0])
 
 
 def test_a_camera_that_moved_still_shows_the_scene() -> None:
     """Correlation knows fixed cameras only: for it these are two places."""
-    assert shots_like(view(0), view(70)) < 0.5 <= alike(view(0), [elsewhere(), view(70)])
+    assert shot_similarity(view(0), view(70)) < 0.5 <= alike(view(0), [elsewhere(), view(70)])
     assert alike(view(0), [view(0)]) > 0.9
 
 
@@ -97,17 +97,17 @@ def test_a_film_of_many_shots_is_not_searched_for_every_picture(monkeypatch: pyt
 
     monkeypatch.setattr(sighting, "match_image", count)
     near = [view(step) for step in range(49, 79, 3)]  # ten of the scene that correlation does not know again
-    middling = scene_likeness(near, [[view(0)]], [None] * 10)[:, 0]
+    middling = scene_similarity(near, [[view(0)]], [None] * 10)[:, 0]
     assert len(searched) == 8 and (middling > 0.5).sum() >= 6
     searched.clear()
-    scene_likeness([view(0), view(70)], [[view(70)], [view(0)]], [1, 0])
+    scene_similarity([view(0), view(70)], [[view(70)], [view(0)]], [1, 0])
     assert not searched, "shots with a painted frame of their own need no other shot's"
-    scene_likeness([view(0), view(70)], [[view(70)]], [None, 0])
+    scene_similarity([view(0), view(70)], [[view(70)]], [None, 0])
     assert len(searched) == 1, "but a picture that belongs nowhere yet is searched for in all"
     searched.clear()
-    scene_likeness(near, [[view(0)]], [*[None] * 9, 0])
+    scene_similarity(near, [[view(0)]], [*[None] * 9, 0])
     assert len(searched) == 9, "and its own is always looked at"
 
 
 def test_no_pictures() -> None:
-    assert scene_likeness([], [[view(0)], [view(1), view(2)]], []).shape == (0, 2)
+    assert scene_similarity([], [[view(0)], [view(1), view(2)]], []).shape == (0, 2)

@@ -37,12 +37,12 @@ def test_working_size_is_always_a_multiple_and_bounded(size: tuple[int, int]) ->
 
 
 def test_hints_are_looked_at_closely_and_small_films_blown_up_a_little_for_loose_ones() -> None:
-    card = replace(CARD, area_painted=416 * 240, area_hinted=512 * 288)
+    card = replace(CARD, area_reference=416 * 240, area_style=512 * 288)
     assert working_size(1920, 1080, card) == (160, 288)
-    assert working_size(1920, 1080, card, hints="painted") == (224, 416)
-    assert working_size(1920, 1080, card, hints="loose") == (288, 512)
-    assert working_size(1920, 1080, CARD, hints="loose") == (160, 288), "other networks have no such wish"
-    height, width = working_size(320, 180, card, hints="loose")
+    assert working_size(1920, 1080, card, hints="reference") == (224, 416)
+    assert working_size(1920, 1080, card, hints="style") == (288, 512)
+    assert working_size(1920, 1080, CARD, hints="style") == (160, 288), "other networks have no such wish"
+    height, width = working_size(320, 180, card, hints="style")
     assert 1.7 < height * width / (320 * 180) < 2.3
 
 

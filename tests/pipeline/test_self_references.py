@@ -75,7 +75,7 @@ def hues(film: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[floa
 
 def test_colour_stays_near_what_it_was(hues: Callable[..., list[float]]) -> None:
     moody = Moody()
-    held = hues(moody, "model.self_hints=true")
+    held = hues(moody, "model.self_references=true")
     drifting = hues(Moody())
     assert abs(held[-1] - held[40]) < 0.7 * abs(drifting[-1] - drifting[40])
     assert abs(drifting[-1] - drifting[40]) > 10
@@ -85,7 +85,7 @@ def test_colour_stays_near_what_it_was(hues: Callable[..., list[float]]) -> None
 
 def test_another_picture_becomes_a_hint_at_once_and_few_are_kept(hues: Callable[..., list[float]]) -> None:
     moody = Moody(sure=0.1)
-    hues(moody, "model.anchor_every=4", "model.self_hints=true")
+    hues(moody, "model.keyframe_interval=4", "model.self_references=true")
     told = [n for n in moody.begun if n]
     assert told[:4] == [1, 2, 3, 3] and max(told) == 3
 
@@ -93,7 +93,7 @@ def test_another_picture_becomes_a_hint_at_once_and_few_are_kept(hues: Callable[
 def test_networks_that_take_no_hints_or_one_are_left_alone(hues: Callable[..., list[float]]) -> None:
     for kind in ("none", "one"):
         moody = Moody(hints=kind)
-        hues(moody, "model.self_hints=true")
+        hues(moody, "model.self_references=true")
         assert moody.begun == [0]
 
 
@@ -102,7 +102,7 @@ def test_not_beside_a_persons_hints(film: Path, hues: Callable[..., list[float]]
         luma = next(iter(video)).luma
     cv2.imwrite(str(film.with_name("hint.png")), np.stack([luma // 2, luma, luma], axis=-1))
     moody = Moody()
-    hues(moody, "model.self_hints=true", f'hints.items=["0={film.with_name("hint.png")}"]')
+    hues(moody, "model.self_references=true", f'hints.items=["0={film.with_name("hint.png")}"]')
     assert set(moody.begun) == {1}
 
 

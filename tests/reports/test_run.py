@@ -153,7 +153,7 @@ def test_what_it_says(reel: Path, colored: Path) -> None:
         "model.name constant",
         "output.codec libx264",
         "0:00:01.600 to 0:00:02.800, frames 40 to 69",
-        "takes up" if any(shot["returns_to"] for shot in record["shots"]) else "no hint",
+        "takes up" if any(shot["reuses"] for shot in record["shots"]) else "no hint",
         *record["notes"],
         *record["warnings"],
     ):
@@ -215,7 +215,7 @@ def test_hints_are_shown_once_and_linked(reel: Path, tmp_path: Path) -> None:
     hint[..., 2], hint[:, : WIDTH // 2, 3] = 200, 255  # red, the right half not painted
     cv2.imwrite(str(tmp_path / "red hint.png"), hint)
     target = tmp_path / "out.mp4"
-    words = [f'hints.items=["{tmp_path}/red hint.png"]', "hints.min_likeness=0.0", "model.name=hint"]
+    words = [f'hints.items=["{tmp_path}/red hint.png"]', "hints.min_similarity=0.0", "model.name=hint"]
     colorize_video(reel, target, settings(*words))
     record = json.loads(Path(f"{target}.json").read_text())
     page = read(report_path(target))

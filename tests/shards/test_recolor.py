@@ -114,7 +114,7 @@ def test_who_borrows_colours_is_coloured_again_with_the_lender(tmp_path: Path) -
 
     def returns() -> list[int | None]:
         record = json.loads((out / "reel_colorized.mkv.json").read_text())
-        return [shot["returns_to"] for shot in record["shots"]]
+        return [shot["reuses"] for shot in record["shots"]]
 
     def changed(a: list[str], b: list[str]) -> list[int]:
         ends = [*starts[1:], len(a)]

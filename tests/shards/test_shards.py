@@ -33,7 +33,7 @@ from videocolor.types import Hint
 
 SHOTS = ((1, 20), (2, 16), (1, 18), (3, 120), (2, 14), (4, 9), (3, 20))
 """217 frames at 12 a second; shots 3, 5 and 7 return; shot 4 is longer than `max_shard`."""
-SETTINGS = ("output.codec=ffv1", "shots.shard=3", "shots.max_shard=4", "model.batch=1", "model.anchor_every=8")
+SETTINGS = ("output.codec=ffv1", "shots.shard=3", "shots.max_shard=4", "model.batch=1", "model.keyframe_interval=8")
 
 
 def config(*settings: str) -> ColorizeConfig:
@@ -78,14 +78,14 @@ def test_shards_give_the_film_in_one_go(
     if kind == "cleaned":  # what a shot gets of a hint is not the hint, and later shards must get the same
         cleaned: list[str] = []
         monkeypatch.setattr(
-            "videocolor.pipeline.references.without_stray_light",
+            "videocolor.pipeline.references.without_flare",
             lambda hint, *_: cleaned.append(hint.name) or Hint(hint.name, 1 - hint.rgb, hint.time),
         )
     settings = {
         "hints": hint_setting(hints),
         "cleaned": hint_setting(hints),
         "unsmoothed": "smoothing.enabled=false",
-        "self-hints": "model.self_hints=true",
+        "self-hints": "model.self_references=true",
     }
     extra = (settings[kind],) if kind in settings else ()
     whole = in_one_go(reel, tmp_path, *extra)
@@ -108,7 +108,7 @@ def test_shards_give_the_film_in_one_go(
 def test_shards_in_any_order_by_any_number_of_workers(
     kind: str, reel: Path, hints: tuple[str, ...], tmp_path: Path
 ) -> None:
-    unsmoothed = ("smoothing.enabled=false", "model.self_hints=true")
+    unsmoothed = ("smoothing.enabled=false", "model.self_references=true")
     extra = {"hints": (hint_setting(hints),), "own hints, unsmoothed": unsmoothed}.get(kind, ())
     whole = in_one_go(reel, tmp_path, *extra)
     mine = job(reel, tmp_path, *extra)
@@ -138,7 +138,7 @@ def _with_followers(plan: Any, first: int) -> list[int]:
 def test_a_film_cut_as_it_goes_by_gets_the_plan_that_is_made_beforehand(reel: Path, tmp_path: Path) -> None:
     mine = job(reel, tmp_path)
     beforehand = plan_film(mine)
-    assert [shot.returns_to for shot in beforehand.shots] == [None, None, 0, None, 1, None, 3]
+    assert [shot.reuses for shot in beforehand.shots] == [None, None, 0, None, 1, None, 3]
     shutil.rmtree(mine.folder)
     told: list[dict[str, Any]] = []
     run_task(Task("all", mine.as_dict(), None), told.append)
@@ -179,12 +179,12 @@ def test_a_plan_can_be_edited(reel: Path, tmp_path: Path) -> None:
     path = mine.folder / "plan.yaml"
     before = [shard.key for shard in plan.shards]
     text = path.read_text()
-    path.write_text(text.replace('"returns_to": 2', '"returns_to": null'))  # shot 5 no longer returns to shot 2
+    path.write_text(text.replace('"reuses": 2', '"reuses": null'))  # shot 5 no longer returns to shot 2
     changed = [a != b.key for a, b in zip(before, read_plan(path).shards, strict=True)]
     holders = [shard.first_shot <= 4 <= shard.last_shot for shard in plan.shards]
     assert changed == holders
     for wrong, message in (
-        (text.replace('"returns_to": 2', '"returns_to": 6'), "shot 5 returns to shot 6; expected an earlier one"),
+        (text.replace('"reuses": 2', '"reuses": 6'), "shot 5 returns to shot 6; expected an earlier one"),
         (text.replace('{"shard": 2, "frame": ', '{"shard": 2, "frame": 1'), "where no shot begins"),
         (text.replace("videocolor_plan: 4", "videocolor_plan: 9"), "not a plan of this version"),
         (text.replace('"pts": 0', '"pts": x'), "not YAML|is damaged"),

@@ -12,7 +12,7 @@ import pytest
 import skimage.data
 
 from videocolor.errors import ConfigError, OutputError
-from videocolor.shots.detect import CutFinder, likenesses, scene_distance, shots_like
+from videocolor.shots.detect import CutFinder, scene_distance, shot_similarity, similarities
 from videocolor.shots.shotlist import ListedShot, check_shot_file, clock, read_shots, write_shots
 from videocolor.types import Array, Shot
 
@@ -179,27 +179,27 @@ def test_shots_like_tells_a_returning_shot_from_another() -> None:
     views = [
         [np.clip(f, 0, 255).astype(np.uint8) for f, _ in zip(Camera(s, 5), range(15), strict=False)] for s in scenes()
     ]
-    returning = [shots_like(view[0], view[-1]) for view in views]
-    foreign = [shots_like(a[0], b[0]) for i, a in enumerate(views) for b in views[i + 1 :]]
+    returning = [shot_similarity(view[0], view[-1]) for view in views]
+    foreign = [shot_similarity(a[0], b[0]) for i, a in enumerate(views) for b in views[i + 1 :]]
     assert np.mean([r > 0.5 for r in returning]) >= 0.9
     assert np.mean([f > 0.5 for f in foreign]) <= 0.1
-    assert shots_like(views[0][0], views[0][0]) > 0.99
+    assert shot_similarity(views[0][0], views[0][0]) > 0.99
 
 
 def test_likenesses_are_those_of_pairs() -> None:
     rng = np.random.default_rng(5)
     pictures = [cv2.resize(rng.integers(0, 256, (2 + k % 7, 9), dtype=np.uint8), (160, 90)) for k in range(70)]
     pictures += [np.roll(pictures[0], 4, axis=1), np.zeros((90, 160), np.uint8), np.full((90, 160), 255, np.uint8)]
-    table = likenesses(pictures[-5:], pictures)
-    pairs = [[shots_like(one, other) for other in pictures] for one in pictures[-5:]]
+    table = similarities(pictures[-5:], pictures)
+    pairs = [[shot_similarity(one, other) for other in pictures] for one in pictures[-5:]]
     np.testing.assert_allclose(table, pairs, atol=1e-5)
-    assert table[2, 0] > 0.9 and likenesses([], pictures).shape == (0, 73)
+    assert table[2, 0] > 0.9 and similarities([], pictures).shape == (0, 73)
 
 
 def test_shots_like_of_flat_pictures_is_a_number() -> None:
     black, white = np.zeros((90, 160), np.uint8), np.full((90, 160), 255, np.uint8)
-    assert 0 <= shots_like(black, white) < 0.1
-    assert 0 <= shots_like(black, black) < 0.5
+    assert 0 <= shot_similarity(black, white) < 0.1
+    assert 0 <= shot_similarity(black, black) < 0.5
     assert 0 <= scene_distance(black, white) < 0.1
 
 

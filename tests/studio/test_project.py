@@ -78,8 +78,8 @@ def add_loose(store: ProjectStore, *shots: int) -> State:
 
 
 def test_the_list_is_the_one_that_videocolor_shots_writes(store: ProjectStore, film: Path, tmp_path: Path) -> None:
-    survey = find_shots(film)
-    write_shots(tmp_path / "shots.yaml", [view.shot for view in survey.shots], film=film.name)
+    scan = find_shots(film)
+    write_shots(tmp_path / "shots.yaml", [view.shot for view in scan.shots], film=film.name)
     assert (store.folder / "shots.yaml").read_text() == (tmp_path / "shots.yaml").read_text()
     store.change(store.revision, lambda s: edits.set_shot(edits.add_cut(s, 10), 10, note='a "bridge": {1}\nand a path'))
     listed = read_shots(store.folder / "shots.yaml", frames=21)

@@ -175,7 +175,7 @@ def begun(store: ProjectStore, pattern: str) -> None:
         time.sleep(0.01)
 
 
-SLOW = {"shots.shard": 1, "shots.max_shard": 4, "smoothing.motion": "detailed", "model.anchor_every": 1}
+SLOW = {"shots.shard": 1, "shots.max_shard": 4, "smoothing.motion": "detailed", "model.keyframe_interval": 1}
 
 
 def test_killed_it_goes_on_and_gives_the_same(store: ProjectStore, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from videocolor.errors import InputError
 from videocolor.hints.plan import rank_views, suggest_hints
 from videocolor.shards.plan import plan_film
 from videocolor.shards.types import FilmJob
-from videocolor.shots.scan import FilmScan, survey_film
+from videocolor.shots.scan import FilmScan, scan_film
 from videocolor.studio import scan as scan_module
 from videocolor.studio.frames import ByteCache, FilmIndex, FrameSource, display_size
 from videocolor.studio.problems import NotFoundError
@@ -194,7 +194,7 @@ def test_new_cuts_are_looked_at_as_the_pass_would(reel: Path, tmp_path: Path) ->
     listed = tmp_path / "shots.yaml"
     listed.write_text("frames: 111\nshots:\n" + "".join(f"- {{frame: {cut}}}\n" for cut in cuts))
     config = ColorizeConfig.model_validate({"shots": {"file": listed}})
-    for view in survey_film(reel, config, exact=True).shots:
+    for view in scan_film(reel, config, exact=True).shots:
         look = scan.look(view.shot.start, view.shot.end)
         assert look is not None
         assert np.array_equal(look.first, view.views[0][1]) and np.array_equal(look.last, view.last)
@@ -207,7 +207,7 @@ def test_who_returns_is_what_the_render_plans(reel: Path, tmp_path: Path) -> Non
     scan.watch(CUTS, ())
     assert scan.settled(30)
     job = FilmJob("reel", reel, tmp_path / "out.mkv", ColorizeConfig().as_dict(), tmp_path / "job")
-    planned = {shot.start: CUTS[shot.returns_to] for shot in plan_film(job).shots if shot.returns_to is not None}
+    planned = {shot.start: CUTS[shot.reuses] for shot in plan_film(job).shots if shot.reuses is not None}
     assert scan.returns == planned == {32: 0}
     scan.watch(CUTS, {32})
     assert scan.settled(30) and scan.returns == {} and heard.returned == 2

@@ -72,7 +72,7 @@ def test_the_document(page: Client) -> None:
     assert [shot["start"] for shot in document["shots"]] == CUTS
     assert [shot["number"] for shot in document["shots"]] == [1, 2, 3, 4]
     third = document["shots"][2]
-    assert third["end"] == 21 and third["returns_to"] == 1 and third["hints"] == [] and third["saturation"] is None
+    assert third["end"] == 21 and third["reuses"] == 1 and third["hints"] == [] and third["saturation"] is None
     assert third["start_seconds"] == pytest.approx(14 / 12, abs=1e-3)
     assert third["end_seconds"] == pytest.approx(21 / 12, abs=1e-3)
     assert document["settings"]["model"] == "hint" and document["settings"]["saturation"] == 1.0

@@ -62,7 +62,7 @@ def batch() -> None:
 @_EVENTS
 @verbosity_options
 def plan(reels: Path, out: Path, config_source: str | None, overrides: tuple[str, ...], **flags: Any) -> None:
-    """Survey the films of REELS and write a plan of each into OUT; `batch run` then works by the plans.
+    """ScanResult the films of REELS and write a plan of each into OUT; `batch run` then works by the plans.
 
     Prints the plans. A plan that is there already stays as it is.
     """

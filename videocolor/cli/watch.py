@@ -117,8 +117,8 @@ def shot_line(data: Mapping[str, Any]) -> str:
     """`shot 3: frames 120..199, hint still.png, confidence 0.84`; `as shot 1` where it took up that one's colours."""
     hint = data.get("hint") or data.get("hints")
     parts = [f"shot {data.get('index', '?')}: frames {data.get('start', '?')}..{_last(data.get('end'))}"]
-    if data.get("returns_to") is not None and not hint:
-        parts.append(f"as shot {data['returns_to']}")
+    if data.get("reuses") is not None and not hint:
+        parts.append(f"as shot {data['reuses']}")
     else:
         names = ", ".join(map(str, hint)) if isinstance(hint, list | tuple) else str(hint or "")
         parts.append(f"hint {names or 'none'}")

@@ -144,7 +144,7 @@ class Network(ChromaMethod):
         # One thread: sums of another order would give other bytes on a machine with more cores.
         self._net = load_colorizer(weights, device=settings.device, runtime=settings.runtime, threads=1)
         if settings.area is not None:
-            self._net.card = replace(self._net.card, area=settings.area, area_painted=None, area_hinted=None)
+            self._net.card = replace(self._net.card, area=settings.area, area_reference=None, area_style=None)
         self.uses_hints = self._net.card.hints != "none"
 
     def identity(self) -> dict[str, Any]:
@@ -156,7 +156,7 @@ class Network(ChromaMethod):
         height, width = shot.luma.shape[1:]
         most = {"none": 0, "one": 1, "many": None}[self._net.card.hints]
         hints = [hint for hint in shot.hints if hint.mask.any()][:most]
-        size = working_size(width, height, self._net.card, hints="loose" if hints else "none")
+        size = working_size(width, height, self._net.card, hints="style" if hints else "none")
         memory = self._net.begin([_input(hint, size) for hint in hints])
         for start in range(0, len(shot.luma), _BATCH):
             lumas = [codes.astype(np.float32) / 255 for codes in shot.luma[start : start + _BATCH]]

@@ -117,7 +117,7 @@ def align_painted(
         reason = "it could not be laid over it" if place is None else verdict
         raise HintError(f"{name}: {_refusal(picture, frame, frame_name, reason or '', explain)}")
     place = _plainest(place, picture, frame)
-    like, covered = _luma_likeness(place, picture, frame)
+    like, covered = _luma_similarity(place, picture, frame)
     matrix = _full_size(place.matrix, picture, frame)
     box = content_box(painted) if mask is None else None
     return _composed(rgb, mask, box, target, matrix, like, covered, _describe(matrix, painted.shape, target.shape, box))
@@ -166,7 +166,7 @@ def _shrink(shape: tuple[int, ...], target: tuple[int, ...]) -> Array:
     return scale_matrix(shape[1] / target[1], shape[0] / target[0])
 
 
-def _luma_likeness(place: Place, picture: Picture, frame: Picture) -> tuple[float, float]:
+def _luma_similarity(place: Place, picture: Picture, frame: Picture) -> tuple[float, float]:
     """Correlation of luma where both have something, and the share of the frame that is covered."""
     weight = warp(picture.weight, place.matrix, frame.luma.shape) * frame.weight
     covered = float(weight.sum()) / max(float(frame.weight.sum()), 1.0)
@@ -176,12 +176,12 @@ def _luma_likeness(place: Place, picture: Picture, frame: Picture) -> tuple[floa
 
 def _verdict(place: Place, picture: Picture, frame: Picture, *, masked: bool) -> str | None:
     """Why a place is not believed; None where it is."""
-    like, covered = _luma_likeness(place, picture, frame)
+    like, covered = _luma_similarity(place, picture, frame)
     need = _PLAIN_DETAIL if frame.is_plain else SAME_DETAIL
     clear = place.score >= CLEAR_DETAIL and like >= _LEAST_LUMA
     if not clear and (like < SAME_FRAME or place.score < need):
         return (
-            f"likeness of luma {max(like, 0):.2f} ({SAME_FRAME} is needed), of detail {max(place.score, 0):.2f} "
+            f"similarity of luma {max(like, 0):.2f} ({SAME_FRAME} is needed), of detail {max(place.score, 0):.2f} "
             f"({need} is needed)"
         )
     turn, stretch, mirrored = _geometry(_full_size(place.matrix, picture, frame))

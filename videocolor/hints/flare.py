@@ -18,7 +18,7 @@ import numpy as np
 from videocolor.color import to_display, to_linear
 from videocolor.types import Array, Hint
 
-__all__ = ["without_stray_light"]
+__all__ = ["without_flare"]
 
 _DARK: Final = 3.0
 """Percent of a picture that its darkest places are."""
@@ -35,7 +35,7 @@ _LEFT: Final = 0.1
 _LUMINANCE: Final = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
-def without_stray_light(hint: Hint, gray: Array, around: Sequence[Array]) -> Hint | None:
+def without_flare(hint: Hint, gray: Array, around: Sequence[Array]) -> Hint | None:
     """The hint as it would be without coloured light that lay on its frame alone.
 
     Args:

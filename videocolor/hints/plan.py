@@ -29,9 +29,9 @@ from videocolor.hints.files import (
     load_hint,
 )
 from videocolor.models.base import HintInput
-from videocolor.motion.matching import scene_likeness
-from videocolor.shots.detect import shots_like
-from videocolor.shots.scan import Span, Survey, survey_film, thumbnail
+from videocolor.motion.matching import scene_similarity
+from videocolor.shots.detect import shot_similarity
+from videocolor.shots.scan import ScanResult, Span, scan_film, thumbnail
 from videocolor.shots.shotlist import FilmShots
 from videocolor.types import Array, Frame, Hint
 from videocolor.video import open_video
@@ -60,7 +60,7 @@ __all__ = [
 MOST_PER_SHOT: Final = 6
 """Hints that the network is told of one shot at most; its memory and time grow with each."""
 _SAME_SHOT: Final = 0.5
-"""Likeness to its shot from which a hint with a time is expected to be a painted frame of it."""
+"""Similarity to its shot from which a hint with a time is expected to be a painted frame of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,19 +71,19 @@ class PlannedHint:
     frame: int | None
     """The frame it was made for; None for hints without a time."""
     shots: dict[int, float]
-    """Shot number -> likeness 0..1 (1 for the shot that its time lies in), where the network is told of it."""
+    """Shot number -> similarity 0..1 (1 for the shot that its time lies in), where the network is told of it."""
     own: int | None = None
     """Number of the shot that holds `frame`."""
-    resembles: float = 0.0
-    """Likeness 0..1 to the shot that holds `frame`: low for a picture of something else."""
+    own_similarity: float = 0.0
+    """Similarity 0..1 to the shot that holds `frame`: low for a picture of something else."""
     left_out: tuple[int, ...] = ()
     """Numbers of shots that it would belong to, had they not better hints enough."""
     assigned: bool = False
-    """A person said where it goes; likeness did not decide."""
+    """A person said where it goes; similarity did not decide."""
 
-    def likeness(self, number: int) -> float:
-        """Likeness 0..1 to a shot that it is used in, whatever its time says."""
-        return self.resembles if number == self.own else self.shots[number]
+    def similarity(self, number: int) -> float:
+        """Similarity 0..1 to a shot that it is used in, whatever its time says."""
+        return self.own_similarity if number == self.own else self.shots[number]
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ class HintPlan:
     warnings: tuple[str, ...] = field(default=())
 
     def for_shot(self, number: int) -> list[PlannedHint]:
-        """The hints that the network is told of in a shot, at most `MOST_PER_SHOT`: its own first, then by likeness."""
+        """The hints that the network gets in a shot, at most `MOST_PER_SHOT`: its own first, then by similarity."""
         mine = [planned for planned in self.hints if number in planned.shots]
         return sorted(mine, key=lambda planned: (planned.own != number, -planned.shots[number]))
 
@@ -102,18 +102,18 @@ class HintPlan:
         """The hints of a shot that the network is not told of because there are too many."""
         return [planned for planned in self.hints if number in planned.left_out]
 
-    def painted(self, number: int | None = None) -> bool:
+    def has_reference(self, number: int | None = None) -> bool:
         """Whether a whole frame of this shot seems to have been painted; of any shot, without a number."""
-        whole = (p for p in self.hints if p.hint.mask is None and p.resembles >= _SAME_SHOT)
+        whole = (p for p in self.hints if p.hint.mask is None and p.own_similarity >= _SAME_SHOT)
         return any(p.own is not None if number is None else p.own == number for p in whole)
 
-    def carried(self, number: int) -> list[PlannedHint]:
+    def propagated(self, number: int) -> list[PlannedHint]:
         """Whole pictures, of those that the network is told of in a shot, that seem to show its very scene."""
-        return [p for p in self.for_shot(number) if p.hint.mask is None and p.likeness(number) >= _SAME_SHOT]
+        return [p for p in self.for_shot(number) if p.hint.mask is None and p.similarity(number) >= _SAME_SHOT]
 
-    def followed(self, number: int) -> bool:
+    def propagates(self, number: int) -> bool:
         """Whether motion has colour to carry in a shot."""
-        return bool(self.carried(number)) or self.painted(number)
+        return bool(self.propagated(number)) or self.has_reference(number)
 
     def at_frame(self, number: int, index: int) -> PlannedHint | None:
         """The hint that was made for this frame of this shot, whether the network is told of it or not."""
@@ -162,34 +162,34 @@ def place_assigned_hints(assigned: Sequence[tuple[AssignedHint, Hint]], shots: F
         named = entry.shots if entry.frame is None else (entry.frame, *entry.shots)
         numbers = [shots.number(frame, f"hint {hint.name}") for frame in named]
         own = None if entry.frame is None else numbers[0]
-        resembles = 0.0 if own is None else 1.0
-        planned.append(PlannedHint(hint, entry.frame, dict.fromkeys(numbers, 1.0), own, resembles, assigned=True))
+        own_similarity = 0.0 if own is None else 1.0
+        planned.append(PlannedHint(hint, entry.frame, dict.fromkeys(numbers, 1.0), own, own_similarity, assigned=True))
     return planned
 
 
 def match_hints(
-    hints: Sequence[Hint], survey: Survey, min_likeness: float, assigned: Sequence[PlannedHint] = ()
+    hints: Sequence[Hint], scan: ScanResult, min_similarity: float, assigned: Sequence[PlannedHint] = ()
 ) -> HintPlan:
     """Decide which hint goes to which shot.
 
     Args:
         hints: in any order.
-        survey: of the film; made with the hints' times.
-        min_likeness: 0..1, what a shot needs to receive a hint that was not made for it.
+        scan: of the film; made with the hints' times.
+        min_similarity: 0..1, what a shot needs to receive a hint that was not made for it.
         assigned: hints that have their shots already; they count before the dealt ones.
     """
     planned: list[PlannedHint] = []
     warnings: list[str] = []
-    span = Span.of(survey)
-    for hint, likeness in zip(hints, _likenesses(hints, survey, span), strict=True):
-        shots = {number: value for number, value in likeness.items() if value >= min_likeness}
-        if len(likeness) == 1 and not shots and hint.time is None and span.is_whole:
+    span = Span.of(scan)
+    for hint, similarity in zip(hints, _similarities(hints, scan, span), strict=True):
+        shots = {number: value for number, value in similarity.items() if value >= min_similarity}
+        if len(similarity) == 1 and not shots and hint.time is None and span.is_whole:
             warnings.append(
                 f"hint {hint.name}: looks little like the only shot; used as far as the network believes it"
             )
-            shots = likeness
+            shots = similarity
         frame = own = None
-        resembles = 0.0
+        own_similarity = 0.0
         if hint.time is not None:
             if hint.time > span.film_end:
                 warnings.append(
@@ -206,33 +206,33 @@ def match_hints(
                 if not shots:
                     continue
             else:
-                frame = survey.nearest[hint.time]
-                own = survey.shot_at(frame).index
-                resembles = likeness[own]
+                frame = scan.nearest[hint.time]
+                own = scan.shot_at(frame).index
+                own_similarity = similarity[own]
                 shots[own] = 1.0
         if not shots:
-            best = max(likeness, key=lambda number: likeness[number])
+            best = max(similarity, key=lambda number: similarity[number])
             warnings.append(
-                f"hint {hint.name}: fits no shot (nearest is shot {best + 1} with likeness {likeness[best]:.2f} < "
-                f"{min_likeness:.2f}); not used. Give it a time (TIME=IMAGE) or lower hints.min_likeness"
+                f"hint {hint.name}: fits no shot (nearest is shot {best + 1} with similarity {similarity[best]:.2f} < "
+                f"{min_similarity:.2f}); not used. Give it a time (TIME=IMAGE) or lower hints.min_similarity"
             )
             continue
-        planned.append(PlannedHint(hint, frame, shots, own, resembles))
+        planned.append(PlannedHint(hint, frame, shots, own, own_similarity))
     return cap_hints_per_shot([*assigned, *planned], warnings)
 
 
-def _likenesses(hints: Sequence[Hint], survey: Survey, span: Span) -> list[dict[int, float]]:
+def _similarities(hints: Sequence[Hint], scan: ScanResult, span: Span) -> list[dict[int, float]]:
     """For each hint, how surely it shows the scene of each shot."""
-    numbers = [view.shot.index for view in survey.shots]
+    numbers = [view.shot.index for view in scan.shots]
     places = {number: place for place, number in enumerate(numbers)}
     thumbs = [thumbnail(np.rint(hint_input(hint, (180, 320)).luma * 255).astype(np.uint8)) for hint in hints]
     own = [
-        places[survey.shot_at(survey.nearest[hint.time]).index]
+        places[scan.shot_at(scan.nearest[hint.time]).index]
         if hint.time is not None and hint.time <= span.film_end and span.holds(hint.time)
         else None
         for hint in hints
     ]
-    table = scene_likeness(thumbs, [[luma for _, luma in view.views] for view in survey.shots], own)
+    table = scene_similarity(thumbs, [[luma for _, luma in view.views] for view in scan.shots], own)
     return [dict(zip(numbers, row.tolist(), strict=True)) for row in table]
 
 
@@ -306,9 +306,9 @@ def suggest_hints(film: Path, folder: Path, config: ColorizeConfig, *, observer:
     from videocolor.events import RunLog  # imports this module
 
     log = RunLog(observer)
-    survey = survey_film(film, config, progress=log.survey_progress)
-    log.warn(*survey.info.warnings, *survey.losses)
-    wanted = {rank_views(view.views)[0]: view.shot for view in survey.shots}
+    scan = scan_film(film, config, progress=log.scan_progress)
+    log.warn(*scan.info.warnings, *scan.losses)
+    wanted = {rank_views(view.views)[0]: view.shot for view in scan.shots}
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -321,7 +321,7 @@ def suggest_hints(film: Path, folder: Path, config: ColorizeConfig, *, observer:
             if shot is None:
                 continue
             written.append(_write_suggestion(folder, shot.index, frame, config.output.overwrite))
-            observer(_progress(frame.index + 1, survey.frames, monotonic() - began))
+            observer(_progress(frame.index + 1, scan.frames, monotonic() - began))
             if len(written) == len(wanted):
                 break
     if len(written) < len(wanted):
@@ -343,11 +343,11 @@ def rank_views(views: Sequence[tuple[int, Array]]) -> list[int]:
         views: (frame index, luma picture) pairs as `ShotView.views` holds them, at least one.
 
     Returns:
-        All indices; the first has the largest sum of likenesses to all views (the earliest where several have). Each
-        further one adds most to what the chosen ones explain already: the sum, over the views, of the likeness to
+        All indices; the first has the largest sum of similarities to all views (the earliest where several have). Each
+        further one adds most to what the chosen ones explain already: the sum, over the views, of the similarity to
         the nearest chosen one (greedy facility location; Nemhauser, Wolsey, Fisher 1978).
     """
-    like = np.array([[shots_like(mine, other) for _, other in views] for _, mine in views])
+    like = np.array([[shot_similarity(mine, other) for _, other in views] for _, mine in views])
     chosen = [int(np.argmax(like.sum(axis=1)))]
     while len(chosen) < len(views):
         explained = np.maximum(like, like[chosen].max(axis=0)).sum(axis=1)

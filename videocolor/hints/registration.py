@@ -49,7 +49,7 @@ _PLAIN: Final = 0.06
 _GOOD: Final = 0.65
 """Correlation of detail from which no other place is looked for: pictures of other shots reach 0.4."""
 _HOPELESS: Final = 0.3
-"""Likeness of blurred detail under which a place is not refined to the last."""
+"""Similarity of blurred detail under which a place is not refined to the last."""
 _TRIED: Final = 3
 """Coarse places that are refined."""
 
@@ -226,11 +226,11 @@ class _Pair:
         return cls(picture, frame, fine, broad, (mine, theirs))
 
     def rough(self, matrix: Array) -> float:
-        """Likeness at a place that may be some pixels off."""
+        """Similarity at a place that may be some pixels off."""
         return self._correlation(self.blurred, matrix)
 
     def score(self, matrix: Array) -> float:
-        """Likeness at an exact place."""
+        """Similarity at an exact place."""
         return (self._correlation(self.fine, matrix) + self._correlation(self.broad, matrix)) / 2
 
     def _correlation(self, planes: tuple[Array, Array], matrix: Array) -> float:

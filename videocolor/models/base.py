@@ -39,15 +39,15 @@ class ModelCard:
     """Multiply-accumulates for one 256x256 frame without hints; None: not measured."""
     area: int = 288 * 160
     """Pixels that the network wants to see: the film is scaled to about this area, aspect kept."""
-    area_painted: int | None = None
+    area_reference: int | None = None
     """The same for films of which a frame was painted, where detail pays; None: `area`."""
-    area_hinted: int | None = None
+    area_style: int | None = None
     """The same for shots whose hints are other pictures: what is matched is found in detail; None: `area`."""
     multiple: int = 32
     """Height and width must be multiples of this."""
     output_stride: int = 2
     """Predictions come on a grid this many times coarser than the working size; colour is fused over time there."""
-    carries: bool = False
+    propagates: bool = False
     """Whether `step` uses chroma that motion carried from a hint."""
     size: tuple[int, int] | None = None
     """(height, width) where the network takes one size only; overrides `area`."""

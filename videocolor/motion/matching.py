@@ -18,10 +18,10 @@ import cv2
 import numpy as np
 
 from videocolor.motion.flow import FlowEstimator, consistency, grid
-from videocolor.shots.detect import likenesses
+from videocolor.shots.detect import similarities
 from videocolor.types import Array
 
-__all__ = ["MatchImage", "scene_likeness", "matched_texture_share", "match_image"]
+__all__ = ["MatchImage", "scene_similarity", "matched_texture_share", "match_image"]
 
 _FEATURES: Final = 400
 _RATIO: Final = 0.8
@@ -35,7 +35,7 @@ Half of it is more than three times what any of 1,369 pairs of unrelated frames 
 """
 _WORTH: Final = 0.05
 _ALIKE: Final = 0.5
-"""Likeness by correlation under which, and from which, two pictures are not searched for each other."""
+"""Similarity by correlation under which, and from which, two pictures are not searched for each other."""
 _SEARCHED: Final = 8
 """Pictures that a shot is searched for, at most: the likeliest."""
 _KEPT: Final = 128
@@ -125,11 +125,11 @@ def _camera(frame: MatchImage, picture: MatchImage) -> Array | None:
     return np.asarray(matrix)
 
 
-def scene_likeness(pictures: Sequence[Array], shots: Sequence[Sequence[Array]], own: Sequence[int | None]) -> Array:
+def scene_similarity(pictures: Sequence[Array], shots: Sequence[Sequence[Array]], own: Sequence[int | None]) -> Array:
     """How surely pictures show the scenes of shots, from the pictures and some frames of each shot.
 
-    By `shots_like`, which knows fixed cameras and moods; and, where that does not say so, by how much of the picture's
-    texture is found in the frame that it is most like, wherever that has gone. Searching takes milliseconds, and a film
+    By `shot_similarity`, which knows fixed cameras and moods; else by how much of the picture's texture is found in the
+    frame that it is most like, wherever that has gone. Searching takes milliseconds, and a film
     may have a thousand shots and as many painted frames: a shot is searched for the `_SEARCHED` likeliest pictures, and
     where it has a painted frame of its own, not for other shots' painted frames.
 
@@ -143,7 +143,7 @@ def scene_likeness(pictures: Sequence[Array], shots: Sequence[Sequence[Array]], 
     """
     views = [frame for frames in shots for frame in frames]
     ends = np.cumsum([len(frames) for frames in shots])
-    each = np.split(likenesses(pictures, views), ends[:-1], axis=1)
+    each = np.split(similarities(pictures, views), ends[:-1], axis=1)
     table = np.stack([like.max(axis=1) for like in each], axis=1)
     flow, sights = FlowEstimator("detailed"), _Sights(pictures)
     for shot, like in enumerate(each):
@@ -155,13 +155,13 @@ def scene_likeness(pictures: Sequence[Array], shots: Sequence[Sequence[Array]], 
     return table
 
 
-def _worth_searching(likeness: Array, own: Sequence[int | None], shot: int) -> list[int]:
+def _worth_searching(similarity: Array, own: Sequence[int | None], shot: int) -> list[int]:
     """Which pictures to search for in a shot, by how alike they are."""
     open_to_all = shot not in own
     worth = [
         number
-        for number in np.argsort(-likeness, kind="stable").tolist()
-        if _WORTH <= likeness[number] < _ALIKE and (open_to_all or own[number] is None or own[number] == shot)
+        for number in np.argsort(-similarity, kind="stable").tolist()
+        if _WORTH <= similarity[number] < _ALIKE and (open_to_all or own[number] is None or own[number] == shot)
     ]
     return worth[:_SEARCHED] + [number for number in worth[_SEARCHED:] if own[number] == shot]
 

@@ -27,7 +27,7 @@ from videocolor.pipeline.predict import Predictor
 from videocolor.pipeline.prepare import working_size
 from videocolor.record import report_path, sidecar_path
 from videocolor.restoration import active, find_cadence, radius, restore, steps
-from videocolor.shots.scan import Survey, survey_film
+from videocolor.shots.scan import ScanResult, scan_film
 from videocolor.shots.shotlist import FilmShots, listed_shots
 from videocolor.types import Frame, VideoInfo
 from videocolor.video import WOVEN, OutputOptions, OutputPlan, VideoReader, open_video, plan_output, probe
@@ -74,7 +74,7 @@ class Film:
     hints: HintPlan
     saturations: Mapping[int, float]
     """Number of a shot -> factor on its chroma, where it is not the film's."""
-    survey: Survey | None
+    scan: ScanResult | None
     log: RunLog
     size: tuple[int, int]
     """(height, width) that frames are prepared at, and that the network sees of shots without loose hints."""
@@ -82,21 +82,21 @@ class Film:
     """(height, width) that colour is predicted and fused on."""
 
     @property
-    def survey_size(self) -> tuple[int, int]:
-        """(height, width) of the pictures that a survey looks at."""
+    def scan_size(self) -> tuple[int, int]:
+        """(height, width) of the pictures that a scan looks at."""
         return working_size(self.info.width, self.info.height)
 
     @property
     def cuts_alike(self) -> bool:
-        """Whether colouring finds the cuts that a survey would find: it knows them, or it sees the same pictures."""
-        return known_shots(self.config) is not None or self.size == self.survey_size
+        """Whether colouring finds the cuts that a scan would find: it knows them, or it sees the same pictures."""
+        return known_shots(self.config) is not None or self.size == self.scan_size
 
     def seen_size(self, number: int) -> tuple[int, int]:
         """(height, width) that the network sees of a shot: more where its hints are other pictures than its frames."""
         card = self.colorizer.card
-        if card.area_hinted is None or self.hints.painted(number) or not self.hints.for_shot(number):
+        if card.area_style is None or self.hints.has_reference(number) or not self.hints.for_shot(number):
             return self.size
-        return working_size(self.info.width, self.info.height, card, hints="loose")
+        return working_size(self.info.width, self.info.height, card, hints="style")
 
     def seen_grid(self, number: int) -> tuple[int, int]:
         """(height, width) of what the network says of that."""
@@ -110,8 +110,8 @@ class Film:
     @property
     def total(self) -> int | None:
         """Frames that will be coloured, as far as is known."""
-        if self.survey is not None:
-            return self.survey.frames
+        if self.scan is not None:
+            return self.scan.frames
         frames, rate, span = self.info.frames, self.info.rate, self.config.input
         if frames is None or rate is None or (span.start is None and span.end is None):
             return frames
@@ -125,7 +125,7 @@ def open_film(
     config: ColorizeConfig,
     log: RunLog,
     *,
-    survey: Literal["if needed", "always", "never"] = "if needed",
+    scan: Literal["if needed", "always", "never"] = "if needed",
     decided: ShotPlan | None = None,
     colorizer: Colorizer | None = None,
 ) -> Film:
@@ -136,7 +136,7 @@ def open_film(
         target: what will be written.
         config: the settings.
         log: told of warnings and of what was assumed.
-        survey: a first pass over the film: where hints have to be dealt, always, or never.
+        scan: a first pass over the film: where hints have to be dealt, always, or never.
         decided: what the shots get, where that was decided before; then nothing is decided here.
         colorizer: loaded before; None: load the one that the settings name.
 
@@ -149,12 +149,14 @@ def open_film(
     log.note(*plan.notes)
     log.warn(*info.warnings, *(f"left out: {name}" for name in plan.dropped))
     colorizer = colorizer or load_network(config)
-    found: Survey | None = None
+    found: ScanResult | None = None
     if decided is None:
         decided, found = plan_shots(source, config, colorizer, log)
-    if survey == "always" and found is None:
-        found = survey_film(source, config, exact=True, progress=log.survey_progress)
-    size = working_size(info.width, info.height, colorizer.card, hints="painted" if decided.hints.painted() else "none")
+    if scan == "always" and found is None:
+        found = scan_film(source, config, exact=True, progress=log.scan_progress)
+    size = working_size(
+        info.width, info.height, colorizer.card, hints="reference" if decided.hints.has_reference() else "none"
+    )
     grid = (size[0] // colorizer.card.output_stride, size[1] // colorizer.card.output_stride)
     predictor = Predictor(colorizer, grid, config.model.batch, log)
     _note_restoration(source, config, log)
@@ -321,7 +323,7 @@ def output_options(config: ColorizeConfig) -> OutputOptions:
 
 def plan_shots(
     source: Path, config: ColorizeConfig, colorizer: Colorizer, log: RunLog
-) -> tuple[ShotPlan, Survey | None]:
+) -> tuple[ShotPlan, ScanResult | None]:
     """Read the hints, deal them to the film's shots, and find out which shots have a saturation of their own.
 
     Nothing is decoded where nothing has to be dealt and the shots are known or not asked for.
@@ -345,15 +347,15 @@ def plan_shots(
         raise UsageError(
             "hints.assigned and chroma.by_shot count frames from the film's first; they do not go together with --start"
         )
-    survey, shots = None, known_shots(config)
+    scan, shots = None, known_shots(config)
     if hints or shots is None:
         times = [hint.time for hint in hints if hint.time is not None]
-        survey = survey_film(source, config, times=times, exact=True, progress=log.survey_progress)
-        shots = FilmShots(tuple(view.shot.start for view in survey.shots), survey.frames)
+        scan = scan_film(source, config, times=times, exact=True, progress=log.scan_progress)
+        shots = FilmShots(tuple(view.shot.start for view in scan.shots), scan.frames)
     mine = place_assigned_hints(assigned, shots)
-    plan = cap_hints_per_shot(mine) if survey is None else match_hints(hints, survey, config.hints.min_likeness, mine)
+    plan = cap_hints_per_shot(mine) if scan is None else match_hints(hints, scan, config.hints.min_similarity, mine)
     log.warn(*plan.warnings)
-    return ShotPlan(plan, _saturations(by_shot, shots)), survey
+    return ShotPlan(plan, _saturations(by_shot, shots)), scan
 
 
 def known_shots(config: ColorizeConfig) -> FilmShots | None:

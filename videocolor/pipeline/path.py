@@ -219,7 +219,7 @@ def color_shot(
     left = [] if smoother is None else smoother.finish()
     for ab in left:
         yield Colored(*waiting.popleft(), ab, () if carrier is None else carrier.leave(), place)
-    run.lenders.leave(number, None if opens is not None else first, last, record.returns_to)
+    run.lenders.leave(number, None if opens is not None else first, last, record.reuses)
     film.log.shot_done(record)
     return passed + cost * len(left)
 
@@ -269,9 +269,9 @@ def _shot_hints(number: int, first: Prepared, film: Film, run: Run) -> tuple[lis
     record.hints = [p.hint.name for p in planned]
     inputs = [hint_input(p.hint, film.seen_size(number), in_shot=p.own == number) for p in planned]
     if not inputs:
-        record.returns_to = run.lenders.lender(number, first)
-        if record.returns_to is not None:
-            inputs = _lent(record.returns_to, film, run)[:most]
+        record.reuses = run.lenders.lender(number, first)
+        if record.reuses is not None:
+            inputs = _lent(record.reuses, film, run)[:most]
     return inputs, record
 
 

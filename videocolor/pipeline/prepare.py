@@ -64,8 +64,8 @@ def working_size(width: int, height: int, card: ModelCard | None = None, *, hint
     if card.size is not None:
         return card.size
     step = card.multiple
-    wanted = {"none": None, "loose": card.area_hinted, "painted": card.area_painted}[hints] or card.area
-    shown = width * height * (2 if hints == "loose" else 1)
+    wanted = {"none": None, "style": card.area_style, "reference": card.area_reference}[hints] or card.area
+    shown = width * height * (2 if hints == "style" else 1)
     area = min(wanted, max(shown, step * step))
     best, best_miss = (step, step), math.inf
     for h in range(step, 64 * step, step):

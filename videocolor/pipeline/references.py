@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from videocolor.color import rgb_to_luma
-from videocolor.hints.flare import without_stray_light
+from videocolor.hints.flare import without_flare
 from videocolor.hints.plan import hint_ab, hint_fits_frame, hint_input
 from videocolor.models.base import HintInput
 from videocolor.motion.flow import FlowEstimator
@@ -70,7 +70,7 @@ class ShotHints:
         self._cleaned: dict[int, Array] = {}
         self._reproduced: set[int] = set()
         told = film.hints.for_shot(number)
-        shown = [] if flow is None else film.hints.carried(number)
+        shown = [] if flow is None else film.hints.propagated(number)
         self._pictures = {told.index(p): _followed(p.hint, film, flow) for p in shown if flow is not None}
 
     def ahead(self, first: Prepared) -> dict[int, ReferenceFrame]:
@@ -100,15 +100,15 @@ class ShotHints:
             planned = film.hints.at_frame(self._number, window[place].frame.index)
             if planned in told:
                 self._reproduced.add(told.index(planned))
-            if planned is None or not film.config.hints.take_off_light:
+            if planned is None or not film.config.hints.remove_flare:
                 continue
             near = (i for i in range(len(window)) if nearest <= abs(i - place) <= farthest and i not in painted)
-            hint = without_stray_light(planned.hint, window[place].gray, [window[i].gray for i in near])
+            hint = without_flare(planned.hint, window[place].gray, [window[i].gray for i in near])
             if hint is None:
                 continue
             film.log.warn(
                 f"hint {hint.name}: coloured light lies on its frame alone; the frame is reproduced as painted, "
-                "and the light taken off what the shot gets of it (hints.take_off_light)"
+                "and the light taken off what the shot gets of it (hints.remove_flare)"
             )
             cleaned[place] = _on_grids(hint, film)
             if planned in told:

@@ -17,7 +17,7 @@ import numpy as np
 from videocolor.models.base import HintInput, Prediction
 from videocolor.pipeline.film import Film, FilmReader, Part
 from videocolor.pipeline.prepare import Prepared, gray_of, prepare, small_luma
-from videocolor.shots.detect import shots_like
+from videocolor.shots.detect import shot_similarity
 from videocolor.shots.scan import thumbnail
 from videocolor.types import Array
 
@@ -34,7 +34,7 @@ __all__ = [
 _SHOTS: Final = 24
 """Most shots remembered, the longest unseen forgotten first: some 10 MB at the usual working size."""
 _RETURNS: Final = 0.8
-"""Likeness from which a shot counts as an earlier one come back: stricter than for a person's hint,
+"""Similarity from which a shot counts as an earlier one come back: stricter than for a person's hint,
 because nobody said so."""
 
 _OWN: Final = 3
@@ -107,7 +107,7 @@ def self_references(film: Film, lent: Sequence[HintInput], *, asked: bool) -> Se
         asked: a person gave the shot hints. Then there are none of its own: all hints of a shot are believed as one,
             and a wrong one would be believed for their sake.
     """
-    wanted = film.config.model.self_hints and film.colorizer.card.hints == "many" and not asked
+    wanted = film.config.model.self_references and film.colorizer.card.hints == "many" and not asked
     return SelfReferences(film, lent, wanted=wanted)
 
 
@@ -115,10 +115,10 @@ class RecurrenceFinder:
     """Recognises shots by the first and the last frame of recent ones.
 
     Args:
-        like: `videocolor.shots.detect.shots_like`, or what remembers its answers.
+        like: `videocolor.shots.detect.shot_similarity`, or what remembers its answers.
     """
 
-    def __init__(self, like: Callable[[Array, Array], float] = shots_like) -> None:
+    def __init__(self, like: Callable[[Array, Array], float] = shot_similarity) -> None:
         self._like = like
         self._shots: OrderedDict[int, tuple[Array, ...]] = OrderedDict()
 
@@ -128,11 +128,11 @@ class RecurrenceFinder:
         Args:
             first: (90, 160) uint8 luma of the new shot's first frame.
         """
-        best, likeness = None, _RETURNS
+        best, similarity = None, _RETURNS
         for shot, pictures in self._shots.items():
             like = max(self._like(first, other) for other in pictures)
-            if like >= likeness:
-                best, likeness = shot, like
+            if like >= similarity:
+                best, similarity = shot, like
         if best is not None:
             self._shots.move_to_end(best)
         return best
@@ -178,7 +178,7 @@ class SeenReferenceShots:
     """Lenders found while the film goes by.
 
     Args:
-        size: (height, width) at which shots are compared: a survey's, so that both find the same lenders; None: the
+        size: (height, width) at which shots are compared: a scan's, so that both find the same lenders; None: the
             working size.
     """
 

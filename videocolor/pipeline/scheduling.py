@@ -28,11 +28,11 @@ _CARRIED_CAP: Final = 5.0
 
 def fusion(film: Film, number: int) -> tuple[int, ChromaSmoother | None, HintPropagator | None]:
     """Frames from anchor to anchor, and what holds a shot's colour together; finer where a frame was painted."""
-    smoothing, carried = film.config.smoothing, film.hints.followed(number)
+    smoothing, carried = film.config.smoothing, film.hints.propagates(number)
     stride, flow = _stride(film, number), motion_finder(film, number)
     if flow is None:
         return stride, None, None
-    if not (carried and film.colorizer.card.carries):
+    if not (carried and film.colorizer.card.propagates):
         return stride, ChromaSmoother(decay=smoothing.decay, flow=flow), None
     smoother = ChromaSmoother(decay=smoothing.decay, cap=_CARRIED_CAP, flow=flow)
     return stride, smoother, HintPropagator(flow)
@@ -43,7 +43,7 @@ def motion_finder(film: Film, number: int) -> FlowEstimator | None:
     smoothing = film.config.smoothing
     if not smoothing.enabled:
         return None
-    quality: Quality = "detailed" if film.hints.followed(number) else "fast"
+    quality: Quality = "detailed" if film.hints.propagates(number) else "fast"
     return FlowEstimator(quality if smoothing.motion == "auto" else smoothing.motion)
 
 
@@ -57,8 +57,8 @@ def _stride(film: Film, number: int) -> int:
     model = film.config.model
     if not film.config.smoothing.enabled:
         return 1
-    carries = film.colorizer.card.carries and film.hints.painted(number)
-    return min(model.anchor_every, model.anchor_every_painted) if carries else model.anchor_every
+    carries = film.colorizer.card.propagates and film.hints.has_reference(number)
+    return min(model.keyframe_interval, model.keyframe_interval_painted) if carries else model.keyframe_interval
 
 
 def _batch(film: Film, stride: int) -> int:
@@ -76,12 +76,12 @@ def window_frames(film: Film, number: int) -> int:
 
 def frame_cost(film: Film, number: int) -> float:
     """Work that a frame of this shot means, in frames of a shot without a hint."""
-    return PAINTED_COST if film.hints.followed(number) else 1.0
+    return PAINTED_COST if film.hints.propagates(number) else 1.0
 
 
 def queue_length(info: VideoInfo, config: ColorizeConfig) -> int:
     """Frames between two stages: a window of the network, or what a bounded queue holds of this film's frames."""
-    return max(2, min(config.model.batch * config.model.anchor_every, _QUEUE_BYTES // _frame_bytes(info)))
+    return max(2, min(config.model.batch * config.model.keyframe_interval, _QUEUE_BYTES // _frame_bytes(info)))
 
 
 def _frame_bytes(info: VideoInfo) -> int:

@@ -25,10 +25,10 @@ from videocolor.reports.side_by_side import (
     Scaler,
     beside,
     display_size,
-    likeness,
     line_place,
     picture_size,
     shown_like,
+    similarity,
     wiped,
 )
 from videocolor.types import Array, Frame, PixelLayout, VideoInfo
@@ -144,7 +144,7 @@ def write_comparison(
                 for a, b in pairs:
                     planes = left(a), right(b)
                     if b.index % _LOOK == 0:
-                        _same_picture(likeness(planes[0][0], planes[1][0]), b, before.info, after.info)
+                        _same_picture(similarity(planes[0][0], planes[1][0]), b, before.info, after.info)
                     passed = b.seconds - float(made.start_pts * made.time_base)
                     column = line_place(passed, options.period, made.width)
                     y, *chroma = beside(*planes) if kind == "side" else wiped(*planes, column)
@@ -249,6 +249,6 @@ def _pairs(before: VideoReader, after: VideoReader) -> Generator[tuple[Frame, Fr
 def _same_picture(like: float | None, frame: Frame, before: VideoInfo, after: VideoInfo) -> None:
     if like is not None and like < _SAME:
         raise InputError(
-            f"{after.path}: frame {frame.index} does not show what it shows in {before.path} (likeness {like:.2f}); it "
-            "was not made from this film, or from a part of it: then give the part's start and end"
+            f"{after.path}: frame {frame.index} does not show what it shows in {before.path} (similarity {like:.2f}); "
+            "it was not made from this film, or from a part of it: then give the part's start and end"
         )

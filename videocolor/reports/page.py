@@ -33,7 +33,7 @@ class ShotFacts(_Part):
     end: int
     start_seconds: float
     hints: tuple[str, ...] = ()
-    returns_to: int | None = None
+    reuses: int | None = None
     confidence: float | None = None
     saturation: float | None = None
 
@@ -274,7 +274,7 @@ def _hints(facts: Facts) -> Iterator[str]:
         if hint.frame is not None:
             lines.append(f"<p>made for frame {hint.frame}{', reproduced there' if hint.reproduced else ''}</p>")
         if told:
-            lines.append(f"<p>shots (likeness): {told}{more}</p>")
+            lines.append(f"<p>shots (similarity): {told}{more}</p>")
         yield f'<section class="hint" id="hint-{number}">{picture}{"".join(lines)}</section>'
     yield "</div>"
 
@@ -340,8 +340,8 @@ def _told(facts: Facts, shot: ShotFacts) -> str:
         )
         parts.append(f'<ul class="hints">{items}</ul>')
     words = [] if shot.hints else ["no hint"]
-    if shot.returns_to is not None:
-        words = [f'takes up the colours of <a href="#shot-{shot.returns_to}">shot {shot.returns_to}</a>']
+    if shot.reuses is not None:
+        words = [f'takes up the colours of <a href="#shot-{shot.reuses}">shot {shot.reuses}</a>']
     if shot.confidence is not None:
         words.append(f"confidence {shot.confidence:.2f}")
     if shot.saturation is not None and shot.saturation != 1:

@@ -19,7 +19,7 @@ from videocolor.hints.plan import load_hint
 from videocolor.record import read_record, report_path, sidecar_path, write_sidecar
 from videocolor.reports.html import data_url_within, scaled
 from videocolor.reports.page import Facts, HintFacts, Record, ShotPictures, clock, page
-from videocolor.reports.side_by_side import display_size, likeness, shown_like
+from videocolor.reports.side_by_side import display_size, shown_like, similarity
 from videocolor.reports.stills import read_stills, still_rgb
 from videocolor.types import Array, Frame, VideoInfo
 from videocolor.video import probe
@@ -163,7 +163,7 @@ def _shots(
             missing.append(shot.index)
             continue
         one, two = (_picture(frame, info, options.height) for frame, info in ((first, before), (second, after)))
-        like = likeness(one[..., 1], two[..., 1])
+        like = similarity(one[..., 1], two[..., 1])
         if like is not None and like < _SAME:
             missing.append(shot.index)
             continue

@@ -24,7 +24,7 @@ __all__ = [
     "Scaler",
     "beside",
     "display_size",
-    "likeness",
+    "similarity",
     "line_place",
     "picture_size",
     "shown_like",
@@ -213,7 +213,7 @@ def wiped(left: Planes, right: Planes, column: int) -> Planes:
     return made[0], made[1], made[2]
 
 
-def likeness(a: Array, b: Array) -> float | None:
+def similarity(a: Array, b: Array) -> float | None:
     """Correlation -1..1 of two pictures' luma (h, w) uint8, seen small; None where one is flat and says nothing."""
     small = [cv2.resize(p, (32, 24), interpolation=cv2.INTER_AREA).astype(np.float32) for p in (a, b)]
     if min(float(p.std()) for p in small) < _FLAT:

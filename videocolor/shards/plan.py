@@ -64,7 +64,7 @@ def plan_film(job: FilmJob, *, observer: Observer = ignore) -> FilmPlan:
     """
     log = RunLog(observer)
     config = ColorizeConfig.model_validate(job.config)
-    film = open_film(job.source, job.target, config, log, survey="always")
+    film = open_film(job.source, job.target, config, log, scan="always")
     plan = make_plan(film, fixity_of(job.source))
     job.folder.mkdir(parents=True, exist_ok=True)
     from videocolor.shards.planfile import write_plan  # which imports this module
@@ -97,30 +97,30 @@ def boundaries_of(film: Film) -> GreedyBoundaries:
 
 
 def make_plan(film: Film, sha256: str) -> FilmPlan:
-    """Cut a film that was surveyed.
+    """Cut a film that was scanned.
 
     Args:
-        film: with a survey.
+        film: with a scan.
         sha256: of the source.
     """
-    survey = film.survey
-    assert survey is not None
+    scan = film.scan
+    assert scan is not None
     shots = planned_shots(film)
     starts = _cut(film, shots)
-    end_pts = survey.shots[-1].shot.end_pts
-    places = [(start, survey.pts[start]) for start in starts]
-    head = replace(plan_head(film, sha256), shots=tuple(shots), frames=survey.frames)
+    end_pts = scan.shots[-1].shot.end_pts
+    places = [(start, scan.pts[start]) for start in starts]
+    head = replace(plan_head(film, sha256), shots=tuple(shots), frames=scan.frames)
     plan = with_shards(head, places, end_pts)
-    return replace(plan, offsets=survey.offsets, repaired=bool(survey.losses), warnings=tuple(survey.losses))
+    return replace(plan, offsets=scan.offsets, repaired=bool(scan.losses), warnings=tuple(scan.losses))
 
 
 def planned_shots(film: Film) -> list[PlannedShot]:
-    """The shots of a film that was surveyed, and which of them return to which."""
-    survey = film.survey
-    assert survey is not None
+    """The shots of a film that was scanned, and which of them return to which."""
+    scan = film.scan
+    assert scan is not None
     finder = RecurrenceFinder() if film.colorizer.card.hints != "none" else None
     shots: list[PlannedShot] = []
-    for view in survey.shots:
+    for view in scan.shots:
         shot, first = view.shot, view.views[0][1]
         hints = tuple(planned.hint.name for planned in film.hints.for_shot(shot.index))
         lender = None if finder is None or hints else finder.find(first)
@@ -168,7 +168,7 @@ def with_shards(plan: FilmPlan, places: Sequence[tuple[int, int]], end_pts: int,
 
     `goes_on`: the last shot goes on behind the plan's last frame.
     """
-    followed = {number for note in plan.hints for number in note["followed"]}
+    followed = {number for note in plan.hints for number in note["propagated"]}
     costs = [PAINTED_COST if shot.index in followed else 1.0 for shot in plan.shots]
     ends = [*places[1:], (plan.frames, end_pts)]
     cuts = [shot.start for shot in plan.shots]
@@ -206,20 +206,20 @@ def _facts_of(plan: FilmPlan, shot: PlannedShot) -> list[Any]:
 
 
 def _lender_times(plan: FilmPlan, shot: PlannedShot) -> list[int] | None:
-    if shot.returns_to is None:
+    if shot.reuses is None:
         return None
-    lender = plan.shots[shot.returns_to]
+    lender = plan.shots[shot.reuses]
     return [lender.start_pts, lender.last_pts]
 
 
 def _lender_hints(plan: FilmPlan, shot: PlannedShot) -> list[Any]:
-    return [] if shot.returns_to is None else _hints_of(plan, shot.returns_to)
+    return [] if shot.reuses is None else _hints_of(plan, shot.reuses)
 
 
 def _hints_of(plan: FilmPlan, number: int) -> list[Any]:
     """What a shot is told or painted with."""
-    mine = [note for note in plan.hints if number in note["told"] or note["own"] == number]
-    return [[note["digest"], note["frame"], note["own"] == number, note["told"].get(number)] for note in mine]
+    mine = [note for note in plan.hints if number in note["shots"] or note["own"] == number]
+    return [[note["digest"], note["frame"], note["own"] == number, note["shots"].get(number)] for note in mine]
 
 
 def settings_hash(config: ColorizeConfig, colorizer: Colorizer, sha256: str) -> str:
@@ -246,7 +246,7 @@ _NO_SAMPLES: Final = {
 def _decided_by(config: ColorizeConfig) -> str:
     """Hash of what tells where shots begin and which hints they get."""
     listed = None if config.shots.file is None else [shot.start for shot in read_shots(config.shots.file)]
-    facts: list[Any] = [config.shots.detector if listed is None else listed, config.hints.min_likeness]
+    facts: list[Any] = [config.shots.detector if listed is None else listed, config.hints.min_similarity]
     values = config.as_dict()
     for told in (values["hints"]["assigned"], values["chroma"]["by_shot"]):
         facts += [told] if told else []
@@ -276,16 +276,16 @@ def hint_notes(dealt: HintPlan, config: ColorizeConfig) -> list[dict[str, Any]]:
 
 def _note(planned: PlannedHint) -> dict[str, Any]:
     alone, own = HintPlan((planned,)), planned.own
-    left_out = [own] if own is not None and own not in planned.shots and alone.followed(own) else []
+    left_out = [own] if own is not None and own not in planned.shots and alone.propagates(own) else []
     return {
         "name": planned.hint.name,
         "digest": _digest(planned.hint, planned.assigned),
         "frame": planned.frame,
         "own": planned.own,
-        "painted": alone.painted(),
-        "followed": [number for number in planned.shots if alone.followed(number)] + left_out,
-        "told": {number: float(like) for number, like in planned.shots.items()},
-        "resembles": float(planned.resembles),
+        "painted": alone.has_reference(),
+        "propagated": [number for number in planned.shots if alone.propagates(number)] + left_out,
+        "shots": {number: float(like) for number, like in planned.shots.items()},
+        "own_similarity": float(planned.own_similarity),
         "left_out": list(planned.left_out),
     } | ({"assigned": True} if planned.assigned else {})
 
@@ -313,10 +313,10 @@ def planned_hints(plan: FilmPlan, config: ColorizeConfig) -> HintPlan:
         hint = hints.get(note["digest"])
         if hint is None:
             raise InputError(f"hint {note['name']}: has changed since {plan.film} was planned; plan it again")
-        if note["told"] or note["own"] is not None:
-            told = {int(number): float(like) for number, like in note["told"].items()}
+        if note["shots"] or note["own"] is not None:
+            told = {int(number): float(like) for number, like in note["shots"].items()}
             left_out = tuple(note["left_out"])
-            place = (note["frame"], told, note["own"], note["resembles"], left_out)
+            place = (note["frame"], told, note["own"], note["own_similarity"], left_out)
             planned.append(PlannedHint(hint, *place, note.get("assigned", False)))
     return HintPlan(tuple(planned))
 

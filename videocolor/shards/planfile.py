@@ -19,7 +19,7 @@ __all__ = ["clock", "read_plan", "write_plan"]
 
 _HEAD: Final = """\
 # A film cut into shards by videocolor. What may be edited before the work starts:
-# - shots: `returns_to`, the earlier shot that lends its colours (null: none);
+# - shots: `reuses`, the earlier shot that lends its colours (null: none);
 # - shards: remove a line to join two shards; add one with a shot's first frame to part them.
 # Shards that an edit does not touch stay finished.
 """
@@ -53,7 +53,7 @@ def write_plan(path: Path, plan: FilmPlan) -> None:
             "frame": shot.start,
             "pts": shot.start_pts,
             "last_pts": shot.last_pts,
-            "returns_to": None if shot.returns_to is None else shot.returns_to + 1,
+            "reuses": None if shot.reuses is None else shot.reuses + 1,
             "hints": list(shot.hints),
         }
         | ({} if shot.saturation is None else {"saturation": shot.saturation})
@@ -109,11 +109,11 @@ def _parsed(path: Path, data: Mapping[str, Any]) -> FilmPlan:
     ends = [*(int(row["frame"]) for row in rows[1:]), frames]
     shots = []
     for index, (row, end) in enumerate(zip(rows, ends, strict=True)):
-        lender = None if row.get("returns_to") is None else int(row["returns_to"]) - 1
+        lender = None if row.get("reuses") is None else int(row["reuses"]) - 1
         start = int(row["frame"])
         if start >= end:
             raise ConfigError(f"{path}: shot {index + 1} begins at frame {start}, not before {end}")
-        if lender is not None and (not 0 <= lender < index or rows[lender].get("returns_to") is not None):
+        if lender is not None and (not 0 <= lender < index or rows[lender].get("reuses") is not None):
             raise ConfigError(
                 f"{path}: shot {index + 1} returns to shot {lender + 1}; expected an earlier one that returns to none"
             )
@@ -140,7 +140,7 @@ def _parsed(path: Path, data: Mapping[str, Any]) -> FilmPlan:
 
 
 def _read_note(note: Mapping[str, Any]) -> dict[str, Any]:
-    return {**note, "told": {int(number): float(like) for number, like in note["told"].items()}}
+    return {**note, "shots": {int(number): float(like) for number, like in note["shots"].items()}}
 
 
 def _places(path: Path, rows: Sequence[Mapping[str, Any]], shots: Sequence[PlannedShot]) -> list[tuple[int, int]]:

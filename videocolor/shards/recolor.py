@@ -66,7 +66,7 @@ def recolor_shots(
     config = ColorizeConfig.model_validate(job.config)
     config = config.model_copy(update={"output": config.output.model_copy(update={"overwrite": True})})
     log = RunLog(observer)
-    film = open_film(job.source, job.target, config, log, survey="always")
+    film = open_film(job.source, job.target, config, log, scan="always")
     work = replace(job, config=config.as_dict(), folder=job.folder.with_name(job.folder.name + ".recolor"))
     with folder_lock(work.folder, str(job.target)):
         try:
@@ -76,8 +76,8 @@ def recolor_shots(
 
 
 def _recolor(film: Film, job: FilmJob, wanted: Collection[int], reusing: Collection[int], log: RunLog) -> MergeReport:
-    survey = film.survey
-    assert survey is not None
+    scan = film.scan
+    assert scan is not None
     shots = planned_shots(film)
     unknown = sorted(number + 1 for number in {*wanted, *reusing} if number >= len(shots))
     if unknown:
@@ -89,15 +89,15 @@ def _recolor(film: Film, job: FilmJob, wanted: Collection[int], reusing: Collect
     head = replace(
         plan_head(film, fixity_of(film.source)),
         shots=tuple(shots),
-        frames=survey.frames,
-        offsets=survey.offsets,
-        repaired=bool(survey.losses),
-        warnings=tuple(survey.losses),
+        frames=scan.frames,
+        offsets=scan.offsets,
+        repaired=bool(scan.losses),
+        warnings=tuple(scan.losses),
     )
-    plan = with_shards(head, [(start, survey.pts[start]) for start in starts], survey.shots[-1].shot.end_pts)
+    plan = with_shards(head, [(start, scan.pts[start]) for start in starts], scan.shots[-1].shot.end_pts)
     kept = [shard.number for shard in plan.shards if shard.first_shot not in wanted]
     parts = [(plan.shards[n].start, plan.shards[n].end, shard_path(job.folder, n)) for n in kept]
-    take_out(film.target, film.info, film.plan, survey.pts, parts)
+    take_out(film.target, film.info, film.plan, scan.pts, parts)
     again = [shard.number for shard in plan.shards if shard.number not in kept]
     total = sum(plan.shards[n].frames for n in again)
     log.start(film.source, film.target, film.colorizer.card.name, total, film.info)
@@ -121,11 +121,11 @@ def _with_reusing(
     found, lend = set(wanted), set(lenders)
     for shot in shots:  # who lends comes before who borrows, and borrows from nobody
         was = earlier.get(shot.start)
-        lender = None if shot.returns_to is None else shot.returns_to + 1
-        if was is None or (was["end"], was["returns_to"]) != (shot.end, lender):
+        lender = None if shot.reuses is None else shot.reuses + 1
+        if was is None or (was["end"], was["reuses"]) != (shot.end, lender):
             found.add(shot.index)
             lend.add(shot.index)
-        elif shot.returns_to in lend:
+        elif shot.reuses in lend:
             found.add(shot.index)
     return found
 
@@ -139,7 +139,7 @@ def _earlier_shots(job: FilmJob, shots: Sequence[PlannedShot]) -> dict[int, dict
         listed = json.loads(sidecar_path(job.target).read_text(encoding="utf-8"))["shots"]
         numbers = {shot.start: shot.index + 1 for shot in shots}
         now = {shot["index"]: numbers.get(shot["start"], 0) for shot in listed}
-        return {shot["start"]: {**shot, "returns_to": now.get(shot["returns_to"])} for shot in listed}
+        return {shot["start"]: {**shot, "reuses": now.get(shot["reuses"])} for shot in listed}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
@@ -151,9 +151,9 @@ def _kept(film: Film, plan: FilmPlan, number: int, known: Mapping[int, dict[str,
     for shot in plan.shots[shard.first_shot : shard.last_shot + 1]:
         seconds = float(shot.start_pts * plan.time_base)
         facts = {"index": shot.index + 1, "start": shot.start, "end": shot.end, "start_pts": shot.start_pts}
-        said = {"start_seconds": seconds, "hints": [], "returns_to": None, "confidence": None}
+        said = {"start_seconds": seconds, "hints": [], "reuses": None, "confidence": None}
         was = known.get(shot.start, {})
-        shots.append({**said, **was, **facts, "returns_to": was.get("returns_to") or None})
+        shots.append({**said, **was, **facts, "reuses": was.get("reuses") or None})
     notes = {"reproduced": [], "said": [], **describe_model(film.colorizer)}
     file = shard_path(film.target.parent, number).name
     times = (shard.start_pts, plan.shots[shard.last_shot].last_pts)

@@ -62,7 +62,7 @@ class PlannedShot:
     start_pts: int
     last_pts: int
     """Time of its last frame."""
-    returns_to: int | None = None
+    reuses: int | None = None
     """The earlier shot that lends it its colours."""
     hints: tuple[str, ...] = ()
     """Names of the hints that the network is told of, for people."""

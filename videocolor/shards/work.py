@@ -97,7 +97,7 @@ def color_film_shards(
     """Colour all shards of a film that are missing, and write its plan if there is none.
 
     Args:
-        film: opened; what was found in a survey of it is used.
+        film: opened; what was found in a scan of it is used.
         job: says where the shards go.
         tell: hears of what is done.
         plan: of this very film and these settings; None: there is none yet.
@@ -107,11 +107,11 @@ def color_film_shards(
         The plan, and the records of all its shards.
     """
     job.folder.mkdir(parents=True, exist_ok=True)
-    if plan is None and not any_records(job.folder) and film.survey is None and film.cuts_alike:
+    if plan is None and not any_records(job.folder) and film.scan is None and film.cuts_alike:
         return _color_unplanned(film, job, tell)
     if plan is None:
-        if film.survey is None:
-            film = open_film(film.source, film.target, film.config, film.log, survey="always", colorizer=film.colorizer)
+        if film.scan is None:
+            film = open_film(film.source, film.target, film.config, film.log, scan="always", colorizer=film.colorizer)
         plan = make_plan(film, fixity_of(film.source))
         write_plan(job.folder / PLAN_NAME, plan)
         records = finished_shards(job, plan)
@@ -158,7 +158,7 @@ def _observer(tell: Tell) -> Observer:
 
 def _planned_film(job: FilmJob, plan: FilmPlan, config: ColorizeConfig, network: Colorizer, log: RunLog) -> Film:
     decided = decided_shots(plan, config)
-    return open_film(job.source, job.target, config, log, survey="never", decided=decided, colorizer=network)
+    return open_film(job.source, job.target, config, log, scan="never", decided=decided, colorizer=network)
 
 
 class _Writing:
@@ -292,7 +292,7 @@ def _color_run(film: Film, job: FilmJob, plan: FilmPlan, first: int, last: int, 
     head, tail = plan.shards[first], plan.shards[last]
     to_the_end = tail.closes_inside or last == len(plan.shards) - 1
     part = Part(head.start, head.start_pts, None if to_the_end else tail.end_pts, from_beginning=plan.repaired)
-    returns = {shot.index: shot.returns_to for shot in plan.shots if shot.returns_to is not None}
+    returns = {shot.index: shot.reuses for shot in plan.shots if shot.reuses is not None}
     cuts = ListedCuts([shot.start - head.start for shot in plan.shots if head.start < shot.start])
     run = Run(
         cuts,
@@ -331,7 +331,7 @@ def _color_unplanned(film: Film, job: FilmJob, tell: Tell) -> tuple[FilmPlan, di
     """Colour a film from its beginning, cut it into shards as it goes by, and write the plan that this amounts to."""
     fixity = Fixity(film.source)
     cuts = cuts_for(film.config)
-    run = Run(cuts, SeenReferenceShots(film.survey_size), boundaries_of(film))
+    run = Run(cuts, SeenReferenceShots(film.scan_size), boundaries_of(film))
     sketch = _Sketch(film, fixity)
 
     def keep(memory: dict[str, Array]) -> None:
@@ -372,7 +372,7 @@ class _Sketch:
             else:
                 place = (record.number, record.start, record.end, record.start_pts, last_pts)
                 own = self._film.saturations.get(record.number)
-                self._shots.append(PlannedShot(*place, record.returns_to, tuple(record.hints), own))
+                self._shots.append(PlannedShot(*place, record.reuses, tuple(record.hints), own))
         self._end = written.end_pts
         return self.plan().shards[number].key
 

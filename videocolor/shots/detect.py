@@ -16,7 +16,7 @@ from scenedetect.detectors import AdaptiveDetector, HashDetector
 
 from videocolor.types import Array
 
-__all__ = ["CutFinder", "likenesses", "scene_distance", "shots_like"]
+__all__ = ["CutFinder", "similarities", "scene_distance", "shot_similarity"]
 
 _SIZE: Final = (18, 32)
 """(height, width) of the scene check's thumbnails: small motion and grain vanish."""
@@ -41,7 +41,7 @@ _RETURN: Final = 0.7
 _BLANK: Final = (36.0, 236.0)
 """Mean luma (8-bit) under and over which a flat frame is a pause of the film; between them it may be sky."""
 _LIKE_EVEN, _LIKE_SCALE = 1.08, 0.108
-"""Raw likeness that is worth 0.5, and the width of the logistic."""
+"""Raw similarity that is worth 0.5, and the width of the logistic."""
 _TOGETHER: Final = 64
 """Pictures that others are compared with at a time: memory."""
 
@@ -85,7 +85,7 @@ def scene_distance(a: Array, b: Array) -> float:
     return _distance(_normalize(thumbnail(a)), _normalize(thumbnail(b)))
 
 
-def shots_like(a: Array, b: Array) -> float:
+def shot_similarity(a: Array, b: Array) -> float:
     """How much two frames look like one shot, or one place seen again.
 
     Correlation of the thumbnails at the best small shift, plus 0.7 times the overlap of their luma
@@ -108,8 +108,8 @@ def shots_like(a: Array, b: Array) -> float:
     return 1 / (1 + math.exp(-(raw - _LIKE_EVEN) / _LIKE_SCALE))
 
 
-def likenesses(pictures: Sequence[Array], others: Sequence[Array]) -> Array:
-    """`shots_like` of each of some pictures with each of others, in a hundredth of the time.
+def similarities(pictures: Sequence[Array], others: Sequence[Array]) -> Array:
+    """`shot_similarity` of each of some pictures with each of others, in a hundredth of the time.
 
     Args:
         pictures: (h, w) luma each, uint8 or float32 in 0..1.

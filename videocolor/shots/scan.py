@@ -1,7 +1,7 @@
 """A first pass over the film: its shots, how each looks, and which frame each timed hint means.
 
 Needed when hints are to be dealt to shots before the colouring starts, for the shot list, and for a dry
-run. A film without hints is coloured in one pass and never surveyed.
+run. A film without hints is coloured in one pass and never scanned.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from videocolor.shots.shotlist import read_shots
 from videocolor.types import Array, Frame, Shot, VideoInfo
 from videocolor.video import open_video
 
-__all__ = ["VIEWS", "FilmScan", "ShotView", "Span", "Survey", "cuts_for", "one_frame", "survey_film", "thumbnail"]
+__all__ = ["VIEWS", "FilmScan", "ShotView", "Span", "ScanResult", "cuts_for", "one_frame", "scan_film", "thumbnail"]
 
 THUMB: Final = (90, 160)
-"""(height, width) of the pictures that shots are compared by; aspect is not kept, likeness needs none."""
+"""(height, width) of the pictures that shots are compared by; aspect is not kept, similarity needs none."""
 _ROUNDED: Final = Fraction(3, 2000)
 """Seconds by which a time in a name, rounded to milliseconds like Matroska's own, may miss its frame."""
 VIEWS: Final = 8
@@ -49,7 +49,7 @@ class ShotView:
 
 
 @dataclass(frozen=True, eq=False)
-class Survey:
+class ScanResult:
     """What the first pass found."""
 
     info: VideoInfo
@@ -85,12 +85,12 @@ class Span:
         return self.start <= self.film_start + self.frame and self.film_end <= self.end + self.frame
 
     @classmethod
-    def of(cls, survey: Survey) -> Span:
-        first, last, info = survey.shots[0].shot, survey.shots[-1].shot, survey.info
+    def of(cls, scan: ScanResult) -> Span:
+        first, last, info = scan.shots[0].shot, scan.shots[-1].shot, scan.info
         start, end = first.start_pts * first.time_base, last.end_pts * last.time_base
         film_start = info.start_pts * info.time_base
         film_end = end if info.duration is None else max(end, film_start + info.duration)
-        return cls(start, end, (end - start) / survey.frames, film_start, film_end)
+        return cls(start, end, (end - start) / scan.frames, film_start, film_end)
 
     def holds(self, moment: Fraction) -> bool:
         """Does a time mean one of the frames that are coloured?"""
@@ -105,10 +105,10 @@ def thumbnail(gray: Array) -> Array:
     return cv2.resize(gray, (THUMB[1], THUMB[0]), interpolation=cv2.INTER_AREA)
 
 
-def cuts_for(config: ColorizeConfig, survey: Survey | None = None) -> Cuts:
-    """What tells where shots begin: an earlier survey, a shot file, a detector, or nothing."""
-    if survey is not None:
-        return ListedCuts([view.shot.start for view in survey.shots])
+def cuts_for(config: ColorizeConfig, scan: ScanResult | None = None) -> Cuts:
+    """What tells where shots begin: an earlier scan, a shot file, a detector, or nothing."""
+    if scan is not None:
+        return ListedCuts([view.shot.start for view in scan.shots])
     if config.shots.file is not None:
         if config.input.start:
             raise UsageError(
@@ -222,7 +222,7 @@ class FilmScan:
 
     @property
     def nearest(self) -> dict[Fraction, int]:
-        """As `Survey.nearest`; complete when the pass has ended."""
+        """As `ScanResult.nearest`; complete when the pass has ended."""
         return self._nearest.result()
 
     @property
@@ -252,15 +252,15 @@ class FilmScan:
             self._progress(frame.index + 1, self.info.frames)
 
 
-def survey_film(
+def scan_film(
     source: Path,
     config: ColorizeConfig,
     *,
     times: Sequence[Fraction] = (),
     exact: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
-) -> Survey:
+) -> ScanResult:
     """Decode the film once and describe all its shots; arguments and errors as of `FilmScan`."""
     scan = FilmScan(source, config, times=times, exact=exact, progress=progress)
     views = tuple(scan)
-    return Survey(scan.info, views, views[-1].shot.end, scan.nearest, scan.losses, scan.offsets, scan.pts)
+    return ScanResult(scan.info, views, views[-1].shot.end, scan.nearest, scan.losses, scan.offsets, scan.pts)

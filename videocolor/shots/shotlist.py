@@ -26,7 +26,7 @@ import yaml
 
 from videocolor.errors import ConfigError, OutputError, UsageError
 from videocolor.files import write_atomically
-from videocolor.shots.detect import CutFinder, scene_distance, shots_like
+from videocolor.shots.detect import CutFinder, scene_distance, shot_similarity
 from videocolor.types import Shot
 
 __all__ = [
@@ -38,7 +38,7 @@ __all__ = [
     "listed_shots",
     "read_shots",
     "scene_distance",
-    "shots_like",
+    "shot_similarity",
     "write_shots",
 ]
 

@@ -91,7 +91,7 @@ class Document:
             "saturation": None if settings is None else settings.saturation,
             "note": "" if settings is None else settings.note,
             "hints": hints,
-            "returns_to": numbers.get(studio.scan.returns.get(start, -1)),
+            "reuses": numbers.get(studio.scan.returns.get(start, -1)),
             "suggested": [] if look is None else list(look.suggested),
         }
 

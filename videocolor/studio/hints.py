@@ -57,7 +57,7 @@ def add_painted(store: ProjectStore, revision: int, frame: Frame, data: bytes, n
         "file": label,
         "size": [rgb.shape[1], rgb.shape[0]],
         "moved": found.moved,
-        "likeness": round(found.correlation, 4),
+        "similarity": round(found.correlation, 4),
         "covered": round(found.covered, 4),
     }
     picture = encode_hint(found.rgb, found.mask, deep=frame.layout.depth > 8)

@@ -334,7 +334,7 @@ class Previews:
             lines=task.lines,
             colorizer=self._load(task.config),
             frames=run.count,
-            returns_to=task.lender,
+            reuses=task.lender,
             target=self._studio.store.target,
         )
         with closing(frames):

@@ -30,7 +30,7 @@ _KEPT: Final = 8
 _NO_SAMPLES: Final = (
     *("output.overwrite", "output.sidecar", "output.report", "output.resume", "output.keep_shards"),
     *("model.device", "model.threads", "shots.shard", "shots.max_shard", "shots.detector"),
-    *("hints.min_likeness", "chroma.saturation"),
+    *("hints.min_similarity", "chroma.saturation"),
 )
 """Settings that change no sample of a shot whose frames and hints are given; saturation is compared shot by shot."""
 
@@ -276,7 +276,7 @@ def changed_shots(now: Request, then: Request, returns: Mapping[int, int]) -> Ch
 def returns_of(shots: Sequence[Mapping[str, Any]]) -> dict[int, int]:
     """First frames of shots that borrowed colours -> of those that lent them, from a film's record."""
     starts = {shot["index"]: shot["start"] for shot in shots}
-    return {shot["start"]: starts[shot["returns_to"]] for shot in shots if shot.get("returns_to") in starts}
+    return {shot["start"]: starts[shot["reuses"]] for shot in shots if shot.get("reuses") in starts}
 
 
 def numbered(request: Request, before: Request | None, **values: Any) -> Request:

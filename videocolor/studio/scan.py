@@ -21,7 +21,7 @@ from videocolor.errors import VideocolorError
 from videocolor.hints.plan import rank_views
 from videocolor.pipeline.prepare import prepare, working_size
 from videocolor.pipeline.reuse import RecurrenceFinder
-from videocolor.shots.detect import shots_like
+from videocolor.shots.detect import shot_similarity
 from videocolor.shots.scan import VIEWS, FilmScan, thumbnail
 from videocolor.studio.frames import FilmIndex, FrameSource, display_size, jpeg_bytes
 from videocolor.studio.scancache import MOST_SUGGESTED, FoundShots, ShotLook, load_scan, save_scan, scan_path
@@ -71,7 +71,7 @@ class Scan:
         self._path = scan_path(cache, film, self._config)
         self._source = FrameSource(film, index, self._config)
         self._looks: dict[tuple[int, int], ShotLook] = {}
-        self._likeness: dict[tuple[int, int], float] = {}
+        self._similarity: dict[tuple[int, int], float] = {}
         self._lock = threading.Condition()
         self._wanted: tuple[tuple[int, ...], frozenset[int]] | None = None
         self._detected: tuple[int, ...] = ()
@@ -253,11 +253,11 @@ class Scan:
         return self._wanted is not None
 
     def _like(self, one: Array, other: Array) -> float:
-        """`shots_like`, asked once for each two pictures: 2,000 shots ask 100,000 times, after every new cut anew."""
+        """`shot_similarity`, asked once for each two pictures: 2,000 shots ask 100,000 times after every new cut."""
         key = (id(one), id(other))  # of pictures of `_looks`, which are kept as long as the scan
-        if key not in self._likeness:
-            self._likeness[key] = shots_like(one, other)
-        return self._likeness[key]
+        if key not in self._similarity:
+            self._similarity[key] = shot_similarity(one, other)
+        return self._similarity[key]
 
     def _look_again(self, start: int, end: int) -> ShotLook:
         """As the pass would see a shot of these frames: the views that it would keep, fetched one by one."""

@@ -69,7 +69,7 @@ function showFacts(facts, hint) {
   const signature = [kind, frame, lost, hint.origin?.moved].join();
   if (facts.dataset.signature === signature) return;
   facts.dataset.signature = signature;
-  facts.title = hint.origin?.moved ? `Laid onto its frame: ${hint.origin.moved}; likeness ${hint.origin.likeness}` : "";
+  facts.title = hint.origin?.moved ? `Laid onto its frame: ${hint.origin.moved}; similarity ${hint.origin.similarity}` : "";
   facts.replaceChildren(kind);
   const link = (text, title, run) => el("button", { type: "button", text, title, on: { click: run } });
   if (frame !== null) facts.append(", ", link(`frame ${frame}`, `To frame ${frame}, ${clock(secondsOf(frame))}`, () => goTo(frame)));
@@ -147,7 +147,7 @@ function show() {
   find("no-hints").hidden = list.length > 0;
   const model = (state.project?.models ?? []).find((one) => one.name === state.project?.settings?.model);
   const blind = model && !model.hints;
-  say(find("no-hints"), blind ? `The network “${model.name}” takes no hints; choose another in the film's settings.` : shot?.returns_to ? `None of its own: it is coloured as shot ${shot.returns_to}.` : "None: the colours are the network's own proposal.");
+  say(find("no-hints"), blind ? `The network “${model.name}” takes no hints; choose another in the film's settings.` : shot?.reuses ? `None of its own: it is coloured as shot ${shot.reuses}.` : "None: the colours are the network's own proposal.");
 }
 
 export function startHints() {

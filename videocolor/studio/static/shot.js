@@ -19,8 +19,8 @@ function showHead() {
   const end = shot.end_seconds === null || shot.end_seconds === undefined ? "…" : clock(shot.end_seconds);
   say(find("shot-times"), `${clock(shot.start_seconds)} – ${end} · ${plural(endOf(shot) - shot.start, "frame")} (${shot.start}–${endOf(shot) - 1})`);
   const returns = find("shot-returns");
-  returns.hidden = !shot.returns_to;
-  if (shot.returns_to) say(returns, `Takes its colours from shot ${shot.returns_to}, unless it has hints of its own.`);
+  returns.hidden = !shot.reuses;
+  if (shot.reuses) say(returns, `Takes its colours from shot ${shot.reuses}, unless it has hints of its own.`);
 }
 
 function showSaturation() {
