@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from videocolor.restoration import RestorationConfig, find_cadence, restore
 from videocolor.restoration.cadence import describe_cadence
+from videocolor.restoration.fields import combed
 
 Array = NDArray[Any]
 
@@ -174,15 +175,15 @@ def bwdif(woven: list[Array], top_first: bool) -> list[Array]:
     return made[0 if top_first else 1 :: 2]
 
 
-@pytest.mark.parametrize("name", ["hawk_25fps", "bw_chaplin", "pan"])
+@pytest.mark.parametrize("name", ["bw_chaplin", "pan"])
 @pytest.mark.parametrize("top_first", [True, False])
-def test_about_as_good_as_ffmpegs_deinterlacer(name: str, top_first: bool, root: Path) -> None:
-    film = damage.interlace(clip(root, name, 200, 24), top_first)
-    theirs = bwdif(film.damaged, top_first)
-    assert len(theirs) == len(film.clean)
-    masks = film.masks
-    ours = damage.psnr(film.clean, mended(film.damaged, deinterlace="on"), masks)
-    assert ours > damage.psnr(film.clean, theirs, masks) - 1.2
+def test_frames_that_comb_are_bwdifs_sample_for_sample(name: str, top_first: bool, root: Path) -> None:
+    film = damage.interlace(clip(root, name, 200, 24), top_first).damaged
+    theirs = bwdif(film, top_first)
+    made = mended(film, deinterlace="on", field_order="top" if top_first else "bottom")
+    comb = [k for k in range(1, len(film) - 1) if combed(film[k]).mean() > 0.1]
+    assert len(comb) > 3
+    assert all(np.array_equal(made[k], theirs[k]) for k in comb)
 
 
 @pytest.mark.parametrize("name", [*FILMS, "pan"])

@@ -38,10 +38,10 @@ def film(root: Path) -> list[Array]:
     shots = [[luma[100:280, 200:440].copy() for luma in first], damage.textured_pan(3, 36, (180, 240), 3.0)]
     result: list[Array] = []
     for seed, shot in enumerate(shots):
-        woven, _ = damage.pulldown(shot[:16], "23")
-        rest = damage.interlace(shot[16:]).damaged
-        shaky, _ = damage.flicker(woven + rest, seed, 0.06)
-        result += damage.scratches(damage.dust(shaky.damaged, seed, 6).damaged, seed, 1).damaged
+        shaky = damage.flicker(shot, seed, 0.06)[0].damaged
+        woven, _ = damage.pulldown(shaky[:16], "23")
+        woven += damage.interlace(shaky[16:]).damaged
+        result += damage.scratches(damage.dust(woven, seed, 6).damaged, seed, 1).damaged
     return result
 
 
@@ -142,7 +142,7 @@ def test_every_depth_is_mended_alike(depth: int, range_: Any, film: list[Array])
     made = [frame.luma for frame in restore(iter(damage.frames_of(deep, depth, range_)), EVERYTHING)]
     off = [np.abs(a / 2 ** (depth - 8) - b) for a, b in zip(made, eight, strict=True)]
     assert all(luma.dtype == np.uint16 and luma.max() < 2**depth for luma in made)
-    assert np.mean(off) < 0.3
+    assert np.mean(off) < 0.35  # a mean of 0.25 is what rounding to eight bits costs
     assert np.mean([share.mean() for share in (np.array(off) > 4)]) < 0.003
     assert any((luma % 2 ** (depth - 8)).any() for luma in made), "new samples use the film's own depth"
 
