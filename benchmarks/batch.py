@@ -4,9 +4,9 @@
     python benchmarks/batch.py overhead FILM [--rounds 3] [-o benchmarks/results/batch_overhead.json]
 
 `scale`: a synthetic archive whose colouriser does nothing: each shot is a shard, each shard a file of a few bytes
-with its record (not synced, which is the colouriser's business). Driver, ledger, plans, worker processes and receipts
-are the real ones. While it runs a second process asks for the status; at last the batch is run again, with nothing left
-to do.
+with its record (not synced, which is the colouriser's business). Driver, plans, worker processes, receipts and
+status are the real ones. While it runs a second process asks for the status; at last the batch is run again, with
+nothing left to do.
 
 `overhead`: `colorize` in one go (output.resume=false), the same in shards, and `batch run` with one and two workers,
 taking turns within a round; the medians are compared.
@@ -34,12 +34,11 @@ from typing import Any
 import click
 
 from videocolor.batch.engines.base import open_engine
+from videocolor.batch.inspection import Outlook
 from videocolor.batch.jobs import read_jobs
-from videocolor.batch.ledger import ledger_path
 from videocolor.batch.run import run_batch
 from videocolor.batch.settings import BatchConfig
-from videocolor.batch.space import Outlook
-from videocolor.batch.state import plan_path
+from videocolor.batch.state import plan_path, state_folder
 from videocolor.batch.status import batch_status
 from videocolor.batch.steps import Steps
 from videocolor.events import Event
@@ -109,14 +108,14 @@ def steps() -> Steps:
     """The steps of films that are not there."""
     return Steps(
         work="batch:noop",
-        look=lambda job: Outlook(int(job.source.read_text()) * FRAMES, 1000),
+        inspect=lambda job: Outlook(int(job.source.read_text()) * FRAMES, 1000),
         read_plan=read_plan,
         finished=finished_shards,
         merge=merge,
         finish=lambda job, report, config: [],
         fixity=lambda job: "",
         damage=lambda job, plan: None,
-        recolor=lambda job, shots, observer: Report(job.target, 0),
+        recolor=lambda job, shots, reusing, observer: Report(job.target, 0),
         discard=discard_work,
         engine=open_engine,
     )
@@ -125,7 +124,7 @@ def steps() -> Steps:
 def ask(out: str, seconds: float, answers: Any) -> None:
     """Another process: how long does `status` take while the batch runs?"""
     found = []
-    while not ledger_path(Path(out)).exists():
+    while not (state_folder(Path(out)) / "status.json").exists():
         time.sleep(0.2)
     began = time.monotonic()
     while time.monotonic() - began < seconds and os.getppid() > 1:
@@ -208,7 +207,8 @@ def scale(films: int, shots: int, workers: int, output: Path | None) -> None:
             "median": statistics.median(a["seconds"] for a in asked),
             "max": max(a["seconds"] for a in asked),
         }
-        found["ledger_mib"] = round(ledger_path(out).stat().st_size / 2**20, 1)
+        files = [state_folder(out) / name for name in ("batch.json", "status.json")]
+        found["batch_and_status_mib"] = round(sum(file.stat().st_size for file in files) / 2**20, 1)
         began = time.perf_counter()
         again = run_batch(jobs, out, config, steps=steps())
         assert again.ok and not any(film.made_now for film in again.films)

@@ -8,7 +8,7 @@ CPU seconds of all threads, which a busy machine disturbs less than the clock do
     bytes               a frame in each of the two
     sha256, framemd5    a gigabyte of a file; the luma of a frame, decoding included
     task                a task that does nothing, given out and reported back, of the driver's own time
-    ledger              a shard in the ledger: planned, running, twice a heartbeat, done
+    status              a report of the status of 1,000 films
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ import click
 
 from videocolor.batch.engines import open_engine
 from videocolor.batch.framemd5 import luma_framemd5
-from videocolor.batch.ledger import Ledger
 from videocolor.batch.settings import EngineSettings
+from videocolor.batch.state import state_folder
+from videocolor.batch.status import FilmStatus, write_status
 from videocolor.config import ColorizeConfig
 from videocolor.files import file_sha256
-from videocolor.shards.types import FilmJob, Shard, ShardRecord, Task, Tell
+from videocolor.shards.types import Task, Tell
 
 TASKS = 400
 
@@ -128,23 +129,13 @@ def warm(engine: Any, count: int, name: str) -> None:
         engine.events(0.5)
 
 
-def ledger(shards: int = 1000) -> float:
-    """CPU-ms a shard."""
-    with tempfile.TemporaryDirectory() as name, Ledger(Path(name), write=True) as book:
+def status(films: int = 1000) -> float:
+    """CPU-ms of a report of the batch's status, which the driver writes once a second."""
+    with tempfile.TemporaryDirectory() as name:
         out = Path(name)
-        book.put_films([FilmJob("film", out / "in.mkv", out / "out.mkv", {}, out / "work")])
-        plan = [Shard(i, i * 24, i * 24 + 24, 0, 1, i, i, False, False, 24.0, f"{i:064}") for i in range(shards)]
-        book.put_plan("film", plan, [])
-
-        def all_shards() -> None:
-            for shard in plan:
-                book.shard_running("film", shard.number, "host:1", 1)
-                book.heartbeat("film", "host:1", 1)
-                book.heartbeat("film", "host:1", 2)
-                record = ShardRecord(shard.number, shard.key, "x.vcs", "0" * 64, 1, 24, 0, 1, 1.0, "host:1")
-                book.shard_done("film", record)
-
-        return 1000 * cpu(all_shards) / shards
+        state_folder(out).mkdir()
+        rows = [FilmStatus(f"film{i}", out / f"{i}.mkv", out / f"{i}_colorized.mkv") for i in range(films)]
+        return 1000 * cpu(lambda: write_status(out, rows))
 
 
 @click.command()
@@ -159,7 +150,7 @@ def main(film: Path, heights: tuple[int, ...], frames: int, rounds: int, output:
     found: dict[str, Any] = {"film": film.name, "frames": frames, "rounds": rounds}
     for height in heights:
         found[str(height)] = codecs(film, height, frames, rounds)
-    found |= {"sha256_s_a_gb": hashing(rounds), "ledger_shard_ms": ledger(), **tasks("local"), **tasks("ray")}
+    found |= {"sha256_s_a_gb": hashing(rounds), "status_1000_films_ms": status(), **tasks("local"), **tasks("ray")}
     text = json.dumps(found, indent=2)
     print(text)
     if output is not None:

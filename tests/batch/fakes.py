@@ -1,4 +1,4 @@
-"""Films of a few lines of text, and steps that colour them: the driver, the ledger and the engines are the real ones.
+"""Films of a few lines of text, and steps that colour them: the driver and the engines are the real ones.
 
 A reel is a JSON file: `{"shots": [10, 4, 7], "shards": 2}` (frames of each shot; shots a shard), perhaps with
 `"trouble": {"shard": 1, "kind": "lost", "times": 1}` or `"refused": "reason"`. Its colour is a line a frame.
@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from videocolor.batch.engines.base import Engine, open_engine
+from videocolor.batch.inspection import Outlook
 from videocolor.batch.settings import BatchConfig, EngineSettings
-from videocolor.batch.space import Outlook
 from videocolor.batch.state import plan_path
 from videocolor.batch.steps import Steps
 from videocolor.errors import InputError, OutputError
@@ -238,7 +238,7 @@ def discard(job: FilmJob) -> None:
     shutil.rmtree(job.folder)
 
 
-def look(job: FilmJob) -> Outlook:
+def inspect(job: FilmJob) -> Outlook:
     """Frames of a reel, ten bytes each."""
     data = read_reel(job.source)
     frames = sum(data["shots"])
@@ -254,7 +254,7 @@ def fake_steps(engine: Any = InlineEngine, **more: Any) -> Steps:
     """Steps for reels of text; with `engine=open_engine` the workers are processes."""
     steps: dict[str, Any] = {
         "work": WORK,
-        "look": look,
+        "inspect": inspect,
         "read_plan": read_plan,
         "finished": finished,
         "merge": merge,

@@ -21,8 +21,8 @@ from media import make_film, noise_planes
 from videocolor.batch import bag as bag_module
 from videocolor.batch.archive import ArchiveSettings, bag_path, finish_film
 from videocolor.batch.bag import bag_problems, check_archive, write_bag
+from videocolor.batch.finish import merge_one
 from videocolor.batch.framemd5 import compare_framemd5, framemd5_path, luma_framemd5
-from videocolor.batch.mergers import merge_one
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.steps import film_steps
 from videocolor.batch.verify import verify_batch

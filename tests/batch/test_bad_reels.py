@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from conftest import Run
 from media import make_film
 
-from videocolor.batch.ledger import Ledger
-from videocolor.batch.reelcheck import is_encrypted, sound_end
+from videocolor.batch.inspection import is_encrypted, sound_end
+from videocolor.batch.status import batch_status
 from videocolor.cli import cli
 from videocolor.reports.verify import verify_film
 
@@ -131,8 +131,7 @@ def test_the_pile(plan: str, pile: Path, tmp_path: Path, run_cli: Run) -> None:
     for name in ("aaa.mp4", "zzz.mkv"):
         check = verify_film(pile / "in" / name, out / f"{Path(name).stem}_colorized.mkv")
         assert check.frames == check.result_frames == 24
-    with Ledger(out) as ledger:
-        table = {row.name: (row.state, row.error) for row in ledger.films()}
+    table = {row.name: (row.state, row.error) for row in batch_status(out).films}
     assert {name for name, (state, _) in table.items() if state == "done"} == {"aaa", "zzz"}
     assert {name: error for name, (state, error) in table.items() if state == "failed"} == failed
     assert before == {path.name: path.read_bytes() for path in (pile / "in").iterdir()}, "no source is written"
@@ -157,12 +156,8 @@ def test_they_are_named_on_stderr_and_may_be_accepted(pile: Path, tmp_path: Path
     with av.open(str(out / "long_sound_colorized.mkv")) as film:
         ends = [float((p.pts + p.duration) * p.time_base) for p in film.demux(audio=0) if p.size and p.pts is not None]
     assert max(ends) == pytest.approx(8, abs=0.1), "the sound is whole"
-    with Ledger(out) as ledger:
-        assert {row.name: row.state for row in ledger.films()} == {
-            "truncated": "done",
-            "long_sound": "done",
-            "locked": "failed",
-        }
+    states = {row.name: row.state for row in batch_status(out).films}
+    assert states == {"truncated": "done", "long_sound": "done", "locked": "failed"}
 
 
 def test_what_is_encrypted(pile: Path) -> None:

@@ -15,10 +15,10 @@ from batch import fakes
 from conftest import ROOT
 
 from videocolor.batch.jobs import read_jobs
-from videocolor.batch.ledger import Ledger, ledger_path
 from videocolor.batch.run import BatchResult, run_batch
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.state import state_folder
+from videocolor.batch.status import batch_status
 from videocolor.presets import load_model
 
 PROGRAM = """
@@ -57,7 +57,11 @@ def killed_at(folder: Path, workers: int, seconds: float) -> bool:
     """Start the driver and kill it that long after its first sign of life; False: it was done before."""
     process = start(folder, workers)
     deadline = time.monotonic() + 30
-    while not ledger_path(folder / "out").exists() and time.monotonic() < deadline and process.poll() is None:
+    while (
+        not (state_folder(folder / "out") / "batch.json").exists()
+        and time.monotonic() < deadline
+        and process.poll() is None
+    ):
         time.sleep(0.005)
     time.sleep(seconds)
     alive = process.poll() is None
@@ -78,8 +82,7 @@ def check(folder: Path) -> None:
     left = [path for path in out.rglob("*") if path.is_file() and state_folder(out) not in path.parents]
     assert len(left) == len(REELS), left
     assert not any((state_folder(out) / "shards").iterdir())
-    with Ledger(out) as ledger:
-        assert {row.state for row in ledger.films()} == {"done"}
+    assert {row.state for row in batch_status(out).films} == {"done"}
 
 
 def kill_and_check(seed: int, folder: Path, *, power: bool) -> None:
@@ -94,32 +97,13 @@ def kill_and_check(seed: int, folder: Path, *, power: bool) -> None:
 
 
 def lose_power(out: Path, chance: random.Random) -> None:
-    """What a loss of power may do: what was not synced is gone, in part or whole. Synced are plans, records, receipts,
-    and shards (the steps under test write them by `write_atomically`); the ledger never is."""
-    for suffix in ("-wal", "-shm", ""):
-        path = ledger_path(out).with_name(f"ledger.sqlite{suffix}")
-        if not path.exists():
-            continue
-        fate = chance.choice(["keep", "truncate", "drop", "zero"]) if suffix == "-wal" else "keep"
-        if suffix == "-shm":
-            fate = "drop"  # memory that was never on the disk
-        if suffix == "" and chance.random() < 0.2:
-            fate = "truncate"
-        size = path.stat().st_size
-        if fate == "truncate":
-            os.truncate(path, chance.randint(0, size))
-        elif fate == "drop":
-            path.unlink()
-        elif fate == "zero":
-            cut = chance.randint(0, size)
-            with path.open("r+b") as file:
-                file.seek(cut)
-                file.write(b"\0" * (size - cut))
-    logs = sorted((state_folder(out) / "logs").glob("*.log"))
-    for path in logs:
-        os.truncate(path, chance.randint(0, path.stat().st_size))
-    parts = [path for path in state_folder(out).rglob(".*") if path.is_file()]
-    for path in parts:  # temporary files: nobody waited for them
+    """Damage what a loss of power may damage: files that nobody waited for, and, to be strict, the status report.
+
+    Synced are plans, records, receipts, and shards (the steps under test write them by `write_atomically`).
+    """
+    state = state_folder(out)
+    parts = [path for path in state.rglob(".*") if path.is_file()]
+    for path in sorted([*(state / "logs").glob("*.log"), *parts, *state.glob("status.json")]):
         os.truncate(path, chance.randint(0, path.stat().st_size))
 
 
@@ -171,5 +155,4 @@ def test_signals_stop_cleanly(sent: signal.Signals, code: int, tmp_path: Path) -
     assert process.returncode == code, error
     assert "what is finished stays" in error and "Traceback" not in error
     assert not (tmp_path / "out/a_colorized.mkv").exists()
-    with Ledger(tmp_path / "out") as ledger:
-        assert [row.state for row in ledger.films()] == ["planned"]
+    assert [row.state for row in batch_status(tmp_path / "out").films] == ["planned"]

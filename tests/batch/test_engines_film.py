@@ -13,9 +13,10 @@ from films import packets_of, samples_of, write_reel
 from ray_helpers import ray_cluster
 
 from videocolor.batch.jobs import read_jobs
-from videocolor.batch.ledger import Ledger
+from videocolor.batch.reporting import log_path
 from videocolor.batch.run import run_batch
 from videocolor.batch.settings import BatchConfig
+from videocolor.batch.status import batch_status
 
 SETTINGS = ("model.name=constant", "output.codec=ffv1", "shots.shard=1")
 SHOTS = ((1, 30), (2, 30), (1, 24), (3, 40))
@@ -59,8 +60,7 @@ def alone(reels: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
     out = tmp_path_factory.mktemp("alone")
     films = run(reels, out, kind="local", workers=1)
     assert [len(samples) for samples, _ in films.values()] == [sum(frames for _, frames in SHOTS)] * 2
-    with Ledger(out) as ledger:
-        assert all((row.shards or 0) >= 4 for row in ledger.films()), "work for several workers"
+    assert all((row.shards or 0) >= 4 for row in batch_status(out).films), "work for several workers"
     return films
 
 
@@ -90,9 +90,8 @@ def test_ray_makes_the_same_though_a_node_is_killed(
         thread.join()
     assert killed.is_set()
     assert films == alone
-    with Ledger(tmp_path) as ledger:
-        texts = [text for _, _, _, text in ledger.events(limit=1000)]
-    assert any("is lost" in text for text in texts), texts
+    logs = [path.read_text() for path in log_path(tmp_path, "x").parent.iterdir()]
+    assert any("is lost" in log for log in logs), logs
 
 
 def _works(node: Any) -> bool:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from videocolor.batch.jobs import JobList, absolute_hint, read_jobs
+from videocolor.batch.jobs import JobList, read_jobs
+from videocolor.batch.listing import absolute_hint
 from videocolor.batch.settings import BatchConfig, split_overrides
 from videocolor.config import ColorizeConfig
 from videocolor.errors import ConfigError, InputError, UsageError, VideocolorError
@@ -38,7 +39,7 @@ def test_a_folder_in_depth(tmp_path: Path) -> None:
         *(reels / name for name in ("1931.MOV", "a/reel.mp4", "b/reel.mp4", "b/c/x.y.mxf", ".hidden.mkv", "notes.txt"))
     )
     touch(reels / ".cache/d.mkv", out / "old_colorized.mkv", reels / "1931.hints/shot0001_t00001.000s.png")
-    touch(reels / "other/.videocolor/ledger.sqlite", reels / "other/done_colorized.mkv", reels / "b/poster.jpg")
+    touch(reels / "other/.videocolor/batch.json", reels / "other/done_colorized.mkv", reels / "b/poster.jpg")
     found = jobs_of(reels, out)
     assert results(reels, out) == {
         "1931.MOV": "1931_colorized.mkv",

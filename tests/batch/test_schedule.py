@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from videocolor.batch.inspection import space_needed
 from videocolor.batch.schedule import Order, Piece, Queue, Retries, cut_into_tasks, missing_shards
-from videocolor.batch.space import space_needed
 from videocolor.shards.types import Shard
 
 

@@ -1,17 +1,17 @@
-"""Films at the start of a run: what is finished, what was begun, what cannot be done. Facts first, then the ledger."""
+"""Reels at the start of a run: which are finished, which begun, which cannot be done."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from videocolor.batch.ledger import Ledger
-from videocolor.batch.schedule import Order, missing_shards
-from videocolor.batch.space import Outlook
+from videocolor.batch.reel import Reel
+from videocolor.batch.reporting import Reporter
+from videocolor.batch.schedule import missing_shards
 from videocolor.batch.state import (
     Receipt,
+    clear_merging,
     drop_work,
     keeps_shards,
     merging,
@@ -26,128 +26,63 @@ from videocolor.batch.state import (
 from videocolor.batch.steps import Steps
 from videocolor.errors import InputError, OutputError, VideocolorError
 from videocolor.files import disk_errors
-from videocolor.shards.types import FilmJob, FilmPlan, Shard, ShardRecord
+from videocolor.shards.types import FilmJob, FilmPlan
 
-__all__ = ["Film", "check_damage", "take_in"]
+__all__ = ["check_damage", "take_in"]
 
-_WEIGHT: Final = 1e-6
-"""Frames that a byte of source stands for where nothing better is known: only the order of films follows from it."""
-
-
-@dataclass(eq=False)
-class Film:
-    """A film of a run, as the driver sees it."""
-
-    job: FilmJob
-    place: int
-    outlook: Outlook = field(default_factory=lambda: Outlook(None, None))
-    receipt: Receipt | None = None
-    """It is finished."""
-    error: str | None = None
-    """It failed."""
-    shards: tuple[Shard, ...] | None = None
-    """Of its plan, while it is worked on; None: not read, or there is none."""
-    planned: bool = False
-    """There is a plan on the disk."""
-    complete: bool = False
-    """All shards of the plan are done."""
-    done: set[int] = field(default_factory=set)
-    """Numbers of finished shards."""
-    told: dict[int, ShardRecord] = field(default_factory=dict)
-    """Shards that were finished before there was a plan."""
-    done_frames: int = 0
-    """Frames of the shards that earlier runs have finished."""
-    present: int = 0
-    """Bytes of finished shards."""
-    weight: float = 0.0
-    """Expected work, in frames."""
-    made_now: bool = False
-    """Finished by this run."""
-
-    @property
-    def open(self) -> bool:
-        """Neither finished nor failed."""
-        return self.receipt is None and self.error is None
-
-    @property
-    def missing(self) -> list[Shard]:
-        """Shards of the plan that are not done."""
-        return missing_shards(self.shards or (), self.done)
-
-    def order(self) -> Order:
-        """Its place in the queue."""
-        return Order(-self.job.priority, 0 if self.done else 1, -self.weight, self.place)
+_FRAMES_PER_BYTE: Final = 1e-6
+"""Assumed length of a source that does not state it; decides only the order of films."""
 
 
 def take_in(
-    jobs: Sequence[FilmJob],
-    out: Path,
-    ledger: Ledger,
-    steps: Steps,
-    *,
-    restart: bool = False,
-    others: bool = False,
-    refuse: bool = True,
-    warn: Callable[[str, str], None],
-    tick: Callable[[int, int], None],
-) -> list[Film]:
-    """Look at every film and bring the ledger in line with what lies on the disk.
+    reels: Sequence[Reel], out: Path, steps: Steps, reporter: Reporter, *, restart: bool = False, refuse: bool = True
+) -> None:
+    """Find out what is done of every reel; those that cannot be done get their error.
 
     Args:
-        jobs: the films, names unique.
+        reels: names unique.
         out: the output folder.
-        ledger: open for writing.
-        steps: what is done with films.
+        steps: the functions that work on films.
+        reporter: gets warnings and progress.
         restart: forget earlier work; finished films stay unless `output.overwrite` is set.
-        others: films of the ledger that are not among these stay as they are.
         refuse: damaged reels fail.
-        warn: is told (film, message).
-        tick: is told (films looked at, all films): opening a thousand reels takes a minute.
     """
-    ledger.put_films(jobs, others=others)
-    films = []
-    for place, job in enumerate(jobs):
-        tick(place, len(jobs))
-        film = Film(job, place)
-        films.append(film)
+    for reel in reels:
+        reporter.inspected(reel.place)
         try:
-            _take_in(film, out, ledger, steps, restart, refuse)
+            _take_in(reel, out, steps, restart, refuse)
         except (VideocolorError, OSError) as error:
-            film.error = str(error)
-            ledger.film_failed(job.name, film.error)
+            reel.error = str(error)
+            reporter.warn(reel.name, f"failed: {reel.error}")
             continue
-        for message in film.outlook.warnings:
-            warn(job.name, message)
-    return films
+        for message in reel.outlook.warnings:
+            reporter.warn(reel.name, message)
 
 
-def _take_in(film: Film, out: Path, ledger: Ledger, steps: Steps, restart: bool, refuse: bool) -> None:
-    job, name = film.job, film.job.name
+def _take_in(reel: Reel, out: Path, steps: Steps, restart: bool, refuse: bool) -> None:
+    job = reel.job
     overwrite = bool(job.config.get("output", {}).get("overwrite"))
     source = source_state(job.source)
-    receipt = read_receipt(out, name)
-    fits = receipt is not None and receipt_fits(receipt, job)
-    if fits and not (restart and overwrite):
-        assert receipt is not None
-        film.receipt = receipt
-        ledger.film_done(name, **receipt.facts())
+    receipt = read_receipt(out, job.name)
+    if receipt is not None and receipt_fits(receipt, job) and not (restart and overwrite):
+        reel.receipt = receipt
         if job.folder.exists() and not keeps_shards(job):
-            steps.discard(job)  # a driver was killed between the receipt and this
+            steps.discard(job)  # a driver was killed after it wrote the receipt
         return
     if restart:
         drop_work(job)
     _check_target(job, receipt, overwrite)
     with disk_errors(job.target):
         job.target.parent.mkdir(parents=True, exist_ok=True)
-    film.outlook = steps.look(job)
-    film.weight = film.outlook.frames if film.outlook.frames is not None else source.bytes * _WEIGHT
+    reel.outlook = steps.inspect(job)
+    reel.length = reel.outlook.frames
+    reel.weight = reel.length if reel.length is not None else source.bytes * _FRAMES_PER_BYTE
     if not same_job(job):
         _set_plan_aside(job)
         write_job(job)
     if receipt is not None and overwrite:
-        receipt_path(out, name).unlink(missing_ok=True)
-    ledger.film_planned(name, frames=film.outlook.frames)
-    _read_facts(film, ledger, steps, refuse)
+        receipt_path(out, job.name).unlink(missing_ok=True)
+    _take_plan(reel, steps, refuse)
 
 
 def _check_target(job: FilmJob, receipt: Receipt | None, overwrite: bool) -> None:
@@ -162,33 +97,29 @@ def _check_target(job: FilmJob, receipt: Receipt | None, overwrite: bool) -> Non
 
 
 def _set_plan_aside(job: FilmJob) -> None:
-    """A plan that was made for something else may hold a person's edits: it is kept under another name."""
+    """Rename a plan that was made for something else: it may hold a person's edits."""
     plan = plan_path(job)
     with disk_errors(plan):
         if plan.exists():
             plan.replace(plan.with_suffix(".old.yaml"))
-        (job.folder / "merging").unlink(missing_ok=True)
+    clear_merging(job)
 
 
-def _read_facts(film: Film, ledger: Ledger, steps: Steps, refuse: bool) -> None:
-    path = plan_path(film.job)
+def _take_plan(reel: Reel, steps: Steps, refuse: bool) -> None:
+    path = plan_path(reel.job)
     if not path.exists():
-        ledger.drop_plan(film.job.name)
         return
     plan = steps.read_plan(path)
-    check_damage(film.job, plan, steps, refuse)
-    records = steps.finished(film.job, plan)
-    ledger.put_plan(film.job.name, plan.shards, records.values())
-    film.planned = True
-    film.done = set(records)
-    film.complete = {shard.number for shard in plan.shards} <= film.done
-    film.done_frames = sum(record.frames for record in records.values())
-    film.present = sum(record.bytes for record in records.values())
-    film.weight = sum(shard.cost for shard in missing_shards(plan.shards, film.done))
+    check_damage(reel.job, plan, steps, refuse)
+    records = steps.finished(reel.job, plan)
+    reel.follow(plan, records)
+    reel.shards = None  # read again when its turn comes: a run holds the shards of a few films, not of all
+    reel.present = sum(record.bytes for record in records.values())
+    reel.weight = sum(shard.cost for shard in missing_shards(plan.shards, reel.done))
 
 
 def check_damage(job: FilmJob, plan: FilmPlan, steps: Steps, refuse: bool) -> str | None:
-    """What is wrong with a reel that could be coloured all the same; None: nothing.
+    """Return what is wrong with a reel that can be colored nevertheless; None: nothing.
 
     Raises:
         InputError: something is, and such reels are refused.

@@ -8,47 +8,20 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from videocolor.batch.listing import JOB_SUFFIXES, Entry, absolute_hint, find_reels, one_reel, read_job_file
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.state import state_folder
-from videocolor.config import AssignedHint, ColorizeConfig, parse_hint
+from videocolor.config import AssignedHint, ColorizeConfig
 from videocolor.errors import ConfigError, InputError, UsageError
-from videocolor.presets import yaml_line
 from videocolor.shards.types import FilmJob
-from videocolor.video.sequences import IMAGE_SUFFIXES, check_name
+from videocolor.video.sequences import check_name
 
-__all__ = ["HINTS_SUFFIX", "JOB_SUFFIXES", "VIDEO_SUFFIXES", "Entry", "JobList", "find_reels", "read_jobs"]
+__all__ = ["JobList", "read_jobs"]
 
-VIDEO_SUFFIXES: Final = frozenset(
-    f".{kind}"
-    for kind in (
-        *("mkv", "mp4", "m4v", "mov", "qt", "avi", "mxf", "webm", "mpg", "mpeg", "mpe", "m2v", "vob", "ts", "m2ts"),
-        *("mts", "dv", "dif", "wmv", "asf", "flv", "f4v", "ogv", "3gp", "3g2", "y4m", "nut", "divx"),
-    )
-)
-"""Files of a folder with these suffixes are reels."""
-JOB_SUFFIXES: Final = frozenset({".yaml", ".yml", ".csv"})
-HINTS_SUFFIX: Final = ".hints"
-"""`REEL.hints/` beside REEL.mp4 holds its hints."""
 _LONGEST: Final = 180
 """Bytes of a film's name in the working folder; file systems take 255, and something is put before and behind it."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A film as a person asks for it."""
-
-    source: Path
-    stem: Path
-    """Where its result stands in OUT, without label and suffix: `a/reel`."""
-    where: str
-    """For messages: the job file's line, or nothing."""
-    output: Path | None = None
-    """The result as asked for, relative to OUT or absolute; None: follows from `stem`."""
-    preset: str | None = None
-    overrides: tuple[str, ...] = ()
-    priority: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,11 +58,9 @@ def read_jobs(source: Path, out: Path, config: BatchConfig, overrides: Sequence[
             raise UsageError(f"-o {out}: is the folder of the reels; results need a folder of their own")
         entries = find_reels(source, out, notes)
     elif source.suffix.lower() in JOB_SUFFIXES:
-        from videocolor.batch.jobfile import read_job_file
-
         entries = read_job_file(source)
     else:
-        entries = [Entry(source.absolute(), Path(_stem(source)), "", overrides=_beside(source))]
+        entries = [one_reel(source)]
     if not entries:
         raise InputError(f"{source}: holds no film ({', '.join(notes) or 'nothing that looks like one'})")
     for entry in entries:
@@ -100,70 +71,6 @@ def read_jobs(source: Path, out: Path, config: BatchConfig, overrides: Sequence[
     jobs = [_job(entry, stem, out, config, overrides, names) for entry, stem in zip(entries, stems, strict=True)]
     _check_collisions(jobs, entries, out)
     return JobList(tuple(jobs), tuple(notes))
-
-
-def find_reels(folder: Path, out: Path, notes: list[str]) -> list[Entry]:
-    """The reels of a folder and the folders in it, in the order of their names.
-
-    Hidden files, the output folder, output folders of other batches and `REEL.hints` are left out; so are files
-    of other kinds, which `notes` tells of. A folder with nothing but numbered images is one reel.
-
-    Raises:
-        InputError: a folder cannot be read.
-    """
-    root, out = folder.absolute(), out.resolve()
-    found: list[Entry] = []
-    others: Counter[str] = Counter()
-
-    def failed(error: OSError) -> None:
-        raise InputError(f"{error.filename}: {error.strerror}; make it readable, or move it away")
-
-    for place, folders, files in os.walk(root, onerror=failed):
-        here = Path(place)
-        images = [name for name in files if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES]
-        if _is_sequence(images, files):
-            found.append(Entry(here, here.relative_to(root), "", overrides=_beside(here)))
-            files = []
-        folders[:] = [name for name in folders if _is_searched(here / name, out, notes)]
-        for name in files:
-            if name.startswith("."):
-                continue
-            path = here / name
-            if path.suffix.lower() in VIDEO_SUFFIXES:
-                found.append(Entry(path, path.relative_to(root).with_suffix(""), "", overrides=_beside(path)))
-            else:
-                others[path.suffix.lower() or "(no suffix)"] += 1
-    if others:
-        kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
-        notes.append(f"{folder}: files that are no films are left alone: {kinds}")
-    return sorted(found, key=lambda entry: entry.source)
-
-
-def _is_searched(folder: Path, out: Path, notes: list[str]) -> bool:
-    if folder.name.startswith(".") or folder.name.endswith(HINTS_SUFFIX) or folder.resolve() == out:
-        return False
-    if state_folder(folder).is_dir():
-        notes.append(f"{folder}: left out, it holds the results of another batch")
-        return False
-    return True
-
-
-def _is_sequence(images: Sequence[str], files: Sequence[str]) -> bool:
-    """Two numbered images or more, no film among them; posters and stills beside reels are no reel."""
-    numbered = sum(any(letter.isdigit() for letter in Path(name).stem) for name in images)
-    return numbered >= 2 and not any(Path(name).suffix.lower() in VIDEO_SUFFIXES for name in files)
-
-
-def _beside(source: Path) -> tuple[str, ...]:
-    """The hints that lie beside a reel by their name."""
-    folder = source.absolute().with_name(_stem(source) + HINTS_SUFFIX)
-    return (as_override("hints.folder", str(folder)),) if folder.is_dir() else ()
-
-
-def _stem(source: Path) -> str:
-    if "%" in source.name and not source.is_file():
-        return source.name.partition("%")[0].rstrip("._- ") or source.absolute().parent.name
-    return source.name if source.is_dir() else source.stem
 
 
 def _distinct(entries: Sequence[Entry]) -> list[Path]:
@@ -227,19 +134,6 @@ def _absolute_entry(entry: AssignedHint) -> AssignedHint:
     return entry.model_copy(update={"image": absolute_hint(entry.image, Path.cwd())})
 
 
-def absolute_hint(item: str, folder: Path) -> str:
-    """A hint `[TIME=]IMAGE[@TIME]` with the whole path of its image, which is relative to `folder`."""
-    whole = folder / item
-    if whole.is_file():
-        return str(whole)
-    image = str(parse_hint(item)[1])
-    if not Path(image).is_absolute():
-        head, _, tail = item.rpartition(image)
-        # The text before the last occurrence is the time; a name like `3=3.png` holds its own time's digits.
-        return f"{head}{folder / image}{tail}"
-    return item
-
-
 def _check_collisions(jobs: Iterable[FilmJob], entries: Sequence[Entry], out: Path) -> None:
     targets: dict[str, FilmJob] = {}
     jobs = list(jobs)
@@ -257,8 +151,3 @@ def _check_collisions(jobs: Iterable[FilmJob], entries: Sequence[Entry], out: Pa
             raise UsageError(f"{entry.where}{job.target}: would replace a reel of this batch; choose another folder")
         if state_folder(out) in job.target.parents:
             raise UsageError(f"{entry.where}{job.target}: lies in the working folder of the batch; give another name")
-
-
-def as_override(key: str, value: Any) -> str:
-    """`key=value` for `ColorizeConfig.load`."""
-    return f"{key}={yaml_line(value)}"

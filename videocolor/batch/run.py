@@ -1,40 +1,43 @@
-"""THE DRIVER of a batch: films out to workers, events in, finished films put together. Read `Driver.loop` first.
+"""Run a batch: take the films in, drive the work, say how every film ended.
 
-What is true lies on the disk (`videocolor.batch.state`, plans, records); the driver may die at any moment and is simply
-started again. It holds a few films' shards in memory, never those of the whole archive.
+What is done is recorded on the disk (`videocolor.batch.state`, plans, shard records); the driver may die at any moment
+and is simply started again. It holds the shards of a few films, never those of all.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from videocolor.batch.bag import check_archive
 from videocolor.batch.driver import Driver
-from videocolor.batch.intake import Film, take_in
-from videocolor.batch.ledger import Ledger
+from videocolor.batch.finish import recolor_films
+from videocolor.batch.inspection import check_space, space_needed
+from videocolor.batch.intake import take_in
 from videocolor.batch.lock import DriverLock
-from videocolor.batch.onlyshots import recolor_films
+from videocolor.batch.reel import Reel
+from videocolor.batch.reporting import Reporter
 from videocolor.batch.settings import BatchConfig
-from videocolor.batch.space import check_space, space_needed
-from videocolor.batch.state import keeps_shards, state_folder
+from videocolor.batch.state import keeps_shards, read_batch, state_folder, write_batch
+from videocolor.batch.status import FilmStatus, batch_status, idle, write_status
 from videocolor.batch.steps import Steps, film_steps
-from videocolor.errors import Interrupted
-from videocolor.events import Event, Observer, ignore
+from videocolor.errors import InputError, Interrupted, UsageError
+from videocolor.events import Observer, ignore
+from videocolor.presets import load_model, suggest
 from videocolor.shards.types import FilmJob
 
-__all__ = ["BatchResult", "FilmOutcome", "run_batch"]
+__all__ = ["BatchResult", "FilmOutcome", "failed_jobs", "last_config", "run_batch", "unfinished_jobs"]
 
 _GB: Final = 10**9
 
 
 @dataclass(frozen=True)
 class FilmOutcome:
-    """How a film of a batch stands at the end of a run."""
+    """The state of a film at the end of a run."""
 
     name: str
     source: Path
@@ -51,7 +54,7 @@ class FilmOutcome:
 
 @dataclass(frozen=True)
 class BatchResult:
-    """How a batch ended."""
+    """The end of a run."""
 
     out: Path
     films: tuple[FilmOutcome, ...]
@@ -65,7 +68,7 @@ class BatchResult:
 
     @property
     def done(self) -> tuple[FilmOutcome, ...]:
-        """Films that stand under their final names."""
+        """Finished films."""
         return tuple(film for film in self.films if film.state == "done")
 
     @property
@@ -74,7 +77,7 @@ class BatchResult:
         return not self.failed
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {
             "out": str(self.out),
             "films": len(self.films),
@@ -99,22 +102,22 @@ def run_batch(
     observer: Observer = ignore,
     steps: Steps | None = None,
 ) -> BatchResult:
-    """Colour films, going on where an earlier run stopped; one film's failure leaves the others alone.
+    """Color films, resuming where an earlier run stopped; one film's failure leaves the others alone.
 
     Args:
-        jobs: of `videocolor.batch.jobs.read_jobs`, or of an earlier run's ledger.
-        out: results; `out/.videocolor` holds plans, shards, ledger and logs.
+        jobs: of `videocolor.batch.jobs.read_jobs`, or of an earlier run.
+        out: results; `out/.videocolor` holds plans, shards, receipts and logs.
         config: None: defaults.
-        restart: forget earlier work on unfinished films; on finished ones too where `output.overwrite` is set.
-        only: plan: write the plans and stop. merge: put together what is coloured, colour nothing.
-        only_shots: colour these shots (from 0) of finished films again, leave the rest of them as it is.
-        reusing: with `only_shots`: also the shots that take up colours of these; see `recolor_shots`.
-        others: unfinished films of an earlier run that are not among `jobs` stay in the ledger.
-        observer: is told what happens; warnings about a film name it as `film`.
-        steps: what is done with films; None: what `videocolor colorize` does.
+        restart: forget earlier work on unfinished films; on finished ones too if `output.overwrite` is set.
+        only: plan: write the plans and stop. merge: merge what is colored, color nothing.
+        only_shots: color these shots (from 0) of finished films again, leave the rest of them as it is.
+        reusing: with `only_shots`: also the shots that reuse colors of these; see `recolor_shots`.
+        others: keep unfinished films of earlier runs that are not among `jobs`.
+        observer: gets events; warnings about a film name it as `film`.
+        steps: the functions that work on films; None: those of `videocolor colorize`.
 
     Returns:
-        How every film stands. Films that failed are in it, with their reasons; nothing is raised for them.
+        The state of every film. Films that failed are in it, with their reasons; nothing is raised for them.
 
     Raises:
         UsageError: another driver works on `out`.
@@ -126,77 +129,126 @@ def run_batch(
     check_archive(config.archive)
     began = time.monotonic()
     out = out.absolute()
-    with contextlib.ExitStack() as stack:
-        lock = stack.enter_context(DriverLock(state_folder(out)))
-        ledger = stack.enter_context(Ledger(out, write=True))
-        if ledger.set_aside is not None:
-            text = f"the ledger was damaged: set aside as {ledger.set_aside}, made anew from plans and shards"
-            observer(Event("warning", {"message": text}))
-        ledger.set_meta("config", config.as_dict())
-        with _stopped_cleanly(ledger):
+    with DriverLock(state_folder(out)) as lock:
+        earlier = _enlist(jobs, out, config, others)
+        reels = [Reel(job, place) for place, job in enumerate(jobs)]
+        reporter = Reporter(out, reels, earlier, observer)
+        with _stopped_cleanly(reporter):
             if only_shots:
-                films = recolor_films(jobs, only_shots, out, config, steps, ledger, observer, reusing)
-                return BatchResult(out, tuple(map(_outcome, films)), time.monotonic() - began)
-            films = _take_in(jobs, out, ledger, steps, restart, others, config.films.damaged == "refuse", observer)
-            ledger.set_meta("session", {"began": time.time(), "frames": sum(row.frames_done for row in ledger.films())})
-            _check_disk(films, out, config)
-            driver = Driver(films, out, config, steps, ledger, lock, observer, only)
-            driver.work()
-    return BatchResult(out, tuple(map(_outcome, films)), time.monotonic() - began)
+                recolor_films(reels, only_shots, reusing, out, config, steps, reporter, observer)
+            else:
+                refuse = config.films.damaged == "refuse"
+                take_in(reels, out, steps, reporter, restart=restart, refuse=refuse)
+                reporter.begin()
+                _check_disk(reels, out, config)
+                Driver(reels, out, config, steps, lock, reporter, only).work()
+    return BatchResult(out, tuple(map(_outcome, reels)), time.monotonic() - began)
 
 
-def _take_in(
-    jobs: Sequence[FilmJob],
-    out: Path,
-    ledger: Ledger,
-    steps: Steps,
-    restart: bool,
-    others: bool,
-    refuse: bool,
-    observer: Observer,
-) -> list[Film]:
-    def warn(name: str, message: str) -> None:
-        observer(Event("warning", {"message": f"{name}: {message}", "film": name}))
+def _enlist(jobs: Sequence[FilmJob], out: Path, config: BatchConfig, others: bool) -> list[FilmStatus]:
+    """Write the list of films; return the state of those that stay of earlier runs, in order.
 
-    def tick(done: int, total: int) -> None:
-        observer(Event("progress", {"stage": "reels", "frames": done, "total": total, "fps": None, "eta_s": None}))
-
-    ledger.stop_running()
-    films = take_in(jobs, out, ledger, steps, restart=restart, others=others, refuse=refuse, warn=warn, tick=tick)
-    for film in films:
-        if film.error is not None:
-            warn(film.job.name, f"failed: {film.error}")
-    return films
+    Other films stay if they are finished, after those of this run, or if all are to stay, in their places.
+    """
+    names = {job.name for job in jobs}
+    try:
+        _, before = read_batch(out)
+        states = {film.name: idle(film) for film in batch_status(out).films}
+    except InputError:  # no batch was run here, or its list of films is damaged: it is written again
+        before, states = [], {}
+    if others:
+        merged = {job.name: job for job in before} | {job.name: job for job in jobs}
+    else:
+        done = {job.name: job for job in before if job.name not in names and states[job.name].state == "done"}
+        merged = {job.name: job for job in jobs} | done
+    write_batch(out, config.as_dict(), merged.values())
+    earlier = [states[name] for name in merged if name in states]
+    write_status(out, earlier)
+    return earlier
 
 
-def _check_disk(films: Sequence[Film], out: Path, config: BatchConfig) -> None:
+def _check_disk(reels: Sequence[Reel], out: Path, config: BatchConfig) -> None:
     if not config.disk.check:
         return
-    sizes = [film.outlook.bytes or 0 for film in films if film.open]
+    sizes = [reel.outlook.bytes or 0 for reel in reels if reel.open]
     workers = 1 if config.engine.workers == "auto" else config.engine.workers
-    kept = sum(film.outlook.bytes or 0 for film in films if film.open and keeps_shards(film.job))
+    kept = sum(reel.outlook.bytes or 0 for reel in reels if reel.open and keeps_shards(reel.job))
     needed = max(space_needed(sizes, at_once=workers + config.work.merges), sum(sizes) + kept)
     if sizes:
-        check_space(out, max(0, needed - sum(film.present for film in films)), round(config.disk.reserve_gb * _GB))
+        check_space(out, max(0, needed - sum(reel.present for reel in reels)), round(config.disk.reserve_gb * _GB))
 
 
 @contextlib.contextmanager
-def _stopped_cleanly(ledger: Ledger) -> Iterator[None]:
-    """However a run ends, nothing is said to run afterwards; signals get the message that fits a batch."""
+def _stopped_cleanly(reporter: Reporter) -> Iterator[None]:
+    """Report that nothing runs, however the run ends; give signals the message that fits a batch."""
     try:
         yield
     except (KeyboardInterrupt, Interrupted) as error:
         code = error.exit_code if isinstance(error, Interrupted) else 130
         raise Interrupted("stopped; what is finished stays, the same command goes on with the rest", code) from error
     finally:
-        ledger.stop_running()
+        reporter.end()
 
 
-def _outcome(film: Film) -> FilmOutcome:
-    job = film.job
-    if film.receipt is not None:
-        return FilmOutcome(
-            job.name, job.source, job.target, "done", None, film.receipt.frames, film.made_now, job.folder
-        )
-    state: Literal["failed", "planned"] = "planned" if film.error is None else "failed"
-    return FilmOutcome(job.name, job.source, job.target, state, film.error, film.outlook.frames, False, job.folder)
+def _outcome(reel: Reel) -> FilmOutcome:
+    job, receipt = reel.job, reel.receipt
+    if receipt is not None:
+        return FilmOutcome(job.name, job.source, job.target, "done", None, receipt.frames, reel.made_now, job.folder)
+    state: Literal["failed", "planned"] = "planned" if reel.error is None else "failed"
+    return FilmOutcome(job.name, job.source, job.target, state, reel.error, reel.outlook.frames, False, job.folder)
+
+
+# ---- a batch that was run before ------------------------------------------------------------------------------------
+
+
+def failed_jobs(out: Path, names: Sequence[str] = ()) -> tuple[FilmJob, ...]:
+    """Return the jobs of films that failed.
+
+    Args:
+        out: the output folder.
+        names: only these; empty: all of them.
+
+    Raises:
+        InputError: no batch was run here.
+        UsageError: a name that is not in the batch, or a film that has not failed.
+    """
+    return _jobs(out, names, ("failed",))
+
+
+def unfinished_jobs(out: Path, names: Sequence[str] = ()) -> tuple[FilmJob, ...]:
+    """Return the jobs of films that are not finished; arguments and errors as of `failed_jobs`."""
+    return _jobs(out, names, ("failed", "planned", "running"))
+
+
+def _jobs(out: Path, names: Sequence[str], states: Sequence[str]) -> tuple[FilmJob, ...]:
+    known = {film.name: film.state for film in batch_status(out).films}
+    for name in names:
+        if name not in known:
+            raise UsageError(f"{name}: no film of {out}{suggest(name, known)}; `videocolor batch status` lists them")
+        if known[name] not in states:
+            raise UsageError(f"{name}: is {known[name]}, not {' or '.join(states)}")
+    return tuple(job for job in read_batch(out)[1] if known[job.name] in states and (not names or job.name in names))
+
+
+def last_config(
+    out: Path, source: str | None = None, overrides: Sequence[str] = (), flags: Mapping[str, Any] | None = None
+) -> BatchConfig:
+    """Return the configuration of the last run, changed by overrides and flags.
+
+    Args:
+        out: the output folder.
+        source: preset or file to use instead of the last configuration.
+        overrides: `section.key=value`.
+        flags: dotted key to value; None values mean "flag not given".
+
+    Raises:
+        ConfigError: a value cannot be used.
+        InputError: no batch was run here.
+    """
+    if source is not None:
+        return load_model(BatchConfig, "batch", source, overrides, flags)
+    changed = load_model(BatchConfig, "batch", None, overrides, flags).model_dump(mode="json", exclude_unset=True)
+    base: dict[str, Any] = {}
+    for section, values in (*read_batch(out)[0].items(), *changed.items()):
+        base |= {f"{section}.{key}": value for key, value in values.items()}
+    return load_model(BatchConfig, "batch", None, (), base)

@@ -10,10 +10,13 @@ from typing import Final, Literal, TypeAlias
 
 from videocolor.shards.types import Shard
 
-__all__ = ["Order", "Piece", "Queue", "Retries", "Stage", "cut_into_tasks", "missing_shards"]
+__all__ = ["MERGING", "PLANNING", "Order", "Piece", "Queue", "Retries", "Stage", "cut_into_tasks", "missing_shards"]
 
 Stage: TypeAlias = Literal["plan", "color"]
 
+PLANNING: Final = -1
+MERGING: Final = -2
+"""In place of a shard's number, where failures are counted."""
 _TASKS_A_WORKER: Final = 3
 """Tasks of one film that each worker gets where shards_per_task is auto: enough to even out differences."""
 _MOST_SECONDS: Final = 600.0

@@ -1,10 +1,12 @@
-"""Facts of a film that lie on the disk as small files, written whole and synced: what was asked for, what was finished.
+"""What a batch keeps in `OUT/.videocolor`: small files, each written completely and synced.
 
-    OUT/.videocolor/shards/NAME/job.json      what the working folder was made for
-    OUT/.videocolor/shards/NAME/merging       the film is being put together: what stands under its name is ours
-    OUT/.videocolor/films/NAME.json           receipt: the film is finished; outlives the working folder
+    batch.json               what was asked for: the configuration and the films, in order
+    shards/NAME/job.json     what a film's working folder was made for; beside it the plan, shards and their records
+    shards/NAME/merging      the film is being merged: a file under its final name is this batch's own
+    films/NAME.json          receipt: the film is finished; outlives the working folder
+    status.json              the driver's last report, for people (`videocolor.batch.status`); nothing depends on it
 
-A ledger that was lost is made anew from these, from the plans and from the shards' records.
+Plans, shard records and receipts alone decide what is done.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -27,12 +29,14 @@ from videocolor.version import __version__
 __all__ = [
     "Receipt",
     "SourceState",
+    "clear_merging",
     "drop_work",
     "keeps_shards",
-    "known_jobs",
     "mark_merging",
     "merging",
     "plan_path",
+    "read_batch",
+    "read_file",
     "read_receipt",
     "receipt_fits",
     "receipt_path",
@@ -40,36 +44,33 @@ __all__ = [
     "settings_id",
     "source_state",
     "state_folder",
+    "write_batch",
     "write_job",
     "write_receipt",
 ]
 
 _LARGE: Final = 64 * 2**20
-"""Files beside a film that are larger are known by their size."""
+"""Larger files beside a film (weights, hints) are identified by their size."""
 _NO_SAMPLES: Final = (
     *(("output", key) for key in ("overwrite", "sidecar", "report", "resume", "keep_shards")),
-    *(("model", "device"), ("model", "threads")),
+    *(("model", "device"), ("model", "threads"), ("shots", "shard"), ("shots", "max_shard")),
 )
 """Settings that change no sample of a film."""
-_NEWER: Final = (("hints", "assigned"), ("chroma", "by_shot"))
-"""Settings that came later: where nothing is set, films of earlier batches stay finished."""
-_JOB: Final = "job.json"
-_MERGING: Final = "merging"
 
 
 @dataclass(frozen=True)
 class SourceState:
-    """By what a source is known again without reading it."""
+    """Size and time of a source, by which it is recognized without being read."""
 
     bytes: int
     mtime_ns: int
-    """Of image sequences: the latest."""
+    """Of an image sequence: the latest."""
     files: int = 1
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """The fact that a film is finished."""
+    """The fact that a film is finished, and all that a later check needs."""
 
     name: str
     source: str
@@ -77,6 +78,8 @@ class Receipt:
     source_sha256: str
     settings: str
     """`settings_id` of its job."""
+    config: dict[str, Any]
+    """The configuration that it was made with, as `FilmJob.config`."""
     target: str
     target_bytes: int
     target_mtime_ns: int
@@ -88,28 +91,55 @@ class Receipt:
     shards: int
     warnings: tuple[str, ...] = ()
 
-    def facts(self) -> dict[str, Any]:
-        """What the ledger keeps of it."""
-        return {"frames": self.frames, "shards": self.shards, "sha256": self.sha256, "seconds": self.seconds}
-
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Receipt:
-        """What `dataclasses.asdict` made."""
+        """Read what `dataclasses.asdict` made."""
         return cls(**{**data, "source_state": SourceState(**data["source_state"]), "warnings": tuple(data["warnings"])})
 
 
 def state_folder(out: Path) -> Path:
-    """Return `OUT/.videocolor`: state, shards, receipts and logs of a batch."""
+    """Return `OUT/.videocolor`."""
     return out / ".videocolor"
 
 
+# ---- the batch ------------------------------------------------------------------------------------------------------
+
+
+def write_batch(out: Path, config: dict[str, Any], jobs: Iterable[FilmJob]) -> None:
+    """Record what is asked for.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    _write(state_folder(out) / "batch.json", {"config": config, "jobs": [job.as_dict() for job in jobs]})
+
+
+def read_batch(out: Path) -> tuple[dict[str, Any], list[FilmJob]]:
+    """Return the configuration and the films of the last run.
+
+    Raises:
+        InputError: no batch was run here, or the file is damaged.
+    """
+    path = state_folder(out) / "batch.json"
+    if not path.is_file():
+        raise InputError(f"{out}: no batch was run here ({path} is missing)")
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return dict(data["config"]), [FilmJob.from_dict(job) for job in data["jobs"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: is damaged ({error}); `videocolor batch run` writes it again") from error
+
+
+# ---- a film that is worked on ---------------------------------------------------------------------------------------
+
+
 def plan_path(job: FilmJob) -> Path:
-    """Where the plan of a film lies."""
+    """Return the path of a film's plan."""
     return job.folder / "plan.yaml"
 
 
 def source_state(source: Path) -> SourceState:
-    """Size and time of a film, or of the images of a sequence.
+    """Return size and time of a film, or of the images of a sequence.
 
     Raises:
         InputError: it is missing or cannot be read; NoVideoError: a folder without images.
@@ -126,21 +156,21 @@ def source_state(source: Path) -> SourceState:
 
 
 def settings_id(job: FilmJob) -> str:
-    """Sixteen hex digits that stand for what is made of a film: its configuration, less what changes no sample, its
-    hints, its list of shots and weights from a file (by their bytes, very large ones by their size)."""
+    """Return sixteen hex digits for what is made of a film.
+
+    Hashed are its target and configuration, less what changes no sample, and the files that it names: hints, shot list,
+    weights (by their bytes, very large ones by their size).
+    """
     config = json.loads(json.dumps(job.config))
-    for section, key in (*_NO_SAMPLES, ("shots", "shard"), ("shots", "max_shard")):
+    for section, key in _NO_SAMPLES:
         config.get(section, {}).pop(key, None)
-    for section, key in _NEWER:
-        if not config.get(section, {}).get(key):
-            config.get(section, {}).pop(key, None)
     beside = [(str(path), _print(path)) for path in _read_beside(job)]
     text = json.dumps([str(job.target), config, beside], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _read_beside(job: FilmJob) -> Iterator[Path]:
-    """What is read of other files than the film; missing ones are left to those who need them."""
+    """Yield the files that are read besides the film; missing ones are reported by whoever reads them."""
     hints, shots, model = (job.config.get(name) or {} for name in ("hints", "shots", "model"))
     if Path(model.get("name", "")).is_file():
         yield Path(model["name"])
@@ -161,15 +191,17 @@ def _print(path: Path) -> str:
 
 
 def write_job(job: FilmJob) -> None:
-    """Say in the working folder what it is for; makes the folder.
+    """Record in the working folder what it is for; makes the folder.
 
     Raises:
         OutputError: it cannot be written.
     """
-    with disk_errors(job.folder):
-        job.folder.mkdir(parents=True, exist_ok=True)
-    data = {"job": job.as_dict(), **_made_for(job)}
-    write_atomically(job.folder / _JOB, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    _write(job.folder / "job.json", _made_for(job))
+
+
+def same_job(job: FilmJob) -> bool:
+    """Return whether the working folder was made for this source as it is, these settings, and by this version."""
+    return read_file(job.folder / "job.json") == _made_for(job)
 
 
 def _made_for(job: FilmJob) -> dict[str, Any]:
@@ -182,44 +214,38 @@ def _made_for(job: FilmJob) -> dict[str, Any]:
     }
 
 
-def same_job(job: FilmJob) -> bool:
-    """Whether the working folder was made for this source, as it is now, these settings, and by this version."""
-    data, made = _read(job.folder / _JOB), _made_for(job)
-    return data is not None and all(data.get(key) == value for key, value in made.items())
-
-
-def known_jobs(out: Path) -> Iterator[FilmJob]:
-    """The jobs whose working folders lie in an output folder, by name: what a lost ledger is made anew from."""
-    for path in sorted((state_folder(out) / "shards").glob(f"*/{_JOB}")):
-        data = _read(path)
-        if data is not None and "job" in data:
-            yield FilmJob.from_dict(data["job"])
-
-
 def mark_merging(job: FilmJob) -> None:
-    """From here on what stands under the film's name is this batch's.
+    """Claim the film's name: a file under it is this batch's own from here on.
 
     Raises:
         OutputError: it cannot be written.
     """
-    write_atomically(job.folder / _MERGING, f"{job.target}\n")
+    with disk_errors(job.folder):
+        job.folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(job.folder / "merging", f"{job.target}\n")
 
 
 def merging(job: FilmJob) -> bool:
-    """Whether a merge of this film had begun and left no receipt."""
+    """Return whether a merge of this film began and left no receipt."""
     try:
-        return (job.folder / _MERGING).read_text(encoding="utf-8") == f"{job.target}\n"
+        return (job.folder / "merging").read_text(encoding="utf-8") == f"{job.target}\n"
     except (OSError, UnicodeDecodeError):
         return False
 
 
+def clear_merging(job: FilmJob) -> None:
+    """Withdraw the claim of `mark_merging`."""
+    with disk_errors(job.folder):
+        (job.folder / "merging").unlink(missing_ok=True)
+
+
 def keeps_shards(job: FilmJob) -> bool:
-    """Whether the shards stay when the film is whole (`output.keep_shards`)."""
+    """Return whether the shards stay after the merge (`output.keep_shards`)."""
     return bool(job.config.get("output", {}).get("keep_shards"))
 
 
 def drop_work(job: FilmJob) -> None:
-    """Forget all earlier work on a film that is not finished.
+    """Remove all earlier work on a film that is not finished.
 
     Raises:
         OutputError: it cannot be removed.
@@ -229,26 +255,26 @@ def drop_work(job: FilmJob) -> None:
             shutil.rmtree(job.folder)
 
 
+# ---- a film that is finished ----------------------------------------------------------------------------------------
+
+
 def receipt_path(out: Path, name: str) -> Path:
-    """Where the receipt of a finished film lies."""
+    """Return the path of a finished film's receipt."""
     return state_folder(out) / "films" / f"{name}.json"
 
 
 def write_receipt(out: Path, receipt: Receipt) -> None:
-    """Write the fact that a film is finished.
+    """Record that a film is finished.
 
     Raises:
         OutputError: it cannot be written.
     """
-    path = receipt_path(out, receipt.name)
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(asdict(receipt), indent=1, ensure_ascii=False) + "\n")
+    _write(receipt_path(out, receipt.name), asdict(receipt))
 
 
 def read_receipt(out: Path, name: str) -> Receipt | None:
-    """The receipt of a film; None where there is none that can be read."""
-    data = _read(receipt_path(out, name))
+    """Return the receipt of a film; None if there is none that can be read."""
+    data = read_file(receipt_path(out, name))
     try:
         return None if data is None else Receipt.from_dict(data)
     except (KeyError, TypeError):
@@ -256,9 +282,9 @@ def read_receipt(out: Path, name: str) -> Receipt | None:
 
 
 def receipt_fits(receipt: Receipt, job: FilmJob) -> bool:
-    """Whether a receipt is about this job, its source is the same, and its film still stands as it was finished.
+    """Return whether a receipt is for this job, its source is unchanged, and the finished film is in place.
 
-    Sizes and times are compared; where the source's time alone differs, its sha256. `batch verify` reads everything.
+    Compares sizes and times; where the source's time alone differs, its sha256. `batch verify` reads everything.
     """
     if receipt.settings != settings_id(job) or receipt.source != str(job.source):
         return False
@@ -276,7 +302,14 @@ def receipt_fits(receipt: Receipt, job: FilmJob) -> bool:
     return file_sha256(job.source) == receipt.source_sha256
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _write(path: Path, data: dict[str, Any]) -> None:
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_file(path: Path) -> dict[str, Any] | None:
+    """Return the values of a JSON file; None if there is none, or it is damaged."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,38 +1,100 @@
-"""How a batch stands: a table for people, plain values for programs; reads the ledger, never writes it."""
+"""The status of a batch: a table for people, plain values for programs.
+
+The driver reports to `OUT/.videocolor/status.json`; `batch_status` reads it, and completes it from receipts where the
+driver has not reported.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
-from videocolor.batch.ledger import FilmRow, Ledger
 from videocolor.batch.lock import Holder, lock_holder
-from videocolor.batch.state import state_folder
-from videocolor.files import plain
+from videocolor.batch.state import Receipt, read_batch, read_file, read_receipt, state_folder
+from videocolor.errors import OutputError
+from videocolor.files import plain, write_atomically
+from videocolor.shards.types import FilmJob
 
-__all__ = ["BatchStatus", "batch_status"]
+__all__ = ["BatchStatus", "FilmStatus", "State", "batch_status", "span", "write_status"]
+
+State: TypeAlias = Literal["planned", "running", "done", "failed"]
 
 _SILENT: Final = 60.0
-"""Seconds after which a worker that says nothing is mentioned."""
+"""Seconds of silence after which a worker's is shown."""
 _RANK: Final = {"running": 0, "failed": 1, "planned": 2, "done": 3}
 
 
 @dataclass(frozen=True)
+class FilmStatus:
+    """The state of a film."""
+
+    name: str
+    source: Path
+    target: Path
+    state: State = "planned"
+    stage: str = ""
+    """What is done with it now: planning, coloring, merging, recoloring; empty: nothing."""
+    shards: int | None = None
+    """None: not planned yet."""
+    shards_done: int = 0
+    frames: int | None = None
+    """Of the plan, or of the container; None: unknown."""
+    frames_done: int = 0
+    """Of finished shards, and what workers reported of the others."""
+    frames_in_shards: int = 0
+    """Of finished shards only."""
+    sha256: str | None = None
+    """Of the finished film."""
+    seconds: float = 0.0
+    """Work in its finished shards."""
+    error: str | None = None
+    workers: int = 0
+    """Workers coloring its shards now."""
+    worker: str | None = None
+    """The worker that reported last."""
+    attempt: int | None = None
+    heartbeat: float | None = None
+    """Time of that worker's last message, in seconds of the epoch."""
+
+    @classmethod
+    def of_receipt(cls, job: FilmJob, receipt: Receipt) -> FilmStatus:
+        """Return the state of a finished film."""
+        return cls(
+            *(job.name, job.source, job.target, "done", "", receipt.shards, receipt.shards),
+            *(receipt.frames, receipt.frames, receipt.frames, receipt.sha256, receipt.seconds),
+        )
+
+    @property
+    def fps(self) -> float | None:
+        """Frames per second of one worker."""
+        return self.frames_in_shards / self.seconds if self.seconds > 0 and self.frames_in_shards else None
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds that coloring still takes."""
+        if self.state != "running" or self.fps is None or self.frames is None:
+            return None
+        return max(0, self.frames - self.frames_done) / (self.fps * max(1, self.workers))
+
+
+@dataclass(frozen=True)
 class BatchStatus:
-    """How a batch stands at a moment."""
+    """The state of a batch at a moment."""
 
     out: Path
     driver: Holder | None
-    """Who works on it; None: nobody."""
-    films: tuple[FilmRow, ...]
+    """The process that works on it; None: none."""
+    films: tuple[FilmStatus, ...]
     fps: float | None
-    """Frames a second of all workers together since the driver began; None: nothing was coloured yet."""
+    """Frames per second of all workers since the driver started; None: nothing colored yet."""
     eta_s: float | None
-    """Seconds to the end, as far as it can be told."""
+    """Seconds to the end; None: unknown."""
     now: float
     """Seconds of the epoch."""
 
@@ -44,13 +106,13 @@ class BatchStatus:
 
     @property
     def frames(self) -> tuple[int, int | None]:
-        """Frames that are done and frames in all; None: some film's length is not known."""
+        """Frames done, and all frames; None: the length of a film is unknown."""
         lengths = [film.frames for film in self.films if film.state != "failed"]
         done = sum(film.frames_done for film in self.films if film.state != "failed")
         return done, None if None in lengths else sum(length or 0 for length in lengths)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         done, total = self.frames
         data = {
             "out": self.out,
@@ -60,15 +122,15 @@ class BatchStatus:
             "total": total,
             "fps": self.fps,
             "eta_s": self.eta_s,
-            "table": [{**asdict(film), "fps": _fps(film), "eta_s": _eta(film)} for film in self.films],
+            "table": [{**asdict(film), "fps": film.fps, "eta_s": film.eta_s} for film in self.films],
         }
         return dict(plain(data))
 
     def lines(self, most: int | None = None) -> list[str]:
-        """The same for people: a summary, then a line a film, those at work and those that failed first.
+        """Return a summary and a line per film: running and failed ones first.
 
         Args:
-            most: lines at most; None: a line for every film.
+            most: maximum number of lines; None: a line for every film.
         """
         ordered = sorted(self.films, key=lambda film: _RANK[film.state])  # stable: within a state as listed
         shown = ordered if most is None else ordered[: max(1, most - 5)]
@@ -88,9 +150,8 @@ class BatchStatus:
     def _summary(self) -> str:
         done, total = self.frames
         counts = ", ".join(f"{count} {state}" for state, count in self.counts.items() if count)
-        line = f"{self.out}: {len(self.films)} films: {counts or 'none'}; {done:,} of {total or 0:,} frames"
-        if total is None:
-            line = f"{self.out}: {len(self.films)} films: {counts or 'none'}; {done:,} frames"
+        of = "" if total is None else f" of {total:,}"
+        line = f"{self.out}: {len(self.films)} films: {counts or 'none'}; {done:,}{of} frames"
         if self.fps is not None:
             line += f", {self.fps:.1f} frames/s"
         return line + (f", {span(self.eta_s)} left" if self.eta_s is not None else "")
@@ -101,67 +162,82 @@ class BatchStatus:
         left = self.counts["planned"] + self.counts["running"]
         return "nobody is working on it" + ("; `videocolor batch run` or `retry` goes on" if left else "")
 
-    def _row(self, film: FilmRow) -> tuple[str, ...]:
+    def _row(self, film: FilmStatus) -> tuple[str, ...]:
         state = film.stage or film.state if film.state == "running" else film.state
         if film.state == "running" and self.driver is None:
             state = "stopped"
         shards = "-" if film.shards is None else f"{film.shards_done}/{film.shards}"
         frames = f"{film.frames_done}/{'?' if film.frames is None else film.frames}"
-        rate, eta = _fps(film), _eta(film)
-        says = (film.error or "").partition("\n")[0]
+        remark = (film.error or "").partition("\n")[0]
         if film.state == "running" and self.driver is not None and film.worker is not None:
-            says = film.worker + (f" and {film.workers - 1} more" if film.workers > 1 else "")
-            says += f", attempt {film.attempt}" if (film.attempt or 1) > 1 else ""
+            remark = film.worker + (f" and {film.workers - 1} more" if film.workers > 1 else "")
+            remark += f", attempt {film.attempt}" if (film.attempt or 1) > 1 else ""
             quiet = self.now - (film.heartbeat or self.now)
-            says += f", silent for {span(quiet)}" if quiet > _SILENT else ""
+            remark += f", silent for {span(quiet)}" if quiet > _SILENT else ""
         return (
-            *(film.name, state, shards, frames, "-" if rate is None else f"{rate:.1f}"),
-            *("-" if eta is None else span(eta), says),
+            *(film.name, state, shards, frames, "-" if film.fps is None else f"{film.fps:.1f}"),
+            *("-" if film.eta_s is None else span(film.eta_s), remark),
         )
 
 
 def batch_status(out: Path) -> BatchStatus:
-    """Read how a batch stands.
+    """Read the status of a batch.
 
     Raises:
-        InputError: no batch was run in this folder, or its ledger is damaged.
+        InputError: no batch was run in this folder, or its list of films is damaged.
     """
-    with Ledger(out) as ledger:
-        films = tuple(ledger.films())
-        session = ledger.meta("session")
+    _, jobs = read_batch(out)
+    report = read_file(_path(out)) or {}
+    try:
+        films = [FilmStatus(**_paths(row)) for row in report.get("films", ())]
+    except (TypeError, KeyError):  # written by another version
+        films = []
+    known = {film.name: film for film in films}
+    films = [known.get(job.name) or _unreported(out, job) for job in jobs]
     driver = lock_holder(state_folder(out))
-    now = time.time()
-    fps, eta = _pace(films, session, now) if driver is not None else (None, None)
-    return BatchStatus(out, driver, films, fps, eta, now)
+    fps, eta = (report.get("fps"), report.get("eta_s")) if driver is not None else (None, None)
+    return BatchStatus(out, driver, tuple(films), fps, eta, time.time())
 
 
-def _pace(films: Sequence[FilmRow], session: Any, now: float) -> tuple[float | None, float | None]:
-    if not isinstance(session, dict):
-        return None, None
-    frames = sum(film.frames_done for film in films) - session["frames"]
-    elapsed = now - session["began"]
-    if frames <= 0 or elapsed <= 0:
-        return None, None
-    left = [(film.frames, film.frames_done) for film in films if film.state in ("planned", "running")]
-    if any(length is None for length, _ in left):
-        return frames / elapsed, None
-    return frames / elapsed, sum(max(0, (length or 0) - done) for length, done in left) / (frames / elapsed)
+def _paths(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "source": Path(row["source"]), "target": Path(row["target"])}
 
 
-def _fps(film: FilmRow) -> float | None:
-    """Frames a second of one worker."""
-    return film.frames_in_shards / film.seconds if film.seconds > 0 and film.frames_in_shards else None
+def _unreported(out: Path, job: FilmJob) -> FilmStatus:
+    receipt = read_receipt(out, job.name)
+    return FilmStatus(job.name, job.source, job.target) if receipt is None else FilmStatus.of_receipt(job, receipt)
 
 
-def _eta(film: FilmRow) -> float | None:
-    rate = _fps(film)
-    if film.state != "running" or rate is None or film.frames is None:
-        return None
-    return max(0, film.frames - film.frames_done) / (rate * max(1, film.workers))
+def idle(film: FilmStatus) -> FilmStatus:
+    """Return the state of a film that nobody works on any more."""
+    if film.state != "running":
+        return film
+    frames = film.frames_in_shards
+    return replace(
+        film, state="planned", stage="", frames_done=frames, workers=0, worker=None, attempt=None, heartbeat=None
+    )
+
+
+def write_status(out: Path, films: Sequence[FilmStatus], fps: float | None = None, eta_s: float | None = None) -> None:
+    """Report the status of a batch.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    data = plain({"fps": fps, "eta_s": eta_s, "films": [asdict(film) for film in films]})
+    try:
+        write_atomically(_path(out), json.dumps(data, ensure_ascii=False) + "\n")
+    except OutputError:
+        if os.name != "nt":  # Windows refuses while somebody reads it; the next report follows
+            raise
+
+
+def _path(out: Path) -> Path:
+    return state_folder(out) / "status.json"
 
 
 def span(seconds: float) -> str:
-    """`4 s`, `2:05 min`, `3:20 h`, `2 d 4 h`."""
+    """Format a time: `4 s`, `2:05 min`, `3:20 h`, `2 d 4 h`."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"

@@ -1,4 +1,4 @@
-"""What is done with a film, step by step, as functions: the driver knows no others, so tests can bring their own."""
+"""The functions that work on a film: all that the driver knows of films, so that tests can replace them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from videocolor.batch.engines.base import Engine
-from videocolor.batch.reelcheck import SOUND_LONGER, sound_end
+from videocolor.batch.engines.base import Engine, open_engine
+from videocolor.batch.inspection import Outlook, find_damage, inspect
 from videocolor.batch.settings import BatchConfig, EngineSettings
-from videocolor.batch.space import Outlook
 from videocolor.events import Event, Observer
 from videocolor.files import file_sha256
 from videocolor.shards.types import FilmJob, FilmPlan, ShardRecord, Task, Tell
@@ -20,7 +19,7 @@ __all__ = ["Merged", "Steps", "film_steps", "run_stage"]
 
 
 class Merged(Protocol):
-    """What a merge reports."""
+    """The report of a merge."""
 
     @property
     def target(self) -> Path:
@@ -40,7 +39,7 @@ class Merged(Protocol):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a person should know."""
+        """Warnings for a person."""
 
 
 @dataclass(frozen=True)
@@ -48,28 +47,26 @@ class Steps:
     """The functions that a driver calls for films."""
 
     work: str
-    """What workers do, as "module:function"; with `stage: plan` in the task's job it only plans."""
-    look: Callable[[FilmJob], Outlook]
+    """The workers' function, as "module:function"; with `stage: plan` in the task's job it only plans."""
+    inspect: Callable[[FilmJob], Outlook]
     read_plan: Callable[[Path], FilmPlan]
     finished: Callable[[FilmJob, FilmPlan], dict[int, ShardRecord]]
     merge: Callable[[FilmJob, Observer], Merged]
     finish: Callable[[FilmJob, Any, BatchConfig], list[str]]
-    """What comes after the merge; returns warnings."""
+    """Runs after the merge; returns warnings."""
     fixity: Callable[[FilmJob], str]
-    """sha256 of a film's source, read anew."""
+    """Reads the source; returns its sha256."""
     damage: Callable[[FilmJob, FilmPlan], str | None]
-    """What is wrong with a reel that can be coloured all the same; None: nothing."""
+    """Returns what is wrong with a reel that can be colored nevertheless; None: nothing."""
     recolor: Callable[[FilmJob, Collection[int], Collection[int], Observer], Merged]
-    """Colours some shots of a finished film again, and those that take up colours of some."""
+    """Colors some shots of a finished film again, and those that reuse colors of some."""
     discard: Callable[[FilmJob], None]
     """Removes the working folder of a finished film."""
     engine: Callable[[EngineSettings, str], Engine]
 
 
 def film_steps() -> Steps:
-    """The steps of real films."""
-    from videocolor.batch.engines.base import open_engine
-    from videocolor.batch.space import look_at
+    """Return the steps of real films."""
     from videocolor.shards.merge import discard_work, merge_film
     from videocolor.shards.plan import fixity_of
     from videocolor.shards.planfile import read_plan
@@ -77,13 +74,13 @@ def film_steps() -> Steps:
 
     return Steps(
         work="videocolor.batch.steps:run_stage",
-        look=look_at,
+        inspect=inspect,
         read_plan=read_plan,
         finished=finished_shards,
         merge=lambda job, observer: merge_film(job, observer=observer),
         finish=_finish,
         fixity=lambda job: fixity_of(job.source),
-        damage=_damage,
+        damage=find_damage,
         recolor=_recolor,
         discard=discard_work,
         engine=open_engine,
@@ -91,7 +88,7 @@ def film_steps() -> Steps:
 
 
 def run_stage(task: Task, tell: Tell) -> None:
-    """What a worker does: plans a film where only that is asked for, else colours shards.
+    """Do the work of a task: plan a film if only that is asked for, else color shards.
 
     Raises:
         As `plan_film` and `run_task` do.
@@ -122,14 +119,3 @@ def _recolor(job: FilmJob, shots: Collection[int], reusing: Collection[int], obs
 
     report = recolor_shots(job, shots, observer, reusing=reusing)
     return dataclasses.replace(report, sha256=report.sha256 or file_sha256(report.target))
-
-
-def _damage(job: FilmJob, plan: FilmPlan) -> str | None:
-    if plan.repaired:
-        return "; ".join(plan.warnings) or "some of its frames or times had to be repaired"
-    if not job.source.is_file() or job.config["input"]["end"] is not None or plan.offsets:
-        return None
-    sound, picture = sound_end(job.source), plan.shards[-1].end_pts * plan.time_base
-    if sound is None or sound <= picture + SOUND_LONGER:
-        return None
-    return f"its sound ends at {float(sound):.1f} s, its picture at {float(picture):.1f} s"

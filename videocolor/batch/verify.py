@@ -14,7 +14,6 @@ from typing import Any
 
 from videocolor.batch.archive import bag_path, keeps_luma
 from videocolor.batch.bag import bag_digest, bag_problems
-from videocolor.batch.ledger import Ledger, ledger_path
 from videocolor.batch.state import Receipt, read_receipt, state_folder
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, UsageError, VideocolorError
@@ -70,12 +69,11 @@ def verify_batch(
         UsageError: `out` is no batch's, or a film was not finished by it.
     """
     receipts = list(_receipts(out, names))
-    jobs = _jobs(out, [receipt.name for receipt in receipts])
     verdicts = []
     for index, receipt in enumerate(receipts):
         facts = {"stage": "verify", "film": receipt.name, "frames": index, "total": len(receipts)}
         observer(Event("progress", facts))
-        verdicts.append(_verdict(receipt, jobs.get(receipt.name), decode))
+        verdicts.append(_verdict(receipt, decode))
     return verdicts
 
 
@@ -88,14 +86,6 @@ def _receipts(out: Path, names: Sequence[str]) -> Iterator[Receipt]:
         if receipt is None:
             raise UsageError(f"{name}: no receipt of a finished film in {folder}, or it cannot be read")
         yield receipt
-
-
-def _jobs(out: Path, names: Sequence[str]) -> dict[str, FilmJob]:
-    """As the ledger remembers them; without a ledger the records beside the films must do."""
-    if not ledger_path(out).is_file():
-        return {}
-    with Ledger(out) as ledger:
-        return {name: job for name in names if (job := ledger.job(name)) is not None}
 
 
 class _Check:
@@ -114,14 +104,14 @@ class _Check:
             self.problems.append(problem)
 
 
-def _verdict(receipt: Receipt, job: FilmJob | None, decode: bool) -> FilmVerdict:
+def _verdict(receipt: Receipt, decode: bool) -> FilmVerdict:
     check = _Check()
     target, source = Path(receipt.target), Path(receipt.source)
     try:
-        config = _check_record(check, receipt, target, job)
+        _check_record(check, receipt, target)
         here = _check_bytes(check, receipt, target, source)
-        if decode and here and config is not None:
-            _check_pictures(check, receipt, FilmJob(receipt.name, source, target, config, target.parent))
+        if decode and here:
+            _check_pictures(check, receipt, FilmJob(receipt.name, source, target, receipt.config, target.parent))
         bag = bag_path(target)
         if bag.exists():
             problems = bag_problems(bag)
@@ -133,23 +123,17 @@ def _verdict(receipt: Receipt, job: FilmJob | None, decode: bool) -> FilmVerdict
     return FilmVerdict(receipt.name, target, tuple(check.problems), tuple(check.notes), tuple(check.checked))
 
 
-def _check_record(check: _Check, receipt: Receipt, target: Path, job: FilmJob | None) -> dict[str, Any] | None:
-    """The configuration that the film was made with, from the ledger or from its record."""
-    config = None if job is None else job.config
+def _check_record(check: _Check, receipt: Receipt, target: Path) -> None:
     if sidecar_path(target).exists():
         try:
             record = read_record(target)
         except InputError as error:
             check.problems.append(str(error))
-            return config
-        said = record.get("source", {}).get("sha256")
-        check.that("record", said == receipt.source_sha256, f"its record names another source (sha256 {said})")
-        config = config or record.get("config")
-    elif config is None or config.get("output", {}).get("sidecar", True):
+            return
+        named = record.get("source", {}).get("sha256")
+        check.that("record", named == receipt.source_sha256, f"its record names another source (sha256 {named})")
+    elif receipt.config["output"]["sidecar"]:
         check.problems.append(f"its record {sidecar_path(target).name} is missing")
-    if config is None:
-        check.notes.append("neither ledger nor record says how it was made: frames and luma are not compared")
-    return config
 
 
 def _check_bytes(check: _Check, receipt: Receipt, target: Path, source: Path) -> bool:

@@ -154,7 +154,7 @@ def retry(
     **flags: Any,
 ) -> None:
     """Work on films of OUT that failed: on all of them, or on those named. Shards that are done stay done."""
-    from videocolor.batch.again import failed_jobs
+    from videocolor.batch.run import failed_jobs
 
     config = _reconfigure(out, config_source, overrides, flags)
     _leave(_run(failed_jobs(out, films), out, config, others=True))
@@ -167,7 +167,7 @@ def retry(
 @verbosity_options
 def merge(out: Path, films: tuple[str, ...]) -> None:
     """Put films of OUT together whose shards are all done, and colour nothing."""
-    from videocolor.batch.again import unfinished_jobs
+    from videocolor.batch.run import unfinished_jobs
 
     _leave(_run(unfinished_jobs(out, films), out, _reconfigure(out, None, (), {}), only="merge", others=True))
 
@@ -222,7 +222,7 @@ def _engine_flags(flags: dict[str, Any]) -> dict[str, Any]:
 
 def _reconfigure(out: Path, source: str | None, overrides: Sequence[str], flags: dict[str, Any]) -> BatchConfig:
     """The configuration that the batch was last run with, changed by what is given now."""
-    from videocolor.batch.again import last_config
+    from videocolor.batch.run import last_config
     from videocolor.batch.settings import split_overrides
     from videocolor.errors import UsageError
 

@@ -132,13 +132,13 @@ def _of_project(
     for name, value in {"config": config_source, **{name: flags[name] for name in ("hint", "hints", "shots")}}.items():
         if value:
             raise click.UsageError(f"--{name} does not go together with --project, which has its own")
-    from videocolor.batch.jobs import as_override
+    from videocolor.presets import yaml_line
     from videocolor.studio.projectfolder import check_not_rendering, read_project
 
     found = read_project(folder)
     if output is None:
         check_not_rendering(found)
-    settings = tuple(as_override(key, value) for key, value in found.settings().items())
+    settings = tuple(f"{key}={yaml_line(value)}" for key, value in found.settings().items())
     return found.film, output or found.target, (*settings, *overrides)
 
 

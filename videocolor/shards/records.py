@@ -5,7 +5,7 @@
     shard-00001.json        its record, written and synced after it: the fact that it is done
     shard-00001.memory.npz  where the shard ends inside a shot: what the next one begins with
 
-Records are the truth; a ledger is an index of them.
+Records alone decide what is done.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Rendering a project: a batch of one film in a process of its own, which goes on whatever becomes of page and studio.
 
-What is true lies on the disk: the batch's ledger and receipts in `renders/.videocolor`, what was asked for in
+What is true lies on the disk: the batch's receipts in `renders/.videocolor`, what was asked for in
 `renders/.requests`, what the process says in `renders/render.log`. Killed, it goes on where it stood when it is started
 again; a finished film gets its changed shots alone.
 """
@@ -322,7 +322,7 @@ def _progress(
         return 0, None, None, None, "recoloring"
     try:
         status = batch_status(renders)
-    except InputError:  # it has not come to its ledger yet
+    except InputError:  # it has not listed its films yet
         return 0, None, None, None, ""
     row = next((film for film in status.films if film.name == asked.name), None)
     if row is None:

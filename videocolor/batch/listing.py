@@ -1,4 +1,4 @@
-"""Job files: which films, with which hints, presets, outputs and priorities (YAML or CSV).
+"""Which films a batch is about: those of a folder, or of a job file (YAML or CSV) with settings for each.
 
     films:                                    film,hints,preset,output,priority,set
       - film: reels/1931.mov                  reels/1931.mov,stills/1931,master,,5,model.batch=4; output.crf=12
@@ -14,20 +14,148 @@ Paths are relative to the job file, `output` to the output folder.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
-from videocolor.batch.jobs import Entry, absolute_hint, as_override
+from videocolor.batch.state import state_folder
+from videocolor.config import parse_hint
 from videocolor.errors import ConfigError, InputError, UsageError
-from videocolor.presets import list_presets, read_yaml, suggest
+from videocolor.presets import list_presets, read_yaml, suggest, yaml_line
+from videocolor.video.sequences import IMAGE_SUFFIXES
 
-__all__ = ["read_job_file"]
+__all__ = [
+    "HINTS_SUFFIX",
+    "JOB_SUFFIXES",
+    "VIDEO_SUFFIXES",
+    "Entry",
+    "absolute_hint",
+    "find_reels",
+    "one_reel",
+    "read_job_file",
+]
 
+VIDEO_SUFFIXES: Final = frozenset(
+    f".{kind}"
+    for kind in (
+        *("mkv", "mp4", "m4v", "mov", "qt", "avi", "mxf", "webm", "mpg", "mpeg", "mpe", "m2v", "vob", "ts", "m2ts"),
+        *("mts", "dv", "dif", "wmv", "asf", "flv", "f4v", "ogv", "3gp", "3g2", "y4m", "nut", "divx"),
+    )
+)
+"""Files of a folder with these suffixes are reels."""
+JOB_SUFFIXES: Final = frozenset({".yaml", ".yml", ".csv"})
+HINTS_SUFFIX: Final = ".hints"
+"""`REEL.hints/` beside REEL.mp4 holds its hints."""
 _KEYS: Final = ("film", "hints", "preset", "output", "priority", "set")
 _PATHS: Final = ("shots.file", "hints.folder")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A film as a person asks for it."""
+
+    source: Path
+    stem: Path
+    """Where its result stands in OUT, without label and suffix: `a/reel`."""
+    where: str
+    """For messages: the job file's line, or nothing."""
+    output: Path | None = None
+    """The result as asked for, relative to OUT or absolute; None: follows from `stem`."""
+    preset: str | None = None
+    overrides: tuple[str, ...] = ()
+    priority: int = 0
+
+
+def find_reels(folder: Path, out: Path, notes: list[str]) -> list[Entry]:
+    """The reels of a folder and the folders in it, in the order of their names.
+
+    Hidden files, the output folder, output folders of other batches and `REEL.hints` are left out; so are files
+    of other kinds, which `notes` tells of. A folder with nothing but numbered images is one reel.
+
+    Raises:
+        InputError: a folder cannot be read.
+    """
+    root, out = folder.absolute(), out.resolve()
+    found: list[Entry] = []
+    others: Counter[str] = Counter()
+
+    def failed(error: OSError) -> None:
+        raise InputError(f"{error.filename}: {error.strerror}; make it readable, or move it away")
+
+    for place, folders, files in os.walk(root, onerror=failed):
+        here = Path(place)
+        images = [name for name in files if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES]
+        if _is_sequence(images, files):
+            found.append(Entry(here, here.relative_to(root), "", overrides=_beside(here)))
+            files = []
+        folders[:] = [name for name in folders if _is_searched(here / name, out, notes)]
+        for name in files:
+            if name.startswith("."):
+                continue
+            path = here / name
+            if path.suffix.lower() in VIDEO_SUFFIXES:
+                found.append(Entry(path, path.relative_to(root).with_suffix(""), "", overrides=_beside(path)))
+            else:
+                others[path.suffix.lower() or "(no suffix)"] += 1
+    if others:
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
+        notes.append(f"{folder}: files that are no films are left alone: {kinds}")
+    return sorted(found, key=lambda entry: entry.source)
+
+
+def _is_searched(folder: Path, out: Path, notes: list[str]) -> bool:
+    if folder.name.startswith(".") or folder.name.endswith(HINTS_SUFFIX) or folder.resolve() == out:
+        return False
+    if state_folder(folder).is_dir():
+        notes.append(f"{folder}: left out, it holds the results of another batch")
+        return False
+    return True
+
+
+def _is_sequence(images: Sequence[str], files: Sequence[str]) -> bool:
+    """Two numbered images or more, no film among them; posters and stills beside reels are no reel."""
+    numbered = sum(any(letter.isdigit() for letter in Path(name).stem) for name in images)
+    return numbered >= 2 and not any(Path(name).suffix.lower() in VIDEO_SUFFIXES for name in files)
+
+
+def one_reel(source: Path) -> Entry:
+    """Return a batch's only film."""
+    return Entry(source.absolute(), Path(_stem(source)), "", overrides=_beside(source))
+
+
+def _beside(source: Path) -> tuple[str, ...]:
+    """The hints that lie beside a reel by their name."""
+    folder = source.absolute().with_name(_stem(source) + HINTS_SUFFIX)
+    return (_override("hints.folder", str(folder)),) if folder.is_dir() else ()
+
+
+def _stem(source: Path) -> str:
+    if "%" in source.name and not source.is_file():
+        return source.name.partition("%")[0].rstrip("._- ") or source.absolute().parent.name
+    return source.name if source.is_dir() else source.stem
+
+
+def absolute_hint(item: str, folder: Path) -> str:
+    """A hint `[TIME=]IMAGE[@TIME]` with the whole path of its image, which is relative to `folder`."""
+    whole = folder / item
+    if whole.is_file():
+        return str(whole)
+    image = str(parse_hint(item)[1])
+    if not Path(image).is_absolute():
+        head, _, tail = item.rpartition(image)
+        # The text before the last occurrence is the time; a name like `3=3.png` holds its own time's digits.
+        return f"{head}{folder / image}{tail}"
+    return item
+
+
+def _override(key: str, value: Any) -> str:
+    """Return `key=value` for `ColorizeConfig.load`."""
+    return f"{key}={yaml_line(value)}"
 
 
 def read_job_file(path: Path) -> list[Entry]:
@@ -105,9 +233,9 @@ def _hints(value: Any, folder: Path) -> Iterator[str]:
     if not all(isinstance(item, str) for item in items):
         raise ConfigError(f"hints = {value!r}: expected a folder, a picture, TIME=picture, or a list of pictures")
     if len(items) == 1 and (folder / items[0]).is_dir():
-        yield as_override("hints.folder", str(folder / items[0]))
+        yield _override("hints.folder", str(folder / items[0]))
         return
-    yield as_override("hints.items", [absolute_hint(item, folder) for item in items])
+    yield _override("hints.items", [absolute_hint(item, folder) for item in items])
 
 
 def _settings(value: Any, folder: Path) -> Iterator[str]:
@@ -118,7 +246,7 @@ def _settings(value: Any, folder: Path) -> Iterator[str]:
         for item in value.split(";"):
             key, equals, text = item.strip().partition("=")
             if equals:
-                yield f"{key}={text}" if key not in _PATHS else as_override(key, str(folder / text.strip()))
+                yield f"{key}={text}" if key not in _PATHS else _override(key, str(folder / text.strip()))
             elif item.strip():
                 raise ConfigError(f"set = {item.strip()!r}: expected key=value, several with ; between them")
         return
@@ -131,7 +259,7 @@ def _settings(value: Any, folder: Path) -> Iterator[str]:
             inner = [absolute_hint(str(item), folder) for item in inner]
         elif key == "hints.assigned" and isinstance(inner, list):
             inner = [_beside_job(entry, folder) for entry in inner]
-        yield as_override(key, inner)
+        yield _override(key, inner)
 
 
 def _beside_job(entry: Any, folder: Path) -> Any:

@@ -1,0 +1,195 @@
+"""Inspect reels before the work: can it be opened and is it sound, how long is it, does the result fit on the disk."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from videocolor.batch.state import merging
+from videocolor.config import ColorizeConfig
+from videocolor.errors import InputError, OutputError, UnsupportedVideoError
+from videocolor.shards.types import FilmJob, FilmPlan
+from videocolor.video.opening import fraction, open_input, read_packets
+
+__all__ = [
+    "Outlook",
+    "check_space",
+    "find_damage",
+    "free_bytes",
+    "inspect",
+    "is_encrypted",
+    "sound_end",
+    "space_needed",
+]
+
+_SOUND_LONGER: Final = Fraction(2)
+"""Seconds by which sound may outlast the picture: encoders round up, and end music plays on over black."""
+_HEAD: Final = 2**20
+_MOOV: Final = 2**28
+_MATROSKA: Final = re.compile(rb"\x6d\x80.{1,64}?\x62\x40.{1,64}?\x50\x35", re.DOTALL)
+"""ContentEncodings containing a ContentEncoding containing a ContentEncryption (RFC 9559, section 5.1.4.1.31)."""
+_CLUSTER: Final = b"\x1f\x43\xb6\x75"
+"""End of the description of a Matroska file; packets, which may contain any bytes, follow."""
+_MP4: Final = re.compile(rb"stsd.{12}encv", re.DOTALL)
+"""A sample description whose first entry is an encrypted picture: box type, version, count, size, entry type."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a film's container says of it."""
+
+    frames: int | None
+    """Expected; None: unknown."""
+    bytes: int | None
+    """Estimated size of the result's picture; None: unknown."""
+    warnings: tuple[str, ...] = ()
+
+
+def inspect(job: FilmJob) -> Outlook:
+    """Open a film, and check that its result can be written.
+
+    Raises:
+        InputError, UsageError, OutputError: as `videocolor.colorize_video` before its first frame.
+    """
+    from videocolor.pipeline.film import check_sidecar, output_options, read_files
+    from videocolor.video import plan_output, probe
+
+    config = ColorizeConfig.model_validate(job.config)
+    if merging(job):  # the file under the final name is this batch's own
+        config = config.model_copy(update={"output": config.output.model_copy(update={"overwrite": True})})
+    # Checked first: a decoder may take a frame of ciphertext for a damaged one, and give the wrong reason.
+    if job.source.is_file() and is_encrypted(job.source):
+        raise UnsupportedVideoError(f"{job.source}: is encrypted; decrypt it with the tools of its owner")
+    info = probe(job.source, rate=config.input.rate)
+    plan = plan_output(info, job.target, output_options(config), protected=read_files(config))
+    check_sidecar(job.target, config)
+    share = _share(config, info.duration)
+    bits = plan.estimated_bits
+    return Outlook(
+        None if info.frames is None else round(info.frames * share),
+        None if bits is None else round(bits * share / 8),
+        tuple(info.warnings),
+    )
+
+
+def _share(config: ColorizeConfig, duration: Fraction | None) -> Fraction:
+    """Return the part of a film that is colored."""
+    start, end = config.input.start or Fraction(0), config.input.end
+    if not duration or (start == 0 and end is None):
+        return Fraction(1)
+    return max(Fraction(0), min(duration, end if end is not None else duration) - start) / duration
+
+
+def find_damage(job: FilmJob, plan: FilmPlan) -> str | None:
+    """Return what is wrong with a reel that can be colored nevertheless; None: nothing."""
+    if plan.repaired:
+        return "; ".join(plan.warnings) or "some of its frames or times had to be repaired"
+    if not job.source.is_file() or job.config["input"]["end"] is not None or plan.offsets:
+        return None
+    sound, picture = sound_end(job.source), plan.shards[-1].end_pts * plan.time_base
+    if sound is None or sound <= picture + _SOUND_LONGER:
+        return None
+    return f"its sound ends at {float(sound):.1f} s, its picture at {float(picture):.1f} s"
+
+
+def is_encrypted(path: Path) -> bool:
+    """Return whether a file declares its picture encrypted: MP4's `encv` (ISO/IEC 23001-7), or ContentEncryption.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+            if head[:4] == b"\x1a\x45\xdf\xa3":
+                return _MATROSKA.search(head.partition(_CLUSTER)[0]) is not None
+            return _MP4.search(_moov(file)) is not None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _moov(file: BinaryIO) -> bytes:
+    """Read the box of an MP4 file that describes its streams; empty if there is none."""
+    file.seek(0)
+    while len(head := file.read(16)) >= 8:
+        size, kind, used = int.from_bytes(head[:4], "big"), head[4:8], 8
+        if not kind.isascii():
+            return b""
+        if size == 1:
+            size, used = int.from_bytes(head[8:16], "big"), 16
+        if kind == b"moov":
+            file.seek(used - len(head), 1)
+            return file.read(min(size - used if size else _MOOV, _MOOV))
+        if size < used:
+            return b""
+        file.seek(size - len(head), 1)
+    return b""
+
+
+def sound_end(path: Path) -> Fraction | None:
+    """Return when the last sound of a film ends, in seconds of its own time; None: silent, or unknown.
+
+    Reads only the end of the file.
+
+    Raises:
+        InputError: it cannot be opened.
+    """
+    with open_input(path) as container:
+        sounds = list(container.streams.audio)
+        if not sounds:
+            return None
+        ends: list[Fraction] = []
+        if container.duration:
+            begin = int(container.start_time or 0) + int(container.duration)
+            container.seek(max(0, begin - 10 * 10**6), any_frame=True, backward=True)
+        for packet in read_packets(container, sounds, lambda error: None):
+            base = fraction(packet.time_base)
+            if packet.size and packet.pts is not None and base is not None:
+                ends.append((packet.pts + (packet.duration or 0)) * base)
+        return max(ends, default=None)
+
+
+def space_needed(sizes: Iterable[int], *, at_once: int) -> int:
+    """Return the bytes that results and shards need at most.
+
+    A film takes its size twice while its shards are merged, once afterwards.
+
+    Args:
+        sizes: estimated bytes of each film that is not finished.
+        at_once: films whose shards are on the disk at once.
+    """
+    ordered = sorted(sizes, reverse=True)
+    return sum(ordered) + sum(ordered[:at_once])
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the free space of a folder's disk."""
+    return shutil.disk_usage(folder).free
+
+
+def check_space(out: Path, needed: int, reserve: int) -> None:
+    """Compare what a batch needs with what is free.
+
+    Args:
+        out: the output folder.
+        needed: bytes, of `space_needed`, less what is there already.
+        reserve: bytes to leave free.
+
+    Raises:
+        OutputError: it does not fit; names both numbers.
+    """
+    free = free_bytes(out)
+    if needed + reserve > free:
+        raise OutputError(
+            f"{out}: the batch needs about {_gb(needed)} and {_gb(reserve)} in reserve (disk.reserve_gb), "
+            f"{_gb(free)} are free; free some space, choose another folder or codec, or --set disk.check=false"
+        )
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.2f} GB" if size < 1e11 else f"{size / 1e12:.2f} TB"
