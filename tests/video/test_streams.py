@@ -172,7 +172,7 @@ def test_losses_are_silent_where_every_frame_came(tmp_path: Path) -> None:
     with open_video(_twice(tmp_path)) as film:
         assert sum(1 for _ in film) == 96
     assert len(film.losses) == 1
-    assert "clock starts anew" in film.losses[0]
+    assert "clock restarts" in film.losses[0]
 
 
 def test_a_trim_behind_several_restarts_keeps_step(tmp_path: Path) -> None:

@@ -23,11 +23,11 @@ _KEPT: Final = 0.9
 _REPEAT: Final = 0.08
 """Difference of small pictures, as a share of what is usual around, up to which a frame is shown again."""
 _MANY: Final = 40
-"""Frames that must be judged before a share of repeats is told..."""
+"""Frames that must be judged before a share of repeats is stated..."""
 _OFTEN: Final = 0.1
 """...and the least share."""
 _STILL: Final = 0.15
-"""Mean difference of small pictures in 8-bit levels up to which nothing moves, so that nothing can be told."""
+"""Mean difference of small pictures in 8-bit levels up to which nothing moves, so that nothing is known."""
 
 
 def find_cadence(frames: Iterable[Frame], most: int = 240) -> str | None:
@@ -60,24 +60,24 @@ def _first(frames: Iterable[Frame], most: int) -> Generator[Frame, None, None]:
 def _known(
     woven: Sequence[bool | None], changes: Sequence[float | None]
 ) -> tuple[list[bool | None], list[bool | None]]:
-    """What can be told of each frame: None where nothing moves."""
-    told: list[bool | None] = []
+    """Return what is known of each frame: None where nothing moves."""
+    known: list[bool | None] = []
     repeats: list[bool | None] = []
     for i, change in enumerate(changes):
         near = [c for c in changes[max(0, i - 3) : i + 4] if c is not None]
         usual = max(near, default=0.0)
         moving = usual > _STILL
-        told.append(woven[i] if moving else None)
+        known.append(woven[i] if moving else None)
         repeats.append(change <= _REPEAT * usual if moving and change is not None else None)
-    return told, repeats
+    return known, repeats
 
 
 def describe_cadence(woven: Sequence[bool | None], repeats: Sequence[bool | None]) -> str | None:
     """Put a cadence into words.
 
     Args:
-        woven: For each frame, whether its fields belong to two pictures; None: cannot be told.
-        repeats: For each frame, whether it is the one before, shown again; None: cannot be told.
+        woven: For each frame, whether its fields belong to two pictures; None: unknown.
+        repeats: For each frame, whether it is the one before, shown again; None: unknown.
 
     Returns:
         None where neither follows a cadence.
@@ -95,9 +95,9 @@ def describe_cadence(woven: Sequence[bool | None], repeats: Sequence[bool | None
             return f"every frame is shown {length} times"
         verb = "frame" if count == 1 else "frames"
         return f"{count} {verb} in {length} {'is' if count == 1 else 'are'} the one before, shown again"
-    told = [flag for flag in repeats if flag is not None]
-    if len(told) >= _MANY and sum(told) >= _OFTEN * len(told):
-        return f"{100 * sum(told) // len(told)} % of the frames are the one before, shown again, in no fixed order"
+    known = [flag for flag in repeats if flag is not None]
+    if len(known) >= _MANY and sum(known) >= _OFTEN * len(known):
+        return f"{100 * sum(known) // len(known)} % of the frames are the one before, shown again, in no fixed order"
     return None
 
 

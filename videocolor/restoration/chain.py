@@ -5,7 +5,7 @@
     deflicker     exposure against the frames around             +- deflicker_frames
     dust          dust and specks, then scratches                +- 2, +- 2
 
-Fields come first, for everything behind works on whole pictures; exposure before dust, so that neighbours can
+Fields come first, since all later steps work on complete pictures; exposure before dust, so that neighbours can
 be compared.
 """
 
@@ -38,7 +38,7 @@ def radius(config: RestorationConfig) -> int:
 
 
 def restore(frames: Iterable[Frame], config: RestorationConfig) -> Generator[Frame, None, None]:
-    """Mend a film while it streams by.
+    """Restore a film while it streams.
 
     A frame of the result depends on the frames up to `radius(config)` before and after it, and on nothing else:
     begun anywhere in a film, the result is the same, sample for sample, from the `radius`-th frame on. With
@@ -50,7 +50,7 @@ def restore(frames: Iterable[Frame], config: RestorationConfig) -> Generator[Fra
 
     Yields:
         One frame for each, with its index, times, duration and `native`; luma (and chroma, where fields are
-        concerned) new where something was mended. About `radius(config)` frames, and never a film, are held.
+        concerned) new where something was repaired. About `radius(config)` frames, and never a film, are held.
     """
     result: Iterable[Frame] = frames
     if config.telecine != "off":

@@ -27,7 +27,7 @@ __all__ = ["deflicker"]
 _UNSEEN: Final = 0.3
 """Correction in 8-bit levels under which the frame stays as it is."""
 _SURE: Final = 2.0
-"""Square of the ratio of a slope to its error from which it is kept whole-heartedly."""
+"""Square of the ratio of a slope to its error from which it is kept completely."""
 _JUMPY: Final = 2.5
 """Ratio of swing to jumps up to which all counts as flicker: swings of four frames do, of eight hardly."""
 _STRAY: Final = 6.0
@@ -35,11 +35,11 @@ _STRAY: Final = 6.0
 
 
 @dataclass(eq=False)
-class _Look:
+class _Item:
     """What is kept of a frame."""
 
     frame: Frame | None
-    """None once the frame has been handed on: the window behind needs its numbers alone."""
+    """None once the frame has been handed on: later windows need its numbers alone."""
     thumb: Array
     step: Exposure | None
     """From the frame before to this one; None across a cut."""
@@ -56,17 +56,17 @@ def deflicker(frames: Iterable[Frame], reach: int, limit: float) -> Iterator[Fra
     Yields:
         As many frames; those whose correction could not be seen are the very same objects.
     """
-    with closing(sliding(_looks(frames), reach)) as windows:
+    with closing(sliding(_items(frames), reach)) as windows:
         for window, place in windows:
-            look = window[place]
-            frame = look.frame
+            item = window[place]
+            frame = item.frame
             assert frame is not None
-            look.frame = None
+            item.frame = None
             change = _correction(window, place, limit)
             yield frame if change is None else _exposed(frame, change)
 
 
-def _looks(frames: Iterable[Frame]) -> Generator[_Look, None, None]:
+def _items(frames: Iterable[Frame]) -> Generator[_Item, None, None]:
     before: Array | None = None
     try:
         for frame in frames:
@@ -75,12 +75,12 @@ def _looks(frames: Iterable[Frame]) -> Generator[_Look, None, None]:
             if before is not None and one_shot(before, thumb):
                 step = exposure_between(before, thumb)
             before = thumb
-            yield _Look(frame, thumb, step)
+            yield _Item(frame, thumb, step)
     finally:
         close(frames)
 
 
-def _correction(window: list[_Look], place: int, limit: float) -> Exposure | None:
+def _correction(window: list[_Item], place: int, limit: float) -> Exposure | None:
     """Change that brings the frame to the exposure of its surroundings; None: it stays."""
     path = _path(window, place)
     if len(path) < 4:
@@ -117,7 +117,7 @@ def _jumps(levels: Array, miss: Array, weight: Array) -> float:
     return min(1.0, _JUMPY * jump / max(swing, 1e-9))
 
 
-def _path(window: list[_Look], place: int) -> list[tuple[int, Exposure]]:
+def _path(window: list[_Item], place: int) -> list[tuple[int, Exposure]]:
     """How the frame would look at the times around it: (frames from here, change), within its shot."""
     path = [(0, Exposure())]
     change: Exposure | None = Exposure()
@@ -159,7 +159,7 @@ def _intercept(times: Array, values: Array, weight: Array) -> float:
 
 
 def _exposed(frame: Frame, change: Exposure) -> Frame:
-    """The frame at another exposure; nothing is pushed beyond black and white that was not there before."""
+    """Return the frame at another exposure; nothing is pushed beyond black and white that was not there before."""
     depth = frame.layout.depth
     black, white = nominal(frame.color, depth)
     codes = np.arange(2**depth, dtype=np.float64)

@@ -34,7 +34,7 @@ _GRAIN: Final = 4
 
 
 @dataclass(frozen=True, eq=False)
-class _Look:
+class _Item:
     frame: Frame
     gray: Array
     thumb: Array
@@ -54,7 +54,7 @@ def deinterlace(frames: Iterable[Frame], order: FieldOrder) -> Iterator[Frame]:
     Yields:
         As many frames; those that do not comb are the very same objects.
     """
-    with closing(sliding(_looks(frames), REACH)) as windows:
+    with closing(sliding(_items(frames), REACH)) as windows:
         for window, place in windows:
             here = window[place]
             where = combed(here.gray)
@@ -71,8 +71,8 @@ def deinterlace(frames: Iterable[Frame], order: FieldOrder) -> Iterator[Frame]:
             yield _deinterlaced(here.frame, before, after, where, top_first)
 
 
-def _looks(frames: Iterable[Frame]) -> Generator[_Look, None, None]:
-    last: _Look | None = None
+def _items(frames: Iterable[Frame]) -> Generator[_Item, None, None]:
+    last: _Item | None = None
     try:
         for frame in frames:
             gray = eight_bit(frame.luma, frame.layout.depth)
@@ -82,7 +82,7 @@ def _looks(frames: Iterable[Frame]) -> Generator[_Look, None, None]:
             if last is not None and not cut:
                 # The lower field of the last frame and the upper one of this are neighbours if the upper comes first.
                 top_first = _combing(last.gray, gray) - _combing(gray, last.gray)
-            last = _Look(frame, gray, thumb, top_first, cut)
+            last = _Item(frame, gray, thumb, top_first, cut)
             yield last
     finally:
         close(frames)
@@ -92,7 +92,7 @@ def _combing(upper: Array, lower: Array) -> float:
     return float(np.maximum(teeth(weave(upper, lower)), _GRAIN).mean())
 
 
-def _vote(window: list[_Look], place: int) -> bool:
+def _vote(window: list[_Item], place: int) -> bool:
     """Whether the upper field is the earlier one, by the frames of this shot."""
     total = 0.0
     for k in range(place, 0, -1):
@@ -130,7 +130,7 @@ def _deinterlaced(frame: Frame, before: Frame | None, after: Frame | None, where
 
 
 def _doubled(frame: Frame) -> Frame:
-    """The frame with the lines of its lower field made from the upper one's around them."""
+    """Return the frame with the lines of its lower field made from the upper one's around them."""
 
     def work(index: int) -> Array:
         lines: Array = np.array(plane(frame, index))

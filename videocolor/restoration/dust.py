@@ -1,4 +1,4 @@
-"""Dust and specks: what is in one frame alone, mended from the frames before and after along the motion.
+"""Dust and specks: what is in one frame alone, replaced from the frames before and after along the motion.
 
 A sample is dirt if the frame before and the frame after, brought onto this one by motion, agree with each
 other and both differ from it to the same side: the spike detection index of Kokaram ("Motion Picture
@@ -63,7 +63,7 @@ _CROSS: Final = np.ones((3, 3), np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
-class _Look:
+class _Item:
     """What is kept of a frame."""
 
     frame: Frame
@@ -75,7 +75,7 @@ class _Look:
 
 
 def remove_dust(frames: Iterable[Frame], contrast: float) -> Iterator[Frame]:
-    """Mend dust.
+    """Remove dust.
 
     Args:
         frames: A film's frames in order.
@@ -86,7 +86,7 @@ def remove_dust(frames: Iterable[Frame], contrast: float) -> Iterator[Frame]:
     """
     flow = FlowEstimator("fast")
     motions: dict[tuple[int, int], Array] = {}
-    with closing(sliding(_looks(frames, flow), REACH)) as windows:
+    with closing(sliding(_items(frames, flow), REACH)) as windows:
         for window, place in windows:
             before, after = _neighbour(window, place, -1), _neighbour(window, place, 1)
             here = window[place]
@@ -98,26 +98,26 @@ def remove_dust(frames: Iterable[Frame], contrast: float) -> Iterator[Frame]:
                 _brought(before, here, _motion(motions, flow, here, before)),
                 _brought(after, here, _motion(motions, flow, here, after)),
             )
-            yield _mended(here, before, after, pictures, contrast)
+            yield _repaired(here, before, after, pictures, contrast)
 
 
-def _looks(frames: Iterable[Frame], flow: FlowEstimator) -> Generator[_Look, None, None]:
+def _items(frames: Iterable[Frame], flow: FlowEstimator) -> Generator[_Item, None, None]:
     try:
         for frame in frames:
             gray = eight_bit(frame.luma, frame.layout.depth)
             small = gray
             while small.shape[1] > _FLOW_WIDTH:
                 small = cv2.resize(small, (small.shape[1] // 2, small.shape[0] // 2), interpolation=cv2.INTER_AREA)
-            yield _Look(frame, gray, flow.prepare(small), thumbnail(frame.luma, frame.layout.depth))
+            yield _Item(frame, gray, flow.prepare(small), thumbnail(frame.luma, frame.layout.depth))
     finally:
         close(frames)
 
 
-def _cut(a: _Look, b: _Look) -> bool:
+def _cut(a: _Item, b: _Item) -> bool:
     return distance(a.thumb, b.thumb) > _CUT
 
 
-def _motion(known: dict[tuple[int, int], Array], flow: FlowEstimator, a: _Look, b: _Look) -> Array:
+def _motion(known: dict[tuple[int, int], Array], flow: FlowEstimator, a: _Item, b: _Item) -> Array:
     """Flow that warps b onto a, by pairs that may be asked for again."""
     key = (a.frame.index, b.frame.index)
     if key not in known:
@@ -125,8 +125,8 @@ def _motion(known: dict[tuple[int, int], Array], flow: FlowEstimator, a: _Look, 
     return known[key]
 
 
-def _neighbour(window: list[_Look], place: int, way: int) -> _Look | None:
-    """The nearest frame that is not this one shown again."""
+def _neighbour(window: list[_Item], place: int, way: int) -> _Item | None:
+    """Find the nearest frame that is not this one shown again."""
     k = place + way
     while 0 <= k < len(window):
         if float(np.abs(window[k].thumb - window[place].thumb).max()) > _REPEAT:
@@ -142,11 +142,11 @@ class _Brought:
     gray: Array
     """(h, w) uint8, at this frame's exposure."""
     places: Array
-    """(h, w, 2) float32: where each sample stands in the neighbour."""
+    """(h, w, 2) float32: coordinates of each sample in the neighbour."""
     change: Exposure
 
 
-def _brought(other: _Look, here: _Look, flow: Array) -> _Brought:
+def _brought(other: _Item, here: _Item, flow: Array) -> _Brought:
     change = exposure_between(other.thumb, here.thumb) or Exposure()
     shape = here.gray.shape
     places = cv2.add(grid(*shape), resize_flow(flow, (shape[0], shape[1])))
@@ -158,12 +158,12 @@ def _brought(other: _Look, here: _Look, flow: Array) -> _Brought:
 
 
 def _look_up(image: Array, places: Array) -> Array:
-    """Samples of an image at the places (x, y), with cubic interpolation: grain stays sharper than with linear."""
+    """Sample an image at coordinates (x, y), with cubic interpolation: grain stays sharper than with linear."""
     unused: Any = None
     return cv2.remap(image, places, unused, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _mended(here: _Look, before: _Look, after: _Look, pictures: tuple[_Brought, _Brought], contrast: float) -> Frame:
+def _repaired(here: _Item, before: _Item, after: _Item, pictures: tuple[_Brought, _Brought], contrast: float) -> Frame:
     spots = find_spots(here.gray, pictures[0].gray, pictures[1].gray, contrast)
     flying = [
         k for k in range(len(spots.boxes)) if _flies(here.gray, (before.gray, after.gray), pictures, spots.boxes[k])
@@ -177,8 +177,8 @@ def _mended(here: _Look, before: _Look, after: _Look, pictures: tuple[_Brought, 
     fill = _fill(frame, (before.frame, after.frame), pictures)
     luma = frame.luma.astype(np.float32)
     touched = cover > 0
-    mended = luma + cover * (fill - luma)
-    return replace(frame, luma=np.where(touched, store(mended, frame), frame.luma))
+    repaired = luma + cover * (fill - luma)
+    return replace(frame, luma=np.where(touched, store(repaired, frame), frame.luma))
 
 
 def _fill(frame: Frame, others: tuple[Frame, Frame], pictures: tuple[_Brought, _Brought]) -> Array:

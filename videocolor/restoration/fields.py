@@ -68,7 +68,7 @@ def combed(gray: Array) -> Array:
 
 
 def on_planes(frame: Frame, work: Callable[[int], Array]) -> Frame:
-    """The frame with new planes: `work(0)` makes luma, 1 and 2 Cb and Cr where the frame has them."""
+    """Return the frame with new planes: `work(0)` makes luma, 1 and 2 Cb and Cr where the frame has them."""
     chroma = (work(1), work(2)) if frame.chroma is not None else None
     return replace(frame, luma=work(0), chroma=chroma)
 

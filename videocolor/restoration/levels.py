@@ -54,7 +54,7 @@ def thumbnail(luma: Array, depth: int) -> Array:
 
 
 def distance(a: Array, b: Array) -> float:
-    """The Euclidean scene check (`videocolor.shots.detect.scene_distance`) of two thumbnails on the 8-bit scale."""
+    """Return `videocolor.shots.detect.scene_distance` of two thumbnails on the 8-bit scale."""
     scale = np.float32(1 / 255)
     return scene_distance(a * scale, b * scale)
 
@@ -76,11 +76,11 @@ class Exposure:
     offset: float = 0.0
 
     def after(self, first: Exposure) -> Exposure:
-        """The change that `first` and then this one make together."""
+        """Return the change that `first` and then this one make together."""
         return Exposure(self.gain * first.gain, self.gain * first.offset + self.offset)
 
     def inverse(self) -> Exposure:
-        """The change back."""
+        """Return the inverse change."""
         return Exposure(1 / self.gain, -self.offset / self.gain)
 
     def most(self, low: float, high: float) -> float:

@@ -1,6 +1,6 @@
-"""Vertical scratches: thin lines that run through the picture, mended from their sides.
+"""Vertical scratches: thin lines that run through the picture, repaired from their sides.
 
-A scratch stands in the same place for many frames, so frames before and after say nothing of what it hides; it
+A scratch is at the same place for many frames, so frames before and after say nothing of what it hides; it
 is known by its shape (Kokaram, "Detection and removal of line scratches in degraded motion picture sequences",
 EUSIPCO 1996): thin, upright, long, its sides alike. The picture is averaged over bands of lines, what is thin in
 each band stands out by a top-hat, and dynamic programming joins bands to lines that may lean and wander. A line
@@ -50,7 +50,7 @@ class Line:
     """A scratch in one frame."""
 
     columns: Array
-    """(bands,) int: where it stands in each band."""
+    """(bands,) int: its position in each band."""
     hits: Array
     """(bands,) bool: where it was seen."""
     bright: bool
@@ -62,14 +62,14 @@ class Line:
 
 
 @dataclass(frozen=True, eq=False)
-class _Look:
+class _Item:
     frame: Frame
     thumb: Array
     lines: list[Line]
 
 
 def remove_scratches(frames: Iterable[Frame], height: float) -> Iterator[Frame]:
-    """Mend vertical scratches.
+    """Remove vertical scratches.
 
     Args:
         frames: A film's frames in order.
@@ -78,21 +78,21 @@ def remove_scratches(frames: Iterable[Frame], height: float) -> Iterator[Frame]:
     Yields:
         As many frames; those without a scratch are the very same objects.
     """
-    with closing(sliding(_looks(frames, height), REACH)) as windows:
+    with closing(sliding(_items(frames, height), REACH)) as windows:
         for window, place in windows:
             here = window[place]
             shot = _shot(window, place)
             wander = max(2.0, _WANDER * here.frame.luma.shape[1])
             needed = min(_PRESENT, len(shot))
             lines = [line for line in here.lines if sum(_shows(other, line, wander) for other in shot) >= needed]
-            yield _mended(here.frame, lines) if lines else here.frame
+            yield _repaired(here.frame, lines) if lines else here.frame
 
 
-def _looks(frames: Iterable[Frame], height: float) -> Generator[_Look, None, None]:
+def _items(frames: Iterable[Frame], height: float) -> Generator[_Item, None, None]:
     try:
         for frame in frames:
             lines = find_lines(_levels(frame), height)
-            yield _Look(frame, thumbnail(frame.luma, frame.layout.depth), lines)
+            yield _Item(frame, thumbnail(frame.luma, frame.layout.depth), lines)
     finally:
         close(frames)
 
@@ -102,8 +102,8 @@ def _levels(frame: Frame) -> Array:
     return frame.luma.astype(np.float32) * np.float32(1 / 2 ** (frame.layout.depth - 8))
 
 
-def _shot(window: list[_Look], place: int) -> list[_Look]:
-    """The frames of the window that are of one shot with the one at `place`, itself among them."""
+def _shot(window: list[_Item], place: int) -> list[_Item]:
+    """Select the frames of the window that are of one shot with the one at `place`, itself among them."""
     first = last = place
     while first > 0 and one_shot(window[first - 1].thumb, window[first].thumb):
         first -= 1
@@ -112,8 +112,8 @@ def _shot(window: list[_Look], place: int) -> list[_Look]:
     return window[first : last + 1]
 
 
-def _shows(look: _Look, line: Line, wander: float) -> bool:
-    return any(o.bright == line.bright and abs(o.middle - line.middle) <= wander for o in look.lines)
+def _shows(item: _Item, line: Line, wander: float) -> bool:
+    return any(o.bright == line.bright and abs(o.middle - line.middle) <= wander for o in item.lines)
 
 
 def find_lines(luma: Array, height: float) -> list[Line]:
@@ -177,16 +177,16 @@ def _paths(seen: Array, thin: Array, height: float, bright: bool, half: int) -> 
     return found
 
 
-def _mended(frame: Frame, lines: list[Line]) -> Frame:
+def _repaired(frame: Frame, lines: list[Line]) -> Frame:
     levels = _levels(frame)
     changed = np.zeros(levels.shape, bool)
     for line in lines:
-        _mend(levels, changed, line)
+        _remove(levels, changed, line)
     scale = np.float32(2 ** (frame.layout.depth - 8))
     return replace(frame, luma=np.where(changed, store(levels * scale, frame), frame.luma))
 
 
-def _mend(levels: Array, changed: Array, line: Line) -> None:
+def _remove(levels: Array, changed: Array, line: Line) -> None:
     """Take one line off the picture, in place."""
     h, w = levels.shape
     widest = max(2, round(_WIDEST * w / 2)) + 1

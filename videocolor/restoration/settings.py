@@ -10,7 +10,7 @@ __all__ = ["RestorationConfig", "active", "steps"]
 
 
 def _switch(on: str) -> BeforeValidator:
-    """true and false mean on and off, too: so people write, and so YAML 1.1 reads the bare words."""
+    """Accept true and false for on and off, as YAML 1.1 reads the bare words."""
 
     def word(value: Any) -> Any:
         return {True: on, False: "off"}[value] if isinstance(value, bool) else value
@@ -22,7 +22,7 @@ Bool = Annotated[bool, Strict()]
 
 
 class RestorationConfig(BaseModel):
-    """What is mended before colour. All off by default; the only steps that change luma."""
+    """Repairs before colour. All off by default; the only steps that change luma."""
 
     # As `videocolor.config.Section`, which cannot be imported here: config.py holds this section.
     model_config = ConfigDict(
@@ -32,7 +32,7 @@ class RestorationConfig(BaseModel):
     telecine: Annotated[Literal["off", "restore"], _switch("restore")] = "off"
     """restore: put the fields of 3:2 and like pulldowns back together; repeated frames stay, times stay."""
     deinterlace: Annotated[Literal["off", "on"], _switch("on")] = "off"
-    """on: mend woven fields where the picture combs; the lines of the upper field stay as they are."""
+    """on: deinterlace where the picture combs; the lines of the upper field stay as they are."""
     field_order: Literal["auto", "top", "bottom"] = "auto"
     """Which field is the earlier one, for deinterlace: auto (seen from motion), top or bottom."""
     deflicker: Bool = False

@@ -32,14 +32,14 @@ __all__ = ["COLOR_LABEL", "FilmSink", "PictureEncoder"]
 
 COLOR_LABEL = "colorized by videocolor, not original colour"
 _FORCED = {"libx264": {"forced-idr": "1"}, "libx265": {"forced-idr": "1"}}
-"""A forced keyframe is one that nothing behind it refers across."""
+"""A forced keyframe is one that no later frame refers across."""
 _WOVEN = ("tt", "bb", "tb", "bt")
 _REORDERING = 3600
 """Seconds by which a frame may be decoded before it is shown; more is an encoder's mistake."""
 
 
 class PictureEncoder:
-    """The picture stream of an output, and what encodes it: the same for a whole film and for a shard of it.
+    """The picture stream of an output, and what encodes it: the same for a film and for a shard of it.
 
     Args:
         out: a container of `plan.container`, before its header.
@@ -103,7 +103,7 @@ class PictureEncoder:
         return packets
 
     def flush(self) -> list[Any]:
-        """The packets that are left."""
+        """Return the packets that are left."""
         packets: list[Any] = self.stream.encode(None)
         return packets
 
@@ -154,7 +154,7 @@ class FilmSink:
 
         Args:
             first: the film's first frame, for its time and its display matrix.
-            offsets: as `VideoReader.offsets` of the whole film.
+            offsets: as `VideoReader.offsets` of the complete film.
         """
         with muxer_errors(self._plan.target):
             self._open(first)
@@ -202,7 +202,7 @@ class FilmSink:
             self._copier.begin(out, shift, start, self._span[1])
 
     def _follow_clock(self, frame: Frame) -> None:
-        """Tell the copier where the reader bridged a clock that starts anew; smaller repairs concern one frame."""
+        """Tell the copier where the reader bridged a clock that restarts; smaller repairs concern one frame."""
         if self._copier is None:
             return
         if self._reader is not None:
@@ -215,7 +215,7 @@ class FilmSink:
 
     def _muxer_options(self, extra: dict[str, str]) -> dict[str, str]:
         if self._plan.container not in ("mp4", "mov"):
-            # Sound that starts before zero (the priming of AAC) must not push the whole film to a later time.
+            # Sound that starts before zero (the priming of AAC) must not push the film to a later time.
             return {"avoid_negative_ts": "disabled"}
         scale = self._info.time_base.denominator
         return {"movflags": f"+faststart{extra.get('movflags', '')}", "video_track_timescale": str(scale)}
@@ -233,12 +233,12 @@ class FilmSink:
     def _mux(self, packets: list[Any]) -> None:
         assert self._out is not None
         for packet in packets:
-            self._mend(packet)
+            self._repair(packet)
             if self._copier is not None and packet.dts is not None:
                 self._copier.advance(packet.dts * Fraction(packet.time_base))
             self._out.mux(packet)
 
-    def _mend(self, packet: Any) -> None:
+    def _repair(self, packet: Any) -> None:
         """Replace a decoding time that cannot be: x265 leaves it unset for films shorter than its reordering."""
         if packet.pts is not None and packet.dts is not None:
             limit = max(1, int(_REORDERING / self._info.time_base))
@@ -252,7 +252,7 @@ class FilmSink:
 
         Args:
             encoded: nothing was given to the encoder.
-            check: looks at the whole file before it gets its name; what it raises keeps the name free.
+            check: checks the complete file before it gets its name; what it raises keeps the name free.
         """
         with muxer_errors(self._plan.target):
             if self._encoder is not None and not encoded:

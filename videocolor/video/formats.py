@@ -1,4 +1,4 @@
-"""Pixel formats: what planes a decoded frame has, and how to look at them without copying.
+"""Pixel formats: what planes a decoded frame has, and views of them without copying.
 
 Planar little-endian YUV and gray are handed out as views of the decoder's memory. Everything else that a film may
 come in (semi-planar, packed, big-endian, palette, one-bit, RGB) is unpacked here with numpy, sample by sample, because
@@ -104,7 +104,7 @@ def describe(name: str) -> PixelLayout:
 
 
 def plane_view(frame: VideoFrame, index: int, per_pixel: int = 1, order: str = "<", words: int = 0) -> Array:
-    """Look at one plane of a frame as (rows, samples) without copying.
+    """View one plane of a frame as (rows, samples) without copying.
 
     Args:
         frame: A decoded frame, or one about to be encoded.
@@ -128,7 +128,7 @@ def plane_view(frame: VideoFrame, index: int, per_pixel: int = 1, order: str = "
 
 
 def split_planes(frame: VideoFrame, layout: PixelLayout, matrix: Matrix, *, chroma: bool = True) -> Planes:
-    """Look at a decoded frame as luma and chroma planes.
+    """Split a decoded frame into luma and chroma planes.
 
     Args:
         frame: The decoder's frame.
@@ -143,7 +143,7 @@ def split_planes(frame: VideoFrame, layout: PixelLayout, matrix: Matrix, *, chro
     if layout.kind == "rgb":
         return _from_rgb(_rgb_channels(frame, name), layout.depth, matrix, chroma)
     if name in _SEMI_PLANAR:
-        return _semi_planar(frame, *_SEMI_PLANAR[name])
+        return _semi_planar(frame, *_SEMI_PLANAR[name][1:])
     if name in _PACKED_422:
         return _packed_422(frame, *_PACKED_422[name])
     if name in ("monow", "monob"):
@@ -166,7 +166,7 @@ def _native(samples: Array) -> Array:
     return samples.astype(np.uint16) if samples.dtype.byteorder == ">" else samples
 
 
-def _semi_planar(frame: VideoFrame, bits: int, shift: int, swapped: bool) -> Planes:
+def _semi_planar(frame: VideoFrame, shift: int, swapped: bool) -> Planes:
     luma, pairs = plane_view(frame, 0), plane_view(frame, 1, 2)
     if shift:
         luma, pairs = luma >> shift, pairs >> shift

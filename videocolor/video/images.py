@@ -1,4 +1,4 @@
-"""Images as output: RGB, 8 or 16 bits, moved to their names when all are whole."""
+"""Images as output: RGB, 8 or 16 bits, renamed when all are complete."""
 
 from __future__ import annotations
 
@@ -67,6 +67,7 @@ class ImageSink:
 
     def put(self, frame: Frame, luma: Array, cb: Array, cr: Array, *, key: bool = False) -> None:
         """Encode one image; numbered sources keep their numbers, gaps included."""
+        del key  # every image is one
         self._plan.check_samples(luma=luma, cb=cb, cr=cr)
         number = self._number + (frame.pts if self._follow else frame.index)
         name = self._name if self._pattern is None else self._pattern % number

@@ -1,4 +1,4 @@
-"""A cheap look for woven fields: combing that the flags of a film often do not admit."""
+"""A cheap check for woven fields: combing that the flags of a film often do not admit."""
 
 from __future__ import annotations
 

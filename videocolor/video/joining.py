@@ -1,4 +1,4 @@
-"""Shards become one film: their packets in a row, all other streams beside them, nothing encoded anew."""
+"""Shards become one film: their packets one after the other, all other streams beside them, nothing encoded again."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _noted(packets: Iterator[Packet[Any]], times: array[int]) -> Iterator[Packet
 
 
 def picture_times(path: Path, span: Span = (None, None)) -> array[int] | None:
-    """The times in microseconds at which a film's pictures are shown, ascending, without decoding any.
+    """Read the times in microseconds at which a film's pictures are shown, ascending, without decoding any.
 
     None where the container does not state each (AVI, some streams). Eight bytes a frame.
     """
@@ -125,7 +125,7 @@ def picture_times(path: Path, span: Span = (None, None)) -> array[int] | None:
         # Trimming compares exactly, in ticks.
         start, end = (None if bound is None else math.ceil(bound / base) for bound in span)
         found = array("q")
-        for packet in read_packets(container, [stream], lambda error: None):
+        for packet in read_packets(container, [stream]):
             if packet.size and packet.pts is None:
                 return None
             if packet.size and packet.pts is not None and not packet.is_discard:
@@ -144,7 +144,7 @@ def _compare(target: Path, times: array[int], found: array[int], what: str) -> N
     for index, (mine, other) in enumerate(zip(times, found, strict=False)):
         if abs(mine - other) > _MILLI:
             raise OutputError(
-                f"{target}: frame {index} stands at {mine / _MICRO:.4f} s, in {what} at {other / _MICRO:.4f} s"
+                f"{target}: frame {index} is at {mine / _MICRO:.4f} s, in {what} at {other / _MICRO:.4f} s"
             )
     if len(times) != len(found):
         raise OutputError(f"{target}: has {len(times)} frames, {what} {len(found)}")
@@ -171,22 +171,22 @@ def take_out(
         info: its source.
         plan: how it was made.
         pts: time of each frame in ticks of the source; the film's frames in order of their times are these.
-        parts: (first frame, frame behind the last, file to write), ascending.
+        parts: (first frame, exclusive end, file to write), ascending.
 
     Raises:
         InputError: the film has another number of frames, or cannot be parted there.
     """
     order: list[tuple[Fraction, bool]] = [(time, key) for time, key, _ in _pictures(film)]
     if len(order) != len(pts):
-        raise InputError(f"{film}: has {len(order)} frames, its source {len(pts)}; colour the film again whole")
+        raise InputError(f"{film}: has {len(order)} frames, its source {len(pts)}; colour the complete film again")
     rank = {time: place for place, time in enumerate(sorted(time for time, _ in order))}
     places = [rank[time] for time, _ in order]
     packets = enumerate(_pictures(film))
     for start, end, path in parts:
-        # Where decoding begins anew at both ends, packet number i decodes frames of the same part as frame i.
+        # Where decoding restarts at both ends, packet number i decodes frames of the same part as frame i.
         whole = sorted(places[start:end]) == list(range(start, end)) and places[start] == start and order[start][1]
         if not whole:
-            raise InputError(f"{film}: cannot be parted at frames {start} and {end}; colour the film again whole")
+            raise InputError(f"{film}: cannot be split at frames {start} and {end}; colour the complete film again")
         late = max(pts[number] - pts[places[number]] for number in range(start, end))
         with muxer_errors(path):
             file = PacketFile(path, shard_header(info, plan, None))
@@ -212,7 +212,7 @@ def _pictures(film: Path) -> Iterator[tuple[Fraction, bool, bytes]]:
         name, base = stream.codec_context.name, Fraction(stream.time_base or 1)
         # H.264 and H.265 lie in films otherwise than encoders write them.
         plain = BitStreamFilterContext(f"{name}_mp4toannexb", stream) if name in ("h264", "hevc") else None
-        for packet in read_packets(container, [stream], lambda error: None):
+        for packet in read_packets(container, [stream]):
             if packet.size and packet.pts is not None and not packet.is_discard:
                 time, key = packet.pts * base, packet.is_keyframe
                 yield time, key, bytes(packet) if plain is None else b"".join(map(bytes, plain.filter(packet)))

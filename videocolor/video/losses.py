@@ -27,7 +27,7 @@ class LossLog:
     _counts: dict[str, tuple[int, int]] = field(default_factory=dict)
     _notes: list[str] = field(default_factory=list)
     _pending: list[tuple[int, int]] = field(default_factory=list)
-    """(count of time, pts): a later count of a film whose clock starts anew sorts behind all of an earlier one."""
+    """(count of time, pts): a later count of a film whose clock restarts sorts after all of an earlier one."""
     _count: int = 0
     _offsets: dict[int, int] = field(default_factory=dict)
     """Ticks that were added to the times of each count of time."""

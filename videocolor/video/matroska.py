@@ -20,7 +20,7 @@ from videocolor.types import VideoInfo
 __all__ = ["RESERVED", "needs_display_size", "write_display_size"]
 
 RESERVED: Final = " (videocolor keeps this room for the display size)"
-"""Stands behind the name of the picture's stream until the file is whole."""
+"""Suffix of the name of the picture's stream until the file is complete."""
 _IN_BAND: Final = frozenset({"libx264", "libx265", "mpeg4", "mpeg2video"})
 """Encoders that write the shape of pixels into their own bits, which players read."""
 _SEGMENT, _TRACKS, _CLUSTER, _ENTRY = 0x18538067, 0x1654AE6B, 0x1F43B675, 0xAE
@@ -53,8 +53,9 @@ def write_display_size(path: Path, width: int, height: int, sar: Fraction) -> No
     (FFmpeg keeps the height and rounds the width, by which 64x48 with pixels of 4:3 would come back as 85:64).
 
     Args:
-        path: a whole Matroska or WebM file.
-        width, height: of the picture as stored.
+        path: a complete Matroska or WebM file.
+        width: of the picture as stored.
+        height: of the picture as stored.
         sar: its sample aspect ratio.
 
     Raises:
@@ -84,7 +85,7 @@ def _shown(width: int, height: int, sar: Fraction) -> tuple[int, int]:
 
 
 def _with_size(head: bytearray, entry: _Element, width: int, height: int) -> bytes | None:
-    """A track's elements in as many bytes, the name shortened, the display size added; None: it has no room."""
+    """Write a track's elements in as many bytes, the name shortened, the display size added; None: it has no room."""
     made, found = bytearray(), False
     for child in _elements(head, entry.data, entry.end):
         whole, held = head[child.begin : child.end], head[child.data : child.end]
@@ -105,7 +106,7 @@ def _with_size(head: bytearray, entry: _Element, width: int, height: int) -> byt
 
 
 def _find_tracks(head: bytearray) -> _Element | None:
-    """The element that describes the streams."""
+    """Find the element that describes the streams."""
     for top in _elements(head, 0, len(head)):
         if top.id != _SEGMENT:
             continue
@@ -119,7 +120,7 @@ def _find_tracks(head: bytearray) -> _Element | None:
 
 
 def _elements(head: bytearray, begin: int, end: int) -> Iterator[_Element]:
-    """The elements between two places, as far as they lie in the buffer (a segment's end need not)."""
+    """List the elements between two offsets, as far as they are in the buffer (a segment's end need not)."""
     at = begin
     while at < end:
         id_length = _length(head[at])
@@ -142,12 +143,12 @@ def _length(first: int) -> int:
 
 
 def _element(identifier: int, data: bytes | bytearray) -> bytearray:
-    """An element with the shortest size that says its length."""
+    """Encode an element with the shortest size that says its length."""
     length = next(n for n in range(1, 9) if len(data) < (1 << 7 * n) - 1)
     size = (len(data) | 1 << 7 * length).to_bytes(length, "big")
     return bytearray(identifier.to_bytes((identifier.bit_length() + 7) // 8, "big") + size + data)
 
 
 def _number(identifier: int, value: int) -> bytearray:
-    """An element that holds an unsigned integer."""
+    """Encode an element that holds an unsigned integer."""
     return _element(identifier, value.to_bytes(max(1, (value.bit_length() + 7) // 8), "big"))

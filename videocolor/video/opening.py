@@ -122,12 +122,17 @@ def ignore(stream: Any) -> None:
 
 
 def read_packets(
-    container: InputContainer, streams: list[Any], on_error: Callable[[FFmpegError], None]
+    container: InputContainer, streams: list[Any], on_error: Callable[[FFmpegError], None] = lambda _: None
 ) -> Iterator[Packet[Any]]:
-    """Demux on through errors; ends at the end of the file or when errors do not stop.
+    """Demux through errors, to the end of the file or until errors do not stop.
 
-    A demuxing generator of PyAV is finished after an exception, so a new one goes on where it stopped. The packets
-    include the dummy ones by which decoders are flushed.
+    A demuxing generator of PyAV is finished after an exception, so a new one continues where it stopped. The packets
+    include the empty ones that flush decoders.
+
+    Args:
+        container: an open film.
+        streams: of that container.
+        on_error: called with each error; they are skipped silently by default.
     """
     errors = empty = 0
     while errors < _MAX_ERRORS:
@@ -148,7 +153,7 @@ def read_packets(
 
 def tolerant_frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
     """Decode what can be decoded, silently: for looking at a film, not for colouring it."""
-    for packet in read_packets(container, [stream], lambda error: None):
+    for packet in read_packets(container, [stream]):
         try:
             yield from stream.codec_context.decode(packet)
         except FFmpegError as error:
@@ -156,16 +161,17 @@ def tolerant_frames(container: InputContainer, stream: VideoStream) -> Iterator[
 
 
 def clock_restarts(path: Path) -> bool:
-    """Tell whether a film's clock starts anew on the way, so that seeking in it leads anywhere.
+    """Tell whether a film's clock restarts on the way, so that seeking in it leads anywhere.
 
-    Only transport and program streams can, and telling takes reading them whole (without decoding).
+    Only transport and program streams can, and to know, they are read completely (without decoding).
     """
     state = path.stat()
     return _clock_restarts(path, state.st_size, state.st_mtime_ns)
 
 
 @lru_cache(maxsize=8)
-def _clock_restarts(path: Path, size: int, changed: int) -> bool:
+def _clock_restarts(path: Path, _size: int, _changed: int) -> bool:
+    """Answer `clock_restarts`; size and time of change are part of the cache's key."""
     with open_input(path) as container:
         flags: Any = container.format.flags  # a plain number, whatever PyAV's stubs say
         if not getattr(flags, "value", flags) & Flags.ts_discont.value:
@@ -175,7 +181,7 @@ def _clock_restarts(path: Path, size: int, changed: int) -> bool:
             if other.index != stream.index:
                 ignore(other)
         base, last = fraction(stream.time_base) or Fraction(1, 90000), None
-        for packet in read_packets(container, [stream], lambda error: None):
+        for packet in read_packets(container, [stream]):
             if packet.size and packet.dts is not None:
                 if last is not None and (last - packet.dts) * base >= LEAP:
                     return True

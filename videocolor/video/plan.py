@@ -139,7 +139,7 @@ def plan_output(
         color=color,
         chroma_size=_chroma_size(info, layout),
         codec_options=codec_options,
-        dropped=left_out(info, container, codec.name, layout, (info.width, info.height)),
+        dropped=left_out(info, container),
         notes=_notes(info, layout, color, table, codec.name, container),
         estimated_bits=round(pixels * _bits_a_pixel(codec.name, layout)) or None,
         luma_map=table,

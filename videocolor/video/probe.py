@@ -153,7 +153,7 @@ def _probe_film(
         duration -= first * base
     order = FIELD_ORDERS[min(getattr(stream.codec_context, "field_order", 0), 5)]  # PyAV before 18.1 does not tell
     frames = _frame_count(stream) or (round(duration * stated) if duration and stated else None)
-    # The last look: it seeks, and what was read of the stream before does not change any more.
+    # Last, as it seeks, and what was read of the stream before does not change any more.
     warnings += _interlaced(container, stream, still, order, duration, base)
     return VideoInfo(
         path=path,
@@ -228,7 +228,7 @@ def _interlaced(
         said = "and flagged so" if flagged else "though it is flagged progressive"
         return [
             f"{WOVEN} {said}, and colour will comb too: restoration.deinterlace=on "
-            "mends video, restoration.telecine=restore film that was pulled down to video"
+            "repairs video, restoration.telecine=restore film that was pulled down to video"
         ]
     if flagged:
         return [f"the film is flagged interlaced ({order}), but no combing was seen; it is treated as progressive"]

@@ -56,7 +56,7 @@ def open_video(
         path: A film, a still image, a number pattern, or a folder of images.
         rate: Frames a second of an image sequence.
         start: First film time in seconds that is read; None: from the beginning.
-        end: Film time in seconds behind the last frame that is read; None: to the end.
+        end: Exclusive end in seconds of film time; None: to the end.
         fast: For analysis passes: samples may differ slightly (no deblocking) and RGB films have no chroma.
         threads: Decoder threads; 0 lets FFmpeg choose.
 
@@ -65,16 +65,16 @@ def open_video(
 
     Raises:
         InputError: And its kinds, as `probe` raises them.
-        UsageError: `end` is not behind `start`; while iterating, the film ends before `start`.
+        UsageError: `end` is not after `start`; while iterating, the film ends before `start`.
     """
     if start is not None and end is not None and end <= start:
-        raise UsageError(f"end {float(end):g} s is not behind start {float(start):g} s")
+        raise UsageError(f"end {float(end):g} s is not after start {float(start):g} s")
     return VideoReader(probe(path, rate=rate), start=start, end=end, fast=fast, threads=threads)
 
 
 @dataclass
 class _Clock:
-    """Gives every frame a time behind the one before it."""
+    """Give every frame a later time than the one before."""
 
     step: int
     log: LossLog
@@ -90,11 +90,11 @@ class _Clock:
             pts += self.offset
         if self.last is not None and pts <= self.last:
             if self.last - pts >= leap:
-                self.log.count("the film's clock starts anew: continued without a gap", index)
+                self.log.count("the film's clock restarts: continued without a gap", index)
                 self.offset += self.last + self.step - pts
                 pts = self.last + self.step
             else:
-                self.log.count("a frame's time is not behind the one before: moved by the smallest step", index)
+                self.log.count("a frame's time is not after the one before: moved by the smallest step", index)
                 pts = self.last + 1
         self.last = pts
         return pts
@@ -117,7 +117,7 @@ class VideoReader:
         self._threads = threads
         self._log = LossLog(info.time_base)
         self.offsets: list[Fraction] = []
-        """Seconds added to the film's own times from each place on where its clock starts anew."""
+        """Seconds added to the film's own times from each place on where its clock restarts."""
         self._container: InputContainer | None = None
 
     @property
@@ -168,7 +168,7 @@ class VideoReader:
         self._check_start((sequence.ticks[-1] + 1) * self.info.time_base)
 
     def _check_start(self, end: Fraction) -> None:
-        """Refuse a start at or behind the film's end."""
+        """Refuse a start at or after the film's end."""
         if self.start is not None and self.start >= end:
             raise UsageError(f"{self.info.path}: the film ends at {float(end):.3f} s; start is {float(self.start):g}")
 
@@ -235,7 +235,7 @@ class VideoReader:
 
     def _packets_to_frames(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
         def unreadable(error: FFmpegError) -> None:
-            self._log.note(f"the file is damaged or cut short ({error.strerror or error}); read on behind it")
+            self._log.note(f"the file is damaged or cut short ({error.strerror or error}); reading goes on after it")
 
         last: int | None = None
         before: int | None = None
@@ -255,13 +255,13 @@ class VideoReader:
             for frame in frames:
                 last = frame.pts if frame.pts is not None else last
                 yield frame
-        if last is not None and self._log.waiting and not count:  # a time that occurs twice cannot be looked for
+        if last is not None and self._log.waiting and not count:  # a time that occurs twice cannot be searched
             yield from self._tail(last)
 
     def _tail(self, last: int) -> Iterator[VideoFrame]:
         """Decode what follows a time once more without frame threads.
 
-        At the end of a film PyAV gives up with the first undecodable frame and forgets the good ones behind it that
+        At the end of a film PyAV gives up with the first undecodable frame and forgets the good ones after it that
         other threads hold.
         """
         with open_input(self.info.path) as container:

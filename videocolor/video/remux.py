@@ -39,7 +39,7 @@ _ITUNES_KEYS = frozenset(
         *("track", "disc", "compilation", "media_type", "hd_video", "gapless_playback", "creation_time", "timecode"),
     }
 )
-"""What the MP4 and QuickTime muxers write without being told to keep every key."""
+"""What the MP4 and QuickTime muxers write without the option to keep every key."""
 _MIME = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png"), "bmp": ("cover.bmp", "image/bmp")}
 _QUICKTIME_LANGUAGE = {
     **{"deu": "ger", "nld": "dut", "ell": "gre", "isl": "ice", "zho": "chi", "sqi": "alb", "mkd": "mac"},
@@ -48,7 +48,7 @@ _QUICKTIME_LANGUAGE = {
 }
 """QuickTime's own table knows some languages by the other of their two codes, and loses them otherwise."""
 _SLACK = Fraction(10)
-"""Seconds behind the end of a trim after which no stream is expected to hold anything before it."""
+"""Seconds after the end of a trim, from which on no stream is expected to hold anything before it."""
 _LONGEST_LINE = 60
 """Seconds before the start of a trim from which on subtitles are looked for that last over it."""
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
@@ -69,15 +69,17 @@ def _is_timecode(stream: Any) -> bool:
 
 
 def _is_chapter_track(stream: Any, container: InputContainer) -> bool:
-    """Tell QuickTime's text track of chapter names, which the muxer makes anew from the chapters."""
+    """Recognize QuickTime's text track of chapter names, which the muxer makes again from the chapters."""
     return stream.type == "data" and stream.name == "bin_data" and bool(container.chapters())
 
 
 def is_cover(stream: Any) -> bool:
+    """Tell whether a stream is a cover picture."""
     return stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
 
 
 def other_streams(container: InputContainer, path: Path) -> list[Any]:
+    """List the streams to copy: all but the picture, its timecode and its chapter names."""
     main = main_video(container, path).index
     return [
         s for s in container.streams if s.index != main and not _is_timecode(s) and not _is_chapter_track(s, container)
@@ -147,7 +149,7 @@ class _Track:
     end: Fraction = Fraction(0)
     """End of the last packet in the film's time."""
     count: int = 0
-    """How often the stream's clock started anew."""
+    """How often the stream's clock restarted."""
     offset: Fraction = Fraction(0)
 
 
@@ -183,7 +185,7 @@ class StreamCopier:
         return (*lost, *(f"{n} x while copying the other streams: {what}" for what, n in self._errors.items()))
 
     def restarted(self, offsets: Iterable[Fraction]) -> None:
-        """Note the seconds that turn the picture's times into the film's, one for each time its clock started anew."""
+        """Note the seconds that turn the picture's times into the film's, one for each time its clock restarted."""
         self._offsets = [Fraction(0), *offsets]
 
     @property
@@ -201,7 +203,7 @@ class StreamCopier:
         if covers:
             with open_input(self._path) as container:
                 same = [container.streams[s.index] for s in covers]
-                for packet in read_packets(container, same, lambda error: None):
+                for packet in read_packets(container, same):
                     if packet.size:
                         found.setdefault(packet.stream_index, packet)
                     if len(found) == len(covers):
@@ -306,7 +308,7 @@ class StreamCopier:
         """Return the count of time that a packet belongs to and its offset; None: only the picture will tell."""
         latest = self._latest
         if latest.count > track.count and (track.last is None or track.last - time < LEAP):
-            # Sparse streams may start anew with a later time than their last: the nearer reading is the right one.
+            # Sparse streams may restart with a later time than their last: the nearer reading is the right one.
             near, far = (abs(time + offset - latest.end) for offset in (latest.offset, track.offset))
             return (latest.count, latest.offset) if near < far else (track.count, track.offset)
         if track.last is None or track.last - time < LEAP:

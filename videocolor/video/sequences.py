@@ -67,7 +67,7 @@ def is_sequence(path: Path) -> bool:
 
 
 def find_sequence(path: Path) -> ImageSequence | None:
-    """List the images behind a pattern or folder.
+    """List the images of a pattern or folder.
 
     Args:
         path: A number pattern, a folder, or an ordinary file.
@@ -146,7 +146,7 @@ def _numbered(path: Path, pairs: list[tuple[int, Path]], warnings: tuple[str, ..
 
 
 def sequence_files(path: Path) -> tuple[Path, ...] | None:
-    """The files of an image sequence in order; None where the path is a file."""
+    """List the files of an image sequence in order; None where the path is a file."""
     sequence = find_sequence(path)
     return None if sequence is None else sequence.files
 

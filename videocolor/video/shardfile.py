@@ -1,4 +1,4 @@
-"""A shard of a film: its encoded picture, packet by packet, with exact times.
+r"""A shard of a film: its encoded picture, packet by packet, with exact times.
 
 No container serves: NUT and Matroska keep no decoding times, QuickTime shifts them and does not take every codec,
 and what is merged from shards must be packet for packet what one encoder would have written. So a shard is
@@ -56,7 +56,7 @@ def sync_folder(folder: Path) -> None:
 
 
 class PacketFile:
-    """A shard file that grows under a temporary name; it gets its own when it is whole and synced."""
+    """A shard file that grows under a temporary name; it gets its own when it is complete and synced."""
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         self.path = path
@@ -162,7 +162,7 @@ class ShardSink:
 
 
 def shard_header(info: VideoInfo, plan: OutputPlan, extradata: bytes | None) -> dict[str, Any]:
-    """The first line of a shard file; `extradata`: the encoder's, None where it is not known."""
+    """Make the first line of a shard file; `extradata`: the encoder's, None where it is not known."""
     return {
         "codec": plan.codec,
         "pix_fmt": plan.pix_fmt,
@@ -209,7 +209,7 @@ class ShardFile:
             raise InputError(f"{path}: its header is damaged ({error}); remove the file and run again") from error
 
     def packets(self) -> Iterator[Packet[Any]]:
-        """The packets, in the order of their decoding.
+        """Yield the packets in decoding order.
 
         Raises:
             InputError: the file is cut short or damaged.
@@ -220,7 +220,7 @@ class ShardFile:
             while True:
                 head = file.read(_HEAD.size)
                 if len(head) < _HEAD.size:
-                    raise InputError(f"{self.path}: is cut short behind {count} packets; remove it and run again")
+                    raise InputError(f"{self.path}: is cut short after {count} packets; remove it and run again")
                 size, flags, pts, dts, duration = _HEAD.unpack(head)
                 if size == _END:
                     if pts != count:

@@ -15,7 +15,7 @@ __all__ = ["stored_rgb"]
 
 
 def stored_rgb(frame: Frame) -> Array | None:
-    """The stored samples of an RGB film's frame.
+    """Return the stored samples of an RGB film's frame.
 
     Args:
         frame: as a reader yields it.

@@ -12,7 +12,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 
-from videocolor.types import PixelLayout, VideoInfo
+from videocolor.types import VideoInfo
 from videocolor.video.opening import ignore, open_input, read_packets
 from videocolor.video.remux import add_copy, is_cover, other_streams, stream_name, timecode
 
@@ -30,17 +30,12 @@ def container_takes(container: str, codec: str) -> bool:
         return codec in trial.supported_codecs
 
 
-def left_out(
-    info: VideoInfo, container: str, codec: str, layout: PixelLayout, size: tuple[int, int]
-) -> tuple[str, ...]:
+def left_out(info: VideoInfo, container: str) -> tuple[str, ...]:
     """Name what a container cannot hold, by trying to write a file with each stream and its first packet.
 
     Args:
         info: The source.
         container: FFmpeg's muxer.
-        codec: Encoder of the picture.
-        layout: Pixel format of the picture.
-        size: Width and height.
 
     Returns:
         One sentence for each stream that would be lost.
@@ -66,7 +61,7 @@ def _first_packets(source: InputContainer, streams: list[Any]) -> dict[int, Pack
             ignore(stream)
     found: dict[int, Packet[Any]] = {}
     if sounds:
-        for packet in islice(read_packets(source, sounds, lambda error: None), _TRIAL_PACKETS):
+        for packet in islice(read_packets(source, sounds), _TRIAL_PACKETS):
             if packet.size:
                 found.setdefault(packet.stream_index, packet)
             if len(found) == len(sounds):

@@ -48,7 +48,7 @@ def cut_short(path: Path, container: str) -> str | None:
 
 
 def _number(file: BinaryIO) -> int | None:
-    """An EBML variable-length number; None for the reserved value "unknown"."""
+    """Read an EBML variable-length number; None for the reserved value "unknown"."""
     first = file.read(1)
     if not first or not first[0]:
         return None
@@ -72,7 +72,7 @@ def _matroska_size(file: BinaryIO) -> int | None:
 
 
 def _transport_damage(file: BinaryIO, size: int) -> str | None:
-    """Count the packets without their sync byte, and see whether the last one is whole."""
+    """Count the packets without their sync byte, and check whether the last one is complete."""
     if size < 8 * 204:
         return None
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:

@@ -50,9 +50,9 @@ class Sink(Protocol):
 
 
 class VideoWriter:
-    """Writes a coloured film beside its target's name and renames it when it is whole.
+    """Write a coloured film beside its target and rename it when it is complete.
 
-    Made by `like`. As a context manager it completes the film when the block ends well, and leaves nothing behind when
+    Made by `like`. As a context manager it completes the film when the block ends well, and leaves nothing over when
     it does not.
     """
 
@@ -77,8 +77,8 @@ class VideoWriter:
         """Make a writer for the film of a reader (or its description).
 
         With a reader that has a `start` or `end`, all streams are trimmed alike and shifted together so that the first
-        frame is at zero; with a description every time stays as it is and all streams are copied whole. `info`: what is
-        written, where it is not what the reader's film says of itself.
+        frame is at zero; with a description every time stays as it is and all streams are copied completely. `info`:
+        what is written, where it is not what the reader's film says of itself.
 
         Raises:
             UsageError: Codec, pixel format and container do not go together.
@@ -131,7 +131,7 @@ class VideoWriter:
         if self._first is None:
             self._first = frame.pts
         elif frame.pts <= self._last:
-            raise ValueError(f"frame {frame.index}: pts {frame.pts} is not behind {self._last}")
+            raise ValueError(f"frame {frame.index}: pts {frame.pts} is not after {self._last}")
         table = self.plan.luma_map
         self._sink.put(frame, frame.luma if table is None else np.take(table, frame.luma), cb, cr, key=key)
         self._last = frame.pts
