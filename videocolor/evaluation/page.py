@@ -16,7 +16,6 @@ from videocolor.reports.html import cells, data_url, document, read_still, scale
 __all__ = ["page_html", "worst_first"]
 
 _GRAY: Final = "gray film"
-_SHOWN: Final = ("psnr_rgb", "ciede2000_mean", "ciede2000_p90", "edge_ciede2000", "colorfulness_delta", "flicker")
 _STYLE: Final = """
 :root{color-scheme:light dark}
 body{font:15px/1.45 system-ui,sans-serif;margin:1.5rem auto;padding:0 1rem;max-width:110rem}
@@ -107,7 +106,7 @@ def page_html(evaluation: Evaluation) -> str:
 def _clip(evaluation: Evaluation, unit: str, *, pictures: bool) -> str:
     """A clip's scores, its strips, and the slider."""
     rows = [row for row in evaluation.rows if row.unit == unit]
-    columns = [column for column in COLUMNS if column.key in _SHOWN]
+    columns = [column for column in COLUMNS if column.on_page]
     body = [
         [line_name(r.method, r.case), *(number(score(r, c.key, evaluation), c.digits) for c in columns)] for r in rows
     ]

@@ -1,8 +1,8 @@
-"""Scores of one film: frames go in one by one, a `Scores` comes out; memory does not grow with the film.
+"""Scores of one film: frames go in one by one, `Scores` come out; memory does not grow with the film.
 
     scorer = FilmScorer()
     for truth, test in frames:                      # (h, w, 3) R'G'B', in film order
-        scorer.add(truth, test, reference=...)      # a frame whose true colour was handed to the method
+        scorer.add(truth, test, reference=...)      # a frame whose true colour was given to the method
     print(scorer.result().as_dict())
 
 Reference frames are left out of every mean. Scores of a film are means over its frames in float64; where another mean
@@ -14,38 +14,83 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated, Any
 
-from videocolor.errors import UsageError
-from videocolor.evaluation.framescores import FrameScores, FrameTask, View, measure
-from videocolor.evaluation.pairing import Align, Allow, FilmPairs, LumaRule
-from videocolor.evaluation.scores import (
-    METRICS,
-    PSNR_CAP,
-    Metric,
-    ScoreOptions,
-    Scores,
-    parse_metrics,
-    parse_reference_frames,
-)
-from videocolor.evaluation.totals import FilmTotals
+from pydantic import AfterValidator, Field
+
+from videocolor.config import Int
+from videocolor.errors import InputError, UsageError
+from videocolor.evaluation.metrics import METRICS
+from videocolor.evaluation.metrics.base import Metric, MetricOptions, Picture, Score, ScoredFrame
+from videocolor.evaluation.pairing import Align, Alignment, Allow, FilmPairs, LumaRule
 from videocolor.events import Event, Observer, ignore
+from videocolor.presets import suggest
 from videocolor.types import Array
 
-__all__ = [
-    "METRICS",
-    "PSNR_CAP",
-    "FilmScorer",
-    "Metric",
-    "ScoreOptions",
-    "Scores",
-    "parse_metrics",
-    "parse_reference_frames",
-    "score_film",
-]
+__all__ = ["FilmScorer", "ScoreOptions", "Scores", "parse_metrics", "parse_reference_frames", "score_film"]
+
+Measured = list[tuple[Metric, Mapping[str, Any]]]
+
+
+def _known(name: str) -> str:
+    if name not in METRICS:
+        raise ValueError(f"{name!r}: unknown{suggest(name, METRICS)}; known: {', '.join(METRICS)}")
+    return name
+
+
+class ScoreOptions(MetricOptions):
+    """What is measured, and how often."""
+
+    metrics: tuple[Annotated[str, AfterValidator(_known)], ...] = tuple(METRICS)
+    """What to measure; see docs/scoring.md."""
+    threads: Int = Field(1, ge=1)
+    """Frames measured at once. The scores do not depend on it."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one film; docs/scoring.md has the keys."""
+
+    values: Mapping[str, Score]
+    """By key; None: not measured."""
+    not_measured: Mapping[str, str]
+    """Why, for every score that is None."""
+    alignment: Alignment | None = None
+    """How the frames of two files were paired."""
+
+    def __getitem__(self, key: str) -> Any:
+        return self.values[key]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what the JSON object holds; no value is NaN or infinite."""
+        values = {key: list(value) if isinstance(value, tuple) else value for key, value in self.values.items()}
+        alignment = None if self.alignment is None else self.alignment.as_dict()
+        return {**values, "alignment": alignment, "not_measured": dict(self.not_measured)}
+
+    def lines(self) -> list[str]:
+        """Return the scores for a person, one a line."""
+        shown = []
+        for name, value in self.as_dict().items():
+            if name in ("not_measured", "alignment"):
+                continue
+            if value is None:
+                text = f"not measured ({self.not_measured[name]})" if name in self.not_measured else "not measured"
+            else:
+                text = f"{value:.6g}" if isinstance(value, float) else str(value)
+            shown.append(f"{name:26} {text}")
+        for name, value in ({} if self.alignment is None else self.alignment.as_dict()).items():
+            shown.append(f"{name:26} {'-' if value in (None, []) else value}")
+        return shown
+
+    def with_values(self, **values: Score) -> Scores:
+        """Return the same scores with some set, such as the cost of the run that made the result."""
+        known = {key for key, value in values.items() if value is not None}
+        reasons = {key: reason for key, reason in self.not_measured.items() if key not in known}
+        return replace(self, values={**self.values, **values}, not_measured=reasons)
 
 
 class FilmScorer:
@@ -55,29 +100,27 @@ class FilmScorer:
 
     Args:
         options: what is measured.
+
+    Raises:
+        InputError, ModelError: a metric's weights cannot be read.
     """
 
     def __init__(self, options: ScoreOptions = ScoreOptions()) -> None:  # noqa: B008  (frozen)
         self.options = options
-        self._wanted: frozenset[str] = frozenset(options.metrics)
-        self._lpips: Callable[[Array, Array], float] | None = None
-        if "lpips_alex" in self._wanted and options.lpips_weights is not None:
-            from videocolor.evaluation.lpips import LpipsAlex
-
-            self._lpips = LpipsAlex.load(options.lpips_weights)
+        self._metrics = [kind(options) for name, kind in METRICS.items() if name in options.metrics]
         self._pool = ThreadPoolExecutor(options.threads) if options.threads > 1 else None
-        self._pending: deque[Future[FrameScores]] = deque()
-        self._before: tuple[View, View] | None = None
+        self._pending: deque[Future[Measured]] = deque()
+        self._before: tuple[Picture, Picture] | None = None
         self._index = self._scored = 0
-        self._totals = FilmTotals()
 
-    def add(self, truth: Array, test: Array, *, reference: bool = False) -> None:
+    def add(self, truth: Array, test: Array, *, reference: bool = False, luma_diff: int | None = None) -> None:
         """Take the film's next frame. The arrays are copied.
 
         Args:
             truth: (h, w, 3) R'G'B': uint8, uint16 (0..65535) or float 0..1.
             test: what a method made of it, of the same size and type.
-            reference: the method was shown this frame's true colour.
+            reference: the method was given this frame's true colour.
+            luma_diff: largest difference of stored luma, in code values; None: unknown.
 
         Raises:
             ValueError: size, shape or type of the two differ, or from one frame to the next.
@@ -89,33 +132,29 @@ class FilmScorer:
             )
         if self._before is not None and self._before[0].rgb.shape != truth.shape:
             raise ValueError(f"frame {self._index}: {truth.shape=}, the frame before {self._before[0].rgb.shape}")
-        now = View(truth.copy()), View(test.copy())
-        task = FrameTask(
-            *now,
-            before=self._before if self._moves() else None,
-            reference=reference,
-            lpips=not reference and self._scored % self.options.lpips_every == 0,
-        )
+        now = Picture(truth.copy()), Picture(test.copy())
+        frame = ScoredFrame(self._index, self._scored, reference, *now, self._before, luma_diff)
         self._before = now
         self._index += 1
         self._scored += not reference
         if self._pool is None:
-            self._totals.add(self._measure(task))
+            self._take(self._measure(frame))
             return
-        self._pending.append(self._pool.submit(self._measure, task))
+        self._pending.append(self._pool.submit(self._measure, frame))
         while len(self._pending) > self.options.threads + 1:
-            self._totals.add(self._pending.popleft().result())
+            self._take(self._pending.popleft().result())
 
-    def _moves(self) -> bool:
-        """Is motion measured between the last frame and the one that comes now?"""
-        wanted = "warp_error" in self._wanted or "flicker" in self._wanted
-        return wanted and (self._index - 1) % self.options.flow_every == 0
+    def _measure(self, frame: ScoredFrame) -> Measured:
+        kinds = ("all", "reference" if frame.reference else "scored")
+        return [(metric, metric.measure(frame)) for metric in self._metrics if metric.frames in kinds]
 
-    def _measure(self, task: FrameTask) -> FrameScores:
-        return measure(task, self._wanted, self.options.chroma_shift, self._lpips)
+    @staticmethod
+    def _take(measured: Measured) -> None:
+        for metric, values in measured:
+            metric.update(values)
 
     def result(self) -> Scores:
-        """The scores of the frames so far; the film ends here.
+        """Return the scores of the frames so far; the film ends here.
 
         Raises:
             ValueError: no frame was added.
@@ -123,9 +162,26 @@ class FilmScorer:
         if self._index == 0:
             raise ValueError("no frame was added")
         while self._pending:
-            self._totals.add(self._pending.popleft().result())
+            self._take(self._pending.popleft().result())
         self.close()
-        return self._totals.scores(self.options, self._wanted)
+        values: dict[str, Any] = {"frames": self._scored, "reference_frames": self._index - self._scored}
+        reasons: dict[str, str] = {}
+        made = {metric.name: metric for metric in self._metrics}
+        for name, kind in METRICS.items():
+            metric = made.get(name)
+            for key, value in (dict.fromkeys(kind.keys) if metric is None else metric.result()).items():
+                # Of a count that two metrics share, such as the pairs of flow, the larger one.
+                values[key] = max(values[key], value) if key in values else value
+                if value is None:
+                    reasons[key] = "not asked for" if metric is None else self._reason(metric, key)
+        costs = dict.fromkeys(("seconds_per_frame", "peak_memory_bytes"))
+        reasons |= dict.fromkeys(costs, "the run that made the result is not known")
+        return Scores({**values, **costs}, reasons)
+
+    def _reason(self, metric: Metric, key: str) -> str:
+        if not self._scored and metric.frames == "scored":
+            return "every frame is a reference frame"
+        return metric.reason(key)
 
     def close(self) -> None:
         """End the threads; needed only where `result` is never reached."""
@@ -150,26 +206,23 @@ def score_film(
         result: what a method made: a film, a folder of images, or a still.
         truth: the same in true colours.
         options: what is measured; `chroma_shift` is taken from the result.
-        reference_frames: places in the truth, from 0, whose true colour the method was shown.
+        reference_frames: numbers of frames of the truth, from 0, whose true colour the method was given.
         align: how frames are paired, see `videocolor.evaluation.pairing`.
         allow: misfits that are reported rather than refused.
-        observer: hears of the progress.
+        observer: receives progress and warnings.
 
     Raises:
         InputError: a film cannot be read, or they do not fit and that is not allowed.
         UsageError: a reference frame is not one of the truth.
     """
     references, began = frozenset(reference_frames), time.perf_counter()
-    luma: int | None = None
     with FilmPairs(truth, result, align=align, allow=allow, threads=options.threads) as pairs:
         for message in pairs.warnings:
             observer(Event("warning", {"message": message}))
         scorer = FilmScorer(options.model_copy(update={"chroma_shift": pairs.chroma_shift}))
         try:
             for pair in pairs:
-                scorer.add(pair.truth, pair.test, reference=pair.index in references)
-                if pair.luma_diff is not None:
-                    luma = max(luma or 0, pair.luma_diff)
+                scorer.add(pair.truth, pair.test, reference=pair.index in references, luma_diff=pair.luma_diff)
                 observer(Event("progress", {"stage": "score", "frames": pair.index + 1, "total": pairs.total}))
             count = pairs.alignment.pairs + pairs.alignment.unpaired_truth
             beyond = sorted(frame for frame in references if not 0 <= frame < count)
@@ -178,13 +231,10 @@ def score_film(
             scores = scorer.result()
         finally:
             scorer.close()
-    scores = replace(
-        scores,
-        scoring_seconds_per_frame=(time.perf_counter() - began) / (scores.frames + scores.reference_frames),
-        scoring_peak_memory_bytes=_peak_memory(),
-        alignment=pairs.alignment,
-    )
-    return _with_luma(scores, luma, pairs.luma_rule, options)
+    seconds = (time.perf_counter() - began) / (scores["frames"] + scores["reference_frames"])
+    scores = _with_luma_rule(scores, pairs.luma_rule, options)
+    scores = scores.with_values(scoring_seconds_per_frame=seconds, scoring_peak_memory_bytes=_peak_memory())
+    return replace(scores, alignment=pairs.alignment)
 
 
 def _peak_memory() -> int | None:
@@ -197,11 +247,49 @@ def _peak_memory() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _with_luma(scores: Scores, luma: int | None, rule: LumaRule, options: ScoreOptions) -> Scores:
-    """Put in what was found about stored luma."""
+def _with_luma_rule(scores: Scores, rule: LumaRule, options: ScoreOptions) -> Scores:
+    """Say how stored luma was compared, or why it was not."""
     if "luma_max_diff" not in options.metrics:
         return scores
-    if luma is None:
+    if scores["luma_max_diff"] is None:
         return replace(scores, not_measured={**scores.not_measured, "luma_max_diff": rule.text})
-    reasons = {name: reason for name, reason in scores.not_measured.items() if name != "luma_max_diff"}
-    return replace(scores, luma_max_diff=luma, luma_compared=rule.text, not_measured=reasons)
+    return scores.with_values(luma_compared=rule.text)
+
+
+def parse_metrics(text: str) -> tuple[str, ...]:
+    """Read names of metrics from `psnr_rgb,ssim`, and return them in the order of `METRICS`.
+
+    Raises:
+        UsageError: an unknown name.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    try:
+        known = [_known(name) for name in names]
+    except ValueError as error:
+        raise UsageError(f"--metrics {error}") from error
+    if not known:
+        raise UsageError(f"--metrics {text!r}: names none; known: {', '.join(METRICS)}")
+    return tuple(metric for metric in METRICS if metric in known)
+
+
+def parse_reference_frames(text: str) -> frozenset[int]:
+    """Read frame numbers from `0,50`, or from a file that holds one a line (`#` begins a comment).
+
+    Raises:
+        UsageError: not numbers from 0 on.
+        InputError: the file cannot be read.
+    """
+    path, words = Path(text), text.split(",")
+    if path.is_file():
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'no text'}") from error
+        words = [line.partition("#")[0] for line in lines]
+    frames = [word.strip() for word in words if word.strip()]
+    for frame in frames:
+        if not (frame.isascii() and frame.isdigit()):
+            raise UsageError(
+                f"--reference-frames: {frame!r} is neither a frame number nor a file; expected 0,50 or FILE"
+            )
+    return frozenset(map(int, frames))

@@ -10,13 +10,14 @@ from typing import Any, Final
 import numpy as np
 
 from videocolor.evaluation.evaluate import Evaluation
+from videocolor.evaluation.metrics import METRICS
+from videocolor.evaluation.metrics.base import Column
 from videocolor.evaluation.rows import TRUTH, Row
 from videocolor.files import plain
 from videocolor.version import __version__
 
 __all__ = [
     "COLUMNS",
-    "Column",
     "Mean",
     "bootstrap",
     "costs",
@@ -36,35 +37,10 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Column:
-    """A score as tables show it."""
-
-    key: str
-    title: str
-    digits: int
-    better: str = ""
-    """`higher`, `lower`, or empty where neither is better in itself."""
-    worst: bool = False
-    """The largest over clips is shown in place of the mean."""
-
-
 COLUMNS: Final = (
-    Column("psnr_rgb", "PSNR RGB, dB", 2, "higher"),
+    *METRICS["psnr_rgb"].columns,
     Column("psnr_vs_auto", "PSNR less that without hint, dB", 2, "higher"),
-    Column("psnr_ab", "PSNR ab, dB", 2, "higher"),
-    Column("ssim", "SSIM", 4, "higher"),
-    Column("ciede2000_mean", "dE00", 2, "lower"),
-    Column("ciede2000_p90", "dE00 p90", 2, "lower"),
-    Column("edge_ciede2000", "dE00 at colour edges", 2, "lower"),
-    Column("colorfulness", "colourfulness", 1),
-    Column("colorfulness_delta", "colourfulness, difference", 1, "lower"),
-    Column("cdc_delta", "CDC difference", 5, "lower"),
-    Column("warp_error", "warp error", 5),
-    Column("warp_error_ratio", "warp error over truth's", 2),
-    Column("flicker", "flicker", 3, "lower"),
-    Column("reference_ciede2000", "dE00 at hints", 2, "lower"),
-    Column("lpips_alex", "LPIPS", 4, "lower"),
+    *(column for name, metric in METRICS.items() if name != "psnr_rgb" for column in metric.columns),
     Column("luma_code_diff", "luma, largest difference", 0, "lower", worst=True),
 )
 """In the order of tables; a column that nobody has is not shown."""

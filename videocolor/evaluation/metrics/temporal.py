@@ -1,0 +1,201 @@
+"""Metrics of colour in time: colour distribution consistency, warp error, flicker.
+
+A gray or frozen film scores well on all of them, so the truth's own value is always given beside.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Final
+
+import cv2
+import numpy as np
+
+from videocolor.evaluation.metrics.base import Column, Metric, MetricOptions, Score, ScoredFrame
+from videocolor.evaluation.metrics.flow import FLOW, FLOW_SMALLEST, occluded
+from videocolor.evaluation.metrics.lab import peak_of
+from videocolor.motion.flow import warp
+from videocolor.types import Array
+
+__all__ = ["Cdc", "Flicker", "WarpError", "flicker", "histograms", "jensen_shannon", "warp_error"]
+
+_STEPS: Final = (1, 2, 4)
+"""Frame distances whose divergences are averaged."""
+
+
+class Cdc(Metric):
+    """Colour distribution consistency; holds the histograms of four frames.
+
+    Y. Liu et al.: Temporally consistent video colorization (TCVC, IJCV 2024), as its `compute_hist.py` computes it
+    (ColorMNet's `cdc.py` is the same): per channel the Jensen-Shannon divergence of the histograms of frames i and
+    i + t, mean over i; then mean over R, G, B and over t = 1, 2, 4. A reference frame counts only as a predecessor.
+    """
+
+    name = "cdc"
+    keys = ("cdc", "cdc_truth", "cdc_delta")
+    columns = (Column("cdc_delta", "CDC difference", 5, "lower"),)
+    frames = "all"
+    missing = "the film has fewer than five frames whose neighbours can be compared"
+
+    def __init__(self, options: MetricOptions) -> None:
+        super().__init__(options)
+        self._past: deque[tuple[Array, Array]] = deque(maxlen=max(_STEPS))
+
+    def measure(self, frame: ScoredFrame) -> Mapping[str, Any]:
+        """The histograms of both pictures."""
+        return {"shares": (histograms(frame.test.rgb), histograms(frame.truth.rgb)), "reference": frame.reference}
+
+    def update(self, measured: Mapping[str, Any]) -> None:
+        """Compare with the frames before."""
+        if not measured["reference"]:
+            for step in _STEPS:
+                if len(self._past) >= step:
+                    pairs = zip(("cdc", "cdc_truth"), self._past[-step], measured["shares"], strict=True)
+                    super().update({f"{key} {step}": float(jensen_shannon(p, q).mean()) for key, p, q in pairs})
+        self._past.append(measured["shares"])
+
+    def result(self) -> dict[str, Score]:
+        """Of the result, of the truth, and |cdc - cdc_truth|; None for films without a pair at every distance."""
+        test, truth = (self._over_steps(key) for key in ("cdc", "cdc_truth"))
+        delta = None if test is None or truth is None else abs(test - truth)
+        return {"cdc": test, "cdc_truth": truth, "cdc_delta": delta}
+
+    def _over_steps(self, key: str) -> float | None:
+        means = [self.mean(f"{key} {step}") for step in _STEPS]
+        known = [mean for mean in means if mean is not None]
+        return sum(known) / len(_STEPS) if len(known) == len(_STEPS) else None
+
+
+class _Motion(Metric):
+    """A metric between a frame and the one before, on every Nth pair, in the truth's flow."""
+
+    missing = f"no two neighbouring frames of at least {FLOW_SMALLEST} pixels a side in which anything can be compared"
+
+    def measure(self, frame: ScoredFrame) -> Mapping[str, Any]:
+        """Values of truth and result; empty for pairs that are not measured."""
+        if frame.before is None or frame.side < FLOW_SMALLEST or (frame.index - 1) % self.options.flow_every:
+            return {}
+        pairs = (("_truth", frame.before[0], frame.truth), ("", frame.before[1], frame.test))
+        forward, backward = frame.flow
+        values = self.compare(forward, backward, [pair[1:] for pair in pairs])
+        return {f"{self.name}{pair[0]}": v for pair, v in zip(pairs, values, strict=True) if v is not None}
+
+    def compare(self, forward: Array, backward: Array, pairs: list[Any]) -> list[float | None]:
+        """Score (before, now) of truth and result."""
+        raise NotImplementedError
+
+    def result(self) -> dict[str, Score]:
+        """Means, and which pairs they are of."""
+        about = {"flow_every": self.options.flow_every, "flow_pairs": self.count(self.name), "warp_error_flow": FLOW}
+        return {**super().result(), **about}
+
+
+class WarpError(_Motion):
+    """BTC's warp error, and its ratio to the truth's own; see `warp_error`."""
+
+    name = "warp_error"
+    keys = ("warp_error", "warp_error_truth", "warp_error_ratio")
+    columns = (Column("warp_error", "warp error", 5), Column("warp_error_ratio", "warp error over truth's", 2))
+
+    def compare(self, forward: Array, backward: Array, pairs: list[Any]) -> list[float | None]:
+        """See `warp_error`."""
+        hidden = occluded(forward, backward)
+        return [warp_error(old.rgb, new.rgb, forward, hidden) for old, new in pairs]
+
+    def result(self) -> dict[str, Score]:
+        """Means over pairs, and their ratio."""
+        test, truth = self.mean("warp_error"), self.mean("warp_error_truth")
+        return {**super().result(), "warp_error_ratio": test / truth if test is not None and truth else None}
+
+    def reason(self, key: str) -> str:
+        """A film that stands still has no ratio."""
+        still = key == "warp_error_ratio" and self.count("warp_error")
+        return "the truth's warp error is 0" if still else self.missing
+
+
+class Flicker(_Motion):
+    """How much colour changes from frame to frame where the picture only moves; see `flicker`."""
+
+    name = "flicker"
+    keys = ("flicker", "flicker_truth")
+    columns = (Column("flicker", "flicker", 3, "lower", on_page=True),)
+
+    def compare(self, forward: Array, backward: Array, pairs: list[Any]) -> list[float | None]:
+        """See `flicker`."""
+        hidden = occluded(backward, forward)
+        return [flicker(old.lab, new.lab, backward, hidden) for old, new in pairs]
+
+
+def histograms(rgb: Array) -> Array:
+    """Return the share of pixels at each of 256 levels of R, G and B: (3, 256) float64, each row sums to 1.
+
+    Args:
+        rgb: (h, w, 3) R'G'B': uint8, or uint16 / float 0..1, which are rounded to 8 bits first.
+    """
+    if rgb.dtype != np.uint8:
+        rgb = np.rint(np.clip(rgb.astype(np.float32) * np.float32(255 / peak_of(rgb)), 0, 255)).astype(np.uint8)
+    picture = np.ascontiguousarray(rgb)
+    counts = [cv2.calcHist([picture], [c], None, [256], [0, 256]).ravel() for c in range(3)]
+    return np.asarray(np.stack(counts), np.float64) / float(rgb.shape[0] * rgb.shape[1])
+
+
+def jensen_shannon(p: Array, q: Array) -> Array:
+    """Jensen-Shannon divergence of distributions along the last axis: KL(p:m)/2 + KL(q:m)/2 with m = (p + q)/2.
+
+    Natural logarithm; 0 for equal distributions, ln 2 for disjoint ones.
+
+    Args:
+        p: (..., n) shares that sum to 1.
+        q: the same.
+    """
+    m = (p + q) / 2
+    total = np.zeros(p.shape[:-1])
+    for side in (p, q):
+        ratio = np.divide(side, m, out=np.ones_like(side), where=side > 0)
+        total += (side * np.log(ratio)).sum(axis=-1)
+    return np.asarray(total / 2)
+
+
+def warp_error(first: Array, second: Array, flow: Array, hidden: Array) -> float | None:
+    """Score how far frame t+1, warped to frame t, differs from it where both can be seen.
+
+    BTC's score (`evaluate_WarpError.py`): sum(M (x_t - w)^2) / sum(M), x in 0..1, M repeated over the three channels.
+    A pair with every pixel hidden (a cut) is not measured; BTC's code counts it as an error of 0. The numbers that BTC
+    published used FlowNet2 and are not comparable.
+
+    Args:
+        first: (h, w, 3) R'G'B' of frame t: uint8, uint16 or float 0..1.
+        second: of frame t + 1.
+        flow: (h, w, 2) float32, t -> t+1.
+        hidden: (h, w) bool from `occluded`; M is its complement.
+
+    Returns:
+        The mean squared difference, 0..1; None where every pixel is hidden.
+    """
+    seen = ~hidden
+    if not seen.any():
+        return None
+    scale = np.float32(1 / peak_of(first))
+    x, moved = first.astype(np.float32) * scale, warp(second.astype(np.float32) * scale, flow)
+    difference = (x - moved)[seen]
+    return float(np.mean(difference * difference, dtype=np.float64))
+
+
+def flicker(before: Array, now: Array, flow: Array, hidden: Array) -> float | None:
+    """Return the mean length of ab(t) - warp(ab(t-1)) in CIE a*b* over the pixels that are not hidden.
+
+    Args:
+        before: (3, h, w) CIE L*a*b* of frame t-1; L* is not used.
+        now: of frame t.
+        flow: (h, w, 2) float32, t -> t-1.
+        hidden: (h, w) bool from `occluded(flow, flow of t-1 -> t)`.
+
+    Returns:
+        CIE units, >= 0; None where every pixel is hidden.
+    """
+    seen = ~hidden
+    if not seen.any():
+        return None
+    difference = (now[1:] - warp(before[1:], flow))[:, seen]
+    return float(np.mean(np.sqrt((difference * difference).sum(axis=0)), dtype=np.float64))
