@@ -36,14 +36,16 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.feature import canny
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from videocolor.evaluation import metrics, temporal
-from videocolor.evaluation.ciede import ciede2000_fast, lab_of
-from videocolor.evaluation.scoring import FilmScorer, Metric, ScoreOptions, score_film
+from videocolor.evaluation.metrics import flow, pixels, temporal
+from videocolor.evaluation.metrics.base import Picture, ScoredFrame
+from videocolor.evaluation.metrics.color import ReferenceCiede2000, edge_band
+from videocolor.evaluation.metrics.lab import ciede2000, lab_of
+from videocolor.evaluation.scoring import FilmScorer, ScoreOptions, score_film
 from videocolor.hints.plan import frame_to_rgb
 from videocolor.video import open_video
 
 SIZE = (854, 480)
-FRAME_METRICS: tuple[Metric, ...] = (
+FRAME_METRICS = (
     "psnr_rgb",
     "psnr_ab",
     "ssim",
@@ -114,34 +116,36 @@ def pieces(truth: list[Array], result: list[Array], lpips: Path | None) -> dict[
     """One call a row, each over all frames."""
     pairs = list(zip(truth, result, strict=True))
     labs = [(lab_of(a), lab_of(b)) for a, b in pairs]
-    deltas = [ciede2000_fast(a, b) for a, b in labs]
-    flows = [temporal.truth_flow(a, b) for a, b in pairwise(truth)]
-    hidden = [temporal.occluded(*flow) for flow in flows]
+    deltas = [ciede2000(a, b) for a, b in labs]
+    flows = [flow.truth_flow(a, b) for a, b in pairwise(truth)]
+    hidden = [flow.occluded(*flow) for flow in flows]
     shares = [temporal.histograms(a) for a in truth]
     steps = range(len(flows))
     rows: dict[str, Callable[[], object]] = {
         "shared: Lab of both": lambda: [(lab_of(a), lab_of(b)) for a, b in pairs],
-        "shared: CIEDE2000 map": lambda: [ciede2000_fast(a, b) for a, b in labs],
-        "psnr_rgb": lambda: [metrics.psnr_rgb(a, b) for a, b in pairs],
-        "psnr_ab, behind Lab": lambda: [metrics.mean_squared_error(a[1:], b[1:]) for a, b in labs],
-        "ssim": lambda: [metrics.ssim(a, b) for a, b in pairs],
+        "CIEDE2000 map by scikit-image": lambda: [deltaE_ciede2000(a, b, channel_axis=0) for a, b in labs],
+        "shared: CIEDE2000 map": lambda: [ciede2000(a, b) for a, b in labs],
+        "psnr_rgb": lambda: [pixels.psnr(pixels.mean_squared_error(a, b)) for a, b in pairs],
+        "psnr_ab, behind Lab": lambda: [pixels.mean_squared_error(a[1:], b[1:]) for a, b in labs],
+        "ssim": lambda: [pixels.ssim(a, b) for a, b in pairs],
         "ciede2000 mean and p90, behind the map": lambda: [
             (d.mean(dtype=np.float64), np.bincount(np.ceil(d * 100).astype(np.int32).ravel())) for d in deltas
         ],
-        "colorfulness, both forms, both films": lambda: [
-            [metrics.colorfulness_pair(p) for p in pair] for pair in pairs
-        ],
+        "colorfulness, both forms, both films": lambda: [[pixels.colorfulness(p) for p in pair] for pair in pairs],
         "cdc, both films": lambda: [
             [temporal.jensen_shannon(shares[0], temporal.histograms(p)) for p in pair for _ in range(3)]
             for pair in pairs
         ],
         "edge_ciede2000, behind the map": lambda: [
-            d[metrics.edge_band(a)].mean(dtype=np.float64) for (a, _), d in zip(labs, deltas, strict=True)
+            d[edge_band(a)].mean(dtype=np.float64) for (a, _), d in zip(labs, deltas, strict=True)
         ],
-        "reference_ciede2000": lambda: [metrics.reference_ciede2000(a, b) for a, b in pairs],
-        "shared: flow of a pair, both ways": lambda: [temporal.truth_flow(truth[i], truth[i + 1]) for i in steps],
+        "reference_ciede2000": lambda: [
+            ReferenceCiede2000(ScoreOptions()).measure(ScoredFrame(0, 0, True, Picture(a), Picture(b), None))
+            for a, b in pairs
+        ],
+        "shared: flow of a pair, both ways": lambda: [flow.truth_flow(truth[i], truth[i + 1]) for i in steps],
         "warp_error of a pair, behind the flow": lambda: [
-            [temporal.warp_error(f[i], f[i + 1], flows[i][0], temporal.occluded(*flows[i])) for f in (truth, result)]
+            [temporal.warp_error(f[i], f[i + 1], flows[i][0], flow.occluded(*flows[i])) for f in (truth, result)]
             for i in steps
         ],
         "flicker of a pair, behind the flow": lambda: [
@@ -149,7 +153,7 @@ def pieces(truth: list[Array], result: list[Array], lpips: Path | None) -> dict[
         ],
     }
     if lpips is not None:
-        from videocolor.evaluation.lpips import LpipsAlex
+        from videocolor.evaluation.metrics.lpips import LpipsAlex
 
         net = LpipsAlex.load(lpips)
         rows["lpips_alex of a frame"] = lambda: [net(a, b) for a, b in pairs[:4] * (len(pairs) // 4)]

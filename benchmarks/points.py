@@ -20,7 +20,7 @@ import numpy as np
 from alignment import frames_of
 
 from videocolor.color import rgb_to_lab
-from videocolor.evaluation.ciede import ciede2000_fast
+from videocolor.evaluation.metrics.lab import ciede2000
 from videocolor.hints.align import with_luma
 from videocolor.hints.plan import hint_input
 from videocolor.models.base import Colorizer, HintInput
@@ -86,7 +86,7 @@ def main(
         h, w = luma.shape
         truth = lab_of(rgb_to_lab(np.moveaxis(true, -1, 0))[1:], luma)
         working = working_size(full.shape[1], full.shape[0], colorizer.card)
-        alone = ciede2000_fast(truth, lab_of(predicted(colorizer, luma, [], working), luma))
+        alone = ciede2000(truth, lab_of(predicted(colorizer, luma, [], working), luma))
         y, x = np.mgrid[:h, :w] + 0.5
         for count in (1, 3, 5, 10):
             for radius in (float(v) for v in radii.split(",")):
@@ -94,7 +94,7 @@ def main(
                 near = np.min([np.hypot(x - p.x * w, y - p.y * h) for p in points], axis=0) / h
                 picture, mask = points_picture(luma, points)
                 hint = hint_input(Hint("", picture, None, mask), working, in_shot=True)
-                helped = ciede2000_fast(truth, lab_of(predicted(colorizer, luma, [hint], working), luma))
+                helped = ciede2000(truth, lab_of(predicted(colorizer, luma, [hint], working), luma))
                 rows.setdefault(f"{count} points, radius {radius:g}", []).append(
                     [*parts(helped, near), *parts(alone, near)]
                 )

@@ -25,11 +25,12 @@ import click
 import cv2
 import numpy as np
 import yaml
+from skimage.color import deltaE_ciede2000
 
 from videocolor.color import rgb_to_lab
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
-from videocolor.evaluation.metrics import ciede2000, colorfulness, psnr_rgb
+from videocolor.evaluation.metrics.pixels import colorfulness, mean_squared_error, psnr
 from videocolor.hints.plan import frame_to_rgb
 from videocolor.motion.flow import FlowEstimator, resize_flow, warp
 from videocolor.types import Array
@@ -74,12 +75,12 @@ def score(truth: Path, result: Path, count: int) -> dict[str, float]:
         before = (luma, made[2])
         if index == 0:
             continue
-        rows["rgb_psnr"].append(psnr_rgb(real[1], made[1]))
+        rows["rgb_psnr"].append(psnr(mean_squared_error(real[1], made[1])))
         if index % 5 == 0:
             labs = [rgb_to_lab(np.moveaxis(x.astype(np.float64) / 255, -1, 0)) for x in (real[1], made[1])]
-            difference, band = ciede2000(*labs), edge_band(real[2])
+            difference, band = deltaE_ciede2000(*labs, channel_axis=0), edge_band(real[2])
             rows["de00"].append(float(difference.mean()))
-            rows["color"].append(colorfulness(made[1]))
+            rows["color"].append(colorfulness(made[1])[0])
             if band.any():
                 rows["edge"].append(float(difference[band].mean()))
     return {name: float(np.mean(values)) for name, values in rows.items() if values}

@@ -32,12 +32,12 @@ import click
 import cv2
 import numpy as np
 import torch
+from skimage.color import deltaE_ciede2000
 
 import videocolor.models.artifact as artifacts
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
 from videocolor.evaluation.evaluate import evaluate
-from videocolor.evaluation.metrics import ciede2000
 from videocolor.evaluation.settings import EvaluateConfig
 from videocolor.evaluation.table import summarize
 from videocolor.models.hint.onnx_runtime import OnnxRuntime
@@ -236,7 +236,7 @@ def differences(calls: Sequence[Call], truth: Sequence[Array], ask: Ask) -> dict
         for luma, a, b in zip(call[0][:, 0], got, expected, strict=True):
             light = 100 * cv2.resize(luma, a.shape[:0:-1], interpolation=cv2.INTER_AREA)[None]
             labs = (np.concatenate([light, ab]).astype(np.float64) for ab in (a, b))
-            colors.append(float(ciede2000(*labs).mean()))
+            colors.append(float(deltaE_ciede2000(*labs, channel_axis=0).mean()))
     return {
         "ab_largest": round(max(largest), 4),
         "ab_mean": round(float(np.mean(means)), 5),

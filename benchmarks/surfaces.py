@@ -27,7 +27,7 @@ from torch import Tensor
 import videocolor.models
 from videocolor.color import lab_to_rgb, rgb_to_lab, rgb_to_luma
 from videocolor.datasets.pack import PackReader
-from videocolor.evaluation.metrics import colorfulness
+from videocolor.evaluation.metrics.pixels import colorfulness
 from videocolor.hints.plan import frame_to_rgb
 from videocolor.models.artifact import read_artifact
 from videocolor.models.hint.network import AB_SCALE, HintNet, no_carried, no_tokens
@@ -67,7 +67,7 @@ def patches(true: Array, ours: Array) -> list[float]:
 
 
 def vivid(picture: Array) -> float:
-    return colorfulness(np.moveaxis(picture, 0, -1))
+    return colorfulness(np.moveaxis(picture, 0, -1))[0]
 
 
 def measure(pictures: list[tuple[Array, Array, Array]]) -> dict[str, dict[str, float]]:

@@ -147,7 +147,7 @@ def test_images_and_stills(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pairs[2].truth, written[..., ::-1])
     still = tmp_path / "whole" / "00001.png"
     scores = score_film(still, tmp_path / "whole" / "00001.png", CHEAP)
-    assert (scores.frames, scores.psnr_rgb) == (1, 100)
+    assert (scores["frames"], scores["psnr_rgb"]) == (1, 100)
     with pytest.raises(InputError, match="1 frames, the truth"):
         paired(tmp_path / "truth.mkv", still)
 
@@ -175,7 +175,7 @@ def test_luma_of_equal_depth(tmp_path: Path) -> None:
     frames[2][1][:] = 128  # chroma is no luma
     make_film(tmp_path / "result.mkv", frames)
     scores = score_film(tmp_path / "result.mkv", tmp_path / "truth.mkv", CHEAP)
-    assert (scores.luma_max_diff, scores.luma_compared) == (4, "8-bit codes")
+    assert (scores["luma_max_diff"], scores["luma_compared"]) == (4, "8-bit codes")
 
 
 def test_luma_of_two_depths(tmp_path: Path) -> None:
@@ -185,13 +185,13 @@ def test_luma_of_two_depths(tmp_path: Path) -> None:
     make_film(tmp_path / "8.mkv", frames, tags={"color_range": 1})
     make_film(tmp_path / "10.mkv", wide, pix_fmt="yuv420p10le", tags={"color_range": 1})
     scores = score_film(tmp_path / "10.mkv", tmp_path / "8.mkv", CHEAP)
-    assert scores.luma_max_diff == 0
-    assert scores.luma_compared == "10-bit codes; the truth's 8-bit codes times 4"
+    assert scores["luma_max_diff"] == 0
+    assert scores["luma_compared"] == "10-bit codes; the truth's 8-bit codes times 4"
     assert scores.alignment is not None and scores.alignment.bits == 16
-    assert scores.psnr_rgb is not None and scores.psnr_rgb > 90
+    assert scores["psnr_rgb"] is not None and scores["psnr_rgb"] > 90
     wide[1][0][0, 0] += 3
     make_film(tmp_path / "10.mkv", wide, pix_fmt="yuv420p10le", tags={"color_range": 1})
-    assert score_film(tmp_path / "8.mkv", tmp_path / "10.mkv", CHEAP).luma_max_diff == 3
+    assert score_film(tmp_path / "8.mkv", tmp_path / "10.mkv", CHEAP)["luma_max_diff"] == 3
 
 
 @pytest.mark.parametrize(
@@ -207,9 +207,9 @@ def test_luma_that_means_something_else(
     make_film(tmp_path / "truth.mkv", 2, tags=truth)
     make_film(tmp_path / "result.mkv", 2, tags=result)
     scores = score_film(tmp_path / "result.mkv", tmp_path / "truth.mkv", CHEAP)
-    assert scores.luma_max_diff is None
+    assert scores["luma_max_diff"] is None
     assert scores.not_measured["luma_max_diff"].startswith(reason)
-    assert scores.psnr_rgb is not None and scores.psnr_rgb < 60  # each by its own tags: the colours differ
+    assert scores["psnr_rgb"] is not None and scores["psnr_rgb"] < 60  # each by its own tags: the colours differ
 
 
 def test_how_each_film_was_decoded_is_said(tmp_path: Path) -> None:

@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from studio.browser.driver import FLAGS, chromium, missing, read_png, studio, text_faults, until, wait_drawn
 
 from videocolor.color import rgb_to_ycbcr
-from videocolor.evaluation.scores import ScoreOptions
-from videocolor.evaluation.scoring import score_film
+from videocolor.evaluation.scoring import ScoreOptions, score_film
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -283,9 +282,9 @@ def test_a_shot_is_painted_previewed_compared_and_rendered(tmp_path: Path, color
 
     scores = score_film(result, truth, ScoreOptions(metrics=("psnr_ab", "ciede2000")), reference_frames=(frame,))
     plain = score_film(film, truth, ScoreOptions(metrics=("psnr_ab", "ciede2000")), reference_frames=(frame,))
-    assert scores.frames + scores.reference_frames == len(colors)
-    assert scores.ciede2000_mean is not None and plain.ciede2000_mean is not None
-    assert scores.ciede2000_mean < 0.8 * plain.ciede2000_mean
+    assert scores["frames"] + scores["reference_frames"] == len(colors)
+    assert scores["ciede2000_mean"] is not None and plain["ciede2000_mean"] is not None
+    assert scores["ciede2000_mean"] < 0.8 * plain["ciede2000_mean"]
     starts = yaml.safe_load((project / "shots.yaml").read_text())
     assert json.loads((project / "project.json").read_text())["hints"][0]["frame"] == frame
     assert [shot["frame"] for shot in starts["shots"]] == [0, CUT]

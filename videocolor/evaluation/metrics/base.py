@@ -16,8 +16,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from videocolor.config import Int, Section
-from videocolor.evaluation.metrics.lab import ciede2000, lab_of
 from videocolor.evaluation.metrics.flow import truth_flow
+from videocolor.evaluation.metrics.lab import ciede2000, lab_of
 from videocolor.types import Array
 
 __all__ = ["Column", "Metric", "MetricOptions", "Picture", "Score", "ScoredFrame"]
@@ -87,7 +87,8 @@ class ScoredFrame:
     @property
     def side(self) -> int:
         """The shorter side, in pixels."""
-        return min(self.truth.rgb.shape[:2])
+        h, w, _ = self.truth.rgb.shape
+        return min(h, w)
 
     @cached_property
     def differences(self) -> Array:

@@ -88,8 +88,8 @@ class EdgeCiede2000(Metric):
 
     def result(self) -> dict[str, Score]:
         """The mean, the frames that it is of, and how edges are found."""
-        about = {"edge_thresholds": _EDGE_THRESHOLDS, "edge_pixels_at_480": _EDGE_PIXELS}
-        return {**super().result(), "edge_frames": self.count("edge_ciede2000"), **about}
+        about: dict[str, Score] = {"edge_thresholds": _EDGE_THRESHOLDS, "edge_pixels_at_480": _EDGE_PIXELS}
+        return {**super().result(), "edge_frames": self.count("edge_ciede2000")} | about
 
 
 class ReferenceCiede2000(Metric):
@@ -122,7 +122,7 @@ class ReferenceCiede2000(Metric):
 
 
 def edge_band(truth_lab: Array) -> Array:
-    """Find where colours of the truth meet: pixels within 3 px (at 480 lines, scaled with height) of an edge of a* or b*.
+    """Find the pixels within 3 px (at 480 lines, scaled with height) of an edge of the truth's a* or b*.
 
     Edges are Canny's (IEEE PAMI 8, 1986) on a* and on b*, each rounded to levels of one unit, with thresholds 20 and 40
     on the L2 norm of the 3x3 Sobel gradient.

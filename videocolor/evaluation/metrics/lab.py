@@ -1,6 +1,6 @@
 """CIE L*a*b* and CIEDE2000 of pictures, in float32: about ten times as fast as scikit-image, and within 1e-3 of it.
 
-G. Sharma, W. Wu, E. Dalal: The CIEDE2000 colour-difference formula (Colour Research & Application 30, 2005); equation
+G. Sharma, W. Wu, E. Dalal: The CIEDE2000 color-difference formula (Color Research & Application 30, 2005); equation
 numbers are theirs. Nothing here needs an angle: hue is a unit vector, a mean hue is the bisector of two of them, and
 cosines of its multiples are polynomials. Use `skimage.color.deltaE_ciede2000` where speed does not matter.
 """
@@ -13,13 +13,13 @@ from typing import Final
 import cv2
 import numpy as np
 
-from videocolor.colour import rgb_to_lab
+from videocolor.color import rgb_to_lab
 from videocolor.types import Array
 
 __all__ = ["ciede2000", "lab_of", "peak_of"]
 
 _XYZ: Final = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]])
-"""Linear BT.709 R, G, B -> X, Y, Z, as in `videocolor.colour`; the rows are divided by their sums before use."""
+"""Linear BT.709 R, G, B -> X, Y, Z, as in `videocolor.color`; the rows are divided by their sums before use."""
 _AGAINST_G: Final = np.array([[1.0, -1.0, 0.0], [0.0, 1.0, 0.0], [0.0, -1.0, 1.0]])
 """R, G, B -> R - G, G, B - G: exactly (0, G, 0) for gray, hence exactly X = Y = Z. The hue term multiplies the roots of
 both chromas, so a gray that is off by 1e-5 would be off by 0.02 against a saturated color."""

@@ -21,7 +21,13 @@ __all__ = ["CONVOLUTIONS", "Lpips", "LpipsAlex", "check_tensors"]
 
 _SMALLEST: Final = 32
 """Pixels a side under which the network's last stages see nothing."""
-CONVOLUTIONS: Final = ((64, 3, 11, 4, 2), (192, 64, 5, 1, 2), (384, 192, 3, 1, 1), (256, 384, 3, 1, 1), (256, 256, 3, 1, 1))
+CONVOLUTIONS: Final = (
+    (64, 3, 11, 4, 2),
+    (192, 64, 5, 1, 2),
+    (384, 192, 3, 1, 1),
+    (256, 384, 3, 1, 1),
+    (256, 256, 3, 1, 1),
+)
 """(outputs, inputs, kernel, stride, padding) of AlexNet's five convolutions; a 3x3 pooling of stride 2 follows the
 first two."""
 _SHIFT: Final = (-0.030, -0.088, -0.188)
@@ -88,7 +94,7 @@ class LpipsAlex:
         return cls(tensors)
 
     def __call__(self, truth: Array, test: Array) -> float:
-        """Return the distance: per stage, squared differences of channel-normalised features, weighted, averaged, summed.
+        """Return the distance: weighted squared differences of normalised features, averaged, summed over stages.
 
         Args:
             truth: (h, w, 3) R'G'B': uint8, uint16 or float 0..1, at least 32 pixels a side.

@@ -16,7 +16,17 @@ from videocolor.evaluation.metrics.base import Column, Metric, MetricOptions, Sc
 from videocolor.evaluation.metrics.lab import peak_of
 from videocolor.types import Array
 
-__all__ = ["Colorfulness", "LumaMaxDiff", "PsnrAb", "PsnrRgb", "Ssim", "colorfulness", "mean_squared_error", "psnr", "ssim"]
+__all__ = [
+    "Colorfulness",
+    "LumaMaxDiff",
+    "PsnrAb",
+    "PsnrRgb",
+    "Ssim",
+    "colorfulness",
+    "mean_squared_error",
+    "psnr",
+    "ssim",
+]
 
 _CAP: Final = 100.0
 """dB: a frame's PSNR counts as at most this, for equal frames have an infinite one. Results say how many frames did."""

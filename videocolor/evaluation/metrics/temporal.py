@@ -87,8 +87,12 @@ class _Motion(Metric):
 
     def result(self) -> dict[str, Score]:
         """Means, and which pairs they are of."""
-        about = {"flow_every": self.options.flow_every, "flow_pairs": self.count(self.name), "warp_error_flow": FLOW}
-        return {**super().result(), **about}
+        about: dict[str, Score] = {
+            "flow_every": self.options.flow_every,
+            "flow_pairs": self.count(self.name),
+            "warp_error_flow": FLOW,
+        }
+        return super().result() | about
 
 
 class WarpError(_Motion):
@@ -141,7 +145,7 @@ def histograms(rgb: Array) -> Array:
 
 
 def jensen_shannon(p: Array, q: Array) -> Array:
-    """Jensen-Shannon divergence of distributions along the last axis: KL(p:m)/2 + KL(q:m)/2 with m = (p + q)/2.
+    """Return the Jensen-Shannon divergence along the last axis: KL(p:m)/2 + KL(q:m)/2 with m = (p + q)/2.
 
     Natural logarithm; 0 for equal distributions, ln 2 for disjoint ones.
 

@@ -10,7 +10,8 @@ import torch
 
 from videocolor.color import lab_to_rgb, rgb_to_lab
 from videocolor.datasets.pack import PackReader
-from videocolor.evaluation.metrics import ciede2000_mean, psnr_rgb
+from videocolor.evaluation.metrics.lab import ciede2000, lab_of
+from videocolor.evaluation.metrics.pixels import mean_squared_error, psnr
 from videocolor.models.hint.network import AB_SCALE, HintNet
 from videocolor.training.config import SampleConfig, ValidationConfig
 from videocolor.training.hint.network import forward
@@ -126,7 +127,8 @@ def _sums(got: Array, truth: Array) -> list[float]:
 
 def _score(rgb: Array, ab: Array) -> tuple[float, float]:
     made = recolor(rgb, ab)
-    return min(psnr_rgb(rgb, made), _BEST_DB), ciede2000_mean(rgb, made)
+    difference = float(ciede2000(lab_of(rgb), lab_of(made)).mean(dtype=np.float64))
+    return min(psnr(mean_squared_error(rgb, made)), _BEST_DB), difference
 
 
 def _colored(net: HintNet, batch: Batch) -> Array:

