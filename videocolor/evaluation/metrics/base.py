@@ -87,8 +87,7 @@ class ScoredFrame:
     @property
     def side(self) -> int:
         """The shorter side, in pixels."""
-        h, w, _ = self.truth.rgb.shape
-        return min(h, w)
+        return int(min(self.truth.rgb.shape[:2]))
 
     @cached_property
     def differences(self) -> Array:
