@@ -27,8 +27,8 @@ from videocolor.models.base import Colorizer, HintInput
 from videocolor.models.registry import load_colorizer
 from videocolor.pipeline.prepare import working_size
 from videocolor.pipeline.upsample import upsample_chroma
-from videocolor.studio.points import points_picture
-from videocolor.studio.project import Point
+from videocolor.studio.hints import points_picture
+from videocolor.studio.projectdata import Point
 from videocolor.types import Array, Hint
 
 PIXELS = 200 * 130

@@ -26,7 +26,7 @@ import videocolor
 from videocolor.color import codes_to_luma
 from videocolor.errors import InputError
 from videocolor.reports.stills import read_stills, still_rgb
-from videocolor.studio.points import points_picture
+from videocolor.studio.hints import points_picture
 from videocolor.studio.projectdata import Point
 from videocolor.types import Array
 from videocolor.video import open_video, probe

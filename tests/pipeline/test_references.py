@@ -15,7 +15,7 @@ import videocolor.pipeline.path
 from videocolor.color import rgb_to_lab, rgb_to_ycbcr, ycbcr_to_rgb
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
-from videocolor.studio.points import points_picture
+from videocolor.studio.hints import points_picture
 from videocolor.studio.projectdata import Point
 from videocolor.types import Array
 from videocolor.video import open_video

@@ -599,7 +599,7 @@ def test_a_long_film_is_there_before_it_is_looked_through(ten_minutes: Path, tmp
     with studio(ten_minutes, tmp_path / "project") as address:
         page = open_page(address, wait=False)
         until(page, "performance.getEntriesByName('studio-first-picture').length")
-        # The picture stands there while the film is still being looked through; shots and their pictures stream in.
+        # The picture stands there while the film is still being scanned; shots and their pictures stream in.
         assert not page.locator("#scan-state").is_hidden()
         assert page.inner_text("#film-name") == "ten minutes.mkv"
         until(page, "document.querySelectorAll('#strip .card').length >= 3")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from videocolor.errors import ConfigError, UsageError
 from videocolor.studio import edits
-from videocolor.studio.project import FilmRef, Point, ProjectData, ProjectHint, ShotSettings, State
+from videocolor.studio.projectdata import FilmRef, Point, ProjectData, ProjectHint, ShotSettings, State
 
 FRAMES = 100
 FILM = FilmRef(path="../film.mkv", absolute="/films/film.mkv", bytes=10, mtime_ns=1)
@@ -62,27 +62,27 @@ def test_settings_and_hints_move_with_the_cut() -> None:
 @pytest.mark.parametrize(
     ("edit", "says"),
     [
-        (lambda s: edits.add_cut(s, 20), "begins at frame 20 already"),
+        (lambda s: edits.add_cut(s, 20), "frame 20 already begins a shot"),
         (lambda s: edits.add_cut(s, 100), "has 100 frames, 0 to 99"),
         (lambda s: edits.add_cut(s, -1), "0 or more"),
         (lambda s: edits.remove_cut(s, 0), "first shot"),
         (lambda s: edits.remove_cut(s, 21), "no shot begins at frame 21; the nearest begins at 20"),
         (lambda s: edits.move_cut(s, 0, 5), "cannot be moved"),
-        (lambda s: edits.move_cut(s, 50, 20), "behind 20 and before 80"),
-        (lambda s: edits.move_cut(s, 50, 80), "the cut at 50 can only move behind 20 and before 80"),
+        (lambda s: edits.move_cut(s, 50, 20), "after 20 and before 80"),
+        (lambda s: edits.move_cut(s, 50, 80), "the cut at 50 can only move after 20 and before 80"),
         (lambda s: edits.move_cut(s, 80, 100), "frame 100: the film has 100 frames"),
         (lambda s: edits.set_shot(s, 33, saturation=1.0), "no shot begins at frame 33"),
         (lambda s: edits.set_shot(s, 20, saturation=4.5), "saturation = '4.5'"),
         (lambda s: edits.set_shot(s, 20, saturation="red"), "saturation"),
-        (lambda s: edits.add_hint(s, hint()), "goes nowhere"),
+        (lambda s: edits.add_hint(s, hint()), "has no shot"),
         (lambda s: edits.add_hint(s, hint(kind="points", shots=(20,))), "needs its frame"),
         (lambda s: edits.add_hint(s, hint(shots=(21,))), "no shot begins at frame 21"),
         (lambda s: edits.add_hint(s, hint(frame=200)), "has 100 frames"),
-        (lambda s: edits.update_hint(s, "h0009", enabled=False), "h0009: there is no such hint"),
+        (lambda s: edits.update_hint(s, "h0009", enabled=False), "h0009: the project has no such hint"),
         (lambda s: edits.remove_hint(s, "h0009"), "no such hint"),
         (lambda s: edits.set_settings(s, {"output.crf": 99}), "output.crf = 99"),
         (lambda s: edits.set_settings(s, {"output.crv": 9}), "did you mean crf"),
-        (lambda s: edits.set_settings(s, {"crf": 9}), "whole key"),
+        (lambda s: edits.set_settings(s, {"crf": 9}), "full key"),
         (lambda s: edits.set_settings(s, {"shots.file": "x.yaml"}), "its own list of shots"),
         (lambda s: edits.set_settings(s, {"chroma.by_shot": []}), "saturation of a shot"),
         (lambda s: edits.set_container(s, ".exe"), "expected one of"),
@@ -155,7 +155,7 @@ def test_what_is_set_for_a_shot_can_be_taken_back() -> None:
 
 def test_before_the_film_was_looked_through() -> None:
     unknown = State(ProjectData(film=FILM, target="film.mkv"))
-    with pytest.raises(UsageError, match="still being looked through"):
+    with pytest.raises(UsageError, match="still being scanned"):
         edits.add_cut(unknown, 5)
     early = edits.add_hint(edits.set_shot(unknown, 30, saturation=2.0), hint(frame=55))
     known = edits.recut(early, [0, 20, 50])

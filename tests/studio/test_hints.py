@@ -18,8 +18,10 @@ from videocolor.config import ColorizeConfig
 from videocolor.errors import HintError, UsageError
 from videocolor.hints.plan import hint_fits_frame, load_hint
 from videocolor.studio import hints
-from videocolor.studio.points import RADIUS, parse_color, points_picture
-from videocolor.studio.project import Point, ProjectStore, StaleRevisionError
+from videocolor.studio.errors import StaleRevisionError
+from videocolor.studio.hints import RADIUS, parse_color, points_picture
+from videocolor.studio.project import ProjectStore
+from videocolor.studio.projectdata import Point
 from videocolor.types import Array, ColorSpec, Frame, PixelLayout
 
 CUTS = (0, 8, 14)
@@ -108,8 +110,8 @@ def test_a_refused_painting_leaves_nothing(store: ProjectStore) -> None:
     before, state = store.revision, store.state
     with pytest.raises(HintError, match=r"other\.png: does not show frame 3"):
         hints.add_painted(store, before, frame_of(painting(1), 3), png(painting(2)), "other.png")
+    gray = np.repeat(luma_of(painting(1))[..., None], 3, axis=2)
     with pytest.raises(HintError, match="has no colour"):
-        gray = np.repeat(luma_of(painting(1))[..., None], 3, axis=2)
         hints.add_painted(store, before, frame_of(painting(1), 3), png(gray), "gray.png")
     with pytest.raises(HintError, match="not a picture"):
         hints.add_loose(store, before, 0, b"<html>", "page.png")
@@ -164,7 +166,7 @@ def test_a_frame_of_another_shot(store: ProjectStore) -> None:
         hints.add_frame(store, store.revision, 14, np.full((60, 80, 3), 90, np.uint8))
 
 
-def test_points_become_discs_of_their_colors(store: ProjectStore) -> None:
+def test_points_become_discs_of_their_colors() -> None:
     luma = luma_of(painting(6)) * 0.4 + 0.3
     points = [Point(x=0.25, y=0.5, color="#b07050", radius=0.1), Point(x=0.75, y=0.25, color="#5070b0", radius=0.05)]
     rgb, mask = points_picture(luma, points)
@@ -201,7 +203,7 @@ def test_points_of_a_frame_can_be_changed_and_undone(store: ProjectStore) -> Non
     (second,) = hints.set_points(store, store.revision, frame, more, first.id).data.hints
     assert second.id == first.id and second.points == tuple(more) and second.image != first.image
     assert store.undo(store.revision).data.hints == (first,)
-    with pytest.raises(UsageError, match="not made of points on frame 11"):
+    with pytest.raises(UsageError, match="does not hold points on frame 11"):
         hints.set_points(store, store.revision, frame_of(painting(6), 11), points, first.id)
     with pytest.raises(HintError, match="no points"):
         hints.set_points(store, store.revision, frame, [])

@@ -22,15 +22,10 @@ from videocolor.errors import ConfigError, InputError, OutputError, UsageError
 from videocolor.files import write_atomically
 from videocolor.shots.shotlist import read_shots, write_shots
 from videocolor.studio import edits
-from videocolor.studio.project import (
-    ProjectHint,
-    ProjectStore,
-    StaleRevisionError,
-    State,
-    default_folder,
-    next_hint_id,
-    read_project,
-)
+from videocolor.studio.errors import StaleRevisionError
+from videocolor.studio.project import ProjectStore
+from videocolor.studio.projectdata import ProjectHint, State, next_hint_id
+from videocolor.studio.projectfolder import default_folder, read_project
 
 SHOTS = ((1, 8), (2, 6), (3, 7))
 CUTS = (0, 8, 14)
@@ -134,7 +129,7 @@ def test_undo_and_redo_go_through_every_state(store: ProjectStore) -> None:
     store.undo(store.revision)
     store.change(store.revision, lambda s: edits.set_shot(s, 0, saturation=2.0))
     assert not store.can_redo
-    with pytest.raises(UsageError, match="nothing to do again"):
+    with pytest.raises(UsageError, match="nothing to redo"):
         store.redo(store.revision)
 
 
@@ -149,7 +144,7 @@ def test_two_hundred_states_are_kept(store: ProjectStore) -> None:
 def test_a_change_of_another_tab_is_refused(store: ProjectStore) -> None:
     before = store.revision
     store.change(before, lambda s: edits.add_cut(s, 4))
-    with pytest.raises(StaleRevisionError, match=f"revision {before + 1}, asked for {before}"):
+    with pytest.raises(StaleRevisionError, match=f"revision {before + 1}, requested {before}"):
         store.change(before, lambda s: edits.add_cut(s, 5))
     with pytest.raises(StaleRevisionError):
         store.undo(before)
@@ -247,7 +242,7 @@ def test_notes_before_the_film_was_looked_through_reach_the_list_later(store: Pr
     store.close()
     with ProjectStore.open(store.folder) as again:
         again.change(again.revision, lambda s: edits.set_shot(s, 8, note="bridge"))
-        with pytest.raises(UsageError, match="still being looked through"):
+        with pytest.raises(UsageError, match="still being scanned"):
             again.change(again.revision, lambda s: edits.add_cut(s, 4))
         assert "bridge" not in (again.folder / "shots.yaml").read_text()
     with ProjectStore.open(store.folder) as again:
@@ -378,8 +373,8 @@ def test_what_cannot_be_saved_has_not_happened(
         write_atomically(path, content)
 
     with monkeypatch.context() as patched:
-        for module in ("studio.saving", "studio.history", "shots"):
-            patched.setattr(f"videocolor.{module}.write_whole", full)
+        for module in ("studio.history", "shots.shotlist"):
+            patched.setattr(f"videocolor.{module}.write_atomically", full)
         with pytest.raises(OutputError, match="No space left"):
             store.change(store.revision, lambda s: edits.add_cut(s, 4))
     assert store.state == before and files() == there and calls[: written + 1] == calls[:3][: written + 1]
@@ -428,9 +423,8 @@ def test_a_power_cut_between_two_files(store: ProjectStore, written: int, monkey
         write_atomically(path, content)
 
     with monkeypatch.context() as patched:
-        for module in ("saving", "history"):
-            patched.setattr(f"videocolor.studio.{module}.write_whole", dies)
-        patched.setattr("videocolor.shots.shotlist.write_whole", dies)
+        for module in ("studio.history", "shots.shotlist"):
+            patched.setattr(f"videocolor.{module}.write_atomically", dies)
         with pytest.raises(KeyboardInterrupt):
             store.change(store.revision, lambda s: edits.move_cut(s, 8, 10))
     store.close()

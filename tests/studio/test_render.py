@@ -30,7 +30,8 @@ from videocolor.batch.status import batch_status
 from videocolor.cli import cli
 from videocolor.errors import InputError, UsageError
 from videocolor.studio import edits, render
-from videocolor.studio.project import ProjectHint, ProjectStore, State, next_hint_id
+from videocolor.studio.project import ProjectStore
+from videocolor.studio.projectdata import ProjectHint, State, next_hint_id
 from videocolor.studio.render import RenderStatus, render_status, start_render, stop_render
 from videocolor.studio.requests import AskedShot, Request, changed_shots
 
@@ -105,7 +106,7 @@ def rendered(reel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         add_hint(store, png(1, 5), kind="painted", frame=5)
         status = start_render(store, only_changed=False)
         assert status.state == "running" and status.total == 71 and status.revision == store.revision
-        with pytest.raises(UsageError, match="is being rendered just now"):
+        with pytest.raises(UsageError, match="is being rendered"):
             start_render(store, only_changed=False)
         status = finished(store)
         assert (status.state, status.frames, status.total, status.changed) == ("done", 71, 71, ())
@@ -255,7 +256,7 @@ def test_a_render_that_ends_just_before_it_is_stopped(store: ProjectStore, monke
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     holders = [Holder(gone.pid, socket.gethostname(), 0.0)]
-    monkeypatch.setattr(render, "lock_holder", lambda folder: holders.pop() if holders else None)
+    monkeypatch.setattr(render, "lock_holder", lambda _folder: holders.pop() if holders else None)
     assert stop_render(store).state == "idle"
 
 

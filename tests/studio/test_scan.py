@@ -25,10 +25,10 @@ from videocolor.shards.plan import plan_film
 from videocolor.shards.types import FilmJob
 from videocolor.shots.scan import FilmScan, scan_film
 from videocolor.studio import scan as scan_module
+from videocolor.studio.errors import NotFoundError
 from videocolor.studio.frames import ByteCache, FilmIndex, FrameSource, display_size
-from videocolor.studio.problems import NotFoundError
 from videocolor.studio.scan import Scan
-from videocolor.studio.scancache import ShotLook, load_scan, scan_path
+from videocolor.studio.scancache import ShotView, load_scan, scan_path
 from videocolor.video import open_video, probe
 
 SHOTS = ((1, 12), (2, 20), (1, 9), (3, 70))
@@ -39,7 +39,7 @@ class Heard:
     """Whoever watches a scan."""
 
     def __init__(self) -> None:
-        self.looks: list[ShotLook] = []
+        self.looks: list[ShotView] = []
         self.known: list[int] = []
         self.starts: list[int] | None = None
         self.returned = 0
@@ -49,7 +49,7 @@ class Heard:
     def scan_moved(self) -> None:
         pass
 
-    def shots_found(self, looks: Sequence[ShotLook]) -> None:
+    def shots_found(self, looks: Sequence[ShotView]) -> None:
         assert self.index is not None
         self.looks += looks
         self.known.append(self.index.frames)
@@ -252,8 +252,7 @@ def test_what_progress_raises_ends_a_pass(reel: Path) -> None:
     scan = FilmScan(reel, ColorizeConfig(), progress=stop)
     found = []
     with pytest.raises(EnoughError):
-        for view in scan:
-            found.append(view.shot.start)
+        found.extend(view.shot.start for view in scan)
     assert found == [0] and len(scan.pts) == 30
 
 

@@ -29,10 +29,9 @@ from videocolor.errors import InputError
 from videocolor.preview import PreviewFrame, before_rgb, chroma_rgb, preview_rgb
 from videocolor.shots.shotlist import read_shots
 from videocolor.studio import previews as previews_module
-from videocolor.studio.colorkey import color_key
 from videocolor.studio.document import _picture_size
 from videocolor.studio.events import EventHub
-from videocolor.studio.packed import BYTES_PER_PIXEL, PackedFrame
+from videocolor.studio.pictures import BYTES_PER_PIXEL, PackedFrame
 from videocolor.video import open_video
 
 SHOTS = ((1, 8), (2, 6), (1, 7), (3, 5))
@@ -147,7 +146,7 @@ def test_shots_of_a_second_start(reel: Path, tmp_path: Path) -> None:
 
 
 def test_frames(page: Client) -> None:
-    with open_video(page.served.studio.film) as video:
+    with open_video(page.served.studio.store.film) as video:
         lumas = [frame.luma.copy() for frame in video]
     png = picture(page.get("/api/frames/17.png"))
     assert np.array_equal(png, lumas[17]), "gray films have the full range"
@@ -183,7 +182,7 @@ def test_signs_of_life_and_slow_pages() -> None:
     async def listen() -> None:
         hub = EventHub()
         stream = hub.stream(beat=0.01)
-        assert [await anext(stream) for _ in range(2)] == [HELLO, ": still here\n\n"]
+        assert [await anext(stream) for _ in range(2)] == [HELLO, ": keep-alive\n\n"]
         hub.publish("scan", {"state": "<b>\n", "x": float("nan")})
         heard = await anext(stream)
         while heard.startswith(":"):
@@ -298,7 +297,7 @@ def test_what_the_colours_of_a_shot_follow_from(page: Client) -> None:
     studio = page.served.studio
 
     def keys() -> list[str]:
-        return [color_key(studio, start, start, 240)[0].digest for start in (0, 8, 14, 21)]
+        return [studio.shots.colors(start, start, 240).key.digest for start in (0, 8, 14, 21)]
 
     def changed(before: list[str]) -> list[int]:
         studio.scan.settled(20)
@@ -313,7 +312,7 @@ def test_what_the_colours_of_a_shot_follow_from(page: Client) -> None:
     assert changed(before) == [0, 8, 14], "shot 14 takes up the colours of shot 0"
     page.change("PATCH", "/api/hints/h0001", shots=[8])
     before = keys()
-    with open_video(studio.film) as video:
+    with open_video(studio.store.film) as video:
         luma = [frame.luma.copy() for frame in video][22]
     rgb = np.clip((luma[..., None].astype(float) - 16) / 219 * 255 + [20, 0, -20], 0, 255).astype(np.uint8)
     painted = cv2.imencode(".png", rgb)[1].tobytes()
@@ -457,7 +456,7 @@ def test_a_film_that_is_another_one_by_now(page: Client) -> None:
     """Somebody writes a new version over it: nothing of the two is mixed, and the words say what to do."""
     page.change("PATCH", "/api/settings", model="constant", codec="ffv1")
     done = finished(page, begin(page, shot=8, lines=72))
-    film, revision = page.served.studio.film, page.project()["revision"]
+    film, revision = page.served.studio.store.film, page.project()["revision"]
     was = film.read_bytes()
     page.served.studio.store.target.write_bytes(was)
     write_reel(film, ((5, 8), (6, 6), (5, 7), (4, 5)))
@@ -554,7 +553,7 @@ def test_render_compare_report(page: Client) -> None:
     assert film.status_code == 200 and film.content == target.read_bytes()
     part = page.http.get("/api/render/film", headers={"Range": "bytes=10-19"})
     assert part.status_code == 206 and part.content == film.content[10:20]
-    with open_video(target) as result, open_video(page.served.studio.film) as source:
+    with open_video(target) as result, open_video(page.served.studio.store.film) as source:
         assert all(np.array_equal(one.luma, other.luma) for one, other in zip(result, source, strict=True))
     gray = picture(page.get("/api/frames/9.jpg", height=64)).astype(int)
     colored = picture(page.get("/api/render/9.jpg", height=64)).astype(int)
@@ -649,7 +648,7 @@ def test_a_port_that_is_taken(page: Client, tmp_path: Path, reel: Path) -> None:
 
 
 def test_a_second_studio_is_refused(page: Client) -> None:
-    done = refused(page.served.studio.film)
+    done = refused(page.served.studio.store.film)
     assert done.exit_code == 2 and not done.stdout and str(page.served.studio.store.folder) in done.stderr
 
 

@@ -1,8 +1,10 @@
-"""The studio: see the film, pick hints, correct, compare, render. A page in the browser, a project in a folder.
+"""The studio: a page in the browser to hint, preview, correct and render a film; its project in a folder.
 
-project     the folder: project.json, shots.yaml, hints/, history/      videocolor.studio.project
-edits       what a person can change, as pure functions                 videocolor.studio.edits
-render      the film as a batch job that survives the page              videocolor.studio.render
+project     the folder: project.json, shots.yaml, hints/, history/
+edits       changes of a project as pure functions
+render      the film as a batch job that survives the page
+session     makes and connects all parts
+api         the routes of the web application
 
-These three need no web server (extra `web`); nothing outside this package imports it but the command line.
+`project`, `edits` and `render` need no web server (extra `web`).
 """

@@ -1,4 +1,4 @@
-"""The studio's web application: routes, the gate before them, and how errors read."""
+"""The studio's web application: routes, the gate before them, and how errors are answered."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from videocolor.errors import VideocolorError
-from videocolor.studio import routes_hints, routes_page, routes_pictures, routes_project, routes_work
-from videocolor.studio.problems import answer_to
-from videocolor.studio.security import App, Gate, Tickets
+from videocolor.studio.api import router
+from videocolor.studio.errors import answer_to
+from videocolor.studio.models import Uploads
+from videocolor.studio.security import App, Gate, Tickets, cookie_name
 from videocolor.studio.session import Studio
 
 __all__ = ["create_app"]
@@ -22,18 +23,18 @@ log = logging.getLogger(__name__)
 
 
 def create_app(studio: Studio, *, port: int, token: str, tickets: Tickets | None = None) -> App:
-    """The ASGI application of a studio.
+    """Make the ASGI application of a studio.
 
     Args:
-        studio: what the requests work on.
-        port: the one that is listened on; other Host headers are refused.
-        token: what a request must bring along; see `videocolor.studio.security`.
-        tickets: for a browser that is started here; None: there are none.
+        studio: the session that requests work on.
+        port: that the server listens on; other Host headers are refused.
+        token: that a request must carry; see `videocolor.studio.security`.
+        tickets: for a browser that is started here.
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    for routes in (routes_page, routes_project, routes_pictures, routes_hints, routes_work):
-        app.include_router(routes.router(studio, port=port, token=token))
-    app.add_exception_handler(VideocolorError, _on_purpose)
+    app.state.studio, app.state.uploads, app.state.cookie = studio, Uploads(), (cookie_name(port), token)
+    app.include_router(router)
+    app.add_exception_handler(VideocolorError, _expected)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ClientDisconnect, _gone)
@@ -41,13 +42,13 @@ def create_app(studio: Studio, *, port: int, token: str, tickets: Tickets | None
     return Gate(app, port, token, tickets)
 
 
-def _on_purpose(request: Request, error: Exception) -> Response:
+def _expected(_request: Request, error: Exception) -> Response:
     assert isinstance(error, VideocolorError)
     status, answer = answer_to(error)
     return JSONResponse(answer, status)
 
 
-def _invalid(request: Request, error: Exception) -> Response:
+def _invalid(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     lines = []
     for detail in error.errors():
@@ -56,14 +57,14 @@ def _invalid(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": "; ".join(lines)[:2000], "kind": "usage"}, 400)
 
 
-def _http(request: Request, error: Exception) -> Response:
+def _http(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     kind = {403: "forbidden", 404: "not_found", 413: "too_large"}.get(error.status_code, "usage")
     return JSONResponse({"error": str(error.detail), "kind": kind}, error.status_code, headers=error.headers)
 
 
-def _gone(request: Request, error: Exception) -> Response:
-    """An upload was broken off: nobody reads this, and nothing went wrong here."""
+def _gone(_request: Request, _error: Exception) -> Response:
+    """Answer an upload that was broken off; nobody reads this."""
     return Response(status_code=400)
 
 

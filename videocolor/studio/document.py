@@ -1,4 +1,4 @@
-"""The project as the page reads it: one JSON document, made anew for every answer."""
+"""The project as the page reads it: one JSON document, made for every answer."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from collections.abc import Collection, Mapping
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from videocolor.config import ColorizeConfig
 from videocolor.errors import HintError, InputError
 from videocolor.models.registry import list_models
-from videocolor.studio.frames import display_size
-from videocolor.studio.project import ProjectHint, State
+from videocolor.studio.frames import FilmIndex, display_size
+from videocolor.studio.previews import Previews
+from videocolor.studio.project import ProjectStore
+from videocolor.studio.projectdata import ProjectHint, State
+from videocolor.studio.renders import Renders
+from videocolor.studio.scan import Scan
+from videocolor.studio.shots import Shots
 from videocolor.studio.uploads import picture_size
 
-if TYPE_CHECKING:
-    from videocolor.studio.session import Studio
-
-__all__ = ["SETTINGS", "Document", "models"]
+__all__ = ["SETTINGS", "Document", "packaged_models"]
 
 SETTINGS: Final[Mapping[str, str]] = {
     "saturation": "chroma.saturation",
@@ -31,40 +33,41 @@ SETTINGS: Final[Mapping[str, str]] = {
     "smoothing": "smoothing.enabled",
     "decay": "smoothing.decay",
 }
-"""What the page can set for the whole film -> key of the configuration."""
+"""Film setting of the page -> key of the configuration."""
 _HEAD: Final = 2**16
-"""Bytes of a picture that its header usually lies in."""
+"""Bytes of a picture that usually hold its header."""
 
 
 class Document:
-    """Makes the document of a studio."""
+    """Make the document of a project from the parts of its studio."""
 
-    def __init__(self, studio: Studio) -> None:
-        self._studio = studio
+    def __init__(
+        self, store: ProjectStore, index: FilmIndex, scan: Scan, shots: Shots, previews: Previews, renders: Renders
+    ) -> None:
+        self._store, self._index, self._scan, self._shots = store, index, scan, shots
+        self._previews, self._renders = previews, renders
 
-    def whole(self) -> dict[str, Any]:
-        """All of it."""
-        studio, store = self._studio, self._studio.store
-        state = store.state
+    def full(self) -> dict[str, Any]:
+        """Make the complete document."""
+        store, state = self._store, self._store.state
         return {
             "revision": state.data.revision,
             "can_undo": store.can_undo,
             "can_redo": store.can_redo,
             "film": self._film(),
-            "scan": studio.scan.status(),
+            "scan": self._scan.status(),
             "settings": self._settings(state),
-            "models": models(),
+            "models": packaged_models(),
             "target": state.data.target,
             "shots": self.shots(),
             "hints": [self._hint(hint) for hint in state.data.hints],
-            "preview": studio.previews.document(),
-            "render": studio.renders.document(),
+            "preview": self._previews.document(),
+            "render": self._renders.document(),
         }
 
     def shots(self, starts: Collection[int] | None = None) -> list[dict[str, Any]]:
-        """The shots; those that begin at `starts` alone, where they are given."""
-        studio, state = self._studio, self._studio.store.state
-        spans = studio.spans()
+        """Describe all shots, or only those that begin at `starts`."""
+        state, spans = self._store.state, self._shots.spans()
         numbers = {start: number for number, (start, _) in enumerate(spans, 1)}
         used: dict[int, list[str]] = {}
         for hint in state.data.hints:
@@ -79,35 +82,34 @@ class Document:
     def _shot(
         self, state: State, number: int, start: int, end: int | None, hints: list[str], numbers: Mapping[int, int]
     ) -> dict[str, Any]:
-        studio = self._studio
-        settings = state.data.shots.get(start)
-        look = studio.scan.look(start, end) if end is not None else None
+        settings, index = state.data.shots.get(start), self._index
+        view = self._scan.view(start, end) if end is not None else None
         return {
             "number": number,
             "start": start,
             "end": end,
-            "start_seconds": _seconds(studio.index.time_of(start)) if start < studio.index.frames else None,
-            "end_seconds": None if end is None or not studio.index.knows(end) else _seconds(studio.index.time_of(end)),
+            "start_seconds": _seconds(index.time_of(start)) if start < index.frames else None,
+            "end_seconds": None if end is None or not index.knows(end) else _seconds(index.time_of(end)),
             "saturation": None if settings is None else settings.saturation,
             "note": "" if settings is None else settings.note,
             "hints": hints,
-            "reuses": numbers.get(studio.scan.returns.get(start, -1)),
-            "suggested": [] if look is None else list(look.suggested),
+            "reuses": numbers.get(self._scan.returns.get(start, -1)),
+            "suggested": [] if view is None else list(view.suggested),
         }
 
     def _film(self) -> dict[str, Any]:
-        studio, info = self._studio, self._studio.info
+        index, info = self._index, self._index.info
         height, width = display_size(info)
         rate = info.rate
         return {
-            "name": studio.film.name,
-            "version": studio.version,
+            "name": self._store.film.name,
+            "version": index.version,
             "width": info.width,
             "height": info.height,
             "display_width": width,
             "display_height": height,
             "rate": None if rate is None else round(float(rate), 6),
-            "frames": studio.index.frames if studio.index.complete else None,
+            "frames": index.frames if index.complete else None,
             "duration": None if info.duration is None else _seconds(info.duration),
             "start_seconds": _seconds(info.start_pts * info.time_base),
             "codec": info.codec,
@@ -125,8 +127,8 @@ class Document:
 
     def _hint(self, hint: ProjectHint) -> dict[str, Any]:
         try:
-            width, height = _picture_size(self._studio.store.image_path(hint))
-        except InputError:  # a link, put there by hand: whoever needs the picture is told
+            width, height = _picture_size(self._store.image_path(hint))
+        except InputError:  # a link, made by hand: coloring will report it
             width, height = None, None
         return {
             "id": hint.id,
@@ -147,20 +149,20 @@ def _seconds(time: Fraction) -> float:
 
 
 @lru_cache(maxsize=1)
-def models() -> list[dict[str, Any]]:
-    """Packaged networks, and whether they take hints."""
+def packaged_models() -> list[dict[str, Any]]:
+    """List the packaged networks, and whether they accept hints."""
     return [{"name": card.name, "hints": card.hints != "none"} for card in list_models()]
 
 
 @lru_cache(maxsize=10_000)
 def _picture_size(path: Path) -> tuple[int | None, int | None]:
-    """(width, height) of a picture, by its header; its name says what is in it, so it is looked at once."""
+    """Read (width, height) from a picture's header, once: its name follows from its bytes."""
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
             try:
                 return picture_size(head, path.name)
-            except HintError:  # a JPEG with much before its picture
+            except HintError:  # a JPEG with long metadata
                 return picture_size(head + file.read(), path.name)
-    except (OSError, HintError):  # missing or broken: whoever needs the picture is told
+    except (OSError, HintError):  # missing or broken: coloring will report it
         return None, None

@@ -1,7 +1,7 @@
-"""What a person can change in a project: pure functions from one state to the next.
+"""Edits of a project: pure functions from one state to the next.
 
-Shots are named by their first frames. When a cut moves, what was set for its shot moves along; a shot that is parted
-leaves its settings and hints to both parts; of two that are joined, those of the first hold.
+A shot is identified by its first frame. Its settings follow when its cut moves; a split copies settings and hints to
+both parts; a join keeps those of the first shot.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ CONTAINERS: Final = (".mkv", ".mp4", ".mov")
 
 
 def add_cut(state: State, frame: int) -> State:
-    """Part the shot that holds a frame; the second part begins with it.
+    """Split the shot that holds a frame; the second part begins with it.
 
     Raises:
         UsageError: shots are not known yet, there is no such frame, or a shot begins there already.
@@ -50,7 +50,7 @@ def add_cut(state: State, frame: int) -> State:
     cuts = _cuts(state)
     state.check_frame(frame)
     if frame in cuts:
-        raise UsageError(f"a shot begins at frame {frame} already")
+        raise UsageError(f"frame {frame} already begins a shot")
     return recut(state, sorted((*cuts, frame)))
 
 
@@ -63,15 +63,15 @@ def remove_cut(state: State, start: int) -> State:
     cuts = _cuts(state)
     state.check_shot(start)
     if start == 0:
-        raise UsageError("the film's first shot has none before it to be joined to")
+        raise UsageError("the film's first shot has none before it to join")
     return recut(state, [cut for cut in cuts if cut != start])
 
 
 def move_cut(state: State, start: int, to: int) -> State:
-    """Let the shot that begins at `start` begin at another frame, between the cuts around it.
+    """Move the first frame of a shot to another frame between the cuts around it.
 
     Raises:
-        UsageError: no shot begins at `start`, it is the film's first, or `to` lies not between its neighbours.
+        UsageError: no shot begins at `start`, it is the film's first, or `to` is not between its neighbors.
     """
     cuts = _cuts(state)
     state.check_shot(start)
@@ -81,7 +81,7 @@ def move_cut(state: State, start: int, to: int) -> State:
     place = cuts.index(start)
     low, high = cuts[place - 1], cuts[place + 1] if place + 1 < len(cuts) else state.data.frames
     if to <= low or (high is not None and to >= high):
-        bounds = f"behind {low}" + ("" if high is None else f" and before {high}")
+        bounds = f"after {low}" + ("" if high is None else f" and before {high}")
         raise UsageError(f"frame {to}: the cut at {start} can only move {bounds}")
     return recut(state, [to if cut == start else cut for cut in cuts], {to: start})
 
@@ -98,8 +98,8 @@ def set_shot(
     Args:
         state: before.
         start: first frame of the shot.
-        saturation: factor on chroma 0..4; None: the film's; "keep": as it is.
-        note: what a person wrote; None: as it is.
+        saturation: factor on chroma 0..4; None: the film's; "keep": unchanged.
+        note: None: unchanged.
 
     Raises:
         UsageError: there is no such shot, or a value cannot be used.
@@ -143,7 +143,7 @@ def update_hint(state: State, hint_id: str, **changes: Any) -> State:
 
 
 def remove_hint(state: State, hint_id: str) -> State:
-    """Take a hint out; its picture stays in hints/, so that undo finds it.
+    """Remove a hint; its picture stays in hints/, for undo.
 
     Raises:
         UsageError: there is no such hint.
@@ -154,20 +154,20 @@ def remove_hint(state: State, hint_id: str) -> State:
 
 
 def set_settings(state: State, values: Mapping[str, Any]) -> State:
-    """Set overrides of the configuration for the whole film.
+    """Set overrides of the configuration for the film.
 
     Args:
         state: before.
-        values: dotted key of `ColorizeConfig` to plain value; None: the default again.
+        values: dotted key of `ColorizeConfig` to plain value; None: the default.
 
     Raises:
-        UsageError: a key that the project fills in itself; ConfigError: a key or a value that cannot be used.
+        UsageError: a key that the project decides itself; ConfigError: a key or a value that cannot be used.
     """
     return replace(state, data=checked(state.data, settings=checked_settings({**state.data.settings, **values})))
 
 
 def set_container(state: State, suffix: str) -> State:
-    """Choose the container of the rendered film: `.mkv`, `.mp4` or `.mov`.
+    """Set the container of the rendered film: `.mkv`, `.mp4` or `.mov`.
 
     Raises:
         UsageError: another one.
@@ -179,16 +179,16 @@ def set_container(state: State, suffix: str) -> State:
 
 
 def recut(state: State, starts: Sequence[int], moved: Mapping[int, int] | None = None) -> State:
-    """The state with other shots; settings and hints go to the shots that take the places of theirs.
+    """Return the state with other shots; settings and hints go to the shots that replace theirs.
 
     Args:
-        state: before; its shots may be unknown, then what was set for a frame goes to the shot that holds it.
+        state: before; where its shots are unknown, settings of a frame go to the shot that holds it.
         starts: first frames of all shots, ascending; 0 is added if it is missing.
-        moved: new start -> the old one that it takes the place of. None: a cut that went and one that came in the
-            same gap between cuts that stayed are the same cut, moved.
+        moved: new start -> old start. None: a cut that disappeared and one that appeared between the same unchanged
+            cuts are one moved cut.
 
     Raises:
-        UsageError: a start lies beyond the film.
+        UsageError: a start is beyond the film.
     """
     new = tuple(sorted({0, *starts}))
     for start in new:
@@ -210,7 +210,7 @@ def recut(state: State, starts: Sequence[int], moved: Mapping[int, int] | None =
 
 
 def _moves(old: Sequence[int], new: Sequence[int]) -> dict[int, int]:
-    """New start -> old start, for cuts that went and came between the same two that stayed, first to first."""
+    """Map new starts to old ones, for cuts that changed between the same two unchanged cuts, in order."""
     stayed = set(old) & set(new)
     gone: dict[int, list[int]] = {}
     for start in old:
@@ -227,16 +227,16 @@ def _moves(old: Sequence[int], new: Sequence[int]) -> dict[int, int]:
 
 
 def consistent(state: State) -> State:
-    """The state with shots named by their first frames, hints of frames in those frames' shots, nothing empty kept.
+    """Return the state with shots named by their first frames, hints in the shots of their frames, no empty settings.
 
-    A no-op on what the functions of this module return; for states that were read from files.
+    The results of this module are consistent; states read from files need it.
     """
     data = state.data
     shots: dict[int, ShotSettings] = {}
     for frame in sorted(data.shots):
         if _inside(state, frame) and data.shots[frame] != ShotSettings():
             start = state.shot_of(frame)
-            if start == frame or start not in data.shots:  # what was set for the shot itself wins
+            if start == frame or start not in data.shots:  # settings of the shot itself win
                 shots.setdefault(start, data.shots[frame])
     hints = []
     for hint in data.hints:
@@ -256,13 +256,13 @@ def _inside(state: State, frame: int) -> bool:
 
 def _cuts(state: State) -> tuple[int, ...]:
     if state.cuts is None:
-        raise UsageError("the film is still being looked through; its cuts can be changed when they are all found")
+        raise UsageError("the film is still being scanned; its cuts can be changed after that")
     return state.cuts
 
 
 def _check_hint(state: State, hint: ProjectHint) -> None:
     if hint.frame is None and not hint.shots:
-        raise UsageError(f"{hint.id}: goes nowhere; name a shot, or remove the hint")
+        raise UsageError(f"{hint.id}: has no shot; name one, or remove the hint")
     if hint.frame is None and hint.kind in ("painted", "points"):
         raise UsageError(f"{hint.id}: a hint of kind {hint.kind} needs its frame")
     if not hint.image.endswith(HINT_SUFFIXES):

@@ -1,4 +1,4 @@
-"""News for open pages: published from any thread, sent as server-sent events (WHATWG HTML, 9.2)."""
+"""Events for open pages: published from any thread, sent as server-sent events (WHATWG HTML, 9.2)."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from videocolor.files import plain
 __all__ = ["EventHub"]
 
 _HELD: Final = 512
-"""Events that wait for a page that does not read; then its stream ends, and it connects anew."""
+"""Events queued for a page that does not read; then its stream ends, and the page reconnects."""
 _BEAT: Final = 15.0
-"""Seconds between signs of life."""
+"""Seconds between keep-alive comments."""
 _MOST: Final = 4
-"""Streams at the same time. A browser has six connections to a server for all its tabs together: were they all taken
-by streams, no tab would get an answer any more."""
+"""Concurrent streams. A browser opens six connections to a server for all its tabs; streams must not take them all."""
 _AGAIN: Final = 1000
-"""Milliseconds after which a page whose stream has ended asks for another one."""
+"""Milliseconds after which a page reconnects."""
 
 
 class _Listener:
-    """One page. Its queue is touched in the event loop alone."""
+    """One page; its queue is used in the event loop only."""
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -39,11 +38,11 @@ class _Listener:
 
 
 class EventHub:
-    """Hands what happens to every page that listens; safe for threads.
+    """Send events to all pages that listen; safe for threads.
 
     Args:
-        deserted: called in the event loop when no page has listened for a while, after one did.
-        patience: how long that is, in seconds; a page that is loaded anew is back sooner.
+        deserted: called in the event loop when the last page has been gone for `patience` seconds.
+        patience: longer than a reload takes.
     """
 
     def __init__(self, deserted: Callable[[], None] | None = None, patience: float = 5.0) -> None:
@@ -53,11 +52,11 @@ class EventHub:
         self._closed = False
 
     def publish(self, kind: str, data: Mapping[str, Any] | Sequence[Any]) -> None:
-        """Tell all pages. `kind` is a plain word; what JSON cannot hold in `data` becomes text."""
+        """Send an event; what JSON cannot hold in `data` becomes text."""
         self._send(f"event: {kind}\ndata: {json.dumps(plain(data), ensure_ascii=False, allow_nan=False)}\n\n")
 
     def close(self) -> None:
-        """End all streams, and those that come later: the server stops."""
+        """End all streams, also later ones."""
         self._closed = True
         self._send(None)
 
@@ -67,20 +66,20 @@ class EventHub:
         for listener in listeners:
             try:
                 listener.loop.call_soon_threadsafe(listener.put, text)
-            except RuntimeError:  # its loop has ended, and the page's connection with it
+            except RuntimeError:  # its loop and the connection have ended
                 with self._lock:
                     self._listeners.pop(listener, None)
 
     @property
     def listeners(self) -> int:
-        """How many pages listen."""
+        """Number of listening pages."""
         with self._lock:
             return len(self._listeners)
 
     async def stream(self, beat: float = _BEAT) -> AsyncIterator[str]:
-        """What a page reads: events, and a comment line every `beat` seconds.
+        """Yield events, and a comment line every `beat` seconds.
 
-        Where there are too many, the oldest one ends; its page comes back, in place of the next.
+        Where there are too many streams, the oldest one ends; its page reconnects, which ends the next.
         """
         listener = _Listener()
         with self._lock:
@@ -94,7 +93,7 @@ class EventHub:
                 try:
                     text = await asyncio.wait_for(listener.queue.get(), beat)
                 except TimeoutError:
-                    text = ": still here\n\n"
+                    text = ": keep-alive\n\n"
                 if text is None:
                     return
                 yield text
@@ -102,8 +101,8 @@ class EventHub:
             with self._lock:
                 self._listeners.pop(listener, None)
             if not self._closed:
-                listener.loop.call_later(self._patience, self._look_around)
+                listener.loop.call_later(self._patience, self._check_deserted)
 
-    def _look_around(self) -> None:
+    def _check_deserted(self) -> None:
         if not self._closed and not self.listeners and self._deserted is not None:
             self._deserted()

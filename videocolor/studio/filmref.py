@@ -1,4 +1,4 @@
-"""The film of a project: written down so that it is found again when both have moved, and known when it has changed."""
+"""The film of a project: how it is found again after a move, and recognized after a change."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from videocolor.video.sequences import sequence_files
 __all__ = ["find_film", "is_film", "locate", "refer_to"]
 
 _END: Final = 2**20
-"""Bytes that are read of a film's beginning and end."""
+"""Bytes that identify a film, at its beginning and at its end."""
 
 
 def refer_to(film: Path, folder: Path) -> FilmRef:
-    """Describe a film as a project in `folder` remembers it.
+    """Describe a film for the project in `folder`.
 
     Raises:
         InputError: it is missing or cannot be read.
@@ -43,7 +43,7 @@ def refer_to(film: Path, folder: Path) -> FilmRef:
 
 
 def _ends(files: tuple[Path, ...]) -> str:
-    """sha256 of the first megabyte of the first file and the last of the last."""
+    """Return the sha256 of the first megabyte of the first file and the last megabyte of the last one."""
     digest = hashlib.sha256()
     with files[0].open("rb") as first:
         digest.update(first.read(_END))
@@ -54,7 +54,7 @@ def _ends(files: tuple[Path, ...]) -> str:
 
 
 def is_film(ref: FilmRef, film: Path, folder: Path) -> bool:
-    """Whether a file is the film that was referred to: its size, and its time or else its first and last megabyte.
+    """Return whether a file is the film of `ref`: equal size, and equal time or first and last megabyte.
 
     Raises:
         InputError: it is missing or cannot be read.
@@ -66,10 +66,10 @@ def is_film(ref: FilmRef, film: Path, folder: Path) -> bool:
 
 
 def find_film(ref: FilmRef, folder: Path) -> Path:
-    """Where the film of a project lies: the path relative to the project first, then the absolute one.
+    """Find the film of a project, by the relative path first, then by the absolute one.
 
     Raises:
-        InputError: it is at neither place, or what lies there is another film; says what to do.
+        InputError: it is at neither place, or another film is there; says what to do.
     """
     places = _places(ref, folder)
     found = [place for place in places if place.exists() or _images(place)]
@@ -87,18 +87,18 @@ def find_film(ref: FilmRef, folder: Path) -> Path:
 
 
 def locate(ref: FilmRef, film: Path | None, folder: Path) -> Path:
-    """Where the film of a project lies: at `film` where a person says so, else where the project remembers it.
+    """Find the film of a project at `film`, or by its reference where `film` is None.
 
     Raises:
-        InputError: it is not there, or what lies there is another film.
+        InputError: it is not there, or another film is.
     """
     if film is None:
         return find_film(ref, folder)
     if not is_film(ref, film, folder):
         if film.absolute() in _places(ref, folder):
             raise InputError(
-                f"{film}: has changed; it is not the film any more that the project {folder} was made for (which had "
-                f"{ref.bytes} bytes). Put that film back, or begin another project with --project"
+                f"{film}: has changed; the project {folder} was made for a film of {ref.bytes} bytes. Put that film "
+                "back, or start another project with --project"
             )
         raise InputError(
             f"{folder}: is the project of {Path(ref.absolute).name}, which {film} is not; name another folder with "
@@ -108,13 +108,13 @@ def locate(ref: FilmRef, film: Path | None, folder: Path) -> Path:
 
 
 def _places(ref: FilmRef, folder: Path) -> list[Path]:
-    """Where a project remembers its film: relative to itself, then from the root."""
+    """List the paths of a reference: relative to the project, then absolute."""
     relative = [Path(os.path.normpath(folder.absolute() / ref.path))] if ref.path else []
     return list(dict.fromkeys([*relative, Path(ref.absolute)]))
 
 
 def _images(place: Path) -> tuple[Path, ...] | None:
-    """The images of a numbered sequence; None where there are none."""
+    """Return the files of a numbered image sequence; None: there are none."""
     try:
         return sequence_files(place)
     except InputError:

@@ -1,4 +1,4 @@
-"""Single frames of a film, exact by their times, and what is known of all of them."""
+"""Single frames of a film and of its rendered result, exact by their times."""
 
 from __future__ import annotations
 
@@ -18,32 +18,36 @@ import numpy as np
 from videocolor.color import codes_to_luma
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, OutputError, UsageError
-from videocolor.hints.plan import suggestion_png
+from videocolor.hints.plan import frame_to_rgb, suggestion_png
 from videocolor.pipeline.film import FilmReader, Part
 from videocolor.shots.scan import one_frame
-from videocolor.studio.problems import NotFoundError
+from videocolor.studio.errors import NotFoundError
 from videocolor.types import Array, Frame, VideoInfo
+from videocolor.video import VideoReader, open_video
 
-__all__ = ["ByteCache", "FilmIndex", "FrameSource", "display_size", "gray_picture", "jpeg_bytes"]
+__all__ = ["ByteCache", "FilmIndex", "FrameSource", "ResultFrames", "display_size", "gray_picture", "jpeg_bytes"]
 
 _HELD: Final = 128 * 2**20
-"""Bytes of decoded frames that are kept."""
+"""Bytes of the cache of decoded frames."""
 _HELD_JPEG: Final = 48 * 2**20
 _BEFORE: Final = 12
-"""Frames that are decoded before one that is asked for while stepping backwards."""
+"""Frames decoded before the requested one when stepping backwards."""
 _AHEAD: Final = 64
-"""Frames that are read on to one asked for, rather than seeking there."""
+"""Frames read on to the requested one rather than seeking."""
 _QUALITY: Final = 90
+_HELD_RESULTS: Final = 96 * 2**20
+_ROUNDED: Final = Fraction(1, 1000)
+"""Seconds by which a container may round a time: Matroska has milliseconds."""
 K = TypeVar("K")
 V = TypeVar("V")
 
 
 class ByteCache(Generic[K, V]):
-    """The values used last, up to so many bytes; safe for threads.
+    """Cache of the most recently used values, limited in bytes; safe for threads.
 
     Args:
         most: bytes.
-        size: of a value.
+        size: bytes of a value.
     """
 
     def __init__(self, most: int, size: Callable[[V], int]) -> None:
@@ -53,14 +57,14 @@ class ByteCache(Generic[K, V]):
         self._lock = threading.Lock()
 
     def get(self, key: K) -> V | None:
-        """A value, or None."""
+        """Return a value, or None."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
             return self._values.get(key)
 
     def put(self, key: K, value: V) -> None:
-        """Keep a value; those unused for longest go."""
+        """Keep a value; drop the least recently used ones."""
         with self._lock:
             if key in self._values:
                 self._bytes -= self._size(self._values.pop(key))
@@ -71,47 +75,53 @@ class ByteCache(Generic[K, V]):
 
 
 class FilmIndex:
-    """What is known of a film's frames; grows while it is looked through.
+    """The times of a film's frames; grows during the scan.
 
     Attributes:
-        info: as `probe` says.
+        info: of the film.
+        version: identifies the film's file; lets browsers cache its pictures.
         pts: times of the frames known so far, in ticks: eight bytes a frame.
         complete: all frames are known.
     """
 
-    def __init__(self, info: VideoInfo) -> None:
-        self.info = info
+    def __init__(self, info: VideoInfo, version: str = "") -> None:
+        self.info, self.version = info, version
         self.pts = array("q")
         self.complete = False
         self._grown = threading.Condition()
 
     @property
     def frames(self) -> int:
-        """Frames known so far."""
+        """Number of frames known so far."""
         return len(self.pts)
 
     @property
     def time_base(self) -> Fraction:
-        """Seconds a tick."""
+        """Seconds per tick."""
         return self.info.time_base
 
     @property
     def rate(self) -> Fraction:
-        """Frames a second: the container's word, else 25."""
+        """Frames per second as the container states it, else 25."""
         return self.info.rate or Fraction(25)
 
     @property
     def end_pts(self) -> int:
-        """Ticks behind the last frame known so far."""
+        """End of the last frame known so far, in ticks."""
         return self.pts[-1] + one_frame(self.info) if self.pts else self.info.start_pts
 
+    @property
+    def aspect(self) -> Fraction:
+        """Width of the displayed picture over its height."""
+        return self.info.width * self.info.sar / self.info.height
+
     def knows(self, index: int) -> bool:
-        """Whether `time_of` answers."""
+        """Return whether the time of a frame is known."""
         known = len(self.pts)
         return 0 <= index < known or (index == known and self.complete)
 
     def time_of(self, index: int) -> Fraction:
-        """Film time of a frame in seconds; that of the index behind the last: the end.
+        """Return the film time of a frame in seconds; for the index after the last frame, the end.
 
         Raises:
             NotFoundError: there is no such frame, or it is not known yet.
@@ -119,42 +129,42 @@ class FilmIndex:
         return self.ticks_of(index) * self.info.time_base
 
     def ticks_of(self, index: int) -> int:
-        """As `time_of`, in ticks."""
+        """Return the time of a frame in ticks; see `time_of`."""
         if not self.knows(index):
             raise NotFoundError(f"frame {index}: the film has {self.frames} frames{'' if self.complete else ' so far'}")
         return self.pts[index] if index < self.frames else self.end_pts
 
     def nearest(self, time: Fraction) -> int:
-        """The frame shown at a film time in seconds."""
+        """Return the frame displayed at a film time in seconds."""
         return max(0, bisect_right(self.pts, int(time / self.info.time_base)) - 1)
 
     def grow(self, pts: int) -> None:
-        """One more frame is known."""
+        """Add a frame."""
         self.pts.append(pts)
         if len(self.pts) < 3 or len(self.pts) % 50 == 0:
             with self._grown:
                 self._grown.notify_all()
 
     def finish(self) -> None:
-        """All frames are known, or no more will be."""
+        """Declare the index complete."""
         self.complete = True
         with self._grown:
             self._grown.notify_all()
 
     def wait_for(self, index: int, seconds: float) -> None:
-        """Wait until a frame is known, but not longer than `seconds`."""
+        """Wait until a frame is known, at most `seconds`."""
         with self._grown:
             self._grown.wait_for(lambda: self.complete or len(self.pts) > index, seconds)
 
 
 def display_size(info: VideoInfo, height: int | None = None) -> tuple[int, int]:
-    """(height, width) of the picture as it is shown, pixels square; `height` None: the film's own lines."""
+    """Return (height, width) of the displayed picture with square pixels; `height` None: the film's own."""
     lines = height or info.height
     return lines, max(1, round(info.width * info.sar * Fraction(lines, info.height)))
 
 
 def gray_picture(frame: Frame, size: tuple[int, int]) -> Array:
-    """(height, width) uint8 of a frame's luma, full range."""
+    """Return (height, width) uint8 of a frame's luma, full range."""
     gray = np.clip(codes_to_luma(frame.luma, frame.layout.depth, frame.color.range), 0, 1)
     shrinks = size[0] < gray.shape[0]
     small = cv2.resize(gray, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
@@ -162,7 +172,7 @@ def gray_picture(frame: Frame, size: tuple[int, int]) -> Array:
 
 
 def jpeg_bytes(picture: Array, quality: int = _QUALITY) -> bytes:
-    """A gray (h, w) or R'G'B' (h, w, 3) uint8 picture as JPEG."""
+    """Encode a gray (h, w) or R'G'B' (h, w, 3) uint8 picture as JPEG."""
     if picture.ndim == 3:
         picture = np.ascontiguousarray(picture[..., ::-1])
     done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
@@ -172,14 +182,12 @@ def jpeg_bytes(picture: Array, quality: int = _QUALITY) -> bytes:
 
 
 class FrameSource:
-    """Frames by their index, as colouring sees them: one decoder is kept open, frames used last are kept.
-
-    Safe for threads, which wait for each other.
+    """Read frames by index, as coloring reads them, with one open decoder and a cache; safe for threads.
 
     Args:
         path: the film.
-        index: of this film; frames that it does not know are not there.
-        config: its restoration counts, for that is what colouring sees.
+        index: of this film; only frames that it knows can be read.
+        config: its restoration is applied.
     """
 
     def __init__(self, path: Path, index: FilmIndex, config: ColorizeConfig | None = None) -> None:
@@ -193,7 +201,7 @@ class FrameSource:
         self._closed = False
 
     def frame(self, index: int) -> Frame:
-        """The frame of an index.
+        """Return a frame.
 
         Raises:
             NotFoundError: the film has no such frame, or it is not known yet.
@@ -210,7 +218,7 @@ class FrameSource:
             return found if found is not None else self._fetch(index)
 
     def jpeg(self, index: int, height: int) -> bytes:
-        """A gray JPEG of a frame, `height` lines high, at the aspect it is shown at; errors as of `frame`."""
+        """Return a gray JPEG of a frame with `height` lines at the display aspect; errors as of `frame`."""
         data = self._jpegs.get((index, height))
         if data is None:
             frame = self.frame(index)
@@ -219,11 +227,11 @@ class FrameSource:
         return data
 
     def png(self, index: int) -> bytes:
-        """The PNG that `videocolor hints suggest` writes of a frame; errors as of `frame`."""
+        """Return the PNG that `videocolor hints suggest` writes; errors as of `frame`."""
         return suggestion_png(self.frame(index))
 
     def close(self) -> None:
-        """Close the film; no more frames come."""
+        """Close the film; later requests fail."""
         with self._lock:
             self._closed = True
             self._leave()
@@ -235,7 +243,7 @@ class FrameSource:
             backwards = self._stream is not None and self._next - 2 * _BEFORE <= index < self._next
             self._seek(max(0, index - _BEFORE) if backwards else index)
         found = self._read_to(index)
-        if found is None:  # where times are repaired, only the way from the beginning leads there
+        if found is None:  # repaired times need decoding from the beginning
             self._seek(0, from_beginning=True)
             found = self._read_to(index)
         if found is None:
@@ -252,7 +260,7 @@ class FrameSource:
                     return frame
                 if frame.index >= index:
                     break
-        except UsageError as error:  # the film ends before the frame's time
+        except UsageError as error:  # the film ends before this time
             self._leave()
             raise InputError(f"{error}; has the film changed?") from error
         except BaseException:
@@ -276,6 +284,79 @@ class FrameSource:
         self._next = -1
 
 
+class ResultFrames:
+    """Read frames of a rendered film by the times of its source; safe for threads.
+
+    Args:
+        path: the rendered film.
+        index: of the source.
+    """
+
+    def __init__(self, path: Path, index: FilmIndex) -> None:
+        self.path, self._index = path, index
+        self._stamp = _stamp(path)
+        self._lock = threading.Lock()
+        self._frames: ByteCache[int, Array] = ByteCache(_HELD_RESULTS, lambda rgb: int(rgb.nbytes))
+        self._reader: VideoReader | None = None
+        self._stream: Generator[Frame, None, None] | None = None
+        self._next = -1
+
+    def is_of(self, path: Path) -> bool:
+        """Return whether `path` is still the file that this reads."""
+        return path == self.path and _stamp(path) == self._stamp
+
+    def rgb(self, index: int) -> Array:
+        """Return (h, w, 3) uint8, as stored, of the frame at the time of source frame `index`.
+
+        Raises:
+            NotFoundError: the film has no frame at that time.
+        """
+        with self._lock:
+            found = self._frames.get(index)
+            if found is None:
+                found = _picture(self._fetch(index))
+                self._frames.put(index, found)
+            return found
+
+    def close(self) -> None:
+        """Close the film."""
+        with self._lock:
+            self._leave()
+
+    def _fetch(self, index: int) -> Frame:
+        time = self._index.time_of(index)
+        slack = min(_ROUNDED, self._gap(index) / 2)
+        if self._stream is None or not self._next <= index <= self._next + _AHEAD:
+            self._leave()
+            start = time - slack
+            self._reader = open_video(self.path, start=start if index and start > 0 else None)
+            stream = iter(self._reader)
+            assert isinstance(stream, Generator)
+            self._stream = stream
+        for frame in self._stream:
+            at = frame.pts * frame.time_base
+            if at >= time - slack:
+                self._next = index + 1
+                if at > time + self._gap(index):
+                    break
+                return frame
+        self._leave()
+        raise NotFoundError(f"the rendered film has no frame at {float(time):.3f} s")
+
+    def _gap(self, index: int) -> Fraction:
+        """Return the seconds to the frame before."""
+        other = index - 1 if index else min(1, self._index.frames - 1)
+        return abs(self._index.time_of(index) - self._index.time_of(other)) or Fraction(1, 25)
+
+    def _leave(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+        if self._reader is not None:
+            self._reader.close()
+        self._stream = self._reader = None
+        self._next = -1
+
+
 def _closing(reader: FilmReader) -> Generator[Frame, None, None]:
     frames: Iterator[Frame] = iter(reader)
     assert isinstance(frames, Generator)
@@ -285,3 +366,15 @@ def _closing(reader: FilmReader) -> Generator[Frame, None, None]:
 
 def _bytes_of(frame: Frame) -> int:
     return int(frame.luma.nbytes) + sum(int(plane.nbytes) for plane in frame.chroma or ())
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        state = path.stat()
+    except OSError:
+        return (-1, -1)
+    return state.st_size, state.st_mtime_ns
+
+
+def _picture(frame: Frame) -> Array:
+    return np.asarray(np.rint(frame_to_rgb(frame) * 255).astype(np.uint8))

@@ -1,7 +1,7 @@
-"""Hints that come into a project: painted frames, loose photographs, frames of other shots, clicked points.
+"""Add hints to a project: painted frames, photographs, frames of other shots, points.
 
-Each function writes the picture first, whole, under a name that no other picture has, then changes the project: a
-crash between the two leaves a picture that `sweep_unused` takes away. Removing a hint keeps its picture, for undo.
+Each function first writes the picture under a new name, then changes the project: a crash in between leaves a picture
+that `sweep_unused` deletes. Removing a hint keeps its picture, for undo.
 """
 
 from __future__ import annotations
@@ -14,41 +14,53 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from videocolor.color import codes_to_luma
+from videocolor.color import codes_to_luma, rgb_to_lab
 from videocolor.errors import HintError, OutputError, UsageError
-from videocolor.hints.align import align_painted
+from videocolor.hints.align import align_painted, with_luma
 from videocolor.hints.plan import check_hint
 from videocolor.studio.edits import add_hint, update_hint
-from videocolor.studio.points import points_picture
-from videocolor.studio.project import Point, ProjectHint, ProjectStore, State, next_hint_id
+from videocolor.studio.project import ProjectStore
+from videocolor.studio.projectdata import Point, ProjectHint, State, next_hint_id
 from videocolor.studio.uploads import decode_picture
 from videocolor.types import Array, Frame, Hint
 
-__all__ = ["add_frame", "add_loose", "add_painted", "encode_hint", "set_points", "sweep_unused"]
+__all__ = [
+    "RADIUS",
+    "add_frame",
+    "add_loose",
+    "add_painted",
+    "encode_hint",
+    "parse_color",
+    "points_picture",
+    "set_points",
+    "sweep_unused",
+]
 
 _LOOSE_PIXELS: Final = 1920 * 1080
-"""Most pixels of a loose hint that is kept; the network sees a fraction of them."""
+"""Largest photograph that is kept; the network uses a fraction of its pixels."""
 _LABEL: Final = 120
 _PICTURE: Final = re.compile(r"h\d{4,6}-[0-9a-f]{12}\.(png|jpg)")
+RADIUS: Final = 0.02
+"""Default radius of a disc, as a share of the picture's height; measured, see docs/hints.md."""
+_MARGIN: Final = 3.0
+"""Radii around a point in which the transparent part has its color."""
 
 
 def add_painted(store: ProjectStore, revision: int, frame: Frame, data: bytes, name: str) -> State:
-    """Take in a frame that was coloured elsewhere, laid over the film's own.
-
-    A painting of a frame that has one already takes its place: a frame has one colour.
+    """Add a frame that was colored elsewhere, aligned to the film's own; it replaces an earlier one of this frame.
 
     Args:
         store: the project.
-        revision: what the person has seen of it.
+        revision: that the person has seen.
         frame: of the film.
-        data: the bytes that were dropped.
-        name: what their file is called; only shown.
+        data: the file's bytes.
+        name: of the file, for display.
 
     Raises:
-        HintError: not a picture, or not of this frame; with the reason.
+        HintError: not a picture, or not of this frame.
         StaleRevisionError, UsageError, OutputError: as `ProjectStore.change`.
     """
-    _check_revision(store, revision)
+    store.check_revision(revision)  # before anything is decoded or written
     label = _label(name, "painted frame")
     rgb, mask = decode_picture(data, label)
     found = align_painted(rgb, mask, _luma(frame), name=label, frame_name=f"frame {frame.index}")
@@ -70,8 +82,8 @@ def add_painted(store: ProjectStore, revision: int, frame: Frame, data: bytes, n
 
 
 def add_loose(store: ProjectStore, revision: int, shot: int, data: bytes, name: str) -> State:
-    """Take in any colour picture as a hint of a shot, named by its first frame; parameters and errors as above."""
-    _check_revision(store, revision)
+    """Add any color picture as a hint of the shot that begins at frame `shot`; otherwise as `add_painted`."""
+    store.check_revision(revision)  # before anything is decoded or written
     store.state.check_shot(shot)
     label = _label(name, "photo")
     rgb, mask = decode_picture(data, label)
@@ -90,7 +102,7 @@ def add_frame(
     frame: int | None = None,
     origin: Mapping[str, Any] | None = None,
 ) -> State:
-    """Take a frame of another shot, in the colour that it has there, as a hint of a shot.
+    """Add a colored frame of another shot as a hint.
 
     Args:
         store: the project.
@@ -104,7 +116,7 @@ def add_frame(
         HintError: the frame has no colour yet.
         StaleRevisionError, UsageError, OutputError: as `ProjectStore.change`.
     """
-    _check_revision(store, revision)
+    store.check_revision(revision)  # before anything is decoded or written
     store.state.check_shot(shot)
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
         raise ValueError(f"{rgb.shape=}, {rgb.dtype=}: expected (h, w, 3) uint8")
@@ -124,22 +136,22 @@ def set_points(
     *,
     sar: Fraction = Fraction(1),
 ) -> State:
-    """Set colours that were clicked on a frame, as a hint of its shot.
+    """Set the points on a frame, a hint of its shot.
 
     Args:
         store: the project.
-        revision: what the person has seen of it.
+        revision: that the person has seen.
         frame: of the film.
-        points: all of the hint's points, in the order they were made.
-        hint_id: the hint whose points these are from now on; None: a new hint.
+        points: all points of the hint, in the order they were made.
+        hint_id: the hint to replace; None: a new hint.
         sar: the film's sample aspect ratio, for round discs.
 
     Raises:
-        HintError: no points, or none of them has any colour.
-        UsageError: no such hint, or one that is not made of this frame's points.
+        HintError: no points, or none of them has a color.
+        UsageError: no such hint, or it does not hold points on this frame.
         StaleRevisionError, OutputError: as `ProjectStore.change`.
     """
-    _check_revision(store, revision)
+    store.check_revision(revision)  # before anything is decoded or written
     rgb, mask = points_picture(_luma(frame), points, sar=sar)
     label = f"{len(points)} point{'s' if len(points) > 1 else ''} on frame {frame.index}"
     check_hint(Hint(label, rgb, None, mask))
@@ -148,18 +160,60 @@ def set_points(
         return _add(store, revision, picture, kind="points", frame=frame.index, label=label, points=tuple(points))
     old = store.data.hint(hint_id)
     if old.kind != "points" or old.frame != frame.index:
-        raise UsageError(f"{hint_id}: not made of points on frame {frame.index}")
+        raise UsageError(f"{hint_id}: does not hold points on frame {frame.index}")
     changes = {"image": store.save_image(hint_id, picture), "points": tuple(points), "label": label}
     return store.change(revision, lambda state: update_hint(state, hint_id, **changes))
 
 
-def sweep_unused(store: ProjectStore) -> list[str]:
-    """Delete the pictures that neither the project, nor its history, nor a render needs; call it at opening.
+def points_picture(luma: Array, points: Sequence[Point], *, sar: Fraction = Fraction(1)) -> tuple[Array, Array]:
+    """Draw points as discs of color on their frame's luma, transparent elsewhere.
 
-    Only files that this module named are ever deleted.
+    The transparent part has the color of the nearest point, so that scaling does not mix gray into the discs.
+
+    Args:
+        luma: (h, w) full-range Y' of the frame in 0..1, at the stored size.
+        points: where two overlap, the later one wins.
+        sar: sample aspect ratio of the film, for discs that are round on display.
 
     Returns:
-        The names of what was deleted.
+        (h, w, 3) float32 R'G'B' in 0..1, and (h, w) float32 opacity, with edges one sample wide.
+
+    Raises:
+        HintError: no points.
+    """
+    if not points:
+        raise HintError("no points; click at least one colour")
+    height, width = luma.shape
+    mask = np.zeros((height, width), np.float32)
+    ab = np.zeros((2, height, width), np.float32)
+    for point in points:
+        radius = max(point.radius * height, 0.75)
+        reach = _MARGIN * radius + 1
+        rows, columns = _around(point.y * height, reach, height), _around(point.x * width, reach / float(sar), width)
+        y, x = np.ogrid[rows, columns]
+        away = np.hypot((x + 0.5 - point.x * width) * float(sar), y + 0.5 - point.y * height).astype(np.float32)
+        # The later of two overlapping points wins, also in the transparent part outside of other discs.
+        near = (away <= _MARGIN * radius) & ((mask[rows, columns] <= 0) | (away <= radius + 0.5))
+        ab[:, rows, columns][:, near] = parse_color(point.color)[:, None]
+        mask[rows, columns] = np.maximum(mask[rows, columns], np.clip(radius + 0.5 - away, 0, 1))
+    return with_luma(ab, np.clip(luma, 0, 1)), mask
+
+
+def parse_color(color: str) -> Array:
+    """Return (2,) float32 CIE a*b* of `#rrggbb`."""
+    value = np.array([int(color[n : n + 2], 16) / 255 for n in (1, 3, 5)], np.float32)
+    return np.asarray(rgb_to_lab(value)[1:], np.float32)
+
+
+def _around(middle: float, reach: float, length: int) -> slice:
+    return slice(max(0, int(middle - reach)), min(length, int(middle + reach) + 2))
+
+
+def sweep_unused(store: ProjectStore) -> list[str]:
+    """Delete pictures that neither project, history nor a render needs; only files that this module has named.
+
+    Returns:
+        The names of the deleted files.
 
     Raises:
         OutputError: a file cannot be deleted.
@@ -176,11 +230,11 @@ def sweep_unused(store: ProjectStore) -> list[str]:
 
 
 def encode_hint(rgb: Array, mask: Array | None, *, deep: bool = False) -> bytes:
-    """A PNG of a hint.
+    """Encode a hint as PNG.
 
     Args:
         rgb: (h, w, 3) R'G'B' in 0..1.
-        mask: (h, w) opacity in 0..1, kept as straight alpha; None: opaque.
+        mask: (h, w) opacity in 0..1, stored as straight alpha; None: opaque.
         deep: 16 bits a sample instead of 8.
 
     Raises:
@@ -197,16 +251,11 @@ def encode_hint(rgb: Array, mask: Array | None, *, deep: bool = False) -> bytes:
 
 
 def _add(store: ProjectStore, revision: int, picture: bytes, **fields: Any) -> State:
-    """Write the picture, then take the hint in; `revision` guards the id as well."""
+    """Write the picture, then add the hint; `revision` guards the id as well."""
     hint_id = next_hint_id(store.data)
     image = store.save_image(hint_id, picture)
     hint = ProjectHint(id=hint_id, image=image, **fields)
     return store.change(revision, lambda state: add_hint(state, hint))
-
-
-def _check_revision(store: ProjectStore, revision: int) -> None:
-    """Refuse a stale request before anything is decoded or written."""
-    store.change(revision, lambda state: state)
 
 
 def _luma(frame: Frame) -> Array:
@@ -214,7 +263,7 @@ def _luma(frame: Frame) -> Array:
 
 
 def _label(name: str, otherwise: str) -> str:
-    """A file's name as it may be shown: no folders, no control characters, not endless."""
+    """Return a file's name for display: no folders, no control characters, limited length."""
     shown = "".join(c for c in re.split(r"[/\\]", name)[-1] if c.isprintable()).strip()
     return shown[:_LABEL] or otherwise
 

@@ -1,10 +1,12 @@
-"""Pictures made for the page of what the studio knows of a frame's colour: hints, previews, the finished film."""
+"""Pictures of hints, previews and the finished film for the page, and the compact form in which previews are kept."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Final
 
 import cv2
 import numpy as np
@@ -14,62 +16,57 @@ from videocolor.errors import HintError
 from videocolor.hints.plan import load_hint
 from videocolor.preview import PreviewFrame, chroma_rgb
 from videocolor.studio.frames import jpeg_bytes
-from videocolor.studio.problems import NotFoundError
-from videocolor.studio.project import ProjectHint
+from videocolor.studio.projectdata import HintKind
 from videocolor.types import Array
 
-if TYPE_CHECKING:
-    from videocolor.studio.session import Studio
+__all__ = [
+    "BYTES_PER_PIXEL",
+    "PackedFrame",
+    "chroma_alone",
+    "color_at",
+    "hint_jpeg",
+    "painted_picture",
+    "resized",
+]
 
-__all__ = ["chroma_alone", "color_at", "colored_frame", "hint_jpeg", "resized"]
+BYTES_PER_PIXEL: Final = 3
+"""Of a `PackedFrame`."""
+_KNEE: Final = 16.0
+"""a*, b* up to which quantization steps are about equal; beyond, they grow in proportion, as discrimination does."""
+_MOST: Final = 176.0
+"""Largest a*, b* kept; no color of BT.2020 exceeds it."""
 
 
 def resized(rgb: Array, height: int, aspect: Fraction) -> Array:
-    """A picture (h, w, 3) uint8 brought to `height` lines and `aspect` times as many columns."""
+    """Resize a picture (h, w, 3) uint8 to `height` lines and `aspect` times as many columns."""
     size = (max(1, round(height * aspect)), height)
     smaller = height < rgb.shape[0]
     return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR))
 
 
-def hint_jpeg(studio: Studio, hint: ProjectHint, height: int) -> bytes:
-    """A hint as JPEG; what is not painted is shown in gray.
+def hint_jpeg(path: Path, kind: HintKind, sar: Fraction, height: int) -> bytes:
+    """Encode a hint as JPEG, unpainted parts in gray.
+
+    Args:
+        path: its picture.
+        kind: painted frames and points have the film's stored size.
+        sar: the film's sample aspect ratio.
+        height: lines of the JPEG.
 
     Raises:
-        HintError: its picture is missing or cannot be read.
+        HintError: the picture is missing or cannot be read.
     """
-    hint_picture = load_hint(None, studio.store.image_path(hint))
-    rgb, mask = hint_picture.rgb, hint_picture.mask
-    if mask is not None:
-        gray = np.repeat(rgb_to_luma(np.moveaxis(rgb, -1, 0), "bt709")[..., None], 3, axis=2)
-        rgb = rgb * mask[..., None] + gray * (1 - mask[..., None])
-    aspect = Fraction(rgb.shape[1], rgb.shape[0])
-    if hint.kind in ("painted", "points"):  # as large as the film's frame is stored
-        aspect *= studio.info.sar
+    hint = load_hint(None, path)
+    rgb = hint.rgb
+    if hint.mask is not None:
+        gray = rgb_to_luma(np.moveaxis(rgb, -1, 0), "bt709")[..., None]
+        rgb = rgb * hint.mask[..., None] + gray * (1 - hint.mask[..., None])
+    aspect = Fraction(rgb.shape[1], rgb.shape[0]) * (sar if kind in ("painted", "points") else 1)
     return jpeg_bytes(resized(_bytes(rgb), height, min(aspect, Fraction(8))))
 
 
-def colored_frame(studio: Studio, index: int) -> tuple[Array, str]:
-    """(h, w, 3) uint8 of a frame in the colour that is known of it, and where that comes from: hint, preview, render.
-
-    Raises:
-        NotFoundError: none is known.
-    """
-    studio.check_frame(index)
-    for hint in studio.store.data.hints:
-        if hint.kind == "painted" and hint.frame == index and hint.enabled:
-            painted = _whole(studio.store.image_path(hint))
-            if painted is not None:
-                return painted, "hint"
-    preview = studio.previews.colored(index, studio.saturation_at(index))
-    if preview is not None:
-        return preview, "preview"
-    try:
-        return studio.renders.frame(index), "render"
-    except NotFoundError:
-        raise NotFoundError(f"no colour is known of frame {index} yet; preview its shot, or paint it") from None
-
-
-def _whole(path: Path) -> Array | None:
+def painted_picture(path: Path) -> Array | None:
+    """Return (h, w, 3) uint8 of a hint that is painted everywhere; None: partly painted, or unreadable."""
     try:
         hint = load_hint(None, path)
     except HintError:
@@ -78,7 +75,7 @@ def _whole(path: Path) -> Array | None:
 
 
 def color_at(rgb: Array, x: float, y: float) -> str:
-    """`#rrggbb`: mean of 3x3 pixels at a place in 0..1 of the picture."""
+    """Return `#rrggbb`, the mean of 3x3 pixels at a point; `x`, `y` are shares of the picture, 0..1."""
     height, width = rgb.shape[:2]
     row, column = min(height - 1, int(y * height)), min(width - 1, int(x * width))
     around = rgb[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2].reshape(-1, 3)
@@ -86,7 +83,7 @@ def color_at(rgb: Array, x: float, y: float) -> str:
 
 
 def chroma_alone(rgb: Array) -> Array:
-    """(h, w, 3) uint8 of a picture's chroma alone, as `videocolor.preview.chroma_rgb` shows it."""
+    """Return (h, w, 3) uint8 of a picture's chroma at constant lightness, see `videocolor.preview.chroma_rgb`."""
     planes = np.moveaxis(np.asarray(rgb, np.float32) / np.float32(255), -1, 0)
     luma, ab = rgb_to_luma(planes, "bt709"), rgb_to_lab(planes)[1:]
     return chroma_rgb(PreviewFrame(0, 0, Fraction(1), luma, ab))
@@ -94,3 +91,53 @@ def chroma_alone(rgb: Array) -> Array:
 
 def _bytes(rgb: Array) -> Array:
     return np.asarray(np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8))
+
+
+@dataclass(frozen=True, eq=False)
+class PackedFrame:
+    """A preview frame in three bytes a pixel: 8-bit luma; a* and b* in 127 steps to either side.
+
+    A step of a*, b* is 0.4 at gray, 0.6 at 20 and 1.3 at 50; the error is at most half a step, about that of 8-bit
+    R'G'B'. Gray stays gray.
+    """
+
+    frame: PreviewFrame
+    """Without its planes."""
+    luma: Array
+    """(h, w) uint8, full range."""
+    ab: Array
+    """(2, h, w) uint8, see `_decoded`."""
+
+    @classmethod
+    def of(cls, frame: PreviewFrame) -> PackedFrame:
+        """Pack a frame."""
+        empty = np.empty(0, np.float32)
+        bare = PreviewFrame(frame.index, frame.pts, frame.time_base, empty, empty, frame.matrix, frame.kept)
+        luma = np.rint(np.clip(frame.luma, 0, 1) * 255).astype(np.uint8)
+        halves = np.clip(frame.ab, -_MOST, _MOST).astype(np.float16)
+        return cls(bare, luma, _codes()[halves.view(np.uint16)])
+
+    def unpacked(self) -> PreviewFrame:
+        """Unpack the frame."""
+        f, luma = self.frame, self.luma.astype(np.float32) / np.float32(255)
+        return PreviewFrame(f.index, f.pts, f.time_base, luma, _decoded()[self.ab], f.matrix, f.kept)
+
+    @property
+    def bytes(self) -> int:
+        """Size of the planes in bytes."""
+        return int(self.luma.nbytes + self.ab.nbytes)
+
+
+@lru_cache(maxsize=1)
+def _decoded() -> Array:
+    """Return (256,) float32, the a* or b* of each code; code 128 is 0."""
+    place = (np.arange(256) - 128) / 127 * np.arcsinh(_MOST / _KNEE)
+    return np.asarray((_KNEE * np.sinh(place)).astype(np.float32))
+
+
+@lru_cache(maxsize=1)
+def _codes() -> Array:
+    """Return (65536,) uint8, the code of each half float by its bits; ten times as fast as the logarithm."""
+    values = np.nan_to_num(np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float64), nan=0.0)
+    place = np.arcsinh(np.clip(values, -_MOST, _MOST) / _KNEE) / np.arcsinh(_MOST / _KNEE)
+    return np.asarray((np.rint(place * 127) + 128).astype(np.uint8))

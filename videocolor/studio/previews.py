@@ -1,7 +1,7 @@
-"""Previews: one part of a shot at a time is coloured in a thread; what was coloured is kept, and known again.
+"""Previews: a thread colors part of one shot at a time; the results are cached.
 
-What is kept is colour before saturation, so a slider costs no colouring. A preview is known by a hash of all that its
-colours follow from: what a change does not concern is not computed again.
+The cache holds color before saturation, so a slider needs no coloring. Its key is a hash of all that the colors depend
+on: a change that does not concern them costs nothing.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import threading
 from collections import OrderedDict
 from contextlib import closing
 from dataclasses import dataclass, field
+from fractions import Fraction
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
+from videocolor.config import ColorizeConfig
 from videocolor.errors import UsageError, VideocolorError
 from videocolor.models.base import Colorizer
 from videocolor.pipeline.film import Part, load_network
 from videocolor.preview import (
-    PlannedLender,
     PreviewFrame,
     before_rgb,
     chroma_rgb,
@@ -27,34 +28,33 @@ from videocolor.preview import (
     preview_size,
     warm_up,
 )
-from videocolor.studio.bodies import Preview
-from videocolor.studio.colorkey import ColorKey, color_key
-from videocolor.studio.frames import ByteCache, jpeg_bytes
-from videocolor.studio.packed import BYTES_PER_PIXEL, PackedFrame
-from videocolor.studio.problems import BusyError, NotFoundError
+from videocolor.studio.errors import BusyError, NotFoundError
+from videocolor.studio.events import EventHub
+from videocolor.studio.frames import ByteCache, FilmIndex, jpeg_bytes
+from videocolor.studio.models import Preview
+from videocolor.studio.pictures import BYTES_PER_PIXEL, PackedFrame
+from videocolor.studio.project import ProjectStore
+from videocolor.studio.scan import Scan
+from videocolor.studio.shots import ColorKey, ShotColors, Shots
 from videocolor.types import Array
-
-if TYPE_CHECKING:
-    from videocolor.config import ColorizeConfig
-    from videocolor.studio.session import Studio
 
 __all__ = ["Kind", "PreviewRun", "Previews"]
 
 log = logging.getLogger(__name__)
 Kind = Literal["before", "after", "chroma"]
 _KEPT: Final = 512 * 2**20
-"""Bytes of coloured frames that are kept; five seconds at 240 lines take some 40 MB. No preview may be larger."""
+"""Bytes of the cache, and of the largest preview; five seconds at 240 lines take some 40 MB."""
 _MOST_RUNS: Final = 100
-"""Previews that are known again; one that was cancelled early takes next to nothing, but there may be many."""
+"""Previews in the cache; those cancelled early take few bytes, but there may be many."""
 _PAUSE: Final = 0.25
-"""Seconds between two words about the progress."""
+"""Seconds between progress events."""
 _SETTLE: Final = 5.0
-"""Seconds that a preview waits for the look at shots that a person has just made."""
+"""Seconds that a preview waits for the scan of new shots."""
 
 
 @dataclass(eq=False)
 class PreviewRun:
-    """One preview, running or ended."""
+    """A preview, running or ended."""
 
     id: str
     shot: int
@@ -63,7 +63,7 @@ class PreviewRun:
     key: ColorKey
     began: float
     planned: int
-    """Bytes that it will take at most."""
+    """Upper limit of its bytes."""
     state: Literal["running", "done", "cancelled", "failed"] = "running"
     seconds: float = 0.0
     first_seconds: float | None = None
@@ -74,27 +74,25 @@ class PreviewRun:
 
     @property
     def bytes(self) -> int:
-        """Of its frames, and of those that are still to come."""
+        """Bytes of its frames, with those still to come."""
         return self.planned if self.state == "running" else sum(frame.bytes for frame in self.frames)
 
 
 @dataclass(frozen=True)
 class _Task:
-    """What a preview colours."""
+    """What a preview colors."""
 
-    config: ColorizeConfig
+    colors: ShotColors
     part: Part
     number: int
     """Of the shot, from 0."""
-    lender: PlannedLender | None
-    lines: int
 
 
 class Previews:
-    """The previews of a studio; safe for threads."""
+    """The previews of a project; safe for threads."""
 
-    def __init__(self, studio: Studio) -> None:
-        self._studio = studio
+    def __init__(self, store: ProjectStore, index: FilmIndex, scan: Scan, shots: Shots, events: EventHub) -> None:
+        self._store, self._index, self._scan, self._shots, self._events = store, index, scan, shots, events
         self._lock = threading.RLock()
         self._network = threading.Lock()
         self._colorizer: tuple[str, Colorizer] | None = None
@@ -108,30 +106,30 @@ class Previews:
     # ---- asking ---------------------------------------------------------------------------------------------------
 
     def start(self, wish: Preview) -> dict[str, Any]:
-        """Colour a part of a shot, unless that was done already; one that is running is cancelled.
+        """Color part of a shot unless it is cached; cancel the preview that is running.
 
         Raises:
-            NotFoundError: there is no such shot; BusyError: the film must be looked through first;
+            NotFoundError: there is no such shot; BusyError: the film must be scanned first;
             InputError: the film has changed since it was opened;
-            UsageError: so many frames of this size are more than can be kept; names what fits.
+            UsageError: the frames exceed the cache; names what fits.
         """
-        studio, state = self._studio, self._studio.store.state
-        start, end = studio.shot_span(wish.shot)
+        index, state = self._index, self._store.state
+        start, end = self._shots.span(wish.shot)
         first = wish.shot if wish.start is None else wish.start
         if not start <= first < end:
             raise NotFoundError(f"frame {first} does not belong to the shot of frames {start} to {end - 1}")
         if state.cuts is None and any(hint.enabled for hint in state.data.hints):
-            raise BusyError("the film is still being looked through; a shot with hints can be previewed after that")
-        studio.check_film()
-        studio.scan.settled(_SETTLE)  # which shots return to which
-        key, config, lender = color_key(studio, start, first, wish.lines)
-        until = studio.index.nearest(studio.index.time_of(first) + _exact(wish.seconds))
-        count = max(1, min(end, until + (studio.index.complete and until == studio.index.frames - 1)) - first)
+            raise BusyError("the film is still being scanned; a shot with hints can be previewed after that")
+        self._store.check_film()
+        self._scan.settled(_SETTLE)  # which shots recur
+        colors = self._shots.colors(start, first, wish.lines)
+        until = index.nearest(index.time_of(first) + Fraction(wish.seconds).limit_denominator(1000))
+        count = max(1, min(end, until + (index.complete and until == index.frames - 1)) - first)
         planned = self._room_for(first, count, wish.lines)
         with self._lock:
             if self._closed:
                 raise BusyError("the studio is closing")
-            known = self._known(key, count)
+            known = self._known(colors.key, count)
             if known is not None:
                 if self._current is not None and self._current is not known:
                     self._current.stop.set()
@@ -141,20 +139,19 @@ class Previews:
             if self._current is not None:
                 self._current.stop.set()
             self._number += 1
-            run = PreviewRun(f"p{self._number}", start, first, count, key, monotonic(), planned)
+            run = PreviewRun(f"p{self._number}", start, first, count, colors.key, monotonic(), planned)
             self._runs[run.id] = self._current = run
             self._forget()
-            part = Part(first, studio.index.ticks_of(first), studio.index.ticks_of(end))
-            number = [shot for shot, _ in studio.spans()].index(start)
+            part = Part(first, index.ticks_of(first), index.ticks_of(end))
             self._threads = [thread for thread in self._threads if thread.is_alive()]
-            task = _Task(config, part, number, lender, wish.lines)
+            task = _Task(colors, part, self._shots.number_at(start))
             thread = threading.Thread(target=self._work, args=(run, task), name="preview", daemon=True)
             self._threads.append(thread)
             thread.start()
         return self._document(run)
 
     def _known(self, key: ColorKey, count: int) -> PreviewRun | None:
-        """A preview of these colours that has or will have so many frames."""
+        """Return a preview of these colors that has, or will have, `count` frames."""
         for run in reversed(self._runs.values()):
             alive = run.state == "done" or (run.state == "running" and not run.stop.is_set())
             if alive and run.key == key and run.count >= count:
@@ -163,10 +160,10 @@ class Previews:
         return None
 
     def _room_for(self, first: int, count: int, lines: int) -> int:
-        """Bytes of so many frames. Refused before anything is coloured, not when the memory is full of them."""
-        width, height = preview_size(self._studio.info, lines)
+        """Return the bytes of a preview; refuse one that exceeds the cache before anything is colored."""
+        width, height = preview_size(self._index.info, lines)
         each = BYTES_PER_PIXEL * width * height
-        fits, time = _KEPT // each, self._studio.index.time_of
+        fits, time = _KEPT // each, self._index.time_of
         if count > fits:
             longest = int(10 * (time(first + fits) - time(first))) / 10
             raise UsageError(
@@ -176,7 +173,7 @@ class Previews:
         return count * each
 
     def _forget(self) -> None:
-        """Let go of those unused for longest, until what is kept and what is to come have room; never of the last."""
+        """Drop the least recently used previews until the others fit; never the current one."""
         for run in list(self._runs.values()):
             if len(self._runs) <= _MOST_RUNS and sum(kept.bytes for kept in self._runs.values()) <= _KEPT:
                 return
@@ -184,17 +181,17 @@ class Previews:
                 del self._runs[run.id]
 
     def cancel(self, run_id: str) -> dict[str, Any]:
-        """Stop a preview; what is coloured already can still be looked at."""
+        """Stop a preview; its colored frames stay available."""
         run = self._run(run_id)
         run.stop.set()
         with self._lock:
             if run.state == "running":
                 run.state = "cancelled"
-        self._tell(run)
+        self._publish(run)
         return self._document(run)
 
     def cancel_all(self) -> None:
-        """Nobody looks any more."""
+        """Stop the running preview."""
         with self._lock:
             run = self._current
         if run is not None and run.state == "running":
@@ -211,19 +208,19 @@ class Previews:
             thread.join()
 
     def document(self) -> dict[str, Any] | None:
-        """The preview asked for last; None: there was none."""
+        """Describe the preview requested last; None: there was none."""
         with self._lock:
             return None if self._current is None else self._document(self._current)
 
     def get(self, run_id: str) -> dict[str, Any]:
-        """How a preview stands."""
+        """Describe a preview."""
         return self._document(self._run(run_id))
 
     def _run(self, run_id: str) -> PreviewRun:
         with self._lock:
             run = self._runs.get(run_id)
         if run is None:
-            raise NotFoundError(f"preview {run_id} is not there (any more)")
+            raise NotFoundError(f"there is no preview {run_id} (any more)")
         return run
 
     def _document(self, run: PreviewRun) -> dict[str, Any]:
@@ -242,19 +239,19 @@ class Previews:
         }
 
     def _stale(self, run: PreviewRun) -> bool:
-        """Whether the shot would have other colours by now."""
+        """Return whether the shot would have other colors now."""
         try:
-            return color_key(self._studio, run.shot, run.first, run.key.lines)[0] != run.key
+            return self._shots.colors(run.shot, run.first, run.key.lines).key != run.key
         except VideocolorError:
             return True
 
     # ---- pictures -------------------------------------------------------------------------------------------------
 
     def picture(self, run_id: str, index: int, kind: Kind, saturation: float) -> bytes:
-        """JPEG of a frame of a preview.
+        """Return the JPEG of a preview's frame.
 
         Raises:
-            NotFoundError: there is no such preview, or the frame is not coloured (yet).
+            NotFoundError: there is no such preview, or the frame is not colored (yet).
         """
         key = (run_id, index, kind, 0.0 if kind == "before" else saturation)
         data = self._jpegs.get(key)
@@ -275,7 +272,7 @@ class Previews:
         return run.frames[place].unpacked()
 
     def colored(self, index: int, saturation: float) -> Array | None:
-        """(h, w, 3) uint8 of a frame as the newest preview that holds it shows it; None: none does, or it is stale."""
+        """Return (h, w, 3) uint8 of a frame from the newest preview that is not stale; None: there is none."""
         with self._lock:
             runs = list(reversed(self._runs.values()))
         for run in runs:
@@ -286,15 +283,15 @@ class Previews:
     # ---- the thread -----------------------------------------------------------------------------------------------
 
     def warm(self) -> None:
-        """Load the network before it is asked for, in a thread."""
-        config = self._studio.store.config()
+        """Load the network in a thread, before the first preview."""
+        config = self._store.config()
 
         def load() -> None:
             try:
                 with self._network:
                     self._load(config)
-                    warm_up(self._studio.info.color.matrix)
-            except VideocolorError as error:  # the preview that needs it will say so
+                    warm_up(self._index.info.color.matrix)
+            except VideocolorError as error:  # the first preview will report it
                 log.info("the network cannot be loaded: %s", error)
 
         with self._lock:
@@ -312,30 +309,30 @@ class Previews:
 
     def _work(self, run: PreviewRun, task: _Task) -> None:
         try:
-            with self._network, self._studio.scan.held():  # one at a time: the one before closes its threads first
+            with self._network, self._scan.held():  # one at a time: the one before ends its threads first
                 if not run.stop.is_set():
                     self._color(run, task)
             self._end(run, "cancelled" if run.stop.is_set() and len(run.frames) < run.count else "done")
         except (VideocolorError, OSError) as error:
             run.error = str(error)
             self._end(run, "failed")
-        except Exception as error:  # a thread's last word must reach the page, whatever it is
+        except Exception as error:  # whatever ends the thread must reach the page
             log.exception("preview of shot at frame %d failed", run.shot)
             run.error = f"{type(error).__name__}: {error}; this is a bug in videocolor"
             self._end(run, "failed")
 
     def _color(self, run: PreviewRun, task: _Task) -> None:
-        told = monotonic()
+        published, colors = monotonic(), task.colors
         frames = preview_part(
-            self._studio.film,
-            task.config,
+            self._store.film,
+            colors.config,
             task.part,
             shot=task.number,
-            lines=task.lines,
-            colorizer=self._load(task.config),
+            lines=colors.key.lines,
+            colorizer=self._load(colors.config),
             frames=run.count,
-            reuses=task.lender,
-            target=self._studio.store.target,
+            reuses=colors.lender,
+            target=self._store.target,
         )
         with closing(frames):
             for frame in frames:
@@ -343,9 +340,9 @@ class Previews:
                 now = monotonic()
                 if run.first_seconds is None:
                     run.first_seconds = now - run.began
-                if len(run.frames) == 1 or now - told > _PAUSE:
-                    told = now
-                    self._tell(run)
+                if len(run.frames) == 1 or now - published > _PAUSE:
+                    published = now
+                    self._publish(run)
                 if run.stop.is_set():
                     return
 
@@ -354,15 +351,9 @@ class Previews:
             run.state = state
             run.seconds = monotonic() - run.began
             if state == "done":
-                run.count = len(run.frames)  # the shot may have ended earlier than its times promised
+                run.count = len(run.frames)  # the shot may end earlier than its times promise
             self._forget()
-        self._tell(run)
+        self._publish(run)
 
-    def _tell(self, run: PreviewRun) -> None:
-        self._studio.events.publish("preview", self._document(run))
-
-
-def _exact(seconds: float) -> Any:
-    from fractions import Fraction
-
-    return Fraction(seconds).limit_denominator(1000)
+    def _publish(self, run: PreviewRun) -> None:
+        self._events.publish("preview", self._document(run))

@@ -1,7 +1,7 @@
-"""The project of a studio: one folder, one holder, every change saved, every earlier state kept.
+"""An open project: one folder, one owner, every change saved, every earlier state kept.
 
-What a person does is a pure function of `videocolor.studio.edits`; `ProjectStore.change` applies it to the state that
-the person has seen, and to no other.
+Edits are pure functions, see `videocolor.studio.edits`; `ProjectStore.change` applies one only to the state that the
+person has seen.
 """
 
 from __future__ import annotations
@@ -18,18 +18,10 @@ from videocolor.config import ColorizeConfig
 from videocolor.errors import UsageError
 from videocolor.files import write_atomically
 from videocolor.studio.edits import consistent, recut
+from videocolor.studio.errors import StaleRevisionError
 from videocolor.studio.filmref import locate, refer_to
-from videocolor.studio.history import History
-from videocolor.studio.projectdata import (
-    FilmRef,
-    HintKind,
-    Point,
-    ProjectData,
-    ProjectHint,
-    ShotSettings,
-    State,
-    next_hint_id,
-)
+from videocolor.studio.history import FrameTimes, History, save_state
+from videocolor.studio.projectdata import ProjectData, ProjectHint, State
 from videocolor.studio.projectfolder import (
     CACHE,
     HINTS,
@@ -47,40 +39,19 @@ from videocolor.studio.projectfolder import (
     load_state,
     make_folders,
     project_config,
-    read_project,
     sweep_broken_off,
     take_list,
     target_name,
 )
-from videocolor.studio.saving import save_state
-from videocolor.studio.shotlist import FrameTimes
+from videocolor.studio.requests import requested_images
 
-__all__ = [
-    "FilmRef",
-    "FrameTimes",
-    "HintKind",
-    "OpenProject",
-    "Point",
-    "ProjectData",
-    "ProjectHint",
-    "ProjectStore",
-    "ShotSettings",
-    "StaleRevisionError",
-    "State",
-    "default_folder",
-    "next_hint_id",
-    "read_project",
-]
-
-
-class StaleRevisionError(UsageError):
-    """The project was changed by somebody else since it was looked at."""
+__all__ = ["ProjectStore"]
 
 
 class ProjectStore:
-    """A project that is open: nobody else can open it; every method may be called from any thread.
+    """An open project, locked against other processes; safe for threads.
 
-    Made by `create`, `open` or `open_or_create`; a context manager that lets go of the folder.
+    Made by `create`, `open` or `open_or_create`; a context manager that releases the folder.
     """
 
     def __init__(self, folder: Path, film: Path, state: State, lock: DriverLock) -> None:
@@ -89,7 +60,7 @@ class ProjectStore:
         self._history = History(folder / HISTORY)
         self._index: FrameTimes | None = None
         self._listed: tuple[tuple[int, ...] | None, dict[int, str]] | None = listed_in(folder, state.data.frames)
-        """Cuts and notes that stand in shots.yaml; None: not known."""
+        """Cuts and notes in shots.yaml; None: unknown."""
         self._callbacks: list[Callable[[int], None]] = []
         self._closed = False
 
@@ -97,10 +68,10 @@ class ProjectStore:
 
     @classmethod
     def create(cls, folder: Path, film: Path) -> ProjectStore:
-        """Make a project. A shots.yaml that lies in the folder already is taken over.
+        """Make a project; a shots.yaml already in the folder is used.
 
         Raises:
-            UsageError: the folder holds a project or other files, or is held by somebody.
+            UsageError: the folder holds a project or other files, or another process has locked it.
             InputError: the film cannot be read; OutputError: the folder cannot be written.
         """
         folder, film = folder.absolute(), film.absolute()
@@ -121,19 +92,19 @@ class ProjectStore:
 
     @classmethod
     def open(cls, folder: Path, film: Path | None = None) -> ProjectStore:
-        """Open a project; a shots.yaml that a person has edited wins over what the project knew.
+        """Open a project; a shots.yaml that a person has edited wins over the saved cuts.
 
         Args:
             folder: of the project.
-            film: where its film lies now; None: where the project remembers it.
+            film: where its film is now; None: where the project refers to.
 
         Raises:
             InputError: there is no project, or its film is missing or another one.
-            UsageError: another studio has it open, it names its process; ConfigError: a file of it cannot be used.
+            UsageError: another studio has it open; names its process. ConfigError: a file of it cannot be used.
         """
         folder = folder.absolute()
         if not (folder / PROJECT).is_file():
-            load_state(folder)  # says what is wrong
+            load_state(folder)  # raises, with the reason
         lock = DriverLock(folder / LOCK)
         try:
             state, edited = load_state(folder)
@@ -153,20 +124,17 @@ class ProjectStore:
 
     @classmethod
     def open_or_create(cls, folder: Path | None, film: Path) -> ProjectStore:
-        """The project of a film: opened where there is one, else made.
+        """Open the project of a film, or make it; errors as of `create` and `open`.
 
         Args:
             folder: None: `default_folder(film)`.
             film: the film; a project of another one is refused.
-
-        Raises:
-            As `create` and `open`.
         """
         place = default_folder(film) if folder is None else folder
         return cls.open(place, film) if (place / PROJECT).exists() else cls.create(place, film)
 
     def close(self) -> None:
-        """Let go of the folder; nothing can be changed then."""
+        """Release the folder; later changes fail."""
         with self._lock:
             closed, self._closed = self._closed, True
             if not closed:
@@ -180,49 +148,49 @@ class ProjectStore:
     ) -> None:
         self.close()
 
-    # ---- looking ------------------------------------------------------------------------------------------------
+    # ---- reading ------------------------------------------------------------------------------------------------
 
     @property
     def state(self) -> State:
-        """What it is now."""
+        """The present state."""
         with self._lock:
             return self._state
 
     @property
     def data(self) -> ProjectData:
-        """What project.json holds."""
+        """The content of project.json."""
         return self.state.data
 
     @property
     def cuts(self) -> tuple[int, ...] | None:
-        """First frames of all shots; None while nobody has looked through the film."""
+        """First frames of all shots; None: the film has not been scanned yet."""
         return self.state.cuts
 
     @property
     def revision(self) -> int:
-        """Goes up with every change."""
+        """Increases with every change."""
         return self.state.data.revision
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is an earlier state to go back to."""
+        """Whether there is an earlier state."""
         with self._lock:
             return self._state.data.position - 1 in self._history
 
     @property
     def can_redo(self) -> bool:
-        """Whether a state was gone back from."""
+        """Whether there is an undone state."""
         with self._lock:
             return self._state.data.position + 1 in self._history
 
     @property
     def cache(self) -> Path:
-        """A folder for what can be computed again."""
+        """Folder of files that can be computed again."""
         return self.folder / CACHE
 
     @property
     def renders(self) -> Path:
-        """Where rendered films stand."""
+        """Folder of rendered films."""
         return self.folder / RENDERS
 
     @property
@@ -231,20 +199,47 @@ class ProjectStore:
         return self.renders / self.data.target
 
     def project(self) -> OpenProject:
-        """Folder, film and state of this moment."""
+        """Return folder, film and present state."""
         return OpenProject(self.folder, self.film, self.state)
 
-    def config(self) -> ColorizeConfig:
-        """What the film is coloured with; whole paths.
+    def config(self, *, hints: bool = True) -> ColorizeConfig:
+        """Return what the film is colored with, with absolute paths.
+
+        Args:
+            hints: include the hints.
 
         Raises:
             InputError: the picture of a hint is missing; ConfigError: a setting cannot be used.
         """
-        return project_config(self.folder, self.state)
+        return project_config(self.folder, self.state, hints=hints)
+
+    def saturation_at(self, frame: int) -> float:
+        """Return the factor on chroma of the shot that holds a frame."""
+        state = self.state
+        own = state.data.shots.get(state.shot_of(frame))
+        return self.config(hints=False).chroma.saturation if own is None or own.saturation is None else own.saturation
+
+    def check_film(self) -> None:
+        """Check that the film's file is still the one that was opened, whose frames are known.
+
+        Raises:
+            InputError: it is missing, or another one.
+        """
+        locate(self.data.film, self.film, self.folder)
+
+    def check_revision(self, revision: int) -> None:
+        """Check that the project is at a revision.
+
+        Raises:
+            StaleRevisionError: it is at another one.
+        """
+        with self._lock:
+            now = self._state.data.revision
+        if revision != now:
+            raise StaleRevisionError(f"the project has changed meanwhile (revision {now}, requested {revision})")
 
     def subscribe(self, callback: Callable[[int], None]) -> Callable[[], None]:
-        """Call with the revision whenever the project has changed, from the thread that changed it, until what is
-        returned is called."""
+        """Call `callback` with the revision after each change, in the thread that made it; return what ends that."""
         with self._lock:
             self._callbacks.append(callback)
 
@@ -258,26 +253,24 @@ class ProjectStore:
     # ---- pictures -----------------------------------------------------------------------------------------------
 
     def image_path(self, hint: ProjectHint) -> Path:
-        """The picture of a hint; see `hint_path`."""
+        """Return the path of a hint's picture; see `hint_path`."""
         return hint_path(self.folder, hint)
 
     def save_image(self, hint_id: str, data: bytes, suffix: str = ".png") -> str:
-        """Write the picture of a hint; the name follows from the id and the bytes, so none is ever written over.
+        """Write the picture of a hint; none is overwritten, as the name follows from id and bytes.
 
         Returns:
             Its name, for `ProjectHint.image`.
 
         Raises:
-            UsageError: no id, or no suffix of a hint; OutputError: it cannot be written.
+            UsageError: not an id, or not a suffix of hints; OutputError: it cannot be written.
         """
         name = image_name(hint_id, data, suffix)
         write_atomically(self.folder / HINTS / name, data)
         return name
 
     def images_in_use(self) -> set[str]:
-        """Names of the pictures that this state or one that can be gone back to needs, or a render."""
-        from videocolor.studio.requests import requested_images
-
+        """Return the names of the pictures that the present state, a kept one or a render needs."""
         with self._lock:
             states = [self._state, *self._history.states()]
         return {hint.image for state in states for hint in state.data.hints} | requested_images(self.renders)
@@ -288,7 +281,7 @@ class ProjectStore:
         """Apply an edit and save it.
 
         Args:
-            revision: what the person who asks for it has seen.
+            revision: that the person has seen.
             edit: a pure function of the state, see `videocolor.studio.edits`.
 
         Returns:
@@ -300,28 +293,28 @@ class ProjectStore:
             OutputError: it cannot be saved; the project stays as it was.
         """
         with self._lock:
-            self._check(revision)
+            self.check_revision(revision)
             before = self._state
             new = consistent(edit(before))
             if new == before:
                 return before
             if new.cuts != before.cuts and self._index is None:
-                raise UsageError("the film is still being looked through; its cuts can be changed when that has ended")
+                raise UsageError("the film is still being scanned; its cuts can be changed after that")
             self._state = self._next(new)
             state = self._state
-        self._tell()
+        self._notify()
         return state
 
     def undo(self, revision: int) -> State:
-        """Go back to the state before; errors as of `change`."""
+        """Restore the previous state; errors as of `change`."""
         return self._go(revision, -1, "undo")
 
     def redo(self, revision: int) -> State:
-        """Go forth again to the state that `undo` left; errors as of `change`."""
-        return self._go(revision, 1, "do again")
+        """Restore the state that `undo` left; errors as of `change`."""
+        return self._go(revision, 1, "redo")
 
     def set_cuts(self, starts: Sequence[int], index: FrameTimes) -> State:
-        """Take in what was found when the film was looked through. Cuts that the project has already hold.
+        """Store the result of the scan; cuts that the project already has win.
 
         Args:
             starts: first frames of all shots, as found.
@@ -341,17 +334,12 @@ class ProjectStore:
             if new != before or self._listed != (new.cuts, new.notes):
                 self._state = self._save(new)
             state = self._state
-        self._tell()
+        self._notify()
         return state
-
-    def _check(self, revision: int) -> None:
-        now = self._state.data.revision
-        if revision != now:
-            raise StaleRevisionError(f"the project was changed meanwhile (revision {now}, asked for {revision})")
 
     def _go(self, revision: int, step: int, what: str) -> State:
         with self._lock:
-            self._check(revision)
+            self.check_revision(revision)
             now = self._state
             position = now.data.position + step
             if position not in self._history:
@@ -360,18 +348,18 @@ class ProjectStore:
             stays = {"film": now.data.film, "frames": now.data.frames, "position": position}
             data = kept.data.model_copy(update={**stays, "revision": now.data.revision + 1})
             cuts = kept.cuts
-            if cuts is None and now.cuts is not None:  # it is older than the end of the first look at the film
+            if cuts is None and now.cuts is not None:  # from before the first scan ended
                 state = recut(State(data), now.cuts)
             elif cuts != now.cuts and self._index is None:
-                raise UsageError("the film is still being looked through; cuts can be changed when that has ended")
+                raise UsageError("the film is still being scanned; cuts can be changed after that")
             else:
                 state = consistent(State(data, cuts))
             self._state = state = self._save(state)
-        self._tell()
+        self._notify()
         return state
 
     def _next(self, state: State) -> State:
-        """Save as a new state behind the present one; what was undone is forgotten."""
+        """Save as a new state after the present one; forget undone ones."""
         now = self._state.data
         update = {"revision": now.revision + 1, "position": now.position + 1}
         saved = self._save(replace(state, data=state.data.model_copy(update=update)))
@@ -379,7 +367,7 @@ class ProjectStore:
         return saved
 
     def _save(self, state: State) -> State:
-        """See `save_state`; the list of shots is only written where another one stands there."""
+        """Save a state; the list of shots is only written where it differs."""
         if self._closed:
             raise UsageError(f"{self.folder}: the project is closed")
         listed = (state.cuts, state.notes)
@@ -389,7 +377,7 @@ class ProjectStore:
         self._listed = listed if writes else known
         return state
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         with self._lock:
             callbacks, revision = list(self._callbacks), self._state.data.revision
         for callback in callbacks:

@@ -1,11 +1,13 @@
-"""What a project holds, as frozen values; the JSON of project.json is these values and nothing else."""
+"""The data of a project as frozen values; project.json is their JSON."""
 
 from __future__ import annotations
 
+import json
 import re
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import Field, JsonValue, ValidationError, field_validator
@@ -27,6 +29,7 @@ __all__ = [
     "checked_settings",
     "explain",
     "next_hint_id",
+    "read_json",
 ]
 
 FORMAT: Final = 1
@@ -42,47 +45,47 @@ _OWN: Final = {
     "chroma.by_shot": "set the saturation of a shot instead",
     "input.start": "a project is always about the whole film",
     "input.end": "a project is always about the whole film",
-    "restoration.telecine": "it takes frames out, and cuts and hints are counted in frames; undo the telecine first",
-    "output.overwrite": "it is asked for where the film is rendered",
-    "output.resume": "it is asked for where the film is rendered",
-    "output.sidecar": "the record tells the studio what the film was made from",
+    "restoration.telecine": "it removes frames, and cuts and hints count frames; remove the telecine beforehand",
+    "output.overwrite": "the render decides",
+    "output.resume": "the render decides",
+    "output.sidecar": "the studio needs the record of the film",
 }
-"""Settings that a project fills in itself, and why nobody else does."""
+"""Settings that a project decides itself, and why."""
 _HINT_ID: Final = re.compile(r"h(\d{4,6})")
 _NAME: Final = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*\.(png|jpg)$"
 _TARGET: Final = re.compile(r"[^./\\\s\x00-\x1f][^/\\\x00-\x1f]*\.(mkv|mp4|mov)")
 _DIGEST: Final = r"^([0-9a-f]{64})?$"
 Index = Annotated[Int, Field(ge=0)]
-"""Of a frame, from 0."""
+"""Index of a frame, from 0."""
 
 
 class FilmRef(Section):
-    """Which film a project is about, and by what it is known again without reading it whole."""
+    """The film of a project, and what identifies it without reading all of it."""
 
     path: str = Field(max_length=4096)
-    """Relative to the project's folder, with `/`; empty where there is no such path."""
+    """Relative to the project's folder, with `/`; empty: there is no such path."""
     absolute: str = Field(min_length=1, max_length=4096)
-    """Tried where the relative path leads nowhere."""
+    """Used where the relative path does not exist."""
     bytes: Index
     """Of an image sequence: of all files together."""
     mtime_ns: Int
     """Of an image sequence: the latest."""
     files: Annotated[Int, Field(ge=1)] = 1
     ends: str = Field(default="", pattern=_DIGEST)
-    """sha256 of the first and the last megabyte: tells a film whose time alone has changed from another film."""
+    """sha256 of the first and last megabyte: identifies a film where only the file's time has changed."""
 
 
 class Point(Section):
-    """A colour that a person has put somewhere in a frame."""
+    """A color at a point of a frame."""
 
     x: Annotated[Number, Field(ge=0, le=1)]
-    """0..1 of the display picture's width, from the left."""
+    """0..1 of the displayed width, from the left."""
     y: Annotated[Number, Field(ge=0, le=1)]
-    """0..1 of its height, from the top."""
+    """0..1 of the displayed height, from the top."""
     color: str
     """`#rrggbb`, sRGB."""
     radius: Annotated[Number, Field(gt=0, le=1)] = 0.02
-    """Of the disc, 0..1 of the picture's height."""
+    """Radius of the disc, 0..1 of the picture's height."""
 
     @field_validator("color")
     @classmethod
@@ -93,26 +96,26 @@ class Point(Section):
 
 
 class ProjectHint(Section):
-    """A colour picture and the shots that get it."""
+    """A color picture and the shots that use it."""
 
     id: str
     """`h0001`."""
     kind: HintKind
-    """painted: its frame, coloured elsewhere. loose: any picture. frame: of another shot. points: clicked colours."""
+    """painted: its frame, colored elsewhere. loose: any picture. frame: of another shot. points: colors at points."""
     image: str = Field(pattern=_NAME, max_length=120)
-    """Name of its file in hints/; a changed picture gets a new name, so that undo finds the old one."""
+    """File name in hints/; a changed picture gets a new name, so that undo finds the old one."""
     frame: Index | None = None
-    """The frame that it was made for; None for loose pictures."""
+    """The frame that it was painted on; None for other pictures."""
     shots: tuple[Index, ...] = ()
-    """First frames of the shots that get it, ascending; the shot that holds `frame` is always among them."""
+    """First frames of the shots that use it, ascending, with the shot that holds `frame`."""
     enabled: Bool = True
-    """False: kept, not used."""
+    """False: kept but not used."""
     label: str = Field(default="", max_length=200)
-    """What people see."""
+    """For display."""
     points: tuple[Point, ...] = Field(default=(), max_length=200)
     """Of kind points."""
     origin: dict[str, JsonValue] = Field(default_factory=dict)
-    """Where it came from, for people."""
+    """Where it came from, for display."""
 
     @field_validator("id")
     @classmethod
@@ -128,12 +131,12 @@ class ProjectHint(Section):
 
 
 class ShotSettings(Section):
-    """What a person has set for one shot."""
+    """Settings of one shot."""
 
     saturation: Annotated[Number, Field(ge=0, le=4)] | None = None
-    """Factor on chroma in place of the film's; None: the film's."""
+    """Factor on chroma; None: the film's."""
     note: str = Field(default="", max_length=2000)
-    """For people; it stands in shots.yaml, too."""
+    """For people; also in shots.yaml."""
 
 
 class ProjectData(Section):
@@ -142,21 +145,21 @@ class ProjectData(Section):
     videocolor_project: Literal[1] = 1
     """Version of the format."""
     revision: Annotated[Int, Field(ge=1)] = 1
-    """Goes up with every change, undo and redo."""
+    """Increases with every change, undo and redo."""
     position: Annotated[Int, Field(ge=1)] = 1
-    """Which file of history/ holds this state."""
+    """File of history/ that holds this state."""
     film: FilmRef
     frames: Index | None = None
-    """How many the film has; None: nobody has looked through it yet."""
+    """Number of frames; None: the film has not been scanned yet."""
     settings: dict[str, JsonValue] = Field(default_factory=dict)
     """Overrides of `ColorizeConfig`: dotted key to value."""
     hints: tuple[ProjectHint, ...] = Field(default=(), max_length=10_000)
     shots: dict[int, ShotSettings] = Field(default_factory=dict)
-    """First frame of a shot -> what was set for it."""
+    """First frame of a shot -> its settings."""
     target: str
     """Name of the rendered film in renders/."""
     shots_sha256: str = Field(default="", pattern=_DIGEST)
-    """Of shots.yaml as the program wrote it last: where it differs, a person has edited it."""
+    """Of shots.yaml as last written here: a different one was edited by a person."""
 
     @field_validator("target")
     @classmethod
@@ -173,7 +176,7 @@ class ProjectData(Section):
         return value
 
     def hint(self, hint_id: str) -> ProjectHint:
-        """The hint of an id.
+        """Return the hint of an id.
 
         Raises:
             UsageError: there is none.
@@ -181,33 +184,33 @@ class ProjectData(Section):
         for hint in self.hints:
             if hint.id == hint_id:
                 return hint
-        raise UsageError(f"{hint_id}: there is no such hint in the project")
+        raise UsageError(f"{hint_id}: the project has no such hint")
 
 
 @dataclass(frozen=True)
 class State:
-    """What `ProjectStore.change` takes and gives: the project, and where its shots begin."""
+    """The project and its cuts, as `ProjectStore.change` takes and returns them."""
 
     data: ProjectData
     cuts: tuple[int, ...] | None = None
-    """First frames of all shots, ascending from 0; None while nobody has looked through the film."""
+    """First frames of all shots, ascending from 0; None: the film has not been scanned yet."""
 
     @property
     def notes(self) -> dict[int, str]:
-        """First frame of a shot -> what a person wrote about it."""
+        """First frame of a shot -> its note."""
         return {start: shot.note for start, shot in self.data.shots.items() if shot.note}
 
     def shot_of(self, frame: int) -> int:
-        """First frame of the shot that holds a frame; the frame itself while shots are not known."""
+        """Return the first frame of the shot that holds a frame; the frame itself while shots are not known."""
         if self.cuts is None:
             return frame
         return self.cuts[max(0, bisect_right(self.cuts, frame) - 1)]
 
     def check_shot(self, start: int) -> None:
-        """Does a shot begin here? While shots are not known, any frame may be one's first.
+        """Check that a shot begins at `start`; any frame passes while shots are not known.
 
         Raises:
-            UsageError: no; or beyond the film.
+            UsageError: none does, or it is beyond the film.
         """
         self.check_frame(start)
         if self.cuts is not None and start not in self.cuts:
@@ -227,7 +230,7 @@ class State:
 
 
 def next_hint_id(data: ProjectData) -> str:
-    """The id of the next hint: one above the highest."""
+    """Return the id of the next hint: one above the highest."""
     highest = max((int(hint.id[1:]) for hint in data.hints), default=0)
     if highest >= 999_999:
         raise UsageError("the project has no room for another hint")
@@ -235,7 +238,7 @@ def next_hint_id(data: ProjectData) -> str:
 
 
 def checked(data: ProjectData, **changes: Any) -> ProjectData:
-    """The project with some fields changed, all of it validated again.
+    """Return the project with some fields changed, validated.
 
     Raises:
         UsageError: a value cannot be used; names it.
@@ -248,7 +251,7 @@ def checked(data: ProjectData, **changes: Any) -> ProjectData:
 
 
 def explain(error: ValidationError) -> str:
-    """What is wrong, a line for each mistake: where, the value, what is expected."""
+    """Describe each mistake on one line: field, value, what is expected."""
     lines = []
     for detail in error.errors(include_url=False):
         where = ".".join(str(part) for part in detail["loc"]) or "value"
@@ -257,18 +260,18 @@ def explain(error: ValidationError) -> str:
 
 
 def checked_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Overrides that `ColorizeConfig` accepts, in the order of their keys.
+    """Validate overrides of `ColorizeConfig` and sort them by key.
 
     Args:
         settings: dotted key (`output.codec`) to plain value.
 
     Raises:
-        UsageError: a key that the project fills in itself; ConfigError: a key or value that cannot be used.
+        UsageError: a key that the project decides itself; ConfigError: a key or value that cannot be used.
     """
     for key in settings:
         _, dot, name = key.partition(".")
         if not dot or not name:
-            raise ConfigError(f"{key}: expected a whole key of `videocolor config show`, as in output.codec")
+            raise ConfigError(f"{key}: expected a full key of `videocolor config show`, as in output.codec")
         if key in _OWN:
             raise UsageError(f"{key}: cannot be set in a project: {_OWN[key]}")
     # None means "flag not given" to `load`, so defaults that are null need no key.
@@ -278,3 +281,17 @@ def checked_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     except ConfigError as error:
         raise ConfigError(str(error).replace("command line: ", "settings: ")) from error
     return kept
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        ConfigError: it cannot be read or parsed; names the file.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: is damaged, not JSON: {error}") from error

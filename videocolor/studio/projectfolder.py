@@ -1,7 +1,7 @@
-"""The folder of a project as it is read: by the studio, and by `videocolor colorize --project`, which changes nothing.
+"""Read the folder of a project: for the studio, and for `videocolor colorize --project`, which changes nothing.
 
-PROJECT/project.json     film, settings, hints, what was set for shots
-PROJECT/shots.yaml       where shots begin, as `videocolor shots` writes it; edited by hand, it wins
+PROJECT/project.json     film, settings, hints, settings of shots
+PROJECT/shots.yaml       where shots begin, as `videocolor shots` writes it; edits by hand win
 PROJECT/hints/           the pictures of hints
 PROJECT/history/         earlier states
 PROJECT/renders/         rendered films
@@ -28,8 +28,15 @@ from videocolor.files import disk_errors
 from videocolor.shots.shotlist import ListedShot, read_shots
 from videocolor.studio.edits import consistent, recut, set_shot
 from videocolor.studio.filmref import find_film
-from videocolor.studio.history import read_json
-from videocolor.studio.projectdata import HINT_SUFFIXES, ProjectData, ProjectHint, State, checked_settings, explain
+from videocolor.studio.projectdata import (
+    HINT_SUFFIXES,
+    ProjectData,
+    ProjectHint,
+    State,
+    checked_settings,
+    explain,
+    read_json,
+)
 
 __all__ = [
     "CACHE",
@@ -72,12 +79,12 @@ _OURS: Final = (
     *(r"scan-[0-9a-f]{24}\.npz", r"report\.html"),
 )
 _BROKEN: Final = re.compile(rf"\.({'|'.join(_OURS)})\.[a-z0-9_]{{8}}|\.comparison\.mp4\.\d+\.part\.mp4")
-"""What a process that was killed while it wrote has left beside the places of files that only a studio writes."""
+"""Temporary files of a studio that was killed while it wrote."""
 
 
 @dataclass(frozen=True)
 class OpenProject:
-    """A project as it lies in its folder."""
+    """A project read from its folder."""
 
     folder: Path
     film: Path
@@ -85,26 +92,26 @@ class OpenProject:
 
     @property
     def target(self) -> Path:
-        """Where the studio's rendered film stands."""
+        """Path of the studio's rendered film."""
         return self.folder / RENDERS / self.state.data.target
 
     def settings(self) -> dict[str, Any]:
-        """See `project_settings`."""
+        """Return what the project sets; see `project_settings`."""
         return project_settings(self.folder, self.state)
 
     def config(self) -> ColorizeConfig:
-        """See `project_config`."""
+        """Return the project's configuration; see `project_config`."""
         return project_config(self.folder, self.state)
 
 
 def default_folder(film: Path) -> Path:
-    """Where the project of a film lies unless somebody says otherwise: `FILM.videocolor-project` beside it."""
+    """Return the default folder of a film's project: `FILM.videocolor-project` beside it."""
     film = film.absolute()
     return film.with_name(film.name + ".videocolor-project")
 
 
 def target_name(film: Path) -> str:
-    """What the studio's rendered film is called at first: `FILM_colorized.mkv`."""
+    """Return the default name of the rendered film: `FILM_colorized.mkv`."""
     stem = re.sub(r"[/\\\x00-\x1f]", "_", film.stem)
     stem = re.sub(r"^[.\s]+", "", stem) or "film"  # a job file's texts are read without blanks around them
     while len(stem.encode()) > 150:
@@ -113,7 +120,7 @@ def target_name(film: Path) -> str:
 
 
 def check_new(folder: Path) -> None:
-    """May a project be made here?
+    """Check that a project can be made here.
 
     Raises:
         UsageError: the folder holds a project or other files; OutputError: it is no folder.
@@ -132,15 +139,15 @@ def _is_known(name: str) -> bool:
 
 
 def sweep_broken_off(folder: Path) -> None:
-    """Delete what killed studios have left half written; only whoever holds the project may call this."""
+    """Delete temporary files of killed studios; call only while holding the project's lock."""
     for place in (folder, *(folder / name for name in (HINTS, HISTORY, CACHE, RENDERS))):
-        with suppress(OSError):  # what cannot be deleted does no harm but take room
+        with suppress(OSError):  # harmless
             for path in [path for path in place.iterdir() if _BROKEN.fullmatch(path.name)]:
                 path.unlink()
 
 
 def make_folders(folder: Path) -> None:
-    """Make a project's folder and those in it, where they are missing.
+    """Make a project's folders.
 
     Raises:
         OutputError: they cannot be made.
@@ -153,10 +160,10 @@ def make_folders(folder: Path) -> None:
 
 
 def read_project(folder: Path) -> OpenProject:
-    """Read a project, and change nothing of it.
+    """Read a project without changing it.
 
     Raises:
-        InputError: there is none in the folder, or its film is not found or has changed.
+        InputError: there is none in the folder, or its film is missing or has changed.
         ConfigError: project.json or shots.yaml cannot be used; names the file.
     """
     folder = folder.absolute()
@@ -165,10 +172,10 @@ def read_project(folder: Path) -> OpenProject:
 
 
 def check_not_rendering(project: OpenProject) -> None:
-    """May somebody else write the project's own film?
+    """Check that the studio is not writing the project's own film.
 
     Raises:
-        UsageError: a studio is rendering it; names the process.
+        UsageError: it is; names the process.
     """
     with disk_errors(project.target):
         project.target.parent.mkdir(exist_ok=True)
@@ -178,7 +185,7 @@ def check_not_rendering(project: OpenProject) -> None:
 
 
 def load_state(folder: Path) -> tuple[State, bool]:
-    """The state in a folder, and whether a person has edited shots.yaml since the program wrote it.
+    """Read the state, and whether a person has edited shots.yaml.
 
     Raises:
         InputError: there is no project; ConfigError: a file of it cannot be used.
@@ -194,7 +201,7 @@ def load_state(folder: Path) -> tuple[State, bool]:
         data = ProjectData.model_validate(values)
         checked_settings(data.settings)
     except ValidationError as error:
-        raise ConfigError(f"{path}: cannot be used: {explain(error)}; earlier states lie in {HISTORY}/") from error
+        raise ConfigError(f"{path}: cannot be used: {explain(error)}; earlier states are in {HISTORY}/") from error
     except UsageError as error:
         raise ConfigError(f"{path}: cannot be used: {error}") from error
     digest = shots_digest(folder)
@@ -207,7 +214,7 @@ def load_state(folder: Path) -> tuple[State, bool]:
 
 
 def take_list(state: State, folder: Path) -> State:
-    """The state with the shots and notes of shots.yaml, which a person has edited.
+    """Return the state with the shots and notes of the edited shots.yaml.
 
     Raises:
         ConfigError: the list cannot be used; names the line.
@@ -222,20 +229,20 @@ def take_list(state: State, folder: Path) -> State:
 
 
 def _cuts_before(folder: Path, data: ProjectData) -> tuple[int, ...] | None:
-    """Where shots began before a person edited the list; None where that is not known."""
+    """Return where shots began before a person edited the list; None: unknown."""
     path = folder / HISTORY / f"{data.position:06d}.json"
     try:
         cuts = read_json(path).get("cuts")
         return None if cuts is None else tuple(int(start) for start in cuts)
     except (ConfigError, AttributeError, TypeError, ValueError):
-        return None  # the history was removed: settings stay with the frames that they were made for
+        return None  # no history: settings stay with their frames
 
 
 def image_name(hint_id: str, data: bytes, suffix: str) -> str:
-    """What the file of a hint's picture is called: by the hint and the bytes.
+    """Return the file name of a hint's picture, from its id and bytes.
 
     Raises:
-        UsageError: no id, or no suffix of a hint.
+        UsageError: not an id, or not a suffix of hints.
     """
     if re.fullmatch(r"h\d{4,6}", hint_id) is None or suffix not in HINT_SUFFIXES:
         raise UsageError(f"{hint_id}{suffix}: expected an id such as h0001 and {' or '.join(HINT_SUFFIXES)}")
@@ -243,19 +250,19 @@ def image_name(hint_id: str, data: bytes, suffix: str) -> str:
 
 
 def hint_path(folder: Path, hint: ProjectHint) -> Path:
-    """The picture of a hint.
+    """Return the path of a hint's picture.
 
     Raises:
         InputError: it is a link, which might lead out of the project.
     """
     path = folder / HINTS / hint.image
     if path.is_symlink() or path.parent.is_symlink():
-        raise InputError(f"{path}: is a link; the pictures of a project lie in its own folder")
+        raise InputError(f"{path}: is a link; the pictures of a project must be in its own folder")
     return path
 
 
 def listed_in(folder: Path, frames: int | None) -> tuple[tuple[int, ...], dict[int, str]] | None:
-    """First frames and notes that stand in shots.yaml; None where there is none that can be used."""
+    """Read first frames and notes from shots.yaml; None: missing or unusable."""
     try:
         listed = _listed(folder / SHOTS, shots_digest(folder), frames)
     except (ConfigError, InputError):
@@ -264,13 +271,13 @@ def listed_in(folder: Path, frames: int | None) -> tuple[tuple[int, ...], dict[i
 
 
 @lru_cache(maxsize=4)
-def _listed(path: Path, digest: str, frames: int | None) -> tuple[ListedShot, ...]:
-    """A list of shots, by its digest: one of 2,000 shots takes a second to parse."""
+def _listed(path: Path, _digest: str, frames: int | None) -> tuple[ListedShot, ...]:
+    """Read a list of shots, cached by digest: 2,000 shots take a second to parse."""
     return tuple(read_shots(path, frames=frames))
 
 
 def shots_digest(folder: Path) -> str:
-    """sha256 of shots.yaml; empty where there is none.
+    """Return the sha256 of shots.yaml; empty: there is none.
 
     Raises:
         InputError: it cannot be read.
@@ -284,13 +291,16 @@ def shots_digest(folder: Path) -> str:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def project_settings(folder: Path, state: State, shots_file: Path | None = None) -> dict[str, Any]:
-    """What the project sets of `ColorizeConfig`: dotted key to plain value, whole paths.
+def project_settings(
+    folder: Path, state: State, shots_file: Path | None = None, *, hints: bool = True
+) -> dict[str, Any]:
+    """Return what the project sets of `ColorizeConfig`: dotted key to plain value, absolute paths.
 
     Args:
         folder: of the project.
         state: its state.
         shots_file: list of the shots; None: the project's shots.yaml.
+        hints: include the hints.
 
     Raises:
         InputError: the picture of a hint is missing.
@@ -300,7 +310,7 @@ def project_settings(folder: Path, state: State, shots_file: Path | None = None)
     if state.cuts is not None:
         settings["shots.file"] = str(shots_file or folder / SHOTS)
     assigned = []
-    for hint in data.hints:
+    for hint in data.hints if hints else ():
         frame = hint.frame if hint.kind in ("painted", "points") else None
         own = None if frame is None else state.shot_of(frame)
         further = [start for start in hint.shots if start != own]
@@ -308,7 +318,7 @@ def project_settings(folder: Path, state: State, shots_file: Path | None = None)
             continue
         image = hint_path(folder, hint)
         if not image.is_file():
-            raise InputError(f"{image}: the picture of hint {hint.id} is missing; put it back, or remove the hint")
+            raise InputError(f"{image}: the picture of hint {hint.id} is missing; restore it, or remove the hint")
         assigned.append({"image": str(image), "frame": frame, "shots": further})
     if assigned:
         settings["hints.assigned"] = assigned
@@ -322,10 +332,10 @@ def project_settings(folder: Path, state: State, shots_file: Path | None = None)
     return settings
 
 
-def project_config(folder: Path, state: State) -> ColorizeConfig:
-    """The configuration that a project stands for: what the studio renders with, and `colorize --project`.
+def project_config(folder: Path, state: State, *, hints: bool = True) -> ColorizeConfig:
+    """Return the configuration of a project, for the studio and for `colorize --project`.
 
     Raises:
         InputError: the picture of a hint is missing; ConfigError: a setting cannot be used.
     """
-    return ColorizeConfig.load(None, (), project_settings(folder, state))
+    return ColorizeConfig.load(None, (), project_settings(folder, state, hints=hints))

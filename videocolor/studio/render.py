@@ -1,8 +1,8 @@
-"""Rendering a project: a batch of one film in a process of its own, which goes on whatever becomes of page and studio.
+"""Render a project: a batch of one film in a separate process, which survives page and studio.
 
-What is true lies on the disk: the batch's receipts in `renders/.videocolor`, what was asked for in
-`renders/.requests`, what the process says in `renders/render.log`. Killed, it goes on where it stood when it is started
-again; a finished film gets its changed shots alone.
+Its state is on disk: the batch's receipts in `renders/.videocolor`, requests in `renders/.requests`, the
+process's output in `renders/render.log`. A killed render resumes at the next start; of a finished film only the changed
+shots are rendered.
 """
 
 from __future__ import annotations
@@ -56,68 +56,67 @@ RenderState: TypeAlias = Literal["idle", "running", "done", "failed", "stopped"]
 _JOB: Final = "render.yaml"
 _LOG: Final = "render.log"
 _TAIL: Final = 2**18
-"""Bytes of the log that are looked at."""
+"""Bytes of the log that are read."""
 _LINES: Final = 40
 _FIRST: Final = 24
-"""Frames after which a rate and the time left are told: before, they only say how long it takes to begin."""
+"""Frames after which rate and remaining time are given: earlier, they only measure the start."""
 _PATIENCE: Final = 20.0
-"""Seconds that a stopped render has to end."""
+"""Seconds to wait for a stopped render."""
 
 _processes: dict[Path, subprocess.Popen[bytes]] = {}
-"""Renders that this process has started, by their folders: a child that has ended must be waited for."""
+"""Renders started by this process, by folder: an ended child must be waited for."""
 _starting: Final = threading.Lock()
 
 
 @dataclass(frozen=True)
 class RenderStatus:
-    """How the render of a project stands."""
+    """Status of the render of a project."""
 
     state: RenderState
-    """idle: no film was asked for, or it was taken away. done: the last one that was asked for stands whole, or the one
-    that stands there is what the project is now. stopped: killed or stopped; started again, it goes on."""
+    """idle: nothing was requested, or the film was removed. done: the last request is finished, or the film is up to
+    date. stopped: killed or stopped; another start resumes it."""
     frames: int
     total: int | None
     fps: float | None
     eta_s: float | None
     error: str | None
     target: Path
-    """Where the film stands, or will."""
+    """Path of the film."""
     revision: int | None
-    """Of the project, when the last render was asked for."""
+    """Of the project at the last request."""
     changed: tuple[int, ...]
-    """Numbers, from 1, of shots whose picture would differ from the finished film's; empty where there is none."""
+    """Numbers, from 1, of shots that would differ from the finished film."""
     log: tuple[str, ...]
     """The last warnings, notes and errors."""
     stage: str = ""
-    """What is done just now: planning, coloring, merging, recoloring."""
+    """planning, coloring, merging or recoloring."""
     rendered: int | None = None
-    """Of the project, when the film that stands under `target` was asked for; None: no finished film stands there."""
+    """Of the project when the film at `target` was requested; None: there is no finished film."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return dict(plain(asdict(self)))
 
 
 def start_render(store: ProjectStore, *, only_changed: bool) -> RenderStatus:
-    """Begin to render the project as it is now, or go on with a render that was stopped.
+    """Render the present project, or resume a render that was stopped.
 
     Args:
         store: the project.
-        only_changed: of a finished film, colour only the shots that have changed, and those that borrow their colours.
-            Where there is no finished film, or everything has changed, all of it is coloured; where nothing has,
-            nothing is done.
+        only_changed: color only the shots of a finished film that have changed, and those that reuse their colors.
+            Without a finished film, or if everything has changed, all is colored; if nothing has, nothing is done.
 
     Returns:
-        The status after it has begun.
+        The status after the start.
 
     Raises:
-        UsageError: it is being rendered already.
+        UsageError: a render is running already.
         InputError: the film is missing or another one, or the picture of a hint is missing.
         OutputError: renders/ cannot be written.
     """
     with _starting:
         if _running(store.renders):
-            raise UsageError(f"{store.target}: is being rendered just now; wait, or stop it first")
+            raise UsageError(f"{store.target}: is being rendered; wait, or stop it first")
         project = store.project()
         locate(project.state.data.film, project.film, project.folder)
         job = _write_job(project)
@@ -136,30 +135,30 @@ def start_render(store: ProjectStore, *, only_changed: bool) -> RenderStatus:
         numbered(asked, last, id=settings_id(job), name=job.name, mode=mode).write(store.renders)
         forget_requests(store.renders, () if film is None else (film.id,))
         if receipt is not None:
-            write_receipt(store.renders, receipt)  # the batch may have dropped it, for a render that was stopped
+            write_receipt(store.renders, receipt)  # a stopped render may have deleted it
         _spawn(store.renders, more)
     return render_status(store)
 
 
 def render_status(store: ProjectStore) -> RenderStatus:
-    """How the render stands: of the process that works on it, or of what the last one has left."""
+    """Return the status of the running process, or of what the last one has left."""
     renders, project = store.renders, store.project()
     asked = latest_request(renders)
     if asked is None:
         return RenderStatus("idle", 0, project.state.data.frames, None, None, None, project.target, None, (), ())
-    running = _running(renders)  # asked first: a film that is finished meanwhile is told of next time
+    running = _running(renders)  # first: a film finished meanwhile is reported next time
     events, lines = _read_log(renders)
     film, _ = _finished(renders, asked.name, project.target)
     changed: tuple[int, ...] = ()
     if film is not None:
         changed = tuple(number + 1 for number in _change(request_of(project), film, project.target).shots)
-    # What was stopped or has failed is of no account where the change that it was for has been taken back.
+    # A stopped or failed render does not matter if its change was undone.
     whole = film is not None and (film.id == asked.id or not changed)
     error = None if running or whole else _error_in(events)
     state: RenderState = "running" if running else "done" if whole else "failed" if error else "stopped"
     receipt = read_receipt(renders, asked.name)
     if state == "stopped" and receipt is not None and receipt.settings == asked.id:
-        state = "idle"  # it was finished, and somebody has taken the film away or put another one there
+        state = "idle"  # finished, and the film was removed or replaced
     frames, total, fps, eta, stage = _progress(renders, asked, events, running)
     frames, total = (total or frames, total) if whole and not running else (frames, total)
     return RenderStatus(
@@ -169,7 +168,7 @@ def render_status(store: ProjectStore) -> RenderStatus:
 
 
 def stop_render(store: ProjectStore) -> RenderStatus:
-    """Stop the render; what is coloured stays, and a new start goes on from there.
+    """Stop the render; another start resumes it.
 
     Raises:
         UsageError: it runs on another machine.
@@ -181,7 +180,7 @@ def stop_render(store: ProjectStore) -> RenderStatus:
     elif holder is not None:
         if holder.host != socket.gethostname():
             raise UsageError(f"{store.target}: is being rendered by {holder}; stop it there")
-        with suppress(ProcessLookupError):  # it has ended by itself just now
+        with suppress(ProcessLookupError):  # it has just ended
             os.kill(holder.pid, signal.SIGTERM)
     until = time.monotonic() + _PATIENCE
     while _running(store.renders) and time.monotonic() < until:
@@ -201,7 +200,7 @@ def _running(renders: Path) -> bool:
 
 
 def _write_job(project: OpenProject) -> FilmJob:
-    """Write the job file of the batch; the job as the batch reads it."""
+    """Write the job file of the batch; return the job as the batch reads it."""
     renders = project.target.parent
     with disk_errors(renders):
         renders.mkdir(exist_ok=True)
@@ -217,9 +216,9 @@ def _write_job(project: OpenProject) -> FilmJob:
 
 
 def _spawn(renders: Path, more: Sequence[str]) -> None:
-    """Start the batch in a session of its own: no signal of ours reaches it, and it does not end with us."""
+    """Start the batch in a new session, which our signals do not reach and which outlives us."""
     log = renders / _LOG
-    # A damaged reel is coloured as it is, like `videocolor colorize` does: the studio has shown what is wrong with it.
+    # The studio has shown the damages of a reel; it is colored as it is, as by `videocolor colorize`.
     options = ["-o", str(renders), "--json", "--set", "films.damaged=accept", *more]
     command = [sys.executable, "-m", "videocolor", "batch", "run", str(renders / _JOB), *options]
     with disk_errors(log):
@@ -232,7 +231,7 @@ def _spawn(renders: Path, more: Sequence[str]) -> None:
 
 
 def _finished(renders: Path, name: str, target: Path) -> tuple[Request | None, Receipt | None]:
-    """What the finished film that stands in renders/ was asked for, and its receipt; None where there is none."""
+    """Return request and receipt of the finished film in renders/; None: there is none."""
     receipt = receipt_of(renders, name, target)
     request = None if receipt is None else Request.read(renders, receipt.settings)
     return (None, None) if request is None else (request, receipt)
@@ -249,7 +248,7 @@ def _change(asked: Request, film: Request, target: Path) -> Change:
 
 
 @lru_cache(maxsize=8)
-def _returns(record: Path, changed: int, size: int) -> dict[int, int]:
+def _returns(record: Path, _changed: int, _size: int) -> dict[int, int]:
     try:
         return returns_of(json.loads(record.read_text(encoding="utf-8"))["shots"])
     except (ValueError, KeyError, TypeError) as error:
@@ -257,7 +256,7 @@ def _returns(record: Path, changed: int, size: int) -> dict[int, int]:
 
 
 def _text(numbers: Sequence[int]) -> str:
-    """Numbers from 0 as `--only-shots` takes them: `3,5-7`, from 1."""
+    """Format numbers, from 0, for `--only-shots`: `3,5-7`, from 1."""
     parts: list[list[int]] = []
     for number in sorted(numbers):
         if parts and parts[-1][1] == number - 1:
@@ -268,7 +267,7 @@ def _text(numbers: Sequence[int]) -> str:
 
 
 def _read_log(renders: Path) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-    """The last events of the process, and what of it people should read."""
+    """Return the last events of the process, and the messages for people."""
     try:
         with (renders / _LOG).open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -276,29 +275,28 @@ def _read_log(renders: Path) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
             text = file.read().decode(errors="replace")
     except OSError:
         return [], ()
-    rows = text.split("\n")  # names of films may hold what else counts as the end of a line
+    rows = text.split("\n")  # not splitlines: names of films may hold other line ends
     events: list[dict[str, Any]] = []
-    said: list[str] = []
+    messages: list[str] = []
     for row in rows[1:] if size > _TAIL else rows:
         try:
             event = json.loads(row)
         except ValueError:
-            said += [row[:500]] if row.strip() else []
+            messages += [row[:500]] if row.strip() else []
             continue
         if isinstance(event, dict):
             events.append(event)
             kind = event.get("event")
             if kind in ("warning", "note", "error", "film_failed"):
-                said.append(
+                messages.append(
                     f"{str(kind).replace('film_failed', 'error')}: {event.get('message') or event.get('error')}"
                 )
-    return events, tuple(dict.fromkeys(said))[-_LINES:]
+    return events, tuple(dict.fromkeys(messages))[-_LINES:]
 
 
 def _error_in(events: Sequence[dict[str, Any]]) -> str | None:
     for event in reversed(events):
-        # What a process says that was told to stop is no failure: the signal may have met it inside a library, whose
-        # error then hides the interruption.
+        # An error after a stop is no failure: the signal may have hit a library whose error hides the interruption.
         if event.get("event") == "stopped":
             return None
         if event.get("event") == "film_failed":
@@ -311,7 +309,7 @@ def _error_in(events: Sequence[dict[str, Any]]) -> str | None:
 def _progress(
     renders: Path, asked: Request, events: Sequence[dict[str, Any]], running: bool
 ) -> tuple[int, int | None, float | None, float | None, str]:
-    """Frames, all of them, frames a second, seconds left, stage."""
+    """Return frames done, total, frames per second, remaining seconds, stage."""
     if asked.mode == "shots" and running:
         for event in reversed(events):
             if event.get("event") == "progress" and event.get("stage") != "reels":

@@ -1,8 +1,8 @@
-"""What was asked for when a film was rendered, a small file each: which shots a later change concerns follows from it.
+"""What each render was requested with, one small file each, to find the shots that a later change concerns.
 
-PROJECT/renders/.requests/ID.json           ID: the batch's hash of the film's settings (`settings_id`)
-PROJECT/renders/.requests/shots-ID.yaml     where shots began then; the project's own list may change meanwhile
-PROJECT/renders/.requests/receipts/FILM.json    receipt of a finished film: the batch drops its own when another begins
+PROJECT/renders/.requests/ID.json               ID: the batch's hash of the film's settings (`settings_id`)
+PROJECT/renders/.requests/shots-ID.yaml         the cuts at that time; the project's own list may change meanwhile
+PROJECT/renders/.requests/receipts/FILM.json    receipt of a finished film; the batch deletes its own at the next start
 """
 
 from __future__ import annotations
@@ -18,43 +18,42 @@ from typing import Any, Final
 from videocolor.batch.state import Receipt, read_receipt
 from videocolor.errors import ConfigError, HintError
 from videocolor.files import disk_errors, write_atomically
-from videocolor.studio.history import read_json
-from videocolor.studio.projectdata import State
+from videocolor.studio.projectdata import State, read_json
 from videocolor.studio.projectfolder import HINTS, OpenProject
 from videocolor.version import __version__
 
 __all__ = ["AskedShot", "Change", "Request", "changed_shots", "request_of", "requested_images", "requests_folder"]
 
 _KEPT: Final = 8
-"""Requests that are kept beside the one that the finished film was made for."""
+"""Requests that are kept beside that of the finished film."""
 _NO_SAMPLES: Final = (
     *("output.overwrite", "output.sidecar", "output.report", "output.resume", "output.keep_shards"),
     *("model.device", "model.threads", "shots.shard", "shots.max_shard", "shots.detector"),
     *("hints.min_similarity", "chroma.saturation"),
 )
-"""Settings that change no sample of a shot whose frames and hints are given; saturation is compared shot by shot."""
+"""Settings that change no sample of a shot with given frames and hints; saturation is compared by shot."""
 
 
 @dataclass(frozen=True)
 class AskedShot:
-    """What a shot's colours followed from, beside the film and its settings."""
+    """What a shot's colors depend on, beside film and settings."""
 
     start: int
     end: int
-    """Behind its last frame."""
+    """Exclusive."""
     hints: tuple[str, ...]
-    """Picture of each hint, with the frame that it is in this shot."""
+    """Picture of each hint, with the frame of this shot that it was painted on."""
     saturation: float
 
 
 @dataclass(frozen=True)
 class Request:
-    """A film that was to be rendered."""
+    """A requested render."""
 
     id: str
-    """Of its settings, as the batch knows them; empty: not asked for yet."""
+    """The batch's hash of its settings; empty: not requested yet."""
     number: int
-    """Counts up."""
+    """Increasing."""
     revision: int
     """Of the project."""
     name: str
@@ -62,16 +61,16 @@ class Request:
     target: str
     """Name of the film in renders/."""
     mode: str
-    """`whole`, or `shots`: some of a finished film are coloured again."""
+    """`whole`, or `shots`: some shots of a finished film are colored again."""
     whole: str
-    """Hash of what all shots have in common."""
+    """Hash of all that concerns every shot."""
     shots: tuple[AskedShot, ...]
-    """Empty: nobody had looked through the film yet."""
+    """Empty: the film had not been scanned yet."""
     images: tuple[str, ...]
-    """Pictures of hints in hints/."""
+    """Files in hints/."""
 
     def write(self, renders: Path) -> None:
-        """Keep it; the oldest ones are forgotten.
+        """Write the request.
 
         Raises:
             OutputError: it cannot be written.
@@ -83,7 +82,7 @@ class Request:
 
     @classmethod
     def read(cls, renders: Path, request_id: str) -> Request | None:
-        """A request by its id; None where there is none that can be read."""
+        """Read a request by its id; None: missing or unreadable."""
         try:
             data = read_json(requests_folder(renders) / f"{request_id}.json")
             shots = tuple(AskedShot(s["start"], s["end"], tuple(s["hints"]), s["saturation"]) for s in data["shots"])
@@ -94,51 +93,45 @@ class Request:
 
 @dataclass(frozen=True)
 class Change:
-    """What differs between two requests; numbers of shots from 0, as they are now."""
+    """The difference of two requests; present numbers of shots, from 0."""
 
     shots: tuple[int, ...]
-    """Whose picture would be another one."""
+    """Shots that would change."""
     lenders: tuple[int, ...]
-    """Those among them whose colours others may take up."""
+    """Those among them whose colors other shots may reuse."""
     everything: bool
-    """Something has changed that all shots have in common."""
+    """The change concerns every shot."""
 
 
 def requests_folder(renders: Path) -> Path:
-    """Where requests lie."""
+    """Return the folder of the requests."""
     return renders / ".requests"
 
 
 def latest_request(renders: Path) -> Request | None:
-    """The last one."""
-    found = [
-        request for path in requests_folder(renders).glob("*.json") if (request := Request.read(renders, path.stem))
-    ]
-    return max(found, key=lambda request: request.number, default=None)
+    """Return the latest request; None: there is none."""
+    return max(_requests(renders), key=lambda request: request.number, default=None)
 
 
 def forget_requests(renders: Path, kept: Collection[str]) -> None:
-    """Forget old requests, but for those of these ids."""
-    found = [
-        request for path in requests_folder(renders).glob("*.json") if (request := Request.read(renders, path.stem))
-    ]
-    for request in sorted(found, key=lambda request: request.number)[:-_KEPT]:
+    """Delete old requests, except those whose ids are in `kept`."""
+    for request in sorted(_requests(renders), key=lambda request: request.number)[:-_KEPT]:
         if request.id not in kept:
             (requests_folder(renders) / f"{request.id}.json").unlink(missing_ok=True)
 
 
 def requested_images(renders: Path) -> set[str]:
-    """Names of the pictures of hints that films were rendered with, or are being."""
-    found: set[str] = set()
-    for path in requests_folder(renders).glob("*.json"):
-        request = Request.read(renders, path.stem)
-        found |= set() if request is None else set(request.images)
-    return found
+    """Return the names of the hint pictures of all requests."""
+    return {image for request in _requests(renders) for image in request.images}
+
+
+def _requests(renders: Path) -> list[Request]:
+    paths = requests_folder(renders).glob("*.json")
+    return [request for path in paths if (request := Request.read(renders, path.stem))]
 
 
 def keep_receipt(renders: Path, name: str) -> None:
-    """Keep the batch's receipt of a film: it drops it when the film is begun anew, though the film stands until the new
-    one is whole.
+    """Keep the batch's receipt of a film; the batch deletes it at the next start, before the film is replaced.
 
     Raises:
         OutputError: it cannot be written.
@@ -153,20 +146,20 @@ def keep_receipt(renders: Path, name: str) -> None:
 
 
 def receipt_of(renders: Path, name: str, target: Path) -> Receipt | None:
-    """The receipt of the finished film that stands under a name: the batch's, else the one that was kept."""
+    """Return the receipt of a finished film: the batch's, else the one that was kept."""
     try:
         found = target.stat()
     except OSError:
         return None
     receipt = read_receipt(renders, name)
-    # Names alone are compared: the whole path is another one after a move.
+    # Only names are compared: the path changes when the project moves.
     if receipt is not None and (Path(receipt.target).name, receipt.target_bytes) == (target.name, found.st_size):
         return receipt
     try:
         kept = Receipt.from_dict(read_json(_kept_receipt(renders, target)))
     except (ConfigError, KeyError, TypeError):
         return None
-    # A render that was killed just behind its end has put another film there, perhaps of as many bytes.
+    # A render killed just after its end has left another film, perhaps of equal size.
     return kept if (kept.target_bytes, kept.target_mtime_ns) == (found.st_size, found.st_mtime_ns) else None
 
 
@@ -175,7 +168,7 @@ def _kept_receipt(renders: Path, target: Path) -> Path:
 
 
 def frozen_list(renders: Path, state: State) -> Path | None:
-    """A list of the shots as they are now, which no later edit touches; None while they are not known.
+    """Write a list of the present shots that no later edit changes; None while they are not known.
 
     Raises:
         OutputError: it cannot be written.
@@ -192,21 +185,21 @@ def frozen_list(renders: Path, state: State) -> Path | None:
 
 
 def request_of(project: OpenProject) -> Request:
-    """What a render of the project as it is now would be asked for; `id`, `number`, `name` and `mode` are left open."""
+    """Return the request of the present project; `id`, `number`, `name` and `mode` are empty."""
     state, data = project.state, project.state.data
     hints = [hint for hint in data.hints if hint.enabled and (hint.shots or hint.frame is not None)]
-    usual = data.settings.get("chroma.saturation", 1.0)
-    told: dict[int, list[str]] = {}
+    default = data.settings.get("chroma.saturation", 1.0)
+    used: dict[int, list[str]] = {}
     for hint in hints:
         frame = hint.frame if hint.kind in ("painted", "points") else None
         own = None if frame is None else state.shot_of(frame)
         for start in hint.shots:
-            told.setdefault(start, []).append(f"{hint.image} {frame}" if start == own else hint.image)
+            used.setdefault(start, []).append(f"{hint.image} {frame}" if start == own else hint.image)
     shots = []
     cuts = state.cuts or ()
     for start, end in zip(cuts, [*cuts[1:], data.frames or 0], strict=False):
         mine = data.shots[start].saturation if start in data.shots else None
-        shots.append(AskedShot(start, end, tuple(told.get(start, ())), _number(usual if mine is None else mine)))
+        shots.append(AskedShot(start, end, tuple(used.get(start, ())), _number(default if mine is None else mine)))
     images = tuple(hint.image for hint in hints)
     return Request("", 0, data.revision, "", data.target, "", _whole(project), tuple(shots), images)
 
@@ -225,39 +218,38 @@ def _whole(project: OpenProject) -> str:
     weights = Path(str(data.settings.get("model.name", "")))
     if weights.is_file():
         facts["weights"] = [weights.stat().st_size, weights.stat().st_mtime_ns]
-    # The network sees a larger picture wherever some frame of the film is painted.
+    # Any painted frame changes the network's working size of the film.
     whole = [__version__, data.film.bytes, data.film.ends, data.target, painted, facts]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
 @lru_cache(maxsize=4096)
 def _covers_all(image: Path) -> bool:
-    """Whether a picture is painted everywhere; names of pictures change with their contents."""
+    """Return whether a picture is painted everywhere; its name follows from its bytes."""
     from videocolor.hints.plan import load_hint
 
     try:
         return load_hint(None, image).mask is None
     except HintError:
-        return True  # whoever renders will say what is wrong with it
+        return True  # the render will report it
 
 
 def changed_shots(now: Request, then: Request, returns: Mapping[int, int]) -> Change:
-    """Which shots would get another picture than the film that was rendered has.
+    """Find the shots that would differ from the rendered film.
 
-    Shots that borrow colours are found as far as the rendered film's record tells; which shot returns to which may be
-    another question after hints have come or gone, and only who looks at the film can answer it.
+    Recurring shots are taken from the film's record; they may differ after hints were added or removed, which only the
+    render finds out.
 
     Args:
-        now: what would be asked for.
-        then: what the film was made for.
-        returns: first frame of a shot of that film -> first frame of the shot that lent it its colours.
+        now: the present request.
+        then: the request of the film.
+        returns: first frame of a recurring shot of that film -> first frame of its reference shot.
     """
     everything = tuple(range(len(now.shots)))
     if now.whole != then.whole or not now.shots or not then.shots:
         return Change(everything, everything, True)
     before = {shot.start: shot for shot in then.shots}
-    lend = set(before) - {shot.start for shot in now.shots}
-    """First frames of shots that lend other colours than before, or none."""
+    lend = set(before) - {shot.start for shot in now.shots}  # reference shots whose colors have changed
     changed: set[int] = set()
     for number, shot in enumerate(now.shots):
         was = before.get(shot.start)
@@ -274,11 +266,11 @@ def changed_shots(now: Request, then: Request, returns: Mapping[int, int]) -> Ch
 
 
 def returns_of(shots: Sequence[Mapping[str, Any]]) -> dict[int, int]:
-    """First frames of shots that borrowed colours -> of those that lent them, from a film's record."""
+    """Map first frames of recurring shots to those of their reference shots, from a film's record."""
     starts = {shot["index"]: shot["start"] for shot in shots}
     return {shot["start"]: starts[shot["reuses"]] for shot in shots if shot.get("reuses") in starts}
 
 
 def numbered(request: Request, before: Request | None, **values: Any) -> Request:
-    """The request that comes after another one."""
+    """Return the request with the next number."""
     return replace(request, number=1 if before is None else before.number + 1, **values)

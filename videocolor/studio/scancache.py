@@ -1,4 +1,4 @@
-"""What a pass over a film has found, kept in the project's cache: the next start of the studio needs no pass."""
+"""The result of a scan in the project's cache: the next start of the studio needs no pass over the film."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from videocolor.shards.plan import source_stamp
 from videocolor.shots.scan import THUMB
 from videocolor.types import Array
 
-__all__ = ["FoundShots", "ShotLook", "load_scan", "save_scan", "scan_path"]
+__all__ = ["FoundShots", "ShotView", "load_scan", "save_scan", "scan_path"]
 
 log = logging.getLogger(__name__)
 _FORMAT: Final = 1
@@ -29,74 +29,74 @@ MOST_SUGGESTED: Final = 3
 
 
 @dataclass(frozen=True, eq=False)
-class ShotLook:
-    """How a shot looks."""
+class ShotView:
+    """Thumbnails of a shot."""
 
     start: int
     end: int
     first: Array
-    """(90, 160) uint8 luma of its first frame."""
+    """(90, 160) uint8 luma of the first frame."""
     last: Array
-    """Of its last frame."""
+    """(90, 160) uint8 luma of the last frame."""
     suggested: tuple[int, ...]
-    """Frames worth painting, at most three, the one that explains most of the shot first."""
+    """Up to three frames worth painting, the one that covers most of the shot first."""
     jpeg: bytes
-    """Of the first of these, at the aspect that it is shown at."""
+    """The first of these, at the display aspect."""
 
 
 @dataclass(eq=False)
 class FoundShots:
-    """What a pass has found."""
+    """The result of a scan."""
 
     pts: array[int] = field(default_factory=lambda: array("q"))
-    """Times of all frames, in ticks."""
+    """Times of all frames in ticks."""
     detected: tuple[int, ...] = ()
-    """First frames of the shots that the detector found; empty where a list was used in its place."""
-    looks: list[ShotLook] = field(default_factory=list)
+    """First frames of the detected shots; empty where a list was used."""
+    views: list[ShotView] = field(default_factory=list)
 
 
 def scan_path(cache: Path, film: Path, config: ColorizeConfig) -> Path:
-    """Where the cache of this film lies; another name where film or detector are others."""
+    """Return the cache file; its name depends on film, detector and restoration."""
     facts = f"{_FORMAT} {source_stamp(film)} {config.shots.detector} {config.restoration!r} {config.input!r}"
     return cache / f"scan-{hashlib.sha256(facts.encode()).hexdigest()[:24]}.npz"
 
 
 def save_scan(path: Path, found: FoundShots) -> None:
-    """Write it, whole or not at all; a disk that is full is no reason to stop, so it is only told to the log."""
-    looks = found.looks
-    suggested = np.full((len(looks), MOST_SUGGESTED), -1, np.int64)
-    for row, look in enumerate(looks):
-        suggested[row, : len(look.suggested)] = look.suggested
-    pictures = np.array([(look.first, look.last) for look in looks], np.uint8).reshape(len(looks), 2, *THUMB)
+    """Write the cache atomically; a full disk is only logged, as the studio can go on."""
+    views = found.views
+    suggested = np.full((len(views), MOST_SUGGESTED), -1, np.int64)
+    for row, view in enumerate(views):
+        suggested[row, : len(view.suggested)] = view.suggested
+    pictures = np.array([(view.first, view.last) for view in views], np.uint8).reshape(len(views), 2, *THUMB)
     data = io.BytesIO()
     np.savez_compressed(
         data,
         pts=np.frombuffer(found.pts, np.int64),
         detected=np.array(found.detected, np.int64),
-        spans=np.array([(look.start, look.end) for look in looks], np.int64).reshape(-1, 2),
+        spans=np.array([(view.start, view.end) for view in views], np.int64).reshape(-1, 2),
         suggested=suggested,
         pictures=pictures,
-        sizes=np.array([len(look.jpeg) for look in looks], np.int64),
-        jpegs=np.frombuffer(b"".join(look.jpeg for look in looks), np.uint8),
+        sizes=np.array([len(view.jpeg) for view in views], np.int64),
+        jpegs=np.frombuffer(b"".join(view.jpeg for view in views), np.uint8),
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, data.getvalue())
     except (OSError, OutputError) as error:
-        log.warning("the film will be looked through again next time: %s", error)
+        log.warning("the film will be scanned again next time: %s", error)
 
 
 def load_scan(path: Path) -> FoundShots | None:
-    """Read it; None where there is none, or it cannot be used."""
+    """Read the cache; None: missing or unusable."""
     try:
-        # Read by us: what `np.load` opens it leaves open where the file is broken.
+        # `np.load` leaves a broken file open, so it gets the bytes.
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             data = {name: file[name] for name in file.files}
         return _from_arrays(data)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
-        log.warning("%s: cannot be used (%s); the film is looked through again", path, error)
+        log.warning("%s: cannot be used (%s); the film is scanned again", path, error)
         return None
 
 
@@ -108,14 +108,14 @@ def _from_arrays(data: dict[str, Array]) -> FoundShots:
         raise ValueError("pictures of another size")
     ends = np.cumsum(data["sizes"])
     jpegs = data["jpegs"].tobytes()
-    looks = []
+    views = []
     for row, (start, end) in enumerate(spans.tolist()):
         if not 0 <= start < end <= len(pts):
             raise ValueError(f"a shot of frames {start} to {end}")
         chosen = tuple(int(frame) for frame in data["suggested"][row] if start <= frame < end)
         jpeg = jpegs[int(ends[row] - data["sizes"][row]) : int(ends[row])]
-        looks.append(ShotLook(start, end, pictures[row, 0], pictures[row, 1], chosen, jpeg))
-    return FoundShots(array("q", pts.tolist()), _ascending(data["detected"].tolist(), len(pts)), looks)
+        views.append(ShotView(start, end, pictures[row, 0], pictures[row, 1], chosen, jpeg))
+    return FoundShots(array("q", pts.tolist()), _ascending(data["detected"].tolist(), len(pts)), views)
 
 
 def _ascending(cuts: Collection[int], frames: int) -> tuple[int, ...]:

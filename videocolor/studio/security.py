@@ -1,8 +1,8 @@
-"""Who may talk to the studio: the page that it gave out, on this machine, and nobody else.
+"""Access control: only the studio's own page on this machine may send requests.
 
-Listening on 127.0.0.1 keeps other machines out, not other pages in the same browser. Those are kept out by the
-address they call (Host: DNS rebinding), by where they come from (Origin, Referer, Sec-Fetch-Site), and by a token
-that only the printed address holds; see docs/studio.md.
+Listening on 127.0.0.1 excludes other machines, not other pages in the same browser. Those are excluded by the address
+they call (Host: DNS rebinding), by their origin (Origin, Referer, Sec-Fetch-Site), and by a token that only the printed
+address holds; see docs/studio.md.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from videocolor.errors import UsageError, VideocolorError
-from videocolor.studio.problems import TooLargeError, answer_to
+from videocolor.studio.errors import TooLargeError, answer_to
 
 __all__ = ["HEADERS", "MAX_JSON", "MAX_UPLOAD", "REPORT_POLICY", "Gate", "Tickets", "cookie_name"]
 
@@ -34,7 +34,7 @@ MAX_UPLOAD: Final = 64 * 2**20
 """Bytes of a picture that is uploaded."""
 _UPLOADS: Final = ("/api/hints/painted", "/api/hints/loose")
 _DRAINED: Final = 4
-"""A body up to so many times too large is read to its end, so that the browser sees the answer, not a broken pipe."""
+"""A body up to this factor too large is read to its end, so that the browser sees the answer, not a broken pipe."""
 _PATIENCE: Final = 10.0
 """Seconds that this may take."""
 _TICKET_SECONDS: Final = 120.0
@@ -48,14 +48,13 @@ REPORT_POLICY: Final = (
     "sandbox allow-scripts; default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Of a report, which brings its own script and style: it runs as nobody, reaches nothing, and its own policy in the
-page admits that one script and style by their hashes."""
+"""Of a report, which has its own script and style: it is sandboxed, and its own policy admits only these by hash."""
 _PAGE: Final = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="color-scheme" content="dark light">'
     '<meta name="viewport" content="width=device-width"><title>videocolor studio</title></head>'
     "<body><h1>videocolor studio</h1><p>The studio does not open here: {}.</p></body></html>"
 )
-"""What a person sees who comes with an old address."""
+"""Shown to a person with an old address."""
 HEADERS: Final = {
     b"content-security-policy": _POLICY.encode(),
     b"x-content-type-options": b"nosniff",
@@ -65,11 +64,11 @@ HEADERS: Final = {
     b"cross-origin-resource-policy": b"same-origin",
     b"cache-control": b"no-store",
 }
-"""On every answer that does not say otherwise."""
+"""Defaults for every answer."""
 
 
 class _Forbidden(UsageError):
-    """Not the page that the studio gave out."""
+    """The request does not come from the studio's page."""
 
     def __init__(self, message: str, status: int = 403) -> None:
         super().__init__(message)
@@ -77,15 +76,15 @@ class _Forbidden(UsageError):
 
 
 def cookie_name(port: int) -> str:
-    """Cookies know no ports, so the name tells two studios apart."""
+    """Return the cookie's name: cookies ignore ports, so it distinguishes two studios."""
     return f"videocolor_{port}"
 
 
 class Tickets:
-    """Admit to the page once each, for a short time.
+    """Single-use passwords to the page, valid for a short time.
 
-    A browser that is started gets its address in its command line, which all users of a machine can read. So what
-    stands there is a ticket, which is of no use any more when the page is open; the token would be.
+    All users of a machine can read the command line of a browser, so the address there holds a ticket, which is
+    worthless once the page is open; the token would not be.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
@@ -93,25 +92,25 @@ class Tickets:
         self._open: dict[str, float] = {}
 
     def issue(self) -> str:
-        """A new one."""
+        """Make a ticket."""
         ticket = token_urlsafe(32)
         self._open[ticket] = self._clock() + _TICKET_SECONDS
         return ticket
 
     def spend(self, given: str) -> bool:
-        """Whether it admits; it does so never again."""
+        """Return whether a ticket is valid, and invalidate it."""
         known = next((ticket for ticket in self._open if compare_digest(ticket.encode(), given.encode())), None)
         return known is not None and self._open.pop(known) >= self._clock()
 
 
 class Gate:
-    """ASGI middleware: lets through what the studio's own page asks, limits bodies, adds the safety headers.
+    """ASGI middleware: pass requests of the studio's own page, limit bodies, add security headers.
 
     Args:
-        app: what lies behind.
-        port: the one that is listened on.
+        app: the application.
+        port: that the server listens on.
         token: of the printed address.
-        tickets: admit to the page; None: there are none.
+        tickets: for browsers that are started here.
     """
 
     def __init__(self, app: App, port: int, token: str, tickets: Tickets | None = None) -> None:
@@ -122,7 +121,7 @@ class Gate:
         self._hosts = (*(f"{name}:{port}" for name in names), *usual)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        """See the class."""
+        """Handle one ASGI connection."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
@@ -147,7 +146,7 @@ class Gate:
             await answer.refuse(*answer_to(error))
 
     def _check(self, scope: MutableMapping[str, Any]) -> None:
-        """Raise `_Forbidden` where a request does not come from our page, or not to our address."""
+        """Raise `_Forbidden` where a request does not come from our page, or calls another address."""
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         hosts = _all(headers, b"host")
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
@@ -185,7 +184,7 @@ class Gate:
         yield from parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=None).get("token", [])
         yield from _all(headers, b"x-videocolor-token")
         for text in _all(headers, b"cookie"):
-            for part in text.split(";"):  # each by itself: one odd cookie of another program must not hide ours
+            for part in text.split(";"):  # separately: a malformed cookie of another program must not hide ours
                 try:
                     found = SimpleCookie(part).get(cookie_name(self._port))
                 except CookieError:
@@ -195,7 +194,7 @@ class Gate:
 
 
 def _is_navigation(scope: MutableMapping[str, Any]) -> bool:
-    """Whether a person will read the answer: only what is opened in a tab asks for HTML."""
+    """Return whether a person will read the answer: only a tab accepts HTML."""
     accepted = ",".join(_all(scope["headers"], b"accept")).lower()
     return scope["method"] == "GET" and "text/html" in accepted
 
@@ -205,7 +204,7 @@ def _all(headers: list[tuple[bytes, bytes]], name: bytes) -> list[str]:
 
 
 class _Body:
-    """A request's body, counted while it is read."""
+    """Count a request's body while it is read."""
 
     def __init__(self, receive: Receive, scope: MutableMapping[str, Any], limit: int) -> None:
         self._receive, self._limit = receive, limit
@@ -217,7 +216,7 @@ class _Body:
         self.message = f"the request is too large: the studio takes {limit // 2**20} MiB here"
 
     async def check(self) -> None:
-        """Refuse by the stated length, before anything is read."""
+        """Refuse by the stated length, before reading."""
         lengths = [int(text) if text.isdigit() else 2**63 for text in self._stated]
         if any(length > self._limit for length in lengths):
             self.exceeded = True
@@ -242,7 +241,7 @@ class _Body:
         return message
 
     async def drain(self) -> None:
-        """Read the rest and forget it, up to a few times the limit, for a few seconds."""
+        """Read and discard the rest, within limits of size and time."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE):
                 while self.unread and self.seen <= _DRAINED * self._limit:
@@ -250,12 +249,12 @@ class _Body:
 
     @property
     def unread(self) -> bool:
-        """Whether more is to come that nobody has read."""
+        """Whether unread data may follow."""
         return self._has_body and not self.ended
 
 
 class _Answer:
-    """Sends an answer with the safety headers; a body that grew too large takes the place of what was to be said."""
+    """Send an answer with the security headers; suppress it if the request's body was too large."""
 
     def __init__(self, send: Send, body: _Body) -> None:
         self._send, self._body = send, body
@@ -263,19 +262,19 @@ class _Answer:
 
     async def __call__(self, message: Message) -> None:
         if not self._started and self._body.exceeded and not self._refusing:
-            return  # what the app makes of a body that was cut short
+            return  # the app's answer to a truncated body
         if message["type"] == "http.response.start":
             self._started = True
             headers = list(message.get("headers", []))
             given = {key.lower() for key, _ in headers}
             headers += [(key, value) for key, value in HEADERS.items() if key not in given]
             if self._body.unread:
-                headers.append((b"connection", b"close"))  # what is still sent ends there, endless or not
+                headers.append((b"connection", b"close"))  # ends an upload that still goes on
             message = {**message, "headers": headers}
         await self._send(message)
 
     async def refuse(self, status: int, answer: dict[str, str], *, as_page: bool = False) -> None:
-        """Say no, if nothing was said yet; to a person in a tab as a page."""
+        """Refuse, unless an answer has started; to a person in a tab as a page."""
         if self._started:
             raise VideocolorError(answer["error"])
         self._refusing = True

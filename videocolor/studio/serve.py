@@ -1,4 +1,4 @@
-"""Runs the studio: a socket on this machine alone, uvicorn in the main thread, all threads ended at the end."""
+"""Run the studio: a socket for this machine only, uvicorn in the main thread."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ __all__ = ["StudioServer", "serve", "studio_server"]
 
 log = logging.getLogger(__name__)
 _GRACE = 3
-"""Seconds that answers which are under way get when the studio is stopped."""
+"""Seconds that pending answers get when the studio stops."""
 
 
 class _Server(uvicorn.Server):
-    """Ends the streams of news before it waits for open answers."""
+    """End the event streams before waiting for pending answers."""
 
     def __init__(self, config: uvicorn.Config, studio: Studio) -> None:
         super().__init__(config)
         self._studio = studio
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """See `uvicorn.Server`."""
+        """Shut down; see `uvicorn.Server`."""
         self._studio.events.close()
         await super().shutdown(sockets)
 
 
 @dataclass(frozen=True)
 class StudioServer:
-    """A studio that listens; `run` lets it answer."""
+    """A studio with its listening socket; `run` serves it."""
 
     studio: Studio
     address: str
-    """Of the page, with the token."""
+    """URL of the page, with the token."""
     port: int
     token: str
     server: uvicorn.Server
@@ -55,22 +55,22 @@ class StudioServer:
     tickets: Tickets
 
     def ticket_address(self) -> str:
-        """Of the page, once and for two minutes: for command lines, which other users can read."""
+        """Return a URL of the page valid once, for two minutes: other users can read command lines."""
         return f"http://127.0.0.1:{self.port}/?ticket={self.tickets.issue()}"
 
     def run(self) -> None:
-        """Answer, until the server is told to stop (Ctrl-C in the main thread, else `server.should_exit`)."""
+        """Serve until the server is told to stop (Ctrl-C in the main thread, else `server.should_exit`)."""
         self.server.run(sockets=[self.listener])
 
 
 @contextmanager
 def studio_server(film: Path, project: Path | None, *, port: int = 0) -> Iterator[StudioServer]:
-    """Open a film's project and listen; everything is ended on the way out.
+    """Open a film's project and listen; leaving the context ends everything.
 
     Args:
-        film: what shall be coloured.
+        film: to color.
         project: folder of the project; None: beside the film.
-        port: 0: a free one.
+        port: 0: any free one.
 
     Raises:
         InputError: the film cannot be read. UsageError: the port is taken, or the project is open elsewhere.
@@ -112,14 +112,13 @@ def serve(
     """Serve a film's studio until Ctrl-C.
 
     Args:
-        film: what shall be coloured.
+        film: to color.
         project: folder of the project; None: beside the film.
-        port: 0: a free one.
+        port: 0: any free one.
         browser: open the page in the person's browser.
-        ready: told the address, once the studio answers there.
+        ready: called with the address once the studio listens there.
 
-    Raises:
-        As `studio_server`.
+    Errors as of `studio_server`.
     """
     with suppress(KeyboardInterrupt), studio_server(film, project, port=port) as served:
         served.studio.start()
@@ -127,11 +126,11 @@ def serve(
         if browser:
             ticket = served.ticket_address()
             threading.Thread(target=_open, args=(ticket,), name="browser", daemon=True).start()
-        served.run()  # after Ctrl-C it lets answers finish, then raises KeyboardInterrupt: how a studio ends
+        served.run()  # raises KeyboardInterrupt after Ctrl-C, when pending answers are sent
 
 
 def _listen(port: int) -> socket.socket:
-    # asyncio sends at once (TCP_NODELAY) only where the protocol is named; else every answer waits 40 ms.
+    # asyncio sets TCP_NODELAY only where the protocol is named; else every answer waits 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -146,6 +145,6 @@ def _listen(port: int) -> socket.socket:
 def _open(address: str) -> None:
     try:
         if not webbrowser.open(address):
-            log.info("no browser was found; open the address by hand")
+            log.info("no browser was found; open the address yourself")
     except (webbrowser.Error, OSError) as error:
         log.info("no browser could be opened: %s", error)

@@ -1,8 +1,7 @@
-"""Pictures that come from outside: checked by their header before a byte of them is decoded.
+"""Read uploaded pictures, which may be hostile: their header is checked before anything is decoded.
 
-A picture that a browser sends may be anything: a page, half a file, or a hundred bytes that claim to be a
-hundred thousand pixels wide. What is not one of five formats, is larger than `MOST_PIXELS` or ends too early is
-refused with the reason; what is larger than any film is reduced.
+Refused, with the reason: other than five formats, more than `MOST_PIXELS`, truncated files. Pictures larger than any
+film are reduced.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ from videocolor.types import Array
 __all__ = ["MOST_PIXELS", "decode_picture", "picture_size"]
 
 MOST_PIXELS: Final = 100_000_000
-"""Of a picture that is decoded at all."""
+"""Limit of a picture that is decoded."""
 _KEPT_PIXELS: Final = 7680 * 4320
-"""Of a picture that is kept as it is; larger ones are reduced to this."""
+"""Limit of a picture that is kept; larger ones are reduced to this."""
 _LEAST: Final = 16
 """Pixels of the shorter side."""
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
@@ -45,21 +44,21 @@ _OTHERS: Final = (
 
 
 def decode_picture(data: bytes, name: str) -> tuple[Array, Array | None]:
-    """Decode a picture that may be hostile: PNG, JPEG, TIFF, BMP or WebP, of 8 or 16 bits, with or without alpha.
+    """Decode PNG, JPEG, TIFF, BMP or WebP, of 8 or 16 bits, with or without alpha.
 
-    EXIF orientation is obeyed where there is no alpha. CMYK is converted as OpenCV does, without a profile; ICC
-    profiles are not applied: colours are taken for sRGB.
+    EXIF orientation is applied where there is no alpha. CMYK is converted by OpenCV without a profile; ICC profiles are
+    ignored: colors count as sRGB.
 
     Args:
         data: the file's bytes.
-        name: what the sender calls it; only shown.
+        name: of the file, for display.
 
     Returns:
         (h, w, 3) float32 R'G'B' in 0..1 and (h, w) float32 opacity in 0..1, None where all is opaque; at most
         33 megapixels, larger ones reduced.
 
     Raises:
-        HintError: not such a picture, broken, too large or too small; with the reason.
+        HintError: another format, damaged, too large or too small.
     """
     shown = name.strip() or "the picture"
     width, height = picture_size(data, shown)
@@ -88,7 +87,7 @@ def decode_picture(data: bytes, name: str) -> tuple[Array, Array | None]:
 
 
 def picture_size(data: bytes, name: str) -> tuple[int, int]:
-    """(width, height) that a picture's header states, before orientation; nothing is decoded.
+    """Read (width, height) from a picture's header, before orientation; nothing is decoded.
 
     Raises:
         HintError: not PNG, JPEG, TIFF, BMP or WebP, or its header is damaged.
@@ -133,7 +132,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
-    """Markers up to the first scan, and where their lengths stand less two."""
+    """Yield the markers up to the first scan, and their offsets."""
     at = 2
     while at + 4 <= len(data):
         if data[at] != 0xFF:
@@ -196,7 +195,7 @@ def _tiff_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _check_whole(data: bytes, name: str) -> None:
-    """Refuse what ends too early; some decoders fill the rest with gray and say nothing."""
+    """Refuse truncated files; some decoders silently fill the rest with gray."""
     whole = True
     if data.startswith(_PNG):
         whole = _png_is_whole(data, name)
@@ -205,7 +204,7 @@ def _check_whole(data: bytes, name: str) -> None:
     elif data.startswith(b"RIFF"):
         whole = struct.unpack_from("<I", data, 4)[0] + 8 <= len(data)
     if not whole:
-        raise HintError(f"{name}: ends too early, a part of it is missing; save or send it again")
+        raise HintError(f"{name}: is truncated; save or send it again")
 
 
 def _png_is_whole(data: bytes, name: str) -> bool:

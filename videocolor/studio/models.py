@@ -1,63 +1,48 @@
-"""What requests carry: every field has its bounds, unknown ones are refused."""
+"""What requests carry: parameters and bodies, whose fields all have bounds, and uploads."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from collections.abc import Callable
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from fastapi import Path, Query
+import anyio
+import anyio.to_thread
+from fastapi import Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = [
-    "Change",
-    "Compare",
-    "Cut",
-    "Frame",
-    "FrameHint",
-    "FrameIndex",
-    "Height",
-    "HintChange",
-    "HintId",
-    "Merge",
-    "Move",
-    "PointHint",
-    "PointBody",
-    "Preview",
-    "PreviewId",
-    "Render",
-    "Revision",
-    "Saturation",
-    "SettingsChange",
-    "ShotChange",
-]
+from videocolor.studio.errors import BusyError
 
-_MOST: int = 2**31
-_FRAME = Field(ge=0, lt=_MOST)
-FrameIndex: TypeAlias = Annotated[int, Path(ge=0, lt=_MOST)]
-"""In an address."""
-Frame: TypeAlias = Annotated[int, Query(ge=0, lt=_MOST)]
+_READING: Final = 4
+"""Uploads that are read at the same time; their pictures are decoded one by one."""
+_LIMIT: Final = 2**31
+FrameIndex: TypeAlias = Annotated[int, Path(ge=0, lt=_LIMIT)]
+"""In a path."""
+Frame: TypeAlias = Annotated[int, Query(ge=0, lt=_LIMIT)]
 """In a query."""
 Height: TypeAlias = Annotated[int, Query(ge=36, le=1080)]
-Revision: TypeAlias = Annotated[int, Query(ge=0, lt=_MOST)]
+Revision: TypeAlias = Annotated[int, Query(ge=0, lt=_LIMIT)]
 Saturation: TypeAlias = Annotated[float, Query(ge=0, le=4, allow_inf_nan=False)]
+Share: TypeAlias = Annotated[float, Query(ge=0, le=1, allow_inf_nan=False)]
+"""A coordinate, as a share of the picture's width or height."""
 HintId: TypeAlias = Annotated[str, Path(pattern=r"^h[0-9]{4,6}$")]
 PreviewId: TypeAlias = Annotated[str, Path(pattern=r"^p[0-9]{1,9}$")]
-Index: TypeAlias = Annotated[int, _FRAME]
+Index: TypeAlias = Annotated[int, Field(ge=0, lt=_LIMIT)]
 
 
 class Body(BaseModel):
-    """Base of all."""
+    """Base of all bodies."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Change(Body):
-    """Of the project: undo, redo."""
+    """A change of the project, and the revision that the person has seen."""
 
-    revision: Annotated[int, _FRAME]
+    revision: Index
 
 
 class Cut(Change):
-    """Part a shot."""
+    """Split a shot."""
 
     frame: Index
 
@@ -69,21 +54,21 @@ class Merge(Change):
 
 
 class Move(Change):
-    """Let a shot begin elsewhere."""
+    """Move the first frame of a shot."""
 
     start: Index
     to: Index
 
 
 class ShotChange(Change):
-    """What concerns one shot; fields that are left out stay."""
+    """Settings of one shot; omitted fields stay."""
 
     saturation: Annotated[float, Field(ge=0, le=4, strict=False)] | None = None
     note: Annotated[str, Field(max_length=2000)] | None = None
 
 
 class SettingsChange(Change):
-    """What concerns the film; null: the default again."""
+    """Settings of the film; omitted fields stay, null restores the default."""
 
     saturation: Annotated[float, Field(ge=0, le=4, strict=False)] | None = None
     model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
@@ -98,14 +83,14 @@ class SettingsChange(Change):
 
 
 class FrameHint(Change):
-    """A frame of another shot, in its colour, as a hint."""
+    """Use a colored frame of another shot as a hint."""
 
     frame: Index
     shot: Index
 
 
 class PointBody(Body):
-    """A colour in a frame; places are shares of the picture."""
+    """A color at a point of a frame; coordinates are shares of the picture."""
 
     x: Annotated[float, Field(ge=0, le=1, strict=False)]
     y: Annotated[float, Field(ge=0, le=1, strict=False)]
@@ -114,7 +99,7 @@ class PointBody(Body):
 
 
 class PointHint(Change):
-    """Colours in a frame; `id`: in place of those of this hint."""
+    """Set points on a frame; `id`: replace those of this hint."""
 
     frame: Index
     points: Annotated[list[PointBody], Field(min_length=1, max_length=200)]
@@ -122,7 +107,7 @@ class PointHint(Change):
 
 
 class HintChange(Change):
-    """Fields that are left out stay."""
+    """Change a hint; omitted fields stay."""
 
     enabled: bool | None = None
     shots: Annotated[list[Index], Field(max_length=10_000)] | None = None
@@ -130,7 +115,7 @@ class HintChange(Change):
 
 
 class Preview(Body):
-    """Colour a part of a shot for a look."""
+    """Color part of a shot."""
 
     shot: Index
     start: Index | None = None
@@ -148,3 +133,27 @@ class Compare(Body):
     """Make a comparison film."""
 
     kind: Literal["side", "wipe"]
+
+
+class Uploads:
+    """Read uploads into memory, few at a time, and process them one by one outside the event loop."""
+
+    def __init__(self) -> None:
+        self._reading = 0
+        self._limiter: anyio.CapacityLimiter | None = None
+
+    async def take(self, request: Request, work: Callable[[bytes], Any]) -> None:
+        """Read the body of a request and process it.
+
+        Raises:
+            BusyError: too many uploads at the same time.
+        """
+        if self._reading >= _READING:
+            raise BusyError("other pictures are being uploaded; try again in a moment")
+        self._limiter = self._limiter or anyio.CapacityLimiter(1)
+        self._reading += 1
+        try:
+            data = b"".join([chunk async for chunk in request.stream()])  # the gate counts the bytes
+            await anyio.to_thread.run_sync(work, data, limiter=self._limiter)
+        finally:
+            self._reading -= 1
