@@ -295,7 +295,7 @@ def test_a_film_that_is_gone_or_another_one(store: ProjectStore, tmp_path: Path)
     said = colorize("--project", store.folder, tmp_path / "out.mkv")
     assert said.exit_code == 1 and "a reel.mkv; `videocolor studio FILM --project" in said.output
     write_reel(film, ((5, 9),))
-    with pytest.raises(InputError, match="is not"):
+    with pytest.raises(InputError, match="has changed"):
         start_render(store, only_changed=False)
     assert render_status(store).state == "idle"
 
