@@ -195,7 +195,7 @@ def test_new_cuts_are_looked_at_as_the_pass_would(reel: Path, tmp_path: Path) ->
     listed.write_text("frames: 111\nshots:\n" + "".join(f"- {{frame: {cut}}}\n" for cut in cuts))
     config = ColorizeConfig.model_validate({"shots": {"file": listed}})
     for view in scan_film(reel, config, exact=True).shots:
-        look = scan.look(view.shot.start, view.shot.end)
+        look = scan.view(view.shot.start, view.shot.end)
         assert look is not None
         assert np.array_equal(look.first, view.views[0][1]) and np.array_equal(look.last, view.last)
         assert list(look.suggested) == rank_views(view.views)[:3]
