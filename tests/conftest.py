@@ -9,6 +9,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(_name, "1")
 
+import hashlib
 import signal
 import subprocess
 import sys
@@ -56,3 +57,25 @@ def run_cli(root: Path) -> Run:
         )
 
     return run
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let CI run a part of the slow tests, another one for each commit."""
+    group = parser.getgroup("slow tests")
+    group.addoption("--slow-share", type=float, default=1.0, help="share of the slow tests that run, 0..1")
+    group.addoption("--slow-seed", default="", help="any text; chooses which")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Drop the slow tests that the seed does not choose; every process of pytest-xdist drops the same."""
+    share, seed = config.getoption("--slow-share"), config.getoption("--slow-seed")
+    dropped = [item for item in items if item.get_closest_marker("slow") and _draw(seed, item.nodeid) >= share]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if item not in set(dropped)]
+
+
+def _draw(seed: str, name: str) -> float:
+    """A number in 0..1 that is the same wherever it is drawn."""
+    digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
+    return int.from_bytes(digest[:8]) / 2**64
