@@ -28,7 +28,7 @@ from typing import Any
 import av
 import click
 
-from videocolor.batch.engines import open_engine
+from videocolor.batch.engines.base import open_engine
 from videocolor.batch.framemd5 import luma_framemd5
 from videocolor.batch.settings import EngineSettings
 from videocolor.batch.state import state_folder

@@ -19,8 +19,8 @@ import yaml
 from pydantic import ValidationError
 from ray_helpers import ray_cluster
 
-from videocolor.batch.engines import Engine, open_engine
-from videocolor.batch.settings import EngineSettings
+from videocolor.batch.engines.base import Engine, open_engine
+from videocolor.batch.settings import ENGINES, EngineSettings
 from videocolor.errors import DeviceError, UsageError
 from videocolor.shards.types import Task, WorkEvent
 
@@ -46,7 +46,10 @@ def cluster() -> Iterator[Any]:
         yield cluster
 
 
-@pytest.fixture(params=["local", "ray"])
+OWN = os.environ.get("VIDEOCOLOR_ENGINE", "pipe_engine:PipeEngine")
+
+
+@pytest.fixture(params=[*ENGINES, pytest.param(OWN, marks=pytest.mark.slow)])
 def opened(request: pytest.FixtureRequest) -> Iterator[Open]:
     """`opened(workers=2, ...)`: an engine of each kind, stopped in the end."""
     engines: list[Engine] = []
@@ -63,7 +66,11 @@ def opened(request: pytest.FixtureRequest) -> Iterator[Open]:
         engine.stop()
 
 
-ray_when_slow = pytest.mark.parametrize("opened", ["local", pytest.param("ray", marks=pytest.mark.slow)], indirect=True)
+others_when_slow = pytest.mark.parametrize(
+    "opened",
+    [pytest.param(kind, marks=[] if kind == "local" else pytest.mark.slow) for kind in (*ENGINES, OWN)],
+    indirect=True,
+)
 """For what the engines' base does, or what takes Ray its time."""
 
 
@@ -203,7 +210,7 @@ def test_a_killed_worker_is_lost_and_the_others_go_on(
     assert capfd.readouterr().out == ""
 
 
-@ray_when_slow
+@others_when_slow
 def test_a_hung_worker_is_ended(opened: Open, tmp_path: Path) -> None:
     engine = opened(heartbeat_seconds=0.2, hung_seconds=2.5)
     found = run(engine, [task("frozen", tmp_path, "freeze"), task("slow", tmp_path, "sleep", seconds=3.2)])
@@ -215,7 +222,7 @@ def test_a_hung_worker_is_ended(opened: Open, tmp_path: Path) -> None:
     assert beats[-1] == {"frames": 1, "heartbeat": True}
 
 
-@ray_when_slow
+@others_when_slow
 def test_a_stalled_worker_is_ended(opened: Open, tmp_path: Path) -> None:
     engine = opened(workers=1, heartbeat_seconds=0.2, stall_seconds=1.0)
     events = run(engine, [task("stalled", tmp_path, "sleep", seconds=100)])["stalled"]
@@ -223,7 +230,7 @@ def test_a_stalled_worker_is_ended(opened: Open, tmp_path: Path) -> None:
     assert "stall_seconds" in events[-1].data["error"]
 
 
-@ray_when_slow
+@others_when_slow
 def test_bounded(opened: Open, tmp_path: Path) -> None:
     engine = opened(workers=2, ahead=2)
     assert (engine.workers, engine.capacity, engine.room) == (2, 6, 6)
@@ -243,7 +250,7 @@ def test_bounded(opened: Open, tmp_path: Path) -> None:
         engine.stop() or engine.submit(task("late", tmp_path, "count", frames=1))
 
 
-@ray_when_slow
+@others_when_slow
 def test_one_id_once(opened: Open, tmp_path: Path) -> None:
     engine = opened()
     engine.submit(task("t", tmp_path, "count", frames=1))
@@ -274,8 +281,8 @@ def test_no_worker_can_start(opened: Open, tmp_path: Path) -> None:
 DRIVER = """
 import sys, time
 from pathlib import Path
-from videocolor.batch.engines import open_engine
-from videocolor.batch.settings import EngineSettings
+from videocolor.batch.engines.base import open_engine
+from videocolor.batch.settings import ENGINES, EngineSettings
 from videocolor.shards.types import Task
 settings = EngineSettings.model_validate_json(sys.argv[1])
 with open_engine(settings, "fake_work:work") as engine:
@@ -433,6 +440,7 @@ def test_each_worker_has_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ({"kind": "ray", "address": "ray://host:10001"}, "Ray Client"),
         ({"heartbeat_seconds": 5.0, "hung_seconds": 6.0}, "twice"),
         ({"kind": "ray", "cpus_per_task": 0, "gpus_per_task": 0}, "above 0"),
+        ({"kind": "rya"}, "did you mean ray"),
         ({"workers": 0}, "workers"),
         ({"workers": True}, "workers"),
     ],
@@ -440,6 +448,28 @@ def test_each_worker_has_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_settings_that_cannot_be(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         EngineSettings(**settings)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("fake_work:Nothing", "cannot be imported"), ("nowhere:X", "nowhere"), ("fake_work:work", "is no Engine")],
+)
+def test_engines_that_are_none(kind: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        open_engine(EngineSettings(kind=kind), WORK)
+
+
+def test_an_engine_is_added_as_the_manual_says(root: Path, tmp_path: Path) -> None:
+    """The steps of docs/cluster.md, "Add an engine"; the contract runs on it with the slow tests."""
+    manual = (root / "docs/cluster.md").read_text().partition("## Add an engine")[2].partition("\n## ")[0]
+    for name in ("_accept", "_collect", "_close"):
+        assert name in manual and name in Engine.__abstractmethods__
+    for path in ("tests/batch/test_engines.py", "tests/batch/pipe_engine.py", "videocolor/batch/settings.py"):
+        assert path in manual and (root / path).is_file()
+    assert "VIDEOCOLOR_ENGINE=" in manual and "`ENGINES`" in manual
+    with open_engine(EngineSettings(kind="pipe_engine:PipeEngine", workers=2), WORK) as engine:
+        found = run(engine, [task(f"t{i}", tmp_path, "count" if i else "die", frames=1) for i in range(3)])
+    assert [kinds(events)[-1] for events in found.values()] == ["lost", "done", "done"]
 
 
 def test_examples_for_clusters_are_well_formed(root: Path) -> None:

@@ -1,7 +1,7 @@
-"""What an archive wants done when a film is whole: fixity of the source, proof of luma, a package.
+"""After the merge: fixity of the source, proof of luma, package.
 
-The driver calls `finish_film` after the merge, in the merge's thread. Everything is written beside the result and
-named after it, so nothing is ever written where the sources lie.
+The driver calls `finish_film` in the merge's thread. Everything is written beside the result and named after it:
+nothing is written to the folders of the sources.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _LOSSLESS: Final = frozenset({"ffv1", "ffvhuff", "huffyuv", "utvideo", "rawvideo
 
 
 def finish_film(job: FilmJob, report: MergeReport, settings: ArchiveSettings) -> list[str]:
-    """Check that the source is as it was, prove the luma, complete the record, package the film.
+    """Check that the source is unchanged, prove the luma, complete the record, package the film.
 
-    May be called again for a film that was finished before: what it made is replaced.
+    May be called again for a finished film: what it made is replaced.
 
     Args:
-        job: the film; its working folder still holds the plan.
+        job: the film; its working folder still has the plan.
         report: of the merge.
-        settings: what is asked for.
+        settings: what to do.
 
     Returns:
         Warnings about the film.
@@ -71,7 +71,7 @@ def finish_film(job: FilmJob, report: MergeReport, settings: ArchiveSettings) ->
 
 
 def bag_path(target: Path) -> Path:
-    """The package of a film: `OUTPUT.bag` beside it."""
+    """Return the path of a film's package: `OUTPUT.bag` beside it."""
     return target.with_name(f"{target.name}.bag")
 
 
@@ -89,10 +89,11 @@ def _unaltered(source: Path, before: str, target: Path) -> str:
 
 
 def keeps_luma(job: FilmJob) -> str | None:
-    """Why a film's luma cannot be the source's, sample for sample; None: it must be.
+    """Return why a film's luma cannot equal the source's; None: it must, sample for sample.
 
     Raises:
-        InputError: the source cannot be read; UsageError: the job cannot be written as it says.
+        InputError: the source cannot be read.
+        UsageError: the job's output settings cannot be used.
     """
     config = ColorizeConfig.model_validate(job.config)
     if active(config.restoration):
@@ -107,7 +108,7 @@ def keeps_luma(job: FilmJob) -> str | None:
 
 
 def _prove_luma(job: FilmJob, report: MergeReport) -> tuple[dict[str, Any], list[Path], list[str]]:
-    """Digests of both films; the facts, the files, and warnings."""
+    """Write the digests of both films; return findings, files and warnings."""
     config = ColorizeConfig.model_validate(job.config)
     span = config.input
     ours = luma_framemd5(report.target, framemd5_path(report.target))

@@ -1,7 +1,7 @@
 """BagIt packages (RFC 8493, written as version 0.97, which the common tools read): files with their sha256.
 
-Written here and not by the library `bagit`: that changes the working directory of the whole process while it writes,
-moves its input about, and reads every byte once more. The library checks what was written, as anybody's would.
+Not written by the library `bagit`, which changes the working directory of the process, moves its input, and reads every
+byte once more; the library checks what was written.
 """
 
 from __future__ import annotations
@@ -42,27 +42,27 @@ def check_archive(settings: ArchiveSettings) -> None:
 def write_bag(
     folder: Path, files: Mapping[Path, str | None], info: Mapping[str, str], *, replace: bool = False
 ) -> Path:
-    """Package files; the bag is written beside its place, checked, and moved there whole.
+    """Package files; the bag is written beside its place, checked, and renamed.
 
-    Payload files are hard links of the originals where the disk can do that, else copies: an original that is changed
-    in place later breaks the bag, which is what `bag_problems` is for.
+    Payload files are hard links of the originals if the disk supports them, else copies: an original that is changed
+    in place later breaks the bag, which `bag_problems` finds.
 
     Args:
         folder: the bag.
-        files: file to its sha256 where that is known, else None; no two of one name.
+        files: file to its sha256, or None if unknown; names must differ.
         info: lines of bag-info.txt; Bagging-Date, Payload-Oxum and Bag-Software-Agent are added.
-        replace: an existing bag gives way.
+        replace: replace an existing bag.
 
     Raises:
         UsageError: `bagit` is not installed, or two files have one name.
         InputError: a file cannot be read.
-        OutputError: the bag is there already, cannot be written, or was not whole when it was read back.
+        OutputError: the bag exists, cannot be written, or was damaged when it was read back.
     """
     if folder.exists() and not replace:
         raise OutputError(f"{folder}: exists; remove it, or overwrite")
     names = [file.name for file in files]
     if len(set(names)) < len(names):
-        raise UsageError(f"{folder}: two files of one name cannot lie in one package: {', '.join(sorted(names))}")
+        raise UsageError(f"{folder}: two files of one name cannot be in one package: {', '.join(sorted(names))}")
     with disk_errors(folder):
         part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
     try:
@@ -70,7 +70,7 @@ def write_bag(
             _fill(part, files, info)
         problems = bag_problems(part)
         if problems:
-            raise OutputError(f"{folder}: was written and is not whole: {'; '.join(problems)}")
+            raise OutputError(f"{folder}: was written and is damaged: {'; '.join(problems)}")
         with disk_errors(folder):
             if folder.exists():
                 shutil.rmtree(folder)
@@ -124,16 +124,16 @@ def _link_or_copy(file: Path, inside: Path) -> None:
 
 
 def _encoded(name: str) -> str:
-    """As manifests hold names; what is not Unicode on the disk has no place in them."""
+    """Encode a name for manifests, which can hold only Unicode."""
     try:
         name.encode()
     except UnicodeEncodeError as error:
-        raise OutputError(f"{name!r}: the name is not Unicode, and a package can hold no other; rename it") from error
+        raise OutputError(f"{name!r}: the name is not Unicode, as a package needs it; rename it") from error
     return name.replace("\r", "%0D").replace("\n", "%0A")
 
 
 def bag_problems(folder: Path) -> list[str]:
-    """What is wrong with a bag, in words; empty: it is complete and every byte is as it was packaged.
+    """Return what is wrong with a bag; empty: it is complete and no byte has changed.
 
     Raises:
         UsageError: `bagit` is not installed.
@@ -153,7 +153,7 @@ def bag_problems(folder: Path) -> list[str]:
 
 
 def bag_digest(folder: Path, name: str) -> str | None:
-    """sha256 that a bag's manifest states for a payload file; None: it states none."""
+    """Return the sha256 of a payload file in a bag's manifest; None: it is not there."""
     try:
         lines = (folder / "manifest-sha256.txt").read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError):
@@ -167,7 +167,7 @@ def _short(what: object, folder: Path) -> str:
 
 
 def _keep_quiet() -> None:
-    """The library logs each problem as an error besides raising it."""
+    """Silence the library's log: it logs each problem that it raises."""
     logger = logging.getLogger("bagit")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())

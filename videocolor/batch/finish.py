@@ -65,7 +65,7 @@ def merge_one(
         Interrupted: it was stopped.
     """
 
-    def watch(event: Event) -> None:
+    def watch(_: Event) -> None:
         if stop is not None and stop.is_set():
             raise Interrupted(f"{job.name}: the merge was stopped")
 

@@ -1,9 +1,9 @@
-"""MD5 of every frame's luma, in FFmpeg's framemd5 format: proof that colour was added and nothing else was touched.
+"""MD5 of every frame's luma, in FFmpeg's framemd5 format: proof that only color was added.
 
-    ffmpeg -i FILM -vf extractplanes=y -f framemd5 -     gives the same sizes and digests for a planar YUV film
+    ffmpeg -i FILM -vf extractplanes=y -f framemd5 -     prints the same sizes and digests for a planar YUV film
 
-Digests are of the plane's samples as they are stored: a byte each up to 8 bits, else two, the low one first. Times
-are in the film's own ticks, so two files are compared by their last two columns, size and MD5, line by line.
+Digests are of the plane's samples as stored: one byte each up to 8 bits, else two, little-endian. Times are in the
+film's own ticks, so two files are compared by their last two columns, size and MD5, line by line.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ __all__ = ["LumaComparison", "compare_framemd5", "framemd5_path", "luma_framemd5
 
 @dataclass(frozen=True)
 class LumaComparison:
-    """How the luma digests of two films compare."""
+    """A comparison of the luma digests of two films."""
 
     frames: int
     """Of the first film."""
     other_frames: int
     equal: int
-    """Frames whose size and digest are the same in both."""
+    """Frames with the same size and digest in both."""
     first_difference: int | None
-    """Index of the first frame that is not, from 0."""
+    """Index of the first other frame, from 0."""
 
     @property
     def same(self) -> bool:
-        """Whether all frames are equal, and as many."""
+        """Whether number and digests of the frames are equal."""
         return self.first_difference is None
 
 
 def framemd5_path(target: Path, of: str = "luma") -> Path:
-    """Where the digests lie: `TARGET.luma.framemd5`; of the source: `TARGET.source-luma.framemd5`."""
+    """Return the path of the digests: `TARGET.luma.framemd5`, or `TARGET.source-luma.framemd5` for the source."""
     return target.with_name(f"{target.name}.{of}.framemd5")
 
 
@@ -59,17 +59,18 @@ def luma_framemd5(
     start: Fraction | None = None,
     end: Fraction | None = None,
 ) -> Path:
-    """Write the MD5 of every frame's luma; decodes the film once, a frame in memory.
+    """Write the MD5 of every frame's luma; decodes the film once, one frame in memory.
 
     Args:
         film: a film, or an image sequence.
         target: the file to write; None: `FILM.luma.framemd5`.
-        rate: frames a second of an image sequence.
-        start: from this film time on, seconds; None: from its beginning.
-        end: up to this time, itself not included; None: to its end.
+        rate: frames per second of an image sequence.
+        start: first film time, seconds; None: the beginning.
+        end: film time after the last frame; None: the end.
 
     Raises:
-        InputError: the film cannot be read; OutputError: the file cannot be written.
+        InputError: the film cannot be read.
+        OutputError: the file cannot be written.
     """
     target = target or framemd5_path(film)
     part = part_name(target)
@@ -113,7 +114,7 @@ def _line(frame: Frame) -> str:
 
 
 def compare_framemd5(first: Path, second: Path) -> LumaComparison:
-    """Compare sizes and digests, line by line; neither file is held in memory.
+    """Compare sizes and digests line by line, without holding a file in memory.
 
     Raises:
         InputError: a file cannot be read, or is not framemd5.
@@ -130,7 +131,7 @@ def compare_framemd5(first: Path, second: Path) -> LumaComparison:
 
 
 def _digests(path: Path) -> Iterator[tuple[str, str]]:
-    """(size, MD5) of each frame of the first stream."""
+    """Yield (size, MD5) of each frame."""
     try:
         with path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):

@@ -147,7 +147,7 @@ def sound_end(path: Path) -> Fraction | None:
         if container.duration:
             begin = int(container.start_time or 0) + int(container.duration)
             container.seek(max(0, begin - 10 * 10**6), any_frame=True, backward=True)
-        for packet in read_packets(container, sounds, lambda error: None):
+        for packet in read_packets(container, sounds, lambda _: None):
             base = fraction(packet.time_base)
             if packet.size and packet.pts is not None and base is not None:
                 ends.append((packet.pts + (packet.duration or 0)) * base)

@@ -1,4 +1,4 @@
-"""What a batch is about: a folder of reels, or a job file that lists films; each becomes a `FilmJob`."""
+"""The jobs of a batch: each film of a folder or job file, with its complete configuration, as a `FilmJob`."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from videocolor.video.sequences import check_name
 __all__ = ["JobList", "read_jobs"]
 
 _LONGEST: Final = 180
-"""Bytes of a film's name in the working folder; file systems take 255, and something is put before and behind it."""
+"""Bytes of a film's name in the working folder; file systems take 255, and prefixes and suffixes are added."""
 
 
 @dataclass(frozen=True)
 class JobList:
-    """The films of a batch, and what a person should know about how they were found."""
+    """The films of a batch, and notes on how they were found."""
 
     jobs: tuple[FilmJob, ...]
     notes: tuple[str, ...] = field(default=())
@@ -40,12 +40,12 @@ def read_jobs(source: Path, out: Path, config: BatchConfig, overrides: Sequence[
 
     Args:
         source: a folder (searched in depth), a job file (.yaml, .csv), or one film.
-        out: the output folder; results keep the folders that the reels lie in.
+        out: the output folder; results keep the folders of the reels.
         config: of the batch.
         overrides: `section.key=value` for all films, as of `videocolor colorize --set`.
 
     Raises:
-        InputError: `source` is missing, cannot be read, or holds no film; a film's name is not UTF-8.
+        InputError: `source` is missing, cannot be read, or contains no film; a film's name is not UTF-8.
         ConfigError: a setting or a line of the job file cannot be used; names the line.
         UsageError: two films would be written to one file, or a result would replace a source.
     """
@@ -55,14 +55,14 @@ def read_jobs(source: Path, out: Path, config: BatchConfig, overrides: Sequence[
     notes: list[str] = []
     if source.is_dir():
         if source.resolve() == out.resolve():
-            raise UsageError(f"-o {out}: is the folder of the reels; results need a folder of their own")
+            raise UsageError(f"-o {out}: is the folder of the reels; results need another folder")
         entries = find_reels(source, out, notes)
     elif source.suffix.lower() in JOB_SUFFIXES:
         entries = read_job_file(source)
     else:
         entries = [one_reel(source)]
     if not entries:
-        raise InputError(f"{source}: holds no film ({', '.join(notes) or 'nothing that looks like one'})")
+        raise InputError(f"{source}: contains no film ({', '.join(notes) or 'nothing that looks like one'})")
     for entry in entries:
         check_name(entry.source)
     check_name(out)
@@ -74,7 +74,7 @@ def read_jobs(source: Path, out: Path, config: BatchConfig, overrides: Sequence[
 
 
 def _distinct(entries: Sequence[Entry]) -> list[Path]:
-    """Where results go: of reels that differ in nothing but the suffix, all keep it: `reel.mov`, `reel.mp4`."""
+    """Return where results go; reels that differ only in their suffix keep it: `reel.mov`, `reel.mp4`."""
     stems = [entry.stem if str(entry.stem) != "." else Path(entry.source.name) for entry in entries]
     seen = Counter(str(stem).casefold() for stem, entry in zip(stems, entries, strict=True) if entry.output is None)
     return [
@@ -98,7 +98,7 @@ def _job(
 
 
 def _name(stem: Path, names: set[str]) -> str:
-    """A file name without suffix for a path: `a__reel`; a hash is added where two would be one, or too long."""
+    """Return a file name without suffix for a path: `a__reel`; a hash makes it unique, and short enough."""
     name = "__".join(part for part in stem.parts if part not in ("..", "/", stem.anchor)) or "film"
     if name.casefold() in names or len(name.encode()) > _LONGEST:
         mark = hashlib.sha256(str(stem).encode()).hexdigest()[:8]
@@ -112,7 +112,7 @@ def _name(stem: Path, names: set[str]) -> str:
 
 
 def _rooted(config: ColorizeConfig) -> ColorizeConfig:
-    """The configuration with whole paths: workers may stand in other folders, or on other machines."""
+    """Make paths absolute: workers may run in other folders, or on other machines."""
     hints, shots, model = config.hints, config.shots, config.model
     weights = Path(model.name)
     return config.model_copy(
@@ -150,4 +150,4 @@ def _check_collisions(jobs: Iterable[FilmJob], entries: Sequence[Entry], out: Pa
         if str(real) in sources or any(str(parent) in sources for parent in real.parents):
             raise UsageError(f"{entry.where}{job.target}: would replace a reel of this batch; choose another folder")
         if state_folder(out) in job.target.parents:
-            raise UsageError(f"{entry.where}{job.target}: lies in the working folder of the batch; give another name")
+            raise UsageError(f"{entry.where}{job.target}: is in the working folder of the batch; give another name")

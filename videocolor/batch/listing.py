@@ -57,25 +57,25 @@ _PATHS: Final = ("shots.file", "hints.folder")
 
 @dataclass(frozen=True)
 class Entry:
-    """A film as a person asks for it."""
+    """A film as asked for."""
 
     source: Path
     stem: Path
-    """Where its result stands in OUT, without label and suffix: `a/reel`."""
+    """Path of its result in OUT, without label and suffix: `a/reel`."""
     where: str
-    """For messages: the job file's line, or nothing."""
+    """For messages: the job file's line, or empty."""
     output: Path | None = None
-    """The result as asked for, relative to OUT or absolute; None: follows from `stem`."""
+    """Path of its result, relative to OUT or absolute; None: follows from `stem`."""
     preset: str | None = None
     overrides: tuple[str, ...] = ()
     priority: int = 0
 
 
 def find_reels(folder: Path, out: Path, notes: list[str]) -> list[Entry]:
-    """The reels of a folder and the folders in it, in the order of their names.
+    """Return the reels of a folder, searched in depth, ordered by name.
 
-    Hidden files, the output folder, output folders of other batches and `REEL.hints` are left out; so are files
-    of other kinds, which `notes` tells of. A folder with nothing but numbered images is one reel.
+    Left out are hidden files, the output folder, output folders of other batches, `REEL.hints`, and files of other
+    kinds, which get a note. A folder of numbered images is one reel.
 
     Raises:
         InputError: a folder cannot be read.
@@ -104,7 +104,7 @@ def find_reels(folder: Path, out: Path, notes: list[str]) -> list[Entry]:
                 others[path.suffix.lower() or "(no suffix)"] += 1
     if others:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
-        notes.append(f"{folder}: files that are no films are left alone: {kinds}")
+        notes.append(f"{folder}: files that are not films are left out: {kinds}")
     return sorted(found, key=lambda entry: entry.source)
 
 
@@ -112,13 +112,13 @@ def _is_searched(folder: Path, out: Path, notes: list[str]) -> bool:
     if folder.name.startswith(".") or folder.name.endswith(HINTS_SUFFIX) or folder.resolve() == out:
         return False
     if state_folder(folder).is_dir():
-        notes.append(f"{folder}: left out, it holds the results of another batch")
+        notes.append(f"{folder}: left out, it contains the results of another batch")
         return False
     return True
 
 
 def _is_sequence(images: Sequence[str], files: Sequence[str]) -> bool:
-    """Two numbered images or more, no film among them; posters and stills beside reels are no reel."""
+    """Return whether a folder has numbered images and no film: stills beside reels are no reel."""
     numbered = sum(any(letter.isdigit() for letter in Path(name).stem) for name in images)
     return numbered >= 2 and not any(Path(name).suffix.lower() in VIDEO_SUFFIXES for name in files)
 
@@ -129,7 +129,7 @@ def one_reel(source: Path) -> Entry:
 
 
 def _beside(source: Path) -> tuple[str, ...]:
-    """The hints that lie beside a reel by their name."""
+    """Return the override for a reel's hints folder, which is beside it under its name."""
     folder = source.absolute().with_name(_stem(source) + HINTS_SUFFIX)
     return (_override("hints.folder", str(folder)),) if folder.is_dir() else ()
 
@@ -141,14 +141,14 @@ def _stem(source: Path) -> str:
 
 
 def absolute_hint(item: str, folder: Path) -> str:
-    """A hint `[TIME=]IMAGE[@TIME]` with the whole path of its image, which is relative to `folder`."""
+    """Return a hint `[TIME=]IMAGE[@TIME]` with its image, relative to `folder`, as an absolute path."""
     whole = folder / item
     if whole.is_file():
         return str(whole)
     image = str(parse_hint(item)[1])
     if not Path(image).is_absolute():
         head, _, tail = item.rpartition(image)
-        # The text before the last occurrence is the time; a name like `3=3.png` holds its own time's digits.
+        # The time is before the last occurrence; a name like `3=3.png` contains its digits.
         return f"{head}{folder / image}{tail}"
     return item
 
@@ -159,11 +159,11 @@ def _override(key: str, value: Any) -> str:
 
 
 def read_job_file(path: Path) -> list[Entry]:
-    """The films that a job file lists, in its order.
+    """Return the films of a job file, in its order.
 
     Raises:
-        InputError: it cannot be read, or lists a film twice.
-        ConfigError: a line cannot be used; names file, line and key.
+        InputError: it cannot be read.
+        ConfigError: a line cannot be used, or repeats a film; names file, line and key.
     """
     rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _yaml_rows(path)
     entries: list[Entry] = []
@@ -218,7 +218,7 @@ def _output(text: str) -> Path:
 
 
 def _preset(text: str | None, folder: Path) -> str | None:
-    """A preset's name, else a file beside the job file."""
+    """Return a preset's name, or the path of a file beside the job file."""
     if text is None or text in {name for p in list_presets("colorize") for name in (p.name, p.name.split("/", 1)[1])}:
         return text
     beside = folder / text
@@ -226,7 +226,7 @@ def _preset(text: str | None, folder: Path) -> str | None:
 
 
 def _hints(value: Any, folder: Path) -> Iterator[str]:
-    """A folder, a picture, `TIME=picture`, or a list of the latter two."""
+    """Yield the overrides for a folder, a picture, `TIME=picture`, or a list of the latter two."""
     if value is None or value == "":
         return
     items = value if isinstance(value, list) else [value]
@@ -239,7 +239,7 @@ def _hints(value: Any, folder: Path) -> Iterator[str]:
 
 
 def _settings(value: Any, folder: Path) -> Iterator[str]:
-    """`key=value; key=value`, or a mapping, nested or with dots."""
+    """Yield the overrides for `key=value; key=value`, or for a mapping, nested or with dots."""
     if value is None or value == "":
         return
     if isinstance(value, str):
@@ -263,7 +263,7 @@ def _settings(value: Any, folder: Path) -> Iterator[str]:
 
 
 def _beside_job(entry: Any, folder: Path) -> Any:
-    """An entry of `hints.assigned`, its image relative to the job file; what cannot be read is left to the settings."""
+    """Make the image of an entry of `hints.assigned` absolute; other values are left to validation."""
     if not (isinstance(entry, Mapping) and isinstance(entry.get("image"), str)):
         return entry
     return {**entry, "image": absolute_hint(entry["image"], folder)}
@@ -285,7 +285,7 @@ def _priority(value: Any) -> int:
             raise ValueError
         return int(value)
     except (ValueError, TypeError):
-        raise ConfigError(f"priority = {value!r}: expected a whole number; higher comes first") from None
+        raise ConfigError(f"priority = {value!r}: expected an integer; higher comes first") from None
 
 
 def _yaml_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -303,7 +303,7 @@ def _yaml_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def _lines(path: Path) -> list[int]:
-    """In which line each film of the list begins, from 1."""
+    """Return the line in which each film of the list begins, from 1."""
     root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     assert isinstance(root, yaml.MappingNode)
     films = next(node for key, node in root.value if key.value == "films")

@@ -1,4 +1,4 @@
-"""One driver at a time works on an output folder: a lock that dies with its holder."""
+"""A lock so that one driver at a time works on an output folder; it ends with its holder."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if sys.platform != "win32":
 __all__ = ["DriverLock", "Holder", "lock_holder"]
 
 _FRESH_SECONDS: Final = 120.0
-"""Younger claims of other machines count as alive where the file system shares no locks between machines."""
+"""Age up to which claims of other machines count, where the file system shares no locks between machines."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who drives a batch."""
+    """The process that drives a batch."""
 
     pid: int
     host: str
@@ -40,16 +40,16 @@ class Holder:
 
 
 class DriverLock:
-    """Held for as long as a driver works; the system frees it when the process dies, however it dies.
+    """Held while a driver works; the system frees it when the process ends, however it ends.
 
-    The file also names its holder, for messages, and its time is renewed by `refresh`, so that on file systems which do
-    not share locks between machines a driver elsewhere is seen too.
+    The file also names its holder, and `refresh` renews its time, so that a driver on another machine is noticed even
+    where the file system shares no locks between machines.
 
     Args:
-        folder: `OUT/.videocolor`; made if need be.
+        folder: `OUT/.videocolor`; made if missing.
 
     Raises:
-        UsageError: another driver works on this folder; names it.
+        UsageError: another driver works on this folder.
         OutputError: the folder cannot be written.
     """
 
@@ -57,7 +57,7 @@ class DriverLock:
         self.path = folder / "driver.lock"
         with disk_errors(self.path):
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             self._take(folder)
             self._write({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()})
@@ -71,7 +71,7 @@ class DriverLock:
         for _ in range(5):
             if shared is not False:
                 break
-            time.sleep(0.1)  # `status` holds it for a moment when it looks who works
+            time.sleep(0.1)  # `status` holds it for a moment to see who works
             shared = _try_lock(self._file)
         holder = _read(self.path)
         if shared is False or (shared is None and holder is not None and _alive(holder, self.path)):
@@ -83,18 +83,19 @@ class DriverLock:
             )
 
     def refresh(self) -> None:
-        """Say that the driver lives; cheap enough for every turn of its loop."""
+        """Renew the claim; cheap enough for every turn of the driver's loop."""
         now = time.monotonic()
         if now - self._renewed >= _FRESH_SECONDS / 8:
             self._renewed = now
-            with contextlib.suppress(OSError):  # a full disk is told of where work is lost by it
+            with contextlib.suppress(OSError):  # a full disk is reported where it costs work
                 os.utime(self._file)
 
     def _write(self, data: dict[str, Any] | None) -> None:
         with disk_errors(self.path):
             os.ftruncate(self._file, 0)
             if data is not None:
-                os.pwrite(self._file, json.dumps(data).encode(), 0)
+                os.lseek(self._file, 0, os.SEEK_SET)
+                os.write(self._file, json.dumps(data).encode())
 
     def __enter__(self) -> Self:
         return self
@@ -109,13 +110,13 @@ class DriverLock:
 
 
 def lock_holder(folder: Path) -> Holder | None:
-    """The driver that works on `OUT/.videocolor` now; None: nobody does."""
+    """Return the driver that works on `OUT/.videocolor` now, if any."""
     path = folder / "driver.lock"
     holder = _read(path)
     if holder is None:
         return None
     try:
-        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        file = os.open(path, os.O_RDWR)
     except OSError:
         return holder if _alive(holder, path) else None
     try:
@@ -128,7 +129,7 @@ def lock_holder(folder: Path) -> Holder | None:
 
 
 def _try_lock(file: int) -> bool | None:
-    """Whether the lock was free; None where the system has no such locks."""
+    """Return whether the lock was free; None if the system has no such locks."""
     if sys.platform == "win32":
         return None
     try:
@@ -143,11 +144,11 @@ def _read(path: Path) -> Holder | None:
         data = json.loads(path.read_text(encoding="utf-8"))
         return Holder(int(data["pid"]), str(data["host"]), float(data["since"]))
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # nobody, or half a line of one that was killed while it wrote
+        return None  # no holder, or one that was killed while it wrote
 
 
 def _alive(holder: Holder, path: Path) -> bool:
-    if holder.host != socket.gethostname():
+    if holder.host != socket.gethostname() or sys.platform == "win32":  # where os.kill(pid, 0) would end the process
         return time.time() - path.stat().st_mtime < _FRESH_SECONDS
     try:
         os.kill(holder.pid, 0)

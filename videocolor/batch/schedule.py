@@ -1,4 +1,4 @@
-"""What is worked on next: shards are dealt to tasks, tasks wait in a queue, and failed ones are tried again later."""
+"""The order of work: shards are grouped into tasks, tasks are queued, and failed ones are tried again later."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ PLANNING: Final = -1
 MERGING: Final = -2
 """In place of a shard's number, where failures are counted."""
 _TASKS_A_WORKER: Final = 3
-"""Tasks of one film that each worker gets where shards_per_task is auto: enough to even out differences."""
+"""Tasks of one film per worker with shards_per_task auto: enough to even out differences."""
 _MOST_SECONDS: Final = 600.0
 
 
 def missing_shards(shards: Sequence[Shard], done: Collection[int]) -> list[Shard]:
-    """The shards that are not done, in their order."""
+    """Return the shards that are not done, in order."""
     return [shard for shard in shards if shard.number not in done]
 
 
 def cut_into_tasks(missing: Sequence[Shard], workers: int, per_task: int | None) -> list[tuple[int, ...]]:
-    """Deal shards to tasks of consecutive numbers.
+    """Group shards into tasks of consecutive numbers.
 
-    A shard that opens inside a shot stays behind the one whose memory it starts from, in the same task.
+    A shard that opens inside a shot follows the one whose state it starts from, in the same task.
 
     Args:
-        missing: in their order; gaps are where shards are done.
+        missing: shards in order; numbers are missing where shards are done.
         workers: how many work at once; one takes everything that is consecutive.
-        per_task: shards of a task at least; None: as many as give every worker a few tasks of about equal cost.
+        per_task: minimum number of shards; None: a few tasks of about equal cost for every worker.
     """
     total = sum(shard.cost for shard in missing)
     wanted = total if workers == 1 else total / (workers * _TASKS_A_WORKER)
@@ -56,7 +56,7 @@ def cut_into_tasks(missing: Sequence[Shard], workers: int, per_task: int | None)
 
 @dataclass(frozen=True, order=True)
 class Order:
-    """Who comes first: higher priority, then films that are begun, then the longest, then the order of the batch."""
+    """Sort key: higher priority, then films that are begun, then the longest, then the order of the batch."""
 
     priority: int
     """Negated: small comes first."""
@@ -69,7 +69,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Piece:
-    """Work that waits: shards of a film, all of a film that has no plan (shards None), or its planning."""
+    """Work that waits: shards of a film, all shards of a film without plan (shards None), or its planning."""
 
     film: str
     stage: Stage
@@ -78,14 +78,14 @@ class Piece:
 
 @dataclass
 class Queue:
-    """Pieces of work, the first in order first; pieces with a pause come when it is over."""
+    """Pieces of work in order; pieces with a pause come after it."""
 
     _ready: list[tuple[Order, int, Piece]] = field(default_factory=list)
     _later: list[tuple[float, Order, int, Piece]] = field(default_factory=list)
     _count: int = 0
 
     def put(self, piece: Piece, order: Order, *, at: float = 0.0) -> None:
-        """Take a piece in; `at`: not before this time of the driver's clock."""
+        """Queue a piece; `at`: not before this `time.monotonic`."""
         self._count += 1
         if at > 0:
             heapq.heappush(self._later, (at, order, self._count, piece))
@@ -93,14 +93,14 @@ class Queue:
             heapq.heappush(self._ready, (order, self._count, piece))
 
     def take(self, now: float) -> Piece | None:
-        """The next piece; None where none is due."""
+        """Return the next piece; None if none is due."""
         while self._later and self._later[0][0] <= now:
             _, order, count, piece = heapq.heappop(self._later)
             heapq.heappush(self._ready, (order, count, piece))
         return heapq.heappop(self._ready)[2] if self._ready else None
 
     def drop(self, film: str) -> None:
-        """Forget what waits of a film."""
+        """Remove the pieces of a film."""
         self._ready = [item for item in self._ready if item[2].film != film]
         self._later = [item for item in self._later if item[3].film != film]
         heapq.heapify(self._ready)
@@ -112,10 +112,10 @@ class Queue:
 
 @dataclass
 class Retries:
-    """Counts failures of the same piece, and says how long to wait before the next attempt.
+    """Counts the failures of each piece, and sets the pause before its next attempt.
 
     Args:
-        most: retries after the first attempt.
+        most: number of retries.
         pause: seconds before the first retry; doubled each time.
     """
 
@@ -124,15 +124,15 @@ class Retries:
     _failures: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def attempt(self, film: str, piece: int) -> int:
-        """The number of the attempt that comes now, from 1."""
+        """Return the number of the next attempt, from 1."""
         return self._failures.get((film, piece), 0) + 1
 
     def failed(self, film: str, piece: int) -> float | None:
-        """Note a failure; seconds to wait, or None where enough was tried.
+        """Count a failure; return the seconds to wait, or None after the last retry.
 
         Args:
             film: its name.
-            piece: number of the shard that was being worked on; -1: planning, -2: merging.
+            piece: number of the current shard, PLANNING or MERGING.
         """
         count = self.attempt(film, piece)
         self._failures[film, piece] = count

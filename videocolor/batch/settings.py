@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, Strict, model_validator
 
@@ -12,6 +12,7 @@ from videocolor.errors import ConfigError
 from videocolor.presets import suggest
 
 __all__ = [
+    "ENGINES",
     "ArchiveSettings",
     "BatchConfig",
     "DiskSettings",
@@ -21,14 +22,19 @@ __all__ = [
     "split_overrides",
 ]
 
+ENGINES: Final = {
+    "local": "videocolor.batch.engines.local:LocalEngine",
+    "ray": "videocolor.batch.engines.ray:RayEngine",
+}
+"""Engines by name: "module:Class" of an `engines.base.Engine`."""
 _Word = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]*$")]
 
 
 class EngineSettings(Section):
     """Workers: how many, what each may use, and when one counts as lost."""
 
-    kind: Literal["local", "ray"] = "local"
-    """local (processes of this machine) or ray (machines of a Ray cluster; extra `ray`)."""
+    kind: Text = "local"
+    """local (processes of this machine), ray (a Ray cluster; extra `ray`), or module:Class of another engine."""
     workers: Literal["auto"] | Annotated[Int, Field(ge=1, le=4096)] = "auto"
     """Workers, 1..4096. auto: one per GPU, or one without GPUs; on Ray as many as the cluster has room for."""
     ahead: Int = Field(default=1, ge=0, le=16)
@@ -58,6 +64,10 @@ class EngineSettings(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.kind not in ENGINES and ":" not in self.kind:
+            raise ValueError(
+                f"kind {self.kind}{suggest(self.kind, ENGINES)}: expected {', '.join(ENGINES)}, or module:Class"
+            )
         if self.hung_seconds < 2 * self.heartbeat_seconds:
             raise ValueError(
                 f"hung_seconds {self.hung_seconds:g} must be at least twice heartbeat_seconds "

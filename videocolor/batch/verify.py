@@ -1,7 +1,4 @@
-"""Long after a batch: is everything still as it was finished? The work behind `videocolor batch verify`.
-
-What a film must be is taken from its receipt (`OUT/.videocolor/films/NAME.json`), which outlives ledger and shards.
-"""
+"""Verify finished films, long after a batch, against their receipts (`OUT/.videocolor/films/NAME.json`)."""
 
 from __future__ import annotations
 
@@ -30,16 +27,16 @@ __all__ = ["FilmVerdict", "verify_batch"]
 
 @dataclass(frozen=True)
 class FilmVerdict:
-    """What became of a finished film."""
+    """The findings on a finished film."""
 
     name: str
     target: Path
     problems: tuple[str, ...] = ()
-    """What is not as it was finished."""
+    """What has changed or is missing."""
     notes: tuple[str, ...] = ()
-    """What could not be judged, and why."""
+    """What could not be checked, and why."""
     checked: tuple[str, ...] = ()
-    """What was compared and found right: result, record, source, frames, times, luma, package."""
+    """What was found right: result, record, source, frames, times, luma, package."""
 
     @property
     def ok(self) -> bool:
@@ -54,19 +51,19 @@ class FilmVerdict:
 def verify_batch(
     out: Path, names: Sequence[str] = (), *, decode: bool = True, observer: Observer = ignore
 ) -> list[FilmVerdict]:
-    """Check every finished film of an output folder: its bytes, its source's, frames, times and luma, its package.
+    """Check the finished films of an output folder: their bytes and their sources', frames, times, luma, packages.
 
     Args:
         out: the output folder of a batch.
-        names: films to look at; none: all that were finished.
-        decode: decode results and sources and compare frame count, times and luma; False: bytes alone.
-        observer: hears of each film (`progress`: stage verify, film, frames as films done, total).
+        names: films to check; empty: all.
+        decode: decode results and sources and compare frame count, times and luma; False: only bytes.
+        observer: gets `progress` (stage verify, film, frames as films done, total).
 
     Returns:
-        A verdict for each film, in the order of their names.
+        A verdict per film, ordered by name.
 
     Raises:
-        UsageError: `out` is no batch's, or a film was not finished by it.
+        UsageError: no batch was run in `out`, or a film was not finished by it.
     """
     receipts = list(_receipts(out, names))
     verdicts = []
@@ -89,7 +86,7 @@ def _receipts(out: Path, names: Sequence[str]) -> Iterator[Receipt]:
 
 
 class _Check:
-    """Collects what is found out about one film."""
+    """Collects the findings on one film."""
 
     def __init__(self) -> None:
         self.problems: list[str] = []
@@ -97,7 +94,7 @@ class _Check:
         self.checked: list[str] = []
 
     def that(self, what: str, right: bool, problem: str) -> None:
-        """Note a comparison."""
+        """Record a comparison."""
         if right:
             self.checked.append(what)
         else:
@@ -137,7 +134,7 @@ def _check_record(check: _Check, receipt: Receipt, target: Path) -> None:
 
 
 def _check_bytes(check: _Check, receipt: Receipt, target: Path, source: Path) -> bool:
-    """sha256 of result and source; whether both can be decoded."""
+    """Compare the sha256 of result and source; return whether both can be decoded."""
     here = True
     if not target.is_file():
         check.problems.append(f"{target}: is missing")
@@ -174,7 +171,7 @@ def _check_pictures(check: _Check, receipt: Receipt, job: FilmJob) -> None:
         )
     else:
         least = "not comparable" if found.luma_max_diff is None else f"largest difference {found.luma_max_diff}"
-        check.notes.append(f"luma is not judged: {reason}; {least}")
+        check.notes.append(f"luma is not checked: {reason}; {least}")
 
 
 def _tick(target: Path) -> Fraction:

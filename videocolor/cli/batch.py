@@ -31,30 +31,30 @@ _NAMES = click.argument("films", metavar="[FILM]...", nargs=-1)
 _OUTPUT = click.option(
     "-o", "--output", "out", metavar="OUT", required=True, type=click.Path(path_type=Path), help="Where results go."
 )
-_EVENTS = json_option("One JSON event a line on stdout; `film_failed` and `batch` at the end.")
+_EVENTS = json_option("One JSON event per line on stdout; `film_failed` and `batch` at the end.")
 
 
 def _engine_options(command: F) -> F:
     """`--engine`, `--workers`, `--address`."""
     for decorate in (
         click.option("--address", metavar="A", help="A running Ray cluster, as `engine.address`."),
-        click.option("--workers", metavar="N", type=click.IntRange(1), help="Workers at once."),
-        click.option("--engine", type=click.Choice(["local", "ray"]), help="Processes of this machine, or Ray."),
+        click.option("--workers", metavar="N", type=click.IntRange(1), help="Number of workers."),
+        click.option("--engine", metavar="NAME", help="local (processes), ray, or module:Class."),
     ):
         command = decorate(command)
     return command
 
 
-@click.group(short_help="Colour archives: many films, many workers, resumable.")
+@click.group(short_help="Color archives: many films, many workers, resumable.")
 def batch() -> None:
-    """Colour a folder of reels or the films of a job file, on one machine or many; stopped, it goes on where it was.
+    """Color a folder of reels or the films of a job file, on one machine or many; resumable.
 
     REELS is a folder (searched in depth), a job file (.yaml, .csv) or one film. OUT gets the results and, in
-    OUT/.videocolor, plans, ledger and logs.
+    OUT/.videocolor, plans, receipts and logs.
     """
 
 
-@batch.command(short_help="Write plans that a person can edit.")
+@batch.command(short_help="Write plans that can be edited.")
 @_REELS
 @_OUTPUT
 @config_options
@@ -62,9 +62,9 @@ def batch() -> None:
 @_EVENTS
 @verbosity_options
 def plan(reels: Path, out: Path, config_source: str | None, overrides: tuple[str, ...], **flags: Any) -> None:
-    """ScanResult the films of REELS and write a plan of each into OUT; `batch run` then works by the plans.
+    """Scan the films of REELS and write a plan of each, which `batch run` then follows.
 
-    Prints the plans. A plan that is there already stays as it is.
+    Prints the paths of the plans. Existing plans are kept.
     """
     config, films = _configure(config_source, overrides, flags)
     result = _run(_jobs(reels, out, config, films), out, config, only="plan")
@@ -75,13 +75,13 @@ def plan(reels: Path, out: Path, config_source: str | None, overrides: tuple[str
     _leave(result)
 
 
-@batch.command(short_help="Colour films; stopped, it goes on where it was.")
+@batch.command(short_help="Color films; resume after a stop.")
 @_REELS
 @_OUTPUT
 @config_options
 @_engine_options
-@click.option("--only-shots", metavar="A-B,C", help="Colour these shots of finished films again, keep the rest.")
-@click.option("--reusing", metavar="A-B,C", help="With --only-shots: also the shots that take up colours of these.")
+@click.option("--only-shots", metavar="A-B,C", help="Color these shots of finished films again, keep the rest.")
+@click.option("--reusing", metavar="A-B,C", help="With --only-shots: also shots that reuse colors of these.")
 @click.option("--restart", is_flag=True, help="Forget earlier work on films that are not finished.")
 @click.option("--report", is_flag=True, help="Write OUTPUT.html beside each film: its shots before and after.")
 @_EVENTS
@@ -96,32 +96,32 @@ def run(
     reusing: str | None,
     **flags: Any,
 ) -> None:
-    """Colour the films of REELS into OUT.
+    """Color the films of REELS into OUT.
 
-    Stopped or killed, the same command goes on with what is left, and the films come out the same. A film that
-    cannot be coloured is named with its reason; the others are finished all the same, and the exit code is 1.
+    Stopped or killed, the same command resumes, and the films are the same. A film that cannot be colored is named
+    with its reason; the others are finished, and the exit code is 1.
     """
     overrides = (*overrides, "output.report=true") if flags.pop("report") else overrides
     config, films = _configure(config_source, overrides, flags)
     if only_shots is None and reusing is not None:
-        raise click.UsageError("--reusing: says nothing without --only-shots")
+        raise click.UsageError("--reusing: has no effect without --only-shots")
     if only_shots is not None:
         from videocolor.shards.recolor import parse_shots
 
-        shots, lenders = parse_shots(only_shots), () if reusing is None else parse_shots(reusing)
-        _leave(_run(_jobs(reels, out, config, films), out, config, only_shots=shots, reusing=lenders))
+        shots, reused = parse_shots(only_shots), () if reusing is None else parse_shots(reusing)
+        _leave(_run(_jobs(reels, out, config, films), out, config, only_shots=shots, reusing=reused))
     else:
         _leave(_run(_jobs(reels, out, config, films), out, config, restart=restart))
 
 
-@batch.command(short_help="Say how a batch stands.")
+@batch.command(short_help="Show the state of all films.")
 @_OUT
-@click.option("--watch", is_flag=True, help="Again and again, until nobody works on it.")
-@click.option("--interval", default=2.0, show_default=True, type=click.FloatRange(0.1), help="Seconds between looks.")
-@json_option("One JSON object a look on stdout.")
+@click.option("--watch", is_flag=True, help="Repeat until no process works on it.")
+@click.option("--interval", default=2.0, show_default=True, type=click.FloatRange(0.1), help="Seconds between tables.")
+@json_option("One JSON object per table on stdout.")
 @verbosity_options
 def status(out: Path, watch: bool, interval: float) -> None:
-    """Print a table of the films of OUT: state, shards, frames a second, time left, what went wrong."""
+    """Print a table of the films of OUT: state, shards, frames per second, time left, error."""
     from videocolor.batch.status import batch_status
 
     state, live = session(), watch and sys.stdout.isatty()
@@ -139,7 +139,7 @@ def status(out: Path, watch: bool, interval: float) -> None:
         time.sleep(interval)
 
 
-@batch.command(short_help="Try films again that failed.")
+@batch.command(short_help="Try failed films again.")
 @_OUT
 @_NAMES
 @config_options
@@ -153,35 +153,35 @@ def retry(
     overrides: tuple[str, ...],
     **flags: Any,
 ) -> None:
-    """Work on films of OUT that failed: on all of them, or on those named. Shards that are done stay done."""
+    """Try failed films of OUT again: all of them, or those named. Finished shards are kept."""
     from videocolor.batch.run import failed_jobs
 
     config = _reconfigure(out, config_source, overrides, flags)
     _leave(_run(failed_jobs(out, films), out, config, others=True))
 
 
-@batch.command(short_help="Put films together whose shards are done.")
+@batch.command(short_help="Merge films whose shards are done.")
 @_OUT
 @_NAMES
 @_EVENTS
 @verbosity_options
 def merge(out: Path, films: tuple[str, ...]) -> None:
-    """Put films of OUT together whose shards are all done, and colour nothing."""
+    """Merge films of OUT whose shards are all done; color nothing."""
     from videocolor.batch.run import unfinished_jobs
 
     _leave(_run(unfinished_jobs(out, films), out, _reconfigure(out, None, (), {}), only="merge", others=True))
 
 
-@batch.command(short_help="Check that finished films are as they were finished.")
+@batch.command(short_help="Check that finished films are unchanged.")
 @_OUT
 @_NAMES
-@click.option("--quick", is_flag=True, help="Bytes alone: decode nothing.")
-@json_option("One JSON object a film on stdout.")
+@click.option("--quick", is_flag=True, help="Check only bytes; decode nothing.")
+@json_option("One JSON object per film on stdout.")
 @verbosity_options
 def verify(out: Path, films: tuple[str, ...], quick: bool) -> None:
     """Check finished films of OUT: their bytes and their sources', frames, times and luma, and their packages.
 
-    One line a film on stdout; exit code 1 if something is wrong.
+    Prints one line per film; the exit code is 1 if something is wrong.
     """
     from videocolor.batch.verify import verify_batch
 
@@ -204,7 +204,7 @@ def verify(out: Path, films: tuple[str, ...], quick: bool) -> None:
 def _configure(
     source: str | None, overrides: Sequence[str], flags: dict[str, Any]
 ) -> tuple[BatchConfig, tuple[str, ...]]:
-    """The batch's configuration, and the settings that go to its films."""
+    """Return the batch's configuration, and the settings for its films."""
     from videocolor.batch.settings import BatchConfig, split_overrides
     from videocolor.presets import load_model
 
@@ -221,7 +221,7 @@ def _engine_flags(flags: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reconfigure(out: Path, source: str | None, overrides: Sequence[str], flags: dict[str, Any]) -> BatchConfig:
-    """The configuration that the batch was last run with, changed by what is given now."""
+    """Return the configuration of the last run, changed by what is given now."""
     from videocolor.batch.run import last_config
     from videocolor.batch.settings import split_overrides
     from videocolor.errors import UsageError
@@ -252,7 +252,7 @@ def _run(jobs: Sequence[FilmJob], out: Path, config: BatchConfig, **more: Any) -
 
 
 def _leave(result: BatchResult) -> None:
-    """Say how it ended, name each failed film, and leave with 1 if there is one."""
+    """Print a summary, name each failed film, and exit with 1 if there is one."""
     state: Session = session()
     if state.json:
         for film in result.failed:

@@ -1,4 +1,4 @@
-"""How a run's events reach a person (bar and log lines on stderr) or a program (JSON lines on stdout)."""
+"""Show a run's events to a person (bar and log lines on stderr) or a program (JSON lines on stdout)."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = ["emit", "watching"]
 
 @contextmanager
 def watching(state: Session, *, events: bool = True) -> Iterator[Observer]:
-    """The observer that suits the session; the bar is closed on the way out.
+    """Yield the observer that suits the session; close the bar on the way out.
 
     Args:
-        state: what the command line was told.
-        events: False for commands whose answer is something else than the run's events: JSON then holds
-            the answer alone, people see bar and warnings.
+        state: options of the command line.
+        events: False for commands whose output is not the run's events: JSON has only that output, people see
+            bar and warnings.
     """
     log = logging.getLogger("videocolor.runlog")
     log.addFilter(_unheard)
@@ -42,18 +42,18 @@ def watching(state: Session, *, events: bool = True) -> Iterator[Observer]:
         log.removeFilter(_unheard)
 
 
-def _unheard(record: logging.LogRecord) -> bool:
-    """Drop what the observer is told anyway."""
+def _unheard(_: logging.LogRecord) -> bool:
+    """Drop what the observer gets anyway."""
     return False
 
 
 def emit(kind: str, data: Mapping[str, Any]) -> None:
-    """One JSON line on stdout that is no event of a run."""
+    """Print a JSON line that is no event of a run."""
     click.echo(json.dumps({"event": kind, **plain(data)}, ensure_ascii=False, allow_nan=False))
 
 
 class _Person:
-    """A bar with frames a second and ETA where stderr is a terminal; a line a shot in any case."""
+    """A bar with frames per second and ETA if stderr is a terminal; a line per shot in any case."""
 
     def __init__(self, verbosity: int) -> None:
         self.verbosity = verbosity
@@ -109,12 +109,12 @@ class _Person:
 
 
 def start_line(data: Mapping[str, Any]) -> str:
-    """`film.mp4 -> color.mkv, model hint`."""
+    """Format `film.mp4 -> color.mkv, model hint`."""
     return f"{data.get('source', '?')} -> {data.get('target', '?')}, model {data.get('model', '?')}"
 
 
 def shot_line(data: Mapping[str, Any]) -> str:
-    """`shot 3: frames 120..199, hint still.png, confidence 0.84`; `as shot 1` where it took up that one's colours."""
+    """Format `shot 3: frames 120..199, hint still.png, confidence 0.84`; `as shot 1` if it reuses that one's colors."""
     hint = data.get("hint") or data.get("hints")
     parts = [f"shot {data.get('index', '?')}: frames {data.get('start', '?')}..{_last(data.get('end'))}"]
     if data.get("reuses") is not None and not hint:
@@ -129,7 +129,7 @@ def shot_line(data: Mapping[str, Any]) -> str:
 
 
 def done_line(data: Mapping[str, Any]) -> str:
-    """`wrote color.mkv: 185 frames in 9.1 s (20.3 frames/s)`."""
+    """Format `wrote color.mkv: 185 frames in 9.1 s (20.3 frames/s)`."""
     line = f"wrote {data.get('target', '?')}: {data.get('frames', '?')} frames"
     if isinstance(data.get("seconds"), int | float):
         line += f" in {data['seconds']:.1f} s"

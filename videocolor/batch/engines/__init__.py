@@ -1,5 +1,1 @@
-"""Who works on tasks: `open_engine(settings)` gives processes of this machine, or those of a Ray cluster."""
-
-from videocolor.batch.engines.base import Engine, open_engine
-
-__all__ = ["Engine", "open_engine"]
+"""Engines: who works on tasks, processes of this machine or a Ray cluster; see `engines.base.open_engine`."""

@@ -1,40 +1,41 @@
-"""What every engine does: it takes tasks, has them worked on, and reports events."""
+"""The interface of an engine: it takes tasks, has workers do them, and reports events."""
 
 from __future__ import annotations
 
-import time
+import importlib
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
-from videocolor.batch.settings import EngineSettings
+from videocolor.batch.settings import ENGINES, EngineSettings
 from videocolor.errors import UsageError
 from videocolor.shards.types import Task, WorkEvent
 
-__all__ = ["WORK", "Engine", "open_engine"]
-
-WORK: Final = "videocolor.shards.work:run_task"
-"""What workers do, as "module:function"; called as function(task, tell)."""
-
-_AWAY: Final = 1.0
-"""Seconds between two looks at the workers from which on the driver was away."""
+__all__ = ["Engine", "open_engine"]
 
 
 class Engine(ABC):
-    """Workers that a driver gives tasks to.
+    """Workers that a driver gives tasks to; constructed as `Engine(settings, work)`, see `open_engine`.
 
     The driver's loop: `submit` while `room` is above 0, then `events`. Every task that was submitted ends in exactly
     one event `done`, `failed` or `lost`, unless `stop` is called first; `started` comes before all others of a task,
-    and a task's events arrive in the order in which they happened. Tasks of one engine end in any order.
-    Used by one thread. Leaving the `with` block stops all workers, however it is left.
+    and a task's events come in the order in which they happened. Tasks end in any order. Used by one thread. Leaving
+    the `with` block stops all workers, however it is left.
+
+    To add an engine, implement `_accept`, `_collect` and `_close`, or derive from `CrewEngine`
+    (`videocolor.batch.engines.crew`); see docs/cluster.md.
+
+    Args:
+        workers: tasks worked on at once.
+        ahead: tasks queued per worker.
     """
 
     workers: int
-    """How many tasks are worked on at once."""
+    """Tasks worked on at once."""
     capacity: int
-    """How many tasks may be unfinished at once: those worked on and those that wait for a worker."""
+    """Unfinished tasks at most: those worked on and those that wait for a worker."""
 
     def __init__(self, workers: int, ahead: int) -> None:
         self.workers = workers
@@ -42,7 +43,6 @@ class Engine(ABC):
         self._waiting: deque[Task] = deque()
         self._unfinished: set[str] = set()
         self._stopped = False
-        self._looked = time.monotonic()
 
     @property
     def unfinished(self) -> frozenset[str]:
@@ -51,11 +51,11 @@ class Engine(ABC):
 
     @property
     def room(self) -> int:
-        """How many more tasks `submit` takes now."""
+        """Number of tasks that `submit` takes now."""
         return self.capacity - len(self._unfinished)
 
     def submit(self, task: Task) -> None:
-        """Take a task over; returns at once.
+        """Take a task; return at once.
 
         Raises:
             UsageError: there is no room, a task of this id is unfinished, or the engine was stopped.
@@ -71,7 +71,7 @@ class Engine(ABC):
         self._accept()
 
     def events(self, timeout: float) -> list[WorkEvent]:
-        """What happened since the last call; waits up to `timeout` seconds for the first event.
+        """Return the events since the last call; wait up to `timeout` seconds for the first.
 
         Raises:
             DeviceError: workers cannot be started; the message names the reason.
@@ -81,7 +81,7 @@ class Engine(ABC):
         return found
 
     def stop(self) -> None:
-        """End all workers and forget all tasks; returns when no process of the engine is left. May be called twice."""
+        """End all workers and forget all tasks; return when no process of the engine is left. May be called twice."""
         if self._stopped:
             return
         self._stopped = True
@@ -91,21 +91,11 @@ class Engine(ABC):
 
     @abstractmethod
     def _accept(self) -> None:
-        """A task was put into `_waiting`: start a worker if that helps. Must not block."""
+        """Start a worker if that helps: a task was put into `_waiting`. Must not block."""
 
     @abstractmethod
     def _collect(self, timeout: float) -> Iterable[WorkEvent]:
-        """Deal waiting tasks to idle workers, look after the workers, wait for events."""
-
-    def _notice_absence(self) -> None:
-        """Called in every round of `_collect`, before anybody is taken for hung."""
-        now = time.monotonic()
-        away, self._looked = now - self._looked, now
-        if away > _AWAY:
-            self._forgive(away)
-
-    def _forgive(self, seconds: float) -> None:  # noqa: B027  (engines without patience need none)
-        """The driver was away for so long, busy elsewhere or suspended: not to be held against the workers."""
+        """Give waiting tasks to idle workers, check on the workers, wait for events."""
 
     @abstractmethod
     def _close(self) -> None:
@@ -120,26 +110,24 @@ class Engine(ABC):
         self.stop()
 
 
-def open_engine(settings: EngineSettings, work: str = WORK) -> Engine:
-    """The engine that the settings name; use it in a `with` block.
+def open_engine(settings: EngineSettings, work: str) -> Engine:
+    """Open the engine that the settings name; use it in a `with` block.
 
     Args:
-        settings: kind, workers, resources, patience.
+        settings: kind (a name of `ENGINES`, or "module:Class"), workers, resources, time limits.
         work: "module:function", imported in the workers and called as function(task, tell); it reports by tell and
             raises InputError, UsageError or ModelError for what no second attempt would mend.
 
     Raises:
-        UsageError: the extra `ray` is not installed.
+        UsageError: there is no such engine, or its extra is not installed.
         DeviceError: there is no such cluster, or it has no room for one worker.
     """
-    if settings.kind == "ray":
-        try:
-            from videocolor.batch.engines.ray import RayEngine
-        except ModuleNotFoundError as error:
-            if error.name != "ray":
-                raise
-            raise UsageError("engine ray needs Ray: pip install 'videocolor[ray]'") from error
-        return RayEngine(settings, work)
-    from videocolor.batch.engines.local import LocalEngine
-
-    return LocalEngine(settings, work)
+    module, _, name = ENGINES.get(settings.kind, settings.kind).partition(":")
+    try:
+        engine = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"engine.kind {settings.kind}: cannot be imported: {error}") from error
+    opened = engine(settings, work)
+    if not isinstance(opened, Engine):
+        raise UsageError(f"engine.kind {settings.kind}: is no Engine")
+    return opened

@@ -1,8 +1,8 @@
 """The process behind a worker of the local engine: `python -m videocolor.batch.engines.child`, started by it alone.
 
-Tasks come in on stdin, messages go out on stdout, one JSON object a line. Nothing else reaches that stdout:
-descriptor 1 becomes stderr before anything is imported that might print. When stdin ends, the driver is gone, and so
-is this process a moment later, whatever the work is doing.
+Tasks come in on stdin, messages go out on stdout, one JSON object per line. Nothing else reaches that stdout:
+descriptor 1 becomes stderr before anything is imported that might print. When stdin ends, the driver is gone, and this
+process ends a moment later, whatever the work is doing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import signal
 import sys
 import threading
 import time
-from types import FrameType
 from typing import IO, Any, Final, NoReturn
 
 from videocolor.batch.engines.worker import load_work, perform, unpack_task
@@ -25,17 +24,17 @@ from videocolor.errors import Interrupted, VideocolorError
 __all__ = ["main"]
 
 _ORPHAN_SECONDS: Final = 1.0
-"""How long the work may take to put its files away once the driver is gone."""
+"""Time for the work to remove its temporary files once the driver is gone."""
 
 
 class _Post:
-    """Writes messages, whole lines, from any thread."""
+    """Writes messages, complete lines, from any thread."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
         self._lock = threading.Lock()
         self.unread = False
-        """The driver is gone: nobody is left to tell."""
+        """The driver is gone: nobody reads."""
 
     def send(self, message: dict[str, Any]) -> None:
         line = json.dumps(message, ensure_ascii=True, allow_nan=False)
@@ -44,7 +43,7 @@ class _Post:
                 self._file.write(line + "\n")
                 self._file.flush()
         except BrokenPipeError:
-            self.unread = True  # no end here: `_listen` hears of it, too, and the work has files to put away
+            self.unread = True  # `_listen` ends the process; the work has files to remove
 
 
 def main() -> NoReturn:
@@ -103,11 +102,11 @@ def _work(name: str, post: _Post, tasks: queue.SimpleQueue[dict[str, Any]]) -> N
     post.send({"kind": "ready"})
     while True:
         perform(work, unpack_task(tasks.get()), post.send)
-        if signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:  # `_stop` came, and the work reported it as its failure
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:  # `_stop` came: the work failed by it
             raise Interrupted("told to stop", 143)
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
+def _stop(*_: object) -> None:
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Interrupted("the worker was told to stop", 143)

@@ -1,4 +1,4 @@
-"""The process behind a worker of the Ray engine: a plain class that Ray makes an actor of; it does not import Ray."""
+"""The process behind a worker of the Ray engine: a plain class that Ray turns into an actor; does not import Ray."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ __all__ = ["RayWorker"]
 
 
 class RayWorker:
-    """Does one task after the other; networks stay loaded in between.
+    """Performs one task after the other; networks stay loaded in between.
 
     Args:
         work: "module:function".
-        heartbeat: seconds between two signs of life.
-        threads: CPU threads; None: as many as Ray and the libraries choose.
-        gpus: GPUs that Ray has reserved for it; at 0 a configuration's device `auto` means the CPU.
-        path: the driver's `sys.path`; what is missing here is looked into last.
+        heartbeat: seconds between two heartbeats.
+        threads: CPU threads; None: what Ray and the libraries choose.
+        gpus: GPUs that Ray has reserved for it; at 0 a film's device `auto` means the CPU.
+        path: the driver's `sys.path`; folders that are missing here are searched last.
     """
 
     def __init__(self, work: str, heartbeat: float, threads: int | None, gpus: float, path: Sequence[str]) -> None:
@@ -52,7 +52,7 @@ class RayWorker:
         self._work: Work | None = None
 
     def hello(self) -> dict[str, Any]:
-        """Load the work; who and where this worker is, or `unable` with the reason."""
+        """Load the work; return who and where this worker is, or `unable` with the reason."""
         facts: dict[str, Any] = {
             "videocolor": __version__,
             "python": platform.python_version(),
@@ -65,28 +65,25 @@ class RayWorker:
         return facts
 
     def run(self, data: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Do a task; yields its messages as they are told, and a heartbeat where there are none.
-
-        The task runs in a thread of its own, because this one streams.
-        """
+        """Perform a task in another thread; yield its messages, and a heartbeat while there are none."""
         inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         task = fit_task(unpack_task(data), self._threads)
         thread = threading.Thread(target=perform, args=(self._checked, task, inbox.put), name=task.id, daemon=True)
         thread.start()
         while True:
-            living = thread.is_alive()  # asked before the inbox is: what it sent last is there by then
+            living = thread.is_alive()  # before the inbox is read: what it sent last is there by then
             try:
                 message = inbox.get(timeout=self._heartbeat if living else 0)
             except queue.Empty:
                 if not living:
-                    return  # without an ending: the driver takes the task for lost
+                    return  # without an end: the driver counts the task as lost
                 message = {"kind": "beat"}
             yield message
             if message["kind"] in ("done", "failed"):
                 return
 
     def _checked(self, task: Task, tell: Tell) -> None:
-        """The work, once the node is seen to share the source's folder: else every film would seem to be missing."""
+        """Do the work if this node sees the source's folder: else every film would seem to be missing."""
         source = task.job.get("source")
         if source is not None and not Path(source).parent.is_dir():
             raise DeviceError(

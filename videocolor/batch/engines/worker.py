@@ -1,4 +1,4 @@
-"""The worker's side of every engine: find the work, do a task, report how it ended. Loads no torch by itself."""
+"""The worker's side of every engine: load the work, perform a task, report its end. Loads no torch by itself."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ __all__ = [
 
 Work: TypeAlias = Callable[[Task, Tell], None]
 Send: TypeAlias = Callable[[dict[str, Any]], None]
-"""Brings a message (plain values with `kind`) to the driver; called by any thread."""
+"""Sends a message (plain values with `kind`) to the driver; called from any thread."""
 
 _TOLD: Final = frozenset({"progress", "shard", "planned", "warning"})
 _PERMANENT: Final = (InputError, UsageError, ModelError)
-"""What no second attempt mends; HintError, UnsupportedVideoError and NoVideoError are InputErrors."""
+"""Errors that no retry mends; HintError, UnsupportedVideoError and NoVideoError are InputErrors."""
 _THREADS: Final = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -43,10 +43,10 @@ _THREADS: Final = (
 
 
 def load_work(name: str) -> Work:
-    """The function behind "module:function".
+    """Import "module:function".
 
     Raises:
-        UsageError: the name is none, or there is no such module or function.
+        UsageError: not such a name, or there is no such module or function.
     """
     module, colon, function = name.partition(":")
     if not (colon and module and function):
@@ -62,36 +62,36 @@ def load_work(name: str) -> Work:
 
 
 def pack_task(task: Task) -> dict[str, Any]:
-    """The task as JSON holds it."""
+    """Return the task as plain values for JSON."""
     packed: dict[str, Any] = plain(dataclasses.asdict(task))
     return packed
 
 
 def unpack_task(data: Mapping[str, Any]) -> Task:
-    """What `pack_task` made."""
+    """Read what `pack_task` made."""
     shards = data["shards"]
     return Task(**{**data, "shards": None if shards is None else tuple(shards)})
 
 
 def thread_variables(threads: int) -> dict[str, str]:
-    """Environment by which numerical libraries use so many CPU threads; must stand before they are imported."""
+    """Return the environment that limits the CPU threads of numerical libraries; to be set before they are imported."""
     return dict.fromkeys(_THREADS, str(threads))
 
 
 def gpu_variables(gpus: Sequence[str]) -> dict[str, str]:
-    """Environment in which CUDA has these devices alone, so that a configuration's device `auto` means one of them.
+    """Return the environment in which CUDA has only these devices, so that a film's device `auto` means one of them.
 
-    The configuration stays as it is: it is part of what a shard's key is made of.
+    The configuration stays as it is: it is part of a shard's key.
     """
     return {"CUDA_VISIBLE_DEVICES": ",".join(gpus)}
 
 
 def fit_task(task: Task, threads: int | None) -> Task:
-    """The task with the worker's own share of threads where its configuration leaves them open.
+    """Set the worker's share of threads in a task whose configuration leaves them open.
 
     Args:
         task: its job's configuration is copied, not changed.
-        threads: CPU threads of the worker; the network gets half of them, as in `videocolor colorize`. None: as is.
+        threads: CPU threads of the worker; the network gets half of them, as in `videocolor colorize`. None: unchanged.
     """
     config = task.job.get("config")
     if threads is None or not isinstance(config, Mapping) or not isinstance(config.get("model"), Mapping):
@@ -103,9 +103,9 @@ def fit_task(task: Task, threads: int | None) -> Task:
 
 
 def perform(work: Work, task: Task, send: Send) -> None:
-    """Do a task: what it tells is sent, at last a message `done` or `failed`; no error of the work gets out.
+    """Perform a task: send what it tells, and at last `done` or `failed`; errors of the work are not raised.
 
-    Warnings of videocolor's loggers that the work has not told itself are sent too, at the end.
+    Warnings of videocolor's loggers that the work has not told itself are sent at the end.
     """
     told: set[str] = set()
     logged = _Collect()
@@ -121,7 +121,7 @@ def perform(work: Work, task: Task, send: Send) -> None:
 
     ending: dict[str, Any] = {"kind": "done"}
     logger.addHandler(logged)
-    propagate, logger.propagate = logger.propagate, False  # else each would stand on stderr as well
+    propagate, logger.propagate = logger.propagate, False  # else each would appear on stderr as well
     try:
         work(task, tell)
     except (Exception, SystemExit) as error:
@@ -148,7 +148,7 @@ def _failure(error: BaseException) -> dict[str, Any]:
 
 
 class _Collect(logging.Handler):
-    """Different warnings of a task, at most a hundred: a damaged film can log one a frame."""
+    """Collects up to a hundred different warnings: a damaged film can log one per frame."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -164,5 +164,5 @@ class _Collect(logging.Handler):
 
 
 def cores() -> int:
-    """CPU cores that this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
