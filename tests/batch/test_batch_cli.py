@@ -62,7 +62,7 @@ def test_one_film_through_all_commands(tmp_path: Path) -> None:
     [
         (["run", "REELS"], 2, ["-o"]),
         (["run", "none", "-o", "OUT"], 1, ["none: no such file or folder"]),
-        (["run", "REELS", "-o", "REELS"], 2, ["folder of their own"]),
+        (["run", "REELS", "-o", "REELS"], 2, ["need another folder"]),
         (["run", "REELS", "-o", "OUT", "--set", "enigne.workers=2"], 2, ["unknown section enigne", "engine?"]),
         (["run", "REELS", "-o", "OUT", "--set", "engine.worker=2"], 2, ["engine.worker", "workers?"]),
         (["run", "REELS", "-o", "OUT", "--set", "work.retries=-1"], 2, ["work.retries", "0..100"]),

@@ -107,24 +107,24 @@ def lose_power(out: Path, chance: random.Random) -> None:
         os.truncate(path, chance.randint(0, path.stat().st_size))
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0])
 def test_killed(seed: int, tmp_path: Path) -> None:
     kill_and_check(seed, tmp_path, power=False)
 
 
-@pytest.mark.parametrize("seed", range(100, 103))
+@pytest.mark.parametrize("seed", [100])
 def test_power_is_lost(seed: int, tmp_path: Path) -> None:
     kill_and_check(seed, tmp_path, power=True)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2, 22))
+@pytest.mark.parametrize("seed", range(1, 21))
 def test_killed_often(seed: int, tmp_path: Path) -> None:
     kill_and_check(seed, tmp_path, power=False)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(103, 123))
+@pytest.mark.parametrize("seed", range(101, 121))
 def test_power_is_lost_often(seed: int, tmp_path: Path) -> None:
     kill_and_check(seed, tmp_path, power=True)
 

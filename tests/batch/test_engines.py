@@ -145,6 +145,7 @@ def test_all_tasks_end_once_and_in_order(opened: Open, tmp_path: Path, capfd: py
     assert capfd.readouterr().out == "", "stdout is the driver's"
 
 
+@others_when_slow
 def test_the_task_arrives_as_it_was_and_workers_live_on(opened: Open, tmp_path: Path) -> None:
     engine = opened(workers=1)
     first = Task("a", {"do": "tell", "folder": str(tmp_path), "deep": {"x": [1, None, 2.5, "é"]}}, (3, 4), 2, 0.0)
@@ -171,6 +172,7 @@ FAILURES = {
 """Error of the work -> no second attempt would mend it."""
 
 
+@others_when_slow
 def test_failures(opened: Open, tmp_path: Path) -> None:
     engine = opened()
     tasks = [task(error, tmp_path, "fail", error=error) for error in FAILURES]
@@ -185,6 +187,7 @@ def test_failures(opened: Open, tmp_path: Path) -> None:
     assert len(pids(tmp_path)) <= 2, "an error costs no worker"
 
 
+@others_when_slow
 def test_warnings_of_workers_arrive_once(opened: Open, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     engine = opened(workers=1)
     events = run(engine, [task("t", tmp_path, "warn")])["t"]
@@ -259,6 +262,7 @@ def test_one_id_once(opened: Open, tmp_path: Path) -> None:
     until(engine, lambda _: not engine.unfinished)
 
 
+@others_when_slow
 def test_stopping_in_the_middle_leaves_nobody(opened: Open, tmp_path: Path) -> None:
     engine = opened(grace_seconds=1.0)
     engine.submit(task("kind", tmp_path, "sleep", seconds=100))
@@ -271,6 +275,7 @@ def test_stopping_in_the_middle_leaves_nobody(opened: Open, tmp_path: Path) -> N
     assert engine.unfinished == frozenset()
 
 
+@others_when_slow
 def test_no_worker_can_start(opened: Open, tmp_path: Path) -> None:
     engine = opened("fake_work:nothing")
     engine.submit(task("t", tmp_path, "count"))
@@ -332,7 +337,8 @@ def test_heartbeats_that_nobody_hears_do_not_end_a_worker_that_tidies_up(tmp_pat
         assert (tmp_path / "tidy.cleaned").exists()
 
 
-@pytest.mark.parametrize("own", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("own", [True, False])
 def test_when_the_driver_is_killed_so_is_its_part_of_ray(own: bool, request: Any, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="extra `ray` is not installed")
     address = None if own else request.getfixturevalue("cluster").address
@@ -354,11 +360,12 @@ def children(pid: int) -> set[int]:
     return found.union(*(children(child) for child in found))
 
 
+@pytest.mark.slow
 def test_a_node_is_killed_and_the_job_ends_whole(tmp_path: Path, cluster: Any) -> None:
     node = cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20)
     with open_engine(EngineSettings(kind="ray", address=cluster.address, cpus_per_task=1), WORK) as engine:
         assert engine.workers == 3, "two CPUs here, one there"
-        waiting = [task(f"t{i}", tmp_path, "sleep", seconds=0.3) for i in range(12)]
+        waiting = [task(f"t{i}", tmp_path, "sleep", seconds=1.0) for i in range(12)]
         ends: dict[str, list[str]] = {each.id: [] for each in waiting}
         again = {each.id: each for each in waiting}
         end = time.monotonic() + 60
@@ -378,6 +385,7 @@ def test_a_node_is_killed_and_the_job_ends_whole(tmp_path: Path, cluster: Any) -
     assert 1 <= sum(len(kinds) - 1 for kinds in ends.values()) <= 2, "what ran there was lost, and nothing else"
 
 
+@pytest.mark.slow
 def test_no_room_and_no_cluster(tmp_path: Path, cluster: Any) -> None:
     with pytest.raises(DeviceError, match="room for a worker \\(64 CPU\\)"):
         open_engine(EngineSettings(kind="ray", address=cluster.address, cpus_per_task=64), WORK)

@@ -69,6 +69,7 @@ def test_two_local_workers_make_the_same(reels: Path, alone: dict[str, Any], tmp
     assert run(reels, tmp_path, kind="local", workers=2) == alone
 
 
+@pytest.mark.slow
 def test_ray_makes_the_same_though_a_node_is_killed(
     reels: Path, alone: dict[str, Any], tmp_path: Path, cluster: Any
 ) -> None:

@@ -143,7 +143,7 @@ def test_job_files(name: str, text: str, tmp_path: Path) -> None:
         ("j.yaml", "films:\n  - {film: a.mkv, output: ../x.mkv}\n", ["line 2", "output"]),
         ("j.yaml", "films:\n  - 3\n", ["line 2", "found 3"]),
         ("j.yaml", "reels: []\n", ["films:", "reels"]),
-        ("j.yaml", "films: []\n", ["holds no film"]),
+        ("j.yaml", "films: []\n", ["contains no film"]),
         ("j.csv", "film,hint\na.mkv,b\n", ["line 2", "unknown key hint", "hints?"]),
         ("j.csv", "source\na.mkv\n", ["line 1", "column film"]),
         ("j.csv", "film,preset\na.mkv\n", ["line 2", "2 columns"]),
@@ -164,10 +164,10 @@ def test_what_cannot_be_a_batch(tmp_path: Path) -> None:
         jobs_of(tmp_path / "none", tmp_path / "out")
     (tmp_path / "empty").mkdir()
     touch(tmp_path / "empty/readme.txt")
-    with pytest.raises(InputError, match=r"holds no film .*1 \.txt"):
+    with pytest.raises(InputError, match=r"contains no film .*1 \.txt"):
         jobs_of(tmp_path / "empty", tmp_path / "out")
     touch(tmp_path / "reels/a.mkv")
-    with pytest.raises(UsageError, match="folder of their own"):
+    with pytest.raises(UsageError, match="need another folder"):
         jobs_of(tmp_path / "reels", tmp_path / "reels")
     with pytest.raises(ConfigError, match=r"model\.batch = 0"):
         jobs_of(tmp_path / "reels", tmp_path / "out", films=("model.batch=0",))

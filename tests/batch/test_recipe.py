@@ -12,6 +12,7 @@ import pytest
 from media import make_film
 
 
+@pytest.mark.slow
 def test_restore_archive(root: Path, tmp_path: Path) -> None:
     pytest.importorskip("bagit")
     reels, out = tmp_path / "reels", tmp_path / "out"

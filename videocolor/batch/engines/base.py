@@ -127,7 +127,7 @@ def open_engine(settings: EngineSettings, work: str) -> Engine:
         engine = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise UsageError(f"engine.kind {settings.kind}: cannot be imported: {error}") from error
-    opened = engine(settings, work)
-    if not isinstance(opened, Engine):
+    if not (isinstance(engine, type) and issubclass(engine, Engine)):
         raise UsageError(f"engine.kind {settings.kind}: is no Engine")
+    opened: Engine = engine(settings, work)  # type: ignore[arg-type]
     return opened
