@@ -309,3 +309,17 @@ def test_table_lists_every_file() -> None:
     assert table == files
     assert {f"{preset.name}.yaml" for preset in list_presets()} == files
     assert all(preset.summary for preset in list_presets())
+
+
+def test_table_says_what_the_presets_of_colorize_say() -> None:
+    rows = dict(
+        re.findall(r"^\| `(colorize/.+?)\.yaml` \| (.+) \|$", (CONFIGS / "README.md").read_text(), re.MULTILINE)
+    )
+    assert rows == {preset.name: preset.summary for preset in list_presets() if preset.name.startswith("colorize/")}
+
+
+@pytest.mark.parametrize("name", ["fast", "quality"])
+def test_presets_do_what_they_say(name: str) -> None:
+    summary = next(preset.summary for preset in list_presets() if preset.name == f"colorize/{name}")
+    said = re.search(r"every (\d+)(?:st|nd|rd|th) frame", summary)
+    assert said is not None and ColorizeConfig.load(name).model.keyframe_interval == int(said[1])

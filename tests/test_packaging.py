@@ -80,7 +80,7 @@ def test_project_table(root: Path) -> None:
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     assert project["requires-python"] == ">=3.11"
     assert project["scripts"] == {"videocolor": "videocolor.cli:main"}
-    extras = {"dev", "web", "ray", "onnx", "openvino", "published", "metrics", "train", "shots", "shards", "archive"}
+    extras = {"dev", "web", "ray", "onnx", "openvino", "published", "train", "shots", "shards", "archive"}
     assert extras <= set(project["optional-dependencies"])
     optional = [name for names in project["optional-dependencies"].values() for name in names]
     needed = " ".join([*project["dependencies"], *optional])
@@ -139,3 +139,46 @@ def test_modules_stay_small(root: Path) -> None:
         if (lines := len(path.read_text().splitlines())) > 400
     }
     assert not long
+
+
+_WINDOWS = """
+import sys
+from types import ModuleType
+import zoneinfo
+import av, click, cv2, multiprocessing.connection, onnxruntime, pydantic, safetensors.numpy
+import scenedetect, skimage.color, sqlite3, torch, tqdm
+from pydantic import BaseModel
+for name in ("fcntl", "grp", "pwd", "resource", "termios"):
+    sys.modules[name] = None
+sys.modules["msvcrt"] = ModuleType("msvcrt")
+sys.platform = "win32"
+import videocolor.batch.run, videocolor.cli.colorize, videocolor.colorize, videocolor.shards.work
+"""
+
+
+def test_the_default_path_imports_without_fcntl() -> None:
+    """Modules that Windows does not have are hidden; other packages are imported before, as they are those of here."""
+    done = subprocess.run([sys.executable, "-c", _WINDOWS], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_dependency_is_imported(root: Path) -> None:
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    stated = [
+        *project["dependencies"],
+        *(name for names in project["optional-dependencies"].values() for name in names),
+    ]
+    names = {re.split(r"[^\w-]", line)[0].lower().replace("-", "_") for line in stated}
+    code = "\n".join(
+        path.read_text()
+        for folder in ("videocolor", "tests", "benchmarks", "pipelines")
+        for path in (root / folder).rglob("*.py")
+    )
+    imported = set(re.findall(r'\b(?:importorskip\("|import_module\("|import |from )(\w+)', code))
+    unused = {name for name in names if _IMPORTED_AS.get(name, name) not in imported} - _RUN
+    assert unused == set()
+
+
+_IMPORTED_AS = {"opencv_python": "cv2", "pyyaml": "yaml", "scikit_image": "skimage", "scikit_learn": "sklearn"}
+_RUN = {"hatchling", "mypy", "pytest_timeout", "pytest_xdist", "ruff", "types_pyyaml", "onnxscript", "tensorboard"}
+"""Run by name, or imported by torch."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
@@ -29,6 +30,8 @@ from videocolor.presets import load_model
 from videocolor.restoration.settings import RestorationConfig
 
 __all__ = [
+    "Affects",
+    "Effect",
     "AssignedHint",
     "ChromaConfig",
     "ColorizeConfig",
@@ -159,6 +162,25 @@ Bool = Annotated[bool, Strict()]
 Number = Annotated[int, Strict()] | Annotated[float, Strict()]
 
 
+Effect: TypeAlias = Literal["color", "saturation", "shots", "encoding", "rounding", "nothing"]
+
+
+@dataclass(frozen=True)
+class Affects:
+    """What a setting changes, as a mark on its field or on the field of its section; see `videocolor.fingerprint`.
+
+    color: a*b* of a frame, or which frames there are. saturation: the factor on it, which is known for each shot.
+    shots: where shots begin, and which hints each one gets. encoding: how samples are stored. rounding: the last bits
+    of a sum, by what computes it. nothing: no sample at all.
+    """
+
+    effect: Effect
+
+
+COLOR, SATURATION, SHOTS = Affects("color"), Affects("saturation"), Affects("shots")
+ENCODING, ROUNDING, NOTHING = Affects("encoding"), Affects("rounding"), Affects("nothing")
+
+
 class Section(BaseModel):
     """Base of all sections: frozen, unknown keys forbidden, documented by field docstrings."""
 
@@ -187,34 +209,34 @@ class InputConfig(Section):
 class ModelConfig(Section):
     """Which network colours, and where it runs."""
 
-    name: str = Field(default="hint", min_length=1)
+    name: Annotated[str, COLOR] = Field(default="hint", min_length=1)
     """A model that `videocolor models` lists, or a weights file (.safetensors)."""
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    device: Annotated[str, ROUNDING] = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """auto (a GPU where there is one), cpu, cuda or cuda:N."""
-    runtime: Literal["auto", "torch", "onnxruntime", "openvino"] = "auto"
+    runtime: Annotated[Literal["auto", "torch", "onnxruntime", "openvino"], COLOR] = "auto"
     """What executes the network: auto (onnxruntime on a CPU, torch on a GPU), torch, onnxruntime or openvino."""
-    batch: Int = Field(default=2, ge=1, le=256)
+    batch: Annotated[Int, COLOR] = Field(default=2, ge=1, le=256)
     """Frames that go through the network at once, 1..256. Halved by itself when memory runs out."""
-    keyframe_interval: Int = Field(default=16, ge=1, le=32)
+    keyframe_interval: Annotated[Int, COLOR] = Field(default=16, ge=1, le=32)
     """The network sees every n-th frame, 1..32; colour in between follows motion. 1: every frame."""
-    keyframe_interval_painted: Int = Field(default=8, ge=1, le=32)
+    keyframe_interval_painted: Annotated[Int, COLOR] = Field(default=8, ge=1, le=32)
     """The same in shots with a painted frame, if less: there the network also mends what motion carried."""
-    self_references: Bool = False
+    self_references: Annotated[Bool, COLOR] = False
     """In a shot without a hint the network's own colours of some frames are hints for the rest: if colours jump."""
-    threads: Annotated[Int, Field(ge=1, le=256)] | None = None
+    threads: Annotated[Annotated[Int, Field(ge=1, le=256)] | None, ROUNDING] = None
     """CPU threads of the network, 1..256. Null: half the cores, the other stages need the rest."""
 
 
 class ShotsConfig(Section):
     """Where the cuts are."""
 
-    file: Path | None = None
+    file: Annotated[Path | None, SHOTS] = None
     """A shot list as `videocolor shots` writes it, perhaps edited; it is used in place of detection."""
-    detector: Literal["content", "transnet", "none"] = "content"
+    detector: Annotated[Literal["content", "transnet", "none"], SHOTS] = "content"
     """content, transnet (learned; extra `shots`) or none (the film is one shot)."""
-    shard: Annotated[Number, Field(ge=1, le=3600)] = 60
+    shard: Annotated[Number, Field(ge=1, le=3600), NOTHING] = 60
     """Seconds of film after which the next cut ends a shard: what a crash costs at most, about."""
-    max_shard: Annotated[Number, Field(ge=4, le=7200)] = 120
+    max_shard: Annotated[Number, Field(ge=4, le=7200), NOTHING] = 120
     """Seconds of film after which a shard ends inside its shot, at the next pause of the fusion."""
 
 
@@ -244,16 +266,16 @@ class AssignedHint(Section):
 class HintsConfig(Section):
     """Colour frames that the network is told about."""
 
-    items: tuple[str, ...] = ()
+    items: Annotated[tuple[str, ...], SHOTS] = ()
     """A list of [TIME=]IMAGE or [TIME=]FILM@TIME. --hint replaces the list."""
-    folder: Path | None = None
+    folder: Annotated[Path | None, SHOTS] = None
     """A folder of hints as `videocolor hints suggest` lays it out, coloured by a person."""
-    min_similarity: Annotated[float, Strict()] = Field(default=0.5, ge=0, le=1)
+    min_similarity: Annotated[float, Strict(), SHOTS] = Field(default=0.5, ge=0, le=1)
     """How much a hint must resemble a shot it was not made for, 0..1, before it is used there. A film of one shot
     does not ask."""
-    remove_flare: Bool = True
+    remove_flare: Annotated[Bool, COLOR] = True
     """Where coloured light lies on a hinted frame alone (a leak, a flash), its shot gets the hint without it."""
-    assigned: tuple[AssignedHint, ...] = ()
+    assigned: Annotated[tuple[AssignedHint, ...], SHOTS] = ()
     """Hints that go exactly where they are told, a list of {image: IMAGE, frame: N, shots: [N]}; see docs/hints.md."""
 
 
@@ -269,13 +291,13 @@ class ShotChroma(Section):
 class ChromaConfig(Section):
     """What becomes of the predicted colour."""
 
-    saturation: Annotated[float, Strict()] = Field(default=1.0, ge=0, le=4)
+    saturation: Annotated[float, Strict(), SATURATION] = Field(default=1.0, ge=0, le=4)
     """Factor on chroma, 0..4; hinted frames are reproduced exactly at 1."""
-    upsample: Literal["guided", "bilinear"] = "guided"
+    upsample: Annotated[Literal["guided", "bilinear"], COLOR] = "guided"
     """How chroma reaches the film's size: guided (stops at the edges of luma) or bilinear."""
-    keep_source: Bool = False
+    keep_source: Annotated[Bool, COLOR] = False
     """Keep the colour that the source already has (tints, toning) instead of replacing it."""
-    by_shot: tuple[ShotChroma, ...] = ()
+    by_shot: Annotated[tuple[ShotChroma, ...], SHOTS] = ()
     """Other saturations for single shots, a list of {frame: N, saturation: X}; N is any frame of the shot."""
 
 
@@ -293,38 +315,38 @@ class SmoothingConfig(Section):
 class OutputConfig(Section):
     """How the film is written. Names and values are FFmpeg's; null: what suits the container."""
 
-    codec: str | None = None
+    codec: Annotated[str | None, ENCODING] = None
     """Encoder: libx264, libx265, ffv1, prores_ks... Null: .mkv and .mp4 libx264, .mov prores_ks."""
-    crf: Annotated[Number, Field(ge=0, le=63)] | None = None
+    crf: Annotated[Annotated[Number, Field(ge=0, le=63)] | None, ENCODING] = None
     """Constant quality of x264 (0..51), x265, SVT-AV1 and VP9; smaller is better."""
-    preset: Text | None = None
+    preset: Annotated[Text | None, ENCODING] = None
     """The encoder's preset: veryfast, medium, slow..."""
-    pix_fmt: str | None = None
+    pix_fmt: Annotated[str | None, ENCODING] = None
     """Pixel format: yuv420p, yuv422p10le... Null: the smallest colour format that holds luma exactly."""
-    options: dict[str, Text] = {}
+    options: Annotated[dict[str, Text], ENCODING] = {}
     """Further options of the encoder, by FFmpeg's names."""
-    overwrite: Bool = False
+    overwrite: Annotated[Bool, NOTHING] = False
     """Replace an existing output."""
-    sidecar: Bool = True
+    sidecar: Annotated[Bool, NOTHING] = True
     """Write OUTPUT.json: merged configuration, hashes, shots, hints, assumptions, warnings."""
-    report: Bool = False
+    report: Annotated[Bool, NOTHING] = False
     """Write OUTPUT.html: one page with every shot before and after, hints, timing, assumptions, warnings."""
-    resume: Bool = True
+    resume: Annotated[Bool, NOTHING] = True
     """Work in shards, so that a run that was stopped goes on where it stood. False: write the film in one go."""
-    keep_shards: Bool = False
+    keep_shards: Annotated[Bool, NOTHING] = False
     """Leave the shards in place when the film is whole: other shots are then recoloured sooner, for twice the disk."""
 
 
 class ColorizeConfig(Section):
     """Everything that `videocolor colorize` can be told."""
 
-    input: InputConfig = InputConfig()
+    input: Annotated[InputConfig, COLOR] = InputConfig()
     model: ModelConfig = ModelConfig()
     shots: ShotsConfig = ShotsConfig()
     hints: HintsConfig = HintsConfig()
-    restoration: RestorationConfig = RestorationConfig()
+    restoration: Annotated[RestorationConfig, COLOR] = RestorationConfig()
     chroma: ChromaConfig = ChromaConfig()
-    smoothing: SmoothingConfig = SmoothingConfig()
+    smoothing: Annotated[SmoothingConfig, COLOR] = SmoothingConfig()
     output: OutputConfig = OutputConfig()
 
     @classmethod

@@ -8,7 +8,6 @@ A finished shard counts as long as its key is the plan's.
 from __future__ import annotations
 
 import hashlib
-import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +18,8 @@ from typing import Any, Final
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError
 from videocolor.events import Observer, RunLog, ignore
-from videocolor.files import plain, source_sha256
+from videocolor.files import source_sha256
+from videocolor.fingerprint import digest, settings_of
 from videocolor.hints.plan import HintPlan, PlannedHint, collect_assigned, collect_hints
 from videocolor.models.base import Colorizer
 from videocolor.pipeline.boundaries import PAINTED_COST, GreedyBoundaries, pauses
@@ -196,7 +196,7 @@ def shard_key(
         "painted": any(note["painted"] for note in plan.hints),  # the working size depends on it
         "shots": [[max(shot.start, start), *_facts_of(plan, shot)] for shot in shots],
     }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return digest(facts)
 
 
 def _facts_of(plan: FilmPlan, shot: PlannedShot) -> list[Any]:
@@ -224,33 +224,21 @@ def _hints_of(plan: FilmPlan, number: int) -> list[Any]:
 
 def settings_hash(config: ColorizeConfig, colorizer: Colorizer, sha256: str) -> str:
     """Hash of what all shards of a film have in common."""
-    values = config.as_dict()
-    for section, keys in _NO_SAMPLES.items():
-        values[section] = {key: value for key, value in values[section].items() if key not in keys}
-    del values["hints"], values["chroma"]["by_shot"]  # what became of them is in each shard's key
+    values = settings_of(config, "color", "saturation", "encoding")
     model = describe_model(colorizer)
-    if model["runtime"] == "torch":  # its sums on a CPU depend on how many share them; ONNX Runtime's do not
-        values["model"]["threads"] = network_threads(config)
-    facts = {"videocolor": __version__, "source": sha256, "model": model, "config": values, "format": FORMAT}
-    return hashlib.sha256(json.dumps(plain(facts), sort_keys=True).encode()).hexdigest()
-
-
-_NO_SAMPLES: Final = {
-    "output": ("overwrite", "sidecar", "report", "resume", "keep_shards"),
-    "model": ("threads",),
-    "shots": ("file", "detector", "shard", "max_shard"),
-}
-"""Settings that change no sample of a shard whose frames are given."""
+    if model["runtime"] == "torch":  # its sums depend on the device, and on how many threads share them
+        values |= {"model.device": config.model.device, "model.threads": network_threads(config)}
+    return digest(__version__, sha256, model, values, FORMAT)
 
 
 def _decided_by(config: ColorizeConfig) -> str:
     """Hash of what tells where shots begin and which hints they get."""
-    listed = None if config.shots.file is None else [shot.start for shot in read_shots(config.shots.file)]
-    facts: list[Any] = [config.shots.detector if listed is None else listed, config.hints.min_similarity]
-    values = config.as_dict()
-    for told in (values["hints"]["assigned"], values["chroma"]["by_shot"]):
-        facts += [told] if told else []
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    facts = settings_of(config, "shots")
+    for key in ("hints.items", "hints.folder", "shots.file"):  # what they hold counts, here or in `is_current`
+        del facts[key]
+    if config.shots.file is not None:
+        facts["shots.detector"] = [shot.start for shot in read_shots(config.shots.file)]
+    return digest(facts)
 
 
 def is_current(plan: FilmPlan, config: ColorizeConfig, colorizer: Colorizer) -> bool:
