@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Annotated, get_args
 
 import pytest
@@ -10,6 +12,9 @@ from videocolor.config import COLOR, Affects, AssignedHint, ColorizeConfig, Effe
 from videocolor.fingerprint import assigned_in, digest, effects, settings_of
 from videocolor.models.registry import load_colorizer
 from videocolor.shards.plan import settings_hash
+
+_LISTED, _TEXT = {"keep_shards", "overwrite", "threads"}, re.compile(r'["\'.](\w+)["\']')
+"""Settings that change no sample; and the last word of keys in quotes."""
 
 
 def test_every_setting_is_marked_once() -> None:
@@ -35,6 +40,13 @@ def test_shards_are_colored_again_when_flare_stays_in() -> None:
     assert settings_hash(ColorizeConfig(), network, "") != settings_hash(other, network, "")
     elsewhere = ColorizeConfig.load(None, (), {"model.threads": 3, "shots.shard": 9})
     assert settings_hash(ColorizeConfig(), network, "") == settings_hash(elsewhere, network, "")
+
+
+def test_nobody_keeps_a_list_of_settings_beside_the_marks(root: Path) -> None:
+    listed = [
+        path.name for path in (root / "videocolor").rglob("*.py") if set(_TEXT.findall(path.read_text())) >= _LISTED
+    ]
+    assert listed == []
 
 
 def test_settings_are_those_that_affect_what_is_asked_for() -> None:

@@ -315,11 +315,3 @@ def test_a_batch_knows_their_files(folder: Path, tmp_path: Path, monkeypatch: py
     before = settings_id(one.jobs[0])
     (tmp_path / "one.png").write_bytes((folder / "loose.png").read_bytes())
     assert settings_id(one.jobs[0]) != before
-
-
-def test_films_finished_before_these_settings_came_stay_finished(folder: Path, tmp_path: Path) -> None:
-    mine = job(folder, tmp_path)
-    values = json.loads(json.dumps(mine.config))
-    del values["hints"]["assigned"], values["chroma"]["by_shot"]
-    assert settings_id(replace(mine, config=values)) == settings_id(mine)
-    assert settings_id(job(folder, tmp_path, *assigned(folder))) != settings_id(mine)

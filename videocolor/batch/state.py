@@ -11,7 +11,6 @@ Plans, shard records and receipts alone decide what is done.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -20,9 +19,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from videocolor.config import parse_hint
+from videocolor.config import ColorizeConfig, parse_hint
 from videocolor.errors import InputError
 from videocolor.files import disk_errors, file_sha256, write_atomically
+from videocolor.fingerprint import digest, settings_of
 from videocolor.shards.types import FilmJob
 from videocolor.version import __version__
 
@@ -51,11 +51,6 @@ __all__ = [
 
 _LARGE: Final = 64 * 2**20
 """Larger files beside a film (weights, hints) are identified by their size."""
-_NO_SAMPLES: Final = (
-    *(("output", key) for key in ("overwrite", "sidecar", "report", "resume", "keep_shards")),
-    *(("model", "device"), ("model", "threads"), ("shots", "shard"), ("shots", "max_shard")),
-)
-"""Settings that change no sample of a film."""
 
 
 @dataclass(frozen=True)
@@ -161,12 +156,9 @@ def settings_id(job: FilmJob) -> str:
     Hashed are its target and configuration, less what changes no sample, and the files that it names: hints, shot list,
     weights (by their bytes, very large ones by their size).
     """
-    config = json.loads(json.dumps(job.config))
-    for section, key in _NO_SAMPLES:
-        config.get(section, {}).pop(key, None)
+    config = settings_of(ColorizeConfig.model_validate(job.config), "color", "saturation", "shots", "encoding")
     beside = [(str(path), _print(path)) for path in _read_beside(job)]
-    text = json.dumps([str(job.target), config, beside], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return digest(job.target, config, beside)[:16]
 
 
 def _read_beside(job: FilmJob) -> Iterator[Path]:

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from videocolor.batch.lock import lock_holder
 from videocolor.batch.state import state_folder
-from videocolor.config import ColorizeConfig
+from videocolor.config import AssignedHint, ColorizeConfig
 from videocolor.errors import ConfigError, InputError, OutputError, UsageError
 from videocolor.files import disk_errors
 from videocolor.shots.shotlist import ListedShot, read_shots
@@ -309,19 +309,12 @@ def project_settings(
     settings: dict[str, Any] = dict(data.settings)
     if state.cuts is not None:
         settings["shots.file"] = str(shots_file or folder / SHOTS)
-    assigned = []
-    for hint in data.hints if hints else ():
-        frame = hint.frame if hint.kind in ("painted", "points") else None
-        own = None if frame is None else state.shot_of(frame)
-        further = [start for start in hint.shots if start != own]
-        if not hint.enabled or (frame is None and not further):
-            continue
-        image = hint_path(folder, hint)
-        if not image.is_file():
-            raise InputError(f"{image}: the picture of hint {hint.id} is missing; restore it, or remove the hint")
-        assigned.append({"image": str(image), "frame": frame, "shots": further})
+    assigned = assigned_hints(folder, state) if hints else ()
+    for hint in assigned:
+        if not Path(hint.image).is_file():
+            raise InputError(f"{hint.image}: the picture of a hint is missing; restore it, or remove the hint")
     if assigned:
-        settings["hints.assigned"] = assigned
+        settings["hints.assigned"] = [hint.model_dump(mode="json") for hint in assigned]
     by_shot = [
         {"frame": start, "saturation": shot.saturation}
         for start, shot in sorted(data.shots.items())
@@ -330,6 +323,18 @@ def project_settings(
     if by_shot:
         settings["chroma.by_shot"] = by_shot
     return settings
+
+
+def assigned_hints(folder: Path, state: State) -> tuple[AssignedHint, ...]:
+    """Return the enabled hints of a project as its configuration has them; their pictures may be missing."""
+    found = []
+    for hint in state.data.hints:
+        frame = hint.frame if hint.kind in ("painted", "points") else None
+        own = None if frame is None else state.shot_of(frame)
+        further = tuple(start for start in hint.shots if start != own)
+        if hint.enabled and (frame is not None or further):
+            found.append(AssignedHint(image=str(hint_path(folder, hint)), frame=frame, shots=further))
+    return tuple(found)
 
 
 def project_config(folder: Path, state: State, *, hints: bool = True) -> ColorizeConfig:

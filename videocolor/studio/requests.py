@@ -16,22 +16,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from videocolor.batch.state import Receipt, read_receipt
+from videocolor.config import ColorizeConfig
 from videocolor.errors import ConfigError, HintError
 from videocolor.files import disk_errors, write_atomically
+from videocolor.fingerprint import assigned_in, digest, settings_of
 from videocolor.studio.projectdata import State, read_json
-from videocolor.studio.projectfolder import HINTS, OpenProject
+from videocolor.studio.projectfolder import HINTS, OpenProject, assigned_hints
 from videocolor.version import __version__
 
 __all__ = ["AskedShot", "Change", "Request", "changed_shots", "request_of", "requested_images", "requests_folder"]
 
 _KEPT: Final = 8
 """Requests that are kept beside that of the finished film."""
-_NO_SAMPLES: Final = (
-    *("output.overwrite", "output.sidecar", "output.report", "output.resume", "output.keep_shards"),
-    *("model.device", "model.threads", "shots.shard", "shots.max_shard", "shots.detector"),
-    *("hints.min_similarity", "chroma.saturation"),
-)
-"""Settings that change no sample of a shot with given frames and hints; saturation is compared by shot."""
 
 
 @dataclass(frozen=True)
@@ -187,20 +183,15 @@ def frozen_list(renders: Path, state: State) -> Path | None:
 def request_of(project: OpenProject) -> Request:
     """Return the request of the present project; `id`, `number`, `name` and `mode` are empty."""
     state, data = project.state, project.state.data
-    hints = [hint for hint in data.hints if hint.enabled and (hint.shots or hint.frame is not None)]
+    assigned = assigned_hints(project.folder, state)
     default = data.settings.get("chroma.saturation", 1.0)
-    used: dict[int, list[str]] = {}
-    for hint in hints:
-        frame = hint.frame if hint.kind in ("painted", "points") else None
-        own = None if frame is None else state.shot_of(frame)
-        for start in hint.shots:
-            used.setdefault(start, []).append(f"{hint.image} {frame}" if start == own else hint.image)
     shots = []
     cuts = state.cuts or ()
     for start, end in zip(cuts, [*cuts[1:], data.frames or 0], strict=False):
         mine = data.shots[start].saturation if start in data.shots else None
-        shots.append(AskedShot(start, end, tuple(used.get(start, ())), _number(default if mine is None else mine)))
-    images = tuple(hint.image for hint in hints)
+        hints = [name if frame is None else f"{name} {frame}" for name, frame in assigned_in(assigned, start, end)]
+        shots.append(AskedShot(start, end, tuple(hints), _number(default if mine is None else mine)))
+    images = tuple(Path(hint.image).name for hint in assigned)
     return Request("", 0, data.revision, "", data.target, "", _whole(project), tuple(shots), images)
 
 
@@ -214,13 +205,12 @@ def _whole(project: OpenProject) -> str:
         hint.enabled and hint.kind == "painted" and _covers_all(project.folder / HINTS / hint.image)
         for hint in data.hints
     )
-    facts: dict[str, Any] = {key: value for key, value in data.settings.items() if key not in _NO_SAMPLES}
+    facts = settings_of(ColorizeConfig.load(None, (), data.settings), "color", "encoding")
     weights = Path(str(data.settings.get("model.name", "")))
     if weights.is_file():
         facts["weights"] = [weights.stat().st_size, weights.stat().st_mtime_ns]
     # Any painted frame changes the network's working size of the film.
-    whole = [__version__, data.film.bytes, data.film.ends, data.target, painted, facts]
-    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+    return digest(__version__, data.film.bytes, data.film.ends, data.target, painted, facts)
 
 
 @lru_cache(maxsize=4096)

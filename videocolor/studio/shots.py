@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from videocolor.config import ColorizeConfig
 from videocolor.errors import HintError
+from videocolor.fingerprint import assigned_in, digest, settings_of
 from videocolor.hints.plan import load_hint
 from videocolor.preview import PlannedLender
 from videocolor.studio.errors import NotFoundError
@@ -106,26 +104,15 @@ class Shots:
         """
         config = self._store.config()
         lender = self._lender(start)
-        values = config.as_dict()
-        output = values.pop("output")
-        values["hints"].pop("assigned")
-        values["shots"].pop("file")
-        for name in ("saturation", "by_shot"):
-            values["chroma"].pop(name)
         spans = [self.span(start), *([] if lender is None else [self.span(lender)])]
-        hints = [_hints_of(config, *span) for span in spans]
+        hints = [assigned_in(config.hints.assigned, *span) for span in spans]
         painted = any(own is not None for found in hints for _, own in found)
-        facts = {
-            "film": self._index.version,
-            "settings": values,
-            # A reference frame is held on the grid of the chroma that is written.
-            "output": [self._store.target.suffix, output["codec"], output["pix_fmt"]] if painted else [],
-            "shots": list(zip(spans, hints, strict=True)),
-            # Any painted frame changes the network's working size of the film.
-            "painted": any(hint.frame is not None and _whole(Path(hint.image)) for hint in config.hints.assigned),
-        }
-        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-        return ShotColors(ColorKey(digest, first, lines), config, None if lender is None else self._planned(lender))
+        # A reference frame is held on the grid of the chroma that is written.
+        grid = [self._store.target.suffix, config.output.codec, config.output.pix_fmt] if painted else []
+        # Any painted frame changes the network's working size of the film.
+        larger = any(hint.frame is not None and _whole(Path(hint.image)) for hint in config.hints.assigned)
+        key = digest(self._index.version, settings_of(config, "color"), grid, spans, hints, larger)
+        return ShotColors(ColorKey(key, first, lines), config, None if lender is None else self._planned(lender))
 
     def _lender(self, start: int) -> int | None:
         if any(hint.enabled and start in hint.shots for hint in self._store.data.hints):
@@ -136,16 +123,6 @@ class Shots:
         begin, end = self.span(lender)
         ticks = self._index.ticks_of
         return PlannedLender(self.number_at(begin), begin, ticks(begin), end - 1, ticks(end - 1))
-
-
-def _hints_of(config: ColorizeConfig, start: int, end: int) -> list[Any]:
-    """Return file name and reference frame of each hint of a shot; the name identifies the file's bytes."""
-    found = []
-    for hint in config.hints.assigned:
-        own = hint.frame if hint.frame is not None and start <= hint.frame < end else None
-        if own is not None or any(start <= frame < end for frame in hint.shots):
-            found.append([Path(hint.image).name, own])
-    return found
 
 
 @lru_cache(maxsize=4096)
