@@ -1,25 +1,35 @@
-"""Color a film, or find its shots: the functions that programs call. The data path is `videocolor.pipeline.path`."""
+"""Color a film, color some of its shots again, or find its shots: the functions that programs call.
+
+The data path is `videocolor.pipeline.path`.
+"""
 
 from __future__ import annotations
 
+import glob
 import time
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from videocolor.concurrency.stages import opencv_single_threaded
 from videocolor.config import ColorizeConfig
-from videocolor.events import Observer, RunLog, ShotRecord, ignore
-from videocolor.pipeline.film import FilmReader, open_film, output_options
-from videocolor.pipeline.path import Run, color_film
+from videocolor.events import Event, Observer, RunLog, ShotRecord, ignore
+from videocolor.files import disk_errors, folder_lock
+from videocolor.pipeline.film import Film, open_film, output_options, scanned
+from videocolor.pipeline.path import colorize_film, open_run
 from videocolor.pipeline.prepare import unused_cuts
 from videocolor.pipeline.reuse import SeenReferenceShots
-from videocolor.record import Fixity, describe_run
+from videocolor.pipeline.shot import Run
+from videocolor.record import Fixity, describe_run, joined
 from videocolor.reports.run import leave_record
+from videocolor.shards.merge import merge_shards
+from videocolor.shards.recolor import parse_shots, recolor_shots
+from videocolor.shards.records import any_records, discard_work, finished_shards, work_folder
+from videocolor.shards.types import FilmJob
+from videocolor.shards.work import color_film_shards, current_plan
 from videocolor.shots.scan import ScanResult, cuts_for, scan_film
 from videocolor.video import VideoWriter
 
-__all__ = ["ColorizeResult", "colorize_video", "find_shots"]
+__all__ = ["ColorizeResult", "colorize_video", "find_shots", "recolor_film"]
 
 
 @dataclass(frozen=True)
@@ -60,35 +70,105 @@ def colorize_video(
     config = config or ColorizeConfig()
     began, log = time.monotonic(), RunLog(observer)
     film = open_film(source, target, config, log)
-    if config.output.resume and film.plan.container != "image2":
-        from videocolor.shards.single import color_in_shards
+    in_shards = config.output.resume and film.plan.container != "image2"
+    return (_color_in_shards if in_shards else _color_in_one_go)(film, log, began)
 
-        return color_in_shards(film, began)
-    if film.scan is None and not film.cuts_alike:
-        film = open_film(source, target, config, log, scan="always", colorizer=film.colorizer)
+
+def _color_in_shards(film: Film, log: RunLog, began: float) -> ColorizeResult:
+    """Color a film shard by shard, continue where an earlier run was stopped, join."""
+    job = FilmJob(film.target.name, film.source, film.target, film.config.as_dict(), work_folder(film.target))
+    with folder_lock(job.folder, str(film.target)):
+        try:
+            plan = current_plan(job, film.config, film.colorizer)
+            done = {} if plan is None else finished_shards(job, plan)
+            before = 0
+
+            def continues(frames: int) -> None:
+                nonlocal before
+                before = frames
+                if frames:
+                    log.note(f"{frames} frames were coloured by an earlier run; going on from there")
+
+            def hear(message: dict[str, Any]) -> None:
+                if message["kind"] == "planned":
+                    continues(message["before"])
+                elif message["kind"] == "progress":
+                    log.frames_done(before + message["frames"], film.total, before)
+
+            continues(sum(record.frames for record in done.values()))
+            log.start(film.source, film.target, film.colorizer.card.name, film.total, film.info)
+            if plan is not None:
+                _sweep(film.target)
+            plan, records = color_film_shards(film, job, log, hear, plan=plan, done=done)
+            report = merge_shards(job, plan, records, log, run_began=began)
+        except BaseException:
+            if not any_records(job.folder):
+                discard_work(job)
+            raise
+        if not film.config.output.keep_shards:
+            discard_work(job)
+    seconds = time.monotonic() - began
+    log.frames = plan.frames
+    log.done(film.target, seconds)
+    parts = [shot for number in sorted(records) for shot in records[number].shots]
+    shots = tuple(ShotRecord.from_dict(shot, plan.time_base) for shot in joined(parts))
+    return ColorizeResult(
+        film.target, plan.frames, seconds, shots, tuple(log.warnings), report.sidecar, before, report.page
+    )
+
+
+def _sweep(target: Path) -> None:
+    """Remove the joined film that a killed run has left half-written beside its target; the lock is held."""
+    with disk_errors(target):
+        for part in target.parent.glob(f".{glob.escape(target.name)}.*.part{glob.escape(target.suffix)}"):
+            part.unlink(missing_ok=True)
+
+
+def _color_in_one_go(film: Film, log: RunLog, began: float) -> ColorizeResult:
+    """Color a film straight into its target."""
+    source, target, config = film.source, film.target, film.config
+    film = film if film.cuts_alike else scanned(film, log)
     fixity = Fixity(source)
     log.start(source, target, film.colorizer.card.name, film.total, film.info)
-    reader = FilmReader(source, config, film.info)
     cuts = cuts_for(config, film.scan)
+    run = Run(cuts, log, SeenReferenceShots(film.scan_size))
     with (
-        opencv_single_threaded(),
-        reader,
+        open_run(film, run, colorize_film) as (reader, frames),
         VideoWriter.like(reader.video, target, output_options(config), info=film.info) as out,
     ):
-        with closing(color_film(reader, film, Run(cuts, SeenReferenceShots(film.scan_size)))) as finished:
-            for done in finished:
-                out.write(done.frame, done.cb, done.cr)
-                log.frame_done(film.total)
+        for done in frames:
+            out.write(done.frame, done.cb, done.cr)
+            log.frame_done(film.total)
         log.warn(*reader.losses, *unused_cuts(cuts))
         sha256 = fixity.result()
         log.warn(*out.close().warnings)
     sidecar = report = None
     if config.output.sidecar or config.output.report:
-        record = describe_run(film, sha256, time.monotonic() - began)
-        sidecar, report = leave_record(source, target, config, record, observer=observer)
+        record = describe_run(film, log, sha256, time.monotonic() - began)
+        sidecar, report = leave_record(source, target, config, record, observer=log.observer)
     seconds = time.monotonic() - began
     log.done(target, seconds)
     return ColorizeResult(target, log.frames, seconds, tuple(log.shots), tuple(log.warnings), sidecar, report=report)
+
+
+def recolor_film(
+    source: Path, target: Path, config: ColorizeConfig, shots: str, *, observer: Observer = ignore
+) -> ColorizeResult:
+    """Color some shots of a finished film again; see `recolor_shots`.
+
+    Args:
+        source: the film that was colored.
+        target: the finished film.
+        config: its settings, those of the output unchanged.
+        shots: numbers and ranges, counted from 1: `3,5-7`.
+        observer: receives what happens.
+    """
+    began, numbers = time.monotonic(), parse_shots(shots)
+    job = FilmJob(target.name, source, target, config.as_dict(), work_folder(target))
+    report = recolor_shots(job, numbers, observer)
+    seconds = time.monotonic() - began
+    observer(Event("done", {"target": target, "frames": report.frames, "seconds": round(seconds, 3), "fps": None}))
+    return ColorizeResult(target, report.frames, seconds, (), report.warnings, report.sidecar, report=report.page)
 
 
 def find_shots(source: Path, config: ColorizeConfig | None = None, *, observer: Observer = ignore) -> ScanResult:

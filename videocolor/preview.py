@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Collection, Generator
-from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -24,16 +23,17 @@ import cv2
 import numpy as np
 
 from videocolor.color import ChromaTable, codes_to_chroma, lab_to_rgb, rgb_to_lab, ycbcr_to_ab, ycbcr_to_rgb
-from videocolor.concurrency.stages import opencv_single_threaded
 from videocolor.config import AssignedHint, ColorizeConfig, parse_hint
 from videocolor.events import Observer, RunLog, ignore
 from videocolor.hints.plan import load_hint
 from videocolor.models.base import Colorizer
-from videocolor.pipeline.film import Film, FilmReader, Part, known_shots, open_film
-from videocolor.pipeline.path import Colored, Run, chroma_at, color_frames
+from videocolor.pipeline.chroma import chroma_at, source_color
+from videocolor.pipeline.film import Film, Part, known_shots, open_film
+from videocolor.pipeline.frames import ColoredFrame
+from videocolor.pipeline.path import color_frames, open_run
 from videocolor.pipeline.prepare import ListedCuts, small_luma
 from videocolor.pipeline.reuse import PlannedReferenceShots, reference_lumas
-from videocolor.pipeline.source_chroma import source_color
+from videocolor.pipeline.shot import Run
 from videocolor.types import Array, ColorSpec, Frame, Matrix, VideoInfo
 
 __all__ = [
@@ -132,15 +132,16 @@ def preview_part(
         UsageError, InputError, HintError, ModelError, DeviceError: as `colorize_video`, when a frame is asked for.
     """
     wanted = {shot} if reuses is None else {shot, reuses.shot}
-    config = _narrowed(config, wanted)
+    config, log = _narrowed(config, wanted), RunLog(observer)
     with tempfile.TemporaryDirectory(prefix="videocolor-") as folder:  # a place that nothing stands at
         there = Path(folder) / ("preview.mkv" if target is None or not target.suffix else target.name)
-        film = open_film(source, there, config, RunLog(observer), colorizer=colorizer)
+        film = open_film(source, there, config, log, colorizer=colorizer)
     size = preview_size(film.info, lines)[::-1]
-    lenders = PlannedReferenceShots({} if reuses is None else {shot: reuses.shot}, lambda _: _lumas(film, part, reuses))
-    run = Run(ListedCuts([]), lenders, shot=shot)
-    reader = FilmReader(source, film.config, film.info, part)
-    with opencv_single_threaded(), reader, closing(color_frames(reader, film, run)) as colored:
+    lenders = PlannedReferenceShots(
+        {} if reuses is None else {shot: reuses.shot}, lambda _: _lumas(film, part, reuses)
+    )
+    run = Run(ListedCuts([]), log, lenders, first_shot=shot)
+    with open_run(film, run, color_frames, part) as (_, colored):
         for work in islice(colored, frames):
             yield _small(work, film, size)
 
@@ -249,7 +250,7 @@ def _lumas(film: Film, part: Part, lender: PlannedLender | None) -> list[Array]:
     return reference_lumas(film, places, from_beginning=part.from_beginning)
 
 
-def _small(work: Colored, film: Film, size: tuple[int, int]) -> PreviewFrame:
+def _small(work: ColoredFrame, film: Film, size: tuple[int, int]) -> PreviewFrame:
     """A coloured frame on the small picture of (height, width) `size`."""
     frame, matrix = work.item.frame, film.plan.color.matrix
     luma = small_luma(frame, size)

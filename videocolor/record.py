@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError
+from videocolor.events import RunLog
 from videocolor.files import plain, source_sha256, write_atomically
 from videocolor.hints.plan import HintPlan
 from videocolor.models.base import Colorizer
@@ -104,15 +105,15 @@ class Fixity:
         return self._digest
 
 
-def describe_run(film: Film, sha256: str, elapsed: float) -> dict[str, Any]:
+def describe_run(film: Film, log: RunLog, sha256: str, elapsed: float) -> dict[str, Any]:
     """The record that lies beside an output as `OUTPUT.json`, of a film that was coloured in one go.
 
     Args:
         film: coloured.
+        log: of the run.
         sha256: of its source.
         elapsed: seconds since the run began.
     """
-    log = film.log
     return describe(
         film.source,
         sha256,

@@ -19,7 +19,7 @@ from videocolor.batch.jobs import read_jobs
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.state import settings_id
 from videocolor.color import rgb_to_lab
-from videocolor.colorize import colorize_video
+from videocolor.colorize import colorize_video, recolor_film
 from videocolor.config import ColorizeConfig
 from videocolor.dryrun import plan_colorize
 from videocolor.errors import ConfigError, HintError, OutputError, UsageError
@@ -29,7 +29,6 @@ from videocolor.pipeline.reuse import SeenReferenceShots
 from videocolor.shards.merge import merge_film
 from videocolor.shards.plan import plan_film
 from videocolor.shards.planfile import read_plan
-from videocolor.shards.single import recolor_film
 from videocolor.shards.types import FilmJob, Task
 from videocolor.shards.work import run_task
 from videocolor.video import open_video

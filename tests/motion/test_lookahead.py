@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import skimage.data
 from damage import frames_of
+from videocolor.motion.lookahead import with_motion
 
 from videocolor.motion.flow import FlowEstimator, Motion, Quality
-from videocolor.motion.lookahead import with_motion
 from videocolor.pipeline.prepare import Prepared
 from videocolor.pipeline.smoothing import ChromaSmoother
 from videocolor.types import Array

@@ -285,7 +285,7 @@ def test_both_pictures_have_the_shape_of_the_film(tmp_path: Path) -> None:
 
 
 def test_recoloured_shots_give_a_new_report(reel: Path, tmp_path: Path) -> None:
-    from videocolor.shards.single import recolor_film
+    from videocolor.colorize import recolor_film
 
     target = tmp_path / "out.mp4"
     colorize_video(reel, target, settings())

@@ -14,11 +14,10 @@ from batch.films import packets_of, picture, samples_of, write_reel
 from videocolor.batch.jobs import read_jobs
 from videocolor.batch.run import run_batch
 from videocolor.batch.settings import BatchConfig
-from videocolor.colorize import colorize_video
+from videocolor.colorize import colorize_video, recolor_film
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, OutputError, UsageError
 from videocolor.shards.recolor import parse_shots
-from videocolor.shards.single import recolor_film
 from videocolor.video import open_video
 
 SHOTS = ((1, 20), (2, 16), (5, 18), (3, 30), (4, 9))

@@ -14,7 +14,7 @@ from videocolor.config import ColorizeConfig
 from videocolor.errors import ConfigError, InputError
 from videocolor.shards.plan import plan_film
 from videocolor.shards.planfile import read_plan
-from videocolor.shards.records import load_memory, memory_path
+from videocolor.shards.records import load_state, state_path
 from videocolor.shards.types import FilmJob
 from videocolor.video import OutputOptions, VideoWriter, open_video, plan_output
 from videocolor.video.shardfile import ShardFile
@@ -50,12 +50,12 @@ def test_a_shard_whose_memory_is_damaged_is_coloured_again(reel: Path, tmp_path:
     target, once = tmp_path / "out.mkv", ("shots.detector=none", "output.keep_shards=true")
     colorize_video(reel, target, config(*once))
     before, folder = samples_of(target), tmp_path / ".out.mkv.videocolor"
-    memory = memory_path(folder, 0)
+    memory = state_path(folder, 0)
     whole = memory.read_bytes()
     for damaged in (whole[: len(whole) // 2], b"PK"):
         memory.write_bytes(damaged)
         with pytest.raises(InputError, match="cannot be read"):
-            load_memory(memory)
+            load_state(memory)
     (folder / "shard-00002.json").unlink()
     assert colorize_video(reel, target, config(*once)).resumed == 0
     assert samples_of(target) == before

@@ -107,7 +107,7 @@ def colorize(
             click.echo("\n".join(plan.lines()))
         return
     if only_shots is not None:
-        from videocolor.shards.single import recolor_film
+        from videocolor.colorize import recolor_film
 
         with watching(state) as observer:
             recolor_film(source, target, config, only_shots, observer=observer)

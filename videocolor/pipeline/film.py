@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Self
 
 from videocolor.config import ColorizeConfig, ShotChroma, parse_hint
 from videocolor.errors import InputError, OutputError, UsageError
@@ -46,6 +46,7 @@ __all__ = [
     "output_options",
     "plan_shots",
     "read_files",
+    "scanned",
 ]
 
 _RATE: Final = Fraction(25)
@@ -75,7 +76,6 @@ class Film:
     saturations: Mapping[int, float]
     """Number of a shot -> factor on its chroma, where it is not the film's."""
     scan: ScanResult | None
-    log: RunLog
     size: tuple[int, int]
     """(height, width) that frames are prepared at, and that the network sees of shots without loose hints."""
     grid: tuple[int, int]
@@ -125,7 +125,6 @@ def open_film(
     config: ColorizeConfig,
     log: RunLog,
     *,
-    scan: Literal["if needed", "always", "never"] = "if needed",
     decided: ShotPlan | None = None,
     colorizer: Colorizer | None = None,
 ) -> Film:
@@ -136,7 +135,6 @@ def open_film(
         target: what will be written.
         config: the settings.
         log: told of warnings and of what was assumed.
-        scan: a first pass over the film: where hints have to be dealt, always, or never.
         decided: what the shots get, where that was decided before; then nothing is decided here.
         colorizer: loaded before; None: load the one that the settings name.
 
@@ -152,16 +150,19 @@ def open_film(
     found: ScanResult | None = None
     if decided is None:
         decided, found = plan_shots(source, config, colorizer, log)
-    if scan == "always" and found is None:
-        found = scan_film(source, config, exact=True, progress=log.scan_progress)
-    size = working_size(
-        info.width, info.height, colorizer.card, hints="reference" if decided.hints.has_reference() else "none"
-    )
+    size = working_size(info.width, info.height, colorizer.card, hints="reference" if decided.hints.has_reference() else "none")
     grid = (size[0] // colorizer.card.output_stride, size[1] // colorizer.card.output_stride)
     predictor = Predictor(colorizer, grid, config.model.batch, log)
     _note_restoration(source, config, log)
     shots = (decided.hints, decided.saturations)
-    return Film(source, target, config, info, plan, colorizer, predictor, *shots, found, log, size, grid)
+    return Film(source, target, config, info, plan, colorizer, predictor, *shots, found, size, grid)
+
+
+def scanned(film: Film, log: RunLog) -> Film:
+    """The film with `Film.scan`, for which it is decoded once, unless it has one already."""
+    if film.scan is not None:
+        return film
+    return replace(film, scan=scan_film(film.source, film.config, exact=True, progress=log.scan_progress))
 
 
 def _note_restoration(source: Path, config: ColorizeConfig, log: RunLog) -> None:

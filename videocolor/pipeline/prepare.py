@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import cv2
@@ -13,7 +13,6 @@ import numpy as np
 
 from videocolor.color import codes_to_luma
 from videocolor.models.base import ModelCard
-from videocolor.motion.flow import Step
 from videocolor.types import Array, Frame, Given
 
 __all__ = [
@@ -38,12 +37,6 @@ class Prepared:
     """(h, w) float32, full-range Y' in 0..1."""
     gray: Array
     """(h, w) uint8, the same rounded: for motion and cuts."""
-    step: Step | None = None
-    """Motion to here, where `videocolor.motion.lookahead` has found it already."""
-
-    def without_step(self) -> Prepared:
-        """The same without its motion, whose memory is let go."""
-        return self if self.step is None else replace(self, step=None)
 
     def luma_at(self, size: tuple[int, int]) -> Array:
         """Luma at another (height, width), from the frame itself."""

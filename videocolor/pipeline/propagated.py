@@ -64,13 +64,9 @@ class ReferenceFrame:
     """The same, prepared for motion."""
 
     @cached_property
-    def sight(self) -> MatchImage:
-        """The same, as it is searched for."""
+    def image(self) -> MatchImage:
+        """The same as it is searched for."""
         return MatchImage(self.picture)
-
-    def as_arrays(self) -> dict[str, Array]:
-        """What `ReferenceFrame` makes the same of."""
-        return {"ab": self.ab, "gray": self.gray, "picture": self.picture}
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,142 +1,151 @@
-"""Frames that a person painted: their own colour, and what of it goes on to the frames around."""
+"""Reference frames and other hints of one shot: what the network receives, and what is propagated."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import cv2
 import numpy as np
 
 from videocolor.color import rgb_to_luma
+from videocolor.events import RunLog
 from videocolor.hints.flare import without_flare
 from videocolor.hints.plan import hint_ab, hint_fits_frame, hint_input
 from videocolor.models.base import HintInput
 from videocolor.motion.flow import FlowEstimator
 from videocolor.pipeline.film import Film
+from videocolor.pipeline.frames import ReferenceColor
 from videocolor.pipeline.prepare import Prepared, gray_of
 from videocolor.pipeline.propagated import ReferenceFrame
 from videocolor.types import Array, Hint
 
-__all__ = ["ReferenceColor", "ShotHints", "reference_color"]
+__all__ = ["ShotHints"]
 
 _SAME_FRAME: Final = 0.9
-"""Luma correlation from which a hint counts as its own frame, painted: then it is reproduced whole."""
+"""Luma correlation from which a hint counts as its own frame, painted: then it is reproduced."""
 _AROUND: Final = (2, 12)
-"""Frames from a painted one to those that tell whether light lies on it that is not the scene's."""
+"""Frames from a reference frame to those that it is compared with to find flare."""
 
 
-@dataclass(frozen=True, eq=False)
-class ReferenceColor:
-    """The colour of a painted frame."""
+@dataclass(eq=False)
+class HintState:
+    """What was found out about a shot's hints."""
 
-    small: Array
-    """(2, h, w) float32 a*b* on the grid of prediction."""
-    picture: Array
-    """(2, H, W) float32 a*b* on the chroma plane's grid."""
-
-
-def reference_color(number: int, item: Prepared, film: Film) -> ReferenceColor | None:
-    """The colour of the hint that is this very frame of shot `number`, if there is one."""
-    planned = film.hints.at_frame(number, item.frame.index)
-    if planned is None:
-        return None
-    fit = hint_fits_frame(planned.hint, item.gray)
-    if fit < _SAME_FRAME:
-        if planned.hint.mask is None:
-            film.log.warn(
-                f"hint {planned.hint.name}: its luma does not match the frame of its time (correlation {fit:.2f}); "
-                "used as a loose hint, not reproduced"
-            )
-        return None
-    film.log.reproduced.add(item.frame.index)
-    return _on_grids(planned.hint, film)
+    cleaned: dict[int, Array] = field(default_factory=dict)
+    """Number of a hint -> (2, h, w) its a*b* without flare."""
+    reproduced: list[int] = field(default_factory=list)
+    """Numbers of the hints that were reproduced."""
 
 
 class ShotHints:
-    """What the network is told of a shot's hints.
+    """The hints of one shot.
 
     Args:
         number: of the shot.
-        inputs: its hints, its own first; or what it borrows.
+        inputs: its hints as the network receives them, its own first; or those that it reuses.
         film: opened.
-        flow: what finds the shot's motion, where colour is carried along it.
+        log: receives warnings and the frames that are reproduced.
+        flow: prepares pictures for the search; None: nothing is propagated.
     """
 
-    def __init__(self, number: int, inputs: Sequence[HintInput], film: Film, flow: FlowEstimator | None = None) -> None:
+    def __init__(
+        self, number: int, inputs: Sequence[HintInput], film: Film, log: RunLog, flow: FlowEstimator | None = None
+    ) -> None:
         self.inputs = list(inputs)
-        self._number, self._film = number, film
-        self._cleaned: dict[int, Array] = {}
-        self._reproduced: set[int] = set()
-        told = film.hints.for_shot(number)
+        """What the network receives."""
+        self._number, self._film, self._log = number, film, log
+        self._planned = film.hints.for_shot(number)
+        self._state = HintState()
         shown = [] if flow is None else film.hints.propagated(number)
-        self._pictures = {told.index(p): _followed(p.hint, film, flow) for p in shown if flow is not None}
+        self._pictures = {self._planned.index(p): _candidate(p.hint, film, flow) for p in shown if flow is not None}
 
-    def ahead(self, first: Prepared) -> dict[int, ReferenceFrame]:
-        """Number -> the hints that may be found in the shot's frames from `first` on, and followed.
+    @property
+    def state(self) -> HintState:
+        """What the shot's further frames depend on."""
+        return self._state
 
-        From painted frames before them motion has carried colour all the way.
+    @state.setter
+    def state(self, state: HintState) -> None:
+        self._state = state
+        for place, ab in state.cleaned.items():
+            self._replace(place, ab)
+
+    def reference(self, item: Prepared) -> ReferenceColor | None:
+        """The color of the hint that is this very frame; None: there is none. Says where a hint does not match."""
+        planned = self._film.hints.at_frame(self._number, item.frame.index)
+        if planned is None:
+            return None
+        fit = hint_fits_frame(planned.hint, item.gray)
+        if fit < _SAME_FRAME:
+            if planned.hint.mask is None:
+                self._log.warn(
+                    f"hint {planned.hint.name}: its luma does not match the frame of its time (correlation {fit:.2f}); "
+                    "used as a loose hint, not reproduced"
+                )
+            return None
+        self._log.reproduced.add(item.frame.index)
+        return _on_grids(planned.hint, self._film)
+
+    def candidates(self, first: Prepared) -> dict[int, ReferenceFrame]:
+        """Number -> the hints that may be found in the shot's frames from `first` on, and tracked.
+
+        Of earlier reference frames, motion has propagated the color already.
         """
-        told = self._film.hints.for_shot(self._number)
-        passed = {n for n in self._reproduced if (at := told[n].frame) is not None and at <= first.frame.index}
+        passed = {
+            number
+            for number in self._state.reproduced
+            if (at := self._planned[number].frame) is not None and at <= first.frame.index
+        }
         return {number: picture for number, picture in self._pictures.items() if number not in passed}
 
-    def clean(self, window: Sequence[Prepared], painted: Collection[int]) -> dict[int, ReferenceColor]:
-        """What painted frames give to others, where that is not what they are; see `videocolor.hints.flare`.
+    def without_flare(self, window: Sequence[Prepared], references: Collection[int]) -> dict[int, ReferenceColor]:
+        """What reference frames give to others where flare is removed; see `videocolor.hints.flare`.
 
-        From then on the network is told that, too.
+        From then on the network receives them without flare, too.
 
         Args:
             window: frames of the shot that are worked on together.
-            painted: places in `window` of painted frames.
+            references: places in `window` of reference frames.
 
         Returns:
-            Place in `window` -> colour.
+            Place in `window` -> color.
         """
         cleaned, (nearest, farthest), film = {}, _AROUND, self._film
-        told = film.hints.for_shot(self._number)[: len(self.inputs)]
-        for place in painted:
+        given = self._planned[: len(self.inputs)]
+        for place in references:
             planned = film.hints.at_frame(self._number, window[place].frame.index)
-            if planned in told:
-                self._reproduced.add(told.index(planned))
+            number = given.index(planned) if planned in given else None
+            if number is not None:
+                self._state.reproduced = sorted({*self._state.reproduced, number})
             if planned is None or not film.config.hints.remove_flare:
                 continue
-            near = (i for i in range(len(window)) if nearest <= abs(i - place) <= farthest and i not in painted)
+            near = (i for i in range(len(window)) if nearest <= abs(i - place) <= farthest and i not in references)
             hint = without_flare(planned.hint, window[place].gray, [window[i].gray for i in near])
             if hint is None:
                 continue
-            film.log.warn(
+            self._log.warn(
                 f"hint {hint.name}: coloured light lies on its frame alone; the frame is reproduced as painted, "
                 "and the light taken off what the shot gets of it (hints.remove_flare)"
             )
             cleaned[place] = _on_grids(hint, film)
-            if planned in told:
-                self._tell(told.index(planned), hint_input(hint, film.seen_size(self._number)).ab)
+            if number is not None:
+                ab = hint_input(hint, film.seen_size(self._number)).ab
+                self._state.cleaned[number] = ab
+                self._replace(number, ab)
         return cleaned
 
-    def memory(self) -> dict[str, Array]:
-        """What the shot's further frames depend on, as arrays; see `ChromaSmoother.memory`."""
-        cleaned = {str(place): ab for place, ab in self._cleaned.items()}
-        return cleaned | {"reproduced": np.array(sorted(self._reproduced), np.int64)}
-
-    def recall(self, memory: Mapping[str, Array]) -> None:
-        """Take up what `memory` of the same shot's returned."""
-        self._reproduced = {int(number) for number in memory["reproduced"]}
-        for place, ab in memory.items():
-            if place != "reproduced":
-                self._tell(int(place), ab)
-
-    def _tell(self, place: int, ab: Array) -> None:
-        self._cleaned[place] = ab
-        self.inputs[place] = replace(self.inputs[place], ab=ab)
-        if place in self._pictures:
+    def _replace(self, number: int, ab: Array) -> None:
+        """Give other colors for a hint from now on."""
+        self.inputs[number] = replace(self.inputs[number], ab=ab)
+        if number in self._pictures:
             taken = np.ascontiguousarray(np.moveaxis(ab, 0, -1), np.float32)
-            self._pictures[place] = replace(self._pictures[place], ab=taken)
+            self._pictures[number] = replace(self._pictures[number], ab=taken)
 
 
-def _followed(hint: Hint, film: Film, flow: FlowEstimator) -> ReferenceFrame:
-    """A hint as `HintPropagator` looks for it."""
+def _candidate(hint: Hint, film: Film, flow: FlowEstimator) -> ReferenceFrame:
+    """A hint as `HintPropagator` searches for it."""
     width, height = film.plan.chroma_size
     h, w = film.size
     small = np.moveaxis(cv2.resize(hint.rgb, (w, h), interpolation=cv2.INTER_AREA), -1, 0)

@@ -1,19 +1,21 @@
-"""Shots keep their colours: those that return to an earlier shot borrow its; others can be held near their own.
+"""Colors that shots reuse: recurring shots those of an earlier shot, and long shots their own.
 
-Who lends to whom follows from luma alone, so that it can be planned before anything is coloured, and every shard of
-a film finds out its lenders' colours by itself: the lender's first and last frame, coloured by the network with the
-lender's own hints. Only shots that are not themselves returning lend, so no chain of loans arises.
+Which shot reuses which follows from luma alone, so that it can be planned before anything is colored, and every shard
+of a film computes the reused colors by itself: the reference shot's first and last frame, colored by the network with
+that shot's own hints. A shot that reuses another one is never reused, so there are no chains.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import cv2
 import numpy as np
 
+from videocolor.hints.plan import hint_input
 from videocolor.models.base import HintInput, Prediction
 from videocolor.pipeline.film import Film, FilmReader, Part
 from videocolor.pipeline.prepare import Prepared, gray_of, prepare, small_luma
@@ -28,6 +30,7 @@ __all__ = [
     "RecurrenceFinder",
     "SeenReferenceShots",
     "reference_lumas",
+    "reused_hints",
     "self_references",
 ]
 
@@ -37,6 +40,8 @@ _RETURNS: Final = 0.8
 """Similarity from which a shot counts as an earlier one come back: stricter than for a person's hint,
 because nobody said so."""
 
+_REUSED: Final = 8
+"""Reference shots whose colors a run keeps."""
 _OWN: Final = 3
 """Most frames of a shot that are hints for the rest of it; the newest stay."""
 _APART: Final = 2
@@ -47,68 +52,92 @@ _FLAT: Final = 0.02
 """Standard deviation of luma under which a picture (black, white) is no hint for anything."""
 
 
-class SelfReferences:
-    """Frames of a shot that nobody hinted, coloured without any hint, as hints for the rest of it.
+@dataclass(eq=False)
+class SelfReferenceState:
+    """What was chosen so far."""
 
-    Fusion over time remembers about a second. Without more, the colour of a face or a wall is decided anew all the
-    time and drifts as light and pose change; told how it coloured some frames before, the network stays near that.
-    Frames are added now and then, each as the network colours it by itself: so what comes in later has colours of its
-    own as well, and a first frame that was coloured badly does not rule the shot.
+    hints: list[HintInput] = field(default_factory=list)
+    since: int = 0
+    """Windows since the latest."""
+
+
+class SelfReferences:
+    """Frames of a shot without hints, as the network colors them without any, as hints for the rest of it.
+
+    Smoothing over time remembers about a second. Without more, the color of a face or a wall is decided again all the
+    time and drifts as light and pose change; given how it colored some frames before, the network stays near that.
+    Frames are added now and then, each as the network colors it by itself: so what comes in later has its own colors
+    as well, and a first frame that was colored badly does not dominate the shot.
 
     Args:
         film: opened.
-        lent: hints that the shot borrows.
+        reused: hints that the shot reuses.
         wanted: otherwise there are none.
     """
 
-    def __init__(self, film: Film, lent: Sequence[HintInput] = (), *, wanted: bool = True) -> None:
-        self._film, self._lent, self._wanted = film, lent, wanted
-        self.hints: deque[HintInput] = deque(maxlen=_OWN)
-        self._since = 0
+    def __init__(self, film: Film, reused: Sequence[HintInput] = (), *, wanted: bool = True) -> None:
+        self._film, self._reused, self._wanted = film, reused, wanted
+        self.state = SelfReferenceState()
 
     def look(self, lumas: Sequence[Array], seen: Prediction) -> bool:
-        """Look at a window's anchors; whether the hints have changed.
+        """Look at a window's keyframes; whether the hints have changed.
 
         Args:
             lumas: (h, w) float32 each.
-            seen: what the network made of them, told of the hints so far.
+            seen: what the network made of them, given the hints so far.
         """
-        self._since += 1
+        state = self.state
+        state.since += 1
         if not self._wanted or not len(lumas) or seen.confidence is None:
             return False
-        known = float(seen.confidence[-1].mean()) if self.hints else 0.0
-        if (known >= _KNOWN and self._since < _APART) or float(lumas[-1].std()) < _FLAT:
+        known = float(seen.confidence[-1].mean()) if state.hints else 0.0
+        if (known >= _KNOWN and state.since < _APART) or float(lumas[-1].std()) < _FLAT:
             return False
-        plain = self._film.predictor.predict(self._film.colorizer.begin(self._lent), [lumas[-1]])
-        height, width = self._film.size
-        ab = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in plain.ab[0]]
-        self.hints.append(HintInput(lumas[-1], np.stack(ab)))
-        self._since = 0
+        plain = self._film.predictor.predict(self._film.colorizer.begin(self._reused), [lumas[-1]])
+        state.hints = [*state.hints, HintInput(lumas[-1], _resized(plain.ab[0], self._film.size))][-_OWN:]
+        state.since = 0
         return True
 
-    def memory(self) -> dict[str, Array]:
-        """All that the shot's further frames depend on, as arrays by name."""
-        arrays = {f"{n}.{name}": getattr(hint, name) for n, hint in enumerate(self.hints) for name in ("luma", "ab")}
-        return {**arrays, "since": np.array(self._since)}
 
-    def recall(self, memory: Mapping[str, Array]) -> None:
-        """Take up what another's `memory` returned."""
-        while (head := f"{len(self.hints)}.") + "luma" in memory:
-            self.hints.append(HintInput(memory[head + "luma"], memory[head + "ab"]))
-        self._since = int(memory["since"])
+def _resized(ab: Array, size: tuple[int, int]) -> Array:
+    """(2, h, w) a*b* at another (height, width)."""
+    return np.stack([cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR) for plane in ab])
 
 
-def self_references(film: Film, lent: Sequence[HintInput], *, asked: bool) -> SelfReferences:
-    """What holds a shot to its own colours.
+def self_references(film: Film, reused: Sequence[HintInput], *, hinted: bool) -> SelfReferences:
+    """What holds a shot to its own colors.
 
     Args:
         film: opened.
-        lent: hints that the shot borrows.
-        asked: a person gave the shot hints. Then there are none of its own: all hints of a shot are believed as one,
-            and a wrong one would be believed for their sake.
+        reused: hints that the shot reuses.
+        hinted: a person gave the shot hints. Then there are none of its own: the network weighs all hints of a shot
+            together, and a wrong one would gain weight from the others.
     """
-    wanted = film.config.model.self_references and film.colorizer.card.hints == "many" and not asked
-    return SelfReferences(film, lent, wanted=wanted)
+    wanted = film.config.model.self_references and film.colorizer.card.hints == "many" and not hinted
+    return SelfReferences(film, reused, wanted=wanted)
+
+
+def reused_hints(
+    film: Film, shots: ReferenceShots, reference: int, known: dict[int, list[HintInput]]
+) -> list[HintInput]:
+    """What recurring shots reuse of a shot: its first and its last frame, as the network alone colors them.
+
+    Args:
+        film: opened.
+        shots: what the reference shots look like.
+        reference: number of the shot.
+        known: earlier answers; the latest few are added.
+    """
+    if reference not in known:
+        most = 1 if film.colorizer.card.hints == "one" else None
+        planned = film.hints.for_shot(reference)[:most]
+        own = [hint_input(p.hint, film.size, in_shot=p.own == reference) for p in planned]
+        lumas = shots.lumas(reference)
+        seen = film.predictor.predict(film.colorizer.begin(own), lumas)
+        known[reference] = [HintInput(luma, _resized(ab, film.size)) for luma, ab in zip(lumas, seen.ab, strict=True)]
+        while len(known) > _REUSED:
+            del known[next(iter(known))]
+    return known[reference]
 
 
 class RecurrenceFinder:
@@ -162,24 +191,24 @@ def reference_lumas(film: Film, places: Iterable[tuple[int, int]], *, from_begin
 
 
 class ReferenceShots(Protocol):
-    """Who lends colours to whom, and what the lenders looked like."""
+    """Which earlier shot a recurring shot reuses, and what the reused ones look like."""
 
-    def lender(self, number: int, first: Prepared) -> int | None:
-        """The shot that lends its colours to a shot without hints of its own that begins with `first`."""
+    def reference(self, number: int, first: Prepared) -> int | None:
+        """The shot whose colors a shot without hints reuses that begins with `first`; None: it does not recur."""
 
-    def leave(self, number: int, first: Prepared | None, last: Prepared, lender: int | None) -> None:
-        """A shot is over; `first` is None where the run began inside it."""
+    def leave(self, number: int, first: Prepared | None, last: Prepared, reference: int | None) -> None:
+        """Note that a shot is over, and what it reused; `first` is None where the run began inside it."""
 
-    def lumas(self, lender: int) -> list[Array]:
-        """(h, w) float32 luma of the lender's first and last frame, at the working size."""
+    def lumas(self, reference: int) -> list[Array]:
+        """(h, w) float32 luma of a shot's first and last frame, at the working size."""
 
 
 class SeenReferenceShots:
-    """Lenders found while the film goes by.
+    """Found while the film is read.
 
     Args:
-        size: (height, width) at which shots are compared: a scan's, so that both find the same lenders; None: the
-            working size.
+        size: (height, width) at which shots are compared: a scan's, so that both find the same; None: the working
+            size.
     """
 
     def __init__(self, size: tuple[int, int] | None = None) -> None:
@@ -187,13 +216,13 @@ class SeenReferenceShots:
         self._finder = RecurrenceFinder()
         self._lumas: dict[int, list[Array]] = {}
 
-    def lender(self, number: int, first: Prepared) -> int | None:
+    def reference(self, number: int, first: Prepared) -> int | None:
         """See `ReferenceShots`."""
         return self._finder.find(self._picture(first))
 
-    def leave(self, number: int, first: Prepared | None, last: Prepared, lender: int | None) -> None:
+    def leave(self, number: int, first: Prepared | None, last: Prepared, reference: int | None) -> None:
         """See `ReferenceShots`."""
-        if lender is None and first is not None:
+        if reference is None and first is not None:
             self._lumas[number] = [first.luma, last.luma]
             forgotten = self._finder.add(number, self._picture(first), self._picture(last))
             if forgotten is not None:
@@ -204,37 +233,37 @@ class SeenReferenceShots:
             return thumbnail(item.gray)
         return thumbnail(gray_of(small_luma(item.frame, self._size)))
 
-    def lumas(self, lender: int) -> list[Array]:
+    def lumas(self, reference: int) -> list[Array]:
         """See `ReferenceShots`."""
-        return self._lumas[lender]
+        return self._lumas[reference]
 
 
 class PlannedReferenceShots:
-    """Lenders that a plan names.
+    """Those that a plan names.
 
     Args:
-        returns: number of a shot -> number of the shot that lends to it.
-        fetch: reads what `lumas` returns out of the film, for lenders that the run does not pass.
+        reuses: number of a shot -> number of the shot that it reuses.
+        fetch: reads what `lumas` returns from the film, for shots that the run does not pass.
     """
 
-    def __init__(self, returns: Mapping[int, int], fetch: Callable[[int], list[Array]]) -> None:
-        self._returns, self._fetch = returns, fetch
-        self._last_use = {lender: max(n for n, r in returns.items() if r == lender) for lender in returns.values()}
+    def __init__(self, reuses: Mapping[int, int], fetch: Callable[[int], list[Array]]) -> None:
+        self._reuses, self._fetch = reuses, fetch
+        self._last_use = {reference: number for number, reference in sorted(reuses.items())}
         self._lumas: dict[int, list[Array]] = {}
 
-    def lender(self, number: int, first: Prepared) -> int | None:
+    def reference(self, number: int, first: Prepared) -> int | None:
         """See `ReferenceShots`."""
-        return self._returns.get(number)
+        return self._reuses.get(number)
 
-    def leave(self, number: int, first: Prepared | None, last: Prepared, lender: int | None) -> None:
+    def leave(self, number: int, first: Prepared | None, last: Prepared, reference: int | None) -> None:
         """See `ReferenceShots`."""
         for other in [other for other in self._lumas if self._last_use[other] <= number]:
             del self._lumas[other]
         if first is not None and self._last_use.get(number, 0) > number:
             self._lumas[number] = [first.luma, last.luma]
 
-    def lumas(self, lender: int) -> list[Array]:
+    def lumas(self, reference: int) -> list[Array]:
         """See `ReferenceShots`."""
-        if lender not in self._lumas:
-            self._lumas[lender] = self._fetch(lender)
-        return self._lumas[lender]
+        if reference not in self._lumas:
+            self._lumas[reference] = self._fetch(reference)
+        return self._lumas[reference]

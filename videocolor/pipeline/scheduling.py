@@ -1,19 +1,52 @@
-"""How densely a shot is looked at, and how much of a film is held at once."""
+"""How much is worked on at once: queues, threads, windows, keyframes; and where shards may end.
+
+A shot is worked through in windows. After a window the smoother finishes some frames, and a shard may end before the
+first unfinished one. The run over a film and its plan ask the same `ShardCounter`, one with frames, one with counts.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from typing import Final, Protocol, TypeVar
+
+import numpy as np
 
 from videocolor.config import ColorizeConfig
-from videocolor.motion.flow import FlowEstimator, Quality
-from videocolor.pipeline.boundaries import PAINTED_COST
+from videocolor.motion.flow import FlowEstimator, Motion, Quality, warp
 from videocolor.pipeline.film import Film, network_threads
-from videocolor.pipeline.propagation import HintPropagator
-from videocolor.pipeline.smoothing import ChromaSmoother
-from videocolor.types import VideoInfo
+from videocolor.pipeline.propagation import PROPAGATORS, Propagator
+from videocolor.pipeline.smoothing import CAP, SMOOTHERS, Delay, Smoother
+from videocolor.types import Array, VideoInfo
 
-__all__ = ["frame_cost", "frame_threads", "fusion", "motion_finder", "queue_length", "window_frames"]
+__all__ = [
+    "REFERENCE_COST",
+    "GreedyShards",
+    "KeyframePolicy",
+    "ListedShards",
+    "OneShard",
+    "ShardCounter",
+    "ShardRule",
+    "ShotProgress",
+    "ShotSchedule",
+    "frame_threads",
+    "make_propagator",
+    "make_smoother",
+    "motion_finder",
+    "queue_length",
+    "shard_starts",
+    "shot_schedule",
+    "windows",
+]
 
+T = TypeVar("T")
+
+REFERENCE_COST: Final = 4.0
+"""Work of a frame in a shot with a reference frame, in frames of a shot without (docs/performance.md)."""
+_RATE: Final = Fraction(25)
+"""Frames a second of films that do not state theirs."""
 _QUEUE_BYTES: Final = 128 * 2**20
 """Memory of the frames between two stages; a queue holds a window where it can, since the network works by windows."""
 _WINDOW_BYTES: Final = 512 * 2**20
@@ -22,61 +55,12 @@ _SPREAD_BYTES: Final = 32 * 2**20
 """Frames that a stage works on at once; in work they take several times as much."""
 _MOST_THREADS: Final = 4
 """Threads of such a stage; each frame in work takes memory."""
-_CARRIED_CAP: Final = 5.0
-"""Most precision that a painted frame hands on by itself where the network joins it with what it sees."""
-
-
-def fusion(film: Film, number: int) -> tuple[int, ChromaSmoother | None, HintPropagator | None]:
-    """Frames from anchor to anchor, and what holds a shot's colour together; finer where a frame was painted."""
-    smoothing, carried = film.config.smoothing, film.hints.propagates(number)
-    stride, flow = _stride(film, number), motion_finder(film, number)
-    if flow is None:
-        return stride, None, None
-    if not (carried and film.colorizer.card.propagates):
-        return stride, ChromaSmoother(decay=smoothing.decay, flow=flow), None
-    smoother = ChromaSmoother(decay=smoothing.decay, cap=_CARRIED_CAP, flow=flow)
-    return stride, smoother, HintPropagator(flow)
-
-
-def motion_finder(film: Film, number: int) -> FlowEstimator | None:
-    """What finds a shot's motion; None: nothing is carried from frame to frame."""
-    smoothing = film.config.smoothing
-    if not smoothing.enabled:
-        return None
-    quality: Quality = "detailed" if film.hints.propagates(number) else "fast"
-    return FlowEstimator(quality if smoothing.motion == "auto" else smoothing.motion)
-
-
-def frame_threads(info: VideoInfo, config: ColorizeConfig) -> int:
-    """Threads of a stage whose frames do not wait for each other: half as many as the network has, within bounds."""
-    return max(1, min(_MOST_THREADS, network_threads(config) // 2, _SPREAD_BYTES // _frame_bytes(info)))
-
-
-def _stride(film: Film, number: int) -> int:
-    """Frames from anchor to anchor."""
-    model = film.config.model
-    if not film.config.smoothing.enabled:
-        return 1
-    carries = film.colorizer.card.propagates and film.hints.has_reference(number)
-    return min(model.keyframe_interval, model.keyframe_interval_painted) if carries else model.keyframe_interval
-
-
-def _batch(film: Film, stride: int) -> int:
-    """Anchors a window: what was asked for, or what a bounded window of this film's frames allows."""
-    info = film.info
-    held = info.width * info.height * (1 if info.layout.depth <= 8 else 2) * 3
-    return max(1, min(film.config.model.batch, _WINDOW_BYTES // (held * stride)))
-
-
-def window_frames(film: Film, number: int) -> int:
-    """Frames of a shot that are worked on together."""
-    stride = _stride(film, number)
-    return stride * _batch(film, stride)
-
-
-def frame_cost(film: Film, number: int) -> float:
-    """Work that a frame of this shot means, in frames of a shot without a hint."""
-    return PAINTED_COST if film.hints.propagates(number) else 1.0
+_PROPAGATED_CAP: Final = 5.0
+"""Most precision that smoothing propagates from a reference frame where the network joins its color with its own."""
+_LOST: Final = 0.3
+"""Confidence, multiplied up since the last keyframe, below which a pixel counts as lost."""
+_LOST_SHARE: Final = 0.25
+"""Share of lost pixels from which a frame becomes a keyframe."""
 
 
 def queue_length(info: VideoInfo, config: ColorizeConfig) -> int:
@@ -84,5 +68,233 @@ def queue_length(info: VideoInfo, config: ColorizeConfig) -> int:
     return max(2, min(config.model.batch * config.model.keyframe_interval, _QUEUE_BYTES // _frame_bytes(info)))
 
 
+def frame_threads(info: VideoInfo, config: ColorizeConfig) -> int:
+    """Threads of a stage whose frames do not wait for each other: half as many as the network has, within bounds."""
+    return max(1, min(_MOST_THREADS, network_threads(config) // 2, _SPREAD_BYTES // _frame_bytes(info)))
+
+
 def _frame_bytes(info: VideoInfo) -> int:
     return info.width * info.height * (1 if info.layout.depth == 8 else 2) * 3 // 2
+
+
+def motion_finder(film: Film, number: int) -> FlowEstimator | None:
+    """What finds a shot's motion; None: nothing needs it."""
+    smoothing = film.config.smoothing
+    if not smoothing.enabled:
+        return None
+    quality: Quality = "detailed" if film.hints.propagates(number) else "fast"
+    return FlowEstimator(quality if smoothing.motion == "auto" else smoothing.motion)
+
+
+def make_smoother(film: Film, number: int) -> Smoother:
+    """What smooths a shot's chroma over time."""
+    cap = _PROPAGATED_CAP if _propagates(film, number) else CAP
+    return SMOOTHERS["kalman" if film.config.smoothing.enabled else "none"](film.config.smoothing, cap)
+
+
+def make_propagator(film: Film, number: int) -> Propagator:
+    """What propagates the color of a shot's hints."""
+    flow = motion_finder(film, number) or FlowEstimator()
+    return PROPAGATORS["flow" if _propagates(film, number) else "none"](flow)
+
+
+def _propagates(film: Film, number: int) -> bool:
+    return film.config.smoothing.enabled and film.colorizer.card.propagates and film.hints.propagates(number)
+
+
+@dataclass(frozen=True)
+class ShotSchedule:
+    """How a shot is worked through."""
+
+    interval: int
+    """Frames from keyframe to keyframe."""
+    window: int
+    """Frames that are worked on together."""
+    delay: Delay
+    """When their chroma is finished."""
+    cost: float = 1.0
+    """Work of a frame, in frames of a shot without a hint."""
+
+
+def shot_schedule(film: Film, number: int) -> ShotSchedule:
+    """The schedule of a shot: denser keyframes where a frame was painted, smaller windows of larger frames."""
+    model, info = film.config.model, film.info
+    interval = model.keyframe_interval if film.config.smoothing.enabled else 1
+    if film.colorizer.card.propagates and film.hints.has_reference(number):
+        interval = min(interval, model.keyframe_interval_painted)
+    held = info.width * info.height * (1 if info.layout.depth <= 8 else 2) * 3 * interval
+    window = interval * max(1, min(model.batch, _WINDOW_BYTES // held))
+    cost = REFERENCE_COST if film.hints.propagates(number) else 1.0
+    return ShotSchedule(interval, window, make_smoother(film, number).delay, cost)
+
+
+def windows(items: Iterable[T], length: int) -> Iterator[list[T]]:
+    """Consecutive lists of `length` items; the last one may be shorter."""
+    iterator = iter(items)
+    return iter(lambda: list(islice(iterator, length)), [])
+
+
+@dataclass(eq=False)
+class KeyframeState:
+    """What is in reach of the keyframes so far."""
+
+    reach: Array | None = None
+    """(h, w) float32 in 0..1: confidence that a pixel was seen in the last keyframe."""
+
+
+class KeyframePolicy:
+    """Chooses the frames of one shot that the network sees: every n-th, and those that motion does not reach from it.
+
+    Args:
+        interval: n.
+    """
+
+    def __init__(self, interval: int) -> None:
+        self.interval, self.state = interval, KeyframeState()
+
+    def choose(self, steps: Sequence[tuple[Array, Motion | None]]) -> list[int]:
+        """Keyframes among the shot's next frames.
+
+        Args:
+            steps: of each frame: (h, w) uint8 prepared for motion, and the motion from the frame before it.
+
+        Returns:
+            Places in `steps`, ascending; the first frame always is one.
+        """
+        keyframes, state = [], self.state
+        for place, (picture, motion) in enumerate(steps):
+            if motion is not None and state.reach is not None:
+                state.reach = warp(state.reach, motion.ba) * motion.trust_b
+            lost = 1.0 if state.reach is None else float((state.reach < _LOST).mean())
+            if place % self.interval == 0 or lost > _LOST_SHARE:
+                keyframes.append(place)
+                state.reach = np.ones(picture.shape, np.float32)
+        return keyframes
+
+
+class ShotProgress:
+    """Counts a shot's frames: those that were taken in and those that are finished.
+
+    Args:
+        schedule: of the shot.
+        start: index of its first frame, or of the first unfinished one where it is continued.
+    """
+
+    def __init__(self, schedule: ShotSchedule, start: int) -> None:
+        self.schedule, self.next = schedule, start
+        self.waiting = 0
+        """Frames that were taken in and are not finished."""
+        self.paused = False
+        """Frames were finished after the latest window, so a shard may end before frame `next`."""
+
+    def take(self, frames: int) -> int:
+        """Take in a window; how many frames are finished after it."""
+        self.waiting += frames
+        count = self.schedule.delay.ready(self.waiting)
+        self.paused = bool(count)
+        return self._finish(count)
+
+    def finish(self) -> int:
+        """End the shot; how many frames were left."""
+        return self._finish(self.waiting)
+
+    def _finish(self, count: int) -> int:
+        self.waiting -= count
+        self.next += count
+        return count
+
+
+class ShardRule(Protocol):
+    """Decides where shards end, in film order and without looking ahead."""
+
+    def ends(self, index: int, passed: float, *, inside: bool) -> bool:
+        """Whether a shard ends before frame `index`.
+
+        Args:
+            index: a shot's first frame, or the first unfinished one inside a shot.
+            passed: cost of the frames since the last question.
+            inside: it is inside a shot.
+        """
+
+
+class OneShard:
+    """The entire film is one."""
+
+    def ends(self, index: int, passed: float, *, inside: bool) -> bool:
+        """See `ShardRule`."""
+        return False
+
+
+class ListedShards:
+    """Known beforehand: the first frames of all shards."""
+
+    def __init__(self, starts: Collection[int]) -> None:
+        self._starts = frozenset(starts)
+
+    def ends(self, index: int, passed: float, *, inside: bool) -> bool:
+        """See `ShardRule`."""
+        return index in self._starts
+
+
+class GreedyShards:
+    """A shard ends at the first cut after `wanted`, or at the first pause after `most`; both in seconds of film."""
+
+    def __init__(self, wanted: Fraction, most: Fraction, rate: Fraction | None) -> None:
+        rate = rate or _RATE
+        self._wanted, self._most = float(wanted * rate), float(most * rate)
+        self._cost = 0.0
+
+    def ends(self, index: int, passed: float, *, inside: bool) -> bool:
+        """See `ShardRule`."""
+        self._cost += passed
+        if self._cost < (self._most if inside else self._wanted):
+            return False
+        self._cost = 0.0
+        return True
+
+
+class ShardCounter:
+    """The only statement of where shards may end: before a shot, and where a shot pauses between two windows.
+
+    Args:
+        rule: decides.
+        shard: number of the first shard.
+    """
+
+    def __init__(self, rule: ShardRule | None = None, shard: int = 0) -> None:
+        self._rule, self._passed = rule or OneShard(), 0.0
+        self.shard = shard
+        """Number of the shard that the next frame belongs to."""
+
+    def passed(self, shot: ShotProgress, frames: int) -> None:
+        """Count frames of a shot that were finished."""
+        self._passed += shot.schedule.cost * frames
+
+    def begins(self, shot: ShotProgress) -> bool:
+        """Whether a shard ends before a shot; ask at each shot's first frame."""
+        return self._ends(shot.next, inside=False)
+
+    def may_pause(self, shot: ShotProgress) -> bool:
+        """Whether a shard ends before a shot's first unfinished frame; ask before each of its windows."""
+        return shot.paused and self._ends(shot.next, inside=True)
+
+    def _ends(self, index: int, *, inside: bool) -> bool:
+        ends = self._rule.ends(index, self._passed, inside=inside)
+        self._passed = 0.0
+        self.shard += ends
+        return ends
+
+
+def shard_starts(shots: Iterable[tuple[range, ShotSchedule]], rule: ShardRule) -> list[int]:
+    """First frames of the shards that a film will have, from the frames of its shots alone."""
+    counter, starts = ShardCounter(rule), [0]
+    for frames, schedule in shots:
+        shot = ShotProgress(schedule, frames.start)
+        if counter.begins(shot):
+            starts.append(shot.next)
+        for window in windows(frames, schedule.window):
+            if counter.may_pause(shot):
+                starts.append(shot.next)
+            counter.passed(shot, shot.take(len(window)))
+        counter.passed(shot, shot.finish())
+    return starts

@@ -22,10 +22,9 @@ from videocolor.files import source_sha256
 from videocolor.fingerprint import digest, settings_of
 from videocolor.hints.plan import HintPlan, PlannedHint, collect_assigned, collect_hints
 from videocolor.models.base import Colorizer
-from videocolor.pipeline.boundaries import PAINTED_COST, GreedyBoundaries, pauses
-from videocolor.pipeline.film import Film, ShotPlan, network_threads, open_film
+from videocolor.pipeline.film import Film, ShotPlan, network_threads, open_film, scanned
 from videocolor.pipeline.reuse import RecurrenceFinder
-from videocolor.pipeline.scheduling import frame_cost, window_frames
+from videocolor.pipeline.scheduling import REFERENCE_COST, GreedyShards, shard_starts, shot_schedule
 from videocolor.record import describe_model
 from videocolor.shards.types import FilmJob, FilmPlan, PlannedShot, Shard
 from videocolor.shots.shotlist import read_shots
@@ -36,7 +35,7 @@ from videocolor.video import sequence_files
 __all__ = [
     "FORMAT",
     "PLAN_NAME",
-    "boundaries_of",
+    "shard_rule",
     "planned_hints",
     "decided_shots",
     "fixity_of",
@@ -64,7 +63,7 @@ def plan_film(job: FilmJob, *, observer: Observer = ignore) -> FilmPlan:
     """
     log = RunLog(observer)
     config = ColorizeConfig.model_validate(job.config)
-    film = open_film(job.source, job.target, config, log, scan="always")
+    film = scanned(open_film(job.source, job.target, config, log), log)
     plan = make_plan(film, fixity_of(job.source))
     job.folder.mkdir(parents=True, exist_ok=True)
     from videocolor.shards.planfile import write_plan  # which imports this module
@@ -90,10 +89,10 @@ def source_stamp(source: Path) -> str:
     return f"{sum(s.st_size for s in stats)} {max(s.st_mtime_ns for s in stats)} {len(stats)}"
 
 
-def boundaries_of(film: Film) -> GreedyBoundaries:
-    """The rule by which this film is cut."""
+def shard_rule(film: Film) -> GreedyShards:
+    """The rule that decides where shards of this film end."""
     shots = film.config.shots
-    return GreedyBoundaries(Fraction(shots.shard), Fraction(shots.max_shard), film.info.rate)
+    return GreedyShards(Fraction(shots.shard), Fraction(shots.max_shard), film.info.rate)
 
 
 def make_plan(film: Film, sha256: str) -> FilmPlan:
@@ -106,7 +105,8 @@ def make_plan(film: Film, sha256: str) -> FilmPlan:
     scan = film.scan
     assert scan is not None
     shots = planned_shots(film)
-    starts = _cut(film, shots)
+    lengths = ((range(shot.start, shot.end), shot_schedule(film, shot.index)) for shot in shots)
+    starts = shard_starts(lengths, shard_rule(film))
     end_pts = scan.shots[-1].shot.end_pts
     places = [(start, scan.pts[start]) for start in starts]
     head = replace(plan_head(film, sha256), shots=tuple(shots), frames=scan.frames)
@@ -131,22 +131,6 @@ def planned_shots(film: Film) -> list[PlannedShot]:
     return shots
 
 
-def _cut(film: Film, shots: Sequence[PlannedShot]) -> list[int]:
-    """First frames of all shards: the questions that the run over the film asks, asked beforehand."""
-    boundaries, starts, passed = boundaries_of(film), [0], 0.0
-    fused = film.config.smoothing.enabled
-    for shot in shots:
-        if boundaries.ends(shot.start, passed, inside=False):
-            starts.append(shot.start)
-        cost, out = frame_cost(film, shot.index), 0
-        for pause in pauses(shot.end - shot.start, window_frames(film, shot.index), fused):
-            if boundaries.ends(shot.start + pause, cost * (pause - out), inside=True):
-                starts.append(shot.start + pause)
-            out = pause
-        passed = cost * (shot.end - shot.start - out)
-    return starts
-
-
 def plan_head(film: Film, sha256: str) -> FilmPlan:
     """A plan without shots and shards."""
     return FilmPlan(
@@ -169,7 +153,7 @@ def with_shards(plan: FilmPlan, places: Sequence[tuple[int, int]], end_pts: int,
     `goes_on`: the last shot goes on behind the plan's last frame.
     """
     followed = {number for note in plan.hints for number in note["propagated"]}
-    costs = [PAINTED_COST if shot.index in followed else 1.0 for shot in plan.shots]
+    costs = [REFERENCE_COST if shot.index in followed else 1.0 for shot in plan.shots]
     ends = [*places[1:], (plan.frames, end_pts)]
     cuts = [shot.start for shot in plan.shots]
     shards: list[Shard] = []

@@ -12,7 +12,7 @@ from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, UsageError
 from videocolor.events import Observer, RunLog, ignore
 from videocolor.files import folder_lock
-from videocolor.pipeline.film import Film, open_film
+from videocolor.pipeline.film import Film, open_film, scanned
 from videocolor.record import describe_model, sidecar_path
 from videocolor.shards.merge import MergeReport, merge_shards
 from videocolor.shards.plan import fixity_of, plan_head, planned_shots, with_shards
@@ -66,7 +66,7 @@ def recolor_shots(
     config = ColorizeConfig.model_validate(job.config)
     config = config.model_copy(update={"output": config.output.model_copy(update={"overwrite": True})})
     log = RunLog(observer)
-    film = open_film(job.source, job.target, config, log, scan="always")
+    film = scanned(open_film(job.source, job.target, config, log), log)
     work = replace(job, config=config.as_dict(), folder=job.folder.with_name(job.folder.name + ".recolor"))
     with folder_lock(work.folder, str(job.target)):
         try:
@@ -75,7 +75,9 @@ def recolor_shots(
             discard_work(work)
 
 
-def _recolor(film: Film, job: FilmJob, wanted: Collection[int], reusing: Collection[int], log: RunLog) -> MergeReport:
+def _recolor(
+    film: Film, job: FilmJob, wanted: Collection[int], reusing: Collection[int], log: RunLog
+) -> MergeReport:
     scan = film.scan
     assert scan is not None
     shots = planned_shots(film)
@@ -106,7 +108,7 @@ def _recolor(film: Film, job: FilmJob, wanted: Collection[int], reusing: Collect
         if message["kind"] == "progress":
             log.frames_done(message["frames"], total)
 
-    records = color_missing(film, job, plan, again, hear)
+    records = color_missing(film, job, plan, again, log, hear)
     records |= {number: _kept(film, plan, number, earlier) for number in kept}
     return merge_shards(job, plan, records, log, like=film.target if kept else None)
 

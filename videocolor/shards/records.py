@@ -3,7 +3,7 @@
     plan.yaml               the plan
     shard-00001.vcs         frames, encoded (videocolor.video.shardfile)
     shard-00001.json        its record, written and synced after it: the fact that it is done
-    shard-00001.memory.npz  where the shard ends inside a shot: what the next one begins with
+    shard-00001.state.npz   where the shard ends inside a shot: what the next one begins with
 
 Records alone decide what is done.
 """
@@ -32,12 +32,18 @@ __all__ = [
     "discard_work",
     "drop_stale",
     "finished_shards",
-    "load_memory",
-    "memory_path",
-    "save_memory",
+    "load_state",
+    "state_path",
+    "save_state",
     "shard_path",
+    "work_folder",
     "write_record",
 ]
+
+
+def work_folder(target: Path) -> Path:
+    """Where the shards of a film are until it is complete."""
+    return target.with_name(f".{target.name}.videocolor")
 
 
 def shard_path(folder: Path, number: int) -> Path:
@@ -45,9 +51,9 @@ def shard_path(folder: Path, number: int) -> Path:
     return folder / f"shard-{number + 1:05d}.vcs"
 
 
-def memory_path(folder: Path, number: int) -> Path:
-    """What the shot remembers at the end of a shard."""
-    return folder / f"shard-{number + 1:05d}.memory.npz"
+def state_path(folder: Path, number: int) -> Path:
+    """The state of the shot that a shard ends inside of."""
+    return folder / f"shard-{number + 1:05d}.state.npz"
 
 
 def write_record(folder: Path, record: ShardRecord) -> None:
@@ -77,7 +83,7 @@ def finished_shards(job: FilmJob, plan: FilmPlan) -> dict[int, ShardRecord]:
         record = _read_record(path.with_suffix(".json"))
         if record is None or record.key != shard.key or not _whole(path, record):
             continue
-        if shard.closes_inside and not _remembered(memory_path(job.folder, shard.number)):
+        if shard.closes_inside and not _has_state(state_path(job.folder, shard.number)):
             continue
         found[shard.number] = record
     return found
@@ -95,9 +101,9 @@ def _whole(path: Path, record: ShardRecord) -> bool:
         return False
 
 
-def _remembered(path: Path) -> bool:
+def _has_state(path: Path) -> bool:
     try:
-        return bool(load_memory(path))
+        return bool(load_state(path))
     except InputError:
         return False  # the shard is coloured again, and remembers anew
 
@@ -110,8 +116,8 @@ def drop_stale(folder: Path, finished: Mapping[int, ShardRecord]) -> None:
             file.unlink(missing_ok=True)
 
 
-def save_memory(path: Path, memory: Mapping[str, Array]) -> None:
-    """Write what a shot remembers, whole and synced or not at all.
+def save_state(path: Path, state: Mapping[str, Array]) -> None:
+    """Write the state of a shot, whole and synced or not at all.
 
     Raises:
         OutputError: the disk is full or cannot be written.
@@ -119,7 +125,7 @@ def save_memory(path: Path, memory: Mapping[str, Array]) -> None:
     part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
         with part.open("wb") as file:
-            np.savez(file, allow_pickle=False, **memory)
+            np.savez(file, allow_pickle=False, **state)
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
@@ -130,8 +136,8 @@ def save_memory(path: Path, memory: Mapping[str, Array]) -> None:
         part.unlink(missing_ok=True)
 
 
-def load_memory(path: Path) -> dict[str, Array]:
-    """Read what `save_memory` wrote.
+def load_state(path: Path) -> dict[str, Array]:
+    """Read what `save_state` wrote.
 
     Raises:
         InputError: it is missing or damaged.

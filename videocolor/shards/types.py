@@ -87,9 +87,9 @@ class Shard:
     last_shot: int
     """The shots that it holds frames of, both included."""
     opens_inside: bool
-    """It begins inside a shot, from the memory that the shard before it has saved."""
+    """It begins inside a shot, from the state that the shard before it has saved."""
     closes_inside: bool
-    """It ends inside a shot, and saves its memory for the next one."""
+    """It ends inside a shot, and saves its state for the next one."""
     cost: float
     """Expected work, in frames of an automatic shot."""
     key: str

@@ -6,31 +6,31 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from videocolor.concurrency.stages import opencv_single_threaded
 from videocolor.config import ColorizeConfig, ModelConfig
 from videocolor.errors import ConfigError, InputError
 from videocolor.events import Event, Observer, RunLog, ShotRecord
 from videocolor.models.base import Colorizer
-from videocolor.pipeline.boundaries import ListedBoundaries
-from videocolor.pipeline.film import Film, FilmReader, Part, load_network, open_film
-from videocolor.pipeline.path import Finished, Run, color_film
+from videocolor.pipeline.chroma import FinishedFrame
+from videocolor.pipeline.film import Film, Part, load_network, open_film, scanned
+from videocolor.pipeline.path import colorize_film, open_run
 from videocolor.pipeline.prepare import ListedCuts, unused_cuts
 from videocolor.pipeline.reuse import PlannedReferenceShots, SeenReferenceShots, reference_lumas
+from videocolor.pipeline.scheduling import ListedShards, ShardCounter
+from videocolor.pipeline.shot import Run, ShotState
 from videocolor.record import Fixity, describe_model
 from videocolor.shards.plan import (
     PLAN_NAME,
-    boundaries_of,
     decided_shots,
     fixity_of,
     is_current,
     make_plan,
     plan_head,
+    shard_rule,
     source_stamp,
     with_shards,
 )
@@ -40,10 +40,10 @@ from videocolor.shards.records import (
     as_dict,
     drop_stale,
     finished_shards,
-    load_memory,
-    memory_path,
-    save_memory,
+    load_state,
+    save_state,
     shard_path,
+    state_path,
     write_record,
 )
 from videocolor.shards.types import FilmJob, FilmPlan, PlannedShot, ShardRecord, Task, Tell
@@ -78,17 +78,19 @@ def run_task(task: Task, tell: Tell) -> None:
     if task.shards is not None:
         if plan is None:
             raise ConfigError(f"{job.folder / PLAN_NAME}: is missing or was made for other settings; plan again")
-        film = _planned_film(job, plan, config, network, log)
+        decided = decided_shots(plan, config)
+        film = open_film(job.source, job.target, config, log, decided=decided, colorizer=network)
         done = finished_shards(job, plan)
-        color_missing(film, job, plan, [n for n in task.shards if n not in done], tell)
+        color_missing(film, job, plan, [n for n in task.shards if n not in done], log, tell)
         return
     film = open_film(job.source, job.target, config, log, colorizer=network)
-    color_film_shards(film, job, tell, plan=plan)
+    color_film_shards(film, job, log, tell, plan=plan)
 
 
 def color_film_shards(
     film: Film,
     job: FilmJob,
+    log: RunLog,
     tell: Tell,
     *,
     plan: FilmPlan | None = None,
@@ -99,6 +101,7 @@ def color_film_shards(
     Args:
         film: opened; what was found in a scan of it is used.
         job: says where the shards go.
+        log: receives warnings and what becomes of each shot.
         tell: hears of what is done.
         plan: of this very film and these settings; None: there is none yet.
         done: as `finished_shards` of that plan, where it was looked at already.
@@ -108,10 +111,9 @@ def color_film_shards(
     """
     job.folder.mkdir(parents=True, exist_ok=True)
     if plan is None and not any_records(job.folder) and film.scan is None and film.cuts_alike:
-        return _color_unplanned(film, job, tell)
+        return _color_unplanned(film, job, log, tell)
     if plan is None:
-        if film.scan is None:
-            film = open_film(film.source, film.target, film.config, film.log, scan="always", colorizer=film.colorizer)
+        film = scanned(film, log)
         plan = make_plan(film, fixity_of(film.source))
         write_plan(job.folder / PLAN_NAME, plan)
         records = finished_shards(job, plan)
@@ -123,7 +125,7 @@ def color_film_shards(
         records = dict(finished_shards(job, plan) if done is None else done)
     drop_stale(job.folder, records)
     missing = [shard.number for shard in plan.shards if shard.number not in records]
-    return plan, records | color_missing(film, job, plan, missing, tell)
+    return plan, records | color_missing(film, job, plan, missing, log, tell)
 
 
 def current_plan(job: FilmJob, config: ColorizeConfig, network: Colorizer) -> FilmPlan | None:
@@ -156,16 +158,13 @@ def _observer(tell: Tell) -> Observer:
     return hear
 
 
-def _planned_film(job: FilmJob, plan: FilmPlan, config: ColorizeConfig, network: Colorizer, log: RunLog) -> Film:
-    decided = decided_shots(plan, config)
-    return open_film(job.source, job.target, config, log, scan="never", decided=decided, colorizer=network)
-
-
 class _Writing:
     """Finished frames go into shard files; each gets its record when it is whole."""
 
-    def __init__(self, film: Film, folder: Path, tell: Tell, keyed: Callable[[int, _Written], str]) -> None:
-        self._film, self._folder, self._tell, self._keyed = film, folder, tell, keyed
+    def __init__(
+        self, film: Film, folder: Path, log: RunLog, tell: Tell, keyed: Callable[[int, _Written], str]
+    ) -> None:
+        self._film, self._folder, self._log, self._tell, self._keyed = film, folder, log, tell, keyed
         self._writer: VideoWriter | None = None
         self._sink: ShardSink | None = None
         self._now: _Written | None = None
@@ -173,12 +172,12 @@ class _Writing:
         self.frames = 0
         self.records: dict[int, ShardRecord] = {}
 
-    def write(self, done: Finished) -> None:
+    def write(self, done: FinishedFrame) -> None:
         """One more frame."""
-        if self._now is None or self._now.number != done.place.shard:
+        if self._now is None or self._now.number != done.shard:
             self.close()
-            self._now = _Written(done.place.shard, done.frame, one_frame(self._film.info))
-            path = shard_path(self._folder, done.place.shard)
+            self._now = _Written(done.shard, done.frame, one_frame(self._film.info))
+            path = shard_path(self._folder, done.shard)
             path.with_suffix(".json").unlink(missing_ok=True)
             self._writer, self._sink = VideoWriter.into_shard(self._film.info, self._film.plan, path)
         assert self._writer is not None
@@ -194,7 +193,7 @@ class _Writing:
         if self._writer is None or self._sink is None or self._now is None:
             return
         report = self._writer.close()
-        log, now = self._film.log, self._now
+        log, now = self._log, self._now
         record = ShardRecord(
             number=now.number,
             key=self._keyed(now.number, now),
@@ -236,11 +235,11 @@ class _Written:
         self.last_pts: list[int] = []
         self.frames = 0
 
-    def add(self, done: Finished) -> bool:
+    def add(self, done: FinishedFrame) -> bool:
         """Note a frame; whether a shot begins with it."""
-        begins = not self.shots or self.shots[-1] is not done.place.shot
+        begins = not self.shots or self.shots[-1] is not done.shot
         if begins:
-            self.shots.append(done.place.shot)
+            self.shots.append(done.shot)
             self.last_pts.append(done.frame.pts)
         self.last_pts[-1] = done.frame.pts
         self.end_pts = done.frame.pts + (done.frame.duration or self._one)
@@ -248,11 +247,11 @@ class _Written:
         return begins
 
 
-def _write_all(frames: Iterable[Finished], writing: _Writing, last: int | None) -> None:
+def _write_all(frames: Iterable[FinishedFrame], writing: _Writing, last: int | None) -> None:
     """Write frames up to the end of shard `last`; None: all."""
     try:
         for done in frames:
-            if last is not None and done.place.shard > last:
+            if last is not None and done.shard > last:
                 break
             writing.write(done)
         writing.close()
@@ -262,7 +261,7 @@ def _write_all(frames: Iterable[Finished], writing: _Writing, last: int | None) 
 
 
 def color_missing(
-    film: Film, job: FilmJob, plan: FilmPlan, missing: Sequence[int], tell: Tell
+    film: Film, job: FilmJob, plan: FilmPlan, missing: Sequence[int], log: RunLog, tell: Tell
 ) -> dict[int, ShardRecord]:
     """Colour shards of a plan, those that follow each other in one go; their records."""
     runs: list[list[int]] = []
@@ -273,7 +272,7 @@ def color_missing(
             runs.append([number])
     records: dict[int, ShardRecord] = {}
     for run in runs:
-        records |= _color_run(film, job, plan, run[0], run[-1], _after(records, tell))
+        records |= _color_run(film, job, plan, range(run[0], run[-1] + 1), log, _after(records, tell))
     return records
 
 
@@ -287,22 +286,24 @@ def _after(records: Mapping[int, ShardRecord], tell: Tell) -> Tell:
     return count
 
 
-def _color_run(film: Film, job: FilmJob, plan: FilmPlan, first: int, last: int, tell: Tell) -> dict[int, ShardRecord]:
-    """Colour the shards `first` to `last` of a plan; their records."""
+def _color_run(
+    film: Film, job: FilmJob, plan: FilmPlan, numbers: range, log: RunLog, tell: Tell
+) -> dict[int, ShardRecord]:
+    """Color consecutive shards of a plan; their records."""
+    first, last = numbers[0], numbers[-1]
     head, tail = plan.shards[first], plan.shards[last]
     to_the_end = tail.closes_inside or last == len(plan.shards) - 1
     part = Part(head.start, head.start_pts, None if to_the_end else tail.end_pts, from_beginning=plan.repaired)
-    returns = {shot.index: shot.reuses for shot in plan.shots if shot.reuses is not None}
-    cuts = ListedCuts([shot.start - head.start for shot in plan.shots if head.start < shot.start])
+    reuses = {shot.index: shot.reuses for shot in plan.shots if shot.reuses is not None}
     run = Run(
-        cuts,
-        PlannedReferenceShots(returns, lambda lender: _lender_lumas(film, plan, lender)),
-        ListedBoundaries([shard.start for shard in plan.shards if shard.start > head.start]),
-        shot=head.first_shot,
-        shard=first,
-        opens=load_memory(memory_path(job.folder, first - 1)) if head.opens_inside else None,
+        ListedCuts([shot.start - head.start for shot in plan.shots if head.start < shot.start]),
+        log,
+        PlannedReferenceShots(reuses, lambda reference: _reference_lumas(film, plan, reference)),
+        ShardCounter(ListedShards([shard.start for shard in plan.shards if shard.start > head.start]), first),
+        first_shot=head.first_shot,
+        state=load_state(state_path(job.folder, first - 1)) if head.opens_inside else None,
+        keep=lambda shard, state: save_state(state_path(job.folder, shard), state),
     )
-    run.keep = lambda memory: save_memory(memory_path(job.folder, run.shard), memory)
 
     def keyed(number: int, written: _Written) -> str:
         shard = plan.shards[number]
@@ -313,35 +314,30 @@ def _color_run(film: Film, job: FilmJob, plan: FilmPlan, first: int, last: int, 
             )
         return shard.key
 
-    reader = FilmReader(film.source, film.config, film.info, part)
-    writing = _Writing(film, job.folder, tell, keyed)
-    with opencv_single_threaded(), reader, closing(color_film(reader, film, run)) as frames:
+    writing = _Writing(film, job.folder, log, tell, keyed)
+    with open_run(film, run, colorize_film, part) as (_, frames):
         _write_all(frames, writing, last)
     return writing.records
 
 
-def _lender_lumas(film: Film, plan: FilmPlan, lender: int) -> list[Array]:
+def _reference_lumas(film: Film, plan: FilmPlan, reference: int) -> list[Array]:
     """Luma of a shot's first and last frame at the working size, read from the film."""
-    shot = plan.shots[lender]
+    shot = plan.shots[reference]
     places = [(shot.start, shot.start_pts), (shot.end - 1, shot.last_pts)]
     return reference_lumas(film, places, from_beginning=plan.repaired)
 
 
-def _color_unplanned(film: Film, job: FilmJob, tell: Tell) -> tuple[FilmPlan, dict[int, ShardRecord]]:
-    """Colour a film from its beginning, cut it into shards as it goes by, and write the plan that this amounts to."""
-    fixity = Fixity(film.source)
-    cuts = cuts_for(film.config)
-    run = Run(cuts, SeenReferenceShots(film.scan_size), boundaries_of(film))
-    sketch = _Sketch(film, fixity)
+def _color_unplanned(film: Film, job: FilmJob, log: RunLog, tell: Tell) -> tuple[FilmPlan, dict[int, ShardRecord]]:
+    """Color a film from its beginning, decide its shards on the way, and write the plan that results."""
+    cuts, sketch = cuts_for(film.config), _Sketch(film, Fixity(film.source))
 
-    def keep(memory: dict[str, Array]) -> None:
-        save_memory(memory_path(job.folder, run.shard), memory)
-        sketch.closed_inside.add(run.shard)
+    def keep(shard: int, state: ShotState) -> None:
+        save_state(state_path(job.folder, shard), state)
+        sketch.closed_inside.add(shard)
 
-    run.keep = keep
-    reader = FilmReader(film.source, film.config, film.info)
-    writing = _Writing(film, job.folder, tell, sketch.keyed)
-    with opencv_single_threaded(), reader, closing(color_film(reader, film, run)) as frames:
+    run = Run(cuts, log, SeenReferenceShots(film.scan_size), ShardCounter(shard_rule(film)), keep=keep)
+    writing = _Writing(film, job.folder, log, tell, sketch.keyed)
+    with open_run(film, run, colorize_film) as (reader, frames):
         _write_all(frames, writing, None)
         losses = tuple(reader.losses)
         offsets = tuple(reader.video.offsets)

@@ -1,0 +1,121 @@
+"""The chroma that is written: the predicted a*b* at the chroma plane's size, or what the source already has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import cv2
+import numpy as np
+
+from videocolor.color import ChromaTable, chroma_to_codes, codes_to_chroma
+from videocolor.concurrency.stages import spread
+from videocolor.events import RunLog, ShotRecord
+from videocolor.pipeline.film import Film
+from videocolor.pipeline.frames import ColoredFrame
+from videocolor.pipeline.propagated import blend_propagated
+from videocolor.pipeline.scheduling import frame_threads
+from videocolor.pipeline.upsample import bilinear_chroma, plane_luma, scaled_chroma, upsample_chroma
+from videocolor.types import Array, Frame
+from videocolor.video import OutputPlan
+
+__all__ = ["FinishedFrame", "SourceColor", "chroma_at", "finish_chroma", "kept_chroma", "source_color"]
+
+SourceColor = Literal["none", "tint", "color"]
+
+_NEUTRAL: Final = 0.012
+"""Mean |Cb, Cr| (of a swing of 1) up to which a source is black and white: about 3 of 255 levels."""
+_ONE_HUE: Final = 0.02
+"""Spread of (Cb, Cr) around their mean up to which color is one tint over all: about 5 of 255 levels."""
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedFrame:
+    """A frame and its chroma as they are written."""
+
+    frame: Frame
+    cb: Array
+    cr: Array
+    shot: ShotRecord
+    shard: int
+    """Number of the shard that it belongs to."""
+
+
+def finish_chroma(colored: Iterable[ColoredFrame], film: Film, log: RunLog) -> Iterator[FinishedFrame]:
+    """Upsample chroma to the chroma plane, guided by luma, and convert it to stored (Cb, Cr)."""
+    plan, keep = film.plan, film.config.chroma.keep_source
+    table = ChromaTable(plan.color, plan.layout.depth)
+
+    def noted() -> Iterator[tuple[ColoredFrame, bool]]:
+        for work in colored:
+            kind = source_color(work.item.frame)
+            log.note_source(kind, keep)
+            yield work, keep and kind != "none"
+
+    def finish(one: tuple[ColoredFrame, bool]) -> FinishedFrame:
+        (work, kept), frame = one, one[0].item.frame
+        if kept:
+            return FinishedFrame(frame, *kept_chroma(frame, plan), work.shot, work.shard)
+        luma = plane_luma(frame.luma, frame.layout.depth, frame.color.range, plan.chroma_size)
+        codes = table.codes(luma, chroma_at(work, luma, film), film.saturation(work.shot.number))
+        return FinishedFrame(frame, *codes, work.shot, work.shard)
+
+    yield from spread(finish, noted(), frame_threads(film.info, film.config))
+
+
+def chroma_at(work: ColoredFrame, luma: Array, film: Film) -> Array:
+    """(2, h, w) a*b* of a colored frame on the grid of `luma`, (h, w) float32 Y' in 0..1 of the same frame."""
+    if work.reference is not None:
+        picture = work.reference.picture
+        return picture if picture.shape[1:] == luma.shape else scaled_chroma(picture, luma.shape)
+    if film.config.chroma.upsample == "guided":
+        up = upsample_chroma(work.ab, _guide(work), luma)
+    else:
+        up = bilinear_chroma(work.ab, luma.shape)
+    return blend_propagated(up, work.propagated) if work.propagated else up
+
+
+def _guide(work: ColoredFrame) -> Array:
+    """Luma on the grid of the predicted chroma."""
+    luma = work.item.luma
+    if luma.shape == work.ab.shape[1:]:
+        return luma
+    return plane_luma(luma, 8, "full", (work.ab.shape[2], work.ab.shape[1]))
+
+
+def source_color(frame: Frame) -> SourceColor:
+    """Classify the chroma planes that a frame came with.
+
+    Sepia and tinted film has chroma, but one hue everywhere: its spread stays small where its mean is large.
+    """
+    if frame.chroma is None:
+        return "none"
+    depth = frame.layout.depth
+    cb, cr = (
+        # A few thousand samples classify a frame, and this runs on each.
+        codes_to_chroma(plane[:: 1 + plane.shape[0] // 64, :: 1 + plane.shape[1] // 64], depth, frame.color.range)
+        for plane in frame.chroma
+    )
+    if float(np.hypot(cb, cr).mean()) <= _NEUTRAL:
+        return "none"
+    spread = float(np.sqrt(cb.var() + cr.var()))
+    return "tint" if spread <= _ONE_HUE else "color"
+
+
+def kept_chroma(frame: Frame, plan: OutputPlan) -> tuple[Array, Array]:
+    """The source's own (Cb, Cr) in the output's size, depth and range; unchanged where these are the source's."""
+    assert frame.chroma is not None
+    cb, cr = (_fit(plane, frame, plan) for plane in frame.chroma)
+    return cb, cr
+
+
+def _fit(plane: Array, frame: Frame, plan: OutputPlan) -> Array:
+    size = plan.chroma_size
+    if (plane.shape[1], plane.shape[0]) != size:
+        shrinks = plane.shape[1] >= size[0] and plane.shape[0] >= size[1]
+        plane = cv2.resize(plane, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    if (frame.layout.depth, frame.color.range) == (plan.layout.depth, plan.color.range):
+        return plane
+    chroma = codes_to_chroma(plane, frame.layout.depth, frame.color.range)
+    return chroma_to_codes(chroma, plan.layout.depth, plan.color.range)
