@@ -61,7 +61,7 @@ def row(paths: list[Path], frames: int) -> Array:
 
 def drift(truth: Path, films: list[Path], frames: int) -> list[dict[str, float]]:
     """Of the truth and of each film: `moved` and `otherwise`; means over the second half of the frames."""
-    flow, places = FlowEstimator("detailed"), CoordinateMap(SIZE[1], SIZE[0])
+    flow, places = FlowEstimator("detailed"), CoordinateMap.identity(SIZE[1], SIZE[0])
     pictures: list[Array] = []
     start: list[Array] = []
     rows = []

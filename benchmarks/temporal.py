@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -23,7 +24,7 @@ from skimage.color import deltaE_ciede2000
 
 from videocolor.color import rgb_to_lab
 from videocolor.motion.flow import FlowEstimator, consistency, warp
-from videocolor.pipeline.smoothing import ChromaSmoother, Observation
+from videocolor.pipeline.smoothing import KalmanSmoother, Observation, moment_of
 from videocolor.pipeline.upsample import bilinear_chroma, plane_luma, upsample_chroma
 from videocolor.shots.detect import CutFinder, shot_similarity
 from videocolor.types import Array
@@ -127,12 +128,19 @@ def network_noise(ab: Array, rng: np.random.Generator) -> Array:
 
 
 def fused(gray: Array, seen: Mapping[int, Observation], window: int = 32) -> Array:
-    smoother, out = ChromaSmoother(), []
-    for t, luma in enumerate(gray):
-        smoother.push(luma, seen.get(t))
+    smoother, flow = KalmanSmoother(), FlowEstimator()
+    pictures = [flow.prepare(luma) for luma in gray]
+    motions = [None, *(flow.motion(a, b) for a, b in pairwise(pictures))]
+    waiting, out = [], []
+    for t, (luma, motion) in enumerate(zip(gray, motions, strict=True)):
+        waiting.append(moment_of(luma, motion))
+        if t in seen:
+            smoother.observe(waiting[-1], *seen[t])
         if t % window == window - 1:
-            out += smoother.pop()
-    return np.stack(out + smoother.finish())
+            count = smoother.delay.ready(len(waiting))
+            out += smoother.smooth(waiting, count)
+            del waiting[:count]
+    return np.stack(out + smoother.smooth(waiting, len(waiting), last=True))
 
 
 def flicker(gray: Array, ab: Array) -> float:

@@ -234,7 +234,7 @@ def test_shots_that_return_are_found_on_a_surveys_pictures(folder: Path) -> None
         found = []
         for number, (a, z) in enumerate(ends):
             first, last = (next(prepare([frames[index]], size)) for index in (a, z))
-            found.append(lenders.lender(number, first))
+            found.append(lenders.reference(number, first))
             lenders.leave(number, first, last, found[-1])
         assert found == [None, None, None, 1, None]
 

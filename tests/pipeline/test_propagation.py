@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from videocolor.motion.flow import FlowEstimator, grid
+from videocolor.motion.flow import FlowEstimator, Step, grid
 from videocolor.pipeline.propagated import (
     PropagatedColor,
     PropagatedColors,
@@ -20,7 +20,16 @@ from videocolor.pipeline.propagated import (
     photometric_residual,
     propagated_input,
 )
-from videocolor.pipeline.propagation import DRIFT_CORRECTION_EVERY, SEARCH_EVERY, CoordinateMap, HintPropagator, Step
+from videocolor.pipeline.propagation import (
+    DRIFT_CORRECTION_EVERY,
+    PROPAGATORS,
+    SEARCH_EVERY,
+    CoordinateMap,
+    HintPropagator,
+    Propagator,
+    TrackState,
+)
+from videocolor.pipeline.state import from_arrays, to_arrays
 from videocolor.types import Array
 
 HEIGHT, WIDTH = 96, 160
@@ -115,34 +124,45 @@ def test_a_later_hint_takes_over() -> None:
     assert came[2] == ()  # it is the hint itself
 
 
-def test_memory_goes_on_as_the_carrier_would() -> None:
-    """Two hints are on their way at the same time: frames that wait still have the older one."""
+def continued(propagator: Propagator) -> HintPropagator:
+    """Another one that goes on from the state of this one."""
+    other = HintPropagator(FlowEstimator("detailed"))
+    arrays = to_arrays({"propagation": propagator.state})
+    other.state = from_arrays({"propagation": TrackState}, arrays)["propagation"]
+    return other
+
+
+def test_another_one_goes_on_from_the_state() -> None:
     grays, truth = pan(12, 1.0)
     flow = FlowEstimator("detailed")
     steps = steps_of(grays, flow)
-    whole = HintPropagator(flow)
-    whole.follow(grays, steps, {1: truth[1], 4: truth[4]})
-    first, second = HintPropagator(flow), HintPropagator(flow)
-    first.follow(grays[:6], steps[:6], {1: truth[1], 4: truth[4]})
-    for _ in range(2):
-        whole.leave()
-        first.leave()
-    second.recall(first.memory())
-    second.follow(grays[6:], steps[6:], {})
-    assert first.memory().keys() >= {"hint.0.ab", "hint.1.ab"}
-    for number in range(2, 12):
-        one, other = whole.leave(), second.leave()
-        assert len(one) == len(other) == (number != 4)
+    whole = HintPropagator(flow).follow(grays, steps, {1: truth[1], 4: truth[4]})
+    first = HintPropagator(flow)
+    begun = first.follow(grays[:6], steps[:6], {1: truth[1], 4: truth[4]})
+    rest = continued(first).follow(grays[6:], steps[6:], {})
+    assert [len(colors) for colors in whole] == [0, 0, 1, 1, 0, *[1] * 7]
+    for one, other in zip(whole, begun + rest, strict=True):
         same(one, other)
 
 
-def test_a_carrier_without_hints_has_an_empty_memory() -> None:
+@pytest.mark.parametrize("name", PROPAGATORS)
+def test_every_method_keeps_the_contract(name: str) -> None:
+    """A tuple for every frame, nothing at the references, and a state that can be stored."""
+    grays, truth = pan(5, 1.0)
+    flow = FlowEstimator("detailed")
+    propagator = PROPAGATORS[name](flow)
+    colors = propagator.follow(grays, steps_of(grays, flow), {2: truth[2]})
+    assert len(colors) == 5 and colors[2] == () and all(isinstance(one, tuple) for one in colors)
+    arrays = to_arrays({"part": propagator.state})
+    assert to_arrays(from_arrays({"part": type(propagator.state)}, arrays)).keys() == arrays.keys()
+
+
+def test_without_hints_nothing_is_tracked() -> None:
     grays, _ = pan(3, 1.0)
     flow = FlowEstimator("detailed")
-    first, second = HintPropagator(flow), HintPropagator(flow)
-    first.follow(grays, steps_of(grays, flow), {})
-    second.recall(first.memory())
-    assert [second.leave() for _ in grays] == [()] * 3
+    first = HintPropagator(flow)
+    assert first.follow(grays, steps_of(grays, flow), {}) == [()] * 3
+    assert continued(first).state.since == 3
 
 
 def test_fine_colour_of_the_painted_frame_comes_back() -> None:
@@ -228,7 +248,7 @@ def test_relocking_mends_drift_and_trusts_what_it_sees() -> None:
     grays, _ = pan(2, 4.0)
     flow = FlowEstimator("detailed")
     first, now = (flow.prepare(gray) for gray in grays)
-    places = CoordinateMap(HEIGHT, WIDTH)
+    places = CoordinateMap.identity(HEIGHT, WIDTH)
     truth = grid(HEIGHT, WIDTH) + np.array([4, 0], np.float32)
     places.at = truth + np.float32(1.5)
     places.trust[:] = 0.01
@@ -301,24 +321,18 @@ def test_several_that_arrive_share_by_trust() -> None:
     assert propagated_input((), grays[0], (HEIGHT, WIDTH)) is None
 
 
-def test_memory_holds_a_picture_that_was_found() -> None:
+def test_the_state_holds_a_picture_that_was_found() -> None:
     grays, truth = pan(SEARCH_EVERY + 10, 2.0)
     flow = FlowEstimator("detailed")
     steps, cut = steps_of(grays, flow), SEARCH_EVERY - 4
     pictures = {2: painted(grays[-1], truth[-1], flow)}
-    whole, first, second = HintPropagator(flow), HintPropagator(flow), HintPropagator(flow)
-    whole.follow(grays, steps, {3: truth[3]}, pictures)
-    first.follow(grays[:cut], steps[:cut], {3: truth[3]}, pictures)
-    for carrier in (whole, first):
-        carrier.leave()
-    second.recall(first.memory())
-    second.follow(grays[cut:], steps[cut:], {}, {2: painted(grays[-1], truth[-1], flow)})
-    counts = []
-    for _ in range(1, len(grays)):
-        one, other = whole.leave(), second.leave()
+    whole = HintPropagator(flow).follow(grays, steps, {3: truth[3]}, pictures)
+    first = HintPropagator(flow)
+    begun = first.follow(grays[:cut], steps[:cut], {3: truth[3]}, pictures)
+    rest = continued(first).follow(grays[cut:], steps[cut:], {}, {2: painted(grays[-1], truth[-1], flow)})
+    for one, other in zip(whole, begun + rest, strict=True):
         same(one, other)
-        counts.append(len(one))
-    assert max(counts) == 2
+    assert max(map(len, whole)) == 2
 
 
 def test_what_is_followed_is_not_left_for_less() -> None:
@@ -331,8 +345,8 @@ def test_what_is_followed_is_not_left_for_less() -> None:
     carrier, steps = HintPropagator(flow), steps_of(grays, flow)
     first = carrier.follow(grays[:2], steps[:2], {}, pictures)
     assert only(first[1]).hint is pictures[0]
-    assert carrier._found is not None
-    carrier._found.places.trust *= np.float32(0.2)
+    assert carrier.state.found is not None
+    carrier.state.found.coordinates.trust *= np.float32(0.2)
     came = carrier.follow(grays[2:], steps[2:], {}, pictures)
     assert only(came[-1]).hint is pictures[0] and only(came[-1]).told.mean() > 0.7
 

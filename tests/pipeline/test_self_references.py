@@ -16,7 +16,8 @@ from videocolor.config import ColorizeConfig
 from videocolor.events import RunLog, ignore
 from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
 from videocolor.pipeline.film import Film, open_film
-from videocolor.pipeline.reuse import SelfReferences
+from videocolor.pipeline.reuse import SelfReferences, SelfReferenceState
+from videocolor.pipeline.state import from_arrays, to_arrays
 from videocolor.types import Array
 from videocolor.video import open_video
 
@@ -126,7 +127,7 @@ def test_flat_pictures_are_no_hints(opened: Film) -> None:
     assert not own.look([textured], Prediction(seen.ab))  # a network that does not say how sure it is
     assert not SelfReferences(opened, wanted=False).look([textured], seen)
     assert own.look([textured], seen)
-    assert own.hints[0].ab.shape == (2, height, width)
+    assert own.state.hints[0].ab.shape == (2, height, width)
     sure = Prediction(seen.ab, np.ones((1, height // 2, width // 2), np.float32))
     assert not own.look([textured], sure) and own.look([textured], sure), "every other window"
 
@@ -141,9 +142,9 @@ def test_memory_goes_on(opened: Film) -> None:
         assert own.look([rng.random((height, width), np.float32)] * 2, Prediction(ab, unsure))
     sure = Prediction(ab, unsure + 1)
     assert not own.look([rng.random((height, width), np.float32)] * 2, sure)
-    other.recall(own.memory())
-    assert len(other.hints) == 3
-    for one, two in zip(own.hints, other.hints, strict=True):
+    other.state = from_arrays({"own": SelfReferenceState}, to_arrays({"own": own.state}))["own"]
+    assert len(other.state.hints) == 3
+    for one, two in zip(own.state.hints, other.state.hints, strict=True):
         np.testing.assert_array_equal(one.luma, two.luma)
         np.testing.assert_array_equal(one.ab, two.ab)
     assert other.look([rng.random((height, width), np.float32)] * 2, sure), "it is as long ago as it was"

@@ -11,7 +11,10 @@ import pytest
 import skimage.data
 from skimage.color import deltaE_ciede2000
 
-from videocolor.pipeline.smoothing import ChromaSmoother, Observation
+from videocolor.config import SmoothingConfig
+from videocolor.motion.flow import FlowEstimator
+from videocolor.pipeline.smoothing import SMOOTHERS, KalmanSmoother, Moment, Observation, Smoother, moment_of
+from videocolor.pipeline.state import from_arrays, to_arrays
 from videocolor.types import Array
 
 HEIGHT, WIDTH = 96, 160
@@ -41,16 +44,32 @@ def difference(lumas: list[Array], ab: Array, truth: Array) -> Array:
     return np.asarray(deltaE_ciede2000(lab(ab), lab(truth)))
 
 
+def moments_of(lumas: list[Array]) -> list[Moment]:
+    """Frames of a shot with the motion between them."""
+    flow = FlowEstimator()
+    pictures = [flow.prepare(luma) for luma in lumas]
+    motions = [None, *(flow.motion(a, b) for a, b in itertools.pairwise(pictures))]
+    return [moment_of(luma, motion) for luma, motion in zip(lumas, motions, strict=True)]
+
+
 def run(lumas: list[Array], seen: Mapping[int, Observation], *, every: int = 8, decay: float = 0.9) -> Array:
-    """(n, 2, h, w): push all frames, pop after every `every`."""
-    smoother = ChromaSmoother(decay=decay)
+    """(n, 2, h, w): all frames, smoothed in windows of `every`."""
+    return smoothed(KalmanSmoother(decay=decay), moments_of(lumas), seen, every)
+
+
+def smoothed(smoother: Smoother, moments: list[Moment], seen: Mapping[int, Observation], every: int) -> Array:
+    waiting: list[Moment] = []
     out: list[Array] = []
-    for place, luma in enumerate(lumas):
-        smoother.push(luma, seen.get(place))
+    for place, moment in enumerate(moments):
+        if place in seen:
+            smoother.observe(moment, *seen[place])
+        waiting.append(moment)
         if place % every == every - 1:
-            out += smoother.pop()
-    out += smoother.finish()
-    assert len(out) == len(lumas)
+            count = smoother.delay.ready(len(waiting))
+            out += smoother.smooth(waiting, count)
+            del waiting[:count]
+    out += smoother.smooth(waiting, len(waiting), last=True)
+    assert len(out) == len(moments)
     return np.stack(out)
 
 
@@ -174,44 +193,47 @@ def test_uncovered_area_is_never_gray() -> None:
     assert chroma.min() > 0.8 * np.hypot(20, 30)
 
 
-def test_plan_adds_anchors_where_something_new_comes() -> None:
-    rng = np.random.default_rng(6)
-    wide = cv2.resize(skimage.data.camera(), (900, 380), interpolation=cv2.INTER_AREA).astype(np.float32)
-
-    def pan(step: int) -> list[Array]:
-        return [grained(wide[40 : 40 + HEIGHT, step * t : step * t + WIDTH], rng) for t in range(16)]
-
-    slow, fast = ChromaSmoother(), ChromaSmoother()
-    assert slow.plan(pan(1), 8) == [0, 8]
-    lumas = pan(20)
-    anchors = fast.plan(lumas, 8)
-    assert {0, 8} < set(anchors)
-    assert anchors == sorted(set(anchors))
-    for t, luma in enumerate(lumas):
-        fast.push(luma, (paint(5, 5), 1.0) if t in anchors else None)
-    planned = fast.finish()
-    again = run(lumas, {t: (paint(5, 5), 1.0) for t in anchors})
-    assert np.allclose(np.stack(planned), again, atol=1e-3)
-
-
 def test_result_does_not_depend_on_how_often_it_is_asked_for_in_one_window() -> None:
     lumas, truth, _ = disc_film(20)
     seen = {t: (truth[t], 1.0) for t in range(0, 20, 4)}
     assert np.array_equal(run(lumas, seen, every=20), run(lumas, seen, every=20))
 
 
-def test_delay_and_memory_are_bounded() -> None:
-    rng = np.random.default_rng(7)
-    smoother = ChromaSmoother(window=8, look_ahead=4)
-    luma, waiting = grained(still(), rng), 0
-    for t in itertools.count():
-        smoother.push(luma, (paint(1, 2), 1.0) if t % 4 == 0 else None)
-        waiting += 1 - len(smoother.pop())
+def test_delay_is_bounded() -> None:
+    smoother, waiting = KalmanSmoother(window=8, look_ahead=4), 0
+    for _ in range(100):
+        waiting += 1
+        waiting -= smoother.delay.ready(waiting)
         assert waiting < 12
-        if t > 100:
-            break
-    assert len(smoother._waiting) == waiting  # nothing else is kept
-    assert len(smoother.finish()) == waiting
+
+
+@pytest.mark.parametrize("name", SMOOTHERS)
+def test_every_method_keeps_the_contract(name: str) -> None:
+    """As many frames as asked for, finite, and from its state another one goes on as it would have itself."""
+    rng = np.random.default_rng(7)
+    lumas = [grained(still() * (1.4 if t == 21 else 1), rng) for t in range(40)]
+    seen = {t: (paint(t, -t), 1.0 if t % 8 else 1e4) for t in range(40)}
+    whole = SMOOTHERS[name](SmoothingConfig(), 200.0)
+    expected = smoothed(whole, moments_of(lumas), seen, 8)
+    assert expected.shape == (40, 2, HEIGHT, WIDTH) and np.isfinite(expected).all()
+    np.testing.assert_allclose(expected[16], seen[16][0], atol=0.1)
+    first, second = (SMOOTHERS[name](SmoothingConfig(), 200.0) for _ in range(2))
+    assert first.delay == whole.delay
+    moments = moments_of(lumas)
+    for place, moment in enumerate(moments[:32]):
+        first.observe(moment, *seen[place])
+    count = first.delay.ready(24)
+    begun = first.smooth(moments[:24], count)
+    second.state = from_arrays({"smoothing": type(second.state)}, to_arrays({"smoothing": first.state}))["smoothing"]
+    for place in range(32, 40):
+        second.observe(moments[place], *seen[place])
+    rest = second.smooth(moments[count:], 40 - count, last=True)
+    uncut = SMOOTHERS[name](SmoothingConfig(), 200.0)
+    again = moments_of(lumas)
+    for place, moment in enumerate(again):
+        uncut.observe(moment, *seen[place])
+    both = uncut.smooth(again[:24], count) + uncut.smooth(again[count:], 40 - count, last=True)
+    np.testing.assert_array_equal(np.stack(begun + rest), np.stack(both))
 
 
 def test_colors_may_come_on_a_smaller_grid_and_with_a_map_of_precision() -> None:
@@ -237,17 +259,17 @@ def test_very_short_shots(frames: int) -> None:
 
 
 def test_wrong_use_is_refused() -> None:
-    luma = still().astype(np.uint8)
     with pytest.raises(ValueError, match="decay"):
-        ChromaSmoother(decay=1.0)
+        KalmanSmoother(decay=1.0)
     with pytest.raises(ValueError, match="window"):
-        ChromaSmoother(window=0)
-    smoother = ChromaSmoother()
-    smoother.push(luma)
-    with pytest.raises(ValueError, match="no frame of the shot has a colour"):
-        smoother.finish()
-    smoother = ChromaSmoother()
-    smoother.push(luma, (paint(0, 0), 1.0))
+        KalmanSmoother(window=0)
+    smoother, moments = KalmanSmoother(), moments_of([still().astype(np.uint8)] * 2)
+    with pytest.raises(ValueError, match="no frame of the shot has a color"):
+        smoother.smooth(moments, 2, last=True)
+    with pytest.raises(ValueError, match="every frame needs"):
+        SMOOTHERS["none"](SmoothingConfig(), 1.0).smooth(moments, 2)
+    smoother.observe(moments[0], paint(0, 0), 1.0)
+    smoother.observe(moments[1], np.zeros((2, 5, 5), np.float32), 1.0)
     with pytest.raises(ValueError, match="grid"):
-        smoother.push(luma, (np.zeros((2, 5, 5), np.float32), 1.0))
-    assert ChromaSmoother().finish() == []
+        smoother.smooth(moments, 2, last=True)
+    assert KalmanSmoother().smooth([], 0, last=True) == []

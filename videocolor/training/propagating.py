@@ -110,7 +110,7 @@ def _carry_clip(item: Item, path: Path) -> list[tuple[int, int, Array, Array]]:
                 pairs.append((way.hint, number, *_packed(way, now)))
         if time - started >= _START_EVERY:
             started = time
-            ways.append(_Track(number, time, time, now, CoordinateMap(*now.shape)))
+            ways.append(_Track(number, time, time, now, CoordinateMap.identity(*now.shape)))
     return pairs
 
 
