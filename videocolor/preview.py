@@ -137,9 +137,7 @@ def preview_part(
         there = Path(folder) / ("preview.mkv" if target is None or not target.suffix else target.name)
         film = open_film(source, there, config, log, colorizer=colorizer)
     size = preview_size(film.info, lines)[::-1]
-    lenders = PlannedReferenceShots(
-        {} if reuses is None else {shot: reuses.shot}, lambda _: _lumas(film, part, reuses)
-    )
+    lenders = PlannedReferenceShots({} if reuses is None else {shot: reuses.shot}, lambda _: _lumas(film, part, reuses))
     run = Run(ListedCuts([]), log, lenders, first_shot=shot)
     with open_run(film, run, color_frames, part) as (_, colored):
         for work in islice(colored, frames):

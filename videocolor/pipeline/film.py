@@ -29,7 +29,7 @@ from videocolor.record import report_path, sidecar_path
 from videocolor.restoration import active, find_cadence, radius, restore, steps
 from videocolor.shots.scan import ScanResult, scan_film
 from videocolor.shots.shotlist import FilmShots, listed_shots
-from videocolor.types import Frame, VideoInfo
+from videocolor.types import Frame, Given, VideoInfo
 from videocolor.video import WOVEN, OutputOptions, OutputPlan, VideoReader, open_video, plan_output, probe
 
 __all__ = [
@@ -150,7 +150,9 @@ def open_film(
     found: ScanResult | None = None
     if decided is None:
         decided, found = plan_shots(source, config, colorizer, log)
-    size = working_size(info.width, info.height, colorizer.card, hints="reference" if decided.hints.has_reference() else "none")
+    size = working_size(
+        info.width, info.height, colorizer.card, hints="reference" if decided.hints.has_reference() else "none"
+    )
     grid = (size[0] // colorizer.card.output_stride, size[1] // colorizer.card.output_stride)
     predictor = Predictor(colorizer, grid, config.model.batch, log)
     _note_restoration(source, config, log)

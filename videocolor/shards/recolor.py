@@ -75,9 +75,7 @@ def recolor_shots(
             discard_work(work)
 
 
-def _recolor(
-    film: Film, job: FilmJob, wanted: Collection[int], reusing: Collection[int], log: RunLog
-) -> MergeReport:
+def _recolor(film: Film, job: FilmJob, wanted: Collection[int], reusing: Collection[int], log: RunLog) -> MergeReport:
     scan = film.scan
     assert scan is not None
     shots = planned_shots(film)
