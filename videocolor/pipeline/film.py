@@ -29,7 +29,7 @@ from videocolor.record import report_path, sidecar_path
 from videocolor.restoration import active, find_cadence, radius, restore, steps
 from videocolor.shots.scan import ScanResult, scan_film
 from videocolor.shots.shotlist import FilmShots, listed_shots
-from videocolor.types import Frame, Given, VideoInfo
+from videocolor.types import Frame, VideoInfo
 from videocolor.video import WOVEN, OutputOptions, OutputPlan, VideoReader, open_video, plan_output, probe
 
 __all__ = [
