@@ -47,6 +47,8 @@ def test_wheel_holds_package_configs_and_licences(built: Path, root: Path) -> No
     for weights in (root / "videocolor" / "models" / "weights").glob("*"):
         assert f"videocolor/models/weights/{weights.name}" in names
     assert "videocolor/py.typed" in names
+    for template in (root / "videocolor" / "reports" / "templates").iterdir():
+        assert f"videocolor/reports/templates/{template.name}" in names
     assert {name.split("/")[0] for name in names} == {"videocolor", f"videocolor-{videocolor.__version__}.dist-info"}
     for licence in ("LICENSE", "NOTICE", "THIRD_PARTY_NOTICES.md"):
         assert any(name.endswith(f"licenses/{licence}") for name in names)
@@ -115,7 +117,7 @@ def test_licence_texts(root: Path) -> None:
     notices = (root / "THIRD_PARTY_NOTICES.md").read_text()
     for word in ("x264", "x265", "GPL", "PyAV"):
         assert word in notices
-    for name in re.findall(r'^    "([a-z-]+)', _core_table(root), re.MULTILINE):
+    for name in re.findall(r'^    "([a-z0-9-]+)', _core_table(root), re.MULTILINE):
         shown = {"av": "av (PyAV)", "pyyaml": "PyYAML"}.get(name, name)
         assert f"| {shown} |" in notices, f"{name} is a dependency without a notice"
 

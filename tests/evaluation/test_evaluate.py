@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 from scenes import coloured_noise, error_db, pan, still, write_truth
 
+from pipelines.evaluate_methods import overview_markdown
 from videocolor.cli import cli
 from videocolor.errors import InputError, UsageError
 from videocolor.evaluation import evaluate as module
 from videocolor.evaluation.clips import read_frames
 from videocolor.evaluation.evaluate import Evaluation, combine, evaluate, still_frames
 from videocolor.evaluation.output import write_evaluation
-from videocolor.evaluation.overview import overview_markdown
 from videocolor.evaluation.rows import Row
 from videocolor.evaluation.settings import EvaluateConfig
 from videocolor.evaluation.table import bootstrap, summarize, table_markdown
@@ -279,7 +279,6 @@ def test_command(clips: Path, done: Evaluation, tmp_path: Path, run_cli: Any) ->
         (("--clips", "{clips}", "-o", "{out}", "--protocol", "e1", "--list", "evaluate/held_back"), 1, "missing"),
         (("--clips", "{clips}", "-o", "{out}", "--protocol", "similar"), 2, "man_surfing.mp4"),
         (("--clips", "{clips}", "-o", "{clips}/pan.mkv", "--protocol", "e1"), 1, "pan.mkv"),
-        (("--survey-answers", "none.csv"), 2, "--survey DIR"),
     ],
 )
 def test_mistakes(

@@ -12,7 +12,7 @@ import pytest
 from scenes import coloured_noise, pan, write_truth
 
 from videocolor.evaluation.evaluate import Evaluation, evaluate
-from videocolor.evaluation.page import page_html, worst_first
+from videocolor.evaluation.output import page_html, worst_first
 from videocolor.evaluation.settings import EvaluateConfig
 from videocolor.evaluation.table import table_markdown
 from videocolor.presets import load_model

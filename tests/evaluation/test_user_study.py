@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from scenes import coloured_noise, write_truth
 
+from pipelines.user_study import fooling_rate, main, wilson, write_survey
 from videocolor.errors import InputError, OutputError, UsageError
 from videocolor.evaluation.evaluate import Evaluation, evaluate
 from videocolor.evaluation.settings import EvaluateConfig
-from videocolor.evaluation.user_study import fooling_rate, wilson, write_survey
 from videocolor.presets import load_model
 
 
@@ -181,23 +182,27 @@ def test_other_mistakes(done: Evaluation, survey: dict[str, Any], tmp_path: Path
         fooling_rate(tmp_path / "key.json", [tmp_path / "1.csv"])
 
 
-def test_commands(tmp_path: Path, run_cli: Any) -> None:
-    """Written by one command, answered by a script that always says "real", counted by another."""
-    folder = tmp_path / "clips"
+def test_commands(tmp_path: Path) -> None:
+    """Made by one command, answered by a script that always says "real", counted by another."""
+    folder, survey, csv = tmp_path / "clips", tmp_path / "survey", tmp_path / "answers.csv"
     folder.mkdir()
     for index in range(2):
         write_truth(folder / f"clip{index}.mkv", coloured_noise(index, 32, 48)[None].repeat(3, axis=0))
-    call = ("evaluate", "--protocol", "e1", "--methods", "copy", "--clips", folder, "-o", tmp_path / "out")
-    made = run_cli(*call, "--survey", tmp_path / "survey", "--set", "scores.metrics=[psnr_rgb]")
-    assert made.returncode == 0, made.stderr
-    page = (tmp_path / "survey" / "survey.html").read_text()
+    quick = ["--protocol", "e1", "--methods", "copy", "--set", "scores.metrics=[psnr_rgb]"]
+
+    def run(*words: str | Path) -> str:
+        done = CliRunner().invoke(main, list(map(str, words)), catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    run("make", folder, survey, "-o", tmp_path / "out", *quick)
+    page = (survey / "survey.html").read_text()
     found = re.search(r'data-survey="(\w+)"', page)
     assert found
     names = re.findall(r'data-picture="(\w+)"', page)
-    csv = tmp_path / "answers.csv"
     csv.write_text("\n".join(["survey,picture,answer", *(f"{found[1]},{name},real" for name in names)]))
-    counted = run_cli("evaluate", "--survey", tmp_path / "survey", "--survey-answers", csv)
-    assert counted.returncode == 0, counted.stderr
-    assert "fooling rate of copy: 100.0% (2 of 2; Wilson 95 % 34.2% to 100.0%)" in counted.stdout
-    event = json.loads(run_cli("evaluate", "--survey", tmp_path / "survey", "--survey-answers", csv, "--json").stdout)
-    assert event["fooled"]["share"] == 1 and event["trusted"]["count"] == 2
+    assert "fooling rate of copy: 100.0% (2 of 2; Wilson 95 % 34.2% to 100.0%)" in run("count", survey, csv)
+    counted = json.loads(run("count", survey, csv, "--json"))
+    assert counted["fooled"]["share"] == 1 and counted["trusted"]["count"] == 2
+    failed = CliRunner().invoke(main, ["count", str(tmp_path), str(csv)])
+    assert failed.exit_code == 1 and "cannot be read" in failed.output

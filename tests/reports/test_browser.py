@@ -16,6 +16,7 @@ from media import make_film
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
 from videocolor.record import report_path
+from videocolor.reports.pages import data_url, render
 from videocolor.reports.run import write_report
 
 BROWSER = shutil.which("chromium")
@@ -117,3 +118,42 @@ def test_on_paper_both_pictures_stand_beside_each_other(browser: Any, page_file:
     page.pdf(path=str(tmp_path / "page.pdf"))
     # Eight pictures, JPEG as they are in the page.
     assert len(re.findall(rb"/Filter\s*/DCTDecode", (tmp_path / "page.pdf").read_bytes())) == 8
+
+
+GRAY = data_url(np.full((48, 64, 3), 128, np.uint8))
+
+
+def test_the_page_of_an_evaluation(browser: Any, tmp_path: Path) -> None:
+    strips = [(3, [("truth", GRAY), ("gray film", GRAY), ("mine", GRAY)])]
+    clip = {"name": "a", "head": ["method", "dE00"], "scores": [["mine", "1"]], "strips": strips, "right": "mine"}
+    values = {"protocol": "e1", "facts": ["one"], "head": ["method"], "means": [["mine"]], "last": "mine", "shown": 1}
+    (tmp_path / "page.html").write_text(render("evaluation", gray="gray film", clips=[clip], **values))
+    page, said = opened(browser, tmp_path / "page.html", 1000, 700)
+    page.locator("input[type=range]").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".over").evaluate("e => e.style.clipPath") == "inset(0px 0px 0px 51%)"
+    assert page.locator("select").nth(1).evaluate("e => e.selectedOptions[0].text") == "mine, frame 3"
+    assert not said
+
+
+def test_the_page_that_people_judge(browser: Any, tmp_path: Path, root: Path) -> None:
+    text = render("user_study", root / "pipelines", survey="s1", pictures=[("p1", GRAY), ("p2", GRAY)])
+    (tmp_path / "page.html").write_text(text)
+    page, said = opened(browser, tmp_path / "page.html", 1000, 700)
+    for key in ("r", "c"):
+        page.keyboard.press(key)
+    rows = page.locator("textarea").input_value().split()
+    assert rows == ["survey,picture,answer", "s1,p1,real", "s1,p2,coloured"]
+    assert not said
+
+
+def test_the_page_of_doubtful_pairs(browser: Any, tmp_path: Path) -> None:
+    pair = {"source": "</script>", "shot": 1, "distance": 2, "times": ["0", "1"], "offset": 1, "pictures": [GRAY, GRAY]}
+    pairs = [{"id": name, **pair} for name in ("one", "two")]
+    (tmp_path / "page.html").write_text(render("review", name="<b>", pairs=pairs))
+    page, said = opened(browser, tmp_path / "page.html", 1000, 700)
+    for key in ("a", "r"):
+        page.keyboard.press(key)
+    assert page.locator("#text").input_value() == "accept one\nreject two\n"
+    assert "</script>" in page.locator("#about").inner_text()
+    assert not said

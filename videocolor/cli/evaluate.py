@@ -1,4 +1,4 @@
-"""`videocolor evaluate`: methods on clips whose colours are known, under a protocol; and what people say."""
+"""`videocolor evaluate`: methods on clips whose colours are known, under a protocol."""
 
 from __future__ import annotations
 
@@ -28,15 +28,6 @@ _PATH = click.Path(path_type=Path)
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Processes.")
 @click.option("--fresh", is_flag=True, help="Do everything again, whatever is done in DIR.")
 @click.option("--export", metavar="DIR", type=_PATH, help="Write what methods get, gray films and hints, and stop.")
-@click.option("--survey", metavar="DIR", type=_PATH, help="Write a survey of the last method's stills into DIR, too.")
-@click.option(
-    "--survey-answers",
-    "answers",
-    metavar="FILE",
-    multiple=True,
-    type=_PATH,
-    help="A CSV that the survey's page exported; repeatable. Prints the fooling rate of the survey in --survey DIR.",
-)
 @config_options
 @json_option("One JSON object on stdout in place of the Markdown table.")
 @verbosity_options
@@ -46,8 +37,6 @@ def evaluate(
     clips: Path | None,
     listed: str | None,
     output: Path | None,
-    answers: tuple[Path, ...],
-    survey: Path | None,
     config_source: str | None,
     overrides: tuple[str, ...],
     **rest: Any,
@@ -57,9 +46,6 @@ def evaluate(
     Writes DIR/table.md, table.json, index.html and costs.json; a run that was stopped goes on where it stood. Without
     --config the preset evaluate/PROTOCOL is taken. docs/evaluation.md has the protocols and the forms of methods.
     """
-    if answers:
-        _count_answers(survey, answers)
-        return
     if clips is None or (output is None and rest["export"] is None):
         raise click.UsageError("--clips DIR and -o DIR are needed")
     if protocol is None and config_source is None:
@@ -75,7 +61,7 @@ def evaluate(
                 click.echo(path)
         return
     assert output is not None
-    _evaluate(clips, output, config, survey, **rest)
+    _evaluate(clips, output, config, **rest)
 
 
 def _load(
@@ -94,7 +80,7 @@ def _load(
     return load_model(EvaluateConfig, "evaluate", source, overrides, flags)
 
 
-def _evaluate(clips: Path, output: Path, config: Any, survey: Path | None, **rest: Any) -> None:
+def _evaluate(clips: Path, output: Path, config: Any, **rest: Any) -> None:
     from videocolor.evaluation.evaluate import evaluate as run
     from videocolor.evaluation.output import write_evaluation
     from videocolor.evaluation.table import means_markdown
@@ -103,16 +89,11 @@ def _evaluate(clips: Path, output: Path, config: Any, survey: Path | None, **res
     with _bar(state.json or state.verbosity < 0) as observer:
         evaluation = run(clips, output, config, workers=rest["workers"], fresh=rest["fresh"], observer=observer)
     written = write_evaluation(evaluation)
-    paths = list(written.values())
-    if survey is not None:
-        from videocolor.evaluation.user_study import write_survey
-
-        paths += write_survey(evaluation, survey).values()
     if state.json:
         click.echo(written["table.json"].read_text(encoding="utf-8"), nl=False)
         return
     click.echo("\n".join(means_markdown(evaluation)))
-    for path in paths:
+    for path in written.values():
         click.echo(f"wrote {path}", err=True)
 
 
@@ -129,15 +110,3 @@ def _bar(hidden: bool) -> Iterator[Observer]:
             bar.update(event.data["frames"] - bar.n)
 
         yield told
-
-
-def _count_answers(survey: Path | None, answers: tuple[Path, ...]) -> None:
-    if survey is None:
-        raise click.UsageError("--survey DIR names the folder of the survey that was answered; it holds key.json")
-    from videocolor.evaluation.user_study import fooling_rate
-
-    rate = fooling_rate(survey / "key.json", answers)
-    if session().json:
-        emit("fooling_rate", rate.as_dict())
-    else:
-        click.echo("\n".join(rate.lines()))

@@ -17,8 +17,8 @@ from videocolor.events import Observer, RunLog, ignore
 from videocolor.files import plain, write_atomically
 from videocolor.hints.plan import load_hint
 from videocolor.record import read_record, report_path, sidecar_path, write_sidecar
-from videocolor.reports.html import data_url_within, scaled
-from videocolor.reports.page import Facts, HintFacts, Record, ShotPictures, clock, page
+from videocolor.reports.facts import HintFacts, Record, clock, last_part, said_of_run, shots_shown, summary, unsure
+from videocolor.reports.pages import data_url_within, render, scaled
 from videocolor.reports.side_by_side import display_size, shown_like, similarity
 from videocolor.reports.stills import read_stills, still_rgb
 from videocolor.types import Array, Frame, VideoInfo
@@ -39,6 +39,18 @@ _HINT_LINES: Final = 160
 _HINTS: Final = 500
 """Hints that are shown with a picture at most."""
 _ASPECT: Final = 16 / 9
+
+
+@dataclass(frozen=True)
+class ShotPictures:
+    """One frame of a shot before and after, as URLs."""
+
+    before: str
+    after: str
+    width: int
+    height: int
+    seconds: float
+    """Time of the frame in the source."""
 
 
 @dataclass(frozen=True)
@@ -127,17 +139,22 @@ def write_report(
     log = RunLog(observer)
     trimmed = settings.start is not None or settings.end is not None
     shown = _shots(facts, before, after, pictures, log, trimmed=trimmed)
-    text = page(
-        Facts(
-            name=target.name,
-            record=facts,
-            film=_film(facts, before, after),
-            end_seconds=_end(facts, before),
-            pictures=shown,
-            hint_pictures=_hint_pictures(facts.hints, log),
-            most=pictures.shots,
-            problems=tuple(log.warnings),
-        )
+    end = _end(facts, before)
+    text = render(
+        "run",
+        name=target.name,
+        record=facts,
+        summary=summary(facts, end),
+        tables=[("Film", _film(facts, before, after)), *said_of_run(facts)],
+        numbers={hint.name: number for number, hint in enumerate(facts.hints, 1)},
+        hint_pictures=_hint_pictures(facts.hints, log),
+        warnings=[*facts.warnings, *log.warnings],
+        ends=[shot.start_seconds for shot in facts.shots[1:]] + [end],
+        shown=shots_shown(facts, len(shown), pictures.shots),
+        shot_pictures=shown,
+        unsure=unsure(facts),
+        clock=clock,
+        last_part=last_part,
     )
     write_atomically(path, text)
     return path

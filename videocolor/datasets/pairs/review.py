@@ -10,8 +10,6 @@ Both give the same lines, which `pairs review DIR --apply FILE` reads:
 from __future__ import annotations
 
 import base64
-import html
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,11 +19,11 @@ from typing import Final
 from videocolor.datasets.pairs.frames import encode_picture, shrink_to
 from videocolor.datasets.pairs.manifest import MANIFEST, Decision, PairRecord, frame_name, read_manifest, write_manifest
 from videocolor.datasets.pairs.reading import PairPictures
-from videocolor.datasets.pairs.review_page import PAGE
 from videocolor.datasets.pairs.settings import StoreConfig
 from videocolor.datasets.pairs.state import HASHES, read_hashes, write_hashes
 from videocolor.errors import InputError
 from videocolor.files import file_sha256, write_atomically
+from videocolor.reports.pages import render
 from videocolor.shots.shotlist import clock
 
 __all__ = ["Applied", "apply_decisions", "parse_decisions", "read_decisions", "review_list", "review_page", "to_review"]
@@ -105,10 +103,7 @@ def review_page(folder: Path, records: Sequence[PairRecord], *, root: Path | Non
             "pictures": [shown(record, "original"), shown(record, "hint")],
         }
     pictures.close()
-    data = json.dumps([items[i] for i in range(len(records))], ensure_ascii=True)
-    # Inside <script> only "</" could end the data early; as JSON escapes these are the same text.
-    data = data.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-    return PAGE.replace("@TITLE@", html.escape(folder.name or "pairs")).replace("@PAIRS@", data)
+    return render("review", name=folder.name or "pairs", pairs=[items[i] for i in range(len(records))])
 
 
 def parse_decisions(path: Path) -> tuple[dict[str, Decision], int]:

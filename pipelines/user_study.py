@@ -1,10 +1,11 @@
 """People judge: a page of real and coloured stills, and the share of coloured ones that were taken for real.
 
-    write_survey(evaluation, folder)            # survey.html to hand out, key.json to keep
-    result = fooling_rate(folder / "key.json", [Path("answers.csv")])
+    python pipelines/user_study.py make CLIPS SURVEY -o OUT --protocol auto --methods videocolor
+    python pipelines/user_study.py count SURVEY anna.csv ben.csv
 
-Every clip is shown either as it was or as a method coloured it, never both: half of the clips each, drawn and shuffled
-by seed. The page holds no answer; which picture is which stands in key.json alone.
+The first command runs `videocolor evaluate` into OUT, or takes up what is done there, and writes SURVEY/survey.html, to
+hand out, and SURVEY/key.json, to keep. Every clip is shown either as it was or as the last method coloured it, never
+both: half of the clips each, drawn and shuffled by `page.seed`. The page holds no answer; only key.json does.
 """
 
 from __future__ import annotations
@@ -14,19 +15,19 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from html import escape
 from pathlib import Path
 from typing import Any, Final
 
+import click
 import numpy as np
 
-from videocolor.errors import InputError, OutputError, UsageError
-from videocolor.evaluation.evaluate import Evaluation
+from videocolor.errors import InputError, OutputError, UsageError, VideocolorError
+from videocolor.evaluation.evaluate import Evaluation, evaluate
 from videocolor.evaluation.rows import TRUTH, Row, digest
+from videocolor.evaluation.settings import EvaluateConfig
 from videocolor.files import write_atomically
-from videocolor.reports.html import data_url, document, read_still, scaled
-
-__all__ = ["FoolingRate", "Share", "fooling_rate", "wilson", "write_survey"]
+from videocolor.presets import load_model
+from videocolor.reports.pages import data_url, read_still, render, scaled
 
 _HEAD: Final = ("survey", "picture", "answer")
 _ANSWERS: Final = ("real", "coloured")
@@ -145,7 +146,8 @@ def write_survey(evaluation: Evaluation, folder: Path, *, overwrite: bool = Fals
     except OSError as error:
         raise OutputError(f"{folder}: cannot be made: {error.strerror or error}") from error
     record = {"survey": survey, "method": method, "seed": seed, "pictures": key}
-    write_atomically(paths["survey.html"], _page(survey, pictures))
+    page = render("user_study", Path(__file__).parent, survey=survey, pictures=pictures)
+    write_atomically(paths["survey.html"], page)
     write_atomically(paths["key.json"], json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     return paths
 
@@ -233,67 +235,43 @@ def _read_answers(path: Path, record: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-_STYLE: Final = """
-:root{color-scheme:dark}
-body{font:17px/1.5 system-ui,sans-serif;background:#222;color:#eee;margin:1rem auto;max-width:60rem;padding:0 1rem;
-text-align:center}
-img{max-width:100%;height:min(70vh,30rem);object-fit:contain}
-button,a{font:inherit;padding:.6rem 1.4rem;margin:.4rem}
-a{color:#9cf}
-textarea{width:100%;height:10rem}
-:focus-visible{outline:3px solid #6af}
-[hidden]{display:none}
-"""
-_SCRIPT: Final = """
-const box = document.querySelector('main'), pictures = [...document.querySelectorAll('img')], answers = [];
-const place = document.querySelector('#place'), ask = document.querySelector('#ask');
-const done = document.querySelector('#done');
-function csv() {
-  const lines = answers.map((answer, index) => [box.dataset.survey, pictures[index].dataset.picture, answer].join(','));
-  return ['survey,picture,answer', ...lines].join('\\r\\n') + '\\r\\n';
-}
-function show() {
-  pictures.forEach((picture, index) => picture.hidden = index !== answers.length);
-  const over = answers.length === pictures.length;
-  ask.hidden = over;
-  done.hidden = !over;
-  place.textContent = over ? 'Thank you.' : 'Picture ' + (answers.length + 1) + ' of ' + pictures.length;
-  document.querySelector('#back').disabled = answers.length === 0;
-  if (over) {
-    document.querySelector('textarea').value = csv();
-    document.querySelector('#save').href = 'data:text/csv;charset=utf-8,' + encodeURIComponent(csv());
-  }
-}
-function answer(word) {
-  if (answers.length < pictures.length) {
-    answers.push(word);
-    show();
-  }
-}
-document.querySelector('#real').addEventListener('click', () => answer('real'));
-document.querySelector('#coloured').addEventListener('click', () => answer('coloured'));
-document.querySelector('#back').addEventListener('click', () => { answers.pop(); show(); });
-document.addEventListener('keydown', event => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === 'TEXTAREA') return;
-  if (event.key === 'r') answer('real');
-  if (event.key === 'c') answer('coloured');
-});
-show();
-"""
+@click.group(help=__doc__)
+def main() -> None:
+    """See the module."""
 
 
-def _page(survey: str, pictures: Sequence[tuple[str, str]]) -> str:
-    images = "\n".join(
-        f'<img hidden data-picture="{escape(name)}" src="{url}" alt="The picture to judge">' for name, url in pictures
-    )
-    body = (
-        f'<main data-survey="{escape(survey)}">\n<h1>Real or coloured?</h1>\n'
-        "<p>Some of these pictures have the colours that the camera saw. Others were black and white and were coloured "
-        "by a computer. Say what you think; there is no time limit.</p>\n"
-        f'<p id="place" aria-live="polite"></p>\n{images}\n'
-        '<div id="ask"><button id="real">Real (r)</button><button id="coloured">Coloured (c)</button></div>\n'
-        '<div id="done" hidden><p><a id="save" download="answers.csv">Save the answers</a> and send the file to '
-        'whoever asked you, or copy them from here:</p><textarea readonly aria-label="Answers, CSV"></textarea></div>\n'
-        '<p><button id="back">Back by one</button></p>\n</main>'
-    )
-    return document("Real or coloured?", body, _STYLE, _SCRIPT)
+@main.command(help="Write a survey of the stills of an evaluation's last method.")
+@click.argument("clips", type=click.Path(path_type=Path))
+@click.argument("survey", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the evaluation.")
+@click.option("--protocol", default="auto", show_default=True)
+@click.option("--methods", default="videocolor", show_default=True)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As for `videocolor evaluate`.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1))
+def make(
+    clips: Path, survey: Path, output: Path, protocol: str, methods: str, settings: tuple[str, ...], workers: int
+) -> None:
+    try:
+        flags = {"methods": methods.split(",")}
+        config = load_model(EvaluateConfig, "evaluate", f"evaluate/{protocol}", settings, flags)
+        paths = write_survey(evaluate(clips, output, config, workers=workers), survey)
+    except VideocolorError as error:
+        raise SystemExit(f"error: {error}") from error
+    for path in paths.values():
+        click.echo(f"wrote {path}")
+
+
+@main.command(help="Print the fooling rate of a survey from the files of answers that its page saved.")
+@click.argument("survey", type=click.Path(path_type=Path))
+@click.argument("answers", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def count(survey: Path, answers: tuple[Path, ...], as_json: bool) -> None:
+    try:
+        rate = fooling_rate(survey / "key.json", answers)
+    except VideocolorError as error:
+        raise SystemExit(f"error: {error}") from error
+    click.echo(json.dumps(rate.as_dict()) if as_json else "\n".join(rate.lines()))
+
+
+if __name__ == "__main__":
+    main()
