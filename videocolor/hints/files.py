@@ -31,6 +31,8 @@ __all__ = [
 ]
 
 IMAGES: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+_SPOTS: Final = 0.1
+"""Share of a picture up to which its painted part counts as spots."""
 _GRAY: Final = 1.5
 """Mean chroma (CIE a*b*) under which a picture counts as not coloured."""
 _UNPAINTED: Final = 0.01
@@ -166,11 +168,11 @@ def check_hint(hint: Hint) -> None:
     """Refuse a hint that says nothing.
 
     Raises:
-        HintError: transparent, or without colour where it is painted.
+        HintError: transparent, or without colour where it is painted; spots may be gray, which asks for no colour.
     """
     if _is_blank(hint):
         raise HintError(f"{hint.name}: nothing is painted, it is transparent everywhere; paint it or leave it out")
-    if _is_gray(hint):
+    if _is_gray(hint) and not _is_spots(hint):
         raise HintError(f"{hint.name}: has no colour, so it cannot be a hint; give a coloured picture")
 
 
@@ -306,6 +308,11 @@ def _exact_rgb(frame: Frame) -> Array:
 
 def _is_blank(hint: Hint) -> bool:
     return hint.mask is not None and float(hint.mask.max()) < _UNPAINTED
+
+
+def _is_spots(hint: Hint) -> bool:
+    """Is only a small part of it painted?"""
+    return hint.mask is not None and float(hint.mask.mean()) <= _SPOTS
 
 
 def _is_gray(hint: Hint) -> bool:

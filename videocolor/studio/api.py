@@ -18,10 +18,9 @@ from videocolor.studio import edits, models
 from videocolor.studio.document import SETTINGS, packaged_models
 from videocolor.studio.errors import NotFoundError
 from videocolor.studio.frames import jpeg_bytes
-from videocolor.studio.hints import add_frame, add_loose, add_painted, set_points
+from videocolor.studio.hints import add_frame, add_loose, add_painted, set_points, shades
 from videocolor.studio.models import Frame, FrameIndex, Height, HintId, PreviewId, Revision, Saturation, Share
-from videocolor.studio.pictures import chroma_alone, color_at, hint_jpeg, resized
-from videocolor.studio.previews import Kind
+from videocolor.studio.pictures import Kind, chroma_alone, color_at, hint_jpeg, resized
 from videocolor.studio.projectdata import Point, ProjectHint, State
 from videocolor.studio.security import REPORT_POLICY
 from videocolor.studio.session import Studio
@@ -197,6 +196,10 @@ def _name(request: Request) -> str:
     return unquote(request.headers.get("x-file-name", ""), errors="replace")[:255]
 
 
+def _points(given: list[models.PointBody]) -> list[Point]:
+    return [Point.model_validate(point.model_dump(exclude_none=True)) for point in given]
+
+
 def _hint(studio: Studio, hint_id: str) -> ProjectHint:
     try:
         return studio.store.data.hint(hint_id)
@@ -234,11 +237,10 @@ def frame_hint(studio: Served, body: models.FrameHint) -> Answer:
 @router.post("/api/hints/points")
 def points_hint(studio: Served, body: models.PointHint) -> Answer:
     studio.shots.check_frame(body.frame)
-    points = [Point.model_validate(point.model_dump(exclude_none=True)) for point in body.points]
     frame = studio.source.frame(body.frame)
     if body.id is not None:
         _hint(studio, body.id)
-    set_points(studio.store, body.revision, frame, points, body.id, sar=studio.index.info.sar)
+    set_points(studio.store, body.revision, frame, _points(body.points), body.id, sar=studio.index.info.sar)
     return studio.document.full()
 
 
@@ -275,6 +277,11 @@ def hint_picture(request: Request, studio: Served, hint_id: HintId, height: Heig
     return _cached(request, f"{hint.image}-{height}", "\0", make)
 
 
+@router.get("/api/shades")
+def color_shades(colors: models.Colors) -> Answer:
+    return {"shades": {color: shades(f"#{color}") for color in colors.split(",")}}
+
+
 @router.get("/api/color")
 def color(studio: Served, frame: Frame, x: Share, y: Share) -> Answer:
     rgb, source = studio.colored_frame(frame)
@@ -304,6 +311,17 @@ def preview_picture(
     studio: Served, run_id: PreviewId, index: FrameIndex, kind: Kind = "after", saturation: Saturation = 1.0
 ) -> Response:
     return _jpeg(studio.previews.picture(run_id, index, kind, saturation))
+
+
+@router.post("/api/live")
+def color_live(studio: Served, body: models.Live) -> Answer:
+    studio.shots.check_frame(body.frame)
+    return studio.live.color(body.frame, _points(body.points), body.lines)
+
+
+@router.get("/api/live/{number}.jpg")
+def live_picture(studio: Served, number: FrameIndex, kind: Kind = "after", saturation: Saturation = 1.0) -> Response:
+    return _jpeg(studio.live.picture(number, kind, saturation))
 
 
 # ---- render, comparison, report -------------------------------------------------------------------------------------

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Final
 
 import cv2
 import numpy as np
 
-from videocolor.color import codes_to_luma, rgb_to_lab
+from videocolor.color import codes_to_luma, lab_to_rgb, rgb_to_lab, rgb_to_luma
 from videocolor.errors import HintError, OutputError, UsageError
 from videocolor.hints.align import align_painted, with_luma
 from videocolor.hints.plan import check_hint
@@ -33,6 +34,8 @@ __all__ = [
     "parse_color",
     "points_picture",
     "set_points",
+    "shade",
+    "shades",
     "sweep_unused",
 ]
 
@@ -147,14 +150,13 @@ def set_points(
         sar: the film's sample aspect ratio, for round discs.
 
     Raises:
-        HintError: no points, or none of them has a color.
+        HintError: no points.
         UsageError: no such hint, or it does not hold points on this frame.
         StaleRevisionError, OutputError: as `ProjectStore.change`.
     """
     store.check_revision(revision)  # before anything is decoded or written
-    rgb, mask = points_picture(_luma(frame), points, sar=sar)
+    rgb, mask = points_picture(_luma(frame), points, sar=sar)  # gray is a color here: no color wanted
     label = f"{len(points)} point{'s' if len(points) > 1 else ''} on frame {frame.index}"
-    check_hint(Hint(label, rgb, None, mask))
     picture = encode_hint(rgb, mask, deep=frame.layout.depth > 8)
     if hint_id is None:
         return _add(store, revision, picture, kind="points", frame=frame.index, label=label, points=tuple(points))
@@ -194,15 +196,62 @@ def points_picture(luma: Array, points: Sequence[Point], *, sar: Fraction = Frac
         away = np.hypot((x + 0.5 - point.x * width) * float(sar), y + 0.5 - point.y * height).astype(np.float32)
         # The later of two overlapping points wins, also in the transparent part outside of other discs.
         near = (away <= _MARGIN * radius) & ((mask[rows, columns] <= 0) | (away <= radius + 0.5))
-        ab[:, rows, columns][:, near] = parse_color(point.color)[:, None]
+        place = np.clip(luma[rows, columns], 0, 1)[away <= max(radius, 1)].mean()
+        ab[:, rows, columns][:, near] = shade(point.color, np.array([place]))
         mask[rows, columns] = np.maximum(mask[rows, columns], np.clip(radius + 0.5 - away, 0, 1))
     return with_luma(ab, np.clip(luma, 0, 1)), mask
 
 
 def parse_color(color: str) -> Array:
-    """Return (2,) float32 CIE a*b* of `#rrggbb`."""
-    value = np.array([int(color[n : n + 2], 16) / 255 for n in (1, 3, 5)], np.float32)
-    return np.asarray(rgb_to_lab(value)[1:], np.float32)
+    """Return (3,) float32 R'G'B' in 0..1 of `#rrggbb`."""
+    return np.array([int(color[n : n + 2], 16) / 255 for n in (1, 3, 5)], np.float32)
+
+
+def shade(color: str, luma: Array) -> Array:
+    """Return the chroma that a chosen color has where the film's luma is another than the color's own.
+
+    Toward black, chroma falls in proportion to L* + 16, which keeps chromaticity, as under less light. Toward white and
+    where the gamut narrows, it keeps its share of the largest chroma of its hue. It never grows.
+
+    Args:
+        color: `#rrggbb`.
+        luma: (n,) full-range Y' in 0..1.
+
+    Returns:
+        (2, n) float32 CIE a*b*.
+    """
+    rgb = parse_color(color)
+    ab = np.asarray(rgb_to_lab(rgb)[1:], np.float32)
+    own = rgb_to_luma(rgb[:, None], "bt709")
+    lightness = _lightness(np.concatenate((own, np.asarray(luma, np.float32))))
+    most = _largest_chroma(lightness, np.hypot(*ab), ab)
+    factor = np.minimum((lightness + 16) / (lightness[0] + 16), most / max(float(most[0]), 1e-3))[1:]
+    return np.asarray(ab[:, None] * np.minimum(factor, 1), np.float32)
+
+
+@lru_cache(maxsize=256)
+def shades(color: str) -> list[str]:
+    """Return `#rrggbb` of a chosen color at 65 lumas from 0 to 1, as a film shows it."""
+    luma = np.linspace(0, 1, 65, dtype=np.float32)
+    rgb = with_luma(shade(color, luma)[:, None], luma[None])[0]
+    return ["#" + bytes(value).hex() for value in np.rint(rgb * 255).astype(np.uint8)]
+
+
+def _lightness(luma: Array) -> Array:
+    """Return CIE L* of neutral pixels."""
+    return np.asarray(rgb_to_lab(np.repeat(luma[None], 3, axis=0))[0])
+
+
+def _largest_chroma(lightness: Array, chroma: float, ab: Array) -> Array:
+    """Return the chroma at which a hue leaves sRGB, per lightness, by bisection."""
+    low, high = np.zeros_like(lightness), np.full_like(lightness, 180)
+    direction = ab[:, None] / max(chroma, 1e-6)
+    for _ in range(14):
+        middle = (low + high) / 2
+        rgb = lab_to_rgb(np.concatenate((lightness[None], direction * middle)))
+        fits = (rgb.min(axis=0) >= 0) & (rgb.max(axis=0) <= 1)
+        low, high = np.where(fits, middle, low), np.where(fits, high, middle)
+    return low
 
 
 def _around(middle: float, reach: float, length: int) -> slice:

@@ -25,6 +25,8 @@ Saturation: TypeAlias = Annotated[float, Query(ge=0, le=4, allow_inf_nan=False)]
 Share: TypeAlias = Annotated[float, Query(ge=0, le=1, allow_inf_nan=False)]
 """A coordinate, as a share of the picture's width or height."""
 HintId: TypeAlias = Annotated[str, Path(pattern=r"^h[0-9]{4,6}$")]
+Colors: TypeAlias = Annotated[str, Query(pattern=r"^[0-9a-f]{6}(,[0-9a-f]{6}){0,63}$")]
+"""Colors `rrggbb`, separated by commas."""
 PreviewId: TypeAlias = Annotated[str, Path(pattern=r"^p[0-9]{1,9}$")]
 Index: TypeAlias = Annotated[int, Field(ge=0, lt=_LIMIT)]
 
@@ -121,6 +123,14 @@ class Preview(Body):
     start: Index | None = None
     seconds: Annotated[float, Field(gt=0, le=60, strict=False)] = 5.0
     lines: Annotated[int, Field(ge=72, le=720)] = 240
+
+
+class Live(Body):
+    """Color one frame with points that are not saved yet."""
+
+    frame: Index
+    points: Annotated[list[PointBody], Field(max_length=200)]
+    lines: Annotated[int, Field(ge=72, le=1080)] = 480
 
 
 class Render(Change):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import cv2
 import numpy as np
@@ -14,21 +14,24 @@ import numpy as np
 from videocolor.color import rgb_to_lab, rgb_to_luma
 from videocolor.errors import HintError
 from videocolor.hints.plan import load_hint
-from videocolor.preview import PreviewFrame, chroma_rgb
+from videocolor.preview import PreviewFrame, before_rgb, chroma_rgb, preview_rgb
 from videocolor.studio.frames import jpeg_bytes
 from videocolor.studio.projectdata import HintKind
 from videocolor.types import Array
 
 __all__ = [
     "BYTES_PER_PIXEL",
+    "Kind",
     "PackedFrame",
     "chroma_alone",
     "color_at",
+    "frame_jpeg",
     "hint_jpeg",
     "painted_picture",
     "resized",
 ]
 
+Kind = Literal["before", "after", "chroma"]
 BYTES_PER_PIXEL: Final = 3
 """Of a `PackedFrame`."""
 _KNEE: Final = 16.0
@@ -42,6 +45,13 @@ def resized(rgb: Array, height: int, aspect: Fraction) -> Array:
     size = (max(1, round(height * aspect)), height)
     smaller = height < rgb.shape[0]
     return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR))
+
+
+def frame_jpeg(frame: PreviewFrame, kind: Kind, saturation: float) -> bytes:
+    """Encode a colored frame as JPEG: as it was, in color, or its chroma alone."""
+    if kind == "before":
+        return jpeg_bytes(before_rgb(frame))
+    return jpeg_bytes((preview_rgb if kind == "after" else chroma_rgb)(frame, saturation))
 
 
 def hint_jpeg(path: Path, kind: HintKind, sar: Fraction, height: int) -> bytes:

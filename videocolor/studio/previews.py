@@ -15,33 +15,23 @@ from fractions import Fraction
 from time import monotonic
 from typing import Any, Final, Literal
 
-from videocolor.config import ColorizeConfig
 from videocolor.errors import UsageError, VideocolorError
-from videocolor.models.base import Colorizer
-from videocolor.pipeline.film import Part, load_network
-from videocolor.preview import (
-    PreviewFrame,
-    before_rgb,
-    chroma_rgb,
-    preview_part,
-    preview_rgb,
-    preview_size,
-    warm_up,
-)
+from videocolor.pipeline.film import Part
+from videocolor.preview import PreviewFrame, preview_part, preview_rgb, preview_size, warm_up
 from videocolor.studio.errors import BusyError, NotFoundError
 from videocolor.studio.events import EventHub
-from videocolor.studio.frames import ByteCache, FilmIndex, jpeg_bytes
+from videocolor.studio.frames import ByteCache, FilmIndex
 from videocolor.studio.models import Preview
-from videocolor.studio.pictures import BYTES_PER_PIXEL, PackedFrame
+from videocolor.studio.network import Network
+from videocolor.studio.pictures import BYTES_PER_PIXEL, Kind, PackedFrame, frame_jpeg
 from videocolor.studio.project import ProjectStore
 from videocolor.studio.scan import Scan
 from videocolor.studio.shots import ColorKey, ShotColors, Shots
 from videocolor.types import Array
 
-__all__ = ["Kind", "PreviewRun", "Previews"]
+__all__ = ["PreviewRun", "Previews"]
 
 log = logging.getLogger(__name__)
-Kind = Literal["before", "after", "chroma"]
 _KEPT: Final = 512 * 2**20
 """Bytes of the cache, and of the largest preview; five seconds at 240 lines take some 40 MB."""
 _MOST_RUNS: Final = 100
@@ -91,11 +81,13 @@ class _Task:
 class Previews:
     """The previews of a project; safe for threads."""
 
-    def __init__(self, store: ProjectStore, index: FilmIndex, scan: Scan, shots: Shots, events: EventHub) -> None:
+    def __init__(
+        self, store: ProjectStore, index: FilmIndex, scan: Scan, shots: Shots, network: Network, events: EventHub
+    ) -> None:
         self._store, self._index, self._scan, self._shots, self._events = store, index, scan, shots, events
+        self._network = network
         self._lock = threading.RLock()
-        self._network = threading.Lock()
-        self._colorizer: tuple[str, Colorizer] | None = None
+        self._one = threading.Lock()
         self._runs: OrderedDict[str, PreviewRun] = OrderedDict()
         self._current: PreviewRun | None = None
         self._threads: list[threading.Thread] = []
@@ -256,12 +248,7 @@ class Previews:
         key = (run_id, index, kind, 0.0 if kind == "before" else saturation)
         data = self._jpegs.get(key)
         if data is None:
-            frame = self._frame(self._run(run_id), index)
-            if kind == "before":
-                picture = before_rgb(frame)
-            else:
-                picture = (preview_rgb if kind == "after" else chroma_rgb)(frame, saturation)
-            data = jpeg_bytes(picture)
+            data = frame_jpeg(self._frame(self._run(run_id), index), kind, saturation)
             self._jpegs.put(key, data)
         return data
 
@@ -288,9 +275,8 @@ class Previews:
 
         def load() -> None:
             try:
-                with self._network:
-                    self._load(config)
-                    warm_up(self._index.info.color.matrix)
+                self._network.colorizer(config)
+                warm_up(self._index.info.color.matrix)
             except VideocolorError as error:  # the first preview will report it
                 log.info("the network cannot be loaded: %s", error)
 
@@ -300,16 +286,9 @@ class Previews:
                 self._threads.append(thread)
                 thread.start()
 
-    def _load(self, config: ColorizeConfig) -> Colorizer:
-        name = config.model.model_dump_json()
-        if self._colorizer is None or self._colorizer[0] != name:
-            self._colorizer = None
-            self._colorizer = (name, load_network(config))
-        return self._colorizer[1]
-
     def _work(self, run: PreviewRun, task: _Task) -> None:
         try:
-            with self._network, self._scan.held():  # one at a time: the one before ends its threads first
+            with self._one, self._scan.held():  # one at a time: the one before ends its threads first
                 if not run.stop.is_set():
                     self._color(run, task)
             self._end(run, "cancelled" if run.stop.is_set() and len(run.frames) < run.count else "done")
@@ -329,7 +308,7 @@ class Previews:
             task.part,
             shot=task.number,
             lines=colors.key.lines,
-            colorizer=self._load(colors.config),
+            colorizer=self._network.colorizer(colors.config),
             frames=run.count,
             reuses=colors.lender,
             target=self._store.target,

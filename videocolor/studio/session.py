@@ -14,6 +14,8 @@ from videocolor.studio.errors import NotFoundError
 from videocolor.studio.events import EventHub
 from videocolor.studio.frames import FilmIndex, FrameSource
 from videocolor.studio.hints import sweep_unused
+from videocolor.studio.live import LiveColors
+from videocolor.studio.network import Network
 from videocolor.studio.pictures import painted_picture
 from videocolor.studio.previews import Previews
 from videocolor.studio.project import ProjectStore
@@ -46,7 +48,9 @@ class Studio:
         self.source = FrameSource(store.film, self.index, ColorizeConfig(restoration=config.restoration))
         self.scan = Scan(store.film, config, store.cache, self.index, self)
         self.shots = Shots(store, self.index, self.scan)
-        self.previews = Previews(store, self.index, self.scan, self.shots, self.events)
+        network = Network()
+        self.previews = Previews(store, self.index, self.scan, self.shots, network, self.events)
+        self.live = LiveColors(store, self.index, self.source, network, self.previews.cancel_all)
         self.renders = Renders(store, self.index, self.events)
         self.document = Document(store, self.index, self.scan, self.shots, self.previews, self.renders)
         self._watched: tuple[tuple[int, ...], frozenset[int]] | None = None

@@ -46,13 +46,29 @@ export const rendered = () => (state.render?.rendered ?? null) !== null;
 /** Whether a shot would look otherwise than in the rendered film. */
 export const isChanged = (shot) => Boolean(shot && state.render?.changed?.includes(shot.number));
 
+/** The frame that a click has just coloured, unless a preview that was begun after it shows it too. */
+function liveOf(frame, preview) {
+  const { live } = state;
+  if (live?.frame !== frame || state.colorFrom === "render") return null;
+  return preview && !preview.stale && preview.id !== live.over ? null : live;
+}
+
 /**
  * Where a frame's colour comes from: {from, old, url(kind, height), label}; null where it has none yet.
- * The newest wins: a preview that is up to date, then the rendered film, then a preview that is not.
+ * The newest wins: a click, a preview that is up to date, then the rendered film, then a preview that is not.
  */
 export function colorOf(frame) {
   const shot = shotAt(frame);
   const preview = state.colorFrom === "render" ? null : previewOf(frame);
+  const live = liveOf(frame, preview);
+  if (live) {
+    return {
+      from: "live",
+      old: false,
+      label: "This frame at once",
+      url: (kind) => `/api/live/${live.id}.jpg?kind=${kind}&saturation=${saturationOf(shot).toFixed(2)}`,
+    };
+  }
   const film = state.colorFrom === "preview" || !rendered() ? null : { old: isChanged(shot) };
   if (preview && !(film && preview.stale && !film.old)) {
     const saturation = saturationOf(shot);

@@ -87,10 +87,14 @@ function openHelp() {
 
 const TYPED = 'input:not([type="range"], [type="checkbox"], [type="color"], [type="file"]), textarea, select, [contenteditable]';
 
+/** The button that was clicked last, until keys move the focus. */
+let clicked = null;
+
 /** Whether the element has a use of its own for the key. */
 function taken(target, key) {
   if (!(target instanceof Element)) return false;
   if (target.closest(TYPED)) return key !== "Escape";
+  if (key === "Space" && clicked?.contains(target)) return false; // the mouse has been there: Space plays
   if (key === "Space" || key === "Enter") return Boolean(target.closest("button, a, input, video, summary, [role=slider], [role=option]"));
   if (/^(Shift\+)?(Arrow|Page|Home|End)/.test(key)) return Boolean(target.closest('input[type="range"], [role=slider], [role=listbox], [role=radiogroup], [role=tablist], video'));
   return false;
@@ -118,6 +122,8 @@ function pressed(event) {
 }
 
 export function startKeys() {
+  document.addEventListener("pointerdown", (event) => (clicked = event.target instanceof Element ? event.target.closest("button") : null), { capture: true });
+  document.addEventListener("keydown", (event) => event.key === "Tab" && (clicked = null), { capture: true });
   document.addEventListener("keydown", pressed);
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && state.tool?.pick !== undefined && !event.defaultPrevented && !(event.target instanceof Element && event.target.closest("button, a, input, textarea, select"))) usePickedFrame();

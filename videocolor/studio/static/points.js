@@ -1,21 +1,17 @@
 // Points: click things in the picture and say what colour they were. By mouse, by finger or by keys.
+// A chosen colour is for the next point; it changes a set one only while that is picked.
 import { call, change, complain, toast } from "./api.js";
-import { clock, dress, el, find, iconButton, keyed, later } from "./dom.js";
+import { clock, dress, el, find, keyed, later } from "./dom.js";
+import { forgetLive, recolor } from "./live.js";
 import { emit, goTo, hints, on, secondsOf, setTool, state } from "./state.js";
+import { createSwatches, lumaAt, readLuma, shadeOf, swatchKey, SWATCHES } from "./swatches.js";
 import { placeOf } from "./viewer.js";
 import { pause } from "./transport.js";
 
-/** Colours that things had, to begin with: skin, hair, wood, brick, cloth, grass, sky... */
-const SWATCHES = [
-  ["#c99478", "fair skin"], ["#a06a4a", "tanned skin"], ["#6b4632", "dark skin"], ["#b0433f", "lips, red cloth"],
-  ["#5b3d28", "brown hair"], ["#c2a36b", "fair hair, straw"], ["#8b5e3c", "wood"], ["#96503c", "brick"],
-  ["#7a6a58", "earth"], ["#9aa05a", "dry grass"], ["#55743a", "leaves"], ["#2f5233", "dark green"],
-  ["#7fa3c7", "sky"], ["#33507a", "blue cloth"], ["#3a4a5e", "navy"], ["#8a8f94", "no colour: gray"],
-];
 /** Share of the picture's height; measured, see docs/hints.md. */
 const RADIUS = 0.035;
 
-const draft = { frame: null, id: null, points: [], chosen: -1, color: SWATCHES[0][0], radius: RADIUS, aim: null, saved: "" };
+const draft = { frame: null, id: null, points: [], picked: -1, newest: -1, color: SWATCHES[0][0], radius: RADIUS, aim: null, hover: null };
 const ui = {};
 
 const own = (frame) => hints().find((hint) => hint.kind === "points" && hint.frame === frame) ?? null;
@@ -30,7 +26,8 @@ function load() {
     return;
   }
   if (save.waiting()) flush();
-  Object.assign(draft, { frame: state.frame, id: hint?.id ?? null, points: JSON.parse(stored), chosen: -1, aim: null });
+  if (draft.frame === state.frame) forgetLive(); // undone, or changed elsewhere
+  Object.assign(draft, { frame: state.frame, id: hint?.id ?? null, points: JSON.parse(stored), picked: -1, newest: -1, aim: null, hover: null });
 }
 
 const save = later(() => flush(), 500);
@@ -64,13 +61,15 @@ async function store(frame, points) {
 }
 
 function changed() {
+  recolor(draft.frame, draft.points);
   save();
   show();
 }
 
 function add(x, y) {
   draft.points = [...draft.points, { x: round(x), y: round(y), color: draft.color, radius: draft.radius }];
-  draft.chosen = draft.points.length - 1;
+  draft.picked = -1;
+  draft.newest = draft.points.length - 1;
   changed();
 }
 
@@ -81,22 +80,28 @@ function alter(index, fields) {
 
 function removePoint(index) {
   draft.points = draft.points.filter((_, place) => place !== index);
-  draft.chosen = Math.min(index, draft.points.length - 1);
+  draft.picked = draft.newest = -1;
   changed();
-  (ui.layer.querySelectorAll(".point")[draft.chosen] ?? ui.layer).focus();
+  (ui.layer.querySelectorAll(".point")[Math.min(index, draft.points.length - 1)] ?? ui.layer).focus();
 }
 
 const round = (value) => Math.round(Math.min(1, Math.max(0, value)) * 10000) / 10000;
 
 function setColor(color) {
   draft.color = color;
-  if (draft.chosen >= 0) alter(draft.chosen, { color });
+  if (draft.picked >= 0) alter(draft.picked, { color });
   else show();
+}
+
+/** Pick a point, or let it go: while it is picked, a colour or a size changes it. */
+function pick(index) {
+  draft.picked = index === draft.picked ? -1 : index;
+  show();
 }
 
 function setRadius(radius) {
   draft.radius = radius;
-  if (draft.chosen >= 0) alter(draft.chosen, { radius });
+  if (draft.picked >= 0) alter(draft.picked, { radius });
   else show();
 }
 
@@ -134,7 +139,6 @@ function keyLayer(event) {
   const size = event.shiftKey ? 0.05 : 0.01;
   if (step && index >= 0) {
     const point = draft.points[index];
-    draft.chosen = index;
     alter(index, { x: round(point.x + step[0] * size), y: round(point.y + step[1] * size) });
   } else if (step) {
     const from = draft.aim ?? { x: 0.5, y: 0.5 };
@@ -145,7 +149,9 @@ function keyLayer(event) {
     draft.aim = aim;
     if (state.tool === "dropper") dropAt(aim);
     else add(aim.x, aim.y);
-  } else if ((event.key === "Delete" || event.key === "Backspace") && index >= 0) removePoint(index);
+  } else if (event.key === "Enter" || event.key === " ") pick(index);
+  else if (event.key === "Escape" && draft.picked >= 0) pick(draft.picked);
+  else if ((event.key === "Delete" || event.key === "Backspace") && index >= 0) removePoint(index);
   else return;
   event.preventDefault();
   event.stopPropagation();
@@ -158,18 +164,20 @@ function createPoint() {
     if (event.button !== 0 || state.tool !== "points") return;
     event.stopPropagation();
     button.setPointerCapture(event.pointerId);
-    draft.chosen = indexOf();
+    const from = [event.clientX, event.clientY];
+    let moved = false;
     const move = (at) => {
-      const place = placeOf(at);
+      moved ||= Math.hypot(at.clientX - from[0], at.clientY - from[1]) > 3;
+      const place = moved ? placeOf(at) : null;
       if (place) alter(indexOf(), { x: round(place.x), y: round(place.y) });
     };
     button.addEventListener("pointermove", move);
     const end = () => (button.removeEventListener("pointermove", move), show());
-    button.addEventListener("pointerup", end, { once: true });
+    button.addEventListener("pointerup", () => (end(), moved || pick(indexOf())), { once: true });
     button.addEventListener("pointercancel", end, { once: true });
   });
   button.addEventListener("focus", () => {
-    draft.chosen = indexOf();
+    draft.newest = indexOf();
     show();
   });
   return button;
@@ -182,11 +190,11 @@ function showLayer() {
   if (!active) return;
   const here = state.tool === "points";
   keyed(ui.marks, here ? draft.points : [], (point) => draft.points.indexOf(point), createPoint, (button, point, index) => {
-    Object.assign(button.style, { left: `${point.x * 100}%`, top: `${point.y * 100}%`, backgroundColor: point.color });
-    button.setAttribute("aria-pressed", String(index === draft.chosen));
-    button.setAttribute("aria-label", `Point ${index + 1}: ${point.color}, ${Math.round(point.x * 100)} % from the left, ${Math.round(point.y * 100)} % from the top. Arrow keys move it, Delete removes it.`);
+    Object.assign(button.style, { left: `${point.x * 100}%`, top: `${point.y * 100}%`, backgroundColor: shadeOf(point.color, lumaAt(point)) });
+    button.setAttribute("aria-pressed", String(index === draft.picked));
+    button.setAttribute("aria-label", `Point ${index + 1}: ${point.color}, ${Math.round(point.x * 100)} % from the left, ${Math.round(point.y * 100)} % from the top. Enter picks it, arrow keys move it, Delete removes it.`);
   });
-  const ring = draft.points[draft.chosen];
+  const ring = draft.points[draft.picked >= 0 ? draft.picked : draft.newest];
   ui.ring.hidden = !here || !ring;
   if (ring) {
     const height = ui.layer.clientHeight;
@@ -194,7 +202,7 @@ function showLayer() {
   }
   ui.cross.hidden = !draft.aim;
   if (draft.aim) Object.assign(ui.cross.style, { left: `${draft.aim.x * 100}%`, top: `${draft.aim.y * 100}%` });
-  ui.layer.setAttribute("aria-label", here ? "Points. Arrow keys move the cross, Enter sets a point, Escape ends." : "Eyedropper. Arrow keys move the cross, Enter takes the colour, Escape ends.");
+  ui.layer.setAttribute("aria-label", here ? "Points. Digits choose a colour, arrow keys move the cross, Enter sets a point, Escape ends." : "Eyedropper. Arrow keys move the cross, Enter takes the colour, Escape ends.");
 }
 
 function showEditor() {
@@ -203,28 +211,33 @@ function showEditor() {
   dress(ui.toggle, "points", active ? "End setting points" : "Set points in this frame", { text: active ? "Done" : "Set points" });
   ui.tools.hidden = !active;
   ui.dropper.setAttribute("aria-pressed", String(state.tool === "dropper"));
-  ui.picker.value = draft.points[draft.chosen]?.color ?? draft.color;
-  const radius = draft.points[draft.chosen]?.radius ?? draft.radius;
+  const picked = draft.points[draft.picked];
+  ui.picker.value = picked?.color ?? draft.color;
+  const radius = picked?.radius ?? draft.radius;
   ui.radius.value = radius * 100;
   ui.radius.setAttribute("aria-valuetext", `${(radius * 100).toFixed(1)} % of the height`);
-  for (const swatch of ui.swatches.children) swatch.setAttribute("aria-pressed", String(swatch.dataset.color === ui.picker.value));
+  const place = picked ?? draft.hover ?? draft.aim;
+  ui.swatches.show(ui.picker.value, place ? lumaAt({ radius, ...place }) : null);
   ui.state.textContent =
     state.tool === "dropper"
       ? `Go to any frame in colour and click what you want. The colour is for frame ${draft.frame}.`
+      : picked ? `Point ${draft.picked + 1} is picked: a colour or a size changes it. Escape lets it go.`
       : draft.points.length ? `Points of frame ${draft.frame}, ${clock(secondsOf(draft.frame))}:` : "Choose a colour, then click in the picture.";
   keyed(ui.list, draft.points, (point) => draft.points.indexOf(point), () => el("li", {}, el("span", { class: "chip" }), el("span", { class: "mono" }), el("button", { type: "button", class: "icon" }), el("button", { type: "button", class: "icon danger" })), (row, point, index) => {
     const [chip, text, edit, drop] = row.children;
-    chip.style.backgroundColor = point.color;
-    text.textContent = point.color;
-    dress(edit, "points", `Choose point ${index + 1}`);
-    edit.setAttribute("aria-pressed", String(index === draft.chosen));
-    edit.onclick = () => ((draft.chosen = index === draft.chosen ? -1 : index), show());
+    const shade = shadeOf(point.color, lumaAt(point));
+    chip.style.backgroundColor = shade;
+    text.textContent = shade === point.color ? point.color : `${point.color}, here ${shade}`;
+    dress(edit, "points", `Pick point ${index + 1}, to change it`);
+    edit.setAttribute("aria-pressed", String(index === draft.picked));
+    edit.onclick = () => pick(index);
     dress(drop, "trash", `Remove point ${index + 1}`);
     drop.onclick = () => removePoint(index);
   });
 }
 
 function show() {
+  if (state.tool === "points") readLuma();
   showLayer();
   showEditor();
 }
@@ -252,16 +265,11 @@ function build() {
   ui.toggle = el("button", { type: "button", id: "set-points", "aria-pressed": "false", "data-key": "O", on: { click: togglePoints } });
   ui.picker = el("input", { type: "color", value: draft.color, "aria-label": "Colour of the point", on: { input: (event) => setColor(event.target.value) } });
   ui.dropper = dress(el("button", { type: "button", id: "dropper", "aria-pressed": "false", on: { click: toggleDropper } }), "dropper", "Take a colour from any frame that has one", { text: "Eyedropper" });
-  ui.swatches = el("div", { class: "swatches", role: "group", "aria-label": "Common colours" });
-  for (const [color, name] of SWATCHES) {
-    const swatch = el("button", { type: "button", class: "swatch", title: name, "aria-label": name, "data-color": color, on: { click: () => setColor(color) } });
-    swatch.style.backgroundColor = color;
-    ui.swatches.append(swatch);
-  }
+  ui.swatches = createSwatches(setColor);
   ui.radius = el("input", { type: "range", min: 1, max: 15, step: 0.5, "aria-label": "Size of the point", on: { input: (event) => setRadius(Number(event.target.value) / 100) } });
   ui.state = el("p", { class: "explain", role: "status" });
   ui.list = el("ul", { class: "pointlist" });
-  ui.tools = el("div", { class: "pointtools" }, ui.swatches, el("div", { class: "row" }, ui.picker, ui.dropper), el("label", { class: "inline" }, "Size ", ui.radius), ui.state, ui.list);
+  ui.tools = el("div", { class: "pointtools" }, ui.swatches.row, ui.swatches.name, el("div", { class: "row" }, ui.picker, ui.dropper), el("label", { class: "inline" }, "Size ", ui.radius), ui.state, ui.list);
   editor.append(el("div", { class: "pointtools" }, el("div", { class: "row" }, ui.toggle), ui.tools));
   ui.layer = find("points-layer");
   ui.marks = el("div");
@@ -272,10 +280,29 @@ function build() {
   ui.layer.setAttribute("role", "application");
 }
 
+/** While points are set, digits choose colours wherever nobody types. */
+function keySwatch(event) {
+  const color = state.tool === "points" && !document.querySelector("dialog[open]") ? swatchKey(event) : null;
+  if (!color || (event.target instanceof Element && event.target.closest('input:not([type="range"], [type="color"]), textarea, select'))) return;
+  event.preventDefault();
+  event.stopPropagation();
+  setColor(color);
+}
+
 export function startPoints() {
   build();
   ui.layer.addEventListener("pointerdown", press);
   ui.layer.addEventListener("keydown", keyLayer);
+  ui.layer.addEventListener("pointermove", (event) => {
+    draft.hover = placeOf(event);
+    showEditor();
+  });
+  ui.layer.addEventListener("pointerleave", () => {
+    draft.hover = null;
+    showEditor();
+  });
+  document.addEventListener("keydown", keySwatch, { capture: true });
+  on("shades", show);
   on("frame project", () => {
     load();
     show();
@@ -283,8 +310,8 @@ export function startPoints() {
   on("tool", () => {
     if (state.tool !== "points" && state.tool !== "dropper") {
       if (save.waiting()) flush();
-      draft.chosen = -1;
-      draft.aim = null;
+      draft.picked = draft.newest = -1;
+      draft.aim = draft.hover = null;
     }
     load();
     show();

@@ -2,7 +2,7 @@
 import { call, complain, settled } from "./api.js";
 import { dress, find, plural, remembered, say } from "./dom.js";
 import { covered } from "./frames.js";
-import { currentShot, emit, goTo, on, shotAt, state } from "./state.js";
+import { currentShot, emit, goTo, on, secondsOf, shotAt, state } from "./state.js";
 
 const WAKE = 700;
 let running = null;
@@ -34,6 +34,9 @@ export async function startPreview(here = false) {
     show();
   }
 }
+
+/** Whether the frame that is shown lies behind what a preview from the shot's beginning would reach. */
+const beyond = () => secondsOf(state.frame) - secondsOf(currentShot().start) >= Number(find("preview-seconds").value);
 
 export async function cancelPreview() {
   if (!running) return false;
@@ -156,12 +159,12 @@ export function startPreviews() {
     field.addEventListener("change", () => remembered.set(name, field.value));
   }
   const auto = find("preview-auto");
-  auto.checked = remembered.get("preview-auto") === "yes";
+  auto.checked = remembered.get("preview-auto", "yes") === "yes";
   auto.addEventListener("change", () => remembered.set("preview-auto", auto.checked ? "yes" : "no"));
   find("preview").addEventListener("click", () => startPreview());
   find("preview-here").addEventListener("click", () => startPreview(true));
   find("preview-cancel").addEventListener("click", cancelPreview);
-  on("changed", () => auto.checked && currentShot() && startPreview());
+  on("changed", () => auto.checked && currentShot() && startPreview(beyond()));
   on("lost-preview", forget);
   on("project shot preview mode drawn tool frame", show);
   on("project shot", verify);

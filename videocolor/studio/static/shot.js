@@ -1,5 +1,5 @@
 // The panel's head, saturation, cuts and note of the current shot.
-import { change } from "./api.js";
+import { change, toast } from "./api.js";
 import { clock, dress, fill, find, later, plural, say } from "./dom.js";
 import { currentShot, emit, endOf, filmSaturation, on, saturationOf, shotAt, shotIndexAt, shots, state } from "./state.js";
 
@@ -102,6 +102,7 @@ async function changeCuts(path, json, to = null) {
 
 export function cutHere() {
   if (!find("cut-here").disabled) changeCuts("cut", { frame: state.frame });
+  else if (currentShot()?.start === state.frame) toast("A shot begins with this frame already. Go to the frame that the new shot shall begin with.");
 }
 
 export function join() {

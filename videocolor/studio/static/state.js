@@ -16,6 +16,8 @@ export const state = {
   colorFrom: "auto",
   /** Previews by the start of their shot. */
   previews: new Map(),
+  /** The frame that a click has just coloured: {id, frame, over: the preview that it is newer than}. */
+  live: null,
   /** Saturation that is being dragged, by the start of the shot; not yet saved. */
   saturations: new Map(),
   render: null,
@@ -27,7 +29,7 @@ export const state = {
   away: false,
 };
 
-/** Hear of "project", "frame", "shot", "mode", "preview", "render", "scan", "compare", "saturation", "tool", "drawn", "changed", "connected"... */
+/** Hear of "project", "frame", "shot", "mode", "preview", "render", "scan", "compare", "saturation", "tool", "drawn", "live", "shades", "changed", "connected"... */
 export function on(topics, listener) {
   for (const topic of topics.split(" ")) listeners.set(topic, [...(listeners.get(topic) ?? []), listener]);
 }

@@ -138,8 +138,9 @@ function wanted(frame) {
   const pixels = box.height * devicePixelRatio;
   const height = stepHeight(state.playing ? Math.min(pixels, 360) : pixels);
   const color = state.mode === "source" ? null : colorOf(frame);
-  const source = color?.from === "preview" && state.mode !== "side" && state.mode !== "wipe" ? null : sourceUrl(frame, height);
-  const before = color?.from === "preview" && (state.mode === "wipe" || state.mode === "side") ? color.url("before") : source;
+  const made = color?.from === "preview" || color?.from === "live"; // they bring the frame as it was along
+  const source = made && state.mode !== "side" && state.mode !== "wipe" ? null : sourceUrl(frame, height);
+  const before = made && (state.mode === "wipe" || state.mode === "side") ? color.url("before") : source;
   return { color, before, source: sourceUrl(frame, height), after: color?.url(state.mode === "chroma" ? "chroma" : "after", height) };
 }
 
@@ -162,6 +163,11 @@ async function drawFrame(frame) {
   }
   layOut();
   caption();
+  if (view.shown.color?.from === "live" && state.live && !state.live.drawn) {
+    state.live.drawn = true;
+    performance.measure("studio-click", { start: state.live.at });
+  }
+  if (view.shown.lost && want.color.from === "live") state.live = null;
   if (view.shown.lost && want.color.from === "preview") emit("lost-preview", currentShot()?.start);
   emit("drawn");
 }
@@ -189,7 +195,7 @@ function caption() {
   const shot = currentShot();
   const two = state.mode === "wipe" || state.mode === "side";
   say(find("caption-before"), state.mode === "source" || two || !color ? "Film as it is" : "");
-  const saturation = color?.from === "preview" ? `, saturation ${saturationOf(shot).toFixed(2)}` : "";
+  const saturation = color?.from === "preview" || color?.from === "live" ? `, saturation ${saturationOf(shot).toFixed(2)}` : "";
   say(find("caption-after"), state.mode === "source" || !color ? "" : `${state.mode === "chroma" ? "Chroma only. " : ""}${color.label}${saturation}`);
   find("caption-after").classList.toggle("old", Boolean(color?.old));
   parts.before.setAttribute("aria-label", `Frame ${state.frame} of the film as it is`);
@@ -293,7 +299,7 @@ export function startViewer() {
     redraw();
   });
   new ResizeObserver(() => (layOut(), redraw())).observe(parts.stage);
-  on("frame mode preview project saturation render", redraw);
+  on("frame mode preview project saturation render live", redraw);
   on("mode", () => state.tool === "points" && state.mode === "side" && setTool(null));
   layOut();
 }

@@ -1,0 +1,135 @@
+"""Color the frame on screen at once: one frame with the points that were just set, without fusion over time.
+
+A preview of the shot follows in the background. Its colors may differ a little: they are fused with those of the
+neighboring frames, and follow motion from painted frames.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from time import monotonic
+from typing import Any, Final
+
+from videocolor.hints.plan import MOST_PER_SHOT, hint_input, load_hint
+from videocolor.models.base import HintInput
+from videocolor.pipeline.prepare import small_luma, working_size
+from videocolor.pipeline.upsample import plane_luma, upsample_chroma
+from videocolor.preview import PreviewFrame, preview_size
+from videocolor.studio.errors import NotFoundError
+from videocolor.studio.frames import FilmIndex, FrameSource
+from videocolor.studio.hints import points_picture
+from videocolor.studio.network import Memo, Network
+from videocolor.studio.pictures import Kind, PackedFrame, frame_jpeg
+from videocolor.studio.project import ProjectStore
+from videocolor.studio.projectdata import Point
+from videocolor.types import Array, Frame, Given, Hint
+
+__all__ = ["LiveColors"]
+
+_KEPT: Final = 24
+"""Colored frames that are kept for the page to fetch; lumas and hints that are kept for the next click."""
+
+
+class LiveColors:
+    """Single frames in color; safe for threads.
+
+    Args:
+        store: the project.
+        index: the frames of its film.
+        source: reads them.
+        network: colors them.
+        make_way: called before a frame is colored, to stop work that can wait.
+    """
+
+    def __init__(
+        self,
+        store: ProjectStore,
+        index: FilmIndex,
+        source: FrameSource,
+        network: Network,
+        make_way: Callable[[], None],
+    ) -> None:
+        self._store, self._index, self._source, self._network, self._make_way = store, index, source, network, make_way
+        self._lock = threading.Lock()
+        self._memo = Memo(_KEPT)
+        self._frames: OrderedDict[int, PackedFrame] = OrderedDict()
+        self._number = 0
+
+    def color(self, index: int, points: Sequence[Point], lines: int) -> dict[str, Any]:
+        """Color a frame with these points in place of its saved ones.
+
+        Args:
+            index: of the frame.
+            points: may be empty.
+            lines: height of the picture.
+
+        Returns:
+            {id, frame, ms}; `picture` returns the picture of this id.
+
+        Raises:
+            NotFoundError, InputError, HintError, ModelError, DeviceError: as of a preview.
+        """
+        began = monotonic()
+        self._make_way()
+        frame = self._source.frame(index)
+        with self._lock:
+            colored = PackedFrame.of(self._colored(frame, points, lines))
+            self._number += 1
+            self._frames[self._number] = colored
+            while len(self._frames) > _KEPT:
+                self._frames.popitem(last=False)
+            return {"id": self._number, "frame": index, "ms": round(1000 * (monotonic() - began), 1)}
+
+    def picture(self, number: int, kind: Kind, saturation: float) -> bytes:
+        """Return the JPEG of a colored frame.
+
+        Raises:
+            NotFoundError: it is not kept any more.
+        """
+        frame = self._frames.get(number)
+        if frame is None:
+            raise NotFoundError(f"picture {number} is not kept any more")
+        return frame_jpeg(frame.unpacked(), kind, saturation)
+
+    def _colored(self, frame: Frame, points: Sequence[Point], lines: int) -> PreviewFrame:
+        info, network = self._index.info, self._network.colorizer(self._store.config(), remembers=True)
+        hints = self._hints(frame.index)
+        reference = any(own and hint.mask is None for own, hint in hints)
+        given: Given = "reference" if reference else "style" if points or hints else "none"
+        size = working_size(info.width, info.height, network.card, hints=given)
+        luma = self._luma(frame, size)
+        inputs = [self._drawn(luma, points)] if points else []
+        inputs += [self._scaled(hint, size, own) for own, hint in hints]
+        takes = {"none": 0, "one": 1, "many": MOST_PER_SHOT}[network.card.hints]
+        predicted = network.step(network.begin(inputs[:takes]), luma[None]).ab[0]
+        guide = luma if luma.shape == predicted.shape[1:] else plane_luma(luma, 8, "full", predicted.shape[:0:-1])
+        shown = self._luma(frame, preview_size(info, lines)[::-1])
+        ab = upsample_chroma(predicted, guide, shown)
+        return PreviewFrame(frame.index, frame.pts, frame.time_base, shown, ab, info.color.matrix)
+
+    def _hints(self, index: int) -> list[tuple[bool, Hint]]:
+        """Return the shot's other hints, and whether each was painted on a frame of it."""
+        shot, found = self._store.state.shot_of(index), []
+        for hint in self._store.data.hints:
+            if hint.enabled and shot in hint.shots and (hint.kind, hint.frame) != ("points", index):
+                path = self._store.image_path(hint)  # its name follows from its bytes
+                own = hint.frame is not None and self._store.state.shot_of(hint.frame) == shot
+                found.append((own, self._memo.get(path, partial(load_hint, None, path))))
+        return found
+
+    def _luma(self, frame: Frame, size: tuple[int, int]) -> Array:
+        return self._memo.get((frame.index, size), lambda: small_luma(frame, size))
+
+    def _scaled(self, hint: Hint, size: tuple[int, int], own: bool) -> HintInput:
+        return self._memo.get((hint.name, size, own), lambda: hint_input(hint, size, in_shot=own))
+
+    def _drawn(self, luma: Array, points: Sequence[Point]) -> HintInput:
+        """Return points drawn at the network's working size, whose pixels are not square."""
+        height, width = luma.shape
+        rgb, mask = points_picture(luma, points, sar=self._index.aspect * height / width)
+        # The frame's own luma to the bit: the network has seen it before.
+        return replace(hint_input(Hint("points", rgb, None, mask), luma.shape, in_shot=True), luma=luma)

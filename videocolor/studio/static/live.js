@@ -1,0 +1,38 @@
+// The frame that is shown, in colour at once after a click; the preview of its shot follows.
+import { call, complain } from "./api.js";
+import { find } from "./dom.js";
+import { stepHeight } from "./frames.js";
+import { emit, shotAt, state } from "./state.js";
+
+let wish = null;
+let busy = false;
+
+/** Colour a frame with points that need not be saved yet; of several wishes the newest counts. */
+export function recolor(frame, points) {
+  wish = { frame, points, at: performance.now() };
+  if (!busy) run();
+}
+
+export function forgetLive() {
+  if (!state.live) return;
+  state.live = null;
+  emit("live");
+}
+
+async function run() {
+  busy = true;
+  while (wish) {
+    const { frame, points, at } = wish;
+    wish = null;
+    const lines = Math.max(72, Math.min(stepHeight(find("stage").clientHeight * devicePixelRatio), 480));
+    const over = state.previews.get(shotAt(frame)?.start)?.id ?? null;
+    try {
+      const made = await call("POST", "/api/live", { json: { frame, points, lines } });
+      state.live = { ...made, at, over };
+      emit("live");
+    } catch (error) {
+      if (error.status !== 404) complain(error);
+    }
+  }
+  busy = false;
+}
