@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import islice
@@ -20,7 +21,8 @@ from media import make_film
 from numpy.typing import NDArray
 from studio.browser.driver import FLAGS, chromium, missing, read_png, studio, text_faults, until, wait_drawn
 
-from videocolor.color import rgb_to_ycbcr
+from videocolor.color import rgb_to_lab, rgb_to_ycbcr
+from videocolor.evaluation.metrics.lab import ciede2000
 from videocolor.evaluation.scoring import ScoreOptions, score_film
 
 if TYPE_CHECKING:
@@ -290,6 +292,91 @@ def test_a_shot_is_painted_previewed_compared_and_rendered(tmp_path: Path, color
     assert [shot["frame"] for shot in starts["shots"]] == [0, CUT]
 
 
+def saved_points(page: Page) -> list[Any]:
+    """The points that the server has of the first hint, when nothing is on its way to it."""
+    until(page, "document.querySelector('#saved').textContent === 'Saved'")
+    found: list[Any] = page.evaluate(
+        "fetch('/api/project').then((a) => a.json()).then((d) => d.hints[0]?.points.map((p) => p.color) ?? [])"
+    )
+    return found
+
+
+def test_a_color_is_for_the_next_point_and_appears(tmp_path: Path, colors: Array, open_page: Open) -> None:
+    """Colour, click, colour, click: by the mouse and by keys; only a point that is picked changes."""
+    film, _ = write_films(tmp_path, colors)
+    with studio(film, tmp_path / "project") as address:
+        page = open_page(address)
+        page.keyboard.press("4")
+        page.keyboard.press("o")
+        layer = page.locator("#points-layer")
+        box = layer.bounding_box()
+        assert box is not None
+        sky, leaves, brick, skin = "#7fa3c7", "#55743a", "#96503c", "#6b4632"
+
+        def click(x: float, y: float) -> None:
+            layer.click(position={"x": x * box["width"], "y": y * box["height"]})
+
+        def swatch(color: str) -> None:
+            page.click(f".swatch[data-color='{color}']")
+
+        def wait_points(*wanted: str) -> None:
+            until(page, "(count) => document.querySelectorAll('.pointlist li').length === count", len(wanted))
+            page.wait_for_timeout(700)  # a change waits half a second to be saved
+            assert saved_points(page) == list(wanted)
+
+        swatch(sky)
+        click(0.25, 0.3)
+        until(page, "['live', 'preview'].includes(document.querySelector('#stage').dataset.color)")
+        assert page.evaluate("performance.getEntriesByName('studio-click').length") >= 1
+        swatch(leaves)
+        assert page.locator(".point[aria-pressed=true]").count() == 0
+        click(0.75, 0.6)
+        wait_points(sky, leaves)
+        layer.focus()
+        page.keyboard.press("3")
+        assert "dark skin" in page.inner_text(".swatchname")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        page.keyboard.press("Shift+1")
+        wait_points(sky, leaves, skin)
+        page.locator(f".swatch[data-color='{brick}']").focus()
+        page.keyboard.press("ArrowLeft")
+        assert "wood" in page.inner_text(".swatchname") and "key 7" in page.inner_text(".swatchname")
+
+        # Picked on purpose, a point changes; let go, it stays.
+        page.locator(".point").first.click()
+        assert page.get_attribute(".point >> nth=0", "aria-pressed") == "true"
+        swatch(brick)
+        wait_points(brick, leaves, skin)
+        page.locator(".point").first.focus()
+        page.keyboard.press("Escape")
+        assert page.locator(".point[aria-pressed=true]").count() == 0
+        page.keyboard.press("1")
+        wait_points(brick, leaves, skin)
+
+        # The dot shows what appears there.
+        until(page, "document.querySelector('#preview-cancel').hidden", seconds=200)
+        dot = page.evaluate("getComputedStyle(document.querySelectorAll('.point')[1]).backgroundColor")
+        keep(page, "points-1280")
+        page.keyboard.press("Escape")
+        page.keyboard.press("Escape")
+        until(page, "document.querySelector('#points-layer').hidden")
+        wait_drawn(page)
+        picture = shown(page)
+        row, column = int(0.6 * picture.shape[0]), int(0.75 * picture.shape[1])
+        there = picture[row - 2 : row + 3, column - 2 : column + 3].reshape(-1, 3).mean(axis=0)
+        promised = [int(value) for value in re.findall(r"\d+", dot)[:3]]
+        pair = (rgb_to_lab(np.array(one, np.float32).reshape(3, 1, 1) / 255) for one in (there, promised))
+        assert float(ciede2000(*pair)[0, 0]) < 6
+
+        # Space plays after a click on Loop.
+        page.click("#loop")
+        pressed = page.get_attribute("#loop", "aria-pressed")
+        page.keyboard.press("Space")
+        until(page, "document.querySelector('#play').getAttribute('aria-label') === 'Pause'")
+        assert page.get_attribute("#loop", "aria-pressed") == pressed
+
+
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory, colors: Array) -> Iterator[str]:
     """A studio for what needs no colour; its film has a hostile name."""
@@ -520,7 +607,7 @@ def test_everything_can_be_done_by_keys(address: str, open_page: Open) -> None:
     page.keyboard.press("p")  # at once: the point is not saved yet
     hint_count(page, 1)
     until(page, "document.querySelector('.toast.error') !== null")
-    assert asked == ["hints/points", "preview"]
+    assert [path for path in asked if path != "live"] == ["hints/points", "preview"]
     page.unroute("**/api/preview")
     point = page.evaluate("fetch('/api/project').then((a) => a.json()).then((d) => d.hints[0].points[0])")
     assert (point["x"], point["y"]) == pytest.approx((0.51, 0.55))

@@ -46,6 +46,11 @@ def test_of_joined_shots_those_of_the_first_hold() -> None:
     after = edits.remove_cut(state(hints=hints, s20=0.5, s50=2.0, s80=1.5), 50)
     assert after.cuts == (0, 20, 80)
     assert saturations(after) == {20: 0.5, 80: 1.5}
+    noted = edits.set_shot(edits.set_shot(state(s50=2.0), 20, note="one"), 50, note="two")
+    joined = edits.remove_cut(noted, 50).data.shots[20]
+    assert (joined.note, joined.saturation) == ("one\ntwo", 2.0), (
+        "nothing that was set is lost where the first has none"
+    )
     # A loose hint of the second is kept without a shot; a painted frame stays with the shot that holds it.
     assert [h.shots for h in after.data.hints] == [(20,), (), (20,), (80,)]
 
@@ -202,3 +207,25 @@ def test_whatever_is_done_to_cuts_the_state_stays_whole(steps: list[tuple[str, i
         assert all(set(h.shots) <= set(now.cuts or ()) for h in now.data.hints)
         assert now.shot_of(33) in now.data.hints[0].shots
         assert edits.consistent(now) is now
+
+
+def test_a_change_has_a_name() -> None:
+    before = state()
+    assert edits.describe_change(before, edits.add_cut(before, 30)) == "cut at frame 30"
+    assert edits.describe_change(before, edits.remove_cut(before, 20)) == "join of two shots"
+    assert edits.describe_change(before, edits.move_cut(before, 20, 22)) == "move of a cut to frame 22"
+    assert (
+        edits.describe_change(before, edits.set_shot(before, 20, saturation=0.5))
+        == "saturation of the shot at frame 20"
+    )
+    assert edits.describe_change(before, edits.set_shot(before, 20, note="x")) == "note of the shot at frame 20"
+    assert edits.describe_change(before, edits.set_settings(before, {"output.crf": 9})) == "settings of the film"
+    dot = {"x": 0.5, "y": 0.5, "color": "#102030"}
+    one = edits.add_hint(before, hint(kind="points", frame=25, shots=(20,), label="1 point", points=(Point(**dot),)))
+    assert edits.describe_change(before, one) == "“1 point”"
+    assert edits.describe_change(one, before) == "removal of “1 point”"
+    two = edits.update_hint(one, one.data.hints[0].id, points=(Point(**dot), Point(**{**dot, "x": 0.1})))
+    assert edits.describe_change(one, two) == "a new point on frame 25"
+    assert edits.describe_change(two, one) == "removal of a point on frame 25"
+    off = edits.update_hint(one, one.data.hints[0].id, enabled=False)
+    assert edits.describe_change(one, off) == "switching “1 point” off"

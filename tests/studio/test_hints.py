@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from films import write_reel
 
-from videocolor.color import rgb_to_lab
+from videocolor.color import rgb_to_lab, rgb_to_luma
 from videocolor.config import ColorizeConfig
 from videocolor.errors import HintError, UsageError
 from videocolor.hints.plan import hint_fits_frame, load_hint
 from videocolor.studio import hints
 from videocolor.studio.errors import StaleRevisionError
-from videocolor.studio.hints import RADIUS, parse_color, points_picture
+from videocolor.studio.hints import RADIUS, parse_color, points_picture, shade, shades
 from videocolor.studio.project import ProjectStore
 from videocolor.studio.projectdata import Point
 from videocolor.types import Array, ColorSpec, Frame, PixelLayout
@@ -175,8 +175,9 @@ def test_points_become_discs_of_their_colors() -> None:
     assert float(mask.sum()) == pytest.approx(np.pi * (12**2 + 6**2), rel=0.05)
     found = rgb_to_lab(np.moveaxis(rgb, -1, 0))[1:]
     for (x, y), color in (((40, 60), (0xB0, 0x70, 0x50)), ((120, 30), (0x50, 0x70, 0xB0))):
-        wanted = rgb_to_lab(np.array(color, np.float32) / 255)[1:]
-        np.testing.assert_allclose(found[:, y, x], wanted, atol=1.0)
+        near = (np.hypot(*(np.mgrid[:HEIGHT, :WIDTH] - np.array([y, x])[:, None, None])) < 5) & (mask > 0)
+        wanted = shade("#" + bytes(color).hex(), luma[near].mean()[None])[:, 0]
+        np.testing.assert_allclose(found[:, y, x], wanted, atol=1.5)
     small = cv2.resize(found[0], (WIDTH // 8, HEIGHT // 8), interpolation=cv2.INTER_AREA)
     assert small[7, 5] > 15  # scaling down mixes no gray into a disc
 
@@ -190,7 +191,7 @@ def test_discs_are_round_on_the_screen_and_later_points_hold() -> None:
     rgb, _ = points_picture(luma, both)
     ab = rgb_to_lab(np.moveaxis(rgb, -1, 0))[1:]
     assert ab[1, 50, 50] < -10 and ab[1, 50, 66] > 5
-    np.testing.assert_allclose(ab[:, 50, 50], parse_color("#6060a0"), atol=0.5)
+    np.testing.assert_allclose(ab[:, 50, 50], shade("#6060a0", np.array([0.5]))[:, 0], atol=0.5)
 
 
 def test_points_of_a_frame_can_be_changed_and_undone(store: ProjectStore) -> None:
@@ -207,8 +208,28 @@ def test_points_of_a_frame_can_be_changed_and_undone(store: ProjectStore) -> Non
         hints.set_points(store, store.revision, frame_of(painting(6), 11), points, first.id)
     with pytest.raises(HintError, match="no points"):
         hints.set_points(store, store.revision, frame, [])
-    with pytest.raises(HintError, match="no colour"):
-        hints.set_points(store, store.revision, frame, [Point(x=0.3, y=0.4, color="#808080")])
+    gray = hints.set_points(store, store.revision, frame, [Point(x=0.3, y=0.4, color="#808080")]).data.hints[-1]
+    neutral = load_hint(None, store.image_path(gray))
+    assert neutral.mask is not None, "a point may say that a thing has no color"
+    lab = rgb_to_lab(np.moveaxis(neutral.rgb[neutral.mask > 0.5], -1, 0))
+    np.testing.assert_allclose(lab[1:], 0, atol=0.7)
+
+
+@pytest.mark.parametrize("color", ["#5b3d28", "#33507a", "#7fa3c7", "#b0433f", "#2f5233", "#8a8a8a"])
+def test_a_color_keeps_to_its_chroma_or_less(color: str) -> None:
+    rgb = parse_color(color)
+    own = float(rgb_to_luma(rgb[:, None], "bt709")[0])
+    chosen = np.hypot(*rgb_to_lab(rgb)[1:])
+    luma = np.linspace(0, 1, 41, dtype=np.float32)
+    ab = shade(color, luma)
+    chroma = np.hypot(*ab)
+    np.testing.assert_allclose(shade(color, np.array([own]))[:, 0], rgb_to_lab(rgb)[1:], atol=0.1)
+    assert (chroma <= chosen + 0.01).all() and chroma[0] < 1 and chroma[-1] < 1, "black and white have no color"
+    assert (np.diff(chroma[luma < own]) >= -0.05).all(), "less light, less chroma"
+    across = ab[0] * ab[1, luma.searchsorted(own)] - ab[1] * ab[0, luma.searchsorted(own)]
+    np.testing.assert_allclose(across, 0, atol=0.5)  # the hue stays
+    found = [parse_color(one) for one in shades(color)]
+    assert float(rgb_to_luma(found[40][:, None], "bt709")[0]) == pytest.approx(40 / 64, abs=0.01), "luma is the film's"
 
 
 def test_sweeping_deletes_only_what_nobody_needs(store: ProjectStore) -> None:

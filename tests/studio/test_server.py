@@ -92,7 +92,7 @@ def test_cuts_go_into_the_list_that_the_commands_read(page: Client) -> None:
         assert shot["start"] <= shot["suggested"][0] < shot["end"]
         assert picture(page.get(f"/api/shots/{shot['start']}.jpg")).shape == (90, 135)
     document = page.change("POST", "/api/undo")
-    assert [shot["start"] for shot in document["shots"]] == [0, 4, 9, 14, 21] and document["can_redo"]
+    assert [shot["start"] for shot in document["shots"]] == [0, 4, 9, 14, 21] and document["redo"]
     assert [shot["start"] for shot in page.change("POST", "/api/redo")["shots"]] == [0, 4, 9, 14]
 
 
@@ -534,6 +534,33 @@ def test_hints_that_were_put_there_by_hand(reel: Path, tmp_path: Path) -> None:
         assert [(hint["width"], hint["height"]) for hint in hints] == [(None, None), (30_000, 30_000)]
         assert client.get("/api/hints/h0001.jpg").status_code == 404
         assert client.get("/api/hints/h0002.jpg").status_code == 404, "its check sums are wrong"
+
+
+def test_a_click_colors_its_frame_at_once(page: Client) -> None:
+    points = [{"x": 0.5, "y": 0.5, "color": "#2f5233", "radius": 0.1}]
+    answer = page.http.post("/api/live", json={"frame": 3, "points": points, "lines": 72})
+    assert answer.status_code == 200, answer.text
+    made = answer.json()
+    assert made["frame"] == 3 and page.project()["hints"] == [], "nothing is saved"
+
+    def middle(number: int, **query: Any) -> Any:
+        picture = page.get(f"/api/live/{number}.jpg", **query)
+        assert picture.status_code == 200
+        image = cv2.imdecode(np.frombuffer(picture.content, np.uint8), cv2.IMREAD_COLOR)
+        assert image.shape[0] == 72
+        height, width = image.shape[:2]
+        return image[height // 2 - 2 : height // 2 + 3, width // 2 - 2 : width // 2 + 3].reshape(-1, 3).mean(axis=0)
+
+    blue, green, red = middle(made["id"])
+    luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    shade = page.get("/api/shades", colors="2f5233").json()["shades"]["2f5233"][round(luma / 255 * 64)]
+    assert np.abs(np.array([red, green, blue]) - [int(shade[n : n + 2], 16) for n in (1, 3, 5)]).max() < 12
+    assert np.ptp(middle(made["id"], kind="before")) < 3 and np.ptp(middle(made["id"], saturation=0)) < 3
+    again = page.http.post("/api/live", json={"frame": 3, "points": [], "lines": 72}).json()
+    assert again["id"] > made["id"] and page.get("/api/live/99999.jpg").status_code == 404
+    for bad in ({"frame": 3}, {"frame": 3, "points": points, "lines": 5000}, {"frame": 999, "points": []}):
+        assert page.http.post("/api/live", json=bad).status_code in (400, 404)
+    assert page.get("/api/shades", colors="red").status_code == 400
 
 
 # ---- the render and what is made of it ----

@@ -50,10 +50,11 @@ class Document:
     def full(self) -> dict[str, Any]:
         """Make the complete document."""
         store, state = self._store, self._store.state
+        undo, redo = store.undone()
         return {
             "revision": state.data.revision,
-            "can_undo": store.can_undo,
-            "can_redo": store.can_redo,
+            "undo": undo,
+            "redo": redo,
             "film": self._film(),
             "scan": self._scan.status(),
             "settings": self._settings(state),

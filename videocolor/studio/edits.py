@@ -1,7 +1,7 @@
 """Edits of a project: pure functions from one state to the next.
 
 A shot is identified by its first frame. Its settings follow when its cut moves; a split copies settings and hints to
-both parts; a join keeps those of the first shot.
+both parts; a join keeps both notes, and the saturation of the first shot that has one.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ __all__ = [
     "add_cut",
     "add_hint",
     "consistent",
+    "describe_change",
     "move_cut",
     "recut",
     "remove_cut",
@@ -55,7 +56,7 @@ def add_cut(state: State, frame: int) -> State:
 
 
 def remove_cut(state: State, start: int) -> State:
-    """Join the shot that begins at `start` to the one before it.
+    """Join the shot that begins at `start` to the one before it, whose saturation wins; both notes are kept.
 
     Raises:
         UsageError: no shot begins there, or it is the film's first.
@@ -64,7 +65,11 @@ def remove_cut(state: State, start: int) -> State:
     state.check_shot(start)
     if start == 0:
         raise UsageError("the film's first shot has none before it to join")
-    return recut(state, [cut for cut in cuts if cut != start])
+    first = cuts[cuts.index(start) - 1]
+    one, other = (state.data.shots.get(shot, ShotSettings()) for shot in (first, start))
+    saturation = other.saturation if one.saturation is None else one.saturation
+    note = "\n".join(text for text in (one.note, other.note) if text)[:2000]
+    return set_shot(recut(state, [cut for cut in cuts if cut != start]), first, saturation=saturation, note=note)
 
 
 def move_cut(state: State, start: int, to: int) -> State:
@@ -207,6 +212,40 @@ def recut(state: State, starts: Sequence[int], moved: Mapping[int, int] | None =
         named = tuple(sorted(start for before in hint.shots for start in heirs.get(before, ())))
         hints.append(hint if named == hint.shots else hint.model_copy(update={"shots": named}))
     return consistent(State(checked(data, shots=shots, hints=tuple(hints)), new))
+
+
+def describe_change(before: State, after: State) -> str:
+    """Name what differs between two states, for the button that undoes it."""
+    old, new = before.data, after.data
+    if before.cuts is not None and after.cuts is not None and before.cuts != after.cuts:
+        added, removed = sorted(set(after.cuts) - set(before.cuts)), set(before.cuts) - set(after.cuts)
+        if not added:
+            return "join of two shots"
+        return f"move of a cut to frame {added[0]}" if removed else f"cut at frame {added[0]}"
+    hints, others = {hint.id: hint for hint in old.hints}, {hint.id: hint for hint in new.hints}
+    for name, hint in others.items():
+        if hint != hints.get(name):
+            return _describe_hint(hints.get(name), hint)
+    for name, hint in hints.items():
+        if name not in others:
+            return f"removal of “{hint.label or name}”"
+    for start in sorted({*old.shots, *new.shots}):
+        was, now = (data.shots.get(start, ShotSettings()) for data in (old, new))
+        if was != now:
+            return f"{'saturation' if was.saturation != now.saturation else 'note'} of the shot at frame {start}"
+    return "settings of the film"
+
+
+def _describe_hint(was: ProjectHint | None, now: ProjectHint) -> str:
+    if was is None:
+        return f"“{now.label or now.id}”"
+    if was.points != now.points:
+        count = len(now.points) - len(was.points)
+        change = "a new point" if count > 0 else "removal of a point" if count < 0 else "change of a point"
+        return f"{change} on frame {now.frame}"
+    if was.enabled != now.enabled:
+        return f"switching “{now.label or now.id}” {'on' if now.enabled else 'off'}"
+    return f"change of “{now.label or now.id}”"
 
 
 def _moves(old: Sequence[int], new: Sequence[int]) -> dict[int, int]:

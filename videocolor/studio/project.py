@@ -17,7 +17,7 @@ from videocolor.batch.lock import DriverLock
 from videocolor.config import ColorizeConfig
 from videocolor.errors import UsageError
 from videocolor.files import write_atomically
-from videocolor.studio.edits import consistent, recut
+from videocolor.studio.edits import consistent, describe_change, recut
 from videocolor.studio.errors import StaleRevisionError
 from videocolor.studio.filmref import locate, refer_to
 from videocolor.studio.history import FrameTimes, History, save_state
@@ -182,6 +182,13 @@ class ProjectStore:
         """Whether there is an undone state."""
         with self._lock:
             return self._state.data.position + 1 in self._history
+
+    def undone(self) -> tuple[str | None, str | None]:
+        """Return what `undo` would take back and what `redo` would restore; None: nothing."""
+        with self._lock:
+            position = self._state.data.position + 1
+            again = self._history.read(position).data.made if position in self._history else None
+            return (self._state.data.made if self.can_undo else None), again
 
     @property
     def cache(self) -> Path:
@@ -361,7 +368,8 @@ class ProjectStore:
     def _next(self, state: State) -> State:
         """Save as a new state after the present one; forget undone ones."""
         now = self._state.data
-        update = {"revision": now.revision + 1, "position": now.position + 1}
+        made = describe_change(self._state, state)[:400]
+        update = {"revision": now.revision + 1, "position": now.position + 1, "made": made}
         saved = self._save(replace(state, data=state.data.model_copy(update=update)))
         self._history.forget_around(saved.data.position)
         return saved

@@ -148,6 +148,8 @@ class ProjectData(Section):
     """Increases with every change, undo and redo."""
     position: Annotated[Int, Field(ge=1)] = 1
     """File of history/ that holds this state."""
+    made: str = Field(default="", max_length=400)
+    """The change that led to this state, for display; undo takes it back."""
     film: FilmRef
     frames: Index | None = None
     """Number of frames; None: the film has not been scanned yet."""

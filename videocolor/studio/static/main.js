@@ -43,8 +43,11 @@ function showScan() {
 
 function showHistory() {
   const project = state.project;
-  find("undo").disabled = !project?.can_undo;
-  find("redo").disabled = !project?.can_redo;
+  for (const [name, label] of [["undo", "Undo"], ["redo", "Redo"]]) {
+    const what = project?.[name];
+    find(name).disabled = what === null || what === undefined;
+    dress(find(name), name, what ? `${label}: ${what}` : label);
+  }
   say(find("saved"), state.away ? "Not connected" : saving() ? "Saving…" : project ? "Saved" : "");
   find("saved").classList.toggle("away", state.away);
 }
@@ -52,8 +55,12 @@ function showHistory() {
 async function history(direction) {
   const button = find(direction);
   if (button.disabled) return;
+  const what = state.project[direction];
   const done = await change("POST", `/api/${direction}`);
-  if (done) emit("changed");
+  if (done) {
+    if (what) toast(`${direction === "undo" ? "Undone" : "Done again"}: ${what}.`, { seconds: 3 });
+    emit("changed");
+  }
   if (button.disabled && document.activeElement === button) find("stage").focus();
 }
 
@@ -118,8 +125,6 @@ async function begin() {
     remembered.set("theme", document.documentElement.dataset.theme);
     showTheme();
   });
-  dress(find("undo"), "undo", "Undo");
-  dress(find("redo"), "redo", "Redo");
   dress(find("open-settings"), "gear", "Settings of the film");
   dress(find("open-help"), "help", "Keys");
   find("undo").addEventListener("click", () => history("undo"));
