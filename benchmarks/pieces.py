@@ -22,8 +22,8 @@ from videocolor.color import ChromaTable, ab_to_ycbcr
 from videocolor.models.base import HintInput
 from videocolor.models.registry import load_colorizer
 from videocolor.pipeline.chroma import source_color
-from videocolor.pipeline.prepare import prepare, working_size
 from videocolor.pipeline.upsample import plane_luma, upsample_chroma
+from videocolor.shots.prepare import prepare, working_size
 from videocolor.video import open_video
 
 

@@ -25,8 +25,8 @@ from videocolor.hints.align import with_luma
 from videocolor.hints.plan import hint_input
 from videocolor.models.base import Colorizer, HintInput
 from videocolor.models.registry import load_colorizer
-from videocolor.pipeline.prepare import working_size
 from videocolor.pipeline.upsample import upsample_chroma
+from videocolor.shots.prepare import working_size
 from videocolor.studio.hints import points_picture
 from videocolor.studio.projectdata import Point
 from videocolor.types import Array, Hint

@@ -32,7 +32,7 @@ from videocolor.hints.plan import frame_to_rgb
 from videocolor.models.artifact import read_artifact
 from videocolor.models.hint.network import AB_SCALE, HintNet, no_carried, no_tokens
 from videocolor.models.hint.torch_runtime import network_of
-from videocolor.pipeline.prepare import working_size
+from videocolor.shots.prepare import working_size
 from videocolor.types import Array
 from videocolor.video import open_video
 

@@ -32,8 +32,8 @@ import numpy as np
 from videocolor.errors import InputError, VideocolorError
 from videocolor.files import file_sha256, write_atomically
 from videocolor.models.base import Colorizer, HintInput
-from videocolor.pipeline.prepare import working_size
 from videocolor.presets import config_root, load_model
+from videocolor.shots.prepare import working_size
 from videocolor.types import Array
 
 ORDER = ("h_gray", "h_outlines", "h_hint", "h1", "h2", "h3", "h4", "h5", "h5_cured", "h6", "h6_cured", "r", "r_lite0")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -262,6 +263,26 @@ def test_sidecar_and_events(tmp_path: Path, use: Callable[[Colorizer], None]) ->
     assert [shot["start"] for shot in told["shots"]] == [0, 16]
     assert told["config"]["output"]["codec"] == "ffv1"
     assert told["model"]["name"] == "teller"
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_notes_are_given_once_where_cuts_need_a_scan(
+    resume: bool, tmp_path: Path, use: Callable[[Colorizer], None]
+) -> None:
+    """The network's pictures are not those that cuts are found on, so the film is scanned first; opened only once."""
+    network = Teller()
+    network.card = replace(network.card, area=48 * 32)
+    use(network)
+    make_film(tmp_path / "in.mkv", color_frames([1, 2], 8), size=(WIDTH, HEIGHT))
+    notes: list[str] = []
+    result = colorize_video(
+        tmp_path / "in.mkv",
+        tmp_path / "out.mkv",
+        ColorizeConfig.load(None, ["restoration.deflicker=true", f"output.resume={str(resume).lower()}", *FFV1]),
+        observer=lambda event: notes.append(event.data["message"]) if event.kind == "note" else None,
+    )
+    assert [(shot.start, shot.end) for shot in result.shots] == [(0, 8), (8, 16)]
+    assert any("restored" in note for note in notes) and len(notes) == len(set(notes))
 
 
 def test_saturation_zero_is_gray(tmp_path: Path, use: Callable[[Colorizer], None]) -> None:

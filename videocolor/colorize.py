@@ -16,16 +16,16 @@ from videocolor.events import Event, Observer, RunLog, ShotRecord, ignore
 from videocolor.files import disk_errors, folder_lock
 from videocolor.pipeline.film import Film, open_film, output_options, scanned
 from videocolor.pipeline.path import colorize_film, open_run
-from videocolor.pipeline.prepare import unused_cuts
 from videocolor.pipeline.reuse import SeenReferenceShots
 from videocolor.pipeline.shot import Run
-from videocolor.record import Fixity, describe_run, joined
+from videocolor.record import Fixity, describe, describe_hints, describe_model, joined, timing
 from videocolor.reports.run import leave_record
 from videocolor.shards.merge import merge_shards
 from videocolor.shards.recolor import parse_shots, recolor_shots
 from videocolor.shards.records import any_records, discard_work, finished_shards, work_folder
 from videocolor.shards.types import FilmJob
 from videocolor.shards.work import color_film_shards, current_plan
+from videocolor.shots.prepare import unused_cuts
 from videocolor.shots.scan import ScanResult, cuts_for, scan_film
 from videocolor.video import VideoWriter
 
@@ -44,14 +44,14 @@ class ColorizeResult:
     warnings: tuple[str, ...]
     sidecar: Path | None
     resumed: int = 0
-    """Frames that an earlier run had coloured already."""
+    """Frames that an earlier run had colored already."""
     report: Path | None = None
 
 
 def colorize_video(
     source: Path, target: Path, config: ColorizeConfig | None = None, *, observer: Observer = ignore
 ) -> ColorizeResult:
-    """Colour a film: same picture, same timing, same sound.
+    """Color a film: same picture, same timing, same sound.
 
     Luma is the source's, sample for sample (where the output's format can hold it); frame count and
     times are the source's; every other stream is copied. Nothing stands under the target's name before
@@ -144,11 +144,29 @@ def _color_in_one_go(film: Film, log: RunLog, began: float) -> ColorizeResult:
         log.warn(*out.close().warnings)
     sidecar = report = None
     if config.output.sidecar or config.output.report:
-        record = describe_run(film, log, sha256, time.monotonic() - began)
+        record = _describe_run(film, log, sha256, time.monotonic() - began)
         sidecar, report = leave_record(source, target, config, record, observer=log.observer)
     seconds = time.monotonic() - began
     log.done(target, seconds)
     return ColorizeResult(target, log.frames, seconds, tuple(log.shots), tuple(log.warnings), sidecar, report=report)
+
+
+def _describe_run(film: Film, log: RunLog, sha256: str, elapsed: float) -> dict[str, Any]:
+    """Describe a film that was colored in one go."""
+    return describe(
+        film.source,
+        sha256,
+        film.config,
+        film.info,
+        film.plan,
+        model=describe_model(film.colorizer),
+        shots=[shot.as_dict() for shot in log.shots],
+        hints=describe_hints(film.hints, log.reproduced),
+        frames=log.frames,
+        notes=log.notes,
+        warnings=log.warnings,
+        took=timing(log.frames, log.coloring_seconds, elapsed),
+    )
 
 
 def recolor_film(
@@ -172,6 +190,6 @@ def recolor_film(
 
 
 def find_shots(source: Path, config: ColorizeConfig | None = None, *, observer: Observer = ignore) -> ScanResult:
-    """The film's shots, with a few pictures of each; see `videocolor.shots.shotlist.write_shots`."""
+    """Find the film's shots, with a few pictures of each; see `videocolor.shots.shotlist.write_shots`."""
     log = RunLog(observer)
     return scan_film(source, config or ColorizeConfig(), progress=log.scan_progress)

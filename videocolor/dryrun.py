@@ -22,7 +22,7 @@ from videocolor.video import OutputPlan, plan_output, probe
 __all__ = ["ColorizePlan", "plan_colorize"]
 
 _SAMPLE: Final = 64
-"""Frames that are really coloured, into a temporary file, to estimate time and size."""
+"""Frames that are really colored, into a temporary file, to estimate time and size."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class ColorizePlan:
     hints: HintPlan
     warnings: tuple[str, ...]
     seconds: float
-    """Estimated wall time, from a sample that was really coloured."""
+    """Estimated wall time, from a sample that was really colored."""
     size: int
     """Estimated size of the output's picture in bytes, from the same sample."""
 
@@ -84,7 +84,7 @@ class ColorizePlan:
         return dict(plain(data))
 
     def lines(self) -> list[str]:
-        """The same for people."""
+        """Return the same as lines of text."""
         info, color = self.scan.info, self.scan.info.color
         rate = "unknown" if info.rate is None else f"{float(info.rate):.3f}"
         assumed = f" (assumed: {', '.join(color.assumed)})" if color.assumed else ""
@@ -116,7 +116,7 @@ def _span(seconds: float) -> str:
 def plan_colorize(
     source: Path, target: Path, config: ColorizeConfig | None = None, *, observer: Observer = ignore
 ) -> ColorizePlan:
-    """ScanResult the film and colour a short sample of it into a temporary file; write nothing else.
+    """ScanResult the film and color a short sample of it into a temporary file; write nothing else.
 
     Raises:
         As `colorize_video` would.
@@ -136,7 +136,7 @@ def plan_colorize(
 
 
 def _sample(source: Path, target: Path, config: ColorizeConfig, scan: ScanResult) -> tuple[float, int]:
-    """(seconds, bytes) that the whole film takes, from its first frames; the sample's start-up is left out."""
+    """(seconds, bytes) that the entire film takes, from its first frames; the sample's start-up is left out."""
     first, rate = scan.shots[0].shot, scan.info.rate or Fraction(25)
     start = first.start_pts * first.time_base
     frames = min(scan.frames, _SAMPLE)

@@ -1,11 +1,11 @@
-"""A part of a shot in colour, seen before the film is rendered: the data path itself, brought up to a small picture.
+"""A part of a shot in color, seen before the film is rendered: the data path itself, brought up to a small picture.
 
     for frame in preview_part(film, config, Part(start, start_pts, end_pts), shot=3):
         show(before_rgb(frame), preview_rgb(frame, saturation))
 
 The network, what motion carries and the fusion over time work at the film's true working size, in the windows that
-the render works in; only the bringing-up is done on the small picture. Frames hold colour before saturation, so a
-slider needs no colouring.
+the render works in; only the bringing-up is done on the small picture. Frames hold color before saturation, so a
+slider needs no coloring.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from videocolor.pipeline.chroma import chroma_at, source_color
 from videocolor.pipeline.film import Film, Part, known_shots, open_film
 from videocolor.pipeline.frames import ColoredFrame
 from videocolor.pipeline.path import color_frames, open_run
-from videocolor.pipeline.prepare import ListedCuts, small_luma
 from videocolor.pipeline.reuse import PlannedReferenceShots, reference_lumas
 from videocolor.pipeline.shot import Run
+from videocolor.shots.prepare import ListedCuts, small_luma
 from videocolor.types import Array, ColorSpec, Frame, Matrix, VideoInfo
 
 __all__ = [
@@ -55,7 +55,7 @@ _SHOWABLE: Final = 0.5 / 255
 
 @dataclass(frozen=True, eq=False)
 class PreviewFrame:
-    """A frame of the film, small, and its colour before saturation."""
+    """A frame of the film, small, and its color before saturation."""
 
     index: int
     """Place in the film, counted from 0."""
@@ -68,12 +68,12 @@ class PreviewFrame:
     matrix: Matrix = "bt709"
     """Of the luma."""
     kept: bool = False
-    """The source's own colour, which stays as it is (`chroma.keep_source`), whatever the saturation."""
+    """The source's own color, which stays as it is (`chroma.keep_source`), whatever the saturation."""
 
 
 @dataclass(frozen=True)
 class PlannedLender:
-    """The earlier shot whose colours a shot takes up."""
+    """The earlier shot whose colors a shot takes up."""
 
     shot: int
     """Its number, from 0."""
@@ -98,29 +98,29 @@ def preview_part(
     target: Path | None = None,
     observer: Observer = ignore,
 ) -> Generator[PreviewFrame, None, None]:
-    """Colour a part of one shot as the render colours it, and hand out small pictures as they are ready.
+    """Color a part of one shot as the render colors it, and hand out small pictures as they are ready.
 
-    What holds: begun at its shot's first frame, with `part` up to the shot's end, the colours are the render's before
+    What holds: begun at its shot's first frame, with `part` up to the shot's end, the colors are the render's before
     they are brought up, for they come from the same windows of the same frames. At the film's own number of lines they
-    stay so; at fewer, edges of colour follow the small luma, not the large one. A shot without a hint of its own that
-    returns to an earlier one takes the render's loan, if `reuses` names the lender.
+    stay so; at fewer, edges of color follow the small luma, not the large one. A shot without a hint of its own that
+    returns to an earlier one takes the render's loan, if `reuses` names the reused shot.
 
     What does not: a part that begins inside its shot knows nothing of what motion would have carried there, so that
-    its colours differ a little, and more where a frame was painted before it. Hints that have to be dealt by similarity
+    its colors differ a little, and more where a frame was painted before it. Hints that have to be dealt by similarity
     (`hints.items`, `hints.folder`), and assigned ones without a shot list, need a pass over the film first. Otherwise
-    nothing is decoded but the part, and only hints of this shot and its lender are read.
+    nothing is decoded but the part, and only hints of this shot and its reused shot are read.
 
     Args:
         source: the film.
         config: its settings; all saturations are left aside.
-        part: the frames; give the shot's end, not the preview's: frames behind the last one are looked at, too.
+        part: the frames; give the shot's end, not the preview's: frames after the last one are looked at, too.
         shot: the shot's number, from 0.
         lines: height of the pictures, 2..4320. The width follows from the display's aspect ratio (`preview_size`); a
             rotation of the display is not applied.
         colorizer: the network, loaded before, used by nobody else meanwhile; None: it is loaded.
         frames: how many are wanted; None: all of the part.
         reuses: the earlier shot that the film's plan lets this one return to.
-        target: what the render will write; nothing is written here, but painted frames are held on the grid of its
+        target: what the render will write; nothing is written here, but reference frames are held on the grid of its
             chroma. None: a Matroska file.
         observer: hears of warnings.
 
@@ -150,24 +150,24 @@ def preview_size(info: VideoInfo, lines: int) -> tuple[int, int]:
 
 
 def warm_up(matrix: Matrix) -> None:
-    """Make the table that `preview_rgb` looks colours up in; it takes about a second, once a process and matrix."""
+    """Make the table that `preview_rgb` looks colors up in; it takes about a second, once a process and matrix."""
     _table(matrix)
 
 
 def before_rgb(frame: PreviewFrame) -> Array:
-    """The frame as it was: (h, w, 3) uint8 sRGB, gray."""
+    """Show the frame as it was: (h, w, 3) uint8 sRGB, gray."""
     gray = _bytes(frame.luma)
     return np.repeat(gray[..., None], 3, axis=2)
 
 
 def preview_rgb(frame: PreviewFrame, saturation: float = 1.0) -> Array:
-    """The frame in colour, (h, w, 3) uint8 sRGB.
+    """Show the frame in color, (h, w, 3) uint8 sRGB.
 
-    Colours that cannot be shown are brought into the gamut as the writer does it, by the same table, so luma stays.
+    Colors that cannot be shown are brought into the gamut as the writer does it, by the same table, so luma stays.
 
     Args:
         frame: of a preview.
-        saturation: factor on chroma, 0..4; without effect on colour that the source had (`PreviewFrame.kept`).
+        saturation: factor on chroma, 0..4; without effect on color that the source had (`PreviewFrame.kept`).
     """
     table = _table(frame.matrix)
     codes = table.codes(frame.luma, frame.ab, 1.0 if frame.kept else saturation)
@@ -179,9 +179,9 @@ def preview_rgb(frame: PreviewFrame, saturation: float = 1.0) -> Array:
 
 
 def chroma_rgb(frame: PreviewFrame, saturation: float = 1.0) -> Array:
-    """The frame's chroma alone, at L* = 60: (h, w, 3) uint8 sRGB; arguments as of `preview_rgb`.
+    """Show the frame's chroma alone, at L* = 60: (h, w, 3) uint8 sRGB; arguments as of `preview_rgb`.
 
-    Colours that cannot be shown at this lightness are shown weaker, in the same hue.
+    Colors that cannot be shown at this lightness are shown weaker, in the same hue.
     """
     ab = frame.ab * np.float32(1.0 if frame.kept else saturation)
     rgb = _at_lightness(ab)
@@ -207,7 +207,7 @@ def _inside(ab: Array) -> Array:
 
 
 def _narrowed(config: ColorizeConfig, wanted: Collection[int]) -> ColorizeConfig:
-    """The settings as far as the colours of some shots follow from them."""
+    """Reduce the settings to those that the colors of some shots depend on."""
     hints = config.hints.model_copy(update={"assigned": _needed(config, wanted)})
     chroma = config.chroma.model_copy(update={"by_shot": ()})
     output = config.output.model_copy(update={"overwrite": True, "sidecar": False})
@@ -215,7 +215,7 @@ def _narrowed(config: ColorizeConfig, wanted: Collection[int]) -> ColorizeConfig
 
 
 def _needed(config: ColorizeConfig, wanted: Collection[int]) -> tuple[AssignedHint, ...]:
-    """The assigned hints of some shots, and one whole painted frame if the film has any: the working size knows it."""
+    """Return the assigned hints of some shots, and one full reference frame if the film has any: it sets the size."""
     shots, assigned = known_shots(config), config.hints.assigned
     if shots is None or config.hints.items or config.hints.folder is not None:
         return assigned
@@ -238,7 +238,7 @@ def _is_whole(image: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _is_whole_file(path: Path, mtime_ns: int) -> bool:
+def _is_whole_file(path: Path, _mtime_ns: int) -> bool:
     return load_hint(None, path).mask is None
 
 
@@ -249,7 +249,7 @@ def _lumas(film: Film, part: Part, lender: PlannedLender | None) -> list[Array]:
 
 
 def _small(work: ColoredFrame, film: Film, size: tuple[int, int]) -> PreviewFrame:
-    """A coloured frame on the small picture of (height, width) `size`."""
+    """Bring a colored frame to the small picture of (height, width) `size`."""
     frame, matrix = work.item.frame, film.plan.color.matrix
     luma = small_luma(frame, size)
     place = (frame.index, frame.pts, frame.time_base, luma)

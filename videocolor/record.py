@@ -6,11 +6,10 @@ import json
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError
-from videocolor.events import RunLog
 from videocolor.files import plain, source_sha256, write_atomically
 from videocolor.hints.plan import HintPlan
 from videocolor.models.base import Colorizer
@@ -19,15 +18,11 @@ from videocolor.types import VideoInfo
 from videocolor.version import __version__
 from videocolor.video import COLOR_LABEL, OutputPlan, sequence_files
 
-if TYPE_CHECKING:
-    from videocolor.pipeline.film import Film
-
 __all__ = [
     "Fixity",
     "describe",
     "describe_hints",
     "describe_model",
-    "describe_run",
     "joined",
     "read_record",
     "report_path",
@@ -103,31 +98,6 @@ class Fixity:
         if self._error is not None:
             raise InputError(f"the source cannot be read for its sha256: {self._error}") from self._error
         return self._digest
-
-
-def describe_run(film: Film, log: RunLog, sha256: str, elapsed: float) -> dict[str, Any]:
-    """The record that lies beside an output as `OUTPUT.json`, of a film that was coloured in one go.
-
-    Args:
-        film: coloured.
-        log: of the run.
-        sha256: of its source.
-        elapsed: seconds since the run began.
-    """
-    return describe(
-        film.source,
-        sha256,
-        film.config,
-        film.info,
-        film.plan,
-        model=describe_model(film.colorizer),
-        shots=[shot.as_dict() for shot in log.shots],
-        hints=describe_hints(film.hints, log.reproduced),
-        frames=log.frames,
-        notes=log.notes,
-        warnings=log.warnings,
-        took=timing(log.frames, log.coloring_seconds, elapsed),
-    )
 
 
 def describe_model(colorizer: Colorizer) -> dict[str, Any]:

@@ -24,13 +24,12 @@ from videocolor.config import ColorizeConfig
 from videocolor.dryrun import plan_colorize
 from videocolor.errors import ConfigError, HintError, OutputError, UsageError
 from videocolor.hints.plan import frame_to_rgb
-from videocolor.pipeline.prepare import prepare
 from videocolor.pipeline.reuse import SeenReferenceShots
 from videocolor.shards.merge import merge_film
-from videocolor.shards.plan import plan_film
 from videocolor.shards.planfile import read_plan
 from videocolor.shards.types import FilmJob, Task
-from videocolor.shards.work import run_task
+from videocolor.shards.work import plan_film, run_task
+from videocolor.shots.prepare import prepare
 from videocolor.video import open_video
 
 Array = np.ndarray[Any, Any]

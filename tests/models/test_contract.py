@@ -26,7 +26,7 @@ from videocolor.config import ColorizeConfig
 from videocolor.errors import ModelError, UsageError, VideocolorError
 from videocolor.models.base import Colorizer, HintInput, ModelCard
 from videocolor.models.registry import load_colorizer
-from videocolor.pipeline.prepare import working_size
+from videocolor.shots.prepare import working_size
 
 Array = np.ndarray
 TOLERANCE = 1e-3

@@ -10,7 +10,7 @@ from damage import frames_of
 
 from videocolor.motion.flow import FlowEstimator, Motion, Quality
 from videocolor.pipeline.frames import with_motion
-from videocolor.pipeline.prepare import Prepared
+from videocolor.shots.prepare import Prepared
 from videocolor.types import Array
 
 

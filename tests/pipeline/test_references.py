@@ -11,6 +11,7 @@ import pytest
 from media import make_film
 from scenes import coloured_noise
 
+import videocolor.pipeline.chroma
 import videocolor.pipeline.path
 from videocolor.color import rgb_to_lab, rgb_to_ycbcr, ycbcr_to_rgb
 from videocolor.colorize import colorize_video
@@ -108,7 +109,8 @@ def test_threads_of_the_stages_change_nothing(tmp_path: Path, monkeypatch: pytes
     made = []
     settings = [f"hints.items=['{4 / 12:.6f}={hint}']", "output.codec=ffv1"]
     for threads in (1, 4):
-        monkeypatch.setattr(videocolor.pipeline.path, "frame_threads", lambda *_, n=threads: n)
+        for stage in (videocolor.pipeline.path, videocolor.pipeline.chroma):
+            monkeypatch.setattr(stage, "frame_threads", lambda *_, n=threads: n)
         colorize_video(film, tmp_path / f"{threads}.mkv", ColorizeConfig.load(None, settings))
         with open_video(tmp_path / f"{threads}.mkv") as video:
             made.append(np.stack([np.stack(frame.chroma) for frame in video if frame.chroma is not None]))

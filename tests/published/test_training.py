@@ -309,7 +309,7 @@ def test_hints_are_refused_before_a_frame_is_decoded(tmp_path: Path, monkeypatch
 
     cv2.imwrite(str(hint), np.full((64, 96, 3), (20, 90, 200), np.uint8))
     changes = {"model.name": str(tiny_models(tmp_path)["r"]), "model.device": "cpu", "hints.items": [str(hint)]}
-    monkeypatch.setattr("videocolor.pipeline.prepare.small_luma", lambda *_: pytest.fail("a frame was decoded"))
+    monkeypatch.setattr("videocolor.shots.prepare.small_luma", lambda *_: pytest.fail("a frame was decoded"))
     with pytest.raises(UsageError, match="takes no hints, 1 given"):
         colorize_video(
             source, tmp_path / "out.mkv", ColorizeConfig.load(None, (), changes), observer=lambda event: None

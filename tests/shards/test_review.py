@@ -12,10 +12,10 @@ from batch.films import samples_of, write_reel
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
 from videocolor.errors import ConfigError, InputError
-from videocolor.shards.plan import plan_film
 from videocolor.shards.planfile import read_plan
 from videocolor.shards.records import load_state, state_path
 from videocolor.shards.types import FilmJob
+from videocolor.shards.work import plan_film
 from videocolor.video import OutputOptions, VideoWriter, open_video, plan_output
 from videocolor.video.shardfile import ShardFile
 

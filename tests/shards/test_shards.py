@@ -24,11 +24,10 @@ from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
 from videocolor.errors import ConfigError, InputError, OutputError
 from videocolor.shards.merge import merge_film
-from videocolor.shards.plan import plan_film
 from videocolor.shards.planfile import read_plan, write_plan
 from videocolor.shards.records import finished_shards, shard_path
 from videocolor.shards.types import FilmJob, Task
-from videocolor.shards.work import run_task
+from videocolor.shards.work import plan_film, run_task
 from videocolor.types import Hint
 
 SHOTS = ((1, 20), (2, 16), (1, 18), (3, 120), (2, 14), (4, 9), (3, 20))

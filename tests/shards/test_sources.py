@@ -16,9 +16,8 @@ from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, OutputError
 from videocolor.shards.merge import merge_film
-from videocolor.shards.plan import plan_film
 from videocolor.shards.types import FilmJob, Task
-from videocolor.shards.work import run_task
+from videocolor.shards.work import plan_film, run_task
 from videocolor.video import open_video
 from videocolor.video.shardfile import PacketFile
 

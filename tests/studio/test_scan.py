@@ -21,8 +21,8 @@ from videocolor.colorize import find_shots
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError
 from videocolor.hints.plan import rank_views, suggest_hints
-from videocolor.shards.plan import plan_film
 from videocolor.shards.types import FilmJob
+from videocolor.shards.work import plan_film
 from videocolor.shots.scan import FilmScan, scan_film
 from videocolor.studio import scan as scan_module
 from videocolor.studio.errors import NotFoundError

@@ -98,7 +98,7 @@ def run_stage(task: Task, tell: Tell) -> None:
 
         run_task(task, tell)
         return
-    from videocolor.shards.plan import plan_film
+    from videocolor.shards.work import plan_film
 
     def watch(event: Event) -> None:
         if event.kind in ("progress", "warning"):

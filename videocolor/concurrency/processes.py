@@ -22,10 +22,9 @@ T = TypeVar("T")
 
 
 class Crew(ProcessPoolExecutor):
-    """A pool of processes, spawned: a forked child of a process with threads may wait for ever on a lock that nobody
-    holds there.
+    """A pool of spawned processes.
 
-    A terminal sends Ctrl-C to every process of a command. These never see it, from their first moment on, whatever
+    A forked child of a process with threads may wait forever on a lock that nobody holds there. A terminal sends Ctrl-C to every process of a command. These never see it, from their first moment on, whatever
     they are importing then; the parent ends them. What leaves the `with` block before its end does so at once,
     whatever they are doing.
 
@@ -76,7 +75,7 @@ def _ctrl_c_held() -> Iterator[None]:
     """Ctrl-C of meanwhile comes at the end; processes that start meanwhile inherit that it is held back."""
     came: list[int] = []
 
-    def note(number: int, frame: FrameType | None) -> None:
+    def note(number: int, _: FrameType | None) -> None:
         came.append(number)
 
     # The mask is this thread's alone: with other threads about, the signal still comes, and is heard in the main one.

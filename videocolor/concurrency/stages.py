@@ -33,7 +33,7 @@ def prefetch(items: Iterable[T], depth: int, name: str) -> Generator[T, None, No
     """Run an iterable in a thread, at most `depth` items ahead of the consumer.
 
     An error in the thread is raised in the consumer, at its place in the stream. Closing the generator
-    stops the thread and waits for it. Stages in a row must be closed from the last to the first, each by
+    stops the thread and waits for it. Stages consecutively must be closed from the last to the first, each by
     whoever made it: a generator that still runs in a thread must not outlive what it reads from.
 
     Args:
@@ -43,34 +43,7 @@ def prefetch(items: Iterable[T], depth: int, name: str) -> Generator[T, None, No
     """
     queue: Queue[T | _End] = Queue(depth)
     stop = threading.Event()
-
-    def put(item: T | _End) -> bool:
-        while not stop.is_set():
-            try:
-                queue.put(item, timeout=_POLL)
-            except Full:
-                continue
-            return True
-        return False
-
-    def work() -> None:
-        end = _End()
-        iterator: Iterator[T] = iter(items)
-        try:
-            for item in iterator:
-                if not put(item):
-                    break
-        except BaseException as error:  # handed over to the consumer, which raises it
-            end = _End(error)
-        try:
-            close = getattr(iterator, "close", None)
-            if close is not None:
-                close()
-        except BaseException as error:  # the same; the first error is the one that matters
-            end = end if end.error is not None else _End(error)
-        put(end)
-
-    thread = threading.Thread(target=work, name=name, daemon=True)
+    thread = threading.Thread(target=_fill, args=(items, queue, stop), name=name, daemon=True)
     thread.start()
     try:
         while True:
@@ -87,6 +60,35 @@ def prefetch(items: Iterable[T], depth: int, name: str) -> Generator[T, None, No
                 queue.get_nowait()
             except Empty:
                 thread.join(_POLL)
+
+
+def _fill(items: Iterable[T], queue: Queue[T | _End], stop: threading.Event) -> None:
+    """Put all items into the queue until told to stop, close what they come from, and put the end."""
+    end, iterator = _End(), iter(items)
+    try:
+        for item in iterator:
+            if not _put(item, queue, stop):
+                break
+    except BaseException as error:  # handed over to the consumer, which raises it
+        end = _End(error)
+    try:
+        close = getattr(iterator, "close", None)
+        if close is not None:
+            close()
+    except BaseException as error:  # the same; the first error is the one that matters
+        end = end if end.error is not None else _End(error)
+    _put(end, queue, stop)
+
+
+def _put(item: T | _End, queue: Queue[T | _End], stop: threading.Event) -> bool:
+    """Wait for a free place; False: the consumer has gone."""
+    while not stop.is_set():
+        try:
+            queue.put(item, timeout=_POLL)
+        except Full:
+            continue
+        return True
+    return False
 
 
 def spread(work: Callable[[S], T], items: Iterable[S], workers: int) -> Generator[T, None, None]:

@@ -22,9 +22,9 @@ from videocolor.evaluation.settings import ClipSettings
 from videocolor.evaluation.tasks import luma_codes, matrix_for
 from videocolor.files import file_sha256
 from videocolor.hints.plan import frame_to_rgb
-from videocolor.pipeline.prepare import working_size
 from videocolor.presets import find_preset, read_yaml
 from videocolor.shots.detect import CutFinder
+from videocolor.shots.prepare import working_size
 from videocolor.types import Array, Frame, Matrix
 from videocolor.video import open_video
 from videocolor.video.stored import stored_rgb

@@ -34,9 +34,9 @@ from videocolor.hints.plan import load_hint
 from videocolor.models.artifact import read_card
 from videocolor.models.base import HintInput, ModelCard
 from videocolor.models.registry import list_models, load_colorizer
-from videocolor.pipeline.prepare import working_size
 from videocolor.pipeline.upsample import upsample_chroma
 from videocolor.presets import suggest
+from videocolor.shots.prepare import working_size
 from videocolor.types import Array
 
 __all__ = [

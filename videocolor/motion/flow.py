@@ -82,7 +82,7 @@ class FlowEstimator:
 
     Args:
         quality: `fast` searches down to a quarter of the picture's grid, `fine` down to half of it:
-            an eighth less error for three times the time. `detailed` is `fast` on the whole grid, for colour that is
+            an eighth less error for three times the time. `detailed` is `fast` on the whole grid, for color that is
             carried far: four times the time; its `refine` also refines (DIS medium).
     """
 
@@ -115,7 +115,7 @@ class FlowEstimator:
         return Motion(ab, ba, consistency(ab, ba, a, b), consistency(ba, ab, b, a))
 
     def flow(self, a: Array, b: Array) -> Array:
-        """Flow from frame a to frame b: `warp(image_b, flow(a, b))` is aligned to a.
+        """Find the flow from frame a to frame b, so that `warp(image_b, flow(a, b))` is aligned to a.
 
         Args:
             a: (h, w) uint8 luma.

@@ -104,7 +104,7 @@ def _starts(frame: MatchImage, picture: MatchImage) -> list[tuple[Array, Array]]
 
 
 def _field(matrix: Array, like: Array) -> Array:
-    """The flow that an affine map is."""
+    """Return the flow of an affine map."""
     here = grid(*like.shape[:2])
     return np.asarray(cv2.transform(here, matrix.astype(np.float32)) - here)
 
@@ -128,10 +128,10 @@ def _camera(frame: MatchImage, picture: MatchImage) -> Array | None:
 def scene_similarity(pictures: Sequence[Array], shots: Sequence[Sequence[Array]], own: Sequence[int | None]) -> Array:
     """How surely pictures show the scenes of shots, from the pictures and some frames of each shot.
 
-    By `shot_similarity`, which knows fixed cameras and moods; else by how much of the picture's texture is found in the
-    frame that it is most like, wherever that has gone. Searching takes milliseconds, and a film
-    may have a thousand shots and as many painted frames: a shot is searched for the `_SEARCHED` likeliest pictures, and
-    where it has a painted frame of its own, not for other shots' painted frames.
+    By `shot_similarity`, which recognizes fixed cameras and moods; else by how much of the picture's texture is found
+    in the frame that it resembles most, wherever it has moved. A search takes milliseconds, and a film may have a
+    thousand shots and as many reference frames: a shot is searched for the `_SEARCHED` likeliest pictures, and where
+    it has a reference frame of its own, not for other shots' reference frames.
 
     Args:
         pictures: (h, w) uint8 luma; 160x90 pixels are plenty.

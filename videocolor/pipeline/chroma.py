@@ -104,7 +104,7 @@ def source_color(frame: Frame) -> SourceColor:
 
 
 def kept_chroma(frame: Frame, plan: OutputPlan) -> tuple[Array, Array]:
-    """The source's own (Cb, Cr) in the output's size, depth and range; unchanged where these are the source's."""
+    """Convert the source's own (Cb, Cr) to the output's size, depth and range; unchanged where these are equal."""
     assert frame.chroma is not None
     cb, cr = (_fit(plane, frame, plan) for plane in frame.chroma)
     return cb, cr

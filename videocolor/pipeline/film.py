@@ -1,4 +1,4 @@
-"""What is settled before the first frame of a film is coloured, and how its frames are read: whole, or a part."""
+"""What is settled before the first frame of a film is colored, and how its frames are read: whole, or a part."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from videocolor.hints.plan import (
 from videocolor.models.base import Colorizer
 from videocolor.models.registry import load_colorizer
 from videocolor.pipeline.predict import Predictor
-from videocolor.pipeline.prepare import working_size
 from videocolor.record import report_path, sidecar_path
 from videocolor.restoration import active, find_cadence, radius, restore, steps
+from videocolor.shots.prepare import working_size
 from videocolor.shots.scan import ScanResult, scan_film
 from videocolor.shots.shotlist import FilmShots, listed_shots
 from videocolor.types import Frame, VideoInfo
@@ -63,7 +63,7 @@ class ShotPlan:
 
 @dataclass(frozen=True, eq=False)
 class Film:
-    """A film that is to be coloured: what the stages share."""
+    """A film that is to be colored: what the stages share."""
 
     source: Path
     target: Path
@@ -77,9 +77,9 @@ class Film:
     """Number of a shot -> factor on its chroma, where it is not the film's."""
     scan: ScanResult | None
     size: tuple[int, int]
-    """(height, width) that frames are prepared at, and that the network sees of shots without loose hints."""
+    """(height, width) that frames are prepared at, and that the network sees of shots without style references."""
     grid: tuple[int, int]
-    """(height, width) that colour is predicted and fused on."""
+    """(height, width) that color is predicted and fused on."""
 
     @property
     def scan_size(self) -> tuple[int, int]:
@@ -88,7 +88,7 @@ class Film:
 
     @property
     def cuts_alike(self) -> bool:
-        """Whether colouring finds the cuts that a scan would find: it knows them, or it sees the same pictures."""
+        """Whether coloring finds the cuts that a scan would find: it knows them, or it sees the same pictures."""
         return known_shots(self.config) is not None or self.size == self.scan_size
 
     def seen_size(self, number: int) -> tuple[int, int]:
@@ -109,7 +109,7 @@ class Film:
 
     @property
     def total(self) -> int | None:
-        """Frames that will be coloured, as far as is known."""
+        """Frames that will be colored, as far as is known."""
         if self.scan is not None:
             return self.scan.frames
         frames, rate, span = self.info.frames, self.info.rate, self.config.input
@@ -161,7 +161,7 @@ def open_film(
 
 
 def scanned(film: Film, log: RunLog) -> Film:
-    """The film with `Film.scan`, for which it is decoded once, unless it has one already."""
+    """Scan the film, unless it has a scan already; return it with `Film.scan`."""
     if film.scan is not None:
         return film
     return replace(film, scan=scan_film(film.source, film.config, exact=True, progress=log.scan_progress))
@@ -179,7 +179,7 @@ def _note_restoration(source: Path, config: ColorizeConfig, log: RunLog) -> None
 
 
 def film_info(source: Path, config: ColorizeConfig) -> VideoInfo:
-    """What `probe` says, as the coloured film will be: whole frames where fields are put together before."""
+    """Probe a film as it will be when it is colored: progressive where fields are put together before."""
     info = probe(source, rate=config.input.rate)
     settings = config.restoration
     if settings.deinterlace == "off" and settings.telecine == "off":
@@ -189,7 +189,7 @@ def film_info(source: Path, config: ColorizeConfig) -> VideoInfo:
 
 
 def load_network(config: ColorizeConfig) -> Colorizer:
-    """The network that the settings name."""
+    """Load the network that the settings name."""
     model = config.model
     return load_colorizer(model.name, device=model.device, runtime=model.runtime, threads=network_threads(config))
 
@@ -202,15 +202,15 @@ class Part:
     """Index of the first frame."""
     start_pts: int
     end_pts: int | None
-    """Time behind the last frame in ticks; None: to the film's end."""
+    """Time after the last frame in ticks; None: to the film's end."""
     from_beginning: bool = False
     """Decode all that comes before, too: for films in which a seek leads elsewhere."""
 
 
 class FilmReader:
-    """The frames that are coloured, in order: restored where asked for, counted from the film's first.
+    """The frames that are colored, in order: restored where asked for, counted from the film's first.
 
-    A context manager and an iterable of frames. A part's frames are those that the whole film gives, sample for
+    A context manager and an iterable of frames. A part's frames are those that the entire film gives, sample for
     sample: restoration gets the frames around the part to see, and where a seek does not lead to the part's first
     frame the film is decoded from its beginning.
     """
@@ -312,7 +312,7 @@ def network_threads(config: ColorizeConfig) -> int:
 
 
 def output_options(config: ColorizeConfig) -> OutputOptions:
-    """The writer's options of a configuration."""
+    """Return the writer's options of a configuration."""
     output = config.output
     return OutputOptions(
         codec=output.codec,
@@ -362,7 +362,7 @@ def plan_shots(
 
 
 def known_shots(config: ColorizeConfig) -> FilmShots | None:
-    """The film's shots where they are known without looking at it: a shot list, or no detection.
+    """Return the film's shots where they are known without a scan: a shot list, or no detection.
 
     Raises:
         ConfigError: the shot list cannot be read.

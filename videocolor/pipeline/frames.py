@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from videocolor.concurrency.stages import spread
 from videocolor.events import ShotRecord
 from videocolor.motion.flow import FlowEstimator
-from videocolor.pipeline.prepare import Prepared
 from videocolor.pipeline.propagated import PropagatedColors
 from videocolor.pipeline.smoothing import Moment, moment_of
+from videocolor.shots.prepare import Prepared
 from videocolor.types import Array
 
 __all__ = ["ColoredFrame", "ReferenceColor", "ShotFrame", "with_motion"]
@@ -71,7 +71,7 @@ class _Pair:
     picture: Array
 
     def frame(self) -> ShotFrame:
-        """The frame with its motion."""
+        """Find the frame's motion."""
         motion = None if self.flow is None or self.before is None else self.flow.motion(self.before, self.picture)
         return ShotFrame(self.shot, self.item, self.picture, moment_of(self.item.gray, motion))
 

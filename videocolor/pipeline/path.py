@@ -1,7 +1,7 @@
 """THE DATA PATH: a film in, the same film in color out. Read this file first.
 
     frames       decoded one by one, luma as stored                            videocolor.video, .pipeline.film
-    prepare      luma at the network's working size                            videocolor.pipeline.prepare
+    prepare      luma at the network's working size                            videocolor.shots.prepare
     mark_shots   which shot each frame belongs to                              videocolor.shots
     with_motion  optical flow from each frame to the next                      videocolor.pipeline.frames
     color_shots  a*b* of every frame: the network sees keyframes, motion
@@ -27,9 +27,9 @@ from videocolor.concurrency.stages import opencv_single_threaded, prefetch
 from videocolor.pipeline.chroma import FinishedFrame, finish_chroma
 from videocolor.pipeline.film import Film, FilmReader, Part
 from videocolor.pipeline.frames import ColoredFrame, ShotFrame, with_motion
-from videocolor.pipeline.prepare import mark_shots, prepare
 from videocolor.pipeline.scheduling import frame_threads, motion_finder, queue_length, windows
 from videocolor.pipeline.shot import Run, ShotColorizer
+from videocolor.shots.prepare import mark_shots, prepare
 from videocolor.types import Frame
 
 __all__ = ["color_frames", "color_shots", "colorize_film", "open_run"]

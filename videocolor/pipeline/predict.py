@@ -17,11 +17,11 @@ __all__ = ["Predictor"]
 
 
 class Predictor:
-    """Runs one film's anchors through the network, at most `batch` frames at once.
+    """Runs one film's keyframes through the network, at most `batch` frames at once.
 
     Args:
         colorizer: the network.
-        grid: (height, width) that the colour is wanted on.
+        grid: (height, width) that the color is wanted on.
         batch: frames at once; halved for good when the device's memory does not hold them.
         log: is told when that happens.
     """
@@ -31,7 +31,7 @@ class Predictor:
         self._colorizer, self._grid, self._log = colorizer, grid, log
 
     def predict(self, memory: Any, lumas: Sequence[Array], carried: Sequence[Array | None] | None = None) -> Prediction:
-        """Colour frames of one shot.
+        """Color frames of one shot.
 
         Args:
             memory: what the network's `begin` returned for this shot.

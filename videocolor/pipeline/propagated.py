@@ -1,9 +1,9 @@
-"""Reference colour warped to a frame, with a photometric confidence; and what network and film use of it.
+"""Reference color warped to a frame, with a photometric confidence; and what network and film use of it.
 
     carried = propagated_input(colors, gray, shape)     # input of the network
     ab = blend_propagated(ab, colors)                   # output of the film
 
-`videocolor.pipeline.propagation` brings coordinates here. Colour is looked up once, from the reference frame itself, so
+`videocolor.pipeline.propagation` brings coordinates here. Color is looked up once, from the reference frame itself, so
 it is not blurred by repeated warping. The confidence is judged at the present frame: how much of its luma the reference
 shows at those coordinates. Motion's own trust is that of its steps, and each step of a track that began on the wrong
 thing (at a disocclusion) may be right.
@@ -42,19 +42,19 @@ _SOFTER: Final = 3.0
 _SMOOTH: Final = 5.0
 """The same as `_PLAIN`, of the finest grain."""
 _TAKEN: Final = 0.05
-"""Unexplained share of luma at which half of the arrived colour is taken.
+"""Unexplained share of luma at which half of the arrived color is taken.
 
 By least squares over training clips it tells about as much as all that is known (docs/experiments.md, 25).
 """
 _TOLD: Final = 0.1
-"""The same for what the network is told; it knows well when an arrived colour does not fit, if it is not sure to."""
+"""The same for what the network is told; it knows well when an arrived color does not fit, if it is not sure to."""
 _GRAIN: Final = 0.2
 """Unseen grain at which either is half of that."""
 
 
 @dataclass(frozen=True, eq=False)
 class ReferenceFrame:
-    """A hinted frame, or a picture of the scene, whose colour goes through a shot."""
+    """A hinted frame, or a picture of the scene, whose color goes through a shot."""
 
     ab: Array
     """(H, W, 2) float32 a*b*, at any size."""
@@ -93,7 +93,7 @@ class PropagatedColor:
 
     @property
     def taken(self) -> Array:
-        """(h, w) float32 in 0..1: how much of its colour the frame takes."""
+        """(h, w) float32 in 0..1: how much of its color the frame takes."""
         return self.judged[1]
 
     def chroma(self, height: int, width: int) -> Array:
@@ -121,7 +121,7 @@ PropagatedColors = tuple[PropagatedColor, ...]
 
 
 def propagated_input(arrivals: PropagatedColors, gray: Array, shape: tuple[int, int]) -> Array | None:
-    """What the network is told of what has arrived at a frame.
+    """Prepare the colors that were propagated to a frame as network input.
 
     Args:
         arrivals: of the frame; where there are several, each counts by the fourth power of `PropagatedColor.told`.
@@ -148,10 +148,10 @@ def propagated_input(arrivals: PropagatedColors, gray: Array, shape: tuple[int, 
 
 
 def blend_propagated(ab: Array, arrivals: PropagatedColors) -> Array:
-    """Give a frame the colour that has arrived at it, as far as its place there is trusted.
+    """Give a frame the color that has arrived at it, as far as its place there is trusted.
 
-    The network decides on a grid smaller than the film's, from frame to frame anew; what motion brought is the painted
-    frame's own colour, with all its detail.
+    The network decides on a grid smaller than the film's, from frame to frame again; what motion brought is the painted
+    frame's own color, with all its detail.
 
     Args:
         ab: (2, H, W) float32 a*b* of the frame, as decided and brought up.
@@ -185,7 +185,7 @@ def judge(picture: Array, at: Array, trust: Array, now: Array) -> tuple[Array, A
         now: (h, w) uint8, the frame, prepared for motion.
 
     Returns:
-        (h, w) float32 in 0..1 each: how surely, as the network is told, and how much of its colour the film takes.
+        (h, w) float32 in 0..1 each: how surely, as the network is told, and how much of its color the film takes.
     """
     here, there = now.astype(np.float32), look_up(picture.astype(np.float32), at)
     # Each was brought to a common exposure by all that it shows, and that is not the same.

@@ -63,7 +63,7 @@ class CoordinateMap:
 
     @classmethod
     def identity(cls, height: int, width: int) -> Self:
-        """The map of the first frame itself."""
+        """Return the map of the first frame itself."""
         return cls(grid(height, width).copy(), np.ones((height, width), np.float32))
 
     def merge(self, at: Array, trust: Array) -> None:
@@ -138,7 +138,7 @@ class Track:
             self.coordinates.correct_drift(picture, self.reference.picture, flow)
 
     def color(self, picture: Array) -> PropagatedColor:
-        """What reaches the present frame."""
+        """Return the color that reaches the present frame."""
         return PropagatedColor(self.reference, self.coordinates.at.copy(), self.coordinates.trust, picture)
 
 
@@ -186,9 +186,9 @@ class NoPropagation:
     def follow(
         self,
         grays: Sequence[Array],
-        steps: Sequence[Step],
-        references: Mapping[int, Array],
-        candidates: Mapping[int, ReferenceFrame] = _NONE,
+        steps: Sequence[Step],  # noqa: ARG002  # of the interface
+        references: Mapping[int, Array],  # noqa: ARG002
+        candidates: Mapping[int, ReferenceFrame] = _NONE,  # noqa: ARG002
     ) -> list[PropagatedColors]:
         """See `Propagator`."""
         return [()] * len(grays)
@@ -272,6 +272,6 @@ def _new_coverage(frame: MatchImage, trust: Array, known: Array) -> float:
 
 PROPAGATORS: Final[dict[str, Callable[[FlowEstimator], Propagator]]] = {
     "flow": HintPropagator,
-    "none": lambda flow: NoPropagation(),
+    "none": lambda _: NoPropagation(),
 }
 """Methods by name."""

@@ -17,8 +17,8 @@ from videocolor.models.base import HintInput
 from videocolor.motion.flow import FlowEstimator
 from videocolor.pipeline.film import Film
 from videocolor.pipeline.frames import ReferenceColor
-from videocolor.pipeline.prepare import Prepared, gray_of
 from videocolor.pipeline.propagated import ReferenceFrame
+from videocolor.shots.prepare import Prepared, gray_of
 from videocolor.types import Array, Hint
 
 __all__ = ["ShotHints"]
@@ -73,7 +73,7 @@ class ShotHints:
             self._replace(place, ab)
 
     def reference(self, item: Prepared) -> ReferenceColor | None:
-        """The color of the hint that is this very frame; None: there is none. Says where a hint does not match."""
+        """Return the color of the hint that is this very frame, if any; warn of one that does not match."""
         planned = self._film.hints.at_frame(self._number, item.frame.index)
         if planned is None:
             return None
@@ -89,7 +89,7 @@ class ShotHints:
         return _on_grids(planned.hint, self._film)
 
     def candidates(self, first: Prepared) -> dict[int, ReferenceFrame]:
-        """Number -> the hints that may be found in the shot's frames from `first` on, and tracked.
+        """Return number -> the hints that may be found in the shot's frames from `first` on, and tracked.
 
         Of earlier reference frames, motion has propagated the color already.
         """
@@ -101,7 +101,7 @@ class ShotHints:
         return {number: picture for number, picture in self._pictures.items() if number not in passed}
 
     def without_flare(self, window: Sequence[Prepared], references: Collection[int]) -> dict[int, ReferenceColor]:
-        """What reference frames give to others where flare is removed; see `videocolor.hints.flare`.
+        """Remove flare from the color that reference frames give to others; see `videocolor.hints.flare`.
 
         From then on the network receives them without flare, too.
 
@@ -145,7 +145,7 @@ class ShotHints:
 
 
 def _candidate(hint: Hint, film: Film, flow: FlowEstimator) -> ReferenceFrame:
-    """A hint as `HintPropagator` searches for it."""
+    """Prepare a hint for the search by `HintPropagator`."""
     width, height = film.plan.chroma_size
     h, w = film.size
     small = np.moveaxis(cv2.resize(hint.rgb, (w, h), interpolation=cv2.INTER_AREA), -1, 0)

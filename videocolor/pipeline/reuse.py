@@ -18,8 +18,8 @@ import numpy as np
 from videocolor.hints.plan import hint_input
 from videocolor.models.base import HintInput, Prediction
 from videocolor.pipeline.film import Film, FilmReader, Part
-from videocolor.pipeline.prepare import Prepared, gray_of, prepare, small_luma
 from videocolor.shots.detect import shot_similarity
+from videocolor.shots.prepare import Prepared, gray_of, prepare, small_luma
 from videocolor.shots.scan import thumbnail
 from videocolor.types import Array
 
@@ -105,7 +105,7 @@ def _resized(ab: Array, size: tuple[int, int]) -> Array:
 
 
 def self_references(film: Film, reused: Sequence[HintInput], *, hinted: bool) -> SelfReferences:
-    """What holds a shot to its own colors.
+    """Make the self references of a shot.
 
     Args:
         film: opened.
@@ -120,7 +120,7 @@ def self_references(film: Film, reused: Sequence[HintInput], *, hinted: bool) ->
 def reused_hints(
     film: Film, shots: ReferenceShots, reference: int, known: dict[int, list[HintInput]]
 ) -> list[HintInput]:
-    """What recurring shots reuse of a shot: its first and its last frame, as the network alone colors them.
+    """Return what recurring shots reuse of a shot: its first and last frame, as the network alone colors them.
 
     Args:
         film: opened.
@@ -141,7 +141,7 @@ def reused_hints(
 
 
 class RecurrenceFinder:
-    """Recognises shots by the first and the last frame of recent ones.
+    """Recognizes shots by the first and the last frame of recent ones.
 
     Args:
         like: `videocolor.shots.detect.shot_similarity`, or what remembers its answers.
@@ -152,7 +152,7 @@ class RecurrenceFinder:
         self._shots: OrderedDict[int, tuple[Array, ...]] = OrderedDict()
 
     def find(self, first: Array) -> int | None:
-        """The earlier shot that a new one looks like.
+        """Find the earlier shot that a new one resembles.
 
         Args:
             first: (90, 160) uint8 luma of the new shot's first frame.
@@ -194,7 +194,7 @@ class ReferenceShots(Protocol):
     """Which earlier shot a recurring shot reuses, and what the reused ones look like."""
 
     def reference(self, number: int, first: Prepared) -> int | None:
-        """The shot whose colors a shot without hints reuses that begins with `first`; None: it does not recur."""
+        """Return the shot that a shot without hints reuses, which begins with `first`; None: it does not recur."""
 
     def leave(self, number: int, first: Prepared | None, last: Prepared, reference: int | None) -> None:
         """Note that a shot is over, and what it reused; `first` is None where the run began inside it."""
@@ -216,7 +216,7 @@ class SeenReferenceShots:
         self._finder = RecurrenceFinder()
         self._lumas: dict[int, list[Array]] = {}
 
-    def reference(self, number: int, first: Prepared) -> int | None:
+    def reference(self, number: int, first: Prepared) -> int | None:  # noqa: ARG002  # of the interface
         """See `ReferenceShots`."""
         return self._finder.find(self._picture(first))
 
@@ -251,11 +251,11 @@ class PlannedReferenceShots:
         self._last_use = {reference: number for number, reference in sorted(reuses.items())}
         self._lumas: dict[int, list[Array]] = {}
 
-    def reference(self, number: int, first: Prepared) -> int | None:
+    def reference(self, number: int, first: Prepared) -> int | None:  # noqa: ARG002  # of the interface
         """See `ReferenceShots`."""
         return self._reuses.get(number)
 
-    def leave(self, number: int, first: Prepared | None, last: Prepared, reference: int | None) -> None:
+    def leave(self, number: int, first: Prepared | None, last: Prepared, reference: int | None) -> None:  # noqa: ARG002
         """See `ReferenceShots`."""
         for other in [other for other in self._lumas if self._last_use[other] <= number]:
             del self._lumas[other]

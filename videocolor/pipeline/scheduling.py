@@ -23,10 +23,10 @@ from videocolor.types import Array, VideoInfo
 
 __all__ = [
     "REFERENCE_COST",
+    "Border",
     "GreedyShards",
     "KeyframePolicy",
     "ListedShards",
-    "OneShard",
     "ShardCounter",
     "ShardRule",
     "ShotProgress",
@@ -78,7 +78,7 @@ def _frame_bytes(info: VideoInfo) -> int:
 
 
 def motion_finder(film: Film, number: int) -> FlowEstimator | None:
-    """What finds a shot's motion; None: nothing needs it."""
+    """Make what finds a shot's motion; None: nothing needs it."""
     smoothing = film.config.smoothing
     if not smoothing.enabled:
         return None
@@ -87,13 +87,13 @@ def motion_finder(film: Film, number: int) -> FlowEstimator | None:
 
 
 def make_smoother(film: Film, number: int) -> Smoother:
-    """What smooths a shot's chroma over time."""
+    """Make what smooths a shot's chroma over time."""
     cap = _PROPAGATED_CAP if _propagates(film, number) else CAP
     return SMOOTHERS["kalman" if film.config.smoothing.enabled else "none"](film.config.smoothing, cap)
 
 
 def make_propagator(film: Film, number: int) -> Propagator:
-    """What propagates the color of a shot's hints."""
+    """Make what propagates the color of a shot's hints."""
     flow = motion_finder(film, number) or FlowEstimator()
     return PROPAGATORS["flow" if _propagates(film, number) else "none"](flow)
 
@@ -117,7 +117,7 @@ class ShotSchedule:
 
 
 def shot_schedule(film: Film, number: int) -> ShotSchedule:
-    """The schedule of a shot: denser keyframes where a frame was painted, smaller windows of larger frames."""
+    """Plan a shot: denser keyframes where it has a reference frame, smaller windows of larger frames."""
     model, info = film.config.model, film.info
     interval = model.keyframe_interval if film.config.smoothing.enabled else 1
     if film.colorizer.card.propagates and film.hints.has_reference(number):
@@ -204,36 +204,34 @@ class ShotProgress:
         return count
 
 
+@dataclass(frozen=True)
+class Border:
+    """A place where a shard may end."""
+
+    index: int
+    """Of the frame after it: a shot's first, or the first unfinished one inside a shot."""
+    passed: float
+    """Cost of the frames since the last such place."""
+    inside: bool
+    """It is inside a shot."""
+
+
 class ShardRule(Protocol):
     """Decides where shards end, in film order and without looking ahead."""
 
-    def ends(self, index: int, passed: float, *, inside: bool) -> bool:
-        """Whether a shard ends before frame `index`.
-
-        Args:
-            index: a shot's first frame, or the first unfinished one inside a shot.
-            passed: cost of the frames since the last question.
-            inside: it is inside a shot.
-        """
-
-
-class OneShard:
-    """The entire film is one."""
-
-    def ends(self, index: int, passed: float, *, inside: bool) -> bool:
-        """See `ShardRule`."""
-        return False
+    def ends(self, border: Border) -> bool:
+        """Whether a shard ends there."""
 
 
 class ListedShards:
-    """Known beforehand: the first frames of all shards."""
+    """Known beforehand: the first frames of all shards but the first one."""
 
-    def __init__(self, starts: Collection[int]) -> None:
+    def __init__(self, starts: Collection[int] = ()) -> None:
         self._starts = frozenset(starts)
 
-    def ends(self, index: int, passed: float, *, inside: bool) -> bool:
+    def ends(self, border: Border) -> bool:
         """See `ShardRule`."""
-        return index in self._starts
+        return border.index in self._starts
 
 
 class GreedyShards:
@@ -244,10 +242,10 @@ class GreedyShards:
         self._wanted, self._most = float(wanted * rate), float(most * rate)
         self._cost = 0.0
 
-    def ends(self, index: int, passed: float, *, inside: bool) -> bool:
+    def ends(self, border: Border) -> bool:
         """See `ShardRule`."""
-        self._cost += passed
-        if self._cost < (self._most if inside else self._wanted):
+        self._cost += border.passed
+        if self._cost < (self._most if border.inside else self._wanted):
             return False
         self._cost = 0.0
         return True
@@ -257,12 +255,12 @@ class ShardCounter:
     """The only statement of where shards may end: before a shot, and where a shot pauses between two windows.
 
     Args:
-        rule: decides.
+        rule: decides; None: the entire film is one shard.
         shard: number of the first shard.
     """
 
     def __init__(self, rule: ShardRule | None = None, shard: int = 0) -> None:
-        self._rule, self._passed = rule or OneShard(), 0.0
+        self._rule, self._passed = rule or ListedShards(), 0.0
         self.shard = shard
         """Number of the shard that the next frame belongs to."""
 
@@ -279,7 +277,7 @@ class ShardCounter:
         return shot.paused and self._ends(shot.next, inside=True)
 
     def _ends(self, index: int, *, inside: bool) -> bool:
-        ends = self._rule.ends(index, self._passed, inside=inside)
+        ends = self._rule.ends(Border(index, self._passed, inside))
         self._passed = 0.0
         self.shard += ends
         return ends

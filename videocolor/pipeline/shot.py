@@ -13,7 +13,6 @@ from videocolor.hints.plan import hint_input
 from videocolor.models.base import HintInput, Prediction
 from videocolor.pipeline.film import Film
 from videocolor.pipeline.frames import ColoredFrame, ReferenceColor, ShotFrame
-from videocolor.pipeline.prepare import Cuts
 from videocolor.pipeline.propagated import PropagatedColors, propagated_input
 from videocolor.pipeline.references import ShotHints
 from videocolor.pipeline.reuse import ReferenceShots, SeenReferenceShots, reused_hints, self_references
@@ -27,6 +26,7 @@ from videocolor.pipeline.scheduling import (
 )
 from videocolor.pipeline.smoothing import Moment
 from videocolor.pipeline.state import from_arrays, to_arrays
+from videocolor.shots.prepare import Cuts
 from videocolor.types import Array
 
 __all__ = ["Run", "ShotColorizer", "ShotState"]
@@ -37,7 +37,7 @@ ShotState = Mapping[str, Array]
 """What the rest of a shot depends on where a shard ends inside it; see `videocolor.pipeline.state`."""
 
 
-def _not_kept(shard: int, state: ShotState) -> None:
+def _not_kept(*_: object) -> None:
     raise ValueError("no shard ends inside a shot here")
 
 
@@ -173,7 +173,7 @@ class ShotColorizer:
         self.progress.waiting = len(self._waiting)
 
     def _parts(self) -> dict[str, Any]:
-        """What has a state."""
+        """Return everything that has a state, by name."""
         return {
             "smoothing": self._smoother,
             "keyframes": self._keyframes,
@@ -183,7 +183,7 @@ class ShotColorizer:
         }
 
     def _inputs(self) -> list[HintInput]:
-        """What the network is given at the start: the shot's hints, else those of an earlier shot that it reuses."""
+        """Choose the network's hints: the shot's, else those of an earlier shot that it reuses."""
         film, number, takes = self._film, self._number, self._film.colorizer.card.hints
         if takes == "none":
             return []
@@ -209,7 +209,7 @@ class ShotColorizer:
         return found | cleaned
 
     def _predict(self, frames: list[ShotFrame]) -> Prediction:
-        """What the network makes of keyframes."""
+        """Let the network color keyframes."""
         size, grid = self._film.seen_size(self._number), self._film.seen_grid(self._number)
         propagated = [propagated_input(frame.propagated, frame.item.gray, grid) for frame in frames]
         return self._film.predictor.predict(self._memory, [frame.item.luma_at(size) for frame in frames], propagated)

@@ -59,7 +59,7 @@ class Moment:
 
 
 def moment_of(gray: Array, motion: Motion | None) -> Moment:
-    """A frame without chroma, from its (h, w) uint8 luma."""
+    """Describe a frame without chroma, from its (h, w) uint8 luma."""
     return Moment(float(np.log(cv2.mean(gray)[0] + 8.0)), motion)
 
 
@@ -110,11 +110,11 @@ class NoSmoothing:
     def __init__(self) -> None:
         self.delay, self.state = Delay(), _Nothing()
 
-    def observe(self, moment: Moment, ab: Array, precision: Array | float) -> None:
+    def observe(self, moment: Moment, ab: Array, precision: Array | float) -> None:  # noqa: ARG002
         """See `Smoother`."""
         moment.observed = ab
 
-    def smooth(self, moments: Sequence[Moment], count: int, *, last: bool = False) -> list[Array]:
+    def smooth(self, moments: Sequence[Moment], count: int, *, last: bool = False) -> list[Array]:  # noqa: ARG002
         """See `Smoother`.
 
         Raises:
@@ -260,7 +260,7 @@ def _kalman(config: SmoothingConfig, cap: float) -> Smoother:
 
 SMOOTHERS: Final[dict[str, Callable[[SmoothingConfig, float], Smoother]]] = {
     "kalman": _kalman,
-    "none": lambda config, cap: NoSmoothing(),
+    "none": lambda *_: NoSmoothing(),
 }
 """Methods by name: made of the settings, and of the largest precision that they may propagate by themselves."""
 

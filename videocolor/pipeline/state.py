@@ -10,7 +10,7 @@ once, and is one object again when it is read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from types import NoneType
 from typing import Any, Final, get_args, get_origin, get_type_hints
@@ -43,27 +43,32 @@ def to_arrays(parts: Mapping[str, object]) -> dict[str, Array]:
                 arrays[name] = np.array(_SAME + names[id(value)])
                 return
             names[id(value)] = name
-        if is_dataclass(value):
-            for field in fields(value):
-                put(f"{name}.{field.name}", getattr(value, field.name))
-        elif isinstance(value, (list, tuple)):
-            for number, item in enumerate(value):
-                put(f"{name}.{number}", item)
-        elif isinstance(value, dict):
-            for number, item in value.items():
-                put(f"{name}.{number}", item)
-        elif isinstance(value, (np.ndarray, int, float)):
+        if isinstance(value, (np.ndarray, int, float)):
             arrays[name] = np.asarray(value)
-        elif value is not None:
-            raise TypeError(f"{name}: {type(value).__name__} cannot be part of a shot's state")
+            return
+        for key, item in _items(name, value):
+            put(f"{name}.{key}", item)
 
     for name, part in parts.items():
         put(name, part)
     return arrays
 
 
+def _items(name: str, value: object) -> Iterable[tuple[str | int, object]]:
+    """Return the named parts of a dataclass or a collection."""
+    if is_dataclass(value):
+        return ((field.name, getattr(value, field.name)) for field in fields(value))
+    if isinstance(value, (list, tuple)):
+        return enumerate(value)
+    if isinstance(value, dict):
+        return value.items()
+    if value is None:
+        return ()
+    raise TypeError(f"{name}: {type(value).__name__} cannot be part of a shot's state")
+
+
 def from_arrays(types: Mapping[str, type], arrays: Mapping[str, Array]) -> dict[str, Any]:
-    """The parts that `to_arrays` stored.
+    """Rebuild the parts that `to_arrays` stored.
 
     Args:
         types: name -> class of the part.

@@ -1,7 +1,7 @@
 """Chroma from the small grid to the chroma plane's grid, guided by the film's luma.
 
-Colour is predicted on a grid far smaller than the film's. Plain interpolation spreads it over the edges
-that the film's luma still has. Inside a small window colour is nearly a linear function of luma (Levin et
+Color is predicted on a grid far smaller than the film's. Plain interpolation spreads it over the edges
+that the film's luma still has. Inside a small window color is nearly a linear function of luma (Levin et
 al. 2004), so its slope is fitted on the small grid and applied to the large luma, as in the fast guided
 filter (He and Sun, arXiv:1505.00996; guided filter: He et al., TPAMI 2013).
 """
@@ -22,19 +22,19 @@ __all__ = ["bilinear_chroma", "plane_luma", "scaled_chroma", "upsample_chroma"]
 RADIUS: Final = 1
 """Half window of the fit in small pixels; measured, see docs/temporal.md."""
 EPSILON: Final = 1e-3
-"""Luma variance (0..1 squared) under which luma says nothing about colour; measured, see docs/temporal.md."""
+"""Luma variance (0..1 squared) under which luma says nothing about color; measured, see docs/temporal.md."""
 _COLOR_NOISE: Final = 0.5
-"""Variance of a* or b* in a window that is no colour edge."""
+"""Variance of a* or b* in a window that is no color edge."""
 
 
 def upsample_chroma(
     ab: Array, small_luma: Array, plane_luma: Array, *, radius: int = RADIUS, epsilon: float = EPSILON
 ) -> Array:
-    """Bring a*b* to a larger grid so that colour stops where luma has edges.
+    """Bring a*b* to a larger grid so that color stops where luma has edges.
 
-    Interpolated colour, plus the luma detail that interpolation cannot show, times the local slope of
-    colour over luma, as far as luma explains colour there (squared correlation). In this form, unlike in
-    the guided filter's own, colour that has nothing to do with luma is not smoothed away.
+    Interpolated color, plus the luma detail that interpolation cannot show, times the local slope of
+    color over luma, as far as luma explains color there (squared correlation). In this form, unlike in
+    the guided filter's own, color that has nothing to do with luma is not smoothed away.
 
     Args:
         ab: (2, h, w) float32 CIE a*b* on the small grid.
@@ -45,7 +45,7 @@ def upsample_chroma(
 
     Returns:
         (2, H, W) float32 a*b*. No value leaves the range of the small grid's values around it, so no
-        edge gets a fringe of a colour that was not there.
+        edge gets a fringe of a color that was not there.
     """
     if small_luma.shape != ab.shape[1:]:
         raise ValueError(f"{small_luma.shape=} is not the grid of {ab.shape=}")
@@ -91,7 +91,7 @@ def scaled_chroma(ab: Array, shape: tuple[int, int]) -> Array:
 
 
 def plane_luma(luma: Array, depth: int, range_: Range, size: tuple[int, int]) -> Array:
-    """A frame's luma on the grid of its chroma planes.
+    """Bring a frame's luma to the grid of its chroma planes.
 
     A chroma sample stands for a block of luma samples and their average is its luma. On odd sizes the
     last block is smaller; the picture's edge is repeated, which keeps all other blocks exact. Chroma is
@@ -139,7 +139,7 @@ def _box(image: Array, radius: int) -> Array:
 
 
 def _slope(channel: Array, luma: Array, mean: Array, variance: Array, radius: int) -> Array:
-    """Slope of colour over luma in the windows, shrunk by how little luma explains colour."""
+    """Slope of color over luma in the windows, shrunk by how little luma explains color."""
     color = _box(channel, radius)
     spread = np.maximum(_box(channel * channel, radius) - color * color, 0)
     spread += np.float32(_COLOR_NOISE)

@@ -37,7 +37,7 @@ class MergeReport:
     seconds: float
     """Wall time of the merge."""
     warnings: tuple[str, ...]
-    """Of the whole film."""
+    """Of the entire film."""
     sidecar: Path | None
     page: Path | None = None
     """The report; None where nobody asked for it."""
@@ -116,7 +116,7 @@ def merge_shards(
 
 
 def _timing(done: Sequence[ShardRecord], joining: float, elapsed: float | None) -> dict[str, Any]:
-    """What the work took; parts that were taken out of an earlier film took nothing."""
+    """Sum up the work; parts that were taken from an earlier film took none."""
     colored = [record for record in done if record.seconds]
     work = sum(record.seconds for record in colored) + joining
     workers = len({record.worker for record in colored})
@@ -133,7 +133,7 @@ def _record(
     messages: Iterable[str],
     took: dict[str, Any],
 ) -> dict[str, Any]:
-    """The record of the film, out of its shards'."""
+    """Make the record of the film from those of its shards."""
     reproduced = {frame for record in done for frame in record.notes["reproduced"]}
     return describe(
         job.source,

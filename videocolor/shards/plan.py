@@ -1,8 +1,8 @@
 """A film cut into shards: decided from luma alone, written as a file that a person can read and edit.
 
-Everything that a shard's samples follow from goes into its key: the source's fixity, the network's weights, the
-configuration, the times, the hints and lenders of its shots, and the shard before it where it begins inside a shot.
-A finished shard counts as long as its key is the plan's.
+Everything that a shard's samples depend on goes into its key: the source's fixity, the network's weights, the
+configuration, the times, the hints of its shots and of those that they reuse, and the shard before it where it begins
+inside a shot. A finished shard counts as long as its key is the plan's.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ from typing import Any, Final
 
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError
-from videocolor.events import Observer, RunLog, ignore
 from videocolor.files import source_sha256
 from videocolor.fingerprint import digest, settings_of
 from videocolor.hints.plan import HintPlan, PlannedHint, collect_assigned, collect_hints
 from videocolor.models.base import Colorizer
-from videocolor.pipeline.film import Film, ShotPlan, network_threads, open_film, scanned
+from videocolor.pipeline.film import Film, ShotPlan, network_threads
 from videocolor.pipeline.reuse import RecurrenceFinder
 from videocolor.pipeline.scheduling import REFERENCE_COST, GreedyShards, shard_starts, shot_schedule
 from videocolor.record import describe_model
-from videocolor.shards.types import FilmJob, FilmPlan, PlannedShot, Shard
+from videocolor.shards.types import FilmPlan, PlannedShot, Shard
 from videocolor.shots.shotlist import read_shots
 from videocolor.types import Hint
 from videocolor.version import __version__
@@ -42,7 +41,6 @@ __all__ = [
     "hint_notes",
     "is_current",
     "make_plan",
-    "plan_film",
     "plan_head",
     "planned_shots",
     "settings_hash",
@@ -55,25 +53,8 @@ PLAN_NAME: Final = "plan.yaml"
 FORMAT: Final = 4
 
 
-def plan_film(job: FilmJob, *, observer: Observer = ignore) -> FilmPlan:
-    """Look at a film once, decide, and write `plan.yaml` into the job's folder.
-
-    Raises:
-        InputError, UsageError, OutputError, ModelError: as `open_film`; the folder cannot be written.
-    """
-    log = RunLog(observer)
-    config = ColorizeConfig.model_validate(job.config)
-    film = scanned(open_film(job.source, job.target, config, log), log)
-    plan = make_plan(film, fixity_of(job.source))
-    job.folder.mkdir(parents=True, exist_ok=True)
-    from videocolor.shards.planfile import write_plan  # which imports this module
-
-    write_plan(job.folder / PLAN_NAME, plan)
-    return plan
-
-
 def fixity_of(source: Path) -> str:
-    """sha256 of a source; see `videocolor.files.source_sha256`."""
+    """Compute the sha256 of a source; see `videocolor.files.source_sha256`."""
     try:
         return source_sha256(source, sequence_files(source))
     except OSError as error:
@@ -90,7 +71,7 @@ def source_stamp(source: Path) -> str:
 
 
 def shard_rule(film: Film) -> GreedyShards:
-    """The rule that decides where shards of this film end."""
+    """Return the rule that decides where shards of this film end."""
     shots = film.config.shots
     return GreedyShards(Fraction(shots.shard), Fraction(shots.max_shard), film.info.rate)
 
@@ -115,7 +96,7 @@ def make_plan(film: Film, sha256: str) -> FilmPlan:
 
 
 def planned_shots(film: Film) -> list[PlannedShot]:
-    """The shots of a film that was scanned, and which of them return to which."""
+    """List the shots of a film that was scanned, and which of them reuse which."""
     scan = film.scan
     assert scan is not None
     finder = RecurrenceFinder() if film.colorizer.card.hints != "none" else None
@@ -132,7 +113,7 @@ def planned_shots(film: Film) -> list[PlannedShot]:
 
 
 def plan_head(film: Film, sha256: str) -> FilmPlan:
-    """A plan without shots and shards."""
+    """Begin a plan, without shots and shards."""
     return FilmPlan(
         film.source,
         sha256,
@@ -148,7 +129,7 @@ def plan_head(film: Film, sha256: str) -> FilmPlan:
 
 
 def with_shards(plan: FilmPlan, places: Sequence[tuple[int, int]], end_pts: int, *, goes_on: bool = False) -> FilmPlan:
-    """The plan with its shards and their keys, from the (first frame, time) of each.
+    """Complete a plan with its shards and their keys, from the (first frame, time) of each.
 
     `goes_on`: the last shot goes on behind the plan's last frame.
     """
@@ -184,7 +165,7 @@ def shard_key(
 
 
 def _facts_of(plan: FilmPlan, shot: PlannedShot) -> list[Any]:
-    """What the colours of a shot follow from, beside its frames and the film's settings."""
+    """Return what the colors of a shot depend on, besides its frames and the film's settings."""
     facts = [_hints_of(plan, shot.index), _lender_times(plan, shot), _lender_hints(plan, shot)]
     return facts if shot.saturation is None else [*facts, shot.saturation]
 
@@ -201,7 +182,7 @@ def _lender_hints(plan: FilmPlan, shot: PlannedShot) -> list[Any]:
 
 
 def _hints_of(plan: FilmPlan, number: int) -> list[Any]:
-    """What a shot is told or painted with."""
+    """Return the hints that the colors of a shot depend on."""
     mine = [note for note in plan.hints if number in note["shots"] or note["own"] == number]
     return [[note["digest"], note["frame"], note["own"] == number, note["shots"].get(number)] for note in mine]
 
@@ -272,7 +253,7 @@ def _digest(hint: Hint, assigned: bool) -> str:
 
 
 def planned_hints(plan: FilmPlan, config: ColorizeConfig) -> HintPlan:
-    """The hints as a plan has dealt them; their files are read again.
+    """Read the hints again and match them to shots as a plan says.
 
     Raises:
         InputError: a hint is not what it was when the plan was made.
@@ -294,6 +275,6 @@ def planned_hints(plan: FilmPlan, config: ColorizeConfig) -> HintPlan:
 
 
 def decided_shots(plan: FilmPlan, config: ColorizeConfig) -> ShotPlan:
-    """What a plan says that single shots get; errors as of `planned_hints`."""
+    """Return what a plan says that single shots get; errors as of `planned_hints`."""
     saturations = {shot.index: shot.saturation for shot in plan.shots if shot.saturation is not None}
     return ShotPlan(planned_hints(plan, config), saturations)

@@ -19,7 +19,7 @@ __all__ = ["clock", "read_plan", "write_plan"]
 
 _HEAD: Final = """\
 # A film cut into shards by videocolor. What may be edited before the work starts:
-# - shots: `reuses`, the earlier shot that lends its colours (null: none);
+# - shots: `reuses`, the earlier shot that lends its colors (null: none);
 # - shards: remove a line to join two shards; add one with a shot's first frame to part them.
 # Shards that an edit does not touch stay finished.
 """
@@ -81,7 +81,7 @@ def clock(seconds: Fraction) -> str:
 
 
 def read_plan(path: Path) -> FilmPlan:
-    """Read a plan, perhaps edited; the keys of its shards are computed anew.
+    """Read a plan, perhaps edited; the keys of its shards are computed again.
 
     Raises:
         ConfigError: it cannot be read, or says what cannot be.

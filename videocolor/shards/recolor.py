@@ -1,4 +1,4 @@
-"""Some shots of a finished film are coloured again, with other hints or settings; the rest stays as it is."""
+"""Some shots of a finished film are colored again, with other hints or settings; the rest stays as it is."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ def parse_shots(text: str) -> tuple[int, ...]:
 def recolor_shots(
     job: FilmJob, shots: Collection[int], observer: Observer = ignore, *, reusing: Collection[int] = ()
 ) -> MergeReport:
-    """Colour some shots of a finished film again, and keep the picture of all others as it is, bit for bit.
+    """Color some shots of a finished film again, and keep the picture of all others as it is, bit for bit.
 
     The film's output settings (codec, quality) must be those that it was made with; hints, saturation and all
-    that colour depends on may differ. What a shot lends to others that return to it changes those only if they
+    that color depends on may differ. What a shot lends to others that return to it changes those only if they
     are named, too, or the shot is named in `reusing`.
 
     Args:
         job: the film; its target is finished.
         shots: numbers from 0.
         observer: hears of progress and warnings.
-        reusing: of these shots (numbers from 0) those that take up their colours are coloured again as well, and
-            with them all that take up colours of another shot than the film's record says.
+        reusing: of these shots (numbers from 0) those that take up their colors are colored again as well, and
+            with them all that take up colors of another shot than the film's record says.
 
     Raises:
         InputError: the target is missing or does not belong to the source, or cannot be parted at these shots.
@@ -117,7 +117,7 @@ def _with_reusing(
     lenders: Collection[int],
     earlier: Mapping[int, dict[str, Any]],
 ) -> set[int]:
-    """The shots that are wanted, and those whose colours follow from them or come from elsewhere than they did."""
+    """Return the wanted shots, and those that reuse them or reuse another shot than before."""
     found, lend = set(wanted), set(lenders)
     for shot in shots:  # who lends comes before who borrows, and borrows from nobody
         was = earlier.get(shot.start)
@@ -131,9 +131,9 @@ def _with_reusing(
 
 
 def _earlier_shots(job: FilmJob, shots: Sequence[PlannedShot]) -> dict[int, dict[str, Any]]:
-    """What the record beside the film says of its shots, by their first frames; nothing where none can be read.
+    """Read what the film's record says of its shots, by their first frames; nothing where none can be read.
 
-    Shots are counted as now: one before may have been parted since. A lender that is no shot any more is number 0.
+    Shots are counted as now: one before may have been parted since. A reused shot that is no shot any more is number 0.
     """
     try:
         listed = json.loads(sidecar_path(job.target).read_text(encoding="utf-8"))["shots"]
@@ -145,7 +145,7 @@ def _earlier_shots(job: FilmJob, shots: Sequence[PlannedShot]) -> dict[int, dict
 
 
 def _kept(film: Film, plan: FilmPlan, number: int, known: Mapping[int, dict[str, Any]]) -> ShardRecord:
-    """The record of a part that stays as it is; what it says of its shots comes from the film's own record."""
+    """Make the record of a part that stays as it is; the facts on its shots come from the film's own record."""
     shard = plan.shards[number]
     shots = []
     for shot in plan.shots[shard.first_shot : shard.last_shot + 1]:

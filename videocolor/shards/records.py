@@ -42,17 +42,17 @@ __all__ = [
 
 
 def work_folder(target: Path) -> Path:
-    """Where the shards of a film are until it is complete."""
+    """Return the folder of a film's shards until it is complete."""
     return target.with_name(f".{target.name}.videocolor")
 
 
 def shard_path(folder: Path, number: int) -> Path:
-    """The file of a shard; files are counted from 1."""
+    """Return the file of a shard; files are counted from 1."""
     return folder / f"shard-{number + 1:05d}.vcs"
 
 
 def state_path(folder: Path, number: int) -> Path:
-    """The state of the shot that a shard ends inside of."""
+    """Return the file of a shot's state at the end of a shard inside the shot."""
     return folder / f"shard-{number + 1:05d}.state.npz"
 
 
@@ -64,7 +64,7 @@ def write_record(folder: Path, record: ShardRecord) -> None:
 
 
 def _read_record(path: Path) -> ShardRecord | None:
-    """A record; None where it is damaged: then the shard is coloured again."""
+    """Read a record; None where it is damaged: then the shard is colored again."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         return ShardRecord(**{**data, "shots": tuple(data["shots"]), "warnings": tuple(data["warnings"])})
@@ -73,7 +73,7 @@ def _read_record(path: Path) -> ShardRecord | None:
 
 
 def finished_shards(job: FilmJob, plan: FilmPlan) -> dict[int, ShardRecord]:
-    """The shards of a plan that are done: whole on disk, and made from what the plan says.
+    """Find the shards of a plan that are done: complete on disk, and with the plan's keys.
 
     Reads each file once, for its sha256.
     """
@@ -105,7 +105,7 @@ def _has_state(path: Path) -> bool:
     try:
         return bool(load_state(path))
     except InputError:
-        return False  # the shard is coloured again, and remembers anew
+        return False  # the shard is colored again, and remembers again
 
 
 def drop_stale(folder: Path, finished: Mapping[int, ShardRecord]) -> None:

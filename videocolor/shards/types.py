@@ -39,7 +39,7 @@ class FilmJob:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> FilmJob:
-        """What `as_dict` made."""
+        """Rebuild what `as_dict` returned."""
         return cls(
             data["name"],
             Path(data["source"]),
@@ -58,31 +58,31 @@ class PlannedShot:
     start: int
     """Index of its first frame."""
     end: int
-    """Index behind its last frame."""
+    """Exclusive end: index after its last frame."""
     start_pts: int
     last_pts: int
     """Time of its last frame."""
     reuses: int | None = None
-    """The earlier shot that lends it its colours."""
+    """The earlier shot that it reuses."""
     hints: tuple[str, ...] = ()
-    """Names of the hints that the network is told of, for people."""
+    """Names of the hints that the network receives, for people."""
     saturation: float | None = None
     """Factor on its chroma, where it is not the film's."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Frames that one worker colours and writes into one file: whole shots, or part of a very long one."""
+    """Frames that one worker colors and writes into one file: whole shots, or part of a very long one."""
 
     number: int
     """Place in the film, from 0."""
     start: int
     """Index of its first frame."""
     end: int
-    """Index behind its last frame."""
+    """Exclusive end: index after its last frame."""
     start_pts: int
     end_pts: int
-    """Time behind its last frame, in ticks of the film."""
+    """Time after its last frame, in ticks of the film."""
     first_shot: int
     last_shot: int
     """The shots that it holds frames of, both included."""
@@ -93,7 +93,7 @@ class Shard:
     cost: float
     """Expected work, in frames of an automatic shot."""
     key: str
-    """Hash of all that its samples follow from: source, pts range, weights, configuration, hints, lenders."""
+    """Hash of all that its samples follow from: source, pts range, weights, configuration, hints, reused shots."""
 
     @property
     def frames(self) -> int:
@@ -122,14 +122,14 @@ class FilmPlan:
     stamp: str = ""
     """Size and time of the source's last change: where they are the same, sha256 is not computed again."""
     offsets: tuple[Fraction, ...] = ()
-    """Seconds that were added to the film's times where its clock starts anew."""
+    """Seconds that were added to the film's times where its clock starts again."""
     repaired: bool = False
     """Some of its times or frames had to be repaired: a seek may lead elsewhere."""
 
 
 @dataclass(frozen=True)
 class ShardRecord:
-    """The fact that a shard is done; lies beside its file as JSON, written after it."""
+    """The fact that a shard is done; is beside its file as JSON, written after it."""
 
     number: int
     key: str
@@ -152,14 +152,14 @@ class ShardRecord:
 
 @dataclass(frozen=True)
 class Task:
-    """Shards of one film that one worker colours in a row."""
+    """Shards of one film that one worker colors consecutively."""
 
     id: str
     """Unique in a run: film, first shard, attempt."""
     job: dict[str, Any]
     """`FilmJob.as_dict`."""
     shards: tuple[int, ...] | None
-    """Consecutive numbers in the film's plan; None: no plan yet, plan and colour the whole film."""
+    """Consecutive numbers in the film's plan; None: no plan yet, plan and color the entire film."""
     attempt: int = 1
     gpus: float = 0.0
     """Share of a GPU that the task needs; engines without GPUs leave it aside."""

@@ -1,4 +1,4 @@
-"""What a worker does: colour shards of one film in a row, each into a file of its own."""
+"""What a worker does: color shards of one film consecutively, each into a file of its own."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from typing import Any, Final
 
 from videocolor.config import ColorizeConfig, ModelConfig
 from videocolor.errors import ConfigError, InputError
-from videocolor.events import Event, Observer, RunLog, ShotRecord
+from videocolor.events import Event, Observer, RunLog, ShotRecord, ignore
 from videocolor.models.base import Colorizer
 from videocolor.pipeline.chroma import FinishedFrame
 from videocolor.pipeline.film import Film, Part, load_network, open_film, scanned
 from videocolor.pipeline.path import colorize_film, open_run
-from videocolor.pipeline.prepare import ListedCuts, unused_cuts
 from videocolor.pipeline.reuse import PlannedReferenceShots, SeenReferenceShots, reference_lumas
 from videocolor.pipeline.scheduling import ListedShards, ShardCounter
 from videocolor.pipeline.shot import Run, ShotState
@@ -47,21 +46,36 @@ from videocolor.shards.records import (
     write_record,
 )
 from videocolor.shards.types import FilmJob, FilmPlan, PlannedShot, ShardRecord, Task, Tell
+from videocolor.shots.prepare import ListedCuts, unused_cuts
 from videocolor.shots.scan import cuts_for, one_frame
 from videocolor.types import Array, Frame
 from videocolor.video import ShardSink, VideoWriter
 
-__all__ = ["color_film_shards", "color_missing", "current_plan", "finished_shards", "run_task"]
+__all__ = ["color_film_shards", "color_missing", "current_plan", "finished_shards", "plan_film", "run_task"]
 
 _TOLD: Final = 0.25
 """Seconds between two reports of progress."""
 
 
-def run_task(task: Task, tell: Tell) -> None:
-    """Colour the shards of a task; engines call this in their workers.
+def plan_film(job: FilmJob, *, observer: Observer = ignore) -> FilmPlan:
+    """Scan a film, decide its shots and shards, and write `plan.yaml` into the job's folder.
 
-    Where the task names no shards, the whole film is coloured and cut as it goes by; where an earlier try left
-    finished shards, it is planned first and the missing ones are coloured.
+    Raises:
+        InputError, UsageError, OutputError, ModelError: as `open_film`; the folder cannot be written.
+    """
+    log = RunLog(observer)
+    film = scanned(open_film(job.source, job.target, ColorizeConfig.model_validate(job.config), log), log)
+    plan = make_plan(film, fixity_of(job.source))
+    job.folder.mkdir(parents=True, exist_ok=True)
+    write_plan(job.folder / PLAN_NAME, plan)
+    return plan
+
+
+def run_task(task: Task, tell: Tell) -> None:
+    """Color the shards of a task; engines call this in their workers.
+
+    Where the task names no shards, the entire film is colored and cut as it goes by; where an earlier try left
+    finished shards, it is planned first and the missing ones are colored.
 
     Args:
         task: what to do.
@@ -96,7 +110,7 @@ def color_film_shards(
     plan: FilmPlan | None = None,
     done: Mapping[int, ShardRecord] | None = None,
 ) -> tuple[FilmPlan, dict[int, ShardRecord]]:
-    """Colour all shards of a film that are missing, and write its plan if there is none.
+    """Color all shards of a film that are missing, and write its plan if there is none.
 
     Args:
         film: opened; what was found in a scan of it is used.
@@ -129,7 +143,7 @@ def color_film_shards(
 
 
 def current_plan(job: FilmJob, config: ColorizeConfig, network: Colorizer) -> FilmPlan | None:
-    """The job's plan, if there is one and it still says what would be said today.
+    """Read the job's plan, if there is one and it is what would be planned today.
 
     Raises:
         ConfigError: there is one that cannot be read.
@@ -146,7 +160,7 @@ def current_plan(job: FilmJob, config: ColorizeConfig, network: Colorizer) -> Fi
 
 @lru_cache(maxsize=1)
 def _network(model: str) -> Colorizer:
-    """The network of a configuration's section `model`; a worker keeps the last one."""
+    """Load the network of a configuration's section `model`; a worker keeps the last one."""
     return load_network(ColorizeConfig(model=ModelConfig.model_validate_json(model)))
 
 
@@ -189,7 +203,7 @@ class _Writing:
             self._tell({"kind": "progress", "frames": self.frames})
 
     def close(self) -> None:
-        """The shard is whole: sync it, write its record, tell."""
+        """Complete the shard: sync it, write its record, report it."""
         if self._writer is None or self._sink is None or self._now is None:
             return
         report = self._writer.close()
@@ -263,7 +277,7 @@ def _write_all(frames: Iterable[FinishedFrame], writing: _Writing, last: int | N
 def color_missing(
     film: Film, job: FilmJob, plan: FilmPlan, missing: Sequence[int], log: RunLog, tell: Tell
 ) -> dict[int, ShardRecord]:
-    """Colour shards of a plan, those that follow each other in one go; their records."""
+    """Color shards of a plan, those that follow each other in one go; their records."""
     runs: list[list[int]] = []
     for number in sorted(missing):
         if runs and runs[-1][-1] == number - 1:

@@ -18,9 +18,9 @@ import cv2
 
 from videocolor.config import ColorizeConfig
 from videocolor.errors import NoVideoError, UsageError
-from videocolor.pipeline.prepare import Cuts, ListedCuts, Prepared, mark_shots, prepare, working_size
 from videocolor.restoration import active, restore
 from videocolor.shots.detect import CutFinder
+from videocolor.shots.prepare import Cuts, ListedCuts, Prepared, mark_shots, prepare, working_size
 from videocolor.shots.shotlist import read_shots
 from videocolor.types import Array, Frame, Shot, VideoInfo
 from videocolor.video import open_video

@@ -15,7 +15,7 @@ from videocolor.errors import ConfigError, DeviceError, ModelError, UsageError, 
 from videocolor.models.onnx.colorizer import UserOnnxColorizer
 from videocolor.models.onnx.file import describe_onnx
 from videocolor.models.registry import load_colorizer
-from videocolor.pipeline.prepare import working_size
+from videocolor.shots.prepare import working_size
 
 pytest.importorskip("onnx")
 

@@ -17,7 +17,7 @@ from videocolor.datasets.pairs.rate import RateMeter, RateReport
 from videocolor.datasets.pairs.sampling import Timeline
 from videocolor.datasets.pairs.settings import PairsConfig
 from videocolor.errors import NoVideoError
-from videocolor.pipeline.prepare import small_luma, working_size
+from videocolor.shots.prepare import small_luma, working_size
 from videocolor.shots.scan import cuts_for
 from videocolor.types import Array, VideoInfo
 from videocolor.video import open_video

@@ -31,7 +31,7 @@ from videocolor.models.artifact import read_artifact
 from videocolor.models.base import ModelCard
 from videocolor.models.hint.network import AB_SCALE, HintNet, Match, no_carried, no_tokens
 from videocolor.models.hint.torch_runtime import network_of
-from videocolor.pipeline.prepare import working_size
+from videocolor.shots.prepare import working_size
 from videocolor.training.degrade import gray_of, old_film
 from videocolor.types import Array
 

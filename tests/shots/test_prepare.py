@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from videocolor.models.base import ModelCard
-from videocolor.pipeline.prepare import ListedCuts, Prepared, mark_shots, small_luma, working_size
+from videocolor.shots.prepare import ListedCuts, Prepared, mark_shots, small_luma, working_size
 from videocolor.types import Array, ColorSpec, Frame, PixelLayout, Range
 
 CARD = ModelCard("test", "Test", "none", 0, 0)

@@ -6,13 +6,12 @@ import math
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import cv2
 import numpy as np
 
 from videocolor.color import codes_to_luma
-from videocolor.models.base import ModelCard
 from videocolor.types import Array, Frame, Given
 
 __all__ = [
@@ -26,6 +25,10 @@ __all__ = [
     "unused_cuts",
     "working_size",
 ]
+
+
+_AREA: Final = 288 * 160
+_MULTIPLE: Final = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,23 +46,44 @@ class Prepared:
         return self.luma if self.luma.shape == size else small_luma(self.frame, size)
 
 
-def working_size(width: int, height: int, card: ModelCard | None = None, *, hints: Given = "none") -> tuple[int, int]:
+class NetworkSizes(Protocol):
+    """The pictures that a network wants; see `videocolor.models.base.ModelCard`."""
+
+    @property
+    def area(self) -> int: ...
+    @property
+    def area_reference(self) -> int | None: ...
+    @property
+    def area_style(self) -> int | None: ...
+    @property
+    def multiple(self) -> int: ...
+    @property
+    def size(self) -> tuple[int, int] | None: ...
+
+
+def working_size(
+    width: int, height: int, card: NetworkSizes | None = None, *, hints: Given = "none"
+) -> tuple[int, int]:
     """(height, width) that a network sees of a film: about the card's area, multiples, aspect kept.
 
-    Among the sizes whose sides are multiples of `card.multiple`, the one whose aspect ratio and area
-    miss the film's and the card's least (both as logarithms, so that twice and half weigh alike). A
-    film smaller than the card's area is not blown up beyond the next multiple; for loose hints, to twice its
-    pixels. Without a card the defaults of `ModelCard` hold, so that cuts are judged on the same pictures whether or
-    not a network is at hand. `hints`: what is asked for: the size of a film that has a painted frame, of shots with
-    loose hints, or of others.
+    Among the sizes whose sides are multiples of `card.multiple`, the one whose aspect ratio and area differ least from
+    the film's and the card's (both as logarithms, so that twice and half weigh alike). A film smaller than the card's
+    area is not enlarged beyond the next multiple; for style references, to twice its pixels.
+
+    Args:
+        width: of the film.
+        height: of the film.
+        card: of the network; None: the size at which cuts are found, whether or not a network is at hand.
+        hints: what the size is for: a film with a reference frame, shots with style references, or others.
     """
-    card = card or ModelCard("", "", "none", 0, None)
-    if card.size is not None:
-        return card.size
-    step = card.multiple
-    wanted = {"none": None, "style": card.area_style, "reference": card.area_reference}[hints] or card.area
+    area, step = _AREA, _MULTIPLE
+    if card is not None:
+        if card.size is not None:
+            return card.size
+        wanted = {"none": None, "style": card.area_style, "reference": card.area_reference}[hints]
+        area, step = wanted or card.area, card.multiple
     shown = width * height * (2 if hints == "style" else 1)
-    area = min(wanted, max(shown, step * step))
+    area = min(area, max(shown, step * step))
     best, best_miss = (step, step), math.inf
     for h in range(step, 64 * step, step):
         for w in range(step, 64 * step, step):
@@ -96,14 +120,14 @@ class Cuts(Protocol):
         """A cut at frame i is reported at the latest when frame i + latency is pushed."""
 
     def push(self, gray: Array) -> list[int]:
-        """Indices of first frames of new shots that this frame made certain."""
+        """Take the next frame; first frames of new shots that are certain now."""
 
     def finish(self) -> list[int]:
-        """The cuts that were still undecided at the end of the film."""
+        """End the film; the cuts that were still undecided."""
 
 
 def unused_cuts(cuts: Cuts) -> list[str]:
-    """A warning where a shot list speaks of frames that the film does not have."""
+    """Warn where a shot list names frames that the film does not have."""
     beyond = cuts.beyond() if isinstance(cuts, ListedCuts) else []
     if not beyond:
         return []
@@ -119,8 +143,8 @@ class ListedCuts:
         self._starts = frozenset(starts) - {0}
         self._count = 0
 
-    def push(self, gray: Array) -> list[int]:
-        """This very frame, if a shot begins with it."""
+    def push(self, gray: Array) -> list[int]:  # of the interface
+        """Return this frame's index if a shot begins with it."""
         self._count += 1
         return [self._count - 1] if self._count - 1 in self._starts else []
 
@@ -129,7 +153,7 @@ class ListedCuts:
         return []
 
     def beyond(self) -> list[int]:
-        """Starts that lie behind the last frame seen."""
+        """Return the starts after the last frame seen."""
         return sorted(start for start in self._starts if start >= self._count)
 
 
