@@ -24,9 +24,9 @@ T = TypeVar("T")
 class Crew(ProcessPoolExecutor):
     """A pool of spawned processes.
 
-    A forked child of a process with threads may wait forever on a lock that nobody holds there. A terminal sends Ctrl-C to every process of a command. These never see it, from their first moment on, whatever
-    they are importing then; the parent ends them. What leaves the `with` block before its end does so at once,
-    whatever they are doing.
+    A forked child of a process with threads may wait forever on a lock that nobody holds there. A terminal sends
+    Ctrl-C to every process of a command; these never see it, from their first moment on, and the parent ends them.
+    Leaving the `with` block by an error ends them at once, whatever they are doing.
 
     Args:
         workers: processes.

@@ -186,9 +186,9 @@ class NoPropagation:
     def follow(
         self,
         grays: Sequence[Array],
-        steps: Sequence[Step],  # noqa: ARG002  # of the interface
-        references: Mapping[int, Array],  # noqa: ARG002
-        candidates: Mapping[int, ReferenceFrame] = _NONE,  # noqa: ARG002
+        steps: Sequence[Step],
+        references: Mapping[int, Array],
+        candidates: Mapping[int, ReferenceFrame] = _NONE,
     ) -> list[PropagatedColors]:
         """See `Propagator`."""
         return [()] * len(grays)

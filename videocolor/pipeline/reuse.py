@@ -216,7 +216,7 @@ class SeenReferenceShots:
         self._finder = RecurrenceFinder()
         self._lumas: dict[int, list[Array]] = {}
 
-    def reference(self, number: int, first: Prepared) -> int | None:  # noqa: ARG002  # of the interface
+    def reference(self, number: int, first: Prepared) -> int | None:
         """See `ReferenceShots`."""
         return self._finder.find(self._picture(first))
 
@@ -251,11 +251,11 @@ class PlannedReferenceShots:
         self._last_use = {reference: number for number, reference in sorted(reuses.items())}
         self._lumas: dict[int, list[Array]] = {}
 
-    def reference(self, number: int, first: Prepared) -> int | None:  # noqa: ARG002  # of the interface
+    def reference(self, number: int, first: Prepared) -> int | None:
         """See `ReferenceShots`."""
         return self._reuses.get(number)
 
-    def leave(self, number: int, first: Prepared | None, last: Prepared, reference: int | None) -> None:  # noqa: ARG002
+    def leave(self, number: int, first: Prepared | None, last: Prepared, reference: int | None) -> None:
         """See `ReferenceShots`."""
         for other in [other for other in self._lumas if self._last_use[other] <= number]:
             del self._lumas[other]

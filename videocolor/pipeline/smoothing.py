@@ -110,11 +110,11 @@ class NoSmoothing:
     def __init__(self) -> None:
         self.delay, self.state = Delay(), _Nothing()
 
-    def observe(self, moment: Moment, ab: Array, precision: Array | float) -> None:  # noqa: ARG002
+    def observe(self, moment: Moment, ab: Array, precision: Array | float) -> None:
         """See `Smoother`."""
         moment.observed = ab
 
-    def smooth(self, moments: Sequence[Moment], count: int, *, last: bool = False) -> list[Array]:  # noqa: ARG002
+    def smooth(self, moments: Sequence[Moment], count: int, *, last: bool = False) -> list[Array]:
         """See `Smoother`.
 
         Raises:

@@ -143,7 +143,7 @@ class ListedCuts:
         self._starts = frozenset(starts) - {0}
         self._count = 0
 
-    def push(self, gray: Array) -> list[int]:  # of the interface
+    def push(self, gray: Array) -> list[int]:
         """Return this frame's index if a shot begins with it."""
         self._count += 1
         return [self._count - 1] if self._count - 1 in self._starts else []
