@@ -36,7 +36,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.feature import canny
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from videocolor.evaluation.metrics import flow, pixels, temporal
+from videocolor.evaluation.metrics import pixels, temporal
 from videocolor.evaluation.metrics.base import Picture, ScoredFrame
 from videocolor.evaluation.metrics.color import ReferenceCiede2000, edge_band
 from videocolor.evaluation.metrics.lab import ciede2000, lab_of
@@ -117,8 +117,8 @@ def pieces(truth: list[Array], result: list[Array], lpips: Path | None) -> dict[
     pairs = list(zip(truth, result, strict=True))
     labs = [(lab_of(a), lab_of(b)) for a, b in pairs]
     deltas = [ciede2000(a, b) for a, b in labs]
-    flows = [flow.truth_flow(a, b) for a, b in pairwise(truth)]
-    hidden = [flow.occluded(*flow) for flow in flows]
+    flows = [temporal.truth_flow(a, b) for a, b in pairwise(truth)]
+    hidden = [temporal.occluded(*flow) for flow in flows]
     shares = [temporal.histograms(a) for a in truth]
     steps = range(len(flows))
     rows: dict[str, Callable[[], object]] = {
@@ -143,9 +143,9 @@ def pieces(truth: list[Array], result: list[Array], lpips: Path | None) -> dict[
             ReferenceCiede2000(ScoreOptions()).measure(ScoredFrame(0, 0, True, Picture(a), Picture(b), None))
             for a, b in pairs
         ],
-        "shared: flow of a pair, both ways": lambda: [flow.truth_flow(truth[i], truth[i + 1]) for i in steps],
+        "shared: flow of a pair, both ways": lambda: [temporal.truth_flow(truth[i], truth[i + 1]) for i in steps],
         "warp_error of a pair, behind the flow": lambda: [
-            [temporal.warp_error(f[i], f[i + 1], flows[i][0], flow.occluded(*flows[i])) for f in (truth, result)]
+            [temporal.warp_error(f[i], f[i + 1], flows[i][0], temporal.occluded(*flows[i])) for f in (truth, result)]
             for i in steps
         ],
         "flicker of a pair, behind the flow": lambda: [

@@ -25,7 +25,7 @@ import numpy as np
 import videocolor
 from videocolor.color import codes_to_luma
 from videocolor.errors import InputError
-from videocolor.reports.stills import read_stills, still_rgb
+from videocolor.reports.display import read_stills, still_rgb
 from videocolor.studio.hints import points_picture
 from videocolor.studio.projectdata import Point
 from videocolor.types import Array

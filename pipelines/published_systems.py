@@ -95,8 +95,8 @@ def evaluate(
 ) -> None:
     """Score all systems on the same clips."""
     from videocolor.evaluation.evaluate import evaluate as run
-    from videocolor.evaluation.export import export_inputs
     from videocolor.evaluation.output import write_evaluation
+    from videocolor.evaluation.protocols import export_inputs
     from videocolor.evaluation.settings import EvaluateConfig
 
     weights = _weights(runs, _chosen(only))

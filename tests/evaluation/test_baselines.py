@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from scenes import Array, coloured_noise, error_db, pan, smooth_noise, still, task_of, two_tone
 
+from pipelines.learn_lightness import mean_ab_by_luma
 from videocolor.color import rgb_to_lab, rgb_to_luma
 from videocolor.errors import InputError, UsageError
-from videocolor.evaluation.baselines import BASELINES
+from videocolor.evaluation.baselines import BASELINES, MEAN_AB
 from videocolor.evaluation.methods import MethodSpec, build_method, parse_methods
-from videocolor.evaluation.prior import MEAN_AB, mean_ab_by_luma
 from videocolor.evaluation.settings import NetworkSettings
 from videocolor.evaluation.tasks import GivenHint, Task, luma_codes, picture
 

@@ -12,7 +12,7 @@ import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from videocolor.evaluation.metrics import METRICS, flow, temporal
+from videocolor.evaluation.metrics import METRICS, temporal
 from videocolor.evaluation.metrics.lab import ciede2000, lab_of
 from videocolor.evaluation.metrics.pixels import colorfulness
 from videocolor.evaluation.scoring import FilmScorer, ScoreOptions, Scores
@@ -117,10 +117,10 @@ def test_temporal_scores_of_every_pair(references: tuple[int, ...]) -> None:
     for i in range(1, 6):
         if i in references:
             continue
-        forward, backward = flow.truth_flow(truth[i - 1], truth[i])
-        hidden = flow.occluded(forward, backward)
+        forward, backward = temporal.truth_flow(truth[i - 1], truth[i])
+        hidden = temporal.occluded(forward, backward)
         warp.append(tuple(temporal.warp_error(f[i - 1], f[i], forward, hidden) for f in (test, truth)))  # type: ignore[arg-type]
-        hidden = flow.occluded(backward, forward)
+        hidden = temporal.occluded(backward, forward)
         flick.append(tuple(temporal.flicker(lab_of(f[i - 1]), lab_of(f[i]), backward, hidden) for f in (test, truth)))  # type: ignore[arg-type]
     assert scores["flow_pairs"] == len(warp)
     assert (scores["warp_error"], scores["warp_error_truth"]) == pytest.approx(tuple(np.mean(warp, axis=0)), abs=1e-12)

@@ -16,8 +16,7 @@ from videocolor.cli import cli
 from videocolor.errors import InputError, OutputError, UsageError
 from videocolor.events import Event
 from videocolor.record import write_sidecar
-from videocolor.reports.compare import CompareOptions, write_comparison
-from videocolor.reports.side_by_side import line_place
+from videocolor.reports.compare import CompareOptions, line_column, write_comparison
 from videocolor.types import Array
 
 WIDTH, HEIGHT = 64, 48
@@ -89,7 +88,7 @@ def test_wipe_shows_each_film_on_its_side_of_the_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("time", "column"), [(0, 320), (2, 640), (4, 320), (6, 0), (8, 320), (Fraction(2, 3), 480)])
 def test_place_of_the_line(time: Fraction, column: int) -> None:
-    assert line_place(time, 8, 640) == column
+    assert line_column(time, 8, 640) == column
 
 
 def test_deep_full_range_film(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def evaluate(
         raise click.UsageError("--protocol NAME or --config NAME|PATH says what the methods are given")
     config = _load(protocol, methods, listed, config_source, overrides)
     if rest["export"] is not None:
-        from videocolor.evaluation.export import export_inputs
+        from videocolor.evaluation.protocols import export_inputs
 
         for path in export_inputs(clips, rest["export"], config):
             if session().json:

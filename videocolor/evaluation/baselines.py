@@ -18,17 +18,25 @@ import cv2
 import numpy as np
 
 from videocolor.color import rgb_to_lab
-from videocolor.evaluation.prior import MEAN_AB
 from videocolor.evaluation.tasks import ChromaMethod, Method, ShotHint, ShotTask
 from videocolor.motion.flow import warp
 from videocolor.types import Array
 
-__all__ = ["BASELINES", "Copy", "Flow", "Gray", "Lightness", "Reinhard", "Table", "Welsh"]
+__all__ = ["BASELINES", "MEAN_AB", "Copy", "Flow", "Gray", "Lightness", "Reinhard", "Table", "Welsh"]
 
 _SAMPLES: Final = 256
 """Places of a hint that Welsh et al.'s transfer knows; they took about 200."""
 _SPREADS: Final = 64
 """Classes of local deviation, 1 level wide; the last holds all above."""
+MEAN_AB: Final = (
+    (0.51, -0.18), (0.94, 0.26), (1.37, 1.11), (1.56, 2.49), (1.72, 3.42), (1.90, 4.17),
+    (2.02, 4.73), (2.08, 5.15), (2.07, 5.55), (2.02, 5.80), (1.87, 5.93), (1.72, 5.98),
+    (1.48, 6.02), (1.21, 6.12), (0.98, 6.14), (0.82, 6.14), (0.67, 6.16), (0.52, 6.12),
+    (0.39, 6.11), (0.25, 6.08), (0.07, 5.98), (-0.13, 5.87), (-0.35, 5.79), (-0.56, 5.70),
+    (-0.78, 5.62), (-0.99, 5.48), (-1.22, 5.34), (-1.46, 5.19), (-1.65, 4.79), (-1.81, 4.07),
+    (-1.85, 3.27), (-1.53, 2.33),
+)  # fmt: skip
+"""(a*, b*) of equally wide classes of BT.601 Y', from black to white: printed by pipelines/learn_lightness.py."""
 
 
 class Gray(ChromaMethod):

@@ -23,11 +23,19 @@ import numpy as np
 
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
-from videocolor.errors import ConfigError, HintError, InputError, OutputError, UsageError
+from videocolor.errors import ConfigError, HintError, InputError, UsageError
 from videocolor.evaluation.baselines import BASELINES
 from videocolor.evaluation.clips import read_frames, working_shape
 from videocolor.evaluation.settings import NetworkSettings
-from videocolor.evaluation.tasks import ChromaMethod, GivenHint, Method, ShotHint, ShotTask, Task
+from videocolor.evaluation.tasks import (
+    ChromaMethod,
+    Method,
+    ShotHint,
+    ShotTask,
+    Task,
+    hint_picture,
+    write_png,
+)
 from videocolor.events import Event
 from videocolor.files import file_sha256
 from videocolor.hints.plan import load_hint
@@ -45,9 +53,7 @@ __all__ = [
     "Network",
     "Results",
     "build_method",
-    "hint_picture",
     "parse_methods",
-    "write_png",
 ]
 
 _BATCH: Final = 4
@@ -308,23 +314,6 @@ def _input(hint: ShotHint, size: tuple[int, int]) -> HintInput:
 def _resized(planes: Array, size: tuple[int, int]) -> Array:
     """(c, h, w) -> (c, *size), area-averaged."""
     return np.stack([cv2.resize(plane, size[::-1], interpolation=cv2.INTER_AREA) for plane in planes])
-
-
-def hint_picture(hint: GivenHint) -> Array:
-    """R'G'B', with opacity where only a part is painted."""
-    if hint.mask is None:
-        return hint.rgb
-    return np.dstack([hint.rgb, hint.mask.astype(np.uint8) * 255])
-
-
-def write_png(path: Path, image: Array) -> None:
-    """Gray, R'G'B' or R'G'B'A as PNG."""
-    if image.ndim == 3:
-        image = image[..., (2, 1, 0, 3)[: image.shape[2]]]
-    done, data = cv2.imencode(".png", np.ascontiguousarray(image))
-    if not done:
-        raise OutputError(f"{path}: this frame cannot be written as PNG")
-    path.write_bytes(data.tobytes())
 
 
 def _decimal(seconds: Fraction) -> str:

@@ -14,6 +14,7 @@ A frame that was given as a hint is a reference and is left out of the means.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,15 +23,15 @@ from pathlib import Path
 
 import numpy as np
 
-from videocolor.errors import InputError, UsageError
-from videocolor.evaluation.clips import ClipFile, WorkingClip, join, plain_file, read_frames, read_part
+from videocolor.errors import InputError, OutputError, UsageError
+from videocolor.evaluation.clips import ClipFile, WorkingClip, join, list_clips, plain_file, read_frames, read_part
 from videocolor.evaluation.settings import EvaluateConfig, Pair
-from videocolor.evaluation.tasks import GivenHint, Task
-from videocolor.files import file_sha256
+from videocolor.evaluation.tasks import GivenHint, Task, hint_picture, write_png
+from videocolor.files import file_sha256, plain, write_atomically
 from videocolor.types import Array
 from videocolor.video import open_video
 
-__all__ = ["Case", "Unit", "deal", "plan_units", "point_mask"]
+__all__ = ["Case", "Unit", "deal", "export_inputs", "plan_units", "point_mask"]
 
 
 @dataclass(frozen=True)
@@ -188,3 +189,47 @@ def point_mask(shape: tuple[int, int], count: int, size: int, seed: int) -> Arra
     for row, column in places.astype(int):
         mask[max(0, row - half) : row + half + 1, max(0, column - half) : column + half + 1] = True
     return mask
+
+
+def export_inputs(clips: Path, output: Path, config: EvaluateConfig) -> Iterator[Path]:
+    """Write DIR/[CASE/]CLIP/gray/000001.png..., hints beside them, and task.json, clip by clip.
+
+    Hints are PNG files in colour; where only points are painted, the rest is transparent. task.json names frame rate,
+    shots, and the frame that each hint is made for. The true colours are not among the files, but for the hints.
+
+    Args:
+        clips: a folder of videos with their true colours.
+        output: a new folder.
+        config: protocol, clips.
+
+    Yields:
+        The folder of each case.
+
+    Raises:
+        InputError: a clip or hint cannot be read.
+        OutputError: the folder exists, or cannot be written.
+    """
+    if output.exists():
+        raise OutputError(f"{output}: exists; name a new folder")
+    for unit in plan_units(list_clips(clips, config.clips), clips, config):
+        with tempfile.TemporaryDirectory(prefix="videocolor-") as name:
+            for case in deal(unit, config, Path(name)):
+                folder = output / case.name.replace(" ", "_") / case.clip.name
+                try:
+                    _write_case(case, folder)
+                except OSError as error:
+                    raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from error
+                yield folder
+
+
+def _write_case(case: Case, folder: Path) -> None:
+    task, hints = case.task(), []
+    (folder / "gray").mkdir(parents=True)
+    for index, luma in enumerate(task.luma, 1):
+        write_png(folder / "gray" / f"{index:06d}.png", luma)
+    for number, hint in enumerate(task.hints, 1):
+        name = f"hint{number:02d}.png"
+        write_png(folder / name, hint_picture(hint))
+        hints.append({"file": name, "frame": hint.frame})
+    about = {"rate": str(task.rate), "frames": len(task.luma), "shots": task.shots, "hints": hints}
+    write_atomically(folder / "task.json", json.dumps(plain(about), indent=1) + "\n")

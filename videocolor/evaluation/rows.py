@@ -58,7 +58,7 @@ def code_digest(*, whole: bool) -> str:
             baselines.
     """
     root = Path(__file__).parent.parent
-    beside = {"table.py", "output.py", "export.py", "reports", "cli"}
+    beside = {"table.py", "output.py", "reports", "cli"}
     folder = root if whole else root / "evaluation"
     files = (p for p in sorted(folder.rglob("*.py")) if not beside & set(p.relative_to(root).parts))
     return digest([(p.relative_to(root).as_posix(), file_sha256(p)) for p in files])

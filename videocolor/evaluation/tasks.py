@@ -12,15 +12,29 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
 from videocolor.color import ChromaTable, codes_to_chroma, rgb_to_lab, rgb_to_luma, ycbcr_to_rgb
+from videocolor.errors import OutputError
 from videocolor.types import Array, ColorSpec, Matrix
 
-__all__ = ["ChromaMethod", "GivenHint", "Method", "ShotHint", "ShotTask", "Task", "luma_codes", "matrix_for", "picture"]
+__all__ = [
+    "ChromaMethod",
+    "GivenHint",
+    "Method",
+    "ShotHint",
+    "ShotTask",
+    "Task",
+    "hint_picture",
+    "luma_codes",
+    "matrix_for",
+    "picture",
+    "write_png",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,3 +189,20 @@ def picture(luma: Array, ab: Array, matrix: Matrix) -> Array:
 @lru_cache(maxsize=2)
 def _table(matrix: Matrix) -> ChromaTable:
     return ChromaTable(ColorSpec(matrix, "full"), 16)
+
+
+def hint_picture(hint: GivenHint) -> Array:
+    """R'G'B', with opacity where only a part is painted."""
+    if hint.mask is None:
+        return hint.rgb
+    return np.dstack([hint.rgb, hint.mask.astype(np.uint8) * 255])
+
+
+def write_png(path: Path, image: Array) -> None:
+    """Gray, R'G'B' or R'G'B'A as PNG."""
+    if image.ndim == 3:
+        image = image[..., (2, 1, 0, 3)[: image.shape[2]]]
+    done, data = cv2.imencode(".png", np.ascontiguousarray(image))
+    if not done:
+        raise OutputError(f"{path}: this frame cannot be written as PNG")
+    path.write_bytes(data.tobytes())

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import zip_longest
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import cv2
 import numpy as np
@@ -20,16 +20,15 @@ from videocolor.config import InputConfig
 from videocolor.errors import InputError, UsageError
 from videocolor.events import Observer, RunLog, ignore
 from videocolor.record import read_record, sidecar_path
-from videocolor.reports.side_by_side import (
-    Kind,
+from videocolor.reports.display import (
+    NEUTRAL,
+    WHITE,
+    Planes,
     Scaler,
-    beside,
     display_size,
-    line_place,
     picture_size,
     shown_like,
     similarity,
-    wiped,
 )
 from videocolor.types import Array, Frame, PixelLayout, VideoInfo
 from videocolor.video import COLOR_LABEL, OutputOptions, OutputPlan, VideoReader, VideoWriter, open_video, plan_output
@@ -38,6 +37,7 @@ from videocolor.video.sequences import IMAGE_SUFFIXES, is_sequence
 
 __all__ = ["CompareOptions", "ComparisonResult", "Kind", "write_comparison"]
 
+Kind = Literal["side", "wipe"]
 _SAME_TIME: Final = Fraction(1, 500)
 """Seconds by which the times of a frame may differ: containers round to their own unit, Matroska to a millisecond."""
 _LOOK: Final = 12
@@ -146,7 +146,7 @@ def write_comparison(
                     if b.index % _LOOK == 0:
                         _same_picture(similarity(planes[0][0], planes[1][0]), b, before.info, after.info)
                     passed = b.seconds - float(made.start_pts * made.time_base)
-                    column = line_place(passed, options.period, made.width)
+                    column = line_column(passed, options.period, made.width)
                     y, *chroma = beside(*planes) if kind == "side" else wiped(*planes, column)
                     frame = Frame(b.index, b.pts, b.time_base, y, made.layout, made.color, duration=b.duration)
                     out.write(frame, *(_stored(plane, plan) for plane in chroma))
@@ -252,3 +252,37 @@ def _same_picture(like: float | None, frame: Frame, before: VideoInfo, after: Vi
             f"{after.path}: frame {frame.index} does not show what it shows in {before.path} (similarity {like:.2f}); "
             "it was not made from this film, or from a part of it: then give the part's start and end"
         )
+
+
+def beside(left: Planes, right: Planes) -> Planes:
+    """Put one picture left of the other."""
+    y, cb, cr = (np.hstack(pair) for pair in zip(left, right, strict=True))
+    return y, cb, cr
+
+
+def line_column(time: Fraction | float, period: float, width: int) -> int:
+    """Return the column of the line of a wipe: an even number in 0..width.
+
+    It begins in the middle, goes right first, and moves by a sine.
+
+    Args:
+        time: seconds since the film's beginning.
+        period: seconds of one round trip.
+        width: of the picture, even.
+    """
+    share = 0.5 + 0.5 * math.sin(2 * math.pi * (float(time) % period) / period)
+    return min(width, 2 * round(width * share / 2))
+
+
+def wiped(left: Planes, right: Planes, column: int) -> Planes:
+    """Put one picture left of a white line at `column`, the other right of it."""
+    width = left[0].shape[1]
+    reach = max(1, round(width / 960))  # of each side
+    made = []
+    for plane, other, step in zip(left, right, (1, 2, 2), strict=True):
+        plane_out = other.copy()
+        plane_out[:, : column // step] = plane[:, : column // step]
+        covered = slice(max(0, (column - reach) // step), -(-(column + reach) // step))
+        plane_out[:, covered] = WHITE if step == 1 else NEUTRAL
+        made.append(plane_out)
+    return made[0], made[1], made[2]

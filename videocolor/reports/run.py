@@ -17,10 +17,9 @@ from videocolor.events import Observer, RunLog, ignore
 from videocolor.files import plain, write_atomically
 from videocolor.hints.plan import load_hint
 from videocolor.record import read_record, report_path, sidecar_path, write_sidecar
+from videocolor.reports.display import display_size, read_stills, shown_like, similarity, still_rgb
 from videocolor.reports.facts import HintFacts, Record, clock, last_part, said_of_run, shots_shown, summary, unsure
 from videocolor.reports.pages import data_url_within, render, scaled
-from videocolor.reports.side_by_side import display_size, shown_like, similarity
-from videocolor.reports.stills import read_stills, still_rgb
 from videocolor.types import Array, Frame, VideoInfo
 from videocolor.video import probe
 from videocolor.video.sequences import is_sequence

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
 
-from videocolor.evaluation.metrics import flow, temporal
+from videocolor.evaluation.metrics import temporal
 from videocolor.evaluation.metrics.lab import lab_of
 from videocolor.evaluation.scoring import FilmScorer, ScoreOptions
 
@@ -95,7 +95,7 @@ def test_occlusion_by_its_definition(seed: int) -> None:
             down = f[y + 1, x] - f[y, x] if y + 1 < h else np.zeros(2)
             boundary = right @ right + down @ down > 0.01 * (u * u + v * v) + 0.002
             expected[y, x] = missed or boundary
-    found = flow.occluded(f, b)
+    found = temporal.occluded(f, b)
     assert (
         found != expected
     ).mean() < 0.02  # the look-up has 1/32 pixel steps: a value on the threshold may fall off it
@@ -107,7 +107,7 @@ def test_occlusion_at_the_edge_of_the_way_back(error: float, hidden: bool) -> No
     """Two pixels there and 2 - e back: e^2 = 0.01 ((2 - e)^2 + 4) + 0.5 at e = 0.7455."""
     there, back = np.zeros((2, 6, 8, 2), np.float32)
     there[..., 0], back[..., 0] = 2, error - 2
-    assert (flow.occluded(there, back) == hidden).all()
+    assert (temporal.occluded(there, back) == hidden).all()
 
 
 @pytest.mark.parametrize("axis", [0, 1])
@@ -117,7 +117,7 @@ def test_occlusion_at_the_edge_of_a_boundary_of_motion(axis: int, slope: float, 
     ramp = slope * np.arange(16, dtype=np.float32)
     there = np.zeros((16, 16, 2), np.float32)
     there[..., 1 - axis] = np.broadcast_to(ramp if axis else ramp[:, None], (16, 16))
-    first = flow.occluded(there, -there)[(slice(None), 0) if axis else (0, slice(None))]
+    first = temporal.occluded(there, -there)[(slice(None), 0) if axis else (0, slice(None))]
     assert (first == boundary).all()
 
 
@@ -165,18 +165,18 @@ def test_flow_of_the_truth_finds_a_known_shift() -> None:
     big = cv2.GaussianBlur(rng.integers(0, 256, (140, 180, 3), dtype=np.uint8), (0, 0), 2)
     big = cv2.normalize(big, None, 0, 255, cv2.NORM_MINMAX)
     first, second = big[10:106, 20:148], big[8:104, 14:142]
-    forward, backward = flow.truth_flow(first, second)
+    forward, backward = temporal.truth_flow(first, second)
     medium = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     gray = [cv2.cvtColor(np.ascontiguousarray(p), cv2.COLOR_RGB2GRAY) for p in (first, second)]
     assert np.abs(forward - medium.calc(*gray, None)).mean() < 1e-3
     inner = np.s_[16:-16, 16:-16]
     assert np.abs(forward[inner] - (6, 2)).mean() < 0.3
     assert np.abs(backward[inner] + (6, 2)).mean() < 0.3
-    moving = temporal.warp_error(first, second, forward, flow.occluded(forward, backward))
+    moving = temporal.warp_error(first, second, forward, temporal.occluded(forward, backward))
     still = temporal.warp_error(first, second, np.zeros_like(forward), np.zeros(forward.shape[:2], bool))
     assert moving is not None and still is not None
     assert moving < still / 20
-    hidden = flow.occluded(backward, forward)
+    hidden = temporal.occluded(backward, forward)
     calm = temporal.flicker(lab_of(first), lab_of(second), backward, hidden)
     restless = temporal.flicker(lab_of(first), lab_of(np.roll(second, 5, axis=2)[..., ::-1].copy()), backward, hidden)
     assert calm is not None and restless is not None

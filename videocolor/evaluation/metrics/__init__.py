@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from videocolor.evaluation.metrics.base import Metric
+from videocolor.evaluation.metrics.beyond_tint import BeyondTint
 from videocolor.evaluation.metrics.color import Ciede2000, EdgeCiede2000, ReferenceCiede2000
 from videocolor.evaluation.metrics.lpips import Lpips
 from videocolor.evaluation.metrics.pixels import Colorfulness, LumaMaxDiff, PsnrAb, PsnrRgb, Ssim
@@ -21,6 +22,7 @@ METRICS: Final[dict[str, type[Metric]]] = {
         Ciede2000,
         EdgeCiede2000,
         Colorfulness,
+        BeyondTint,
         Cdc,
         WarpError,
         Flicker,

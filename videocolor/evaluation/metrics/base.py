@@ -7,21 +7,21 @@ film's scores. `videocolor.evaluation.metrics` lists all of them; docs/scoring.m
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar, cast
 
 from pydantic import Field
 
 from videocolor.config import Int, Section
-from videocolor.evaluation.metrics.flow import truth_flow
-from videocolor.evaluation.metrics.lab import ciede2000, lab_of
+from videocolor.evaluation.metrics.lab import lab_of
 from videocolor.types import Array
 
 __all__ = ["Column", "Metric", "MetricOptions", "Picture", "Score", "ScoredFrame"]
 
+T = TypeVar("T")
 Score = float | int | str | tuple[int, ...] | None
 """A value of a film's scores; None: not measured."""
 
@@ -69,7 +69,7 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class ScoredFrame:
-    """A frame of the truth and of the result; what several metrics need is computed once."""
+    """A frame of the truth and of the result."""
 
     index: int
     """Number of the frame in the film, from 0."""
@@ -83,22 +83,18 @@ class ScoredFrame:
     """Truth and result of the frame before."""
     luma_diff: int | None = None
     """Largest difference of stored luma, in code values; None: unknown."""
+    _known: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def side(self) -> int:
         """The shorter side, in pixels."""
         return int(min(self.truth.rgb.shape[:2]))
 
-    @cached_property
-    def differences(self) -> Array:
-        """(h, w) float32 CIEDE2000 of result and truth."""
-        return ciede2000(self.truth.lab, self.test.lab)
-
-    @cached_property
-    def flow(self) -> tuple[Array, Array]:
-        """The truth's flow from the frame before to this one, and back; see `truth_flow`."""
-        assert self.before is not None
-        return truth_flow(self.before[0].rgb, self.truth.rgb)
+    def once(self, compute: Callable[[ScoredFrame], T]) -> T:
+        """Return `compute(frame)`; what several metrics need is computed once."""
+        if compute not in self._known:
+            self._known[compute] = compute(self)
+        return cast("T", self._known[compute])
 
 
 class Metric(ABC):
@@ -135,7 +131,7 @@ class Metric(ABC):
             self._counts[key] = self._counts.get(key, 0) + 1
 
     def result(self) -> dict[str, Score]:
-        """The film's scores so far by key: here, the means over the frames that have them."""
+        """Return the film's scores so far by key: here, the means over the frames that have them."""
         return {key: self.mean(key) for key in self.keys}
 
     def reason(self, key: str) -> str:
@@ -143,9 +139,9 @@ class Metric(ABC):
         return self.missing
 
     def mean(self, key: str) -> float | None:
-        """The mean of what `update` was given under `key`; None without any."""
+        """Return the mean of what `update` was given under `key`; None without any."""
         return self._sums[key] / self._counts[key] if key in self._counts else None
 
     def count(self, key: str) -> int:
-        """How many values `mean` is of."""
+        """Return how many values `mean` is of."""
         return self._counts.get(key, 0)

@@ -12,7 +12,7 @@ from videocolor.evaluation.metrics.base import Column, Metric, MetricOptions, Sc
 from videocolor.evaluation.metrics.lab import ciede2000, lab_of, peak_of
 from videocolor.types import Array
 
-__all__ = ["Ciede2000", "EdgeCiede2000", "ReferenceCiede2000", "edge_band"]
+__all__ = ["Ciede2000", "EdgeCiede2000", "ReferenceCiede2000", "differences", "edge_band"]
 
 _BIN: Final = 0.01
 """Width of the bins in which the pixels of a film are counted for the percentile; 0 has a bin of its own."""
@@ -45,9 +45,9 @@ class Ciede2000(Metric):
         self._means: list[float] = []
 
     def measure(self, frame: ScoredFrame) -> Mapping[str, Any]:
-        """The mean over the picture, and its pixels in bins."""
-        bins = np.minimum(np.ceil(frame.differences * np.float32(1 / _BIN)), _BINS - 1).astype(np.int32)
-        mean = float(frame.differences.mean(dtype=np.float64))
+        """Take the mean over the picture, and count its pixels in bins."""
+        bins = np.minimum(np.ceil(frame.once(differences) * np.float32(1 / _BIN)), _BINS - 1).astype(np.int32)
+        mean = float(frame.once(differences).mean(dtype=np.float64))
         return {"ciede2000_mean": mean, "pixels": np.bincount(bins.ravel(), minlength=_BINS)}
 
     def update(self, measured: Mapping[str, Any]) -> None:
@@ -57,7 +57,7 @@ class Ciede2000(Metric):
         self._means.append(measured["ciede2000_mean"])
 
     def result(self) -> dict[str, Score]:
-        """Mean and percentiles."""
+        """Return the mean and the percentiles."""
         of_frames = float(np.percentile(self._means, 90)) if self._means else None
         values = (self.mean("ciede2000_mean"), self._percentile(0.9), of_frames)
         return dict(zip(self.keys, values, strict=True))
@@ -82,12 +82,12 @@ class EdgeCiede2000(Metric):
     missing = "the truth has no colour edges"
 
     def measure(self, frame: ScoredFrame) -> Mapping[str, Any]:
-        """Nothing where the truth has no colour edge."""
+        """Take the mean over the band; nothing where the truth has no colour edge."""
         band = edge_band(frame.truth.lab)
-        return {"edge_ciede2000": float(frame.differences[band].mean(dtype=np.float64))} if band.any() else {}
+        return {"edge_ciede2000": float(frame.once(differences)[band].mean(dtype=np.float64))} if band.any() else {}
 
     def result(self) -> dict[str, Score]:
-        """The mean, the frames that it is of, and how edges are found."""
+        """Return the mean, the number of its frames, and how edges are found."""
         about: dict[str, Score] = {"edge_thresholds": _EDGE_THRESHOLDS, "edge_pixels_at_480": _EDGE_PIXELS}
         return {**super().result(), "edge_frames": self.count("edge_ciede2000")} | about
 
@@ -106,7 +106,7 @@ class ReferenceCiede2000(Metric):
     missing = "no reference frames"
 
     def measure(self, frame: ScoredFrame) -> Mapping[str, Any]:
-        """The mean over the cells."""
+        """Take the mean over the cells."""
         (h, w), (across, down) = frame.truth.rgb.shape[:2], self.options.chroma_shift
         size = (-(-w >> across) or 1, -(-h >> down) or 1)
         peak = np.float32(peak_of(frame.truth.rgb))
@@ -117,8 +117,13 @@ class ReferenceCiede2000(Metric):
         return {"reference_ciede2000": float(ciede2000(*map(lab_of, cells)).mean(dtype=np.float64))}
 
     def result(self) -> dict[str, Score]:
-        """The mean, and the grid."""
+        """Return the mean, and the grid."""
         return {**super().result(), "reference_chroma_shift": self.options.chroma_shift}
+
+
+def differences(frame: ScoredFrame) -> Array:
+    """Return the CIEDE2000 differences of result and truth, (h, w) float32."""
+    return ciede2000(frame.truth.lab, frame.test.lab)
 
 
 def edge_band(truth_lab: Array) -> Array:

@@ -152,7 +152,7 @@ def _hue_weight(x: Array, y: Array) -> Array:
 
 
 def _blue_turn(x: Array, y: Array) -> Array:
-    """sin of 2 x (16): sin(60 deg exp(-((h - 275 deg) / 25 deg)^2)), without the hue itself.
+    """Sine of 2 x (16): sin(60 deg exp(-((h - 275 deg) / 25 deg)^2)), without the hue itself.
 
     With q = 1 - cos d, d^2 is a power series of q; beyond q = 1.2 (102 degrees away) the exponential is below 1e-7.
     """

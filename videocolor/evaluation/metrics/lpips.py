@@ -47,18 +47,18 @@ class Lpips(Metric):
         self._network = None if options.lpips_weights is None else LpipsAlex.load(options.lpips_weights)
 
     def measure(self, frame: ScoredFrame) -> Mapping[str, Any]:
-        """Empty without weights, for small pictures, and between sampled frames."""
+        """Measure sampled frames; nothing without weights and for small pictures."""
         if self._network is None or frame.scored % self.options.lpips_every or frame.side < _SMALLEST:
             return {}
         return {"lpips_alex": self._network(frame.truth.rgb, frame.test.rgb)}
 
     def result(self) -> dict[str, Score]:
-        """The mean, and which frames it is of."""
+        """Return the mean, and which frames it is of."""
         about = {"lpips_every": self.options.lpips_every, "lpips_frames": self.count("lpips_alex")}
         return {**super().result(), **about}
 
     def reason(self, key: str) -> str:
-        """Weights must be given, and the picture be large enough."""
+        """Say whether weights are missing, or pixels."""
         none = self._network is None
         return "no weights given (--lpips-weights FILE)" if none else f"under {_SMALLEST} pixels a side"
 

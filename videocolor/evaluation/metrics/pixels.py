@@ -53,7 +53,7 @@ class PsnrRgb(Metric):
         self._capped = 0
 
     def measure(self, frame: ScoredFrame) -> Mapping[str, Any]:
-        """The mean squared error."""
+        """Take the mean squared error."""
         return {"error": mean_squared_error(frame.truth.rgb, frame.test.rgb)}
 
     def update(self, measured: Mapping[str, Any]) -> None:
@@ -63,7 +63,7 @@ class PsnrRgb(Metric):
         super().update({**measured, "psnr": min(value, _CAP)})
 
     def result(self) -> dict[str, Score]:
-        """Mean, pooled, and how many frames were capped."""
+        """Return the mean, the pooled ratio, and the number of capped frames."""
         error = self.mean("error")
         pooled = None if error is None else min(psnr(error, self.peak), _CAP)
         values = (self.mean("psnr"), pooled, None if error is None else self._capped)
@@ -83,7 +83,7 @@ class PsnrAb(PsnrRgb):
     peak = 255.0
 
     def measure(self, frame: ScoredFrame) -> Mapping[str, Any]:
-        """The mean squared error, in CIE units."""
+        """Take the mean squared error, in CIE units."""
         return {"error": mean_squared_error(frame.truth.lab[1:], frame.test.lab[1:])}
 
 
@@ -96,7 +96,7 @@ class Ssim(Metric):
     missing = f"the picture is smaller than {_WINDOW} pixels a side"
 
     def measure(self, frame: ScoredFrame) -> Mapping[str, Any]:
-        """Empty for pictures smaller than the window."""
+        """Measure; nothing for pictures smaller than the window."""
         return {"ssim": ssim(frame.truth.rgb, frame.test.rgb)} if frame.side >= _WINDOW else {}
 
 
@@ -113,7 +113,7 @@ class Colorfulness(Metric):
     )
 
     def measure(self, frame: ScoredFrame) -> Mapping[str, Any]:
-        """Both forms, of both pictures."""
+        """Measure both forms, of both pictures."""
         (test, test_abs), (truth, truth_abs) = colorfulness(frame.test.rgb), colorfulness(frame.truth.rgb)
         return dict(zip(self.keys, (test, truth, test_abs, truth_abs, abs(test - truth)), strict=True))
 
@@ -131,7 +131,7 @@ class LumaMaxDiff(Metric):
         self._most: int | None = None
 
     def measure(self, frame: ScoredFrame) -> Mapping[str, Any]:
-        """As found by the reader of both films."""
+        """Take what the reader of both films found."""
         return {} if frame.luma_diff is None else {"luma_max_diff": frame.luma_diff}
 
     def update(self, measured: Mapping[str, Any]) -> None:
@@ -139,7 +139,7 @@ class LumaMaxDiff(Metric):
         self._most = max([*measured.values(), self._most or 0]) if measured else self._most
 
     def result(self) -> dict[str, Score]:
-        """In code values; None where it is unknown."""
+        """Return it, in code values; None where it is unknown."""
         return {"luma_max_diff": self._most}
 
 

@@ -1,6 +1,9 @@
 """Metrics of colour in time: colour distribution consistency, warp error, flicker.
 
 A gray or frozen film scores well on all of them, so the truth's own value is always given beside.
+
+Flow is DIS (Kroeger et al., ECCV 2016), OpenCV's medium preset, on luma of the TRUTH, so that a method's own errors do
+not move the measuring grid. `flow_ab[y, x] = (dx, dy)`: what frame a shows at (x, y) is at (x + dx, y + dy) in b.
 """
 
 from __future__ import annotations
@@ -13,15 +16,20 @@ import cv2
 import numpy as np
 
 from videocolor.evaluation.metrics.base import Column, Metric, MetricOptions, Score, ScoredFrame
-from videocolor.evaluation.metrics.flow import FLOW, FLOW_SMALLEST, occluded
 from videocolor.evaluation.metrics.lab import peak_of
 from videocolor.motion.flow import warp
 from videocolor.types import Array
 
-__all__ = ["Cdc", "Flicker", "WarpError", "flicker", "histograms", "jensen_shannon", "warp_error"]
+__all__ = [
+    "Cdc", "Flicker", "WarpError", "flicker", "histograms", "jensen_shannon", "occluded", "truth_flow", "warp_error",
+]  # fmt: skip
 
 _STEPS: Final = (1, 2, 4)
 """Frame distances whose divergences are averaged."""
+_FLOW: Final = "dis-medium"
+"""Name of the flow in results."""
+_SMALLEST: Final = 16
+"""Pixels a side under which OpenCV's DIS does not work."""
 
 
 class Cdc(Metric):
@@ -43,7 +51,7 @@ class Cdc(Metric):
         self._past: deque[tuple[Array, Array]] = deque(maxlen=max(_STEPS))
 
     def measure(self, frame: ScoredFrame) -> Mapping[str, Any]:
-        """The histograms of both pictures."""
+        """Take the histograms of both pictures."""
         return {"shares": (histograms(frame.test.rgb), histograms(frame.truth.rgb)), "reference": frame.reference}
 
     def update(self, measured: Mapping[str, Any]) -> None:
@@ -56,7 +64,7 @@ class Cdc(Metric):
         self._past.append(measured["shares"])
 
     def result(self) -> dict[str, Score]:
-        """Of the result, of the truth, and |cdc - cdc_truth|; None for films without a pair at every distance."""
+        """Return the result's, the truth's, and |cdc - cdc_truth|; None for films without a pair at every distance."""
         test, truth = (self._over_steps(key) for key in ("cdc", "cdc_truth"))
         delta = None if test is None or truth is None else abs(test - truth)
         return {"cdc": test, "cdc_truth": truth, "cdc_delta": delta}
@@ -70,14 +78,14 @@ class Cdc(Metric):
 class _Motion(Metric):
     """A metric between a frame and the one before, on every Nth pair, in the truth's flow."""
 
-    missing = f"no two neighbouring frames of at least {FLOW_SMALLEST} pixels a side in which anything can be compared"
+    missing = f"no two neighbouring frames of at least {_SMALLEST} pixels a side in which anything can be compared"
 
     def measure(self, frame: ScoredFrame) -> Mapping[str, Any]:
-        """Values of truth and result; empty for pairs that are not measured."""
-        if frame.before is None or frame.side < FLOW_SMALLEST or (frame.index - 1) % self.options.flow_every:
+        """Score truth and result; nothing for pairs that are not sampled."""
+        if frame.before is None or frame.side < _SMALLEST or (frame.index - 1) % self.options.flow_every:
             return {}
         pairs = (("_truth", frame.before[0], frame.truth), ("", frame.before[1], frame.test))
-        forward, backward = frame.flow
+        forward, backward = frame.once(_flow)
         values = self.compare(forward, backward, [pair[1:] for pair in pairs])
         return {f"{self.name}{pair[0]}": v for pair, v in zip(pairs, values, strict=True) if v is not None}
 
@@ -86,11 +94,11 @@ class _Motion(Metric):
         raise NotImplementedError
 
     def result(self) -> dict[str, Score]:
-        """Means, and which pairs they are of."""
+        """Return the means, and which pairs they are of."""
         about: dict[str, Score] = {
             "flow_every": self.options.flow_every,
             "flow_pairs": self.count(self.name),
-            "warp_error_flow": FLOW,
+            "warp_error_flow": _FLOW,
         }
         return super().result() | about
 
@@ -103,17 +111,17 @@ class WarpError(_Motion):
     columns = (Column("warp_error", "warp error", 5), Column("warp_error_ratio", "warp error over truth's", 2))
 
     def compare(self, forward: Array, backward: Array, pairs: list[Any]) -> list[float | None]:
-        """See `warp_error`."""
+        """Call `warp_error`."""
         hidden = occluded(forward, backward)
         return [warp_error(old.rgb, new.rgb, forward, hidden) for old, new in pairs]
 
     def result(self) -> dict[str, Score]:
-        """Means over pairs, and their ratio."""
+        """Return the means, and their ratio."""
         test, truth = self.mean("warp_error"), self.mean("warp_error_truth")
         return {**super().result(), "warp_error_ratio": test / truth if test is not None and truth else None}
 
     def reason(self, key: str) -> str:
-        """A film that stands still has no ratio."""
+        """Say that a still film has no ratio."""
         still = key == "warp_error_ratio" and self.count("warp_error")
         return "the truth's warp error is 0" if still else self.missing
 
@@ -126,9 +134,15 @@ class Flicker(_Motion):
     columns = (Column("flicker", "flicker", 3, "lower", on_page=True),)
 
     def compare(self, forward: Array, backward: Array, pairs: list[Any]) -> list[float | None]:
-        """See `flicker`."""
+        """Call `flicker`."""
         hidden = occluded(backward, forward)
         return [flicker(old.lab, new.lab, backward, hidden) for old, new in pairs]
+
+
+def _flow(frame: ScoredFrame) -> tuple[Array, Array]:
+    """The truth's flow from the frame before, and back."""
+    assert frame.before is not None
+    return truth_flow(frame.before[0].rgb, frame.truth.rgb)
 
 
 def histograms(rgb: Array) -> Array:
@@ -159,6 +173,57 @@ def jensen_shannon(p: Array, q: Array) -> Array:
         ratio = np.divide(side, m, out=np.ones_like(side), where=side > 0)
         total += (side * np.log(ratio)).sum(axis=-1)
     return np.asarray(total / 2)
+
+
+def truth_flow(first: Array, second: Array) -> tuple[Array, Array]:
+    """Estimate the motion between two true frames, both ways, on 8-bit luma (BT.601 weights).
+
+    Args:
+        first: (h, w, 3) R'G'B' of frame t (uint8, uint16 or float 0..1), at least 16 pixels a side.
+        second: of frame t + 1.
+
+    Returns:
+        Flow t -> t+1 and t+1 -> t, (h, w, 2) float32 each.
+    """
+    a, b = (_luma(picture) for picture in (first, second))
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    # Start from a field of zeros, so that nothing of an earlier call gets into the result.
+    forward, backward = (dis.calc(p, q, np.zeros((*a.shape, 2), np.float32)) for p, q in ((a, b), (b, a)))
+    return np.asarray(forward, np.float32), np.asarray(backward, np.float32)
+
+
+def _luma(rgb: Array) -> Array:
+    scaled = rgb if rgb.dtype == np.uint8 else rgb.astype(np.float32) * np.float32(255 / peak_of(rgb))
+    luma: Array = cv2.transform(scaled.astype(np.float32), np.array([[0.299, 0.587, 0.114]]))
+    return np.clip(np.rint(luma), 0, 255).astype(np.uint8)
+
+
+def occluded(flow_ab: Array, flow_ba: Array) -> Array:
+    """Find the pixels of a that cannot be compared with b: occluded there, or on a motion boundary.
+
+    BTC's rule (Lai et al.: Learning blind video temporal consistency, ECCV 2018, `detect_occlusion`; the thresholds are
+    those of Sundaram et al., ECCV 2010, and Ruder et al., GCPR 2016): with F = a -> b and Bw = (b -> a) warped by F,
+    occluded if |Bw + F|^2 > 0.01 (|Bw|^2 + |F|^2) + 0.5, or, with forward differences of F = (u, v),
+    |grad u|^2 + |grad v|^2 > 0.01 |F|^2 + 0.002.
+
+    Args:
+        flow_ab: (h, w, 2) float32, pixels.
+        flow_ba: the same.
+
+    Returns:
+        (h, w) bool.
+    """
+    back = warp(flow_ba, flow_ab)
+    missed = _squared(back + flow_ab) > 0.01 * (_squared(back) + _squared(flow_ab)) + 0.5
+    slope = np.zeros(flow_ab.shape[:2], np.float32)
+    slope[:, :-1] += _squared(flow_ab[:, 1:] - flow_ab[:, :-1])
+    slope[:-1] += _squared(flow_ab[1:] - flow_ab[:-1])
+    return np.asarray(missed | (slope > 0.01 * _squared(flow_ab) + 0.002))
+
+
+def _squared(vectors: Array) -> Array:
+    """|v|^2 of (h, w, 2)."""
+    return np.asarray(vectors[..., 0] ** 2 + vectors[..., 1] ** 2)
 
 
 def warp_error(first: Array, second: Array, flow: Array, hidden: Array) -> float | None:

@@ -1,52 +1,51 @@
-"""Two pictures of one frame in one picture: side by side, or split by a line; `videocolor.reports.compare` films it.
-
-All planes are 8-bit limited-range Y'CbCr, 4:2:0, of the result's matrix, with square pixels and upright.
-"""
+"""Frames as players show them: square pixels, upright, scaled; all frames of a film, or single ones by their time."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final
 
 import cv2
 import numpy as np
 
-from videocolor.color import chroma_to_codes, codes_to_chroma, codes_to_luma, luma_to_codes, rgb_to_ycbcr
+from videocolor.color import (
+    chroma_to_codes,
+    codes_to_chroma,
+    codes_to_luma,
+    luma_to_codes,
+    rgb_to_ycbcr,
+    ycbcr_to_rgb,
+)
+from videocolor.errors import InputError, UsageError
 from videocolor.hints.plan import frame_to_rgb
-from videocolor.types import Array, ColorSpec, Frame, Range, VideoInfo
+from videocolor.types import Array, ColorSpec, Frame, Matrix, Range, VideoInfo
+from videocolor.video import VideoReader
+from videocolor.video.opening import clock_restarts
 
 __all__ = [
-    "Kind",
-    "Planes",
-    "Scaler",
-    "beside",
-    "display_size",
-    "similarity",
-    "line_place",
-    "picture_size",
-    "shown_like",
-    "wiped",
-]
+    "NEUTRAL", "WHITE", "Planes", "Scaler", "display_size", "picture_size", "read_stills", "shown_like", "similarity",
+    "still_rgb",
+]  # fmt: skip
 
-Kind = Literal["side", "wipe"]
 Planes = tuple[Array, Array, Array]
-"""(h, w), (h/2, w/2), (h/2, w/2) uint8: Y', Cb, Cr."""
-_WHITE, _BLACK, _NEUTRAL = 235, 16, 128
+"""(h, w), (h/2, w/2), (h/2, w/2) uint8: Y', Cb, Cr; limited range, upright, square pixels."""
+WHITE, BLACK, NEUTRAL = 235, 16, 128
 _FLAT: Final = 3.0
-"""Standard deviation in 8-bit levels of a small picture under which it says nothing of what it shows."""
+"""Standard deviation in 8-bit levels under which a small picture is flat."""
 
 
 def display_size(info: VideoInfo) -> tuple[float, float]:
-    """(width, height) at which a film is shown, in square pixels: sample aspect and rotation obeyed."""
+    """Return (width, height) at which a film is shown, in square pixels, after sample aspect and rotation."""
     width, height = float(info.width * info.sar), float(info.height)
     return (height, width) if _turns(info) % 2 else (width, height)
 
 
 def shown_like(info: VideoInfo, source: VideoInfo) -> VideoInfo:
-    """A result's description, with the source's sample aspect where both are stored alike: some files lose it."""
+    """Return a result's description with the source's sample aspect, which some files lose, if sizes are equal."""
     alike = (info.width, info.height) == (source.width, source.height)
     return replace(info, sar=source.sar) if alike and info.sar != source.sar else info
 
@@ -61,7 +60,7 @@ def _even(value: float) -> int:
 
 
 def picture_size(info: VideoInfo, width: float, height: float = math.inf) -> tuple[int, int]:
-    """(width, height) of a film's picture that is at most so large; even numbers, never larger than it is shown."""
+    """Return (width, height) of a film's picture of at most this size: even, never larger than it is shown."""
     wide, high = display_size(info)
     scale = min(1.0, width / wide, height / high)
     return _even(wide * scale), _even(high * scale)
@@ -69,14 +68,14 @@ def picture_size(info: VideoInfo, width: float, height: float = math.inf) -> tup
 
 @dataclass(frozen=True)
 class Scaler:
-    """Brings frames of one film to the size of the comparison.
+    """Brings frames of one film to a size and colour description.
 
     Args:
         info: of the film.
-        size: (width, height) of its picture in the comparison, even numbers.
-        color: the comparison's; limited range.
-        label: words that are written into a lower corner.
-        right: into the right one.
+        size: (width, height) of the picture, even numbers.
+        color: of the result; limited range.
+        label: text to write into a lower corner.
+        right: write it into the right one.
     """
 
     info: VideoInfo
@@ -86,7 +85,7 @@ class Scaler:
     right: bool = False
 
     def __call__(self, frame: Frame) -> Planes:
-        """The frame's planes; a frame without colour gives neutral ones."""
+        """Return the frame's planes; a frame without colour gives neutral ones."""
         turns, (width, height) = _turns(self.info), self.size
         stored = (height, width) if turns % 2 else (width, height)
         half = (stored[0] // 2, stored[1] // 2)
@@ -97,7 +96,7 @@ class Scaler:
             luma, chroma = _tables(frame.layout.depth, frame.color.range)
             y = np.take(luma, _resized(frame.luma, stored))
             if frame.chroma is None:
-                grays = np.full((2, half[1], half[0]), _NEUTRAL, np.uint8)
+                grays = np.full((2, half[1], half[0]), NEUTRAL, np.uint8)
                 planes = y, grays[0], grays[1]
             else:
                 cb, cr = (np.take(chroma, _resized(plane, half)) for plane in frame.chroma)
@@ -117,7 +116,7 @@ class Scaler:
 
 
 def _resized(plane: Array, size: tuple[int, int]) -> Array:
-    """A plane at (width, height): means of what is made smaller, lines between what is made larger."""
+    """A plane at (width, height): averaged where it shrinks, linear where it grows."""
     plane = np.ascontiguousarray(plane)
     if plane.shape[1::-1] == size:
         return plane
@@ -135,7 +134,7 @@ def _tables(depth: int, range_: Range) -> tuple[Array, Array]:
 
 @dataclass(frozen=True, eq=False)
 class _Ink:
-    """Words in a corner: where, how strongly, and their shade."""
+    """Text in a corner: where, opacity, and luma."""
 
     rows: slice
     columns: slice
@@ -147,7 +146,7 @@ class _Ink:
 
 @lru_cache(maxsize=4)
 def _ink(text: str, size: tuple[int, int], right: bool) -> _Ink:
-    """White words with a dark edge, a twenty-fifth of the picture high."""
+    """White text with a dark edge, a twenty-fifth of the picture high."""
     scale = max(0.35, min(size) / 25 / 22)
     thick = max(1, round(scale))
     (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thick)
@@ -165,7 +164,7 @@ def _ink(text: str, size: tuple[int, int], right: bool) -> _Ink:
         slice(top, top + high),
         slice(left, left + wide),
         np.maximum(edge, inner)[:high, :wide] / np.float32(255),
-        _BLACK + white * (_WHITE - _BLACK),
+        BLACK + white * (WHITE - BLACK),
     )
 
 
@@ -176,47 +175,77 @@ def _write(planes: Planes, ink: _Ink) -> None:
     rows, columns = (slice(s.start // 2, s.stop // 2) for s in (ink.rows, ink.columns))
     alpha = cv2.resize(ink.alpha, (columns.stop - columns.start, rows.stop - rows.start), interpolation=cv2.INTER_AREA)
     for plane in chroma:
-        plane[rows, columns] = np.rint(plane[rows, columns] * (1 - alpha) + _NEUTRAL * alpha)
-
-
-def beside(left: Planes, right: Planes) -> Planes:
-    """One picture left of the other."""
-    y, cb, cr = (np.hstack(pair) for pair in zip(left, right, strict=True))
-    return y, cb, cr
-
-
-def line_place(time: Fraction | float, period: float, width: int) -> int:
-    """Column at which the line of a wipe stands: an even number in 0..width.
-
-    It begins in the middle, goes right first, and slows down where it turns: a sine.
-
-    Args:
-        time: seconds since the film's beginning.
-        period: seconds of one way to and fro.
-        width: of the picture, even.
-    """
-    share = 0.5 + 0.5 * math.sin(2 * math.pi * (float(time) % period) / period)
-    return min(width, 2 * round(width * share / 2))
-
-
-def wiped(left: Planes, right: Planes, column: int) -> Planes:
-    """The one picture left of a white line, the other right of it; the line covers the columns around `column`."""
-    width = left[0].shape[1]
-    reach = max(1, round(width / 960))  # of each side
-    made = []
-    for plane, other, step in zip(left, right, (1, 2, 2), strict=True):
-        whole = other.copy()
-        whole[:, : column // step] = plane[:, : column // step]
-        covered = slice(max(0, (column - reach) // step), -(-(column + reach) // step))
-        whole[:, covered] = _WHITE if step == 1 else _NEUTRAL
-        made.append(whole)
-    return made[0], made[1], made[2]
+        plane[rows, columns] = np.rint(plane[rows, columns] * (1 - alpha) + NEUTRAL * alpha)
 
 
 def similarity(a: Array, b: Array) -> float | None:
-    """Correlation -1..1 of two pictures' luma (h, w) uint8, seen small; None where one is flat and says nothing."""
+    """Correlate the luma (h, w) uint8 of two pictures at 32x24: -1..1; None where one of them is flat."""
     small = [cv2.resize(p, (32, 24), interpolation=cv2.INTER_AREA).astype(np.float32) for p in (a, b)]
     if min(float(p.std()) for p in small) < _FLAT:
         return None
     x, y = (p - p.mean() for p in small)
     return float((x * y).sum() / np.sqrt((x * x).sum() * (y * y).sum()))
+
+
+def read_stills(info: VideoInfo, times: Sequence[Fraction]) -> Iterator[Frame | None]:
+    """Yield for each time the first frame at or after it.
+
+    Each is reached by a seek to the keyframe before it. Films whose timestamps restart cannot be sought: they are
+    decoded once from the beginning.
+
+    Args:
+        info: of the film, as `probe` returns it.
+        times: film times in seconds, ascending.
+
+    Yields:
+        A frame for each time; None where the film has ended or cannot be read there. Neighbouring times may give the
+        same frame.
+    """
+    path = info.path
+    if info.format != "image2" and path.is_file() and clock_restarts(path):
+        yield from _in_one_go(info, times)
+        return
+    for time in times:
+        yield _frame_at(info, time)
+
+
+def _frame_at(info: VideoInfo, time: Fraction) -> Frame | None:
+    with VideoReader(info, start=time, end=None, fast=False, threads=0) as video:
+        try:
+            return next(iter(video), None)
+        except (InputError, UsageError):  # damaged there, or the film has ended
+            return None
+
+
+def _in_one_go(info: VideoInfo, times: Sequence[Fraction]) -> Iterator[Frame | None]:
+    with VideoReader(info, start=None, end=None, fast=False, threads=0) as video:
+        frames = iter(video)
+        frame = next(frames, None)
+        for time in times:
+            while frame is not None and frame.pts * frame.time_base < time:
+                frame = next(frames, None)
+            yield frame
+
+
+def still_rgb(frame: Frame, info: VideoInfo, width: float, height: float) -> Array:
+    """Convert a frame to what is shown: square pixels, upright, sRGB.
+
+    Args:
+        frame: of the film `info`.
+        info: of the film.
+        width: of the picture at most, pixels.
+        height: of the picture at most, pixels; it is never made larger than the film is shown.
+
+    Returns:
+        (h, w, 3) uint8 R'G'B'.
+    """
+    size = picture_size(info, width, height)
+    # Scaling to another matrix goes by R'G'B' of BT.709's primaries, which is what screens show.
+    matrix: Matrix = "bt709" if frame.color.matrix == "bt2020" else frame.color.matrix
+    y, cb, cr = Scaler(info, size, replace(frame.color, matrix=matrix, range="limited"))(frame)
+    upright = (y.shape[1], y.shape[0])
+    blue, red = (
+        codes_to_chroma(cv2.resize(plane, upright, interpolation=cv2.INTER_LINEAR), 8, "limited") for plane in (cb, cr)
+    )
+    rgb = ycbcr_to_rgb(codes_to_luma(y, 8, "limited"), blue, red, matrix)
+    return np.ascontiguousarray(np.moveaxis(np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8), 0, -1))
