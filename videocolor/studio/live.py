@@ -16,9 +16,9 @@ from typing import Any, Final
 
 from videocolor.hints.plan import MOST_PER_SHOT, hint_input, load_hint
 from videocolor.models.base import HintInput
-from videocolor.pipeline.prepare import small_luma, working_size
 from videocolor.pipeline.upsample import plane_luma, upsample_chroma
 from videocolor.preview import PreviewFrame, preview_size
+from videocolor.shots.prepare import small_luma, working_size
 from videocolor.studio.errors import NotFoundError
 from videocolor.studio.frames import FilmIndex, FrameSource
 from videocolor.studio.hints import points_picture
