@@ -14,7 +14,7 @@ from typing import Any
 from videocolor.config import ColorizeConfig
 from videocolor.events import Event, Observer, RunLog, ShotRecord, ignore
 from videocolor.files import disk_errors, folder_lock
-from videocolor.pipeline.film import Film, open_film, output_options, scanned
+from videocolor.pipeline.film import Film, open_film, output_options
 from videocolor.pipeline.path import colorize_film, open_run
 from videocolor.pipeline.reuse import SeenReferenceShots
 from videocolor.pipeline.shot import Run
@@ -127,7 +127,6 @@ def _sweep(target: Path) -> None:
 def _color_in_one_go(film: Film, log: RunLog, began: float) -> ColorizeResult:
     """Color a film straight into its target."""
     source, target, config = film.source, film.target, film.config
-    film = film if film.cuts_alike else scanned(film, log)
     fixity = Fixity(source)
     log.start(source, target, film.colorizer.card.name, film.total, film.info)
     cuts = cuts_for(config, film.scan)

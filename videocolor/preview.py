@@ -23,9 +23,8 @@ import cv2
 import numpy as np
 
 from videocolor.color import ChromaTable, codes_to_chroma, lab_to_rgb, rgb_to_lab, ycbcr_to_ab, ycbcr_to_rgb
-from videocolor.config import AssignedHint, ColorizeConfig, parse_hint
+from videocolor.config import AssignedHint, ColorizeConfig
 from videocolor.events import Observer, RunLog, ignore
-from videocolor.hints.plan import load_hint
 from videocolor.models.base import Colorizer
 from videocolor.pipeline.chroma import chroma_at, source_color
 from videocolor.pipeline.film import Film, Part, known_shots, open_film
@@ -215,31 +214,16 @@ def _narrowed(config: ColorizeConfig, wanted: Collection[int]) -> ColorizeConfig
 
 
 def _needed(config: ColorizeConfig, wanted: Collection[int]) -> tuple[AssignedHint, ...]:
-    """Return the assigned hints of some shots, and one full reference frame if the film has any: it sets the size."""
+    """Return the assigned hints of some shots."""
     shots, assigned = known_shots(config), config.hints.assigned
     if shots is None or config.hints.items or config.hints.folder is not None:
         return assigned
     mine: list[AssignedHint] = []
-    others: list[AssignedHint] = []
     for entry in assigned:
         named = entry.shots if entry.frame is None else (entry.frame, *entry.shots)
-        near = any(shots.number(frame, f"hint {entry.image}") in wanted for frame in named)
-        (mine if near else others).append(entry)
-    for entry in (*mine, *others):
-        if entry.frame is not None and _is_whole(entry.image):
-            return tuple(mine) if entry in mine else (*mine, entry)
+        if any(shots.number(frame, f"hint {entry.image}") in wanted for frame in named):
+            mine.append(entry)
     return tuple(mine)
-
-
-def _is_whole(image: str) -> bool:
-    """Whether a hint is painted everywhere."""
-    _, path, other = parse_hint(image)
-    return True if other is not None else _is_whole_file(path, path.stat().st_mtime_ns if path.exists() else 0)
-
-
-@lru_cache(maxsize=4096)
-def _is_whole_file(path: Path, _mtime_ns: int) -> bool:
-    return load_hint(None, path).mask is None
 
 
 def _lumas(film: Film, part: Part, lender: PlannedLender | None) -> list[Array]:

@@ -144,11 +144,11 @@ def test_a_timed_hint_belongs_to_its_shot_even_if_unlike() -> None:
 def test_only_a_picture_of_the_shot_counts_as_painted() -> None:
     film = scan(1, 2)
     plan = match_hints([Hint("mine", scene(1), Fraction(1, 2)), Hint("strange", scene(9), Fraction(3, 2))], film, 0.5)
-    assert plan.has_reference(0) and plan.has_reference() and not plan.has_reference(1)
+    assert [plan.given(number) for number in (0, 1)] == ["reference", "style"]
     mask = np.zeros(scene(1).shape[:2], np.float32)
-    assert not match_hints([Hint("spots", scene(1), Fraction(1, 2), mask)], film, 0.5).has_reference()
+    assert not match_hints([Hint("spots", scene(1), Fraction(1, 2), mask)], film, 0.5).has_reference(0)
     loose = match_hints([Hint("loose", scene(1))], film, 0.5)
-    assert not loose.has_reference()
+    assert not loose.has_reference(0) and loose.given(0) == "style"
 
 
 def test_a_timed_hint_reaches_other_shots_only_if_they_look_alike() -> None:
@@ -174,7 +174,7 @@ def test_a_hint_that_fits_no_shot_is_reported() -> None:
 def test_where_there_is_one_shot_only_a_hint_is_for_it() -> None:
     plan = match_hints([Hint("stray.png", scene(9))], scan(1), 0.5)
     assert [p.hint.name for p in plan.for_shot(0)] == ["stray.png"]
-    assert plan.propagated(0) == [] and not plan.has_reference(), "motion follows what is seen"
+    assert plan.propagated(0) == [] and not plan.has_reference(0), "motion follows what is seen"
     assert "stray.png" in plan.warnings[0] and "only shot" in plan.warnings[0]
 
 

@@ -115,7 +115,7 @@ def opened(film: Path, monkeypatch: pytest.MonkeyPatch) -> Film:
 
 
 def test_flat_pictures_are_no_hints(opened: Film) -> None:
-    own, (height, width) = SelfReferences(opened), opened.size
+    own, (height, width) = SelfReferences(opened), opened.reuse_size
     black, textured = (
         np.zeros((height, width), np.float32),
         np.random.default_rng(0).random((height, width), np.float32),
@@ -134,7 +134,7 @@ def test_flat_pictures_are_no_hints(opened: Film) -> None:
 
 def test_memory_goes_on(opened: Film) -> None:
     own, other = SelfReferences(opened), SelfReferences(opened)
-    height, width = opened.size
+    height, width = opened.reuse_size
     rng = np.random.default_rng(0)
     unsure = np.zeros((2, height // 2, width // 2), np.float32)
     for _ in range(5):

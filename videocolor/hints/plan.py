@@ -33,7 +33,7 @@ from videocolor.motion.matching import scene_similarity
 from videocolor.shots.detect import shot_similarity
 from videocolor.shots.scan import ScanResult, Span, scan_film, thumbnail
 from videocolor.shots.shotlist import FilmShots
-from videocolor.types import Array, Frame, Hint
+from videocolor.types import Array, Frame, Given, Hint
 from videocolor.video import open_video
 
 __all__ = [
@@ -81,6 +81,11 @@ class PlannedHint:
     assigned: bool = False
     """A person said where it goes; similarity did not decide."""
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is painted all over, no scribble."""
+        return self.hint.mask is None
+
     def similarity(self, number: int) -> float:
         """Similarity 0..1 to a shot that it is used in, whatever its time says."""
         return self.own_similarity if number == self.own else self.shots[number]
@@ -102,14 +107,19 @@ class HintPlan:
         """The hints of a shot that the network is not told of because there are too many."""
         return [planned for planned in self.hints if number in planned.left_out]
 
-    def has_reference(self, number: int | None = None) -> bool:
-        """Whether a whole frame of this shot seems to have been painted; of any shot, without a number."""
-        whole = (p for p in self.hints if p.hint.mask is None and p.own_similarity >= _SAME_SHOT)
-        return any(p.own is not None if number is None else p.own == number for p in whole)
+    def has_reference(self, number: int) -> bool:
+        """Whether a hint seems to be a frame of this shot, painted all over."""
+        return any(p.own == number and p.is_whole and p.own_similarity >= _SAME_SHOT for p in self.hints)
+
+    def given(self, number: int) -> Given:
+        """What kind of hints a shot has."""
+        if self.has_reference(number):
+            return "reference"
+        return "style" if self.for_shot(number) else "none"
 
     def propagated(self, number: int) -> list[PlannedHint]:
         """Whole pictures, of those that the network is told of in a shot, that seem to show its very scene."""
-        return [p for p in self.for_shot(number) if p.hint.mask is None and p.similarity(number) >= _SAME_SHOT]
+        return [p for p in self.for_shot(number) if p.is_whole and p.similarity(number) >= _SAME_SHOT]
 
     def propagates(self, number: int) -> bool:
         """Whether motion has colour to carry in a shot."""

@@ -29,7 +29,7 @@ from videocolor.restoration import active, find_cadence, radius, restore, steps
 from videocolor.shots.prepare import working_size
 from videocolor.shots.scan import ScanResult, scan_film
 from videocolor.shots.shotlist import FilmShots, listed_shots
-from videocolor.types import Frame, VideoInfo
+from videocolor.types import Frame, Given, VideoInfo
 from videocolor.video import WOVEN, OutputOptions, OutputPlan, VideoReader, open_video, plan_output, probe
 
 __all__ = [
@@ -76,32 +76,33 @@ class Film:
     saturations: Mapping[int, float]
     """Number of a shot -> factor on its chroma, where it is not the film's."""
     scan: ScanResult | None
-    size: tuple[int, int]
-    """(height, width) that frames are prepared at, and that the network sees of shots without style references."""
-    grid: tuple[int, int]
-    """(height, width) that color is predicted and fused on."""
 
     @property
     def scan_size(self) -> tuple[int, int]:
-        """(height, width) of the pictures that a scan looks at."""
+        """(height, width) of the pictures in which cuts and recurring shots are found, in a scan and on the way."""
         return working_size(self.info.width, self.info.height)
 
     @property
-    def cuts_alike(self) -> bool:
-        """Whether coloring finds the cuts that a scan would find: it knows them, or it sees the same pictures."""
-        return known_shots(self.config) is not None or self.size == self.scan_size
+    def reuse_size(self) -> tuple[int, int]:
+        """(height, width) of shots without hints, and so of what they reuse."""
+        return self._working_size("none")
+
+    def size(self, number: int) -> tuple[int, int]:
+        """(height, width) of a shot's luma for motion and smoothing."""
+        return self._working_size("reference" if self.hints.has_reference(number) else "none")
 
     def seen_size(self, number: int) -> tuple[int, int]:
-        """(height, width) that the network sees of a shot: more where its hints are other pictures than its frames."""
-        card = self.colorizer.card
-        if card.area_style is None or self.hints.has_reference(number) or not self.hints.for_shot(number):
-            return self.size
-        return working_size(self.info.width, self.info.height, card, hints="style")
+        """(height, width) that the network sees of a shot: larger where its hints are other pictures."""
+        if self.colorizer.card.area_style is None or self.hints.given(number) != "style":
+            return self.size(number)
+        return self._working_size("style")
 
-    def seen_grid(self, number: int) -> tuple[int, int]:
-        """(height, width) of what the network says of that."""
-        height, width = self.seen_size(number)
-        return height // self.colorizer.card.output_stride, width // self.colorizer.card.output_stride
+    def grid(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) of the network's predictions for luma of this size."""
+        return size[0] // self.colorizer.card.output_stride, size[1] // self.colorizer.card.output_stride
+
+    def _working_size(self, hints: Given) -> tuple[int, int]:
+        return working_size(self.info.width, self.info.height, self.colorizer.card, hints=hints)
 
     def saturation(self, number: int) -> float:
         """Factor on the chroma of a shot."""
@@ -150,14 +151,10 @@ def open_film(
     found: ScanResult | None = None
     if decided is None:
         decided, found = plan_shots(source, config, colorizer, log)
-    size = working_size(
-        info.width, info.height, colorizer.card, hints="reference" if decided.hints.has_reference() else "none"
-    )
-    grid = (size[0] // colorizer.card.output_stride, size[1] // colorizer.card.output_stride)
-    predictor = Predictor(colorizer, grid, config.model.batch, log)
+    predictor = Predictor(colorizer, config.model.batch, log)
     _note_restoration(source, config, log)
     shots = (decided.hints, decided.saturations)
-    return Film(source, target, config, info, plan, colorizer, predictor, *shots, found, size, grid)
+    return Film(source, target, config, info, plan, colorizer, predictor, *shots, found)
 
 
 def scanned(film: Film, log: RunLog) -> Film:

@@ -1,8 +1,8 @@
 """THE DATA PATH: a film in, the same film in color out. Read this file first.
 
     frames       decoded one by one, luma as stored                            videocolor.video, .pipeline.film
-    prepare      luma at the network's working size                            videocolor.shots.prepare
-    mark_shots   which shot each frame belongs to                              videocolor.shots
+    prepare      luma at the size at which cuts are found                      videocolor.shots.prepare
+    mark_shots   which shot each frame belongs to, and luma at its size        videocolor.shots.prepare
     with_motion  optical flow from each frame to the next                      videocolor.pipeline.frames
     color_shots  a*b* of every frame: the network sees keyframes, motion
                  propagates their color, a filter smooths it over time         videocolor.pipeline.shot
@@ -52,8 +52,8 @@ def colorize_film(frames: Iterable[Frame], film: Film, run: Run) -> Generator[Fi
 def color_frames(frames: Iterable[Frame], film: Film, run: Run) -> Generator[ColoredFrame, None, None]:
     """Every frame with its a*b* on the grid of prediction."""
     queue = queue_length(film.info, film.config)
-    prepared = prefetch(prepare(frames, film.size), min(queue, _SHORT), "decode")
-    marked = mark_shots(prepared, run.cuts, run.first_shot)
+    prepared = prefetch(prepare(frames, film.scan_size), min(queue, _SHORT), "decode")
+    marked = ((shot, item.at(film.size(shot))) for shot, item in mark_shots(prepared, run.cuts, run.first_shot))
     moving = with_motion(marked, partial(motion_finder, film), frame_threads(film.info, film.config))
     ahead = prefetch(moving, queue, "motion")
     colored = prefetch(color_shots(ahead, film, run), queue, "color")

@@ -21,21 +21,27 @@ class Predictor:
 
     Args:
         colorizer: the network.
-        grid: (height, width) that the color is wanted on.
         batch: frames at once; halved for good when the device's memory does not hold them.
         log: is told when that happens.
     """
 
-    def __init__(self, colorizer: Colorizer, grid: tuple[int, int], batch: int, log: RunLog) -> None:
+    def __init__(self, colorizer: Colorizer, batch: int, log: RunLog) -> None:
         self.batch = batch
-        self._colorizer, self._grid, self._log = colorizer, grid, log
+        self._colorizer, self._log = colorizer, log
 
-    def predict(self, memory: Any, lumas: Sequence[Array], carried: Sequence[Array | None] | None = None) -> Prediction:
+    def predict(
+        self,
+        memory: Any,
+        lumas: Sequence[Array],
+        grid: tuple[int, int],
+        carried: Sequence[Array | None] | None = None,
+    ) -> Prediction:
         """Color frames of one shot.
 
         Args:
             memory: what the network's `begin` returned for this shot.
             lumas: (h, w) float32 each, Y' in 0..1, in film order; may be empty.
+            grid: (height, width) of the result.
             carried: (4, h', w') each, what motion carried there, on the network's grid; None for frames that it did
                 not reach.
 
@@ -51,7 +57,7 @@ class Predictor:
             part = lumas[start : start + self.batch]
             brought = None if carried is None else _stacked(carried[start : start + self.batch])
             try:
-                done.append(self._step(memory, np.stack(part), brought))
+                done.append(self._step(memory, np.stack(part), grid, brought))
             except DeviceError:
                 if len(part) == 1:
                     raise
@@ -60,20 +66,19 @@ class Predictor:
                 continue
             start += len(part)
         if not done:
-            return Prediction(np.zeros((0, 2, *self._grid), np.float32))
+            return Prediction(np.zeros((0, 2, *grid), np.float32))
         return Prediction(
             np.concatenate([p.ab for p in done]),
             _joined([p.confidence for p in done]),
             _joined([p.error for p in done]),
         )
 
-    def _step(self, memory: Any, luma: Array, carried: Array | None) -> Prediction:
+    def _step(self, memory: Any, luma: Array, grid: tuple[int, int], carried: Array | None) -> Prediction:
         # Networks that do not carry need not know of it.
         step = self._colorizer.step
         prediction = step(memory, luma) if carried is None else step(memory, luma, carried)
-        if prediction.ab.shape[2:] == self._grid:
+        if prediction.ab.shape[2:] == grid:
             return prediction
-        grid = self._grid
         ab = np.stack([np.stack([_resized(channel, grid) for channel in frame]) for frame in prediction.ab])
         planes = (prediction.confidence, prediction.error)
         return Prediction(ab, *(None if p is None else np.stack([_resized(c, grid) for c in p]) for p in planes))

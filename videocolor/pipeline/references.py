@@ -59,7 +59,9 @@ class ShotHints:
         self._planned = film.hints.for_shot(number)
         self._state = HintState()
         shown = [] if flow is None else film.hints.propagated(number)
-        self._pictures = {self._planned.index(p): _candidate(p.hint, film, flow) for p in shown if flow is not None}
+        self._pictures = {
+            self._planned.index(p): _candidate(p.hint, film, film.size(number), flow) for p in shown if flow is not None
+        }
 
     @property
     def state(self) -> HintState:
@@ -86,7 +88,7 @@ class ShotHints:
                 )
             return None
         self._log.reproduced.add(item.frame.index)
-        return _on_grids(planned.hint, self._film)
+        return self._on_grids(planned.hint)
 
     def candidates(self, first: Prepared) -> dict[int, ReferenceFrame]:
         """Return number -> the hints that may be found in the shot's frames from `first` on, and tracked.
@@ -129,12 +131,16 @@ class ShotHints:
                 f"hint {hint.name}: coloured light lies on its frame alone; the frame is reproduced as painted, "
                 "and the light taken off what the shot gets of it (hints.remove_flare)"
             )
-            cleaned[place] = _on_grids(hint, film)
+            cleaned[place] = self._on_grids(hint)
             if number is not None:
                 ab = hint_input(hint, film.seen_size(self._number)).ab
                 self._state.cleaned[number] = ab
                 self._replace(number, ab)
         return cleaned
+
+    def _on_grids(self, hint: Hint) -> ReferenceColor:
+        (width, height), film = self._film.plan.chroma_size, self._film
+        return ReferenceColor(hint_ab(hint, film.grid(film.size(self._number))), hint_ab(hint, (height, width)))
 
     def _replace(self, number: int, ab: Array) -> None:
         """Give other colors for a hint from now on."""
@@ -144,16 +150,10 @@ class ShotHints:
             self._pictures[number] = replace(self._pictures[number], ab=taken)
 
 
-def _candidate(hint: Hint, film: Film, flow: FlowEstimator) -> ReferenceFrame:
+def _candidate(hint: Hint, film: Film, size: tuple[int, int], flow: FlowEstimator) -> ReferenceFrame:
     """Prepare a hint for the search by `HintPropagator`."""
     width, height = film.plan.chroma_size
-    h, w = film.size
-    small = np.moveaxis(cv2.resize(hint.rgb, (w, h), interpolation=cv2.INTER_AREA), -1, 0)
+    small = np.moveaxis(cv2.resize(hint.rgb, size[::-1], interpolation=cv2.INTER_AREA), -1, 0)
     gray = gray_of(np.clip(rgb_to_luma(small, film.plan.color.matrix), 0, 1))
     ab = np.ascontiguousarray(np.moveaxis(hint_ab(hint, (height, width)), 0, -1), np.float32)
     return ReferenceFrame(ab, gray, flow.prepare(gray))
-
-
-def _on_grids(hint: Hint, film: Film) -> ReferenceColor:
-    width, height = film.plan.chroma_size
-    return ReferenceColor(hint_ab(hint, film.grid), hint_ab(hint, (height, width)))

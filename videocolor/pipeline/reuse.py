@@ -93,8 +93,9 @@ class SelfReferences:
         known = float(seen.confidence[-1].mean()) if state.hints else 0.0
         if (known >= _KNOWN and state.since < _APART) or float(lumas[-1].std()) < _FLAT:
             return False
-        plain = self._film.predictor.predict(self._film.colorizer.begin(self._reused), [lumas[-1]])
-        state.hints = [*state.hints, HintInput(lumas[-1], _resized(plain.ab[0], self._film.size))][-_OWN:]
+        luma, film = lumas[-1], self._film
+        plain = film.predictor.predict(film.colorizer.begin(self._reused), [luma], film.grid(luma.shape))
+        state.hints = [*state.hints, HintInput(luma, _resized(plain.ab[0], luma.shape))][-_OWN:]
         state.since = 0
         return True
 
@@ -131,10 +132,10 @@ def reused_hints(
     if reference not in known:
         most = 1 if film.colorizer.card.hints == "one" else None
         planned = film.hints.for_shot(reference)[:most]
-        own = [hint_input(p.hint, film.size, in_shot=p.own == reference) for p in planned]
-        lumas = shots.lumas(reference)
-        seen = film.predictor.predict(film.colorizer.begin(own), lumas)
-        known[reference] = [HintInput(luma, _resized(ab, film.size)) for luma, ab in zip(lumas, seen.ab, strict=True)]
+        lumas, size = shots.lumas(reference), film.reuse_size
+        own = [hint_input(p.hint, size, in_shot=p.own == reference) for p in planned]
+        seen = film.predictor.predict(film.colorizer.begin(own), lumas, film.grid(size))
+        known[reference] = [HintInput(luma, _resized(ab, size)) for luma, ab in zip(lumas, seen.ab, strict=True)]
         while len(known) > _REUSED:
             del known[next(iter(known))]
     return known[reference]
@@ -173,7 +174,7 @@ class RecurrenceFinder:
 
 
 def reference_lumas(film: Film, places: Iterable[tuple[int, int]], *, from_beginning: bool = False) -> list[Array]:
-    """Luma of some frames at the working size, read from the film: what `ReferenceShots.lumas` returns.
+    """Luma of some frames at `Film.reuse_size`, read from the film: what `ReferenceShots.lumas` returns.
 
     Args:
         film: opened.
@@ -186,7 +187,7 @@ def reference_lumas(film: Film, places: Iterable[tuple[int, int]], *, from_begin
     found = []
     for index, pts in places:
         with FilmReader(film.source, film.config, film.info, Part(index, pts, None, from_beginning)) as reader:
-            found.append(next(prepare(reader, film.size)).luma)
+            found.append(next(prepare(reader, film.reuse_size)).luma)
     return found
 
 
@@ -197,10 +198,17 @@ class ReferenceShots(Protocol):
         """Return the shot that a shot without hints reuses, which begins with `first`; None: it does not recur."""
 
     def leave(self, number: int, first: Prepared | None, last: Prepared, reference: int | None) -> None:
-        """Note that a shot is over, and what it reused; `first` is None where the run began inside it."""
+        """Note that a shot is over, and what it reused.
+
+        Args:
+            number: of the shot.
+            first: its first frame at `Film.reuse_size`; None: the run began inside the shot.
+            last: its last frame, likewise.
+            reference: number of the shot that it reused.
+        """
 
     def lumas(self, reference: int) -> list[Array]:
-        """(h, w) float32 luma of a shot's first and last frame, at the working size."""
+        """(h, w) float32 luma of a shot's first and last frame at `Film.reuse_size`."""
 
 
 class SeenReferenceShots:

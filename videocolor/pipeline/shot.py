@@ -142,7 +142,9 @@ class ShotColorizer:
     def finish(self) -> Iterator[ColoredFrame]:
         """End the shot; the frames that are left."""
         yield from self._release(self.progress.finish(), last=True)
-        self._run.references.leave(self._number, self._first, self._last, self.record.reuses)
+        size = self._film.reuse_size
+        first = None if self._first is None else self._first.at(size)
+        self._run.references.leave(self._number, first, self._last.at(size), self.record.reuses)
         self._run.log.shot_done(self.record)
 
     def state(self) -> ShotState:
@@ -210,9 +212,10 @@ class ShotColorizer:
 
     def _predict(self, frames: list[ShotFrame]) -> Prediction:
         """Let the network color keyframes."""
-        size, grid = self._film.seen_size(self._number), self._film.seen_grid(self._number)
-        propagated = [propagated_input(frame.propagated, frame.item.gray, grid) for frame in frames]
-        return self._film.predictor.predict(self._memory, [frame.item.luma_at(size) for frame in frames], propagated)
+        film, size = self._film, self._film.seen_size(self._number)
+        propagated = [propagated_input(frame.propagated, frame.item.gray, film.grid(size)) for frame in frames]
+        lumas, grid = [frame.item.luma_at(size) for frame in frames], film.grid(film.size(self._number))
+        return film.predictor.predict(self._memory, lumas, grid, propagated)
 
     def _release(self, count: int, *, last: bool = False) -> Iterator[ColoredFrame]:
         """Finish the first frames that wait."""

@@ -158,7 +158,6 @@ def shard_key(
         "settings": plan.settings,
         "frames": [start, start_pts, end, closes],
         "before": before,
-        "painted": any(note["painted"] for note in plan.hints),  # the working size depends on it
         "shots": [[max(shot.start, start), *_facts_of(plan, shot)] for shot in shots],
     }
     return digest(facts)
@@ -235,7 +234,6 @@ def _note(planned: PlannedHint) -> dict[str, Any]:
         "digest": _digest(planned.hint, planned.assigned),
         "frame": planned.frame,
         "own": planned.own,
-        "painted": alone.has_reference(),
         "propagated": [number for number in planned.shots if alone.propagates(number)] + left_out,
         "shots": {number: float(like) for number, like in planned.shots.items()},
         "own_similarity": float(planned.own_similarity),

@@ -124,7 +124,7 @@ def color_film_shards(
         The plan, and the records of all its shards.
     """
     job.folder.mkdir(parents=True, exist_ok=True)
-    if plan is None and not any_records(job.folder) and film.scan is None and film.cuts_alike:
+    if plan is None and not any_records(job.folder) and film.scan is None:
         return _color_unplanned(film, job, log, tell)
     if plan is None:
         film = scanned(film, log)

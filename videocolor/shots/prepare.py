@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Protocol
 
 import cv2
@@ -41,6 +42,10 @@ class Prepared:
     gray: Array
     """(h, w) uint8, the same rounded: for motion and cuts."""
 
+    def at(self, size: tuple[int, int]) -> Prepared:
+        """The frame with its luma at another (height, width)."""
+        return self if self.luma.shape == size else _prepared(self.frame, size)
+
     def luma_at(self, size: tuple[int, int]) -> Array:
         """Luma at another (height, width), from the frame itself."""
         return self.luma if self.luma.shape == size else small_luma(self.frame, size)
@@ -74,7 +79,7 @@ def working_size(
         width: of the film.
         height: of the film.
         card: of the network; None: the size at which cuts are found, whether or not a network is at hand.
-        hints: what the size is for: a film with a reference frame, shots with style references, or others.
+        hints: what the shot has.
     """
     area, step = _AREA, _MULTIPLE
     if card is not None:
@@ -84,6 +89,11 @@ def working_size(
         area, step = wanted or card.area, card.multiple
     shown = width * height * (2 if hints == "style" else 1)
     area = min(area, max(shown, step * step))
+    return _nearest_size(width, height, area, step)
+
+
+@lru_cache(maxsize=64)
+def _nearest_size(width: int, height: int, area: int, step: int) -> tuple[int, int]:
     best, best_miss = (step, step), math.inf
     for h in range(step, 64 * step, step):
         for w in range(step, 64 * step, step):
@@ -190,9 +200,13 @@ def prepare(frames: Iterable[Frame], size: tuple[int, int]) -> Iterator[Prepared
     """Frames with their luma at the working size (height, width)."""
     try:
         for frame in frames:
-            luma = small_luma(frame, size)
-            yield Prepared(frame, luma, gray_of(luma))
+            yield _prepared(frame, size)
     finally:
         close = getattr(frames, "close", None)
         if close is not None:
             close()
+
+
+def _prepared(frame: Frame, size: tuple[int, int]) -> Prepared:
+    luma = small_luma(frame, size)
+    return Prepared(frame, luma, gray_of(luma))

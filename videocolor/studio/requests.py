@@ -11,17 +11,16 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 from videocolor.batch.state import Receipt, read_receipt
 from videocolor.config import ColorizeConfig
-from videocolor.errors import ConfigError, HintError
+from videocolor.errors import ConfigError
 from videocolor.files import disk_errors, write_atomically
 from videocolor.fingerprint import assigned_in, digest, settings_of
 from videocolor.studio.projectdata import State, read_json
-from videocolor.studio.projectfolder import HINTS, OpenProject, assigned_hints
+from videocolor.studio.projectfolder import OpenProject, assigned_hints
 from videocolor.version import __version__
 
 __all__ = ["AskedShot", "Change", "Request", "changed_shots", "request_of", "requested_images", "requests_folder"]
@@ -201,27 +200,11 @@ def _number(value: Any) -> float:
 
 def _whole(project: OpenProject) -> str:
     data = project.state.data
-    painted = any(
-        hint.enabled and hint.kind == "painted" and _covers_all(project.folder / HINTS / hint.image)
-        for hint in data.hints
-    )
     facts = settings_of(ColorizeConfig.load(None, (), data.settings), "color", "encoding")
     weights = Path(str(data.settings.get("model.name", "")))
     if weights.is_file():
         facts["weights"] = [weights.stat().st_size, weights.stat().st_mtime_ns]
-    # Any painted frame changes the network's working size of the film.
-    return digest(__version__, data.film.bytes, data.film.ends, data.target, painted, facts)
-
-
-@lru_cache(maxsize=4096)
-def _covers_all(image: Path) -> bool:
-    """Return whether a picture is painted everywhere; its name follows from its bytes."""
-    from videocolor.hints.plan import load_hint
-
-    try:
-        return load_hint(None, image).mask is None
-    except HintError:
-        return True  # the render will report it
+    return digest(__version__, data.film.bytes, data.film.ends, data.target, facts)
 
 
 def changed_shots(now: Request, then: Request, returns: Mapping[int, int]) -> Change:

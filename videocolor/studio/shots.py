@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 from videocolor.config import ColorizeConfig
-from videocolor.errors import HintError
 from videocolor.fingerprint import assigned_in, digest, settings_of
-from videocolor.hints.plan import load_hint
 from videocolor.preview import PlannedLender
 from videocolor.studio.errors import NotFoundError
 from videocolor.studio.frames import FilmIndex
@@ -109,9 +105,7 @@ class Shots:
         painted = any(own is not None for found in hints for _, own in found)
         # A reference frame is held on the grid of the chroma that is written.
         grid = [self._store.target.suffix, config.output.codec, config.output.pix_fmt] if painted else []
-        # Any painted frame changes the network's working size of the film.
-        larger = any(hint.frame is not None and _whole(Path(hint.image)) for hint in config.hints.assigned)
-        key = digest(self._index.version, settings_of(config, "color"), grid, spans, hints, larger)
+        key = digest(self._index.version, settings_of(config, "color"), grid, spans, hints)
         return ShotColors(ColorKey(key, first, lines), config, None if lender is None else self._planned(lender))
 
     def _lender(self, start: int) -> int | None:
@@ -123,12 +117,3 @@ class Shots:
         begin, end = self.span(lender)
         ticks = self._index.ticks_of
         return PlannedLender(self.number_at(begin), begin, ticks(begin), end - 1, ticks(end - 1))
-
-
-@lru_cache(maxsize=4096)
-def _whole(image: Path) -> bool:
-    """Return whether a hint is painted everywhere."""
-    try:
-        return load_hint(None, image).mask is None
-    except HintError:
-        return False
