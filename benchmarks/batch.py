@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ from videocolor.batch.steps import Steps
 from videocolor.events import Event
 from videocolor.files import write_atomically
 from videocolor.presets import load_model
+from videocolor.shards.merge import MergeReport
 from videocolor.shards.plan import with_shards
 from videocolor.shards.planfile import read_plan, write_plan
 from videocolor.shards.records import discard_work, finished_shards, shard_path
@@ -51,17 +52,6 @@ from videocolor.shards.types import FilmJob, FilmPlan, PlannedShot, ShardRecord,
 
 FRAMES = 120
 """Frames of a shot: five seconds."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """What the merge that does nothing reports."""
-
-    target: Path
-    frames: int
-    sha256: str = "0" * 64
-    seconds: float = 0.0
-    warnings: tuple[str, ...] = ()
 
 
 def noop(task: Task, tell: Tell) -> None:
@@ -96,12 +86,12 @@ def noop(task: Task, tell: Tell) -> None:
         tell({"kind": "shard", "record": asdict(record)})
 
 
-def merge(job: FilmJob, observer: Any) -> Report:
+def merge(job: FilmJob, observer: Any) -> MergeReport:
     """Look at every shard, as a merge does, and write a film of a few bytes."""
     plan = read_plan(plan_path(job))
     assert len(finished_shards(job, plan)) == len(plan.shards)
     write_atomically(job.target, "a film\n")
-    return Report(job.target, plan.frames)
+    return MergeReport(job.target, plan.frames, "0" * 64, 0.0, (), None)
 
 
 def steps() -> Steps:
@@ -115,7 +105,7 @@ def steps() -> Steps:
         finish=lambda job, report, config: [],
         fixity=lambda job: "",
         damage=lambda job, plan: None,
-        recolor=lambda job, shots, reusing, observer: Report(job.target, 0),
+        recolor=lambda job, shots, reusing, observer: merge(job, observer),
         discard=discard_work,
         engine=open_engine,
     )

@@ -28,8 +28,8 @@ from typing import Any
 import av
 import click
 
+from videocolor.batch.archive import luma_framemd5
 from videocolor.batch.engines.base import open_engine
-from videocolor.batch.framemd5 import luma_framemd5
 from videocolor.batch.settings import EngineSettings
 from videocolor.batch.state import state_folder
 from videocolor.batch.status import FilmStatus, write_status

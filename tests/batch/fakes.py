@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,21 +24,11 @@ from videocolor.batch.steps import Steps
 from videocolor.errors import InputError, OutputError
 from videocolor.events import Observer
 from videocolor.files import file_sha256, write_atomically
+from videocolor.shards.merge import MergeReport
 from videocolor.shards.types import FilmJob, FilmPlan, PlannedShot, Shard, ShardRecord, Task, Tell, WorkEvent
 
 WORK = "batch.fakes:color"
 """For engines whose workers are processes; `tests` is in their path."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """What the fake merge reports."""
-
-    target: Path
-    frames: int
-    sha256: str
-    seconds: float = 0.0
-    warnings: tuple[str, ...] = ()
 
 
 class InlineEngine(Engine):
@@ -208,7 +198,7 @@ def finished(job: FilmJob, plan: FilmPlan) -> dict[int, ShardRecord]:
     return found
 
 
-def merge(job: FilmJob, observer: Observer) -> Report:
+def merge(job: FilmJob, observer: Observer) -> MergeReport:
     """Join the shards' lines; refuses what is not whole."""
     plan = read_plan(plan_path(job))
     records = finished(job, plan)
@@ -217,10 +207,10 @@ def merge(job: FilmJob, observer: Observer) -> Report:
     if job.target.exists() and not job.config["output"]["overwrite"]:
         raise OutputError(f"{job.target}: exists already")
     write_atomically(job.target, "".join((job.folder / records[n].file).read_text() for n in sorted(records)))
-    return Report(job.target, plan.frames, file_sha256(job.target))
+    return MergeReport(job.target, plan.frames, file_sha256(job.target), 0.0, (), None)
 
 
-def recolor(job: FilmJob, shots: Collection[int], reusing: Collection[int], observer: Observer) -> Report:
+def recolor(job: FilmJob, shots: Collection[int], reusing: Collection[int], observer: Observer) -> MergeReport:
     """Other words for the frames of some shots."""
     plan, lines = make_plan(job), job.target.read_text().splitlines(keepends=True)
     for shot in plan.shots:
@@ -228,7 +218,7 @@ def recolor(job: FilmJob, shots: Collection[int], reusing: Collection[int], obse
             mark = f"{job.source.name} {job.config['chroma']['saturation']}"
             lines[shot.start : shot.end] = [f"{mark} frame {n}\n" for n in range(shot.start, shot.end)]
     write_atomically(job.target, "".join(lines))
-    return Report(job.target, plan.frames, file_sha256(job.target))
+    return MergeReport(job.target, plan.frames, file_sha256(job.target), 0.0, (), None)
 
 
 def discard(job: FilmJob) -> None:

@@ -19,12 +19,18 @@ import pytest
 from media import make_film, noise_planes
 
 from videocolor.batch import bag as bag_module
-from videocolor.batch.archive import ArchiveSettings, bag_path, finish_film
+from videocolor.batch.archive import (
+    ArchiveSettings,
+    bag_path,
+    compare_framemd5,
+    finish_film,
+    framemd5_path,
+    luma_framemd5,
+)
 from videocolor.batch.bag import bag_problems, check_archive, write_bag
 from videocolor.batch.finish import merge_one
-from videocolor.batch.framemd5 import compare_framemd5, framemd5_path, luma_framemd5
 from videocolor.batch.settings import BatchConfig
-from videocolor.batch.steps import film_steps
+from videocolor.batch.steps import Batch, film_steps
 from videocolor.batch.verify import verify_batch
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, OutputError, UsageError
@@ -61,7 +67,7 @@ def finished(job: FilmJob, settings: ArchiveSettings) -> None:
     """As the driver puts a film together, with receipt."""
     run_task(Task("t", job.as_dict(), None), lambda message: None)
     steps = dataclasses.replace(film_steps(), finish=lambda job, report, config: finish_film(job, report, settings))
-    merge_one(job, job.target.parent, BatchConfig(), steps, seconds=1.0)
+    merge_one(job, Batch(job.target.parent, BatchConfig(), steps), seconds=1.0)
 
 
 def sha256(path: Path) -> str:
@@ -329,7 +335,7 @@ def test_a_package_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: p
     bag = tmp_path / "film.bag"
     with pytest.raises(InputError, match="is missing"):
         write_bag(bag, {payload: None, tmp_path / "no.json": None}, {})
-    with pytest.raises(OutputError, match="not whole"):
+    with pytest.raises(OutputError, match="is damaged"):
         write_bag(bag, {payload: "0" * 64}, {})
     with pytest.raises(OutputError, match="not Unicode"):
         strange = tmp_path / os.fsdecode(b"f\xff.mkv")

@@ -15,7 +15,7 @@ from videocolor.batch.run import BatchResult, run_batch
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.state import read_receipt
 from videocolor.batch.status import batch_status
-from videocolor.batch.steps import Steps
+from videocolor.batch.steps import Batch, Steps
 from videocolor.errors import InputError, Interrupted, OutputError, UsageError
 from videocolor.events import Event
 from videocolor.presets import load_model
@@ -233,7 +233,7 @@ def test_a_merge_that_was_killed_behind_its_rename(tmp_path: Path) -> None:
             raise OutputError("later")
 
         run_batch(jobs, tmp_path / "out", config, steps=fakes.fake_steps(merge=refuse))
-        merge_one(jobs[0], tmp_path / "out", config, fakes.fake_steps(finish=killed), seconds=1.0)
+        merge_one(jobs[0], Batch(tmp_path / "out", config, fakes.fake_steps(finish=killed)), seconds=1.0)
     assert result(tmp_path, "a").exists() and read_receipt(tmp_path / "out", "a") is None
     assert run(tmp_path).ok
     assert result(tmp_path, "a").read_text() == fakes.expected(path)

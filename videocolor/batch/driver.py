@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, Literal
 
 from videocolor.batch.engines.base import Engine
-from videocolor.batch.finish import MergeResult, Mergers
+from videocolor.batch.finish import merge_one
 from videocolor.batch.inspection import free_bytes
 from videocolor.batch.intake import check_damage
 from videocolor.batch.lock import DriverLock
 from videocolor.batch.reel import Reel, Running
 from videocolor.batch.reporting import Reporter
 from videocolor.batch.schedule import MERGING, PLANNING, Piece, Queue, Retries, cut_into_tasks
-from videocolor.batch.settings import BatchConfig
-from videocolor.batch.state import plan_path
-from videocolor.batch.steps import Steps
+from videocolor.batch.state import Receipt, plan_path
+from videocolor.batch.steps import Batch
 from videocolor.errors import InputError, OutputError, VideocolorError
 from videocolor.shards.types import ShardRecord, Task, WorkEvent
 
@@ -38,9 +38,7 @@ class Driver:
 
     Args:
         reels: as `take_in` left them; their state is kept up to date.
-        out: the output folder.
-        config: of the batch.
-        steps: the functions that work on films.
+        batch: what the reels belong to.
         lock: renewed while the loop runs.
         reporter: of the batch.
         only: plan: stop after the plans; merge: color nothing; None: everything.
@@ -49,22 +47,23 @@ class Driver:
     def __init__(
         self,
         reels: Sequence[Reel],
-        out: Path,
-        config: BatchConfig,
-        steps: Steps,
+        batch: Batch,
         lock: DriverLock,
         reporter: Reporter,
         only: Literal["plan", "merge"] | None,
     ) -> None:
         self._reels = {reel.name: reel for reel in reels}
-        self._out, self._config, self._steps = out, config, steps
+        self._batch, self._config, self._steps = batch, batch.config, batch.steps
         self._lock, self._reporter, self._only = lock, reporter, only
         self._queue = Queue()
-        self._retries = Retries(config.work.retries, float(config.work.backoff_seconds))
+        self._retries = Retries(batch.config.work.retries, float(batch.config.work.backoff_seconds))
         self._running: dict[str, Running] = {}
         self._waiting = sorted((reel for reel in reels if reel.open), key=Reel.order, reverse=True)
         self._ready: list[tuple[float, Reel]] = []
         """Films whose shards are all done, and when to merge them."""
+        self._merges: dict[Future[Receipt], Reel] = {}
+        self._stop = threading.Event()
+        """Ends merges at their next event."""
         self._colors = False
         """Whether there are workers."""
         self._count = 0
@@ -82,26 +81,32 @@ class Driver:
             self._waiting = [reel for reel in self._waiting if reel.complete]
         if not self._waiting:
             return
-        with Mergers(self._out, self._config, self._steps) as mergers:
+        mergers = ThreadPoolExecutor(self._config.work.merges, thread_name_prefix="merge")
+        try:
             if all(reel.complete for reel in self._waiting):  # merging alone starts no worker and no cluster
                 self._loop(None, mergers)
                 return
             self._colors = True
             with self._steps.engine(self._config.engine, self._steps.work) as engine:
                 self._loop(engine, mergers)
+        finally:
+            self._stop.set()
+            mergers.shutdown(cancel_futures=True)
 
-    def _loop(self, engine: Engine | None, mergers: Mergers) -> None:
-        while self._waiting or self._queue or self._running or self._ready or mergers.busy:
+    def _loop(self, engine: Engine | None, mergers: ThreadPoolExecutor) -> None:
+        while self._waiting or self._queue or self._running or self._ready or self._merges:
             self._lock.refresh()
             self._hand_out(engine)
             self._start_merges(mergers)
-            waits = engine is not None and bool(self._running)
-            events = engine.events(_TURN) if engine is not None and waits else []
-            results = mergers.results(0.0 if waits else _TURN if mergers.busy else _NAP)
-            for event in events:
-                self._handle(event)
-            for result in results:
-                self._merged(result)
+            if engine is not None and self._running:
+                for event in engine.events(_TURN):
+                    self._handle(event)
+            elif self._merges:
+                wait(self._merges, _TURN, FIRST_COMPLETED)
+            else:
+                time.sleep(_NAP)
+            for merge in [merge for merge in self._merges if merge.done()]:
+                self._merged(self._merges.pop(merge), merge)
             self._reporter.progress()
 
     # ---- work out -----------------------------------------------------------------------------------------------
@@ -160,14 +165,15 @@ class Driver:
         reel.runs.append(run)
         engine.submit(task)
 
-    def _start_merges(self, mergers: Mergers) -> None:
+    def _start_merges(self, mergers: ThreadPoolExecutor) -> None:
         now = time.monotonic()
         due = [reel for at, reel in self._ready if at <= now]
         self._ready = [(at, reel) for at, reel in self._ready if at > now]
         for reel in due:
             reel.stage = "merging"
             self._reporter.note(reel.name, "merge", "its shards are merged")
-            mergers.submit(reel.job, reel.seconds)
+            merge = mergers.submit(merge_one, reel.job, self._batch, seconds=reel.seconds, stop=self._stop)
+            self._merges[merge] = reel
 
     # ---- events in ----------------------------------------------------------------------------------------------
 
@@ -206,7 +212,7 @@ class Driver:
         """Follow a plan that was written; what it plans may be done already, in part or completely."""
         reel = run.reel
         plan = self._steps.read_plan(plan_path(reel.job))
-        damage = check_damage(reel.job, plan, self._steps, self._config.films.damaged == "refuse")
+        damage = check_damage(reel.job, plan, self._batch)
         if damage is not None:
             self._reporter.warn(reel.name, f"the reel is damaged: {damage}")
         records = {s.number: reel.early[s.number] for s in plan.shards if s.number in reel.early}
@@ -279,27 +285,25 @@ class Driver:
         piece = Piece(reel.name, run.piece.stage, tuple(left) or None)
         self._queue.put(piece, reel.order(), at=time.monotonic() + pause)
 
-    def _merged(self, result: MergeResult) -> None:
-        reel = self._reels[result.name]
-        if result.receipt is not None:
-            reel.receipt, reel.made_now = result.receipt, True
+    def _merged(self, reel: Reel, merge: Future[Receipt]) -> None:
+        error = merge.exception()
+        if error is None:
+            reel.receipt, reel.made_now = merge.result(), True
             reel.close()
-            for warning in result.receipt.warnings:
+            for warning in reel.receipt.warnings:
                 self._reporter.warn(reel.name, warning)
-            self._reporter.done(result.receipt)
+            self._reporter.done(reel.receipt)
             return
-        error = result.error
-        assert error is not None
         text = str(error) if isinstance(error, VideocolorError | OSError) else f"{type(error).__name__}: {error}"
         self._check_full(text)
         again = isinstance(error, OSError) or (
             isinstance(error, InputError) and self._colors and self._lost_shards(reel)
         )
-        pause = self._retries.failed(result.name, MERGING) if again else None
+        pause = self._retries.failed(reel.name, MERGING) if again else None
         if pause is None:
             self._fail(reel, text)
             return
-        self._reporter.warn(result.name, f"{text}; tried again in {pause:g} s")
+        self._reporter.warn(reel.name, f"{text}; tried again in {pause:g} s")
         if reel.complete:
             self._ready.append((time.monotonic() + pause, reel))
         else:
@@ -328,8 +332,9 @@ class Driver:
         Raises:
             OutputError: nothing more can be written to the output folder.
         """
-        if free_bytes(self._out) < _FULL:
-            raise OutputError(f"{self._out}: the disk is full ({error}); free some space, the same command goes on")
+        if free_bytes(self._batch.out) < _FULL:
+            out = self._batch.out
+            raise OutputError(f"{out}: the disk is full ({error}); free some space, the same command resumes")
 
 
 def _place(piece: Piece, left: Sequence[int]) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from videocolor.batch.reel import Reel
@@ -23,7 +22,7 @@ from videocolor.batch.state import (
     source_state,
     write_job,
 )
-from videocolor.batch.steps import Steps
+from videocolor.batch.steps import Batch
 from videocolor.errors import InputError, OutputError, VideocolorError
 from videocolor.files import disk_errors
 from videocolor.shards.types import FilmJob, FilmPlan
@@ -34,23 +33,19 @@ _FRAMES_PER_BYTE: Final = 1e-6
 """Assumed length of a source that does not state it; decides only the order of films."""
 
 
-def take_in(
-    reels: Sequence[Reel], out: Path, steps: Steps, reporter: Reporter, *, restart: bool = False, refuse: bool = True
-) -> None:
+def take_in(reels: Sequence[Reel], batch: Batch, reporter: Reporter, *, restart: bool = False) -> None:
     """Find out what is done of every reel; those that cannot be done get their error.
 
     Args:
         reels: names unique.
-        out: the output folder.
-        steps: the functions that work on films.
+        batch: what the reels belong to.
         reporter: gets warnings and progress.
         restart: forget earlier work; finished films stay unless `output.overwrite` is set.
-        refuse: damaged reels fail.
     """
     for reel in reels:
         reporter.inspected(reel.place)
         try:
-            _take_in(reel, out, steps, restart, refuse)
+            _take_in(reel, batch, restart)
         except (VideocolorError, OSError) as error:
             reel.error = str(error)
             reporter.warn(reel.name, f"failed: {reel.error}")
@@ -59,11 +54,11 @@ def take_in(
             reporter.warn(reel.name, message)
 
 
-def _take_in(reel: Reel, out: Path, steps: Steps, restart: bool, refuse: bool) -> None:
-    job = reel.job
+def _take_in(reel: Reel, batch: Batch, restart: bool) -> None:
+    job, steps = reel.job, batch.steps
     overwrite = bool(job.config.get("output", {}).get("overwrite"))
     source = source_state(job.source)
-    receipt = read_receipt(out, job.name)
+    receipt = read_receipt(batch.out, job.name)
     if receipt is not None and receipt_fits(receipt, job) and not (restart and overwrite):
         reel.receipt = receipt
         if job.folder.exists() and not keeps_shards(job):
@@ -81,8 +76,8 @@ def _take_in(reel: Reel, out: Path, steps: Steps, restart: bool, refuse: bool) -
         _set_plan_aside(job)
         write_job(job)
     if receipt is not None and overwrite:
-        receipt_path(out, job.name).unlink(missing_ok=True)
-    _take_plan(reel, steps, refuse)
+        receipt_path(batch.out, job.name).unlink(missing_ok=True)
+    _take_plan(reel, batch)
 
 
 def _check_target(job: FilmJob, receipt: Receipt | None, overwrite: bool) -> None:
@@ -105,26 +100,26 @@ def _set_plan_aside(job: FilmJob) -> None:
     clear_merging(job)
 
 
-def _take_plan(reel: Reel, steps: Steps, refuse: bool) -> None:
+def _take_plan(reel: Reel, batch: Batch) -> None:
     path = plan_path(reel.job)
     if not path.exists():
         return
-    plan = steps.read_plan(path)
-    check_damage(reel.job, plan, steps, refuse)
-    records = steps.finished(reel.job, plan)
+    plan = batch.steps.read_plan(path)
+    check_damage(reel.job, plan, batch)
+    records = batch.steps.finished(reel.job, plan)
     reel.follow(plan, records)
     reel.shards = None  # read again when its turn comes: a run holds the shards of a few films, not of all
     reel.present = sum(record.bytes for record in records.values())
     reel.weight = sum(shard.cost for shard in missing_shards(plan.shards, reel.done))
 
 
-def check_damage(job: FilmJob, plan: FilmPlan, steps: Steps, refuse: bool) -> str | None:
+def check_damage(job: FilmJob, plan: FilmPlan, batch: Batch) -> str | None:
     """Return what is wrong with a reel that can be colored nevertheless; None: nothing.
 
     Raises:
         InputError: something is, and such reels are refused.
     """
-    damage = steps.damage(job, plan)
-    if damage is not None and refuse:
+    damage = batch.steps.damage(job, plan)
+    if damage is not None and batch.config.films.damaged == "refuse":
         raise InputError(f"{job.source}: is damaged: {damage}; --set films.damaged=accept colours it as it is")
     return damage

@@ -24,7 +24,7 @@ from videocolor.batch.reporting import Reporter
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.state import keeps_shards, read_batch, state_folder, write_batch
 from videocolor.batch.status import FilmStatus, batch_status, idle, write_status
-from videocolor.batch.steps import Steps, film_steps
+from videocolor.batch.steps import Batch, Steps, film_steps
 from videocolor.errors import InputError, Interrupted, UsageError
 from videocolor.events import Observer, ignore
 from videocolor.presets import load_model, suggest
@@ -125,23 +125,21 @@ def run_batch(
         DeviceError: no worker can be started.
         Interrupted: Ctrl-C or SIGTERM; everything that was finished stays finished.
     """
-    config, steps = config or BatchConfig(), steps or film_steps()
+    out, config, began = out.absolute(), config or BatchConfig(), time.monotonic()
+    batch = Batch(out, config, steps or film_steps())
     check_archive(config.archive)
-    began = time.monotonic()
-    out = out.absolute()
     with DriverLock(state_folder(out)) as lock:
         earlier = _enlist(jobs, out, config, others)
         reels = [Reel(job, place) for place, job in enumerate(jobs)]
         reporter = Reporter(out, reels, earlier, observer)
         with _stopped_cleanly(reporter):
             if only_shots:
-                recolor_films(reels, only_shots, reusing, out, config, steps, reporter, observer)
+                recolor_films(reels, only_shots, reusing, batch, reporter, observer)
             else:
-                refuse = config.films.damaged == "refuse"
-                take_in(reels, out, steps, reporter, restart=restart, refuse=refuse)
+                take_in(reels, batch, reporter, restart=restart)
                 reporter.begin()
                 _check_disk(reels, out, config)
-                Driver(reels, out, config, steps, lock, reporter, only).work()
+                Driver(reels, batch, lock, reporter, only).work()
     return BatchResult(out, tuple(map(_outcome, reels)), time.monotonic() - began)
 
 

@@ -6,7 +6,7 @@
     films/NAME.json          receipt: the film is finished; outlives the working folder
     status.json              the driver's last report, for people (`videocolor.batch.status`); nothing depends on it
 
-Plans, shard records and receipts alone decide what is done.
+Plans, shard records and receipts alone decide what is done. Whatever cannot be written raises OutputError.
 """
 
 from __future__ import annotations
@@ -101,11 +101,7 @@ def state_folder(out: Path) -> Path:
 
 
 def write_batch(out: Path, config: dict[str, Any], jobs: Iterable[FilmJob]) -> None:
-    """Record what is asked for.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
+    """Record what is asked for."""
     _write(state_folder(out) / "batch.json", {"config": config, "jobs": [job.as_dict() for job in jobs]})
 
 
@@ -183,11 +179,7 @@ def _print(path: Path) -> str:
 
 
 def write_job(job: FilmJob) -> None:
-    """Record in the working folder what it is for; makes the folder.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
+    """Record in the working folder what it is for; makes the folder."""
     _write(job.folder / "job.json", _made_for(job))
 
 
@@ -207,11 +199,7 @@ def _made_for(job: FilmJob) -> dict[str, Any]:
 
 
 def mark_merging(job: FilmJob) -> None:
-    """Claim the film's name: a file under it is this batch's own from here on.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
+    """Claim the film's name: a file under it is this batch's own from here on."""
     with disk_errors(job.folder):
         job.folder.mkdir(parents=True, exist_ok=True)
     write_atomically(job.folder / "merging", f"{job.target}\n")
@@ -237,11 +225,7 @@ def keeps_shards(job: FilmJob) -> bool:
 
 
 def drop_work(job: FilmJob) -> None:
-    """Remove all earlier work on a film that is not finished.
-
-    Raises:
-        OutputError: it cannot be removed.
-    """
+    """Remove all earlier work on a film that is not finished."""
     with disk_errors(job.folder):
         if job.folder.exists():
             shutil.rmtree(job.folder)
@@ -256,11 +240,7 @@ def receipt_path(out: Path, name: str) -> Path:
 
 
 def write_receipt(out: Path, receipt: Receipt) -> None:
-    """Record that a film is finished.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
+    """Record that a film is finished."""
     _write(receipt_path(out, receipt.name), asdict(receipt))
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 from videocolor.batch.engines.base import Engine, open_engine
 from videocolor.batch.inspection import Outlook, find_damage, inspect
@@ -15,31 +15,10 @@ from videocolor.events import Event, Observer
 from videocolor.files import file_sha256
 from videocolor.shards.types import FilmJob, FilmPlan, ShardRecord, Task, Tell
 
-__all__ = ["Merged", "Steps", "film_steps", "run_stage"]
+if TYPE_CHECKING:
+    from videocolor.shards.merge import MergeReport
 
-
-class Merged(Protocol):
-    """The report of a merge."""
-
-    @property
-    def target(self) -> Path:
-        """The finished film."""
-
-    @property
-    def frames(self) -> int:
-        """Its frames."""
-
-    @property
-    def sha256(self) -> str:
-        """Of the finished film."""
-
-    @property
-    def seconds(self) -> float:
-        """Wall time of the merge."""
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """Warnings for a person."""
+__all__ = ["Batch", "Steps", "film_steps", "run_stage"]
 
 
 @dataclass(frozen=True)
@@ -51,18 +30,27 @@ class Steps:
     inspect: Callable[[FilmJob], Outlook]
     read_plan: Callable[[Path], FilmPlan]
     finished: Callable[[FilmJob, FilmPlan], dict[int, ShardRecord]]
-    merge: Callable[[FilmJob, Observer], Merged]
-    finish: Callable[[FilmJob, Any, BatchConfig], list[str]]
+    merge: Callable[[FilmJob, Observer], MergeReport]
+    finish: Callable[[FilmJob, MergeReport, BatchConfig], list[str]]
     """Runs after the merge; returns warnings."""
     fixity: Callable[[FilmJob], str]
     """Reads the source; returns its sha256."""
     damage: Callable[[FilmJob, FilmPlan], str | None]
     """Returns what is wrong with a reel that can be colored nevertheless; None: nothing."""
-    recolor: Callable[[FilmJob, Collection[int], Collection[int], Observer], Merged]
+    recolor: Callable[[FilmJob, Collection[int], Collection[int], Observer], MergeReport]
     """Colors some shots of a finished film again, and those that reuse colors of some."""
     discard: Callable[[FilmJob], None]
     """Removes the working folder of a finished film."""
     engine: Callable[[EngineSettings, str], Engine]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """An output folder, its configuration, and the functions that work on its films."""
+
+    out: Path
+    config: BatchConfig
+    steps: Steps
 
 
 def film_steps() -> Steps:
@@ -108,13 +96,13 @@ def run_stage(task: Task, tell: Tell) -> None:
     tell({"kind": "planned"})
 
 
-def _finish(job: FilmJob, report: Any, config: BatchConfig) -> list[str]:
+def _finish(job: FilmJob, report: MergeReport, config: BatchConfig) -> list[str]:
     from videocolor.batch.archive import finish_film
 
     return finish_film(job, report, config.archive)
 
 
-def _recolor(job: FilmJob, shots: Collection[int], reusing: Collection[int], observer: Observer) -> Merged:
+def _recolor(job: FilmJob, shots: Collection[int], reusing: Collection[int], observer: Observer) -> MergeReport:
     from videocolor.shards.recolor import recolor_shots
 
     report = recolor_shots(job, shots, observer, reusing=reusing)

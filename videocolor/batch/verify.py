@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -85,13 +84,13 @@ def _receipts(out: Path, names: Sequence[str]) -> Iterator[Receipt]:
         yield receipt
 
 
+@dataclass
 class _Check:
     """Collects the findings on one film."""
 
-    def __init__(self) -> None:
-        self.problems: list[str] = []
-        self.notes: list[str] = []
-        self.checked: list[str] = []
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    checked: list[str] = field(default_factory=list)
 
     def that(self, what: str, right: bool, problem: str) -> None:
         """Record a comparison."""
@@ -159,7 +158,7 @@ def _check_pictures(check: _Check, receipt: Receipt, job: FilmJob) -> None:
     check.that(
         "frames", right, f"{found.result_frames} frames, its source {found.frames}, its receipt {receipt.frames}"
     )
-    tick = _tick(job.target)
+    tick = probe(job.target).time_base
     late = (
         f"a frame is off by {float(found.time_max_diff):.6f} s, more than a tick of the container ({float(tick):g} s)"
     )
@@ -172,7 +171,3 @@ def _check_pictures(check: _Check, receipt: Receipt, job: FilmJob) -> None:
     else:
         least = "not comparable" if found.luma_max_diff is None else f"largest difference {found.luma_max_diff}"
         check.notes.append(f"luma is not checked: {reason}; {least}")
-
-
-def _tick(target: Path) -> Fraction:
-    return probe(target).time_base
