@@ -75,15 +75,7 @@ def work(task: Task, tell: Tell) -> None:
         case "freeze":
             os.kill(os.getpid(), signal.SIGSTOP)
         case "sleep" | "tidy":
-            try:
-                (folder / f"{task.id}.busy").touch()
-                tell({"kind": "progress", "frames": 1})
-                time.sleep(job["seconds"])
-            except BaseException:
-                if job["do"] == "tidy":
-                    time.sleep(0.4)
-                (folder / f"{task.id}.cleaned").touch()
-                raise
+            _sleep(task, tell)
         case "stubborn":
             with contextlib.suppress(ValueError):  # not in the main thread
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -91,3 +83,17 @@ def work(task: Task, tell: Tell) -> None:
             time.sleep(job["seconds"])
         case other:
             sys.exit(f"what is {other}?")
+
+
+def _sleep(task: Task, tell: Tell) -> None:
+    """Sleep; leave a file when ended, `tidy` after a while."""
+    folder = Path(task.job["folder"])
+    try:
+        (folder / f"{task.id}.busy").touch()
+        tell({"kind": "progress", "frames": 1})
+        time.sleep(task.job["seconds"])
+    except BaseException:
+        if task.job["do"] == "tidy":
+            time.sleep(0.4)
+        (folder / f"{task.id}.cleaned").touch()
+        raise

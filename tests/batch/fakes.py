@@ -1,4 +1,4 @@
-"""Films of a few lines of text, and steps that colour them: the driver and the engines are the real ones.
+"""Films of a few lines of text, and steps that color them: the driver and the engines are the real ones.
 
 A reel is a JSON file: `{"shots": [10, 4, 7], "shards": 2}` (frames of each shot; shots a shard), perhaps with
 `"trouble": {"shard": 1, "kind": "lost", "times": 1}` or `"refused": "reason"`. Its colour is a line a frame.
@@ -34,7 +34,7 @@ WORK = "batch.fakes:color"
 class InlineEngine(Engine):
     """Works in the driver's own thread, one task a call: every test sees the same order of events."""
 
-    def __init__(self, settings: EngineSettings, work: str = WORK) -> None:
+    def __init__(self, settings: EngineSettings, _work: str = WORK) -> None:
         super().__init__(1 if settings.workers == "auto" else settings.workers, settings.ahead)
         self.tasks: list[Task] = []
 
@@ -198,8 +198,8 @@ def finished(job: FilmJob, plan: FilmPlan) -> dict[int, ShardRecord]:
     return found
 
 
-def merge(job: FilmJob, observer: Observer) -> MergeReport:
-    """Join the shards' lines; refuses what is not whole."""
+def merge(job: FilmJob, _observer: Observer) -> MergeReport:
+    """Join the shards' lines; refuse incomplete ones."""
     plan = read_plan(plan_path(job))
     records = finished(job, plan)
     if len(records) < len(plan.shards):
@@ -210,7 +210,7 @@ def merge(job: FilmJob, observer: Observer) -> MergeReport:
     return MergeReport(job.target, plan.frames, file_sha256(job.target), 0.0, (), None)
 
 
-def recolor(job: FilmJob, shots: Collection[int], reusing: Collection[int], observer: Observer) -> MergeReport:
+def recolor(job: FilmJob, shots: Collection[int], _reusing: Collection[int], _observer: Observer) -> MergeReport:
     """Other words for the frames of some shots."""
     plan, lines = make_plan(job), job.target.read_text().splitlines(keepends=True)
     for shot in plan.shots:
@@ -235,7 +235,7 @@ def inspect(job: FilmJob) -> Outlook:
     return Outlook(frames, data.get("bytes", frames * 10))
 
 
-def finish(job: FilmJob, report: Any, config: BatchConfig) -> list[str]:
+def finish(_job: FilmJob, _report: Any, _config: BatchConfig) -> list[str]:
     """Nothing comes after the merge."""
     return []
 
@@ -249,7 +249,7 @@ def fake_steps(engine: Any = InlineEngine, **more: Any) -> Steps:
         "finished": finished,
         "merge": merge,
         "finish": finish,
-        "damage": lambda job, plan: read_reel(job.source).get("damage"),
+        "damage": lambda job, _: read_reel(job.source).get("damage"),
         "recolor": recolor,
         "fixity": lambda job: file_sha256(job.source),
         "discard": discard,

@@ -59,14 +59,14 @@ def film_job(folder: Path, suffix: str = ".mkv", preset: str = "master", *overri
 
 
 def colored(job: FilmJob) -> MergeReport:
-    run_task(Task("t", job.as_dict(), None), lambda message: None)
+    run_task(Task("t", job.as_dict(), None), lambda _: None)
     return merge_film(job)
 
 
 def finished(job: FilmJob, settings: ArchiveSettings) -> None:
     """As the driver puts a film together, with receipt."""
-    run_task(Task("t", job.as_dict(), None), lambda message: None)
-    steps = dataclasses.replace(film_steps(), finish=lambda job, report, config: finish_film(job, report, settings))
+    run_task(Task("t", job.as_dict(), None), lambda _: None)
+    steps = dataclasses.replace(film_steps(), finish=lambda job, report, _: finish_film(job, report, settings))
     merge_one(job, Batch(job.target.parent, BatchConfig(), steps), seconds=1.0)
 
 
@@ -337,9 +337,9 @@ def test_a_package_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: p
         write_bag(bag, {payload: None, tmp_path / "no.json": None}, {})
     with pytest.raises(OutputError, match="is damaged"):
         write_bag(bag, {payload: "0" * 64}, {})
+    strange = tmp_path / os.fsdecode(b"f\xff.mkv")
+    strange.touch()
     with pytest.raises(OutputError, match="not Unicode"):
-        strange = tmp_path / os.fsdecode(b"f\xff.mkv")
-        strange.touch()
         write_bag(bag, {strange: None}, {})
     strange.unlink()
     assert list(tmp_path.iterdir()) == [payload]
@@ -352,12 +352,12 @@ def test_a_package_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: p
     assert bag_problems(bag) == []
 
 
-def _no_links(*names: Any) -> None:
+def _no_links(*_: Any) -> None:
     raise OSError("no hard links here")
 
 
 def test_without_the_library_a_package_is_refused_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     check_archive(ArchiveSettings())
     with pytest.raises(UsageError, match=r"videocolor\[archive\]"):
         check_archive(ArchiveSettings(bag=True))

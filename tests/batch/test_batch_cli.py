@@ -130,7 +130,7 @@ def test_what_is_not_planned_yet_has_the_frames_of_its_container(tmp_path: Path)
     jobs = read_jobs(tmp_path / "in", tmp_path / "out", config()).jobs
 
     class Halted(fakes.InlineEngine):
-        def _collect(self, timeout: float) -> Any:
+        def _collect(self, _: float) -> Any:
             raise KeyboardInterrupt
 
     with pytest.raises(Interrupted):

@@ -390,9 +390,10 @@ def test_no_room_and_no_cluster(tmp_path: Path, cluster: Any) -> None:
     with pytest.raises(DeviceError, match="room for a worker \\(64 CPU\\)"):
         open_engine(EngineSettings(kind="ray", address=cluster.address, cpus_per_task=64), WORK)
     settings = EngineSettings(kind="ray", address=cluster.address, cpus_per_task=64, workers=1, start_seconds=0.5)
-    with open_engine(settings, WORK) as engine, pytest.raises(DeviceError, match="start_seconds"):
+    with open_engine(settings, WORK) as engine:
         engine.submit(task("t", tmp_path, "count", frames=1))
-        until(engine, lambda _: False)
+        with pytest.raises(DeviceError, match="start_seconds"):
+            until(engine, lambda _: False)
 
 
 @pytest.mark.slow

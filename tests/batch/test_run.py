@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from batch import fakes
 
+from videocolor.batch.finish import merge_one
 from videocolor.batch.jobs import read_jobs
 from videocolor.batch.lock import DriverLock
 from videocolor.batch.run import BatchResult, run_batch
@@ -72,7 +73,7 @@ def test_nothing_is_done_twice(tmp_path: Path) -> None:
     assert result(tmp_path, "a").stat() == before
 
 
-def _no_engine(*arguments: Any) -> Any:
+def _no_engine(*_: Any) -> Any:
     raise AssertionError("an engine was started")
 
 
@@ -169,7 +170,7 @@ def test_only_merges(tmp_path: Path) -> None:
     a = fakes.reel(tmp_path / "in/a.mkv")
     fakes.reel(tmp_path / "in/b.mkv")
 
-    def refuse(job: Any, observer: Any) -> Any:
+    def refuse(job: Any, _: Any) -> Any:
         raise OutputError(f"{job.target}: no space")
 
     assert not run(tmp_path, steps=fakes.fake_steps(merge=refuse)).ok
@@ -216,23 +217,20 @@ def test_restart_forgets_unfinished_work_only(tmp_path: Path) -> None:
     assert all(film.made_now for film in again.films) and result(tmp_path, "a").read_text() == fakes.expected(a)
 
 
-def test_a_merge_that_was_killed_behind_its_rename(tmp_path: Path) -> None:
-    """The film stands, its receipt does not: it is known as the batch's own and made again."""
+def test_a_merge_that_was_killed_after_its_rename(tmp_path: Path) -> None:
+    """The film is there, its receipt is not: it is recognized as the batch's own and made again."""
     path = fakes.reel(tmp_path / "in/a.mkv")
+    config = load_model(BatchConfig, "batch", None, QUICK)
+    jobs = read_jobs(tmp_path / "in", tmp_path / "out", config).jobs
 
-    def killed(job: Any, report: Any, config: Any) -> Any:
+    def refuse(*_: Any) -> Any:
+        raise OutputError("later")
+
+    def killed(*_: Any) -> Any:
         raise KeyboardInterrupt
 
-    with pytest.raises(BaseException):  # noqa: B017
-        from videocolor.batch.finish import merge_one
-
-        config = load_model(BatchConfig, "batch", None, QUICK)
-        jobs = read_jobs(tmp_path / "in", tmp_path / "out", config).jobs
-
-        def refuse(job: Any, observer: Any) -> Any:
-            raise OutputError("later")
-
-        run_batch(jobs, tmp_path / "out", config, steps=fakes.fake_steps(merge=refuse))
+    run_batch(jobs, tmp_path / "out", config, steps=fakes.fake_steps(merge=refuse))
+    with pytest.raises(KeyboardInterrupt):
         merge_one(jobs[0], Batch(tmp_path / "out", config, fakes.fake_steps(finish=killed)), seconds=1.0)
     assert result(tmp_path, "a").exists() and read_receipt(tmp_path / "out", "a") is None
     assert run(tmp_path).ok
@@ -292,7 +290,7 @@ def test_disk_space(tmp_path: Path) -> None:
 
 def test_a_full_disk_ends_the_run_and_the_next_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = fakes.reel(tmp_path / "in/a.mkv", trouble={"shard": 1, "kind": "os", "times": 1})
-    monkeypatch.setattr("videocolor.batch.driver.free_bytes", lambda folder: 1000)
+    monkeypatch.setattr("videocolor.batch.driver.free_bytes", lambda _: 1000)
     with pytest.raises(OutputError, match="the disk is full"):
         run(tmp_path)
     assert rows(tmp_path)["a"].state == "planned"

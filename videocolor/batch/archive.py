@@ -106,7 +106,7 @@ def _unaltered(source: Path, before: str, target: Path) -> str:
         raise InputError(f"{source}: cannot be read again for its sha256: {error.strerror or error}") from error
     if after != before:
         raise InputError(
-            f"{source}: was altered while it was coloured: sha256 {before} before, {after} after; {target} is of "
+            f"{source}: was altered while it was colored: sha256 {before} before, {after} after; {target} is of "
             "neither for certain: restore the source from its copy, remove the film, and run again"
         )
     return after

@@ -117,7 +117,7 @@ def recolor_films(
 def _recolor(job: FilmJob, shots: Sequence[int], reusing: Sequence[int], batch: Batch, observer: Observer) -> Receipt:
     config, steps, before = batch.config, batch.steps, read_receipt(batch.out, job.name)
     if before is None or not (job.target.is_file() or merging(job)):
-        raise InputError(f"{job.target}: is not finished; only shots of a finished film can be coloured again")
+        raise InputError(f"{job.target}: is not finished; only shots of a finished film can be colored again")
     state = source_state(job.source)
     mark_merging(job)
     report = steps.recolor(job, shots, reusing, observer)

@@ -132,7 +132,7 @@ def _moov(file: BinaryIO) -> bytes:
 
 
 def sound_end(path: Path) -> Fraction | None:
-    """Return when the last sound of a film ends, in seconds of its own time; None: silent, or unknown.
+    """Return when the last sound of a film ends, in seconds from the film's start; None: silent, or unknown.
 
     Reads only the end of the file.
 

@@ -121,5 +121,5 @@ def check_damage(job: FilmJob, plan: FilmPlan, batch: Batch) -> str | None:
     """
     damage = batch.steps.damage(job, plan)
     if damage is not None and batch.config.films.damaged == "refuse":
-        raise InputError(f"{job.source}: is damaged: {damage}; --set films.damaged=accept colours it as it is")
+        raise InputError(f"{job.source}: is damaged: {damage}; --set films.damaged=accept colors it as it is")
     return damage

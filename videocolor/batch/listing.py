@@ -142,9 +142,8 @@ def _stem(source: Path) -> str:
 
 def absolute_hint(item: str, folder: Path) -> str:
     """Return a hint `[TIME=]IMAGE[@TIME]` with its image, relative to `folder`, as an absolute path."""
-    whole = folder / item
-    if whole.is_file():
-        return str(whole)
+    if (folder / item).is_file():
+        return str(folder / item)
     image = str(parse_hint(item)[1])
     if not Path(image).is_absolute():
         head, _, tail = item.rpartition(image)

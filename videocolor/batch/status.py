@@ -224,9 +224,9 @@ def write_status(out: Path, films: Sequence[FilmStatus], fps: float | None = Non
     Raises:
         OutputError: it cannot be written.
     """
-    data = plain({"fps": fps, "eta_s": eta_s, "films": [asdict(film) for film in films]})
+    data = {"fps": fps, "eta_s": eta_s, "films": [vars(film) for film in films]}
     try:
-        write_atomically(_path(out), json.dumps(data, ensure_ascii=False) + "\n")
+        write_atomically(_path(out), json.dumps(data, ensure_ascii=False, default=str) + "\n")
     except OutputError:
         if os.name != "nt":  # Windows refuses while somebody reads it; the next report follows
             raise
@@ -238,11 +238,11 @@ def _path(out: Path) -> Path:
 
 def span(seconds: float) -> str:
     """Format a time: `4 s`, `2:05 min`, `3:20 h`, `2 d 4 h`."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60}:{whole % 60:02d} min"
-    if whole < 86400 * 2:
-        return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+    rest = max(0, round(seconds))
+    if rest < 60:
+        return f"{rest} s"
+    if rest < 3600:
+        return f"{rest // 60}:{rest % 60:02d} min"
+    if rest < 86400 * 2:
+        return f"{rest // 3600}:{rest % 3600 // 60:02d} h"
+    return f"{rest // 86400} d {rest % 86400 // 3600} h"

@@ -1,4 +1,4 @@
-"""`videocolor batch`: whole archives."""
+"""`videocolor batch`: archives."""
 
 from __future__ import annotations
 

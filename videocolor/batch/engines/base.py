@@ -115,8 +115,8 @@ def open_engine(settings: EngineSettings, work: str) -> Engine:
 
     Args:
         settings: kind (a name of `ENGINES`, or "module:Class"), workers, resources, time limits.
-        work: "module:function", imported in the workers and called as function(task, tell); it reports by tell and
-            raises InputError, UsageError or ModelError for what no second attempt would mend.
+        work: "module:function", imported in the workers and called as function(task, tell); it reports
+            through tell, and raises InputError, UsageError or ModelError for what no second attempt would mend.
 
     Raises:
         UsageError: there is no such engine, or its extra is not installed.

@@ -103,13 +103,13 @@ def _work(name: str, post: _Post, tasks: queue.SimpleQueue[dict[str, Any]]) -> N
     while True:
         perform(work, unpack_task(tasks.get()), post.send)
         if signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:  # `_stop` came: the work failed by it
-            raise Interrupted("told to stop", 143)
+            raise Interrupted("the worker was asked to stop", 143)
 
 
 def _stop(*_: object) -> None:
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Interrupted("the worker was told to stop", 143)
+    raise Interrupted("the worker was asked to stop", 143)
 
 
 if __name__ == "__main__":

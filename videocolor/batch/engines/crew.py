@@ -46,7 +46,7 @@ W = TypeVar("W", bound=Worker)
 class CrewEngine(Engine, Generic[W]):
     """An engine whose workers each do one task after the other.
 
-    Workers send `{"kind": "beat"}`, what the work tells, and at last `done` or `failed` (`engines.worker.perform`).
+    Workers send `{"kind": "beat"}`, what the work reports, and at last `done` or `failed` (`engines.worker.perform`).
     """
 
     def __init__(self, settings: EngineSettings, workers: int) -> None:

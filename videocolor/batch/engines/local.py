@@ -151,7 +151,7 @@ class LocalEngine(CrewEngine[_Process]):
         yield from self._lost(worker, worker.verdict or _fate(code))
 
     def _end(self, worker: _Process, why: str) -> Iterator[WorkEvent]:
-        """Kill it; its loss is reported when its pipe ends, after all that it has told."""
+        """Kill it; its loss is reported when its pipe ends, after all its messages."""
         if not worker.verdict:
             worker.verdict = why
             worker.process.kill()

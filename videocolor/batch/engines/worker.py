@@ -31,7 +31,7 @@ Work: TypeAlias = Callable[[Task, Tell], None]
 Send: TypeAlias = Callable[[dict[str, Any]], None]
 """Sends a message (plain values with `kind`) to the driver; called from any thread."""
 
-_TOLD: Final = frozenset({"progress", "shard", "planned", "warning"})
+_KINDS: Final = frozenset({"progress", "shard", "planned", "warning"})
 _PERMANENT: Final = (InputError, UsageError, ModelError)
 """Errors that no retry mends; HintError, UnsupportedVideoError and NoVideoError are InputErrors."""
 _THREADS: Final = (
@@ -103,20 +103,20 @@ def fit_task(task: Task, threads: int | None) -> Task:
 
 
 def perform(work: Work, task: Task, send: Send) -> None:
-    """Perform a task: send what it tells, and at last `done` or `failed`; errors of the work are not raised.
+    """Perform a task: send what it reports, and at last `done` or `failed`; errors of the work are not raised.
 
-    Warnings of videocolor's loggers that the work has not told itself are sent at the end.
+    Warnings of videocolor's loggers that the work has not reported itself are sent at the end.
     """
-    told: set[str] = set()
+    reported: set[str] = set()
     logged = _Collect()
     logger = logging.getLogger("videocolor")
 
     def tell(message: dict[str, Any]) -> None:
         kind = message.get("kind")
-        if kind not in _TOLD:
-            raise ValueError(f"kind {kind!r}: a worker tells {', '.join(sorted(_TOLD))}")
+        if kind not in _KINDS:
+            raise ValueError(f"kind {kind!r}: a worker reports {', '.join(sorted(_KINDS))}")
         if kind == "warning":
-            told.add(str(message.get("message")))
+            reported.add(str(message.get("message")))
         send({**plain(message), "task": task.id})
 
     ending: dict[str, Any] = {"kind": "done"}
@@ -130,7 +130,7 @@ def perform(work: Work, task: Task, send: Send) -> None:
         logger.removeHandler(logged)
         logger.propagate = propagate
     for text in logged.texts:
-        if text not in told:
+        if text not in reported:
             send({"kind": "warning", "message": text, "task": task.id})
     send({**ending, "task": task.id})
 
