@@ -32,6 +32,7 @@ __all__ = [
     "add_painted",
     "encode_hint",
     "parse_color",
+    "points_layer",
     "points_picture",
     "set_points",
     "shade",
@@ -168,7 +169,20 @@ def set_points(
 
 
 def points_picture(luma: Array, points: Sequence[Point], *, sar: Fraction = Fraction(1)) -> tuple[Array, Array]:
-    """Draw points as discs of color on their frame's luma, transparent elsewhere.
+    """Draw points as discs of color on their frame's luma, transparent elsewhere; see `points_layer`.
+
+    Returns:
+        (h, w, 3) float32 R'G'B' in 0..1, and (h, w) float32 opacity.
+
+    Raises:
+        HintError: no points.
+    """
+    ab, mask = points_layer(luma, points, sar=sar)
+    return with_luma(ab, np.clip(luma, 0, 1)), mask
+
+
+def points_layer(luma: Array, points: Sequence[Point], *, sar: Fraction = Fraction(1)) -> tuple[Array, Array]:
+    """Draw the chroma of points as discs, transparent elsewhere.
 
     The transparent part has the color of the nearest point, so that scaling does not mix gray into the discs.
 
@@ -178,7 +192,7 @@ def points_picture(luma: Array, points: Sequence[Point], *, sar: Fraction = Frac
         sar: sample aspect ratio of the film, for discs that are round on display.
 
     Returns:
-        (h, w, 3) float32 R'G'B' in 0..1, and (h, w) float32 opacity, with edges one sample wide.
+        (2, h, w) float32 CIE a*b*, and (h, w) float32 opacity, with edges one sample wide.
 
     Raises:
         HintError: no points.
@@ -199,7 +213,7 @@ def points_picture(luma: Array, points: Sequence[Point], *, sar: Fraction = Frac
         place = np.clip(luma[rows, columns], 0, 1)[away <= max(radius, 1)].mean()
         ab[:, rows, columns][:, near] = shade(point.color, np.array([place]))
         mask[rows, columns] = np.maximum(mask[rows, columns], np.clip(radius + 0.5 - away, 0, 1))
-    return with_luma(ab, np.clip(luma, 0, 1)), mask
+    return ab, mask
 
 
 def parse_color(color: str) -> Array:

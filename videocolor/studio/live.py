@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from time import monotonic
 from typing import Any, Final
@@ -21,7 +20,7 @@ from videocolor.preview import PreviewFrame, preview_size
 from videocolor.shots.prepare import small_luma, working_size
 from videocolor.studio.errors import NotFoundError
 from videocolor.studio.frames import FilmIndex, FrameSource
-from videocolor.studio.hints import points_picture
+from videocolor.studio.hints import points_layer
 from videocolor.studio.network import Memo, Network
 from videocolor.studio.pictures import Kind, PackedFrame, frame_jpeg
 from videocolor.studio.project import ProjectStore
@@ -130,6 +129,5 @@ class LiveColors:
     def _drawn(self, luma: Array, points: Sequence[Point]) -> HintInput:
         """Return points drawn at the network's working size, whose pixels are not square."""
         height, width = luma.shape
-        rgb, mask = points_picture(luma, points, sar=self._index.aspect * height / width)
-        # The frame's own luma to the bit: the network has seen it before.
-        return replace(hint_input(Hint("points", rgb, None, mask), luma.shape, in_shot=True), luma=luma)
+        ab, mask = points_layer(luma, points, sar=self._index.aspect * height / width)
+        return HintInput(luma, ab, mask, in_shot=True)
