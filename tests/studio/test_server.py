@@ -563,6 +563,24 @@ def test_a_click_colors_its_frame_at_once(page: Client) -> None:
     assert page.get("/api/shades", colors="red").status_code == 400
 
 
+def test_a_painted_frame_is_shown_at_once_and_previews_are_kept(page: Client) -> None:
+    gray = cv2.imdecode(np.frombuffer(page.get("/api/frames/10.png").content, np.uint8), cv2.IMREAD_GRAYSCALE)
+    painted = np.clip(np.stack([gray * 0.7, gray * 0.9, gray * 1.15], axis=-1), 0, 255).astype(np.uint8)
+    data = cv2.imencode(".png", painted)[1].tobytes()
+    assert page.upload("/api/hints/painted", data, "mine.png", frame=10).status_code == 200
+    made = page.http.post("/api/live", json={"frame": 10, "points": [], "lines": 72}).json()
+    picture = page.get(f"/api/live/{made['id']}.jpg").content
+    shown = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+    wanted = cv2.resize(painted, shown.shape[1::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(shown.astype(int) - wanted).mean() < 8
+    for shot in (0, 14):
+        wish = {"shot": shot, "seconds": 0.1, "lines": 72}
+        begun = page.http.post("/api/preview", json=wish).json()
+        until(lambda begun=begun: page.get(f"/api/preview/{begun['id']}").json()["state"] == "done")
+    kept = page.get("/api/preview").json()["previews"]
+    assert {preview["shot"] for preview in kept} == {0, 14} and not any(preview["stale"] for preview in kept)
+
+
 # ---- the render and what is made of it ----
 
 

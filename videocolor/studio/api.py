@@ -296,6 +296,11 @@ def start_preview(studio: Served, body: models.Preview) -> Answer:
     return studio.previews.start(body)
 
 
+@router.get("/api/preview")
+def kept_previews(studio: Served) -> Answer:
+    return {"previews": studio.previews.kept()}
+
+
 @router.get("/api/preview/{run_id}")
 def preview_status(studio: Served, run_id: PreviewId) -> Answer:
     return studio.previews.get(run_id)

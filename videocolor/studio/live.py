@@ -13,7 +13,7 @@ from functools import partial
 from time import monotonic
 from typing import Any, Final
 
-from videocolor.hints.plan import MOST_PER_SHOT, hint_input, load_hint
+from videocolor.hints.plan import MOST_PER_SHOT, hint_ab, hint_input, load_hint
 from videocolor.models.base import HintInput
 from videocolor.pipeline.upsample import plane_luma, upsample_chroma
 from videocolor.preview import PreviewFrame, preview_size
@@ -97,6 +97,10 @@ class LiveColors:
     def _colored(self, frame: Frame, points: Sequence[Point], lines: int) -> PreviewFrame:
         info, network = self._index.info, self._network.colorizer(self._store.config(), remembers=True)
         hints = self._hints(frame.index)
+        shown = self._luma(frame, preview_size(info, lines)[::-1])
+        painted = self._painted(frame.index, shown.shape)
+        if painted is not None:
+            return PreviewFrame(frame.index, frame.pts, frame.time_base, shown, painted, info.color.matrix)
         reference = any(own and hint.mask is None for own, hint in hints)
         given: Given = "reference" if reference else "style" if points or hints else "none"
         size = working_size(info.width, info.height, network.card, hints=given)
@@ -106,7 +110,6 @@ class LiveColors:
         takes = {"none": 0, "one": 1, "many": MOST_PER_SHOT}[network.card.hints]
         predicted = network.step(network.begin(inputs[:takes]), luma[None]).ab[0]
         guide = luma if luma.shape == predicted.shape[1:] else plane_luma(luma, 8, "full", predicted.shape[:0:-1])
-        shown = self._luma(frame, preview_size(info, lines)[::-1])
         ab = upsample_chroma(predicted, guide, shown)
         return PreviewFrame(frame.index, frame.pts, frame.time_base, shown, ab, info.color.matrix)
 
@@ -119,6 +122,15 @@ class LiveColors:
                 own = hint.frame is not None and self._store.state.shot_of(hint.frame) == shot
                 found.append((own, self._memo.get(path, partial(load_hint, None, path))))
         return found
+
+    def _painted(self, index: int, size: tuple[int, int]) -> Array | None:
+        """Return (2, *size) a*b* of a hint that is this very frame, painted everywhere."""
+        for hint in self._store.data.hints:
+            if hint.enabled and (hint.kind, hint.frame) == ("painted", index):
+                path = self._store.image_path(hint)
+                loaded = self._memo.get(path, partial(load_hint, None, path))
+                return hint_ab(loaded, size) if loaded.mask is None else None
+        return None
 
     def _luma(self, frame: Frame, size: tuple[int, int]) -> Array:
         return self._memo.get((frame.index, size), lambda: small_luma(frame, size))

@@ -204,6 +204,12 @@ class Previews:
         with self._lock:
             return None if self._current is None else self._document(self._current)
 
+    def kept(self) -> list[dict[str, Any]]:
+        """Describe the last preview of each shot."""
+        with self._lock:
+            latest = {run.shot: run for run in self._runs.values() if run.frames}
+            return [self._document(run) for run in latest.values()]
+
     def get(self, run_id: str) -> dict[str, Any]:
         """Describe a preview."""
         return self._document(self._run(run_id))

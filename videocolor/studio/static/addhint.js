@@ -2,6 +2,7 @@
 import { change, toast } from "./api.js";
 import { clock, dress, el, find, glyph, keyed } from "./dom.js";
 import { pngUrl, sourceUrl } from "./frames.js";
+import { recolor } from "./live.js";
 import { currentShot, emit, endOf, frameAt, goTo, on, secondsOf, setTool, shotAt, shots, state } from "./state.js";
 import { aspect } from "./viewer.js";
 
@@ -48,6 +49,7 @@ async function upload(file, path, query, done) {
   note.remove();
   if (answer) {
     toast(typeof done === "string" ? done : done(answer));
+    recolor(state.frame, answer.hints.find((hint) => hint.kind === "points" && hint.frame === state.frame)?.points ?? []);
     emit("changed");
   }
   return answer;

@@ -38,7 +38,7 @@ function showScan() {
   // Spoken once; the count is for the eye.
   line.setAttribute("aria-live", scan.state === "failed" ? "polite" : "off");
   const share = scan.total ? `${Math.min(99, Math.floor((100 * scan.frames) / scan.total))} %` : `${scan.frames ?? 0} frames`;
-  say(line, scan.state === "failed" ? scan.error || "The film could not be looked through." : `Looking for shots: ${share}, ${shots().length} so far`);
+  say(line, scan.state === "failed" ? scan.error || "The film could not be scanned." : `Looking for shots: ${share}, ${shots().length} so far`);
 }
 
 function showHistory() {
@@ -151,6 +151,7 @@ async function begin() {
   redraw();
   for (const text of film().warnings ?? []) toast(text, { seconds: 20 });
   call("GET", "/api/compare").then(tookCompare, () => undefined);
+  call("GET", "/api/preview").then((kept) => kept.previews.forEach(took), () => undefined); // those of other shots, too
   performance.mark("studio-shown");
   listen();
 }

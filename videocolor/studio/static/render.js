@@ -74,7 +74,7 @@ function show() {
   main.hidden = running;
   main.disabled = !ready;
   say(main, render?.state === "stopped" ? "Go on rendering" : render?.state === "done" ? "Render again" : "Render film");
-  main.title = ready ? "Colour the whole film (R)" : "When the film has been looked through";
+  main.title = ready ? "Colour the whole film (R)" : "When the film has been scanned";
   main.classList.toggle("primary", !(render?.state === "done"));
   const part = find("render-changed");
   part.hidden = running || !changed;

@@ -87,7 +87,7 @@ function showCuts() {
   find("cut-earlier").disabled = !shot || index < 1 || open || shots()[index - 1].start >= shot.start - 1;
   find("cut-later").disabled = !shot || index < 1 || open || shot.start + 1 >= endOf(shot);
   let text = "Go to the frame where the new shot begins.";
-  if (open) text = "Cuts can be changed when the film has been looked through.";
+  if (open) text = "Cuts can be changed when the film has been scanned.";
   else if (inside) text = `A new shot can begin at frame ${state.frame}${near === null ? "." : `, or the cut of frame ${near} can move there.`}`;
   say(find("cuts-state"), shot ? text : "");
 }
