@@ -26,7 +26,7 @@ from videocolor.concurrency.stages import prefetch
 from videocolor.models.hint.network import HintNet
 from videocolor.presets import load_model
 from videocolor.training.config import Phase, TrainConfig
-from videocolor.training.distributed import join_team
+from videocolor.training.distributed import join_process_group
 from videocolor.training.hint.network import Tensors, Trainee, make_optimizer, tensors
 from videocolor.training.prefetch import drawn_ahead, open_sampler
 
@@ -49,7 +49,7 @@ def sampler_rate(config: TrainConfig, batches: int) -> float:
 
 
 class Learner:
-    """The step of the loop without journal and checkpoints."""
+    """The step of the loop without log and checkpoints."""
 
     def __init__(self, config: TrainConfig, device: torch.device) -> None:
         torch.manual_seed(config.seed)
@@ -128,7 +128,7 @@ def main(source: str, overrides: tuple[str, ...], batches: int, minutes: float) 
     for kind, workers in dict.fromkeys([*kinds, (config.worker_kind, config.workers)]):
         settings = config.model_copy(update={"worker_kind": kind, "workers": workers})
         click.echo(f"  sampler, {kind} x {workers:<2d}   {sampler_rate(settings, 2 * batches):8.0f} samples/s")
-    with join_team(config.device) as team:
+    with join_process_group(config.device) as team:
         learner, seconds = Learner(config, team.device), 0.0
         for phase in config.phases:
             speed, spent = step_rate(config, learner, phase, batches)

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from videocolor.published.patch_config import PerceptronConfig
-from videocolor.published.patch_fit import fit_perceptron, save_network
-from videocolor.published.patches import bordered
+from videocolor.published.config import PerceptronConfig
+from videocolor.published.patches import bordered, fit_perceptron, save_network
 
 Array = NDArray[Any]
 

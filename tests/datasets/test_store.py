@@ -12,7 +12,7 @@ import skimage.data
 
 from videocolor.datasets.pack import PackReader, PackWriter, PartsReader, PartsWriter
 from videocolor.errors import InputError, OutputError
-from videocolor.training.propagated import Carried, CarriedReader, deflate, inflate
+from videocolor.training.propagated import Carried, PropagatedReader, deflate, inflate
 from videocolor.types import Array
 
 FRAMES = [(i / 4, np.ascontiguousarray(skimage.data.astronaut()[i : i + 120, 90:250])) for i in range(0, 60, 5)]
@@ -129,7 +129,7 @@ def test_carried_places_in_parts_and_of_the_first_version(tmp_path: Path) -> Non
     entries = [[0, number, number * 30 * 40 * 5, 30, 40] for number in range(3)]
     (old / "index.json").write_text(json.dumps({"a.mp4": entries}))
     for folder in (new, old):
-        reader = CarriedReader(folder)
+        reader = PropagatedReader(folder)
         still, right, left = (reader.picture(pair, rgb) for pair in reader.of("a.mp4"))
         np.testing.assert_array_equal(still[0], rgb)
         np.testing.assert_array_equal(right[0][:, :-12], rgb[:, 12:])  # 3 of 40 columns are 12 of 160

@@ -21,9 +21,9 @@ from videocolor.published.backbones import FirstFeatures, Lite0Values, OnnxValue
 from videocolor.published.cards import PUBLISHED
 from videocolor.published.fusion import ENCODER, FusionNet, FusionSettings, into_white
 from videocolor.published.hetero import HeteroNet, HeteroSettings
-from videocolor.published.package import untrained
 from videocolor.published.residual import ResidualNet, ResidualSettings, ResNetFront
-from videocolor.published.running import lightness
+from videocolor.training.lab import gray_lightness
+from videocolor.training.loop import make_task
 from videocolor.training.systems import config_class
 
 
@@ -53,7 +53,7 @@ def test_the_list_counts_what_is_built() -> None:
     for preset in list_presets("train/published"):
         config: Any = load_model(config_class(preset.name), "train", preset.name)
         if config.system in ("hetero", "residual", "fusion"):
-            built[preset.name.removeprefix("train/")] = count(untrained(config))
+            built[preset.name.removeprefix("train/")] = count(make_task(config).net)
     assert {model.name: model.parameters for model in PUBLISHED if model.name in built} == built
     json.dumps([model.as_dict() for model in PUBLISHED])
 
@@ -133,7 +133,7 @@ def test_lightness_is_cie() -> None:
     luma = np.linspace(0, 1, 33, dtype=np.float32)
     bgr = np.repeat(luma[:, None, None], 3, axis=2)
     expected = cv2.cvtColor(bgr, cv2.COLOR_BGR2Lab)[:, 0, 0]
-    assert np.allclose(lightness(torch.from_numpy(luma)).numpy(), expected, atol=0.05)
+    assert np.allclose(gray_lightness(torch.from_numpy(luma)).numpy(), expected, atol=0.05)
 
 
 def test_r_takes_any_size() -> None:
@@ -218,7 +218,7 @@ def test_any_onnx_file_gives_f_its_global_features(tmp_path: Path, channels_last
         "0.75 lies halfway between middle gray and white"
     )
     config = tiny("f", tmp_path, f"extractor={path}")
-    net = untrained(config)
+    net = make_task(config).net
     assert isinstance(net, FusionNet)
     assert net.fuse.in_channels == 256 + 7, "the fused width follows"
     assert net(torch.rand(1, 1, 16, 16)).shape == (1, 2, 16, 16)

@@ -33,13 +33,10 @@ from videocolor.models.base import ModelCard
 from videocolor.models.registry import load_colorizer
 from videocolor.presets import load_model
 from videocolor.published import patches as patches_module
-from videocolor.published.patch_config import MapConfig, PatchesConfig, PerceptronConfig
+from videocolor.published.config import MapConfig, PatchesConfig, PerceptronConfig
 from videocolor.published.patch_data import open_patch_data, patch_rows
-from videocolor.published.patch_fit import fit_map, fit_perceptron, nearest
-from videocolor.published.patch_picture import patch_sheet
-from videocolor.published.patch_tables import PUBLISHED_ACCURACY, PUBLISHED_ERROR
-from videocolor.published.patches import PatchClassifier, PatchColorizer, repaint
-from videocolor.published.train_patches import train_patches
+from videocolor.published.patch_grid import PUBLISHED_ACCURACY, PUBLISHED_ERROR, train_patches
+from videocolor.published.patches import PatchClassifier, PatchColorizer, fit_map, fit_perceptron, nearest, repaint
 
 Array = np.ndarray
 
@@ -341,6 +338,8 @@ def test_the_film_network_is_the_cell_that_was_asked_for(whole: Path) -> None:
     maps = json.loads((whole / "maps.json").read_text())
     np.testing.assert_allclose(colorizer.codebook, maps["4"]["codebook"], rtol=1e-3)
     assert (whole / "cells" / "3x3_6" / "patches.safetensors").exists()
+    from pipelines.published_patches import patch_sheet
+
     sheet = patch_sheet([np.zeros((60, 50, 3), np.uint8)] * 2, colorizer, [CODEBOOK, colorizer.codebook], 64)
     assert sheet.shape == (2 * (22 + 2 * 64), 5 * 64, 3)
 
@@ -380,7 +379,8 @@ def test_ctrl_c_and_going_on(footage: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from videocolor.presets import load_model\n"
         "from videocolor.errors import Interrupted\n"
-        "from videocolor.published.train_patches import PatchesConfig, train_patches\n"
+        "from videocolor.published.config import PatchesConfig\n"
+        "from videocolor.published.patch_grid import train_patches\n"
         "if __name__ == '__main__':\n"
         "    try: train_patches(load_model(PatchesConfig, 'train', sys.argv[1]))\n"
         "    except Interrupted as error: print(error); sys.exit(error.exit_code)\n"

@@ -15,18 +15,16 @@ from tests.published.tiny import AUTOENCODERS, NAMES, make_pack, tiny, tiny_mode
 from videocolor.config import ColorizeConfig
 from videocolor.datasets.pack import PackReader
 from videocolor.errors import ConfigError, InputError, ModelError, OutputError, UsageError, VideocolorError
-from videocolor.models.artifact import read_artifact, write_artifact
+from videocolor.models.artifact import load_checkpoint, read_artifact, read_checkpoint, write_artifact
 from videocolor.models.base import HintInput
 from videocolor.models.registry import load_colorizer
 from videocolor.presets import list_presets
-from videocolor.published import trainer as published
+from videocolor.published.config import PublishedData
 from videocolor.published.hetero import HeteroColorizer
-from videocolor.published.package import read_checkpoint
-from videocolor.published.samples import Samples, fit_white
-from videocolor.published.train_config import PublishedData
-from videocolor.published.trainer import train_published
+from videocolor.published.training import Samples, fit_white
 from videocolor.training import systems
-from videocolor.training.checkpoint import load_checkpoint
+from videocolor.training.distributed import ProcessGroup
+from videocolor.training.loop import make_task, train
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +32,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the three autoencoders, trained for two steps."""
     folder = tmp_path_factory.mktemp("published")
     for name in AUTOENCODERS:
-        train_published(tiny(name, folder), observer=lambda event: None)
+        train(tiny(name, folder), observer=lambda event: None)
     return folder
 
 
@@ -45,7 +43,7 @@ def test_all_presets_are_tried_here() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_preset_trains_and_its_network_colors(name: str, runs: Path) -> None:
-    path = train_published(tiny(name, runs), observer=lambda event: None)
+    path = train(tiny(name, runs), observer=lambda event: None)
     assert path == runs / name / f"{name}.safetensors"
     lines = (runs / name / "metrics.jsonl").read_text().splitlines()
     (row,) = (line for line in map(json.loads, lines) if "epoch" in line)
@@ -71,14 +69,15 @@ def test_a_preset_trains_and_its_network_colors(name: str, runs: Path) -> None:
 @pytest.mark.parametrize("name", ["h6", "r", "f"])
 def test_bfloat16(name: str, runs: Path, tmp_path: Path) -> None:
     config = tiny(name, runs, f"out={tmp_path / name}", "bf16=true")
-    train_published(config, observer=lambda event: None)
+    train(config, observer=lambda event: None)
     (row,) = load_checkpoint(tmp_path / name / "checkpoint.pt")["history"]
     assert 0 < row["mse"] < 1
 
 
 def test_autoencoders_learn_what_they_are_for(runs: Path) -> None:
     for kind in ("gray", "outlines", "hint"):
-        task = published.make_task(tiny(f"h_{kind}", runs))
+        task = make_task(tiny(f"h_{kind}", runs))
+        task.begin(ProcessGroup(0, 1, torch.device("cpu")), False)
         source, target = task._pair(task.draw(np.arange(2), 0))
         assert source.shape[1] == (3 if kind == "hint" else 1)
         assert target.shape[1] == 3
@@ -91,13 +90,13 @@ def test_resuming_equals_never_having_stopped(name: str, runs: Path, tmp_path: P
     for part in ("whole", "halves"):
         config = tiny(name, runs, f"out={tmp_path / part}", "epochs=2", "data.augment=true")
         if part == "halves":
-            assert train_published(config, stop_after=3, observer=lambda event: None).name == "checkpoint.pt"
+            assert train(config, stop_after=3, observer=lambda event: None).name == "checkpoint.pt"
             with pytest.raises(OutputError, match="--resume"):
-                train_published(config)
+                train(config)
             config = tiny(name, runs, f"out={tmp_path / part}", "epochs=2", "data.augment=true")
-            train_published(config, resume=True, observer=lambda event: None)
+            train(config, resume=True, observer=lambda event: None)
         else:
-            train_published(config, observer=lambda event: None)
+            train(config, observer=lambda event: None)
         lines = [json.loads(line) for line in (tmp_path / part / "metrics.jsonl").read_text().splitlines()]
         rows.append([{k: v for k, v in line.items() if k not in ("samples_per_s", "waited")} for line in lines])
     assert rows[0] == rows[1]
@@ -106,20 +105,20 @@ def test_resuming_equals_never_having_stopped(name: str, runs: Path, tmp_path: P
 
 
 def test_a_finished_run_goes_on_with_more_epochs(tmp_path: Path) -> None:
-    train_published(tiny("h1", tmp_path), observer=lambda event: None)
-    train_published(tiny("h1", tmp_path, "epochs=3"), resume=True, observer=lambda event: None)
+    train(tiny("h1", tmp_path), observer=lambda event: None)
+    train(tiny("h1", tmp_path, "epochs=3"), resume=True, observer=lambda event: None)
     assert [row["epoch"] for row in load_checkpoint(tmp_path / "h1" / "checkpoint.pt")["history"]] == [1, 2, 3]
 
 
 def test_errors_that_are_not_finite_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny("h1", tmp_path, "epochs=40")
-    before = published.make_task(config).net.state_dict()
+    before = make_task(config).net.state_dict()
     monkeypatch.setattr(
-        "videocolor.published.train_hetero.ColorTask.error",
+        "videocolor.published.hetero.ColorTask.error",
         lambda self, batch: next(self.net.parameters()).sum() * torch.nan,
     )
-    with pytest.raises(ModelError, match="not finite; lower lr"):
-        train_published(config, observer=lambda event: None)
+    with pytest.raises(ModelError, match="not finite; lower the learning rate"):
+        train(config, observer=lambda event: None)
     monkeypatch.undo()
     assert not (tmp_path / "h1" / "checkpoint.pt").exists() or all(
         torch.equal(value, before[key])
@@ -216,23 +215,23 @@ def test_names_and_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs:
         load_colorizer("published/h4")
     with pytest.raises(UsageError, match="no network is named 'published/h44'; did you mean published/h4"):
         load_colorizer("published/h44")
-    with pytest.raises(ModelError, match="an autoencoder; it colours nothing by itself"):
+    with pytest.raises(ModelError, match="an autoencoder colors nothing by itself"):
         load_colorizer(str(runs / "h_gray"))
     with pytest.raises(ModelError, match="no such weights file"):
         load_colorizer("runs/none.safetensors")
-    train_published(tiny("h1", tmp_path / "runs" / "published"), observer=lambda event: None)
+    train(tiny("h1", tmp_path / "runs" / "published"), observer=lambda event: None)
     assert load_colorizer("published/h1", device="cpu").card.name == "h1"
     assert load_colorizer("runs/published/h1", device="cpu").card.name == "h1"
     torch.save({"ema": {}, "step": 3}, tmp_path / "checkpoint.pt")
-    with pytest.raises(ModelError, match="of the hint network; package it first"):
+    with pytest.raises(ModelError, match="the hint network is packaged first"):
         read_checkpoint(tmp_path / "checkpoint.pt")
     (tmp_path / "broken.pt").write_bytes(b"no checkpoint")
-    with pytest.raises(ModelError, match=r"broken\.pt: not a checkpoint"):
+    with pytest.raises(ModelError, match=r"broken\.pt: not a readable checkpoint"):
         load_colorizer(str(tmp_path / "broken.pt"))
 
 
 def test_sizes_that_a_network_does_not_take(runs: Path, tmp_path: Path) -> None:
-    path = train_published(tiny("h1", tmp_path), observer=lambda event: None)
+    path = train(tiny("h1", tmp_path), observer=lambda event: None)
     dense = load_colorizer(str(path), device="cpu")
     with pytest.raises(ModelError, match="takes 16x16 pixels only, not 24x16"):
         dense.step(None, np.zeros((1, 16, 24), np.float32))
@@ -248,7 +247,7 @@ def test_sizes_that_a_network_does_not_take(runs: Path, tmp_path: Path) -> None:
 
 def test_runs_that_cannot_begin(runs: Path, tmp_path: Path) -> None:
     def begin(name: str, *overrides: str) -> None:
-        train_published(tiny(name, tmp_path, *overrides, packs=runs), observer=lambda event: None)
+        train(tiny(name, tmp_path, *overrides, packs=runs), observer=lambda event: None)
 
     cases: list[tuple[type[VideocolorError], str, tuple[str, ...]]] = [
         (ModelError, "train it first: videocolor train --config published/h_gray", ("h2",)),
@@ -275,10 +274,10 @@ def test_runs_that_cannot_begin(runs: Path, tmp_path: Path) -> None:
 def test_dispatch(tmp_path: Path) -> None:
     assert systems.config_class("train/hint_cpu").__name__ == "TrainConfig"
     assert systems.config_class("published/r").__name__ == "ResidualConfig"
-    assert systems.trainer("published/h1") is train_published
+    assert systems.trainer("published/h1") is train
     (tmp_path / "odd.yaml").write_text("system: fusionn\nout: x\n")
     with pytest.raises(
-        ConfigError, match=r"odd\.yaml: system = 'fusionn': expected one of hetero, .*did you mean fusion"
+        ConfigError, match=r"odd\.yaml: system = 'fusionn': expected one of hint, hetero, .*did you mean fusion"
     ):
         systems.config_class(tmp_path / "odd.yaml")
 

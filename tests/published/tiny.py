@@ -12,7 +12,7 @@ import torch
 from videocolor.datasets.pack import PackWriter
 from videocolor.models.artifact import write_artifact
 from videocolor.presets import load_model
-from videocolor.published.trainer import make_task
+from videocolor.training.loop import make_task
 from videocolor.training.systems import config_class
 
 AUTOENCODERS = ("h_gray", "h_outlines", "h_hint")
@@ -55,10 +55,10 @@ def tiny_models(folder: Path) -> dict[str, Path]:
     made = {}
     for kind, preset in (("h", "h4"), ("r", "r"), ("f", "f")):
         config = tiny(preset, folder, "size=32", *(["data.fit=white"] if kind == "f" else []))
-        task = make_task(config, learning=False)
+        task = make_task(config)
         if kind == "f":  # untrained it gives next to no colour
             torch.nn.init.constant_(task.net.decoder[-1].bias, 0.2)
-        artifact = task.artifact({"system": config.system})
+        artifact = task.artifact()
         made[kind] = folder / f"{kind}.safetensors"
         write_artifact(made[kind], artifact.weights, artifact.card, artifact.architecture, artifact.training)
     return made

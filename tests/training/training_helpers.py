@@ -12,7 +12,7 @@ import torch
 from videocolor.datasets.pack import PackReader, PackWriter
 from videocolor.models.hint.network import HintNet
 from videocolor.training.config import DataConfig, OptimizerConfig, Phase, TrainConfig
-from videocolor.training.hint import state
+from videocolor.training.hint import start
 
 
 def make_pack(folder: Path, seed: int = 0) -> PackReader:
@@ -37,7 +37,7 @@ def tiny_config(folder: Path, monkeypatch: pytest.MonkeyPatch, steps: int = 6) -
         torch.manual_seed(seed)
         return HintNet()
 
-    monkeypatch.setattr(state, "new_network", untrained)
+    monkeypatch.setattr(start, "new_network", untrained)
     return TrainConfig(
         out=folder / "run",
         threads=1,

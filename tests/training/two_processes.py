@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from videocolor.cli import main
 from videocolor.models.hint.network import HintNet
-from videocolor.training.hint import state
+from videocolor.training.hint import start
 
 
 def _fixed(norm: nn.BatchNorm2d, x: torch.Tensor) -> torch.Tensor:
@@ -28,5 +28,5 @@ def _untrained(seed: int, encoder_weights: Path | None) -> HintNet:
 
 if __name__ == "__main__":
     nn.BatchNorm2d.forward = _fixed  # type: ignore[method-assign]
-    state.new_network = _untrained
+    start.new_network = _untrained
     main()

@@ -19,8 +19,7 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
-from videocolor.datasets.pack import PART_BYTES, PackWriter
-from videocolor.datasets.pairs.distance import frame_distance, thumbnail
+from videocolor.datasets.pack import PART_BYTES, PackWriter, frame_distance, thumbnail
 from videocolor.errors import InputError
 from videocolor.types import Array
 

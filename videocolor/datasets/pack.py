@@ -1,12 +1,11 @@
-"""A packed folder: frames of many sizes in a few memory-mapped files, with an index a person can read.
+"""Packs: frames of many sizes in a few memory-mapped files, with an index that a person can read.
 
-frames.000.bin ...   frames behind each other, JPEG (4:4:4) or plain R'G'B'; no file is larger than the part size
+frames.000.bin ...   frames one after another, JPEG (4:4:4) or plain R'G'B'; no file is larger than the part size
 frames.npy           (frames, 3) int64: part, byte offset in it, bytes
 thumbs.000.npy ...   (frames, THUMB, THUMB, 3) uint8, for the scene check
 index.json           {"version": 2, "codec": "jpeg" | "raw", "parts": n, "items": [{file, source, ...}, ...], ...}
 
 The index is written last: a folder without one is no pack. It grows by some 200 bytes an item and is never split.
-Packs of the first version (one frames.bin, one thumbs.npy) are still read.
 """
 
 from __future__ import annotations
@@ -20,15 +19,25 @@ from typing import Any, BinaryIO, Final, Literal
 import cv2
 import numpy as np
 
-from videocolor.datasets.pairs.distance import THUMB, thumbnail
 from videocolor.errors import InputError, OutputError
 from videocolor.files import write_atomically
 from videocolor.types import Array
 
-__all__ = ["PART_BYTES", "Item", "PackReader", "PackWriter", "PartsReader", "PartsWriter"]
+__all__ = [
+    "PART_BYTES",
+    "Item",
+    "PackReader",
+    "PackWriter",
+    "PartsReader",
+    "PartsWriter",
+    "frame_distance",
+    "thumbnail",
+]
 
 PART_BYTES: Final = 15_000_000
 """Largest part by default."""
+THUMB: Final = 16
+"""Side of the thumbnails in pixels."""
 _THUMB_BYTES: Final = THUMB * THUMB * 3
 _NPY_HEADER: Final = 256
 """Bytes of a .npy file in front of the data, at most."""
@@ -83,13 +92,9 @@ class PartsReader:
         FileNotFoundError: a part is missing.
     """
 
-    def __init__(self, paths: list[Path]) -> None:
+    def __init__(self, folder: Path, stem: str, parts: int) -> None:
+        paths = (_part(folder, stem, number) for number in range(parts))
         self._data = [np.memmap(path, dtype=np.uint8, mode="r") for path in paths]
-
-    @classmethod
-    def of(cls, folder: Path, stem: str, parts: int) -> PartsReader:
-        """The parts of a folder."""
-        return cls([_part(folder, stem, number) for number in range(parts)])
 
     def read(self, part: int, start: int, length: int) -> Array:
         """(length,) uint8 view of a piece."""
@@ -128,7 +133,7 @@ class PackWriter:
 
     def __init__(self, folder: Path, *, jpeg_quality: int | None = 92, part_bytes: int = PART_BYTES) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        for pattern in ("index.json", "frames.bin", "frames.npy", "thumbs.npy", "frames.*.bin", "thumbs.*.npy"):
+        for pattern in ("index.json", "frames.npy", "frames.*.bin", "thumbs.*.npy"):
             for path in folder.glob(pattern):
                 path.unlink()
         self.folder, self._quality, self._part_bytes = folder, jpeg_quality, part_bytes
@@ -189,16 +194,14 @@ class PackReader:
         try:
             index: dict[str, Any] = json.loads((folder / "index.json").read_text(encoding="utf-8"))
             raw = index.pop("items")
-            self.thumbs, self._places, self._parts = (
-                _first(folder, raw) if "version" not in index else _open(folder, index)
-            )
+            self.thumbs, self._places, self._parts = _open(folder, index)
         except FileNotFoundError as error:
             raise InputError(f"{folder}: not a packed folder ({error.filename} is missing); pack it first") from error
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{folder}: a packed folder that cannot be read ({error}); pack it again") from error
         self._jpeg = index.get("codec") == "jpeg"
         self.notes: dict[str, object] = index
-        self.items = [_item(entry) for entry in raw]
+        self.items = [Item(**{**entry, "times": tuple(entry["times"])}) for entry in raw]
         self.clips = [item for item in self.items if item.kind == "clip" and len(item.times) > 1]
         self.images = [item for item in self.items if item.kind == "image"]
         if not len(self.thumbs) == len(self._places) == sum(len(item.times) for item in self.items):
@@ -232,27 +235,36 @@ def _encode(rgb: Array, quality: int | None) -> bytes:
     return bytes(data)
 
 
-def _item(entry: dict[str, Any]) -> Item:
-    kept = {key: value for key, value in entry.items() if key != "start"}  # the first version had it
-    return Item(**{**kept, "times": tuple(entry["times"])})
-
-
 def _open(folder: Path, index: dict[str, Any]) -> tuple[Array, Array, PartsReader]:
     """Thumbnails, places of the frames, and the parts they lie in."""
     if index["version"] != 2 or index["codec"] not in ("raw", "jpeg"):
         raise ValueError(f"version {index['version']}, codec {index['codec']}")
     thumbs = [np.load(path) for path in sorted(folder.glob("thumbs.*.npy"))]
     together = np.concatenate(thumbs) if thumbs else np.zeros((0, THUMB, THUMB, 3), np.uint8)
-    return together, np.load(folder / "frames.npy"), PartsReader.of(folder, "frames", index["parts"])
+    return together, np.load(folder / "frames.npy"), PartsReader(folder, "frames", index["parts"])
 
 
-def _first(folder: Path, items: list[dict[str, Any]]) -> tuple[Array, Array, PartsReader]:
-    """The same of a pack of the first version."""
-    places = [
-        (0, item["start"] + number * size, size)
-        for item in items
-        for size in [item["height"] * item["width"] * 3]
-        for number in range(len(item["times"]))
-    ]
-    parts = PartsReader([folder / "frames.bin"])
-    return np.load(folder / "thumbs.npy"), np.asarray(places, np.int64).reshape(-1, 3), parts
+def thumbnail(rgb: Array) -> Array:
+    """Shrink a frame to what the scene check compares.
+
+    Args:
+        rgb: (h, w, 3) uint8.
+
+    Returns:
+        (THUMB, THUMB, 3) uint8, area-averaged.
+    """
+    return np.asarray(cv2.resize(rgb, (THUMB, THUMB), interpolation=cv2.INTER_AREA))
+
+
+def frame_distance(a: Array, b: Array) -> Array:
+    """Euclidean distance between thumbnails, as root mean square over pixels and channels.
+
+    Args:
+        a: (..., THUMB, THUMB, 3) uint8.
+        b: the same; leading axes broadcast.
+
+    Returns:
+        (...) float32 in 0..1; frames of one scene are usually below 0.2, black against white is 1.
+    """
+    difference = a.astype(np.float32) - b.astype(np.float32)
+    return np.asarray(np.sqrt(np.mean(difference**2, axis=(-3, -2, -1))) / np.float32(255))

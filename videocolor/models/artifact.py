@@ -1,13 +1,14 @@
 """Weights files: safetensors with a card in the header. Reading one needs neither torch nor a network.
 
 The header's metadata hold `format` ("videocolor-1"), `architecture` (which graph the weights belong to), `card` (JSON
-of a `ModelCard`) and `training` (JSON: data counts by licence, settings, steps). Tensors are float16, used as float32.
+of a `ModelCard`) and `training` (JSON: data counts by license, settings, steps). Tensors are float16, used as float32.
+A training run's checkpoint.pt holds the same about its network under the key `artifact`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
+import pickle
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,26 +17,13 @@ from typing import Any
 import numpy as np
 
 from videocolor.errors import ModelError
+from videocolor.files import file_sha256
 from videocolor.models.base import ModelCard
 from videocolor.types import Array
 
-__all__ = ["FORMAT", "Artifact", "read_artifact", "read_card", "write_artifact"]
+__all__ = ["FORMAT", "Artifact", "load_checkpoint", "read_artifact", "read_card", "read_checkpoint", "write_artifact"]
 
 FORMAT = "videocolor-1"
-_GROWN: dict[str, tuple[str, dict[str, int], dict[str, tuple[int, ...]]]] = {
-    "hintnet-2": ("hintnet-3", {"belief.0.weight": 11}, {}),
-    "hintnet-3": (
-        "hintnet-4",
-        {"decoder.at8.0.weight": 2, "decoder.at4.0.weight": 3, "decoder.at2.0.weight": 3},
-        {
-            "decoder.follow.0.0.weight": (8, 22, 3, 3),
-            "decoder.follow.0.0.bias": (8,),
-            "decoder.follow.1.weight": (1, 8, 1, 1),
-            "decoder.follow.1.bias": (1,),
-        },
-    ),
-}
-"""Architecture of earlier files -> the next one, how many inputs a convolution has gained, and what is new."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +34,11 @@ class Artifact:
     architecture: str
     training: dict[str, Any]
     weights: dict[str, Array]
-    """float32, by the names of the folded network's state."""
+    """float32, by the names of the network's state."""
+
+    def about(self) -> dict[str, Any]:
+        """All but the weights, as plain values."""
+        return {"card": self.card.as_dict(), "architecture": self.architecture, "training": self.training}
 
 
 def write_artifact(
@@ -69,7 +61,7 @@ def write_artifact(
 
 
 def read_card(path: Path) -> tuple[ModelCard, str, dict[str, Any]]:
-    """(card, architecture, training notes) of a weights file.
+    """Read (card, architecture, training notes) of a weights file.
 
     Raises:
         ModelError: it is missing, damaged, or not ours.
@@ -93,17 +85,20 @@ def _read_card(path: Path, _modified: int, _size: int) -> tuple[ModelCard, str, 
     if metadata.get("format") != FORMAT:
         raise ModelError(f"{path}: not a videocolor weights file (no {FORMAT!r} in its header)")
     try:
-        fields = json.loads(metadata["card"])
-        size = fields.pop("size", None)
-        card = ModelCard(**fields, size=None if size is None else (size[0], size[1]))
-        training, architecture = json.loads(metadata["training"]), metadata["architecture"]
+        card = _card(json.loads(metadata["card"]), path)
+        return card, metadata["architecture"], json.loads(metadata["training"])
     except (KeyError, ValueError, TypeError) as error:
         raise ModelError(f"{path}: its card cannot be read ({error})") from error
-    return replace(card, sha256=hashlib.sha256(path.read_bytes()).hexdigest()), architecture, training
+
+
+def _card(fields: dict[str, Any], path: Path) -> ModelCard:
+    size = fields.get("size")
+    values = {**fields, "size": None if size is None else (size[0], size[1]), "sha256": file_sha256(path)}
+    return ModelCard(**values)
 
 
 def read_artifact(path: Path) -> Artifact:
-    """Read a weights file; those of an earlier hint network become today's, and colour as they did.
+    """Read a weights file.
 
     Raises:
         ModelError: it is missing, damaged, or not ours.
@@ -120,19 +115,41 @@ def read_artifact(path: Path) -> Artifact:
     for name, value in weights.items():
         if not np.isfinite(value).all():
             raise ModelError(f"{path}: tensor {name} holds values that are not finite")
-    while architecture in _GROWN:
-        architecture, inputs, new = _GROWN[architecture]
-        _grow(weights, inputs, new)
     return Artifact(card, architecture, training, weights)
 
 
-def _grow(weights: dict[str, Array], inputs: dict[str, int], new: dict[str, tuple[int, ...]]) -> None:
-    """Bring an earlier network's weights to the next one's shapes; what is new leaves its colours as they were."""
-    for name, more in inputs.items():
-        if name in weights and weights[name].ndim == 4:
-            weights[name] = np.pad(weights[name], ((0, 0), (0, more), (0, 0), (0, 0)))
-    for name, shape in new.items():
-        # Of two new layers the last one is zero; were both, training could not begin.
-        first = len(shape) > 1 and shape[0] > 1
-        values = np.random.default_rng(0).standard_normal(shape) * 0.1 if first else np.zeros(shape)
-        weights.setdefault(name, values.astype(np.float32))
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a training run's checkpoint into CPU memory; needs torch.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0][:200]
+        raise ModelError(f"{path}: not a readable checkpoint ({reason})") from error
+    return dict(content)
+
+
+def read_checkpoint(path: Path) -> Artifact:
+    """Read a checkpoint as the weights file that it can become.
+
+    Raises:
+        ModelError: it is missing or damaged, or its network colors nothing by itself.
+    """
+    content = load_checkpoint(path)
+    about = content.get("artifact")
+    if about is None:
+        raise ModelError(
+            f"{path}: no network to color with: an autoencoder colors nothing by itself, and the hint network is "
+            "packaged first: python pipelines/train_hint_network.py package --set out=FOLDER -o FILE.safetensors"
+        )
+    try:
+        floats = {name: value for name, value in content["net"].items() if value.is_floating_point()}
+        weights = {name: value.float().numpy() for name, value in floats.items()}
+        return Artifact(_card(about["card"], path), about["architecture"], about["training"], weights)
+    except (KeyError, ValueError, TypeError) as error:
+        raise ModelError(f"{path}: what it says of its network cannot be read ({error})") from error

@@ -57,6 +57,11 @@ class ModelCard:
     source: str = ""
     """Paper or origin."""
 
+    @property
+    def max_hints(self) -> int | None:
+        """How many hints a shot may have; None: any number."""
+        return {"none": 0, "one": 1, "many": None}[self.hints]
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return asdict(self)

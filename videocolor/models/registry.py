@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from videocolor.errors import ModelError, UsageError
-from videocolor.models.artifact import Artifact, read_artifact, read_card
+from videocolor.models.artifact import Artifact, read_artifact, read_card, read_checkpoint
 from videocolor.models.base import Colorizer, ModelCard
 from videocolor.models.simple import CONSTANT_CARD, GRAY_CARD, ConstantColorizer
 from videocolor.presets import config_root, list_presets, read_yaml, suggest
@@ -130,7 +130,7 @@ def find_artifact(name: str) -> Artifact:
         return read_artifact(packaged)
     path = _trained(name)
     if path.is_file():
-        artifact = read_artifact(path) if path.suffix != ".pt" else _checkpoint(path)
+        artifact = read_artifact(path) if path.suffix != ".pt" else read_checkpoint(path)
         own = path.parent.name if path.suffix == ".pt" else path.stem
         return replace(artifact, card=replace(artifact.card, name=own))
     if name.startswith("published/"):
@@ -155,12 +155,6 @@ def _trained(name: str) -> Path:
         return path
     found = [path / f"{path.name}.safetensors", *sorted(path.glob("*.safetensors")), path / "checkpoint.pt"]
     return next((file for file in found if file.is_file()), found[0])
-
-
-def _checkpoint(path: Path) -> Artifact:
-    from videocolor.published.package import read_checkpoint
-
-    return read_checkpoint(path)
 
 
 def _load_network(artifact: Artifact, device: str, runtime: str, threads: int | None) -> Colorizer:

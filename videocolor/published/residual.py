@@ -8,10 +8,10 @@ The decoder is our reading: at each of five scales a 3x3 convolution, norm, ReLU
 from __future__ import annotations
 
 import pickle
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -22,12 +22,14 @@ from videocolor.errors import ModelError
 from videocolor.models.artifact import Artifact
 from videocolor.models.base import ModelCard, Prediction
 from videocolor.models.hint.encoder import GrayEncoder
-from videocolor.published.running import TorchColorizer, lightness, network_settings, placed
+from videocolor.published.colorizer import TorchColorizer, load_network, network_settings
+from videocolor.published.config import ResidualConfig
+from videocolor.published.training import ChromaTask
+from videocolor.training.lab import gray_lightness
 from videocolor.types import Array
 
-__all__ = ["ARCHITECTURE", "ResidualColorizer", "ResidualNet", "ResidualSettings", "load_residual", "residual_card"]
+__all__ = ["ResidualColorizer", "ResidualNet", "ResidualSettings", "ResidualTask", "load_residual"]
 
-ARCHITECTURE = "published-r"
 AB_SPAN = 255.0
 """a*b* of -127.5..127.5 are 0..1 for the network."""
 _MULTIPLE = 32
@@ -41,10 +43,6 @@ class ResidualSettings:
     """Side in pixels that it was trained at."""
     front: str
     """`resnet18` or `efficientnet-lite0`."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
 
 
 class _BasicBlock(nn.Module):
@@ -151,13 +149,13 @@ class ResidualNet(nn.Module):
         """
         height, width = luma.shape[2:]
         down, right = -height % _MULTIPLE, -width % _MULTIPLE
-        light = F.pad(lightness(luma) / 100, (0, right, 0, down), mode="replicate")
+        light = F.pad(gray_lightness(luma) / 100, (0, right, 0, down), mode="replicate")
         ab: Tensor = self.last(self.decoder(self.front(light))).float() + 0.5
         return ab[..., :height, :width]
 
 
-def residual_card(net: ResidualNet, name: str) -> ModelCard:
-    """The card of such a network."""
+def _card(net: ResidualNet, name: str) -> ModelCard:
+    """Describe a network."""
     return ModelCard(
         name=name,
         title=f"R: deep residual colouriser, {net.settings.front} front",
@@ -184,12 +182,36 @@ class ResidualColorizer(TorchColorizer):
 
 
 def load_residual(artifact: Artifact, device: str, threads: int | None) -> ResidualColorizer:
-    """Put a weights file to use.
+    """Make a colorizer of a weights file.
 
     Raises:
         ModelError: weights, card and settings do not belong together.
         DeviceError: the device is not there.
     """
     net = ResidualNet(network_settings(artifact, ResidualSettings))
-    placed(net, artifact, residual_card(net, artifact.card.name), device, threads)
+    load_network(net, artifact, _card(net, artifact.card.name), device, threads)
     return ResidualColorizer(artifact.card, net, device)
+
+
+class ResidualTask(ChromaTask[ResidualConfig]):
+    """Training of R; a*b* in 0..1."""
+
+    architecture: ClassVar[str] = "published-r"
+    net: ResidualNet
+    scale, offset = AB_SPAN, 0.5
+
+    def __init__(self, config: ResidualConfig) -> None:
+        super().__init__(config)
+        torch.manual_seed(config.seed)
+        self.net = ResidualNet(ResidualSettings(config.size, config.front))
+
+    def pretrain(self) -> None:
+        """Load the front's ImageNet weights."""
+        if isinstance(self.net.front, LiteFront):
+            self.net.front.encoder.load_imagenet(self.config.encoder_weights)
+        elif self.config.weights is not None:
+            self.net.front.load(self.config.weights)
+
+    def card(self) -> ModelCard:
+        """Describe the network."""
+        return _card(self.net, self.config.out.name)

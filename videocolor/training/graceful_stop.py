@@ -1,23 +1,23 @@
-"""Leaving a run before its end, between two steps: after some minutes, or when a signal asks for it."""
+"""Stop a run between two steps: after some minutes, or when a signal asks for it."""
 
 from __future__ import annotations
 
 import signal
 import threading
 import time
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 from videocolor.errors import Interrupted
 
-__all__ = ["Leaving"]
+__all__ = ["GracefulStop"]
 
 
-class Leaving:
-    """Knows when to leave. Ctrl-C and SIGTERM are taken note of while it is entered; a second one acts at once.
+class GracefulStop:
+    """Says when to stop. While it is entered, Ctrl-C and SIGTERM are noted; a second one acts at once.
 
     Args:
-        minutes: after which to leave, counted from now; None: never.
+        minutes: after which to stop, counted from now; None: never.
     """
 
     def __init__(self, minutes: float | None = None) -> None:
@@ -27,32 +27,32 @@ class Leaving:
 
     @property
     def due(self) -> bool:
-        """Whether to save and leave now."""
+        """Whether to save and stop now."""
         return self._signal is not None or (self._until is not None and time.monotonic() >= self._until)
 
-    def speak(self, saved: str) -> None:
-        """Raise what a signal asked for.
+    def raise_if_signaled(self, message: str) -> None:
+        """End the program as the signal asked, if one came.
 
         Raises:
-            Interrupted: a signal came; `saved` is the message.
+            Interrupted: a signal came.
         """
         if self._signal is not None:
-            raise Interrupted(saved, 128 + self._signal)
+            raise Interrupted(message, 128 + self._signal)
 
-    def __enter__(self) -> Leaving:
+    def __enter__(self) -> GracefulStop:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._note)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._give_back()
+    def __exit__(self, *_error: object) -> None:
+        self._restore()
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _note(self, number: int, _frame: FrameType | None) -> None:
         self._signal = number
-        self._give_back()
+        self._restore()
 
-    def _give_back(self) -> None:
+    def _restore(self) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}

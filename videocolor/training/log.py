@@ -1,4 +1,4 @@
-"""What a training run writes down: metrics.jsonl, pictures, TensorBoard, and a bar or events."""
+"""The log of a training run: metrics.jsonl, pictures, TensorBoard, and a progress bar or events."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,45 +17,26 @@ from tqdm import tqdm
 from videocolor.errors import OutputError, UsageError
 from videocolor.events import Event, Observer
 from videocolor.files import write_atomically
+from videocolor.training.config import RunConfig
 from videocolor.types import Array
 
-__all__ = ["Journal", "JournalSettings"]
+__all__ = ["TrainingLog"]
 
 
-class JournalSettings(Protocol):
-    """What the journal reads of a run's settings, whatever is trained."""
-
-    @property
-    def out(self) -> Path:
-        """Folder of metrics.jsonl and pictures/."""
-
-    @property
-    def steps(self) -> int:
-        """Of the whole run."""
-
-    @property
-    def log_every(self) -> int:
-        """Steps a line is the mean of."""
-
-    @property
-    def tensorboard(self) -> bool:
-        """Whether TensorBoard is written too."""
-
-
-class Journal:
-    """Means over some steps and validations, a line each; the time a step waits for its samples among them.
+class TrainingLog:
+    """Writes means over some steps, and validations, a line each.
 
     Args:
         config: the settings.
-        first: step that the run goes on from; what an earlier run wrote of later ones is dropped.
-        observer: told of progress; None: a bar on stderr.
-        quiet: writes nothing at all, for all processes but the first.
+        first: step that the run goes on from; lines about later steps are dropped.
+        observer: receives progress; None: a bar on stderr.
+        quiet: write nothing, in all processes but the first.
 
     Raises:
         UsageError: TensorBoard is asked for and not installed.
     """
 
-    def __init__(self, config: JournalSettings, first: int, observer: Observer | None, *, quiet: bool) -> None:
+    def __init__(self, config: RunConfig, first: int, observer: Observer | None, *, quiet: bool) -> None:
         self.config, self._quiet, self._observer = config, quiet, observer
         self._board = None if quiet else _board(config, first)
         if not quiet:
@@ -74,13 +54,13 @@ class Journal:
         self._count, self._samples, self._waited, self._since = 0, 0, 0.0, time.perf_counter()
 
     def step(self, step: int, samples: int, waited: float, values: Mapping[str, float]) -> None:
-        """Take in a step.
+        """Add a step.
 
         Args:
             step: its number, from 0.
-            samples: how many it learnt from.
+            samples: in its batch.
             waited: seconds it waited for them.
-            values: losses and the like, of which means are written; `lr` is written as it is.
+            values: losses, of which means are written; `lr` is written as it is.
         """
         self._count, self._samples, self._waited = self._count + 1, self._samples + samples, self._waited + waited
         for name, value in values.items():
@@ -94,13 +74,13 @@ class Journal:
             self._bar.set_postfix(loss=f"{means['total']:.4f}", waited=f"{100 * speed['waited']:.0f}%", refresh=False)
             left = (self.config.steps - step - 1) * seconds / self._count
             self._write(row, "train", {"steps": self.config.steps, "eta_s": round(left, 1)})
-            self._forget()
+            self._reset()
 
     def validated(self, step: int, scores: Mapping[str, float], sheet: Array | None) -> None:
-        """Take in a validation.
+        """Write a validation.
 
         Args:
-            step: how many steps were done.
+            step: steps done.
             scores: by name.
             sheet: (h, w, 3) uint8 R'G'B', or None.
 
@@ -118,12 +98,12 @@ class Journal:
 
     @contextmanager
     def pause(self) -> Iterator[None]:
-        """Time for checkpoints and validations is not the steps'."""
+        """Leave the time of checkpoints and validations out of the speed."""
         began = time.perf_counter()
         yield
         self._since += time.perf_counter() - began
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self._sums = {}
         self._count, self._samples, self._waited, self._since = 0, 0, 0.0, time.perf_counter()
 
@@ -139,17 +119,17 @@ class Journal:
             for key in rounded.keys() - {"step"}:
                 self._board.add_scalar(f"{stage}/{key}", rounded[key], rounded["step"])
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> TrainingLog:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._bar.close()
         if self._board is not None:
             self._board.close()
 
 
 def _keep_until(path: Path, step: int) -> None:
-    """Drop lines behind a step, which a run that goes on from it will write again, and one that was cut off."""
+    """Drop lines about steps after `step`, which will be written again, and an incomplete one."""
     if not path.exists():
         return
     kept = []
@@ -162,7 +142,7 @@ def _keep_until(path: Path, step: int) -> None:
     write_atomically(path, "".join(kept if step else []))
 
 
-def _board(config: JournalSettings, first: int) -> Any:
+def _board(config: RunConfig, first: int) -> Any:
     if not config.tensorboard:
         return None
     try:

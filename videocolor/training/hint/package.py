@@ -9,11 +9,10 @@ import torch
 from torch import nn
 
 from videocolor.datasets.pack import PackReader
-from videocolor.models.artifact import write_artifact
+from videocolor.models.artifact import load_checkpoint, write_artifact
 from videocolor.models.base import ModelCard
 from videocolor.models.hint.export import write_graphs
 from videocolor.models.hint.network import HintNet, no_carried, no_known, no_tokens
-from videocolor.training.checkpoint import load_checkpoint
 
 __all__ = ["ARCHITECTURE", "count_macs", "package"]
 

@@ -22,8 +22,7 @@ from tqdm import tqdm
 
 from videocolor.color import rgb_to_lab, rgb_to_luma
 from videocolor.concurrency.processes import Crew
-from videocolor.datasets.pack import PackReader
-from videocolor.datasets.pairs.distance import frame_distance
+from videocolor.datasets.pack import PackReader, frame_distance
 from videocolor.errors import InputError
 from videocolor.evaluation.tasks import luma_codes, picture
 from videocolor.files import write_atomically

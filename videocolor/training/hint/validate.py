@@ -15,7 +15,7 @@ from videocolor.evaluation.metrics.pixels import mean_squared_error, psnr
 from videocolor.models.hint.network import AB_SCALE, HintNet
 from videocolor.training.config import SampleConfig, ValidationConfig
 from videocolor.training.hint.network import forward
-from videocolor.training.propagated import CarriedReader
+from videocolor.training.propagated import PropagatedReader
 from videocolor.training.samples import Batch, Sampler
 from videocolor.types import Array
 
@@ -35,7 +35,7 @@ _BEST_DB = 60.0
 
 @torch.inference_mode()
 def validate(
-    net: HintNet, held: PackReader, carried: CarriedReader | None, settings: ValidationConfig
+    net: HintNet, held: PackReader, carried: PropagatedReader | None, settings: ValidationConfig
 ) -> dict[str, float]:
     """Score hinted and automatic colour on fixed samples of held-back footage.
 
@@ -70,7 +70,9 @@ def validate(
 
 
 @torch.inference_mode()
-def contact_sheet(net: HintNet, held: PackReader, carried: CarriedReader | None, settings: ValidationConfig) -> Array:
+def contact_sheet(
+    net: HintNet, held: PackReader, carried: PropagatedReader | None, settings: ValidationConfig
+) -> Array:
     """Pictures of held-back footage, a row each: truth, gray, automatic, hinted, and hinted with carried chroma.
 
     Returns:

@@ -18,11 +18,11 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from tqdm import tqdm
@@ -31,18 +31,30 @@ from videocolor.concurrency.processes import Crew
 from videocolor.errors import ConfigError, InputError, ModelError, OutputError, UsageError
 from videocolor.events import Event, Observer
 from videocolor.files import write_atomically
-from videocolor.published.patch_config import Cell, PatchesConfig
+from videocolor.published.config import Cell, PatchesConfig
 from videocolor.published.patch_data import PatchData, choose_images, make_patch_data, open_patch_data, patch_rows
-from videocolor.published.patch_fit import fit_map, fit_perceptron, nearest, save_network
-from videocolor.published.patch_tables import patch_tables
-from videocolor.published.patches import PatchClassifier
-from videocolor.training.graceful_stop import Leaving
+from videocolor.published.patches import PatchClassifier, fit_map, fit_perceptron, nearest, save_network
+from videocolor.training.graceful_stop import GracefulStop
 from videocolor.types import Array
 
-__all__ = ["PatchesConfig", "train_patches"]
+__all__ = ["PUBLISHED_ACCURACY", "PUBLISHED_ERROR", "patch_tables", "train_patches"]
 
 _FREE = ("out", "workers", "film")
 """Settings that change no number of the run; so do the lists of what is in the grid."""
+PUBLISHED_ERROR: Final = {9: 0.621739, 25: 0.4585945, 100: 0.19889, 400: 0.100954}
+"""Quantisation error by neurons of the map."""
+_HIDDEN: Final = ((10,), (50,), (100,), (50, 50), (100, 100), (200, 200), (300, 300))
+_PUBLISHED: Final = {
+    3: ".376/.371 .383/.379 .387/.378 .419/.409 .429/.405 .474/.402 .497/.399",
+    5: ".349/.346 .370/.367 .373/.366 .423/.407 .444/.403 .513/.382 .549/.384",
+    11: ".312/.309 .353/.347 .345/.328 .401/.383 .416/.383 .433/.376 .417/.365",
+}
+PUBLISHED_ACCURACY: Final = {
+    (patch, hidden): text
+    for patch, row in _PUBLISHED.items()
+    for hidden, text in zip(_HIDDEN, row.split(), strict=True)
+}
+"""Train / test accuracy by patch and hidden layers."""
 
 
 def train_patches(
@@ -73,7 +85,7 @@ def train_patches(
     """
     _check_installed()
     _begin(config, resume)
-    with Leaving(stop_after_minutes) as leaving:
+    with GracefulStop(stop_after_minutes) as stop:
         if not (config.out / "data").exists():
             make_patch_data(config.data, config.out / "data", config.seed)
         data = open_patch_data(config.out / "data")
@@ -82,14 +94,14 @@ def train_patches(
         bar = tqdm(total=config.steps, unit="network", disable=observer is not None)
         with bar:
             bar.update(len(_results(config)))
-            for result in _trained(config, leaving):
+            for result in _trained(config, stop):
                 bar.update()
                 bar.set_postfix_str(f"{result['cell']} test {result['test']:.3f}", refresh=False)
                 if observer is not None:
                     observer(Event("progress", {"stage": "train", **result}))
                 _write_tables(config, data, maps)
         tables = config.out / "tables.md"
-        leaving.speak(f"stopped; {tables} says what is done, --resume goes on")
+        stop.raise_if_signaled(f"stopped; {tables} says what is done, --resume goes on")
     network = config.out / "cells" / (config.film or config.cells[0].name) / "patches.safetensors"
     if observer is None:
         tqdm.write(tables.read_text(encoding="utf-8"), file=sys.stderr)
@@ -143,7 +155,7 @@ def _maps(config: PatchesConfig, data: PatchData) -> dict[str, Any]:
     return maps
 
 
-def _trained(config: PatchesConfig, leaving: Leaving) -> Iterator[dict[str, Any]]:
+def _trained(config: PatchesConfig, stop: GracefulStop) -> Iterator[dict[str, Any]]:
     """Train what is not done yet, the first split of every cell before the second of any."""
     done = {(row["cell"], row["split"]) for row in _results(config)}
     todo = iter(
@@ -157,7 +169,7 @@ def _trained(config: PatchesConfig, leaving: Leaving) -> Iterator[dict[str, Any]
     pool = Crew(config.workers, _open_worker)
     running: set[Future[dict[str, Any]]] = set()
     try:
-        while not leaving.due:
+        while not stop.due:
             for cell, split in todo:
                 running.add(pool.submit(_train_one, config, cell, split))
                 if len(running) >= config.workers:
@@ -251,3 +263,51 @@ def _write_tables(config: PatchesConfig, data: PatchData, maps: dict[str, Any]) 
     write_atomically(config.out / "results.json", json.dumps({**notes, "maps": errors, "networks": results}) + "\n")
     cells = [(cell.patch, cell.hidden) for cell in config.cells]
     write_atomically(config.out / "tables.md", patch_tables(errors, cells, results, notes))
+
+
+def patch_tables(
+    errors: Mapping[int, float],
+    cells: Sequence[tuple[int, tuple[int, ...]]],
+    results: Sequence[Mapping[str, Any]],
+    notes: Mapping[str, Any],
+) -> str:
+    """Both tables in Markdown, with what must be known to read them.
+
+    Args:
+        errors: quantisation error by neurons.
+        cells: (patch, hidden layers) of the grid.
+        results: one mapping a trained network: patch, hidden, train, test, unseen, settled, seconds.
+        notes: rows, images, commonest (share of the commonest codeword), splits, neurons.
+    """
+    lines = [f"Learnt from {notes['rows']:,} pixels of {notes['images']} images.", ""]
+    lines += [_row(["SOM neurons", *map(str, errors)]), _row(["---"] * (1 + len(errors)))]
+    lines += [_row(["published", *(str(PUBLISHED_ERROR.get(neurons, "-")) for neurons in errors)])]
+    lines += [_row(["ours", *(f"{error:.6f}" for error in errors.values())]), ""]
+    columns = list(dict.fromkeys(hidden for _, hidden in cells))
+    lines += [
+        f"Train / test accuracy on the map of {notes['neurons']} neurons. Always the commonest codeword: "
+        f"{notes['commonest']:.3f}. `unseen`: pixels of images that were not learnt from.",
+        "",
+        _row(["patch \\ hidden", *("+".join(map(str, hidden)) for hidden in columns)]),
+        _row(["---"] * (1 + len(columns))),
+    ]
+    for patch in dict.fromkeys(patch for patch, _ in cells):
+        mine = [[r for r in results if (r["patch"], tuple(r["hidden"])) == (patch, hidden)] for hidden in columns]
+        published = (PUBLISHED_ACCURACY.get((patch, hidden), "-") for hidden in columns)
+        lines.append(_row([f"{patch}x{patch} published", *published]))
+        lines.append(_row([f"{patch}x{patch} ours", *(f"{_mean(r, 'train')}/{_mean(r, 'test')}" for r in mine)]))
+        lines.append(_row([f"{patch}x{patch} unseen", *(_mean(r, "unseen") for r in mine)]))
+        lines.append(_row([f"{patch}x{patch} splits done", *(f"{len(r)} of {notes['splits']}" for r in mine)]))
+    settled = sum(bool(r["settled"]) for r in results)
+    lines += ["", f"{settled} of {len(results)} networks stopped by themselves before the last pass allowed; "]
+    lines[-1] += f"all together took {sum(r['seconds'] for r in results) / 60:.0f} minutes of one process."
+    return "\n".join(lines) + "\n"
+
+
+def _mean(results: Sequence[Mapping[str, Any]], key: str) -> str:
+    values = [r[key] for r in results if r[key] is not None]
+    return f"{np.mean(values):.3f}".removeprefix("0") if values else "-"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

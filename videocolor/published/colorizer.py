@@ -1,4 +1,4 @@
-"""What the published systems' networks share when they are used: loading, checking, running in torch."""
+"""Load, check and run the networks of the published systems in torch."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from videocolor.models.artifact import Artifact
 from videocolor.models.base import Colorizer, HintInput, ModelCard
 from videocolor.types import Array
 
-__all__ = ["TorchColorizer", "lightness", "network_settings", "placed"]
+__all__ = ["TorchColorizer", "load_network", "network_settings"]
 
 S = TypeVar("S")
 _CHECKED: Final = ("hints", "parameters", "multiple", "output_stride", "size", "carries")
-"""What of a card follows from the network."""
+"""Fields of a card that follow from the network."""
 
 
 def network_settings(artifact: Artifact, kind: type[S]) -> S:
-    """What the network of a weights file is built from.
+    """Read the settings that the network of a weights file is built from.
 
     Raises:
         ModelError: the file does not say it, or says something else.
@@ -35,7 +35,7 @@ def network_settings(artifact: Artifact, kind: type[S]) -> S:
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in found.items()})
 
 
-def placed(net: nn.Module, artifact: Artifact, expected: ModelCard, device: str, threads: int | None) -> None:
+def load_network(net: nn.Module, artifact: Artifact, expected: ModelCard, device: str, threads: int | None) -> None:
     """Load a file's weights into a network, check its card against it, and move it to a device.
 
     Raises:
@@ -65,28 +65,28 @@ def placed(net: nn.Module, artifact: Artifact, expected: ModelCard, device: str,
 
 
 class TorchColorizer(Colorizer):
-    """A network in torch that treats every frame by itself.
+    """A network in torch that colors every frame by itself.
 
     Args:
-        card: what the network is.
-        net: placed on the device.
-        device: where that is.
+        card: of the network.
+        net: on the device.
+        device: its name.
     """
 
     def __init__(self, card: ModelCard, net: nn.Module, device: str) -> None:
         self.card, self.net, self._device = card, net, torch.device(device)
 
     def begin(self, hints: Sequence[HintInput]) -> Any:
-        """Nothing to remember."""
+        """Check the hints; nothing is kept."""
         self._check_hints(hints)
 
     def _check_hints(self, hints: Sequence[HintInput]) -> None:
-        most = {"none": 0, "one": 1, "many": len(hints)}[self.card.hints]
-        if len(hints) > most:
-            raise UsageError(f"model {self.card.name} takes {'no' if not most else 'one'} hint, {len(hints)} given")
+        if self.card.max_hints is not None and len(hints) > self.card.max_hints:
+            most = "one" if self.card.max_hints else "no"
+            raise UsageError(f"model {self.card.name} takes {most} hint, {len(hints)} given")
 
     def _check_size(self, luma: Array) -> None:
-        """Refuse a size that the card does not ask for."""
+        """Reject frames of a size that the card does not ask for."""
         size, step = self.card.size, self.card.multiple
         height, width = luma.shape[1:]
         if size is not None and (height, width) != tuple(size):
@@ -102,9 +102,3 @@ class TorchColorizer(Colorizer):
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             raise DeviceError(f"{self._device}: out of memory with an input of {inputs[0].shape}") from error
-
-
-def lightness(luma: Tensor) -> Tensor:
-    """CIE L* in 0..100 of a gray pixel R' = G' = B' = Y'; (...) in 0..1 to (...)."""
-    linear = torch.where(luma > 0.04045, ((luma + 0.055) / 1.055).clamp_min(0.0) ** 2.4, luma / 12.92)
-    return torch.where(linear > 216 / 24389, 116 * linear.clamp_min(1e-6) ** (1 / 3) - 16, linear * (24389 / 27))

@@ -1,15 +1,27 @@
-"""Settings of the trainings of published systems; `system` in the YAML says which class reads it."""
+"""Settings of the published systems; `system` in the YAML says which class reads it. Needs no torch."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from videocolor.config import Bool, Int, Section
+from videocolor.training.config import RunConfig
 
-__all__ = ["FusionConfig", "HeteroConfig", "PublishedConfig", "PublishedData", "ResidualConfig"]
+__all__ = [
+    "Cell",
+    "FusionConfig",
+    "HeteroConfig",
+    "MapConfig",
+    "PatchDataConfig",
+    "PatchesConfig",
+    "PerceptronConfig",
+    "PublishedConfig",
+    "PublishedData",
+    "ResidualConfig",
+]
 
 
 class PublishedData(Section):
@@ -45,19 +57,9 @@ class PublishedData(Section):
     """Draw crops and mirrors anew every epoch."""
 
 
-class PublishedConfig(Section):
-    """What all systems' runs have in common."""
+class PublishedConfig(RunConfig):
+    """What the runs of H, R and F have in common: epochs over a fixed number of samples, Adam, one learning rate."""
 
-    out: Path
-    """Folder of checkpoint.pt, metrics.jsonl, pictures/ and, at the end, the weights file."""
-    seed: Int = Field(default=7, ge=0)
-    """All that is random follows from it."""
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
-    """auto (a GPU where there is one), cpu, cuda or cuda:N."""
-    threads: Int = Field(default=2, ge=1)
-    """CPU threads of the network."""
-    bf16: Bool = True
-    """Autocast to bfloat16. False: float32."""
     size: Int = Field(default=64, ge=16, multiple_of=8)
     """Side of the samples in pixels."""
     epochs: Int = Field(default=8, ge=1)
@@ -67,11 +69,9 @@ class PublishedConfig(Section):
     lr: float = Field(default=1e-3, gt=0)
     """Learning rate of Adam, the same throughout."""
     log_every: Int = Field(default=50, ge=1)
-    """Steps a line of metrics.jsonl is the mean of; the end of an epoch has a line of its own."""
+    """Steps that a line of metrics.jsonl is the mean of; each epoch ends with its own line."""
     save_minutes: float = Field(default=3.0, gt=0)
-    """Minutes between checkpoints; the end of an epoch has one too."""
-    tensorboard: Bool = False
-    """Also write OUT/tensorboard (extra `train`)."""
+    """Minutes between checkpoints; each epoch ends with one, too."""
     pictures: Int = Field(default=8, ge=0)
     """Rows of the sheet of pictures at the end of an epoch. 0: none."""
     data: PublishedData = PublishedData()
@@ -91,7 +91,7 @@ class HeteroConfig(PublishedConfig):
     """H: the heterogeneous network with a colour hint, or one of its autoencoders."""
 
     system: Literal["hetero"] = "hetero"
-    """Which trainer reads this file."""
+    """Which of the systems is trained."""
     part: Literal["gray", "outlines", "hint", "color"]
     """An autoencoder, or the colour network over frozen codes."""
     inputs: tuple[Literal["image", "gray", "outlines", "hint", "features"], ...] = ()
@@ -136,7 +136,7 @@ class ResidualConfig(PublishedConfig):
     """R: the deep residual colouriser."""
 
     system: Literal["residual"] = "residual"
-    """Which trainer reads this file."""
+    """Which of the systems is trained."""
     front: Literal["resnet18", "efficientnet-lite0"] = "resnet18"
     """resnet18 (from scratch, or from `weights`) or the named substitute with ImageNet weights."""
     weights: Path | None = None
@@ -149,7 +149,7 @@ class FusionConfig(PublishedConfig):
     """F: encoder, global features, fusion, decoder."""
 
     system: Literal["fusion"] = "fusion"
-    """Which trainer reads this file."""
+    """Which of the systems is trained."""
     extractor: str = "efficientnet-lite0"
     """Global features: efficientnet-lite0 (1000 values before softmax), or an ONNX file of one image to N values."""
     extractor_range: tuple[float, float] = (-1.0, 1.0)
@@ -161,4 +161,126 @@ class FusionConfig(PublishedConfig):
     def _square(self) -> Self:
         if self.data.fit == "crop":
             raise ValueError("data.fit: the encoder's pictures are stretched (stretch) or padded (white)")
+        return self
+
+
+class PatchDataConfig(Section):
+    """Which images are learnt from."""
+
+    root: Path = Path("footage")
+    """Holds images/ with its manifest.csv."""
+    held_back: str = "evaluate/held_back"
+    """List of what is never trained on: a preset or a YAML file."""
+    archive: str = "scenes100.tar"
+    """The tar of images/ that they are in; it stands in for the paper's "Open Country"."""
+    scenes: tuple[str, ...] = ("forest", "glacier", "mountain", "sea")
+    """Folders of the images' origin that are landscape; empty: all."""
+    images: Int = Field(default=410, ge=1)
+    """Images learnt from (published: 410); fewer where there are not as many."""
+    unseen: Int = Field(default=40, ge=0)
+    """Further images that are only scored on."""
+    size: Int = Field(default=256, ge=16)
+    """Side of the square that images are brought to, in pixels (published: 256)."""
+    pixels: Int = Field(default=2500, ge=1)
+    """Random pixels of each image (published: 2500)."""
+
+
+class MapConfig(Section):
+    """The self-organising maps (minisom)."""
+
+    neurons: tuple[Int, ...] = (9, 25, 100, 400)
+    """Neurons of each map, squares of whole numbers."""
+    limit: float = Field(default=100.0, gt=0)
+    """u* and v* are limited to -limit..limit."""
+    steps: Int = Field(default=100_000, ge=1)
+    """Pixels shown to a map, at random."""
+    rate: float = Field(default=0.5, gt=0)
+    """Learning rate at the beginning."""
+
+    @field_validator("neurons")
+    @classmethod
+    def _square(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        for neurons in value:
+            if neurons < 4 or round(neurons**0.5) ** 2 != neurons:
+                raise ValueError(f"{neurons} neurons make no square map; expected 9, 25, 100, 400")
+        return value
+
+
+class PerceptronConfig(Section):
+    """The networks (scikit-learn's MLPClassifier: ReLU, Adam)."""
+
+    neurons: Int = 9
+    """The map whose codewords are the classes."""
+    patches: tuple[Int, ...] = Field(default=(3, 5, 11), min_length=1)
+    """Sides of the patches, odd."""
+    hidden: tuple[tuple[Int, ...], ...] = Field(
+        default=((10,), (50,), (100,), (50, 50), (100, 100), (200, 200), (300, 300)), min_length=1
+    )
+    """Hidden layers of each network."""
+    splits: Int = Field(default=10, ge=1)
+    """Stratified shuffle splits."""
+    train: Int = Field(default=50_000, ge=1)
+    """Rows of a split that are learnt from."""
+    test: Int = Field(default=5_000, ge=1)
+    """Rows of a split that are scored on."""
+    lr: float = Field(default=1e-3, gt=0)
+    """Learning rate."""
+    max_iter: Int = Field(default=200, ge=1)
+    """Most passes over the training rows; scikit-learn's own default. It stops before where the loss stands still."""
+
+    @field_validator("patches")
+    @classmethod
+    def _odd(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        for patch in value:
+            if patch < 1 or patch % 2 == 0:
+                raise ValueError(f"a patch of {patch} has no middle; expected an odd number")
+        return value
+
+
+class Cell(NamedTuple):
+    """One place of the grid."""
+
+    patch: int
+    hidden: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """`3x3_50+50`."""
+        return f"{self.patch}x{self.patch}_{'+'.join(map(str, self.hidden))}"
+
+
+class PatchesConfig(Section):
+    """A run of the grid, or of one cell."""
+
+    system: Literal["patches"] = "patches"
+    """Which of the systems is trained."""
+    out: Path
+    """Folder of the results."""
+    seed: Int = Field(default=0, ge=0)
+    """All that is random follows from it."""
+    workers: Int = Field(default=2, ge=1, le=256)
+    """Networks trained at once, each in a process of one thread."""
+    film: str | None = None
+    """Cell whose network OUT/patches.safetensors is, as in `3x3_50+50`. Null: the first."""
+    data: PatchDataConfig = PatchDataConfig()
+    maps: MapConfig = MapConfig()
+    perceptron: PerceptronConfig = PerceptronConfig()
+
+    @property
+    def cells(self) -> list[Cell]:
+        """All places of the grid."""
+        return [Cell(patch, hidden) for patch in self.perceptron.patches for hidden in self.perceptron.hidden]
+
+    @property
+    def steps(self) -> int:
+        """Networks to be trained."""
+        return len(self.cells) * self.perceptron.splits
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.perceptron.neurons not in self.maps.neurons:
+            raise ValueError(f"perceptron.neurons {self.perceptron.neurons} is not among maps.neurons")
+        names = [cell.name for cell in self.cells]
+        if self.film is not None and self.film not in names:
+            raise ValueError(f"film {self.film!r} is not a cell of this grid: {', '.join(names)}")
         return self

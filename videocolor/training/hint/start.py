@@ -1,0 +1,187 @@
+"""The weights that a run of the hint network begins with: untrained, of earlier runs, or of a weights file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from videocolor.errors import ConfigError, ModelError
+from videocolor.models.artifact import Artifact, load_checkpoint
+from videocolor.models.hint.network import HintNet
+from videocolor.models.registry import find_artifact
+from videocolor.training.config import TrainConfig
+from videocolor.training.hint.network import forward
+from videocolor.training.prefetch import open_sampler
+from videocolor.training.samples import Batch
+
+__all__ = ["begin_with", "initial_network", "kept_network", "new_network", "on_device", "unfuse_batchnorm"]
+
+_MEASURED_ON: Final = 20
+"""Batches that the statistics of a weights file's norms are measured on."""
+
+
+def initial_network(config: TrainConfig, resumed: bool = False) -> HintNet:
+    """Make the network of a run's first step.
+
+    Args:
+        config: the settings.
+        resumed: a checkpoint's weights follow, so none need be read.
+
+    Raises:
+        ModelError: the initial weights cannot be read or are of another network.
+        UsageError: no network has the name that `start` gives.
+    """
+    if not resumed and config.start is None:
+        return new_network(config.seed, config.encoder_weights)
+    torch.manual_seed(config.seed)
+    net = HintNet()
+    if not resumed:
+        begin_with(net, _initial_weights(config))
+    return net
+
+
+def kept_network(config: TrainConfig, device: torch.device) -> HintNet | None:
+    """Make the network whose automatic color is kept, ready for use; None where `loss.keep_automatic` is off.
+
+    Raises:
+        ConfigError: the settings name no `start`.
+        ModelError, UsageError: it cannot be read.
+    """
+    if not config.loss.keep_automatic:
+        return None
+    if config.start is None:
+        raise ConfigError("loss.keep_automatic: there is nothing to keep to without start")
+    net = HintNet()
+    begin_with(net, _initial_weights(config))
+    return on_device(net, device).eval().requires_grad_(False)
+
+
+def new_network(seed: int, encoder_weights: Path | None = None) -> HintNet:
+    """Make an untrained network on the ImageNet encoder.
+
+    Args:
+        seed: of the untrained part.
+        encoder_weights: file of the encoder's weights; None: the one of the installed package.
+
+    Raises:
+        ModelError: the weights are missing or not EfficientNet-Lite0's.
+    """
+    torch.manual_seed(seed)
+    net = HintNet()
+    net.encoder.load_imagenet(encoder_weights)
+    return net
+
+
+def on_device(net: HintNet, device: torch.device) -> HintNet:
+    """Move a network to a device, channels last."""
+    return net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _initial_weights(config: TrainConfig) -> dict[str, Tensor]:
+    """The weights that a run begins with: a weights file's, or the mean of earlier runs' averages."""
+    start = config.start
+    if isinstance(start, Path) and start.suffix != ".pt":
+        sampler, after = open_sampler(config), config.steps  # samples that no step will see
+        shape = config.phases[0].batch, config.phases[0].size
+        few = (sampler.batch(after + i, *shape) for i in range(_MEASURED_ON))
+        return unfuse_batchnorm(find_artifact(str(start)), few).state_dict()
+    assert start is not None
+    return _mean_of((start,) if isinstance(start, Path) else start)
+
+
+def _mean_of(checkpoints: Sequence[Path]) -> dict[str, Tensor]:
+    """Mean of some runs' averaged weights (Wortsman et al., Model soups, ICML 2022); counters are the last one's.
+
+    Raises:
+        ModelError: a checkpoint cannot be read, or they are of different networks.
+    """
+    states = [load_checkpoint(path)["ema"] for path in checkpoints]
+    mean = dict(states[-1])
+    for name, value in mean.items():
+        if any(name not in state or state[name].shape != value.shape for state in states):
+            raise ModelError(f"start: {name} is not alike in {', '.join(map(str, checkpoints))}")
+        if value.is_floating_point():
+            mean[name] = torch.stack([state[name].float() for state in states]).mean(dim=0).to(value.dtype)
+    return mean
+
+
+def begin_with(net: HintNet, state: dict[str, Tensor]) -> None:
+    """Load the weights of an earlier run; inputs that the network has gained since count for nothing at first.
+
+    Raises:
+        ModelError: they are of another network.
+    """
+    own = net.state_dict()
+    for name, value in state.items():
+        fits = name in own and own[name].ndim == value.ndim
+        if not fits or any(a < b for a, b in zip(own[name].shape, value.shape, strict=True)):
+            raise ModelError(f"start: its weights {name} {tuple(value.shape)} do not fit this network")
+        if own[name].shape != value.shape:
+            own[name].zero_()
+        own[name][tuple(slice(0, side) for side in value.shape)] = value
+    net.load_state_dict(own)
+
+
+@torch.no_grad()
+def unfuse_batchnorm(artifact: Artifact, batches: Iterable[Batch]) -> HintNet:
+    """Make a network that computes what a weights file's does, with batch norms that training can go on from.
+
+    A norm's mean and variance are measured on samples, and its scale and offset undo them: evaluation is unchanged,
+    and in training each batch is normalized by itself.
+
+    Args:
+        artifact: of the hint network.
+        batches: training samples, at least one batch; a few hundred samples are plenty.
+
+    Raises:
+        ModelError: the weights belong to another network.
+    """
+    net = HintNet().eval()
+    own = net.state_dict()
+    for name, value in artifact.weights.items():
+        offset = name.removesuffix("0.bias") + "1.bias"  # a convolution's own bias is its norm's offset
+        target = own.get(name, own.get(offset))
+        if target is None or target.shape != value.shape:
+            raise ModelError(f"{artifact.card.name}: its weights {name} {value.shape} are not the hint network's")
+        target.copy_(torch.from_numpy(value))
+    norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.weight.fill_((1.0 + norm.eps) ** 0.5)
+    measured = [_Statistics(norm) for norm in norms]
+    for batch in batches:
+        forward(net, batch)
+    for statistics in measured:
+        statistics.set()
+    return net
+
+
+class _Statistics:
+    """Mean and variance of a norm's input."""
+
+    def __init__(self, norm: nn.BatchNorm2d) -> None:
+        self.norm = norm
+        self.count = 0
+        self.sum = torch.zeros(norm.num_features, dtype=torch.float64)
+        self.squares = self.sum.clone()
+        self._hook = norm.register_forward_pre_hook(self._add)
+
+    def _add(self, _norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        x = inputs[0].double()
+        self.count += x.numel() // x.shape[1]
+        self.sum += x.sum(dim=(0, 2, 3))
+        self.squares += x.square().sum(dim=(0, 2, 3))
+
+    def set(self) -> None:
+        """Make these the norm's running statistics, undone by its scale and offset."""
+        self._hook.remove()
+        norm, mean = self.norm, self.sum / self.count
+        variance = (self.squares / self.count - mean.square()).clamp(min=0.0)
+        assert norm.running_mean is not None and norm.running_var is not None
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+        norm.weight.copy_((variance + norm.eps).sqrt())
+        norm.bias.add_(mean)

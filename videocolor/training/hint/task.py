@@ -1,0 +1,129 @@
+"""The hint network's training, as the loop runs it: samples from a pack, AdamW, averaged weights."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import closing
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from videocolor.datasets.pack import PackReader
+from videocolor.errors import ConfigError
+from videocolor.models.hint.network import HintNet
+from videocolor.training.checkpoint import Ema
+from videocolor.training.config import TrainConfig
+from videocolor.training.distributed import ProcessGroup
+from videocolor.training.hint.network import Losses, Tensors, Trainee, learning_rate, make_optimizer, tensors
+from videocolor.training.hint.start import initial_network, kept_network, on_device
+from videocolor.training.hint.validate import contact_sheet, validate
+from videocolor.training.loop import Task
+from videocolor.training.prefetch import drawn_ahead, open_sampler
+from videocolor.training.propagated import PropagatedReader
+from videocolor.types import Array
+
+__all__ = ["HintTask"]
+
+
+class HintTask(Task[TrainConfig]):
+    """Training of the hint network; on several GPUs each process takes its share of every batch."""
+
+    free: ClassVar[frozenset[str]] = Task.free | {
+        *("start", "encoder_weights", "workers", "worker_kind", "ahead", "save_every", "validation"),
+    }
+    net: HintNet
+    ema: Ema
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config, self.clip = config, config.optimizer.clip
+        self._held: tuple[PackReader, PropagatedReader | None] | None = None
+
+    def begin(self, group: ProcessGroup, resumed: bool) -> None:
+        """Check settings and pack; build network, optimizer and average.
+
+        Raises:
+            ConfigError: a batch cannot be shared among the processes, or there is no network to keep to.
+            InputError, ModelError: the pack or the initial weights cannot be read, or must not be used.
+        """
+        config = self.config
+        for phase in config.phases:
+            if phase.batch % group.size:
+                raise ConfigError(f"phases: a batch of {phase.batch} cannot be shared among {group.size} processes")
+        open_sampler(config)
+        self.group = group
+        self.net = on_device(initial_network(config, resumed), group.device)
+        self.optimizer = make_optimizer(self.net, config.optimizer)
+        self.ema = Ema(self.net, config.optimizer.ema)
+        self.model = group.wrap(Trainee(self.net, config, kept_network(config, group.device)))
+        if config.data.held_pack.exists():
+            tracks = config.data.held_carried
+            self._held = PackReader(config.data.held_pack), None if tracks is None else PropagatedReader(tracks)
+
+    def batches(self, last: int) -> Generator[tuple[int, Tensors], None, None]:
+        """This process's share of every batch, where its device can read it."""
+        pinned = self.group.device.type == "cuda"
+        if pinned:
+            torch.cuda.set_device(self.group.device)  # a thread begins with GPU 0, and would take memory there
+        with closing(drawn_ahead(self.config, self.step, last, self.group.rank, self.group.size)) as drawn:
+            for step, batch in enumerate(drawn, self.step):
+                yield self.config.phase_at(step).batch, tensors(batch, pinned=pinned)
+
+    def losses(self, batch: Tensors) -> Mapping[str, Tensor]:
+        """Losses of a batch; means over hinted samples are those over all processes' samples."""
+        count = torch.tensor(float(batch.hinted))
+        share = self.group.mean(count).clamp(min=1 / self.group.size)
+        found: Losses = self.model(batch.to(self.group.device), share)
+        return found._asdict()
+
+    def rate(self) -> float:
+        """Set the learning rate of the step in all parameter groups."""
+        rate = learning_rate(self.step, self.config.steps, self.config.optimizer)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["share"]
+        return rate
+
+    def update(self, values: Mapping[str, float], samples: int) -> None:
+        """Apply the gradient and update the averaged weights."""
+        super().update(values, samples)
+        self.ema.update(self.net, self.step)
+
+    def skip(self) -> None:
+        """Repair the norms' running statistics."""
+        self.ema.repair(self.net)
+
+    def validation(self) -> tuple[Mapping[str, float], Array | None] | None:
+        """Score the averaged weights on held-back footage, every some steps and at the end."""
+        settings = self.config.validation
+        if self._held is None or (self.step % settings.every and self.step != self.config.steps):
+            return None
+        net = self.averaged()
+        scores = validate(net, *self._held, settings)
+        return scores, contact_sheet(net, *self._held, settings) if settings.pictures else None
+
+    def averaged(self) -> HintNet:
+        """A network with the averaged weights, on the same device."""
+        net = HintNet()
+        net.load_state_dict(self.ema.state)
+        return on_device(net, self.group.device)
+
+    def save_due(self) -> bool:
+        """Whether a checkpoint is due after this step."""
+        return self.step % self.config.save_every == 0
+
+    def state(self) -> dict[str, Any]:
+        """Network, averaged weights and optimizer."""
+        return {
+            "net": self.net.state_dict(),
+            "ema": self.ema.state,
+            "optimizer": self.optimizer.state_dict(),
+            "torch_rng": torch.get_rng_state(),
+        }
+
+    def restore(self, content: dict[str, Any]) -> None:
+        """Take over network, averaged weights and optimizer."""
+        self.net.load_state_dict(content["net"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        for name, value in content["ema"].items():
+            self.ema.state[name].copy_(value)
+        torch.set_rng_state(content["torch_rng"])
