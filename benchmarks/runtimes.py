@@ -4,8 +4,8 @@
     python benchmarks/runtimes.py score CLIPS --int8 onnxruntime --calibrate FILM... [-o benchmarks/results/int8.json]
 
 `measure` colours a second of each FILM without and with its own first frame as a painted one, keeps what the network
-was asked (luma, tokens, carried chroma; batches as they came) and asks every runtime the same. The runtimes take turns
-within a round; medians. Differences are against eager torch: of a*b*, and CIEDE2000 on the network's own grid. Load
+was asked (luma, tokens, propagated chroma; batches as they came) and gives every runtime the same. The runtimes take
+turns within a round; medians. Differences are against eager torch: of a*b*, and CIEDE2000 on the network's own grid. Load
 seconds are from weights to the first answer, modules imported. Runtimes that are not installed are named.
 
 int8 is post-training quantization, calibrated on the films of --calibrate: ONNX Runtime's static QDQ (per channel,
@@ -40,16 +40,15 @@ from videocolor.config import ColorizeConfig
 from videocolor.evaluation.evaluate import evaluate
 from videocolor.evaluation.settings import EvaluateConfig
 from videocolor.evaluation.table import summarize
-from videocolor.models.hint.onnx_runtime import OnnxRuntime
-from videocolor.models.hint.standalone import whole_onnx
-from videocolor.models.hint.torch_runtime import TorchRuntime, network_of
+from videocolor.models.hint.export import complete_onnx
+from videocolor.models.hint.runtimes import OnnxRuntime, TorchRuntime, network_of
 from videocolor.presets import load_model
 
 Array = np.ndarray[Any, Any]
 Call = tuple[Array, ...]
-"""Luma, keys, values, valid, carried: one call of the network."""
+"""Luma, keys, values, valid, propagated: one call of the network."""
 Ask = Callable[..., tuple[Array, ...]]
-NAMES = ("luma", "keys", "values", "valid", "carried")
+NAMES = ("luma", "keys", "values", "valid", "propagated")
 ATTENTION = re.compile(r"MatMul|Softmax|/null|/belief|ReduceMax|ReduceSum")
 LAST = re.compile(r"/decoder/(out|judge|doubt|at2|down4)")
 """Layers at half the working size and the heads: few sums, and all that is seen passes through them."""
@@ -146,7 +145,7 @@ def onnx_int8(calls: Sequence[Call], wanted: Callable[[str, str], bool]) -> byte
 
     with tempfile.TemporaryDirectory() as folder:
         whole, ready, made = (Path(folder) / f"{name}.onnx" for name in ("whole", "ready", "made"))
-        whole.write_bytes(whole_onnx(packaged(), "frame"))
+        whole.write_bytes(complete_onnx(packaged(), "frame"))
         quant_pre_process(whole, ready, skip_symbolic_shape=True)
         nodes = onnx.load(ready).graph.node
         chosen = [node.name for node in nodes if wanted(node.name, node.op_type)]
@@ -175,7 +174,7 @@ def openvino_request(model: Any, threads: int, precision: str = "f32") -> Any:
 def openvino_model() -> Any:
     import openvino as ov
 
-    return ov.Core().read_model(whole_onnx(packaged(), "frame"))
+    return ov.Core().read_model(complete_onnx(packaged(), "frame"))
 
 
 def openvino_int8(calls: Sequence[Call]) -> Any:
@@ -292,7 +291,7 @@ def quantized(which: str, calls: Sequence[Call]) -> Iterator[None]:
         with patch.object(OnnxRuntime, "_session", lambda s, p: session if p == "frame" else original(s, p)):
             yield
         return
-    from videocolor.models.hint.openvino_runtime import OpenVinoRuntime
+    from videocolor.models.hint.runtimes import OpenVinoRuntime
 
     model = openvino_int8(calls)
     before = OpenVinoRuntime._request

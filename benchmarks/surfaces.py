@@ -30,8 +30,9 @@ from videocolor.datasets.pack import PackReader
 from videocolor.evaluation.metrics.pixels import colorfulness
 from videocolor.hints.plan import frame_to_rgb
 from videocolor.models.artifact import read_artifact
-from videocolor.models.hint.network import AB_SCALE, HintNet, no_carried, no_tokens
-from videocolor.models.hint.torch_runtime import network_of
+from videocolor.models.hint import AB_SCALE
+from videocolor.models.hint.network import HintNet, no_propagated, no_tokens
+from videocolor.models.hint.runtimes import network_of
 from videocolor.shots.prepare import working_size
 from videocolor.types import Array
 from videocolor.video import open_video
@@ -45,8 +46,8 @@ def colored(net: HintNet, rgb: Array, card: Any) -> tuple[Array, Array, Array]:
     small = cv2.resize(np.moveaxis(rgb, 0, -1), (width, height), interpolation=cv2.INTER_AREA)
     true = np.moveaxis(small, -1, 0).astype(np.float64)
     luma = torch.from_numpy(rgb_to_luma(true, "bt709")[None, None].astype(np.float32))
-    before = net.from_taps(luma, net.encoder(luma), *no_tokens(), no_carried(luma)).own * AB_SCALE
-    after = net.colorize(luma, *no_tokens(), no_carried(luma))[0]
+    before = net.from_taps(luma, net.encoder(luma), *no_tokens(), no_propagated(luma)).own * AB_SCALE
+    after = net.colorize(luma, *no_tokens(), no_propagated(luma))[0]
     return true, *(painted(true, ab) for ab in (before, after))
 
 

@@ -1,13 +1,14 @@
 """Train the hint network: pack footage, train, package the averaged weights.
 
     python pipelines/train_hint_network.py pack    [--config NAME|PATH] [--root FOOTAGE] [--part-mb MB]
-    python pipelines/train_hint_network.py carry   [--config NAME|PATH] [--root FOOTAGE] [--part-mb MB]
+    python pipelines/train_hint_network.py propagate [--config NAME|PATH] [--root FOOTAGE] [--part-mb MB]
     python pipelines/train_hint_network.py train   [--config NAME|PATH] [--resume] [--stop-after-minutes M]
     python pipelines/train_hint_network.py package [--config NAME|PATH] [-o FILE] [--graphs]
 
 `pack` reads `data.root` (`train/` and `images/` with manifests) and writes two folders: what may be trained on, and
-the held-back footage for validation. `carry` follows the motion in both, for samples that motion brought a hint's
-chroma to (where `data.carried` names a folder). Both write files of at most `data.part_mb`; only these two read films.
+the held-back footage for validation. `propagate` follows the motion in both, for samples with
+propagated chroma (where `data.propagated` names a folder). Both write files of at most `data.part_mb`; only these two
+read films.
 `train` is `videocolor train`: it writes checkpoint.pt, metrics.jsonl and pictures/ into `out`; killed or left after
 some minutes, it goes on with --resume and ends where it would have ended. `package` writes the weights file that
 `videocolor colorize --model FILE` takes. --set KEY=VALUE changes a value of the configuration, as everywhere.
@@ -49,21 +50,21 @@ def pack(config: TrainConfig) -> None:
         print(folder, json.dumps(notes, indent=1))
 
 
-def carry(config: TrainConfig) -> None:
-    """Write the folders of carried places."""
-    from videocolor.training.propagating import carry_pack  # the same
+def propagate(config: TrainConfig) -> None:
+    """Write the folders of propagated places."""
+    from videocolor.training.propagating import propagate_pack  # the same
 
     data = config.data
-    for pack_folder, folder in ((data.pack, data.carried), (data.held_pack, data.held_carried)):
+    for pack_folder, folder in ((data.pack, data.propagated), (data.held_pack, data.held_propagated)):
         if folder is not None:
-            count = carry_pack(PackReader(pack_folder), data.root, folder, part_bytes=int(data.part_mb * 1e6))
+            count = propagate_pack(PackReader(pack_folder), data.root, folder, part_bytes=int(data.part_mb * 1e6))
             print(folder, count, "pairs")
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("job", choices=("pack", "carry", "train", "package"))
+    parser.add_argument("job", choices=("pack", "propagate", "train", "package"))
     parser.add_argument("--config", default="train/hint_cpu", metavar="NAME|PATH")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     parser.add_argument("--root", help="footage folder, instead of data.root")
@@ -79,8 +80,8 @@ def main(arguments: list[str] | None = None) -> None:
         config = load_model(TrainConfig, "train", args.config, args.overrides, flags)
         if args.job == "pack":
             pack(config)
-        elif args.job == "carry":
-            carry(config)
+        elif args.job == "propagate":
+            propagate(config)
         elif args.job == "train":
             minutes = args.stop_after_minutes
             print(train(config, resume=args.resume, stop_after=args.stop_after, stop_after_minutes=minutes))

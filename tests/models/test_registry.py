@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +13,8 @@ from videocolor.errors import ModelError, UsageError
 from videocolor.models.artifact import read_artifact, write_artifact
 from videocolor.models.base import HintInput, ModelCard
 from videocolor.models.hint.colorizer import HintColorizer
-from videocolor.models.hint.network import no_known
-from videocolor.models.hint.onnx_runtime import graph_path
+from videocolor.models.hint.network import no_scribbles
+from videocolor.models.hint.runtimes import graph_path
 from videocolor.models.registry import export_model, list_models, load_colorizer
 
 WEIGHTS = graph_path("hintnet-4", "frame").with_name("hint.safetensors")
@@ -76,43 +75,6 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
         load_colorizer(str(path))
 
 
-def earlier(weights: dict[str, np.ndarray], architecture: str) -> dict[str, np.ndarray]:
-    """Weights of today's network, cut down to an earlier one's shapes."""
-    kept = {"decoder.at8.0.weight": 176, "decoder.at4.0.weight": 71, "decoder.at2.0.weight": 39}
-    kept |= {"belief.0.weight": 37} if architecture == "hintnet-2" else {}
-    whole = {name: value for name, value in weights.items() if not name.startswith("decoder.follow.")}
-    return whole | {name: whole[name][:, :inputs] for name, inputs in kept.items()}
-
-
-@pytest.mark.parametrize("architecture", ["hintnet-2", "hintnet-3"])
-def test_weights_of_earlier_networks_are_read(tmp_path: Path, architecture: str) -> None:
-    path, packaged = tmp_path / "old.safetensors", read_artifact(WEIGHTS)
-    weights = earlier(packaged.weights, architecture)
-    write_artifact(path, weights, packaged.card, architecture, packaged.training)
-    artifact = read_artifact(path)
-    assert artifact.architecture == packaged.architecture
-    for name, value in artifact.weights.items():
-        assert value.shape == packaged.weights[name].shape
-        if name in weights:
-            inputs = weights[name].shape[1:2] or (None,)
-            np.testing.assert_array_equal(value[:, : inputs[0]] if value.ndim > 1 else value, weights[name])
-            assert value.ndim < 2 or not value[:, inputs[0] :].any()
-    assert not artifact.weights["decoder.follow.1.weight"].any() and artifact.weights["decoder.follow.0.0.weight"].any()
-    luma = np.random.default_rng(1).random((1, 64, 96), dtype=np.float32)
-    hint = HintInput(luma[0], np.full((2, 64, 96), 20, np.float32))
-    results = []
-    for runtime in ("torch", "onnxruntime"):
-        net = load_colorizer(str(path), runtime=runtime, device="cpu")
-        assert net.card.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-        results.append(net.step(net.begin([hint]), luma).ab)
-    np.testing.assert_allclose(*results, atol=0.01)
-    cut = weights | {"belief.0.weight": weights["belief.0.weight"][:, :9]}
-    write_artifact(path, cut, packaged.card, architecture, packaged.training)
-    for runtime in ("torch", "onnxruntime"):
-        with pytest.raises(ModelError, match="old"):
-            load_colorizer(str(path), runtime=runtime, device="cpu")
-
-
 def test_wrong_runtime_and_device() -> None:
     with pytest.raises(UsageError, match="onnxruntime"):
         load_colorizer("hint", runtime="tensorrt")
@@ -133,6 +95,10 @@ def test_export_writes_whole_files(tmp_path: Path) -> None:
         None, {"luma": luma[:1, None], "ab": ab[None] / np.float32(110), "mask": np.ones((1, 1, 64, 96), np.float32)}
     )
     names = dict(zip(("keys", "values", "valid"), tokens, strict=True))
-    names |= {"luma": luma[:, None], "known": no_known().numpy(), "carried": np.zeros((2, 4, 32, 48), np.float32)}
+    names |= {
+        "luma": luma[:, None],
+        "known": no_scribbles().numpy(),
+        "propagated": np.zeros((2, 4, 32, 48), np.float32),
+    }
     got = ort.InferenceSession(frame).run(None, names)
     np.testing.assert_allclose(got[0], expected.ab, atol=1e-3 * np.abs(expected.ab).max())

@@ -11,7 +11,7 @@ import torch
 from tests.training.training_helpers import tiny_config
 from videocolor.datasets.pack import PackReader
 from videocolor.errors import ConfigError
-from videocolor.models.hint.network import Output, no_carried, no_tokens
+from videocolor.models.hint.network import Output, no_propagated, no_tokens
 from videocolor.training import loop
 from videocolor.training.config import LossConfig, SampleConfig
 from videocolor.training.hint import network, start
@@ -57,7 +57,7 @@ def test_a_step_is_told_what_the_network_made_before(tmp_path: Path, monkeypatch
     assert told[0].shape == (len(bare), 2, 32, 32) and 0 < len(bare) < 8
     luma = torch.from_numpy(batch.luma[bare])[:, None]
     with torch.no_grad():
-        alone = before.from_taps(luma, before.encoder(luma), *no_tokens(), no_carried(luma)).ab
+        alone = before.from_taps(luma, before.encoder(luma), *no_tokens(), no_propagated(luma)).ab
     torch.testing.assert_close(told[0], alone, rtol=1e-3, atol=1e-4)
 
 

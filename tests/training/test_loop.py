@@ -122,13 +122,8 @@ def test_a_run_begins_with_an_earlier_ones_weights(tiny: TrainConfig, tmp_path: 
     mixed = start.initial_network(blend).state_dict()["decoder.out.weight"]
     both = [load_checkpoint(path)["ema"]["decoder.out.weight"] for path in (earlier, later)]
     torch.testing.assert_close(mixed, (both[0] + both[1]) / 2, rtol=0, atol=1e-7)
-    net = HintNet()
-    smaller = {**weights, "decoder.at2.0.weight": weights["decoder.at2.0.weight"][:, :-4]}
-    start.begin_with(net, smaller)
-    grown = net.state_dict()["decoder.at2.0.weight"]
-    assert torch.equal(grown[:, :-4], smaller["decoder.at2.0.weight"]) and not grown[:, -4:].any()
     with pytest.raises(ModelError, match="do not fit"):
-        start.begin_with(net, {"other": torch.zeros(1)})
+        start.begin_with(HintNet(), {**weights, "decoder.at2.0.weight": weights["decoder.at2.0.weight"][:, :-4]})
 
 
 def test_a_broken_checkpoint(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Carried places of a pack: computed from a film, read back, drawn as samples."""
+"""Tracks of a pack: computed from a film, read back, drawn as samples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from videocolor.datasets.pack import PackReader, PackWriter
 from videocolor.errors import InputError
 from videocolor.training.config import SampleConfig
 from videocolor.training.propagated import PropagatedReader
-from videocolor.training.propagating import carry_pack
+from videocolor.training.propagating import propagate_pack
 from videocolor.training.samples import Sampler
 
 
@@ -39,13 +39,13 @@ def pack(tmp_path: Path) -> PackReader:
 
 
 def test_the_carried_picture_lies_on_the_frame(pack: PackReader, tmp_path: Path) -> None:
-    assert carry_pack(pack, tmp_path, tmp_path / "carried", processes=1) > 0
-    carried, item = PropagatedReader(tmp_path / "carried"), pack.clips[0]
-    pairs = carried.of(item.file)
-    assert pairs and carried.of("0.jpg") == []
+    assert propagate_pack(pack, tmp_path, tmp_path / "propagated", processes=1) > 0
+    propagated, item = PropagatedReader(tmp_path / "propagated"), pack.clips[0]
+    pairs = propagated.of(item.file)
+    assert pairs and propagated.of("0.jpg") == []
     late = max(pairs, key=lambda pair: item.times[pair.frame] - item.times[pair.hint])
     hint, frame = pack.frame(item, late.hint), pack.frame(item, late.frame)
-    picture, trust = carried.picture(late, hint)
+    picture, trust = propagated.picture(late, hint)
     inner = (slice(8, -8), slice(8, 160))
     moved, still = (np.abs(x.astype(float) - frame)[inner].mean() for x in (picture, hint))
     assert moved < 0.3 * still
@@ -53,19 +53,19 @@ def test_the_carried_picture_lies_on_the_frame(pack: PackReader, tmp_path: Path)
 
 
 def test_samples_with_carried_chroma(pack: PackReader, tmp_path: Path) -> None:
-    carry_pack(pack, tmp_path, tmp_path / "carried", processes=1)
-    settings = SampleConfig(none=0, wrong=0, clip_hinted=1, carried=1, old_film=0, border=0)
-    sampler = Sampler(pack, settings, 3, PropagatedReader(tmp_path / "carried"))
+    propagate_pack(pack, tmp_path, tmp_path / "propagated", processes=1)
+    settings = SampleConfig(none=0, wrong=0, clip_hinted=1, propagated=1, old_film=0, border=0)
+    sampler = Sampler(pack, settings, 3, PropagatedReader(tmp_path / "propagated"))
     batch = sampler.batch(0, 6, 64)
     again = sampler.batch(0, 6, 64)
-    np.testing.assert_array_equal(batch.carried_rgb, again.carried_rgb)
-    assert batch.carried.shape == (6, 2, 64, 64) and (batch.carried[:, 0].max(axis=(1, 2)) > 0.5).all()
-    sure = batch.carried[:, 0] > 0.9
-    assert np.abs(batch.carried_rgb.astype(float) - batch.rgb).mean(axis=-1)[sure].mean() < 12
-    none = Sampler(pack, settings.model_copy(update={"none": 1.0}), 3, PropagatedReader(tmp_path / "carried"))
-    assert not none.batch(0, 6, 64).carried.any()
+    np.testing.assert_array_equal(batch.propagated_rgb, again.propagated_rgb)
+    assert batch.propagated.shape == (6, 2, 64, 64) and (batch.propagated[:, 0].max(axis=(1, 2)) > 0.5).all()
+    sure = batch.propagated[:, 0] > 0.9
+    assert np.abs(batch.propagated_rgb.astype(float) - batch.rgb).mean(axis=-1)[sure].mean() < 12
+    none = Sampler(pack, settings.model_copy(update={"none": 1.0}), 3, PropagatedReader(tmp_path / "propagated"))
+    assert not none.batch(0, 6, 64).propagated.any()
 
 
 def test_a_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no carried places"):
+    with pytest.raises(InputError, match="no tracks"):
         PropagatedReader(tmp_path)

@@ -1,4 +1,4 @@
-"""Fitting how far hints are believed: rows measured on whole frames, the head fitted to them, the file written."""
+"""Fitting the relevance gate: rows measured on complete frames, the gate fitted to them, the file written."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from videocolor.errors import InputError, OutputError
 from videocolor.models.artifact import read_artifact
 from videocolor.models.base import HintInput
 from videocolor.models.registry import load_colorizer
-from videocolor.training.hint.relevance import DEGREES, KINDS, Rows, measure_belief
-from videocolor.training.hint.relevance_fit import expected_gain, fit_belief, fit_head
+from videocolor.training.hint.relevance import DEGREES, KINDS, Rows, measure_relevance
+from videocolor.training.hint.relevance_fit import expected_gain, fit_gate, fit_relevance
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def weights(root: Path) -> Path:
 def rows(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Rows:
     pack = tmp_path_factory.mktemp("belief") / "pack"
     make_pack(pack)
-    return measure_belief(pack, weights, frames=1, images=3, seed=1)
+    return measure_relevance(pack, weights, frames=1, images=3, seed=1)
 
 
 def made_rows(count: int = 1500, seed: int = 0) -> Rows:
@@ -43,24 +43,31 @@ def made_rows(count: int = 1500, seed: int = 0) -> Rows:
     return Rows(seen, gain.astype(np.float32), kind, np.full(count, 0.5, np.float32), group)
 
 
-def test_rows_say_what_believing_gains(rows: Rows) -> None:
+def test_rows_say_what_a_hint_gains(rows: Rows) -> None:
     n = len(rows.gain)
-    assert n > 20 and rows.group.shape == (n, 2) and rows.seen.shape == (n, 48) and rows.gain.shape == (n, len(DEGREES))
-    assert {KINDS[k] for k in rows.kind} >= {"right", "far", "spots", "two", "alike", "wrong"}
+    assert (
+        n > 20
+        and rows.group.shape == (n, 2)
+        and rows.evidence.shape == (n, 48)
+        and rows.gain.shape == (n, len(DEGREES))
+    )
+    assert {KINDS[k] for k in rows.kind} >= {"right", "far", "scribbles", "two", "similar", "wrong"}
     np.testing.assert_array_equal(rows.gain[:, 0], 0)
-    assert np.isfinite(rows.seen).all() and (rows.believed >= 0).all() and (rows.believed <= 1).all()
+    assert np.isfinite(rows.evidence).all() and (rows.relevance >= 0).all() and (rows.relevance <= 1).all()
     mean = {kind: rows.gain[rows.kind == n, -1].mean() for n, kind in enumerate(KINDS) if (rows.kind == n).any()}
     assert mean["right"] > 3 > mean["wrong"], "the same colours, rolled along, against those of another picture"
     same = rows.group[:, 0] == rows.group[:, 1]
-    assert set(rows.kind[same]) == {KINDS.index(k) for k in ("right", "far", "turned", "spots", "two")} & set(rows.kind)
+    assert set(rows.kind[same]) == {KINDS.index(k) for k in ("right", "far", "rotated", "scribbles", "two")} & set(
+        rows.kind
+    )
 
 
 def test_rows_do_not_depend_on_who_measures(tmp_path: Path, weights: Path, rows: Rows) -> None:
     make_pack(tmp_path / "pack")
-    again = measure_belief(tmp_path / "pack", weights, frames=1, images=3, seed=1, workers=2)
+    again = measure_relevance(tmp_path / "pack", weights, frames=1, images=3, seed=1, workers=2)
     np.testing.assert_array_equal(again.kind, rows.kind)
     np.testing.assert_array_equal(again.group, rows.group)
-    np.testing.assert_allclose(again.seen, rows.seen, atol=1e-3)
+    np.testing.assert_allclose(again.evidence, rows.evidence, atol=1e-3)
     np.testing.assert_allclose(again.gain, rows.gain, atol=0.3)
 
 
@@ -80,12 +87,12 @@ def test_nothing_is_fitted_to_held_back_footage(tmp_path: Path, weights: Path) -
     writer.add("a.jpg", "source", "CC0", "image", [(0.0, np.zeros((32, 32, 3), np.uint8))])
     writer.close({"held": True})
     with pytest.raises(InputError, match="held-back"):
-        measure_belief(tmp_path, weights)
+        measure_relevance(tmp_path, weights)
     writer = PackWriter(tmp_path)
     writer.add("a.jpg", "source", "CC0", "image", [(0.0, np.zeros((32, 32, 3), np.uint8))])
     writer.close({})
     with pytest.raises(InputError, match="one source"):
-        measure_belief(tmp_path, weights)
+        measure_relevance(tmp_path, weights)
 
 
 def test_expected_gain_is_linear_between_degrees() -> None:
@@ -96,37 +103,39 @@ def test_expected_gain_is_linear_between_degrees() -> None:
     np.testing.assert_allclose(got.numpy(), expected, atol=1e-5)
 
 
-def test_the_head_believes_what_gains() -> None:
+def test_the_gate_opens_to_what_gains() -> None:
     rows, unseen = made_rows(), made_rows(seed=1)
-    seen, gain = torch.from_numpy(rows.seen), torch.from_numpy(rows.gain)
-    head = fit_head(seen, gain, torch.ones(len(seen)), 2)
+    seen, gain = torch.from_numpy(rows.evidence), torch.from_numpy(rows.gain)
+    head = fit_gate(seen, gain, torch.ones(len(seen)), 2)
     with torch.inference_mode():
-        belief = torch.sigmoid(head(torch.from_numpy(unseen.seen)[:, :, None, None]))[:, 0, 0, 0].numpy()
-    sure = np.abs(unseen.seen[:, 0] - 0.2) > 1
+        belief = torch.sigmoid(head(torch.from_numpy(unseen.evidence)[:, :, None, None]))[:, 0, 0, 0].numpy()
+    sure = np.abs(unseen.evidence[:, 0] - 0.2) > 1
     good = unseen.gain[:, -1] > 0
     assert belief[good & sure].mean() > 0.85 and belief[~good & sure].mean() < 0.2
-    again = fit_head(seen, gain, torch.ones(len(seen)), 2)
+    again = fit_gate(seen, gain, torch.ones(len(seen)), 2)
     assert all(torch.equal(a, b) for a, b in zip(head.state_dict().values(), again.state_dict().values(), strict=True))
 
 
-def test_only_belief_changes(tmp_path: Path, weights: Path) -> None:
-    report = fit_belief(made_rows(), weights, tmp_path / "fitted.safetensors")
+def test_only_the_gate_changes(tmp_path: Path, weights: Path) -> None:
+    report = fit_relevance(made_rows(), weights, tmp_path / "fitted.safetensors")
     before, after = read_artifact(weights), read_artifact(tmp_path / "fitted.safetensors")
     assert before.weights.keys() == after.weights.keys()
     changed = {n for n in before.weights if not np.array_equal(before.weights[n], after.weights[n])}
     assert changed == {"belief.0.weight", "belief.0.bias", "belief.2.weight", "belief.2.bias"}
-    assert after.training["belief"]["rows"]["right"] + after.training["belief"]["rows"]["wrong"] == 1500
+    assert after.training["relevance"]["rows"]["right"] + after.training["relevance"]["rows"]["wrong"] == 1500
     right = next(line for line in report.splitlines() if line.startswith("| right"))
     assert float(right.split("|")[6]) > 5, "of 6 dB, in folds that were not fitted to"
     net = load_colorizer(str(tmp_path / "fitted.safetensors"), runtime="onnxruntime", device="cpu")
     luma = np.random.default_rng(0).random((1, 64, 64), dtype=np.float32)
     assert np.isfinite(net.step(net.begin([HintInput(luma[0], np.zeros((2, 64, 64), np.float32))]), luma).ab).all()
     with pytest.raises(InputError, match="takes 48"):
-        fit_belief(made_rows()._replace(seen=np.zeros((1500, 5), np.float32)), weights, tmp_path / "no.safetensors")
+        fit_relevance(
+            made_rows()._replace(evidence=np.zeros((1500, 5), np.float32)), weights, tmp_path / "no.safetensors"
+        )
 
 
 def test_the_recipe(tmp_path: Path, root: Path, weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main = runpy.run_path(str(root / "pipelines/fit_belief.py"))["main"]
+    main = runpy.run_path(str(root / "pipelines/fit_relevance.py"))["main"]
     made_rows().save(tmp_path / "rows.npz")
     output = tmp_path / "mine.safetensors"
     rows = str(tmp_path / "rows.npz")
@@ -134,7 +143,7 @@ def test_the_recipe(tmp_path: Path, root: Path, weights: Path, capsys: pytest.Ca
     assert output.exists() and "| right |" in capsys.readouterr().out
     manuals = [(root / "docs" / name).read_text() for name in ("training.md", "experiments.md", "model-card.md")]
     commands = re.findall(
-        r"^    python pipelines/fit_belief\.py (\w+) (.*?)(?: +#.*)?$", "\n".join(manuals), re.MULTILINE
+        r"^    python pipelines/fit_relevance\.py (\w+) (.*?)(?: +#.*)?$", "\n".join(manuals), re.MULTILINE
     )
     assert {name for name, _ in commands} == {"measure", "fit"} and len(commands) >= 5
     for name, words in commands:

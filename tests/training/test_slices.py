@@ -124,7 +124,7 @@ def test_a_preset_trains(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     preset = load_model(TrainConfig, "train", name)
     assert preset.phase_at(0) == preset.phases[0] and preset.phase_at(preset.steps - 1) == preset.phases[-1]
     tiny = tiny_config(tmp_path, monkeypatch)
-    data = preset.data.model_copy(update={"pack": tiny.data.pack, "held_pack": tmp_path / "none", "carried": None})
+    data = preset.data.model_copy(update={"pack": tiny.data.pack, "held_pack": tmp_path / "none", "propagated": None})
     start = preset.start if preset.start == Path("hint") else None  # other runs' checkpoints are not here
     small = {"out": tmp_path / "run", "start": start, "data": data, "threads": 1, "workers": 1, "device": "cpu"}
     one = preset.model_copy(update={**small, "phases": (Phase(steps=1, size=preset.phases[0].size, batch=2),)})

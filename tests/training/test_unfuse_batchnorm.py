@@ -9,7 +9,7 @@ import torch
 
 from tests.training.training_helpers import make_pack, tiny_config
 from videocolor.errors import ModelError, UsageError
-from videocolor.models.hint.torch_runtime import network_of
+from videocolor.models.hint.runtimes import network_of
 from videocolor.models.registry import find_artifact
 from videocolor.training import loop
 from videocolor.training.config import SampleConfig

@@ -1,9 +1,9 @@
-"""The one interface that every network is used through, and the card that says what it needs.
+"""The interface through which every network is used, and the card that says what it needs.
 
-    memory = colorizer.begin(hints)              # once a shot
-    prediction = colorizer.step(memory, luma, carried)    # once a batch of frames
+    state = colorizer.begin(hints)                           # once per shot
+    prediction = colorizer.step(state, luma, propagated)     # once per batch of frames
 
-The data path obeys the card; it never asks for a name.
+The data path follows the card; it never asks for a name.
 """
 
 from __future__ import annotations
@@ -21,34 +21,35 @@ __all__ = ["USUAL_ERROR", "Colorizer", "HintInput", "ModelCard", "Prediction"]
 
 
 USUAL_ERROR = 8.0
-"""Mean absolute error of a*b* of an automatic network, about."""
+"""Typical mean absolute error of a*b* of an automatic network."""
 _PRECISION = (0.25, 25.0)
+"""Bounds of an observation's precision."""
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a network is and what it takes."""
+    """Properties and requirements of a network."""
 
     name: str
     title: str
     hints: Literal["none", "one", "many"]
     """How many hints a shot may have."""
     parameters: int
-    """Number of trained numbers."""
+    """Number of trained parameters."""
     macs: int | None
     """Multiply-accumulates for one 256x256 frame without hints; None: not measured."""
     area: int = 288 * 160
-    """Pixels that the network wants to see: the film is scaled to about this area, aspect kept."""
+    """Working size in pixels: frames are scaled to about this area, aspect kept."""
     area_reference: int | None = None
-    """The same for films of which a frame was painted, where detail pays; None: `area`."""
+    """The same for shots with a reference frame, where detail pays; None: `area`."""
     area_style: int | None = None
-    """The same for shots whose hints are other pictures: what is matched is found in detail; None: `area`."""
+    """The same for shots whose hints are other pictures: matching needs detail; None: `area`."""
     multiple: int = 32
     """Height and width must be multiples of this."""
     output_stride: int = 2
-    """Predictions come on a grid this many times coarser than the working size; colour is fused over time there."""
+    """How many times coarser than the working size the grid of prediction is; colors are fused over time there."""
     propagates: bool = False
-    """Whether `step` uses chroma that motion carried from a hint."""
+    """Whether `step` uses chroma that motion propagated from a hint."""
     size: tuple[int, int] | None = None
     """(height, width) where the network takes one size only; overrides `area`."""
     licence: str = ""
@@ -63,13 +64,13 @@ class ModelCard:
         return {"none": 0, "one": 1, "many": None}[self.hints]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)
 class HintInput:
-    """A hint as a network receives it, at the working size."""
+    """A hint as network input, at the working size."""
 
     luma: Array
     """(h, w) float32, full-range Y' in 0..1."""
@@ -88,9 +89,9 @@ class Prediction:
     ab: Array
     """(n, 2, h', w') float32, CIE Lab a*b* (D65); h' and w' may be a fraction of the working size."""
     confidence: Array | None = None
-    """(n, h', w') float32 in 0..1: how well a hint supports each place; None for automatic networks."""
+    """(n, h', w') float32 in 0..1: how well a hint supports each pixel; None for automatic networks."""
     error: Array | None = None
-    """(n, h', w') float32, expected mean absolute error of a*b*; None where the network does not say."""
+    """(n, h', w') float32, expected mean absolute error of a*b*; None where the network does not predict it."""
 
     def __post_init__(self) -> None:
         if self.ab.ndim != 4 or self.ab.shape[1] != 2:
@@ -102,7 +103,7 @@ class Prediction:
             raise ValueError("the network returned values that are not finite")
 
     def observations(self) -> list[tuple[Array, Array | float]]:
-        """Each frame's a*b* and its precision, for fusion over time: 1 where the error is `USUAL_ERROR`.
+        """Pair each frame's a*b* with its precision, for fusion over time: 1 where the error is `USUAL_ERROR`.
 
         A Gaussian's precision goes with the inverse square of its error.
         """
@@ -125,19 +126,19 @@ class Colorizer(ABC):
             hints: as many as the card admits, all of one working size.
 
         Returns:
-            The shot's memory, opaque to the caller, bounded in size.
+            The shot's state, opaque to the caller, bounded in size.
         """
 
     @abstractmethod
-    def step(self, memory: Any, luma: Array, carried: Array | None = None) -> Prediction:
-        """Colour a batch of frames of the shot, in film order.
+    def step(self, state: Any, luma: Array, propagated: Array | None = None, /) -> Prediction:
+        """Color a batch of frames of the shot, in film order.
 
         Args:
-            memory: what `begin` returned.
+            state: what `begin` returned.
             luma: (n, h, w) float32, full-range Y' in 0..1, h and w as the card asks.
-            carried: (n, 4, h', w') float32 on the grid of prediction: a*b*, trust in 0..1 and excess of Y' of what
-                motion propagated from a hint (`videocolor.pipeline.propagation`), zeros for frames without;
-                networks whose card does not carry ignore it.
+            propagated: (n, 4, h', w') float32 on the grid of prediction: a*b* that motion propagated from a hint
+                (`videocolor.pipeline.propagation`), its confidence in 0..1 and how much brighter (Y') it is than the
+                frame; zeros where there is none. Networks whose card does not say `propagates` ignore it.
 
         Raises:
             DeviceError: the device's memory does not hold this batch; the caller may halve it.

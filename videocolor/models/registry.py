@@ -5,22 +5,40 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from videocolor.errors import ModelError, UsageError
 from videocolor.models.artifact import Artifact, read_artifact, read_card, read_checkpoint
-from videocolor.models.base import Colorizer, ModelCard
-from videocolor.models.simple import CONSTANT_CARD, GRAY_CARD, ConstantColorizer
+from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
 from videocolor.presets import config_root, list_presets, read_yaml, suggest
+from videocolor.types import Array
 
 __all__ = ["export_model", "find_artifact", "list_models", "load_colorizer"]
 
 _WEIGHTS: Final = Path(__file__).parent / "weights"
 _ALIASES: Final = {"default": "hint"}
-_SIMPLE: Final = {"constant": (CONSTANT_CARD, (12.0, 18.0)), "gray": (GRAY_CARD, (0.0, 0.0))}
+_CONSTANT = ModelCard(
+    name="constant",
+    title="One a*b* everywhere (a tint); for tests and benchmarks",
+    hints="none",
+    parameters=0,
+    macs=0,
+    licence="Apache-2.0",
+)
+_GRAY = ModelCard(
+    name="gray",
+    title="No colour at all; the floor that others are measured by",
+    hints="none",
+    parameters=0,
+    macs=0,
+    licence="Apache-2.0",
+)
+_SIMPLE: Final = {"constant": (_CONSTANT, (12.0, 18.0)), "gray": (_GRAY, (0.0, 0.0))}
 _RUNTIMES: Final = ("auto", "torch", "onnxruntime", "openvino")
 _CPU_ONLY: Final = ("onnxruntime", "openvino")
 _HINTNET: Final = "hintnet-"
@@ -31,6 +49,27 @@ _LOADERS: Final[dict[str, str]] = {
     "published-p": "videocolor.published.patches:load_patches",
 }
 """Architecture in a weights file -> `module:function` that puts it to use: (artifact, device, threads) -> Colorizer."""
+
+
+class ConstantColorizer(Colorizer):
+    """The same a*b* for every pixel of every frame.
+
+    Args:
+        card: of the network.
+        ab: CIE Lab a*, b*.
+    """
+
+    def __init__(self, card: ModelCard, ab: tuple[float, float]) -> None:
+        self.card = card
+        self._ab = np.asarray(ab, np.float32)[None, :, None, None]
+
+    def begin(self, hints: Sequence[HintInput]) -> None:
+        """Ignore hints."""
+
+    def step(self, _state: None, luma: Array, _propagated: Array | None = None, /) -> Prediction:
+        """Return (n, 2, h/2, w/2) of the constant."""
+        n, h, w = luma.shape
+        return Prediction(np.broadcast_to(self._ab, (n, 2, h // 2, w // 2)).copy())
 
 
 def list_models() -> list[ModelCard]:
@@ -105,7 +144,7 @@ def export_model(name_or_path: str, path: Path) -> list[Path]:
     artifact = find_artifact(name)
     if artifact.architecture in _LOADERS:
         raise UsageError(f"{name}: of architecture {artifact.architecture}; only the hint network is exported")
-    from videocolor.models.hint.standalone import write_network
+    from videocolor.models.hint.export import write_network
 
     return write_network(artifact, Path(path))
 
@@ -159,6 +198,7 @@ def _trained(name: str) -> Path:
 
 def _load_network(artifact: Artifact, device: str, runtime: str, threads: int | None) -> Colorizer:
     from videocolor.models.hint.colorizer import HintColorizer, Runtime
+    from videocolor.models.hint.runtimes import OnnxRuntime, OpenVinoRuntime, TorchRuntime
 
     device = _device(device, runtime)
     if runtime == "auto":
@@ -167,16 +207,10 @@ def _load_network(artifact: Artifact, device: str, runtime: str, threads: int | 
     if runtime in _CPU_ONLY and device != "cpu":
         raise UsageError(f"runtime {runtime} works on the CPU here; for {device!r} use runtime torch")
     if runtime == "onnxruntime":
-        from videocolor.models.hint.onnx_runtime import OnnxRuntime
-
         loaded = OnnxRuntime(artifact, threads)
     elif runtime == "openvino":
-        from videocolor.models.hint.openvino_runtime import OpenVinoRuntime
-
         loaded = OpenVinoRuntime(artifact, threads)
     else:
-        from videocolor.models.hint.torch_runtime import TorchRuntime
-
         loaded = TorchRuntime(artifact, device, threads)
     return HintColorizer(artifact.card, loaded)
 

@@ -148,7 +148,7 @@ class FusionColorizer(TorchColorizer):
 
     net: FusionNet
 
-    def step(self, memory: None, luma: Array, carried: Array | None = None) -> Prediction:
+    def step(self, _state: None, luma: Array, _propagated: Array | None = None, /) -> Prediction:
         """(n, 2, h, w) a*b* of frames of the card's size; for `white`, of any size."""
         self._check_size(luma)
         if self.net.settings.fit == "stretch":

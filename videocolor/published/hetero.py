@@ -178,7 +178,7 @@ class HeteroColorizer(TorchColorizer):
         mask = hints[0].mask
         return np.asarray(rgb if mask is None else mask * rgb + (1 - mask) * luma, np.float32)
 
-    def rgb(self, memory: Array | None, luma: Array) -> Array:
+    def rgb(self, state: Array | None, luma: Array) -> Array:
         """The network's own pictures, as the paper scores them.
 
         Returns:
@@ -186,14 +186,14 @@ class HeteroColorizer(TorchColorizer):
         """
         self._check_size(luma)
         gray = np.ascontiguousarray(luma[:, None], dtype=np.float32)
-        hint = np.repeat(gray, 3, axis=1) if memory is None else np.broadcast_to(memory, (len(gray), *memory.shape))
+        hint = np.repeat(gray, 3, axis=1) if state is None else np.broadcast_to(state, (len(gray), *state.shape))
         if hint.shape[2:] != gray.shape[2:]:
             raise ValueError(f"hint {hint.shape[2:]} and frame {gray.shape[2:]} are not of one size")
         return self._run(self.net, gray, hint)
 
-    def step(self, memory: Array | None, luma: Array, carried: Array | None = None) -> Prediction:
+    def step(self, state: Array | None, luma: Array, _propagated: Array | None = None, /) -> Prediction:
         """The chroma of the network's pictures."""
-        rgb = np.moveaxis(self.rgb(memory, luma), 1, 0)
+        rgb = np.moveaxis(self.rgb(state, luma), 1, 0)
         return Prediction(np.ascontiguousarray(np.moveaxis(rgb_to_lab(rgb)[1:], 0, 1), dtype=np.float32))
 
 

@@ -152,7 +152,7 @@ class PatchColorizer(Colorizer):
         if hints:
             raise ModelError(f"{self.card.name} takes no hints, {len(hints)} given")
 
-    def step(self, memory: None, luma: Array, carried: Array | None = None) -> Prediction:
+    def step(self, _state: None, luma: Array, _propagated: Array | None = None, /) -> Prediction:
         """a*b* of the codeword that each pixel's patch is classified into, averaged over the output's stride."""
         stride = self.card.output_stride
         size = (luma.shape[2] // stride, luma.shape[1] // stride)

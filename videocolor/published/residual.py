@@ -175,7 +175,7 @@ class ResidualColorizer(TorchColorizer):
 
     net: ResidualNet
 
-    def step(self, memory: None, luma: Array, carried: Array | None = None) -> Prediction:
+    def step(self, _state: None, luma: Array, _propagated: Array | None = None, /) -> Prediction:
         """(n, 2, h, w) a*b*; any h and w."""
         ab = self._run(self.net, np.ascontiguousarray(luma[:, None], dtype=np.float32))
         return Prediction((ab - np.float32(0.5)) * np.float32(AB_SPAN))

@@ -40,10 +40,10 @@ class DataConfig(Section):
     jpeg_quality: Int | None = Field(default=92, ge=50, le=100)
     """JPEG quality of packed frames, chroma in full. Null: not compressed, about seven times the size."""
     part_mb: float = Field(default=15.0, gt=0)
-    """Size of a pack's and of carried places' files at most, in MB (10^6 bytes)."""
-    carried: Path | None = None
-    """Folder of carried places (`videocolor.training.propagated`), for samples that motion brought chroma to."""
-    held_carried: Path | None = None
+    """Size of a pack's and of propagated places' files at most, in MB (10^6 bytes)."""
+    propagated: Path | None = None
+    """Folder of propagated places (`videocolor.training.propagated`), for samples that motion brought chroma to."""
+    held_propagated: Path | None = None
     """The same of the held-back pack."""
 
 
@@ -54,7 +54,7 @@ class SampleConfig(Section):
     """Without any hint."""
     wrong: float = Field(default=0.15, ge=0, le=1)
     """Share of hinted samples whose hint is from another scene."""
-    carried: float = Field(default=0.6, ge=0, le=1)
+    propagated: float = Field(default=0.6, ge=0, le=1)
     """Share of rightly hinted clip frames that motion brought the hint's chroma to, where that was computed."""
     two: float = Field(default=0.10, ge=0, le=1)
     """Share of hinted samples with two hints."""
@@ -93,16 +93,16 @@ class LossConfig(Section):
     gradient: float = Field(default=0.15, ge=0)
     """Of the error's edges."""
     matching: float = Field(default=0.3, ge=0)
-    """Of what the hints' chroma, carried over, errs where the network is sure of it."""
+    """Of what the hints' chroma, warped, errs where the network is sure of it."""
     own: float = Field(default=0.3, ge=0)
-    """Of the network's own colour where motion carried some."""
+    """Of the network's own colour where motion propagated some."""
     keep_automatic: Bool = False
     """Without a hint ask for the colours that the network had when the run began (`start`), not for the truth: while
     hinted colour is taught, pictures are not learnt by heart (Li, Hoiem, Learning without Forgetting, ECCV 2016)."""
     error: float = Field(default=0.01, ge=0)
     """Of the expected error; only its own head learns from it."""
     unmatched_cost: float = Field(default=0.06, gt=0)
-    """Error of carried chroma at which giving up (confidence 0) costs the same."""
+    """Error of propagated chroma at which giving up (confidence 0) costs the same."""
 
 
 class OptimizerConfig(Section):
@@ -130,7 +130,7 @@ class ValidationConfig(Section):
     every: Int = Field(default=1000, ge=1)
     """Steps between validations; the last step is always validated."""
     batches: Int = Field(default=6, ge=1)
-    """Batches of each kind (automatic, hinted, spots, wrong, carried)."""
+    """Batches of each kind (automatic, hinted, spots, wrong, propagated)."""
     batch: Int = Field(default=16, ge=1)
     """Samples of a batch."""
     size: Int = Field(default=160, ge=32, multiple_of=32)

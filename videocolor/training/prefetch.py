@@ -31,7 +31,7 @@ def open_sampler(config: TrainConfig) -> Sampler:
     """The sampler of the footage to learn from.
 
     Raises:
-        InputError: the pack or the carried places cannot be read, or the pack holds nothing.
+        InputError: the pack or the propagated places cannot be read, or the pack holds nothing.
         ModelError: the pack is of held-back footage.
     """
     pack = PackReader(config.data.pack)
@@ -39,8 +39,8 @@ def open_sampler(config: TrainConfig) -> Sampler:
         raise ModelError(f"{config.data.pack}: a pack of held-back footage, never to be trained on")
     if not pack.clips and not pack.images:
         raise InputError(f"{config.data.pack}: neither clips nor images in this pack")
-    carried = None if config.data.carried is None else PropagatedReader(config.data.carried)
-    return Sampler(pack, config.samples, config.seed, carried)
+    propagated = None if config.data.propagated is None else PropagatedReader(config.data.propagated)
+    return Sampler(pack, config.samples, config.seed, propagated)
 
 
 def drawn_ahead(

@@ -1,4 +1,4 @@
-"""Where motion carries a hint's pixels in the footage of a pack: read for training on carried chroma.
+"""Where motion carries a hint's pixels in the footage of a pack: read for training on propagated chroma.
 
 places.000.bin ...   a way a piece: int16 displacements (h, w, 2) in 1/16 pixel of their grid and uint8 trust (h, w),
                      differences along x, low bytes before high bytes, deflated
@@ -23,7 +23,7 @@ from videocolor.errors import InputError
 from videocolor.motion.flow import grid
 from videocolor.types import Array
 
-__all__ = ["Carried", "PropagatedReader", "deflate", "inflate"]
+__all__ = ["PropagatedPair", "PropagatedReader", "deflate", "inflate"]
 
 UNIT: Final = 16.0
 """Steps of a stored displacement in a pixel."""
@@ -53,18 +53,18 @@ def inflate(data: bytes, height: int, width: int) -> tuple[Array, Array]:
         steps = np.ascontiguousarray(raw[:count].reshape(2, -1).T).view("<i2").reshape(2, height, width)
         trust = np.cumsum(raw[count:].reshape(height, width), axis=1, dtype=np.uint8)
     except (zlib.error, ValueError) as error:
-        raise InputError(f"carried places are damaged ({error}); carry the pack again") from error
+        raise InputError(f"tracks are damaged ({error}); propagate in the pack again") from error
     return np.moveaxis(np.cumsum(steps, axis=2, dtype=np.int16), 0, -1), trust
 
 
 @dataclass(frozen=True)
-class Carried:
+class PropagatedPair:
     """A pair of frames of one clip, and the way between them."""
 
     hint: int
     """Number of the hinted frame in the clip's item."""
     frame: int
-    """Number of the frame that its colour was carried to."""
+    """Number of the frame that its colour was propagated to."""
     part: int
     start: int
     """Byte offset in the part."""
@@ -74,7 +74,7 @@ class Carried:
 
 
 class PropagatedReader:
-    """Random access to what `carry_pack` wrote.
+    """Random access to what `propagate_pack` wrote.
 
     Raises:
         InputError: the folder is not one, or cannot be read.
@@ -84,19 +84,21 @@ class PropagatedReader:
         try:
             index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
             self._parts = PartsReader(folder, "places", index["parts"])
-            self._pairs = {file: [Carried(*entry) for entry in entries] for file, entries in index["pairs"].items()}
+            self._pairs = {
+                file: [PropagatedPair(*entry) for entry in entries] for file, entries in index["pairs"].items()
+            }
         except FileNotFoundError as error:
             raise InputError(
-                f"{folder}: no carried places ({error.filename} is missing); carry the pack first"
+                f"{folder}: no tracks ({error.filename} is missing); propagate in the pack first"
             ) from error
         except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{folder}: carried places that cannot be read ({error}); carry the pack again") from error
+            raise InputError(f"{folder}: tracks that cannot be read ({error}); propagate in the pack again") from error
 
-    def of(self, file: str) -> list[Carried]:
+    def of(self, file: str) -> list[PropagatedPair]:
         """All pairs of a clip; none for an image."""
         return self._pairs.get(file, [])
 
-    def picture(self, pair: Carried, rgb: Array) -> tuple[Array, Array]:
+    def picture(self, pair: PropagatedPair, rgb: Array) -> tuple[Array, Array]:
         """Bring the hinted frame to the other.
 
         Args:
@@ -104,7 +106,7 @@ class PropagatedReader:
             rgb: (h, w, 3) uint8, the hinted frame.
 
         Returns:
-            (h, w, 3) uint8 the carried frame, and (h, w) float32 its trust in 0..1.
+            (h, w, 3) uint8 the propagated frame, and (h, w) float32 its trust in 0..1.
         """
         h, w = pair.height, pair.width
         data = self._parts.read(pair.part, pair.start, pair.length).tobytes()
@@ -114,5 +116,5 @@ class PropagatedReader:
         size = (width, height)
         moved = cv2.resize(steps.astype(np.float32) / np.float32(UNIT), size, interpolation=cv2.INTER_LINEAR)
         places = cv2.add(grid(height, width), moved * np.array([width / w, height / h], np.float32))
-        carried = cv2.remap(rgb, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
-        return carried, cv2.resize(trust, (width, height), interpolation=cv2.INTER_LINEAR)
+        propagated = cv2.remap(rgb, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+        return propagated, cv2.resize(trust, (width, height), interpolation=cv2.INTER_LINEAR)

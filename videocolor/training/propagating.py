@@ -22,7 +22,7 @@ from videocolor.pipeline.propagation import DRIFT_CORRECTION_EVERY, CoordinateMa
 from videocolor.training.propagated import UNIT, deflate
 from videocolor.types import Array
 
-__all__ = ["carry_pack"]
+__all__ = ["propagate_pack"]
 
 _SHORT: Final = 160
 """Short side of the grid that motion is found on: about a film's working size."""
@@ -35,7 +35,7 @@ _LOST: Final = 0.03
 """Mean trust under which a hint's way is given up (a cut)."""
 
 
-def carry_pack(pack: PackReader, root: Path, out: Path, *, processes: int = 2, part_bytes: int = PART_BYTES) -> int:
+def propagate_pack(pack: PackReader, root: Path, out: Path, *, processes: int = 2, part_bytes: int = PART_BYTES) -> int:
     """Follow the motion in every clip of a pack.
 
     Args:
@@ -55,7 +55,7 @@ def carry_pack(pack: PackReader, root: Path, out: Path, *, processes: int = 2, p
     pairs: dict[str, list[list[int]]] = {}
     paths = [root / "train" / item.file for item in pack.clips]
     with PartsWriter(out, "places", part_bytes) as parts, Crew(processes, _one_thread) as pool:
-        done = tqdm(pool.map(_carry_clip, pack.clips, paths), total=len(paths), unit="clip", desc="carry")
+        done = tqdm(pool.map(_propagate_clip, pack.clips, paths), total=len(paths), unit="clip", desc="carry")
         for item, ways in zip(pack.clips, done, strict=True):
             entries = pairs.setdefault(item.file, [])
             for hint, frame, moved, trust in ways:
@@ -82,7 +82,7 @@ def _one_thread() -> None:
     cv2.setNumThreads(1)
 
 
-def _carry_clip(item: Item, path: Path) -> list[tuple[int, int, Array, Array]]:
+def _propagate_clip(item: Item, path: Path) -> list[tuple[int, int, Array, Array]]:
     """(hint number, frame number, int16 displacements, uint8 trust) of one clip."""
     numbers = {time: number for number, time in enumerate(item.times)}
     estimator, before = FlowEstimator("detailed"), None

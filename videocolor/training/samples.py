@@ -12,7 +12,7 @@ from videocolor.color import rgb_to_luma
 from videocolor.datasets.pack import Item, PackReader, frame_distance
 from videocolor.training.config import SampleConfig
 from videocolor.training.degrade import gray_of, old_film
-from videocolor.training.propagated import Carried, PropagatedReader
+from videocolor.training.propagated import PropagatedPair, PropagatedReader
 from videocolor.types import Array
 
 __all__ = ["Batch", "Sampler"]
@@ -45,18 +45,18 @@ class Batch:
     """(m,) int64, sample that a hint belongs to."""
     slot: Array
     """(m,) int64, 0 or 1: its first or second hint."""
-    carried_rgb: Array
-    """(k, s, s, 3) uint8, hinted frames as motion carried them here."""
-    carried: Array
+    propagated_rgb: Array
+    """(k, s, s, 3) uint8, hinted frames as motion propagated them here."""
+    propagated: Array
     """(k, 2, s, s) float32, their trust in 0..1 and how much brighter they are (Y')."""
-    carried_owner: Array
-    """(k,) int64, sample that a carried frame belongs to, ascending."""
+    propagated_owner: Array
+    """(k,) int64, sample that a propagated frame belongs to, ascending."""
 
 
 _Hint = tuple[Array, Array, Array]
 """rgb, luma, mask."""
 _Moved = tuple[Array, Array]
-"""A carried frame, and what is known of it."""
+"""A propagated frame, and what is known of it."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class _Sample:
     rgb: Array
     luma: Array
     hints: list[_Hint]
-    carried: _Moved | None
+    propagated: _Moved | None
     angle: float = 0.0
     gain: float = 1.0
     told: bool = False
@@ -88,9 +88,9 @@ class Sampler:
     """Draws batches from a pack."""
 
     def __init__(
-        self, pack: PackReader, settings: SampleConfig, seed: int, carried: PropagatedReader | None = None
+        self, pack: PackReader, settings: SampleConfig, seed: int, propagated: PropagatedReader | None = None
     ) -> None:
-        self.pack, self.settings, self.seed, self.carried = pack, settings, seed, carried
+        self.pack, self.settings, self.seed, self.propagated = pack, settings, seed, propagated
         self._clip_odds = _odds([len(item.times) ** 0.5 for item in pack.clips])
 
     def batch(self, step: int, n: int, size: int, first: int = 0) -> Batch:
@@ -100,7 +100,7 @@ class Sampler:
         """
         samples = [self._sample(self._random(step, first + index), size) for index in range(n)]
         hints = [hint for sample in samples for hint in sample.hints]
-        moved = [(index, sample.carried) for index, sample in enumerate(samples) if sample.carried is not None]
+        moved = [(index, sample.propagated) for index, sample in enumerate(samples) if sample.propagated is not None]
         return Batch(
             rgb=np.stack([s.rgb for s in samples]),
             luma=np.stack([s.luma for s in samples]),
@@ -112,9 +112,9 @@ class Sampler:
             hint_mask=_stack([h[2] for h in hints], (size, size), np.uint8),
             owner=np.array([index for index, sample in enumerate(samples) for _ in sample.hints], np.int64),
             slot=np.array([number for sample in samples for number in range(len(sample.hints))], np.int64),
-            carried_rgb=_stack([m[0] for _, m in moved], (size, size, 3), np.uint8),
-            carried=_stack([m[1] for _, m in moved], (2, size, size), np.float32),
-            carried_owner=np.array([index for index, _ in moved], np.int64),
+            propagated_rgb=_stack([m[0] for _, m in moved], (size, size, 3), np.uint8),
+            propagated=_stack([m[1] for _, m in moved], (2, size, size), np.float32),
+            propagated_owner=np.array([index for index, _ in moved], np.int64),
         )
 
     def _random(self, step: int, index: int) -> np.random.Generator:
@@ -127,35 +127,35 @@ class Sampler:
         item = self._item(rng, settings.clip_hinted if hinted else settings.clip_none, size)
         number, kind = int(rng.integers(len(item.times))), rng.random()
         right = hinted and kind >= settings.wrong
-        pairs = self.carried.of(item.file) if self.carried is not None and right else []
-        pair = pairs[int(rng.integers(len(pairs)))] if pairs and rng.random() < settings.carried else None
+        pairs = self.propagated.of(item.file) if self.propagated is not None and right else []
+        pair = pairs[int(rng.integers(len(pairs)))] if pairs and rng.random() < settings.propagated else None
         crop = _draw_crop(rng, settings.closest if hinted else _WIDE)
         rgb = _cut(self.pack.frame(item, number if pair is None else pair.frame), crop, size)
-        carried = self._carried(rng, item, pair, crop, rgb)
+        propagated = self._propagated(rng, item, pair, crop, rgb)
         if pair is None and rng.random() < settings.border:
             rgb = _border(rgb, rng)
         luma = gray_of(rgb, rng)
         if rng.random() < settings.old_film:
             luma = old_film(luma, rng)
         if not right:
-            return _Sample(rgb, luma, [self._wrong_hint(rng, size)] if hinted else [], carried)
+            return _Sample(rgb, luma, [self._wrong_hint(rng, size)] if hinted else [], propagated)
         hints = [self._hint(rng, item, number, crop, size, None if pair is None else pair.hint)]
         if kind < settings.wrong + settings.two:
             hints.append(self._hint(rng, item, number, crop, size))
         told = bool(hints[0][2].all())
         if rng.random() >= settings.hue_turn:
-            return _Sample(rgb, luma, hints, carried, told=told)
+            return _Sample(rgb, luma, hints, propagated, told=told)
         angle, gain = rng.uniform(-np.pi, np.pi), rng.uniform(1 - settings.gain, 1 + settings.gain)
-        return _Sample(rgb, luma, hints, carried, float(angle), float(gain), told)
+        return _Sample(rgb, luma, hints, propagated, float(angle), float(gain), told)
 
-    def _carried(
-        self, rng: np.random.Generator, item: Item, pair: Carried | None, crop: _Crop, rgb: Array
+    def _propagated(
+        self, rng: np.random.Generator, item: Item, pair: PropagatedPair | None, crop: _Crop, rgb: Array
     ) -> _Moved | None:
-        """The hinted frame as motion carried it, and what is known of it, cut like the frame itself."""
+        """The hinted frame as motion propagated it, and what is known of it, cut like the frame itself."""
         size = rgb.shape[0]
-        if pair is None or self.carried is None:
+        if pair is None or self.propagated is None:
             return None
-        moved, trust = self.carried.picture(pair, self.pack.frame(item, pair.hint))
+        moved, trust = self.propagated.picture(pair, self.pack.frame(item, pair.hint))
         moved, trust = _cut(moved, crop, size), _cut(trust, crop, size)
         brighter = (_gray(moved) - _gray(rgb)) * np.float32(rng.uniform(0.8, 1.25))
         if rng.random() < 0.3:  # grain on both films

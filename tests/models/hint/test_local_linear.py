@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from videocolor.models.hint.local_linear import lines, moments
-from videocolor.models.hint.network import HintNet, no_carried, no_tokens
+from videocolor.models.hint.network import HintNet, no_propagated, no_tokens
 
 ONE = torch.ones(1, 1, 1, 1)
 
@@ -120,7 +120,7 @@ def test_the_network_follows_lines_only_of_hints_it_believes(believed: float) ->
     with torch.inference_mode():
         tokens = net.encode_hint(luma, ab, torch.ones_like(luma))
         taps = net.encoder(luma)
-        hinted = net.from_taps(luma, taps, *tokens, no_carried(luma)).own
-        plain = net.from_taps(luma, taps, *no_tokens(), no_carried(luma)).own
+        hinted = net.from_taps(luma, taps, *tokens, no_propagated(luma)).own
+        plain = net.from_taps(luma, taps, *no_tokens(), no_propagated(luma)).own
     torch.testing.assert_close(plain, torch.zeros_like(plain))
     assert (hinted.abs().max() > 0.01) == bool(believed)

@@ -14,11 +14,11 @@ import torch
 from videocolor.color import rgb_to_lab, rgb_to_luma
 from videocolor.models.artifact import read_artifact
 from videocolor.models.base import HintInput, ModelCard
+from videocolor.models.hint import AB_SCALE
 from videocolor.models.hint.colorizer import MAX_TOKENS, HintColorizer
 from videocolor.models.hint.encoder import GrayEncoder
-from videocolor.models.hint.network import AB_SCALE, HintNet, no_carried, no_known, no_tokens
-from videocolor.models.hint.onnx_runtime import OnnxRuntime, external_names, graph_path
-from videocolor.models.hint.torch_runtime import TorchRuntime
+from videocolor.models.hint.network import HintNet, no_propagated, no_scribbles, no_tokens
+from videocolor.models.hint.runtimes import OnnxRuntime, TorchRuntime, external_names, graph_path
 from videocolor.models.registry import load_colorizer
 
 WEIGHTS = graph_path("hintnet-4", "frame").with_name("hint.safetensors")
@@ -81,9 +81,9 @@ def test_onnx_runtime_equals_torch(
     torch_net: HintColorizer, onnx_net: HintColorizer, hints: int, size: tuple[int, int]
 ) -> None:
     luma, given = scene(hints, size=size)
-    carried = carried_to(luma, 20, -30, 0.8) if hints == 1 else None
-    expected = torch_net.step(torch_net.begin(given[:hints]), luma, carried)
-    got = onnx_net.step(onnx_net.begin(given[:hints]), luma, carried)
+    propagated = carried_to(luma, 20, -30, 0.8) if hints == 1 else None
+    expected = torch_net.step(torch_net.begin(given[:hints]), luma, propagated)
+    got = onnx_net.step(onnx_net.begin(given[:hints]), luma, propagated)
     assert expected.error is not None and got.error is not None
     np.testing.assert_allclose(got.error, expected.error, rtol=1e-2)
     assert np.abs(got.ab - expected.ab).max() <= 1e-3 * np.abs(expected.ab).max()
@@ -261,7 +261,7 @@ def test_folding_changes_nothing() -> None:
     folded, luma = net.folded(), torch.rand(1, 1, 64, 64)
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
     with torch.inference_mode():
-        first, second = (n.colorize(luma, *no_tokens(), no_known(), no_carried(luma))[0] for n in (net, folded))
+        first, second = (n.colorize(luma, *no_tokens(), no_scribbles(), no_propagated(luma))[0] for n in (net, folded))
     assert first.abs().max() > 0.1
     torch.testing.assert_close(first, second, rtol=1e-3, atol=1e-3 * AB_SCALE * 0.01)
 

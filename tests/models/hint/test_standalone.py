@@ -17,7 +17,7 @@ from videocolor.cli import cli
 from videocolor.errors import OutputError, UsageError
 from videocolor.models.base import HintInput
 from videocolor.models.hint.colorizer import AB_SCALE, HintColorizer
-from videocolor.models.hint.network import no_known
+from videocolor.models.hint.network import no_scribbles
 from videocolor.models.registry import export_model, list_models, load_colorizer
 
 Array = np.ndarray[Any, Any]
@@ -41,7 +41,7 @@ def run_openvino(path: Path, inputs: dict[str, Array]) -> list[Array]:
 
 @pytest.mark.parametrize(("suffix", "run"), [(".onnx", run_onnx), (".xml", run_openvino)])
 def test_exported_files_equal_torch(suffix: str, run: Run, tmp_path: Path) -> None:
-    """Hints to tokens, tokens to colour, with what motion carried, at a size and batch of its own."""
+    """Hints to tokens, tokens to colour, with what motion propagated, at a size and batch of its own."""
     pytest.importorskip("onnx")
     if suffix == ".xml":
         pytest.importorskip("openvino", reason="the extra openvino is not installed")
@@ -53,16 +53,16 @@ def test_exported_files_equal_torch(suffix: str, run: Run, tmp_path: Path) -> No
     rng = np.random.default_rng(3)
     luma = rng.random((3, 64, 96), np.float32)
     hints = [HintInput(luma[i], np.full((2, 64, 96), ab, np.float32)) for i, ab in enumerate((30, -25))]
-    carried = rng.random((3, 4, 32, 48), np.float32)
-    carried[:, :2] = carried[:, :2] * 60 - 30
-    carried[:, 3] -= 0.5
-    expected = net.step(net.begin(hints)._replace(calibration=None), luma, carried)
+    propagated = rng.random((3, 4, 32, 48), np.float32)
+    propagated[:, :2] = propagated[:, :2] * 60 - 30
+    propagated[:, 3] -= 0.5
+    expected = net.step(net.begin(hints)._replace(calibration=None), luma, propagated)
     ab = np.stack([hint.ab for hint in hints]) / np.float32(AB_SCALE)
     tokens = run(encode, {"luma": luma[:2, None], "ab": ab, "mask": np.ones((2, 1, 64, 96), np.float32)})
     keys, values, valid = (part.reshape(1, -1, *part.shape[2:]) for part in tokens)
-    carried[:, :2] /= np.float32(AB_SCALE)
-    tokens = {"keys": keys, "values": values, "valid": valid, "known": no_known().numpy()}
-    inputs = {"luma": luma[:, None], **tokens, "carried": carried}
+    propagated[:, :2] /= np.float32(AB_SCALE)
+    tokens = {"keys": keys, "values": values, "valid": valid, "scribbles": no_scribbles().numpy()}
+    inputs = {"luma": luma[:, None], **tokens, "propagated": propagated}
     got = run(frame, inputs)
     assert np.abs(expected.ab).max() > 5
     np.testing.assert_allclose(got[0], expected.ab, rtol=0, atol=1e-3 * np.abs(expected.ab).max())

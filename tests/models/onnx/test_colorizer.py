@@ -12,8 +12,8 @@ from skimage.color import lab2rgb, luv2rgb, rgb2lab, rgb2luv
 from small_models import make_onnx
 
 from videocolor.errors import ConfigError, DeviceError, ModelError, UsageError, VideocolorError
+from videocolor.models.onnx.card import describe_onnx
 from videocolor.models.onnx.colorizer import UserOnnxColorizer
-from videocolor.models.onnx.file import describe_onnx
 from videocolor.models.registry import load_colorizer
 from videocolor.shots.prepare import working_size
 

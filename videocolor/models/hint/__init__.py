@@ -1,1 +1,12 @@
-"""The packaged hint network, its runtimes and its export."""
+"""The packaged hint network, its runtimes and its export; what its parts agree on, without torch."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["AB_SCALE", "PROPAGATED_CHANNELS"]
+
+AB_SCALE: Final = 110.0
+"""a*b* inside the network are divided by this."""
+PROPAGATED_CHANNELS: Final = 4
+"""Propagated a*b* / AB_SCALE, its confidence in 0..1, and how much brighter (Y') it is than the frame."""

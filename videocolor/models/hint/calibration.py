@@ -1,13 +1,12 @@
-"""What a network errs on the very pictures it was told of, learnt, and taken off what it makes of other frames.
+"""Per-shot residual correction fitted on the hints.
 
-    calibration = calibrate(cases)                     # once a shot: the hints, and what the network makes of them
+    calibration = calibrate(cases)                     # once per shot: the hints, and the network's output for them
     ab += calibration.correction(ab, luma, share)      # every frame
 
-A network that is shown a hint does not give quite its colours back, not even on the hint itself: matching at 1/8 blurs
-them, training has taught it to be careful. How far it is off depends on what it says and on how bright the place is,
-and both are known for every frame. The dependence is fitted by ridge regression on polynomials and on random Fourier
-features (Rahimi and Recht, NIPS 2007), which stand for a Gaussian process; where the hints have shown nothing like a
-place, it is left as it is. Measured in docs/experiments.md, 23.
+The network does not reproduce a hint's colors exactly, not even on the hint itself: matching at 1/8 blurs them, and
+training has taught it caution. The residual depends on the predicted color and on luma, both known for every frame.
+It is fitted by ridge regression on polynomials and random Fourier features (Rahimi and Recht, NIPS 2007), which
+approximate a Gaussian process; colors unlike any in the hints are left alone. Measured in docs/experiments.md, 23.
 """
 
 from __future__ import annotations
@@ -29,56 +28,56 @@ _WAVES: Final = 200
 _RIDGE: Final = 0.01
 """Of features that are scaled to a deviation of 1."""
 _BLURS: Final = (2.0, 6.0)
-"""Grid pixels over which luma is averaged to tell its detail."""
+"""Standard deviations in grid pixels of the blurs that luma's detail is measured against."""
 _LENGTHS: Final = np.array([4.0, 0.075, 0.075, 8.0, 8.0], np.float32) / np.float32(0.7)
-"""How quickly the error changes with Y', a*, b* and the two details."""
+"""Inverse length scales of the residual over Y', a*, b* and the two details."""
 _FEWEST: Final = 200
-"""Painted places from which there is something to learn."""
+"""Fewest painted grid pixels to fit on."""
 _MOST: Final = 12000
-"""Places that are learnt from; of more, every other one or every third."""
+"""Most grid pixels to fit on; of more, every second one, or every third."""
 _BINS: Final = (16, 16, 16)
-"""Of Y' and of a*, b* (10 Lab units each), in which it is counted what the hints have shown."""
+"""Bins of Y' and of a*, b* (10 Lab units each) of the histogram of the hints' colors."""
 _LITTLE: Final = 1e-3
-"""Share of a correction that is not worth finding."""
+"""Share of a correction below which it is not computed."""
 _RARE: Final = 3e-5
-"""Share of the hints' places at which a correction counts half."""
+"""Share of the hints' pixels in a bin at which a correction counts half."""
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A hint, and what the network makes of it."""
+    """A hint, and the network's output for it."""
 
     luma: Array
     """(H, W) float32, Y' in 0..1."""
     ab: Array
-    """(2, h, w) float32, what the network makes of it, Lab units."""
+    """(2, h, w) float32, predicted a*b*, Lab units."""
     truth: Array
-    """(2, H, W) float32, what the hint says."""
+    """(2, H, W) float32, the hint's a*b*."""
     mask: Array | None = None
     """(H, W) float32 in 0..1, which pixels count; None: all."""
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """How far a network is off."""
+    """A fitted residual."""
 
     scale: Array
-    """(features, 2) float32: what is taken off each feature, and what it is divided by."""
+    """(features, 2) float32: mean and deviation of each feature."""
     weights: Array
     """(features, 2) float32."""
     shown: Array
-    """`_BINS` float32 in 0..1: how far the hints have shown such places."""
+    """`_BINS` float32 in 0..1: how well the hints cover each color."""
 
     def correction(self, ab: Array, luma: Array, share: Array) -> Array:
-        """What to add.
+        """Compute what to add to a prediction.
 
         Args:
-            ab: (2, h, w) float32, what the network makes of a frame, Lab units.
+            ab: (2, h, w) float32, a frame's predicted a*b*, Lab units.
             luma: (H, W) float32, its Y' in 0..1.
-            share: (h, w) float32 in 0..1, how much of it is wanted at each place.
+            share: (h, w) float32 in 0..1, weight of the correction.
 
         Returns:
-            (2, h, w) float32, `share` of it.
+            (2, h, w) float32.
         """
         wanted = share * self.shown[_bins(ab, luma)]
         chosen = np.flatnonzero(wanted > _LITTLE)
@@ -90,10 +89,10 @@ class Calibration:
 
 
 def calibrate(cases: Sequence[Case]) -> Calibration | None:
-    """Learn from hints how far the network is off; None where too little of them is painted.
+    """Fit the residual on hints; None where too little of them is painted.
 
     Raises:
-        ModelError: what the network makes of them is not finite.
+        ModelError: the network's output for them is not finite.
     """
     features, errors, bins = [], [], []
     for case in cases:
@@ -121,7 +120,7 @@ def calibrate(cases: Sequence[Case]) -> Calibration | None:
 
 
 def _features(ab: Array, luma: Array, chosen: Array) -> Array:
-    """(places, features) float32 of the chosen places, by their indices."""
+    """(n, features) float32 of the grid pixels with the n chosen indices."""
     full = _resized(luma, ab)
     details = [(full - cv2.GaussianBlur(full, (0, 0), blur)).ravel()[chosen] for blur in _BLURS]
     y, a, b = (plane.ravel()[chosen] for plane in (full, *ab))
@@ -136,12 +135,12 @@ def _features(ab: Array, luma: Array, chosen: Array) -> Array:
 
 
 def _product(a: Array, b: Array, flags: int = 0) -> Array:
-    """Of matrices, by OpenCV: NumPy's threads spin, and what they sum may depend on how many there are."""
+    """Multiply matrices with OpenCV: NumPy's threads spin, and their sums may depend on the number of threads."""
     return np.asarray(cv2.gemm(a, b, 1.0, None, 0.0, flags=flags))  # type: ignore[call-overload]
 
 
 def _waves() -> tuple[Array, Array]:
-    """(5, `_WAVES`) and (`_WAVES`,) float32, the same ever."""
+    """(5, `_WAVES`) and (`_WAVES`,) float32, always the same."""
     random = np.random.Generator(np.random.Philox(key=23))
     waves = random.standard_normal((5, _WAVES)).astype(np.float32)
     return waves, random.uniform(0, 2 * np.pi, _WAVES).astype(np.float32)
@@ -152,7 +151,7 @@ def _resized(luma: Array, ab: Array) -> Array:
 
 
 def _bins(ab: Array, luma: Array) -> tuple[Array, Array, Array]:
-    """Indices of each place, (h, w) each."""
+    """Bin indices of each grid pixel, (h, w) each."""
     levels, colors, _ = _BINS
     light = (_resized(luma, ab) * levels).astype(np.intp).clip(0, levels - 1)
     a, b = (np.floor(ab / 10).astype(np.intp) + colors // 2).clip(0, colors - 1)
@@ -160,7 +159,7 @@ def _bins(ab: Array, luma: Array) -> tuple[Array, Array, Array]:
 
 
 def _shown(bins: Array) -> Array:
-    """How far the hints have shown places of each bin, its neighbours counting for a part."""
+    """How well the hints cover each bin, neighboring bins counting in part."""
     share = np.zeros(_BINS, np.float32)
     np.add.at(share, tuple(bins), np.float32(1 / bins.shape[1]))
     for axis in range(3):

@@ -1,10 +1,10 @@
-"""The hint network in use: the same steps over either runtime.
+"""The hint network in use: the same steps over each runtime.
 
 A runtime is two functions over float32 arrays, as `videocolor.models.hint.network.HintNet` defines them:
 
     encode(luma (n, 1, h, w), ab (n, 2, h, w), mask (n, 1, h, w)) -> keys (n, t, k), values (n, t, v), valid (n, t)
-    colorize(luma (n, 1, h, w), keys (1, t, k), values (1, t, v), valid (1, t), known (1, s, k),
-             carried (n, 4, h/2, w/2)) -> ab (n, 2, h/2, w/2), confidence, error (n, 1, h/2, w/2)
+    colorize(luma (n, 1, h, w), keys (1, t, k), values (1, t, v), valid (1, t), scribbles (1, s, k),
+             propagated (n, 4, h/2, w/2)) -> ab (n, 2, h/2, w/2), confidence, error (n, 1, h/2, w/2)
 """
 
 from __future__ import annotations
@@ -16,23 +16,22 @@ import cv2
 import numpy as np
 
 from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
+from videocolor.models.hint import AB_SCALE, PROPAGATED_CHANNELS
 from videocolor.models.hint.calibration import Calibration, Case, calibrate
 from videocolor.types import Array
 
-__all__ = ["MAX_TOKENS", "HintColorizer", "Memory", "Runtime", "Tokens"]
+__all__ = ["MAX_TOKENS", "HintColorizer", "Runtime", "ShotState", "Tokens"]
 
-AB_SCALE = 110.0
-_CLOSER = 1.5
-"""Times the card's area from which a frame is looked at more closely than automatic colour wants."""
-_CARRIED = 4
-_SPOTS = 0.1
-"""Share of a picture up to which what is painted counts as spots; of more the network can tell if it belongs here."""
+_LARGE = 1.5
+"""Times the card's area above which colors without a hint are decided at the card's own size."""
+_SCRIBBLES = 0.1
+"""Share of a picture up to which its painted part counts as scribbles; above it the relevance gate can judge."""
 MAX_TOKENS = 8192
 """Of all hints of a shot together (about 11 hints of 288x160); more are thinned out evenly."""
 
 
 class Tokens(NamedTuple):
-    """What a shot remembers of its hints."""
+    """The encoded hints of a shot."""
 
     keys: Array
     """(1, t, k) float32."""
@@ -40,17 +39,16 @@ class Tokens(NamedTuple):
     """(1, t, v) float32."""
     valid: Array
     """(1, t) float32 in 0..1."""
-    known: Array
-    """(1, s, k) float32: those of the keys that a person painted as spots on this very shot; for none one that lies far
-    off any picture."""
+    scribbles: Array
+    """(1, s, k) float32, the keys of scribbles on frames of this shot; without any, one far outside any picture."""
 
 
-class Memory(NamedTuple):
-    """What a shot remembers."""
+class ShotState(NamedTuple):
+    """What is kept of a shot."""
 
     tokens: Tokens
     calibration: Calibration | None
-    """How far the network is off on the hints themselves."""
+    """Residual correction, fitted on the hints."""
 
 
 class Runtime(Protocol):
@@ -63,69 +61,69 @@ class Runtime(Protocol):
     """v of values."""
 
     def encode(self, luma: Array, ab: Array, mask: Array) -> tuple[Array, Array, Array]:
-        """Hints to tokens."""
+        """Encode hints into tokens."""
 
     def colorize(
-        self, luma: Array, keys: Array, values: Array, valid: Array, known: Array, carried: Array
+        self, luma: Array, keys: Array, values: Array, valid: Array, scribbles: Array, propagated: Array
     ) -> tuple[Array, Array, Array]:
-        """Frames to a*b*, confidence and expected error."""
+        """Compute a*b*, confidence and expected error of frames."""
 
 
 class HintColorizer(Colorizer):
-    """Colours with any number of hints, or with none."""
+    """Colors with any number of hints, or with none."""
 
     def __init__(self, card: ModelCard, runtime: Runtime) -> None:
         self.card = card
         self.runtime = runtime
 
-    def begin(self, hints: Sequence[HintInput]) -> Memory:
-        """Encode the shot's hints into tokens, and look at what the network makes of the hints themselves."""
-        tokens = self._encoded(hints) if hints else self._nothing()
+    def begin(self, hints: Sequence[HintInput]) -> ShotState:
+        """Encode the shot's hints into tokens, and fit the residual correction on them."""
+        tokens = self._encoded(hints) if hints else self._no_tokens()
         if not tokens.valid.any():
-            return Memory(tokens, None)
+            return ShotState(tokens, None)
         cases = []
         for hint in hints:  # one by one, for attention takes memory by frames times tokens
             luma = hint.luma[None].astype(np.float32)
-            made = self.runtime.colorize(luma[:, None], *tokens, _no_carried(luma))[0]
+            made = self.runtime.colorize(luma[:, None], *tokens, _no_propagated(luma))[0]
             cases.append(Case(hint.luma, made[0], hint.ab, hint.mask))
-        return Memory(tokens, calibrate(cases))
+        return ShotState(tokens, calibrate(cases))
 
     def _encoded(self, hints: Sequence[HintInput]) -> Tokens:
-        """The hints' tokens; places that are not painted leave none."""
+        """The tokens of the painted parts of hints."""
         luma = np.stack([hint.luma for hint in hints])[:, None].astype(np.float32)
         ab = np.stack([hint.ab for hint in hints]).astype(np.float32) / np.float32(AB_SCALE)
         mask = np.stack([np.ones_like(h.luma) if h.mask is None else h.mask for h in hints])[:, None]
         encoded = self.runtime.encode(luma, ab, mask.astype(np.float32))
-        spots = [hint.in_shot and hint.mask is not None and hint.mask.mean() <= _SPOTS for hint in hints]
-        known = np.repeat(spots, encoded[2].shape[1])
+        local = [hint.in_shot and hint.mask is not None and hint.mask.mean() <= _SCRIBBLES for hint in hints]
+        scribbled = np.repeat(local, encoded[2].shape[1])
         keys, values, valid = (part.reshape(-1, *part.shape[2:]) for part in encoded)
         chosen = np.flatnonzero(valid > 0)
         chosen = chosen[:: -(-len(chosen) // MAX_TOKENS)] if len(chosen) > MAX_TOKENS else chosen
         if not len(chosen):
-            return self._nothing()
-        painted = chosen[known[chosen]]
-        nearby = keys[None, painted] if len(painted) else self._nothing().known
-        return Tokens(keys[None, chosen], values[None, chosen], valid[None, chosen], nearby)
+            return self._no_tokens()
+        painted = chosen[scribbled[chosen]]
+        scribbles = keys[None, painted] if len(painted) else self._no_tokens().scribbles
+        return Tokens(keys[None, chosen], values[None, chosen], valid[None, chosen], scribbles)
 
-    def step(self, memory: Memory, luma: Array, carried: Array | None = None) -> Prediction:
-        """Colour frames; frames of a shot do not depend on each other.
+    def step(self, state: ShotState, luma: Array, propagated: Array | None = None, /) -> Prediction:
+        """Color frames; frames of a shot do not depend on each other.
 
-        Where frames are larger than the card's area for the hints' sake, what no hint speaks of is decided at that
-        area: it is what automatic colour was learnt at.
+        Where frames are larger than the card's area for the hints' sake, colors that no hint supports are decided at
+        that area: automatic color was trained at it.
         """
         h, w = luma.shape[1:]
-        if carried is None:
-            carried = _no_carried(luma)
+        if propagated is None:
+            propagated = _no_propagated(luma)
         else:
-            carried = carried.astype(np.float32)
-            carried[:, :2] /= np.float32(AB_SCALE)
+            propagated = propagated.astype(np.float32)
+            propagated[:, :2] /= np.float32(AB_SCALE)
         seen = luma[:, None].astype(np.float32, copy=False)
-        ab, confidence, error = self.runtime.colorize(seen, *memory.tokens, carried)
-        if memory.calibration is not None:  # what motion brought is right as it is, and what no hint speaks of unknown
-            shares = confidence[:, 0] * np.square(1 - carried[:, 2])
+        ab, confidence, error = self.runtime.colorize(seen, *state.tokens, propagated)
+        if state.calibration is not None:  # propagated chroma needs no correction; without support there is none to fit
+            shares = confidence[:, 0] * np.square(1 - propagated[:, 2])
             frames = zip(ab, seen[:, 0], shares, strict=True)
-            ab = ab + np.stack([memory.calibration.correction(*frame) for frame in frames])
-        if memory.tokens.valid.any() and h * w > _CLOSER * self.card.area:
+            ab = ab + np.stack([state.calibration.correction(*frame) for frame in frames])
+        if state.tokens.valid.any() and h * w > _LARGE * self.card.area:
             own, own_error = self._without_hints(luma)
             ab = own + confidence * (ab - own)
             error = own_error + confidence * (error - own_error)
@@ -137,22 +135,22 @@ class HintColorizer(Colorizer):
         step, factor = self.card.multiple, (self.card.area / (h * w)) ** 0.5
         size = (_multiple(w * factor, step), _multiple(h * factor, step))
         small = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in luma])[:, None]
-        ab, _, error = self.runtime.colorize(small.astype(np.float32), *self._nothing(), _no_carried(small[:, 0]))
-        return _larger(ab, (w // 2, h // 2)), _larger(error, (w // 2, h // 2))
+        ab, _, error = self.runtime.colorize(small.astype(np.float32), *self._no_tokens(), _no_propagated(small[:, 0]))
+        return _enlarged(ab, (w // 2, h // 2)), _enlarged(error, (w // 2, h // 2))
 
-    def _nothing(self) -> Tokens:
+    def _no_tokens(self) -> Tokens:
         k, v = self.runtime.key_channels, self.runtime.value_channels
         key, value = np.zeros((1, 1, k), np.float32), np.zeros((1, 1, v), np.float32)
         return Tokens(key, value, np.zeros((1, 1), np.float32), np.full_like(key, 1e4))
 
 
-def _no_carried(luma: Array) -> Array:
-    """For frames (n, h, w) that motion brought nothing to."""
+def _no_propagated(luma: Array) -> Array:
+    """For frames (n, h, w) to which nothing was propagated."""
     n, h, w = luma.shape
-    return np.zeros((n, _CARRIED, h // 2, w // 2), np.float32)
+    return np.zeros((n, PROPAGATED_CHANNELS, h // 2, w // 2), np.float32)
 
 
-def _larger(planes: Array, size: tuple[int, int]) -> Array:
+def _enlarged(planes: Array, size: tuple[int, int]) -> Array:
     """(n, c, h, w) at another (width, height)."""
     return np.stack([np.stack([cv2.resize(p, size, interpolation=cv2.INTER_LINEAR) for p in one]) for one in planes])
 

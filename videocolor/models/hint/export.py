@@ -1,59 +1,197 @@
-"""From torch to ONNX: the packaged graphs without weights. `videocolor.models.hint.standalone` fills them in."""
+"""Export the hint network: complete files for other programs, and the packaged graphs without weights.
+
+    NAME.onnx, NAME.encode.onnx                       colors frames; encodes hints
+    NAME.xml, NAME.bin, NAME.encode.xml, .encode.bin  the same as OpenVINO IR
+    NAME.card.json                                    the card, and the sha256 of each file
+
+Complete files are float32 and hold the card. They are made of the packaged graphs: that needs the package `onnx`, but
+not torch. The graphs themselves are exported from torch, when the architecture has changed.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tempfile
 import warnings
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-import torch
-from torch import Tensor, nn
+from videocolor.errors import ModelError, UsageError
+from videocolor.files import write_atomically
+from videocolor.models.artifact import Artifact
+from videocolor.models.hint import PROPAGATED_CHANNELS
 
-from videocolor.models.hint.network import CARRIED_CHANNELS, VALUE_CHANNELS, HintNet
+if TYPE_CHECKING:
+    from videocolor.models.hint.network import HintNet
 
-__all__ = ["write_graphs"]
+__all__ = [
+    "complete_onnx",
+    "external_names",
+    "graph_path",
+    "import_openvino",
+    "write_graphs",
+    "write_network",
+]
 
-_PIXELS = {0: "n", 2: "h", 3: "w"}
-_TOKENS = {0: "k", 1: "t"}
-_OPSET = 17
+_FOLDER: Final = Path(__file__).parents[1] / "weights"
+_PARTS: Final = {"frame": "", "encode": ".encode"}
+"""Part of the network -> what comes between a file's name and its suffix."""
+_PIXELS: Final = {0: "n", 2: "h", 3: "w"}
+_TOKENS: Final = {0: "k", 1: "t"}
+_OPSET: Final = 17
 
 
-class _Encode(nn.Module):
-    def __init__(self, net: HintNet) -> None:
-        super().__init__()
-        self.net = net
+def graph_path(architecture: str, part: str) -> Path:
+    """Find the packaged graph of an architecture.
 
-    def forward(self, luma: Tensor, ab: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return self.net.encode_hint(luma, ab, mask)
+    Args:
+        architecture: as the weights file names it, e.g. `hintnet-4`.
+        part: `encode` or `frame`.
+
+    Raises:
+        ModelError: there is no such graph.
+    """
+    path = _FOLDER / f"{architecture}.{part}.onnx"
+    if not path.is_file():
+        raise ModelError(f"no graph for architecture {architecture!r} in {_FOLDER}; use --set model.runtime=torch")
+    return path
 
 
-class _Frame(nn.Module):
-    def __init__(self, net: HintNet) -> None:
-        super().__init__()
-        self.net = net
+def external_names(path: Path, artifact: Artifact) -> list[str]:
+    """List the weights that a packaged graph expects, from the file beside it.
 
-    def forward(
-        self, luma: Tensor, keys: Tensor, values: Tensor, valid: Tensor, known: Tensor, carried: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        return self.net.colorize(luma, keys, values, valid, known, carried)
+    Raises:
+        ModelError: the artifact lacks one of them.
+    """
+    wanted = path.with_suffix(".txt").read_text(encoding="utf-8").split()
+    if missing := [name for name in wanted if name not in artifact.weights]:
+        raise ModelError(f"{artifact.card.name}: the weights lack {missing[0]!r} and {len(missing) - 1} more")
+    return wanted
+
+
+def write_network(artifact: Artifact, path: Path) -> list[Path]:
+    """Write a network in the format of the suffix, `.onnx` or `.xml` (OpenVINO IR), and the card beside it.
+
+    Returns:
+        The files written, the one that colours frames first, the card last.
+
+    Raises:
+        UsageError: another suffix, or a package is not installed.
+        ModelError: weights and graph do not belong together.
+        OutputError: the folder cannot be written.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in (".onnx", ".xml"):
+        raise UsageError(f"{path}: expected a name that ends in .onnx, or in .xml (OpenVINO IR)")
+    files: dict[Path, bytes] = {}
+    for part, between in _PARTS.items():
+        target = path.with_name(f"{path.stem}{between}{path.suffix}")
+        content = complete_onnx(artifact, part)
+        files |= {target: content} if suffix == ".onnx" else _intermediate(artifact, content, target)
+    for target, data in files.items():
+        write_atomically(target, data)
+    card = path.with_name(f"{path.stem}.card.json")
+    sums = {target.name: hashlib.sha256(data).hexdigest() for target, data in files.items()}
+    about = {"architecture": artifact.architecture, "card": artifact.card.as_dict(), "files": sums}
+    write_atomically(card, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+    return [*files, card]
+
+
+def complete_onnx(artifact: Artifact, part: str) -> bytes:
+    """Make an ONNX file with float32 weights inside and the card in its metadata.
+
+    Args:
+        artifact: the network.
+        part: `frame` or `encode`, see `videocolor.models.hint.network.HintNet.colorize` and `encode_hint`.
+
+    Raises:
+        UsageError: the package `onnx` is not installed.
+        ModelError: weights and graph do not belong together.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise UsageError("this needs the package onnx: pip install 'videocolor[onnx]'") from error
+    graph = graph_path(artifact.architecture, part)
+    model = onnx.load_from_string(graph.read_bytes())
+    wanted = set(external_names(graph, artifact))
+    for tensor in model.graph.initializer:
+        if tensor.name in wanted:
+            value = artifact.weights[tensor.name]
+            if value.shape != tuple(tensor.dims):
+                raise ModelError(
+                    f"{artifact.card.name}: {tensor.name} is {value.shape}, {graph.name} wants {tuple(tensor.dims)}"
+                )
+            tensor.CopyFrom(onnx.numpy_helper.from_array(value, tensor.name))
+    for key, text in _properties(artifact).items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = f"videocolor.{key}", text
+    return bytes(model.SerializeToString())
+
+
+def import_openvino() -> Any:
+    """Import the package `openvino`.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    try:
+        import openvino
+    except ImportError as error:
+        raise UsageError("this needs the package openvino: pip install 'videocolor[openvino]'") from error
+    return openvino
+
+
+def _properties(artifact: Artifact) -> dict[str, str]:
+    return {key: str(value) for key, value in artifact.card.as_dict().items()}
+
+
+def _intermediate(artifact: Artifact, content: bytes, target: Path) -> dict[Path, bytes]:
+    """OpenVINO's two files, with the names and order of the ONNX file's inputs and outputs, float32."""
+    import onnx
+
+    ov = import_openvino()
+    graph = onnx.load_from_string(content).graph
+    model = ov.Core().read_model(content)
+    for ports, values in ((model.inputs, graph.input), (model.outputs, graph.output)):
+        for port, value in zip(ports, values, strict=True):
+            port.get_tensor().set_names({value.name})
+    for key, text in _properties(artifact).items():
+        model.set_rt_info(text, ["videocolor", key])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / target.name
+        ov.save_model(model, path, compress_to_fp16=False)
+        return {target.with_suffix(s): path.with_suffix(s).read_bytes() for s in (target.suffix, ".bin")}
 
 
 def _export(net: HintNet, part: str) -> bytes:
+    import torch
+    from torch import Tensor, nn
+
+    from videocolor.models.hint.network import VALUE_CHANNELS
+
+    class Part(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            return self.net.colorize(*inputs) if part == "frame" else self.net.encode_hint(*inputs)
+
     luma = torch.rand(2, 1, 160, 288)
     keys = torch.rand(1, 720, net.null.in_channels + 3)
     tokens = (keys, torch.rand(1, 720, VALUE_CHANNELS), torch.ones(1, 720), keys[:, :9])
-    module, inputs, names, axes = (
+    inputs: tuple[Tensor, ...]
+    inputs, names, axes = (
         (
-            _Frame(net),
-            (luma, *tokens, torch.rand(2, CARRIED_CHANNELS, 80, 144)),
-            (["luma", "keys", "values", "valid", "known", "carried"], ["ab", "confidence", "error"]),
+            (luma, *tokens, torch.rand(2, PROPAGATED_CHANNELS, 80, 144)),
+            (["luma", "keys", "values", "valid", "scribbles", "propagated"], ["ab", "confidence", "error"]),
             (_TOKENS, _PIXELS),
         )
         if part == "frame"
         else (
-            _Encode(net),
             (luma, torch.rand(2, 2, 160, 288), torch.ones_like(luma)),
             (["luma", "ab", "mask"], ["keys", "values", "valid"]),
             (_PIXELS, _TOKENS),
@@ -62,24 +200,25 @@ def _export(net: HintNet, part: str) -> bytes:
     dynamic: dict[str, Any] = {name: axes[0] for name in names[0]} | {name: axes[1] for name in names[1]}
     dynamic["luma"] = _PIXELS
     if part == "frame":
-        dynamic |= {name: {0: "n", 2: "h2", 3: "w2"} for name in ("carried", *names[1])}
-        dynamic["known"] = {0: "k", 1: "s"}
+        dynamic |= {name: {0: "n", 2: "h2", 3: "w2"} for name in ("propagated", *names[1])}
+        dynamic["scribbles"] = {0: "k", 1: "s"}
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "graph.onnx"
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            module, inputs, path, input_names=names[0], output_names=names[1], dynamic_axes=dynamic,
+            Part(), inputs, path, input_names=names[0], output_names=names[1], dynamic_axes=dynamic,
             opset_version=_OPSET, dynamo=False, do_constant_folding=False,
         )  # fmt: skip
         return path.read_bytes()
 
 
 def write_graphs(net: HintNet, folder: Path, architecture: str) -> None:
-    """Write the graphs of a folded network, without weights, and the names of the weights that they want.
+    """Write the graphs of a folded network, without weights, and the names of the weights that they expect.
 
-    Needs the package `onnx`. The weights are declared as external data; the runtime fills them in by name.
+    Needs torch and the package `onnx`. The weights are declared as external data, filled in by name.
     """
     import onnx
+    import torch
 
     net = deepcopy(net)
     with torch.no_grad():  # the exporter merges weights of equal value, so no two may be equal

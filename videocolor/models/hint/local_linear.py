@@ -1,9 +1,9 @@
-"""Lines of colour over lightness: what a hint's colours do inside of the 8x8 pixels that a token stands for.
+"""Local linear chroma model: a*b* as an affine function of luma within the 8x8 pixels of a token.
 
-A token's mean colour mixes what meets in it, as an arm and the sea behind it. Inside of so small a place colour nearly
-follows lightness along a line (Levin, Lischinski, Weiss, Colorization using Optimization, SIGGRAPH 2004; He, Sun, Tang,
-Guided Image Filtering, ECCV 2010), and gray film shows lightness at every pixel. Tokens carry moments, not lines: the
-moments of what attention mixes are the mixed moments, so the line is that of all the pixels that were matched.
+A token's mean color mixes what meets in it, such as an arm and the sea behind it. Within so small a place chroma is
+nearly affine in luma (Levin, Lischinski, Weiss, Colorization using Optimization, SIGGRAPH 2004; He, Sun, Tang, Guided
+Image Filtering, ECCV 2010), and gray film shows luma at every pixel. Tokens carry moments, not coefficients: attention
+mixes moments linearly, so the model fits all the pixels that were matched.
 """
 
 from __future__ import annotations
@@ -14,68 +14,67 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["BESIDE_CHANNELS", "LINE_CHANNELS", "MOMENTS", "Followed", "Lines", "lines", "moments"]
+__all__ = ["LINE_CHANNELS", "MOMENTS", "OFFSET_CHANNELS", "LocalChroma", "LocalLinear", "fit", "moments"]
 
 MOMENTS = 4
 """Means of Y' - 0.5, of its square, and of its products with a* and b*."""
 LINE_CHANNELS = 3
-"""Of `Followed.seen`."""
-BESIDE_CHANNELS = 2
-"""Of `Lines.beside`."""
+"""Of `LocalChroma.seen`."""
+OFFSET_CHANNELS = 2
+"""Of `LocalLinear.offsets`."""
 _FLAT = 1e-3
-"""Variance of Y' at which half of a line's slope is left: it is noise's where there is little lightness to follow."""
+"""Variance of Y' at which half of the slope is left: with less variation the slope is that of noise."""
 _FURTHEST = 2.0
-"""Deviations of Y' up to which a line is followed."""
+"""Deviations of Y' up to which the model is extrapolated."""
 
 
-class Followed(NamedTuple):
-    """Lines, followed to the lightness of a frame's pixels; f is the grid's factor over 1/8."""
+class LocalChroma(NamedTuple):
+    """The model evaluated at a frame's pixels; f is the grid's factor over 1/8."""
 
     ab: Tensor
     """(n, 2, f * h/8, f * w/8)."""
     seen: Tensor
-    """(n, 3, ...), what a network is shown: this as far as the hints are believed, and how far each pixel's Y' lies
-    from the level as far as it is sure."""
-    sure: Tensor
+    """(n, 3, ...), input of the decoder: `ab` weighted by relevance, and Y' minus the mean weighted by confidence."""
+    confidence: Tensor
     """(n, 1, ...) in 0..1."""
 
 
-class Lines(NamedTuple):
-    """Lines of colour over lightness, for places of 8x8 pixels."""
+class LocalLinear(NamedTuple):
+    """An affine model of a*b* over luma for each 8x8 pixels."""
 
-    level: Tensor
+    mean_luma: Tensor
     """(n, 1, h/8, w/8) mean Y' - 0.5."""
-    spread: Tensor
+    deviation: Tensor
     """(n, 1, h/8, w/8) deviation of Y'."""
-    middle: Tensor
-    """(n, 2, h/8, w/8) a*b* at the level."""
+    mean_ab: Tensor
+    """(n, 2, h/8, w/8) a*b* at the mean luma."""
     slope: Tensor
     """(n, 2, h/8, w/8) a*b* by Y'."""
-    sure: Tensor
-    """(n, 1, h/8, w/8) in 0..1: confidence, as far as the hints are believed."""
-    belief: Tensor
+    confidence: Tensor
+    """(n, 1, h/8, w/8) in 0..1, of the match times relevance."""
+    relevance: Tensor
     """(n, 1, h/8, w/8) in 0..1."""
 
-    def at(self, luma: Tensor, factor: int) -> Followed:
-        """Follow the lines to the pixels of a frame that lies on these places.
+    def at(self, luma: Tensor, factor: int) -> LocalChroma:
+        """Evaluate the model at a frame's pixels.
 
         Args:
             luma: (n, 1, f * h/8, f * w/8) Y' in 0..1.
             factor: f.
         """
         places = F.interpolate(torch.cat(self, dim=1), scale_factor=float(factor), mode="bilinear")
-        level, spread, middle, slope, sure, belief = torch.split(places, [1, 1, 2, 2, 1, 1], dim=1)
-        apart, reach = luma - 0.5 - level, _FURTHEST * spread
-        ab = middle + slope * torch.minimum(torch.maximum(apart, -reach), reach)
-        return Followed(ab, torch.cat((ab * belief, apart * sure), dim=1), sure)
+        mean_luma, deviation, mean_ab, slope, confidence, relevance = torch.split(places, [1, 1, 2, 2, 1, 1], dim=1)
+        apart, reach = luma - 0.5 - mean_luma, _FURTHEST * deviation
+        ab = mean_ab + slope * torch.minimum(torch.maximum(apart, -reach), reach)
+        return LocalChroma(ab, torch.cat((ab * relevance, apart * confidence), dim=1), confidence)
 
-    def beside(self, luma: Tensor) -> Tensor:
-        """(n, 2, h/8, w/8): the spread, and how much brighter a frame's places are, from its (n, 1, h/8, w/8) Y'."""
-        return torch.cat((self.spread, luma - 0.5 - self.level), dim=1) * self.sure
+    def offsets(self, luma: Tensor) -> Tensor:
+        """(n, 2, h/8, w/8): the deviation, and a frame's (n, 1, h/8, w/8) Y' minus the mean, weighted by confidence."""
+        return torch.cat((self.deviation, luma - 0.5 - self.mean_luma), dim=1) * self.confidence
 
 
 def moments(luma: Tensor, ab: Tensor, mask: Tensor) -> Tensor:
-    """Moments of a hint's painted pixels, place by place.
+    """Compute the moments of a hint's painted pixels, per 8x8 token.
 
     Args:
         luma: (n, 1, h, w) Y' in 0..1.
@@ -90,16 +89,17 @@ def moments(luma: Tensor, ab: Tensor, mask: Tensor) -> Tensor:
     return F.avg_pool2d(products * mask, 8) / F.avg_pool2d(mask, 8).clamp(min=1e-4)
 
 
-def lines(mean: Tensor, mixed: Tensor, confidence: Tensor, belief: Tensor) -> Lines:
-    """The lines through what was matched.
+def fit(mean: Tensor, mixed: Tensor, confidence: Tensor, relevance: Tensor) -> LocalLinear:
+    """Fit the model to what was matched.
 
     Args:
         mean: (n, 2, h/8, w/8) a*b*.
         mixed: (n, 4, h/8, w/8) moments.
         confidence: (n, 1, h/8, w/8) in 0..1.
-        belief: (n, 1, 1, 1) or (n, 1, h/8, w/8) in 0..1.
+        relevance: (n, 1, 1, 1) or (n, 1, h/8, w/8) in 0..1.
     """
     level, square, product = mixed[:, :1], mixed[:, 1:2], mixed[:, 2:]
     variance = (square - level * level).clamp(min=0.0)
     slope = (product - level * mean) / (variance + _FLAT)
-    return Lines(level, (variance + 1e-6).sqrt(), mean, slope, confidence * belief, belief.expand_as(confidence))
+    deviation, relevance = (variance + 1e-6).sqrt(), relevance.expand_as(confidence)
+    return LocalLinear(level, deviation, mean, slope, confidence * relevance, relevance)

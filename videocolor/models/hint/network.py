@@ -1,15 +1,17 @@
-"""The hint-conditioned network: match gray features with the hints', carry their chroma over, decide the rest.
+"""The hint-conditioned network: match gray features with those of the hints, warp their chroma, decide the rest.
 
-    keys, values, valid = net.encode_hint(luma, ab, mask)                     # once a shot and hint
-    ab, confidence, error = net.colorize(luma, keys, values, valid, known, carried)  # each batch of frames
+    keys, values, valid = net.encode_hint(luma, ab, mask)                                     # once per shot and hint
+    ab, confidence, error = net.colorize(luma, keys, values, valid, scribbles, propagated)    # each batch of frames
 
 Correspondence by attention over features follows He et al., Deep Exemplar-based Colorization (SIGGRAPH 2018) and
 Zhang et al., Deep Exemplar-based Video Colorization (CVPR 2019); the "null token" that takes what matches nothing,
-and the bias towards the same place of the picture, are ours. Tokens of several hints are concatenated, so any number
-of hints is one attention. Where motion has carried a hint's chroma to the frame (`carried`), the network decides for
-each place whether that or its own colour is right: motion is exact where little moves, matching serves where much
-does. It also says how far off it expects to be, which fusing frames over time wants to know. All shapes are static
+and the bias towards the same position in the picture, are ours. Tokens of several hints are concatenated, so any
+number of hints is one attention. Where motion has propagated a hint's chroma to the frame, the network decides for each
+pixel whether that or its own color is right. It also predicts its error, for fusion over time. All shapes are static
 once the input's are: both parts export to ONNX.
+
+Attribute names are those of the weights file: `belief` is the relevance gate, `follow` the gate of the local linear
+model, `judge` that of propagated chroma, `doubt` the predicted error.
 """
 
 from __future__ import annotations
@@ -21,23 +23,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from videocolor.models.hint.decoder import CARRIED_CHANNELS, LOOKED_UP, MIXED, ConvNorm, Decoder, up
+from videocolor.models.hint import AB_SCALE, PROPAGATED_CHANNELS
+from videocolor.models.hint.decoder import LOOKED_UP, MIXED, ConvNorm, Decoder, up
 from videocolor.models.hint.encoder import TAP_CHANNELS, GrayEncoder
-from videocolor.models.hint.local_linear import BESIDE_CHANNELS, LINE_CHANNELS, MOMENTS, Lines, lines, moments
-from videocolor.models.hint.nonlocal_means import places, smooth_by_feature_similarity, tokens
+from videocolor.models.hint.local_linear import MOMENTS, LocalLinear, fit, moments
+from videocolor.models.hint.nonlocal_means import positions, smooth_by_feature_similarity, tokens
 
-__all__ = ["AB_SCALE", "CARRIED_CHANNELS", "HintNet", "Match", "Output", "no_carried", "no_known", "no_tokens"]
+__all__ = ["VALUE_CHANNELS", "HintNet", "Match", "Output", "no_propagated", "no_scribbles", "no_tokens"]
 
-AB_SCALE = 110.0
-"""a*b* inside the network are divided by this."""
 VALUE_CHANNELS = LOOKED_UP + MOMENTS
 _EVIDENCE = 11
-"""Numbers that say how a hint as a whole was matched; see `_evidence`."""
+"""Numbers that describe how the hints were matched overall."""
 _NEGATIVE = -1e4
-_ALIKE, _ALIKE_WITHIN = 0.7, 0.05
-"""Cosine of features at which half of what a known spot says is believed, and how fast that changes."""
+_SIMILAR, _SOFTNESS = 0.7, 0.05
+"""Cosine of features at which a scribble counts half, and how fast that changes."""
 _REACH = 0.6
-"""How far a known spot reaches, sides of pictures being 2: a Gaussian's deviation times the root of two."""
+"""Reach of a scribble, sides of pictures being 2: a Gaussian's deviation times the root of two."""
 
 
 class Output(NamedTuple):
@@ -46,41 +47,42 @@ class Output(NamedTuple):
     ab: Tensor
     """(n, 2, h/2, w/2), a*b* / AB_SCALE."""
     own: Tensor
-    """The same before carried chroma is taken over."""
+    """The same before propagated chroma is blended in."""
     error: Tensor
     """(n, 1, h/2, w/2), expected mean absolute error of `ab`, in its unit."""
     confidence: Tensor
     """(n, 1, h/8, w/8) in 0..1: attention mass that did not go to the null token."""
     warped: Tensor
-    """(n, 2, h/8, w/8), the hints' a*b* / AB_SCALE carried over; 0 where nothing matches."""
+    """(n, 2, h/8, w/8), the hints' a*b* / AB_SCALE warped; 0 where nothing matches."""
 
 
 class Match(NamedTuple):
     """What `HintNet.attend` returns."""
 
     warped: Tensor
-    """(n, 2, h/8, w/8), the hints' a*b* / AB_SCALE carried over; 0 where nothing matches."""
+    """(n, 2, h/8, w/8), the hints' a*b* / AB_SCALE warped; 0 where nothing matches."""
     confidence: Tensor
     """(n, 1, h/8, w/8) in 0..1."""
     matched: Tensor
-    """(n, 36, h/8, w/8), all that was carried over, with confidence and the largest weight."""
-    seen: Tensor
-    """(n, 48, 1, 1), what the head of belief judges by."""
+    """(n, 36, h/8, w/8), everything that was warped, confidence, and the largest attention weight."""
+    evidence: Tensor
+    """(n, 48, 1, 1), input of the relevance gate."""
     moments: Tensor
-    """(n, 6, h/8, w/8), the hints' a*b* / AB_SCALE and moments carried over."""
+    """(n, 6, h/8, w/8), the hints' a*b* / AB_SCALE and moments warped."""
 
-    def believed(self, belief: Tensor) -> tuple[Tensor, Tensor, Lines]:
-        """What the decoder gets: all of it as much as it is believed; nothing equals no hint.
+    def gated(self, relevance: Tensor) -> tuple[Tensor, Tensor, LocalLinear]:
+        """Weight the decoder's inputs by relevance; 0 equals no hint.
 
         Args:
-            belief: (n, 1, 1, 1), or (n, 1, h/8, w/8) place by place, in 0..1.
+            relevance: (n, 1, 1, 1), or (n, 1, h/8, w/8) per token, in 0..1.
         """
-        chroma = torch.cat((self.warped, self.confidence), dim=1) * belief
-        return self.matched * belief, chroma, lines(self.moments[:, :2], self.moments[:, 2:], self.confidence, belief)
+        chroma = torch.cat((self.warped, self.confidence), dim=1) * relevance
+        line = fit(self.moments[:, :2], self.moments[:, 2:], self.confidence, relevance)
+        return self.matched * relevance, chroma, line
 
 
 class _Matcher(nn.Module):
-    """Features for matching at 1/8: what is there, at three depths, mixed with its surroundings."""
+    """Features for matching at 1/8, from three depths, mixed with their surroundings."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -98,7 +100,7 @@ class _Matcher(nn.Module):
 
 
 class HintNet(nn.Module):
-    """The network; see the module's words.
+    """The network; see the module's docstring.
 
     Args:
         key_channels: size of the matching features.
@@ -118,10 +120,9 @@ class HintNet(nn.Module):
         nn.init.zeros_(last.weight)
         nn.init.constant_(last.bias, 4.0)
         self.decoder = Decoder()
-        self.register_load_state_dict_pre_hook(_widen)  # type: ignore[no-untyped-call]
 
     def folded(self) -> HintNet:
-        """A copy for use: norms folded into convolutions, evaluation mode. Its state is what weights files hold."""
+        """Copy for inference: norms folded into convolutions, evaluation mode. Weights files hold its state."""
         net = deepcopy(self).eval()
         for module in list(net.modules()):
             if isinstance(module, ConvNorm):
@@ -142,46 +143,46 @@ class HintNet(nn.Module):
         return self.hint_tokens(luma, self.encoder(luma), ab, mask)
 
     def hint_tokens(self, luma: Tensor, taps: list[Tensor], ab: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """`encode_hint` from features that are already there."""
+        """`encode_hint` from features that are already computed."""
         features = self.matcher(taps)
         painted = F.avg_pool2d(mask, 8)
         mean = F.avg_pool2d(ab * mask, 8) / painted.clamp(min=1e-4)
         mixed = self.mix(torch.cat((features, mean, painted), dim=1))
         key = F.normalize(features, dim=1)
-        x, y = places(painted)
+        x, y = positions(painted)
         nearness = self.log_nearness.exp()
         keys = torch.cat((key, x, y, -(x * x + y * y) * nearness), dim=1)
         values = torch.cat((mean, mixed, moments(luma, ab, mask)), dim=1)
         return tokens(keys), tokens(values), painted.flatten(1)
 
     def colorize(
-        self, luma: Tensor, keys: Tensor, values: Tensor, valid: Tensor, known: Tensor, carried: Tensor
+        self, luma: Tensor, keys: Tensor, values: Tensor, valid: Tensor, scribbles: Tensor, propagated: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Colour frames; what the per-frame ONNX file holds.
+        """Color frames; the content of the per-frame ONNX file.
 
         Args:
             luma: (n, 1, h, w) Y' in 0..1.
             keys, values, valid: tokens of all hints, (n or 1, t, ...); see `no_tokens` for none.
-            known: (1, k, key_channels + 3), those of the keys that a person painted as spots on this very shot; see
-                `no_known` for none. What looks like them, near them, is believed whatever `believe` says.
-            carried: (n, 4, h/2, w/2), see `CARRIED_CHANNELS`; zeros where nothing was carried.
+            scribbles: (1, k, key_channels + 3), keys of scribbles on frames of this shot; see `no_scribbles` for none.
+                They apply to similar features nearby, whatever the relevance gate says.
+            propagated: (n, 4, h/2, w/2), see `PROPAGATED_CHANNELS`; zeros where nothing was propagated.
 
         Returns:
-            (n, 2, h/2, w/2) a*b* (Lab units), (n, 1, h/2, w/2) confidence in 0..1 that a hint or carried chroma
-            supports the place, and (n, 1, h/2, w/2) expected mean absolute error of a*b* (Lab units).
+            (n, 2, h/2, w/2) a*b* (Lab units), (n, 1, h/2, w/2) confidence in 0..1 that a hint or propagated chroma
+            supports the pixel, and (n, 1, h/2, w/2) expected mean absolute error of a*b* (Lab units).
         """
         taps = self.encoder(luma)
         features = self.matcher(taps)
-        output, taken = self._decide(luma, taps, features, keys, values, valid, carried, known)
+        output, taken = self._decide(luma, taps, features, keys, values, valid, propagated, scribbles)
         own = smooth_by_feature_similarity(features, output.own, output.confidence)
-        confidence = torch.maximum(up(up(output.confidence)), carried[:, 2:3]).clamp(0.0, 1.0)
+        confidence = torch.maximum(up(up(output.confidence)), propagated[:, 2:3]).clamp(0.0, 1.0)
         return (output.ab + (1.0 - taken) * (own - output.own)) * AB_SCALE, confidence, output.error * AB_SCALE
 
     def from_taps(
-        self, luma: Tensor, taps: list[Tensor], keys: Tensor, values: Tensor, valid: Tensor, carried: Tensor
+        self, luma: Tensor, taps: list[Tensor], keys: Tensor, values: Tensor, valid: Tensor, propagated: Tensor
     ) -> Output:
-        """`colorize` from features that are already there, with what the losses need."""
-        return self._decide(luma, taps, self.matcher(taps), keys, values, valid, carried)[0]
+        """`colorize` from features that are already computed, with what the losses need."""
+        return self._decide(luma, taps, self.matcher(taps), keys, values, valid, propagated)[0]
 
     def _decide(
         self,
@@ -191,44 +192,45 @@ class HintNet(nn.Module):
         keys: Tensor,
         values: Tensor,
         valid: Tensor,
-        carried: Tensor,
-        known: Tensor | None = None,
+        propagated: Tensor,
+        scribbles: Tensor | None = None,
     ) -> tuple[Output, Tensor]:
-        """The output, and how much of the carried was taken, (n, 1, h/2, w/2)."""
+        """Decode; also return the share of propagated chroma that was taken, (n, 1, h/2, w/2)."""
         with torch.autocast(features.device.type, enabled=False):
             found = self.attend(features.float(), keys.float(), values.float(), valid.float())
-            belief = self.believe(found.seen)
-            if known is not None:
-                belief = belief + (1.0 - belief) * self._told(features.float(), known.float())
-        own, taken, log_error = self.decoder(luma, taps, *found.believed(belief), carried)
-        ab = own + taken * (carried[:, :2] - own)
-        return Output(ab, own, (log_error - 3.0).exp(), found.confidence * belief, found.warped), taken
+            relevance = self.relevance(found.evidence)
+            if scribbles is not None:
+                local = self._scribble_relevance(features.float(), scribbles.float())
+                relevance = relevance + (1.0 - relevance) * local
+        own, taken, log_error = self.decoder(luma, taps, *found.gated(relevance), propagated)
+        ab = own + taken * (propagated[:, :2] - own)
+        return Output(ab, own, (log_error - 3.0).exp(), found.confidence * relevance, found.warped), taken
 
-    def believe(self, seen: Tensor) -> Tensor:
-        """(n, 1, 1, 1) in 0..1, from `Match.seen`: are the hints of this scene at all? No single place can tell."""
-        return torch.sigmoid(self.belief(seen))
+    def relevance(self, evidence: Tensor) -> Tensor:
+        """Relevance gate: (n, 1, 1, 1) in 0..1, from `Match.evidence`: do the hints show this scene at all?"""
+        return torch.sigmoid(self.belief(evidence))
 
-    def _told(self, features: Tensor, known: Tensor) -> Tensor:
-        """(n, 1, h/8, w/8) in 0..1: how surely places show what a person painted: as alike, and as near.
+    def _scribble_relevance(self, features: Tensor, scribbles: Tensor) -> Tensor:
+        """(n, 1, h/8, w/8) in 0..1: how similar and how near each token is to a scribble.
 
-        A single spot on a frame says too little of the whole for `believe`, yet it was painted to be obeyed.
+        A single scribble says too little of the frame for the relevance gate, yet it was painted to be obeyed.
         """
-        x, y = places(features[:, :1])
-        cosine = torch.matmul(tokens(F.normalize(features, dim=1)), known[:, :, :-3].transpose(1, 2))
-        across, down = (tokens(axis) - known[:, :, i][:, None] for axis, i in ((x, -3), (y, -2)))
+        x, y = positions(features[:, :1])
+        cosine = torch.matmul(tokens(F.normalize(features, dim=1)), scribbles[:, :, :-3].transpose(1, 2))
+        across, down = (tokens(axis) - scribbles[:, :, i][:, None] for axis, i in ((x, -3), (y, -2)))
         near = torch.exp(-(across * across + down * down) / _REACH**2)
-        told = (torch.sigmoid((cosine - _ALIKE) / _ALIKE_WITHIN) * near).amax(dim=2)
-        return told.reshape(features.shape[0], 1, *features.shape[2:])
+        reached = (torch.sigmoid((cosine - _SIMILAR) / _SOFTNESS) * near).amax(dim=2)
+        return reached.reshape(features.shape[0], 1, *features.shape[2:])
 
     def attend(self, features: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> Match:
-        """Attention over all hints' tokens and the null token, in float32.
+        """Attend to all hints' tokens and the null token, in float32.
 
         Args:
             features: (n, key_channels, h, w) of the matcher.
             keys, values, valid: as `colorize` takes them.
         """
         n, _, h, w = features.shape
-        x, y = places(features[:, :1])
+        x, y = positions(features[:, :1])
         nearness, scale = self.log_nearness.exp(), self.log_scale.exp()
         direction = F.normalize(features, dim=1)
         query = torch.cat((2 * nearness * x, 2 * nearness * y, torch.ones_like(x)), dim=1)
@@ -237,23 +239,23 @@ class HintNet(nn.Module):
         logits = cosine * scale + torch.matmul(tokens(query), keys[:, :, -3:].transpose(1, 2)) + painted[:, None]
         null = self.null(features) * scale + nearness * (x * x + y * y)
         weights = torch.softmax(torch.cat((logits, tokens(null)), dim=2), dim=2)[:, :, :-1]
-        lying = keys[:, :, -3:-1]
-        taken = torch.matmul(weights, torch.cat((values, lying), dim=2)).transpose(1, 2)
-        carried = taken.reshape(n, VALUE_CHANNELS + 2, h, w)
+        position = keys[:, :, -3:-1]
+        taken = torch.matmul(weights, torch.cat((values, position), dim=2)).transpose(1, 2)
+        attended = taken.reshape(n, VALUE_CHANNELS + 2, h, w)
         confidence = weights.sum(dim=2).reshape(n, 1, h, w)
         best = weights.amax(dim=2).reshape(n, 1, h, w)
-        warped = carried[:, :2] / (confidence + 1e-3)
-        moved = carried[:, VALUE_CHANNELS:] / (confidence + 1e-3) - torch.cat((x, y), dim=1)
-        whole = carried[:, :VALUE_CHANNELS] / confidence.clamp(min=1e-4)  # a covariance must see exact means
-        line = torch.cat((whole[:, :2], whole[:, LOOKED_UP:]), dim=1)
-        matched = torch.cat((warped, carried[:, 2:LOOKED_UP], confidence, best), dim=1)
+        warped = attended[:, :2] / (confidence + 1e-3)
+        moved = attended[:, VALUE_CHANNELS:] / (confidence + 1e-3) - torch.cat((x, y), dim=1)
+        means = attended[:, :VALUE_CHANNELS] / confidence.clamp(min=1e-4)  # a covariance must see exact means
+        line = torch.cat((means[:, :2], means[:, LOOKED_UP:]), dim=1)
+        matched = torch.cat((warped, attended[:, 2:LOOKED_UP], confidence, best), dim=1)
         mean = matched.mean(dim=(2, 3))
         share = valid.sum(dim=1, keepdim=True) / (h * w)
         evidence = (
-            *_likeness(cosine, valid),
-            *_order(moved, confidence),
-            *_kinship(tokens(direction), keys[:, :, :-3], valid),
-            *_reception(weights, valid),
+            *_similarity(cosine, valid),
+            *_coherence(moved, confidence),
+            *_mean_similarity(tokens(direction), keys[:, :, :-3], valid),
+            *_usage(weights, valid),
         )
         numbers = torch.stack(
             [share[:, 0].clamp(max=2.0) + 0.0 * mean[:, 0], *(e + 0.0 * mean[:, 0] for e in evidence)], 1
@@ -261,8 +263,8 @@ class HintNet(nn.Module):
         return Match(warped, confidence, matched, torch.cat((mean, numbers), dim=1)[:, :, None, None], line)
 
 
-def _likeness(cosine: Tensor, valid: Tensor) -> tuple[Tensor, ...]:
-    """Mean and deviation of what each place finds best in the hints, and of what each hint's token finds best here.
+def _similarity(cosine: Tensor, valid: Tensor) -> tuple[Tensor, ...]:
+    """Mean and deviation of each token's best match in the hints, and of each hint token's best match here.
 
     Args:
         cosine: (n, places, t) of the features.
@@ -273,23 +275,23 @@ def _likeness(cosine: Tensor, valid: Tensor) -> tuple[Tensor, ...]:
 
 
 def _moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted mean and deviation over the last axis; 0 without any weight."""
-    whole = weight.sum(dim=-1) + 1e-3
-    mean = (x * weight).sum(dim=-1) / whole
-    return mean, ((x - mean[..., None]).square() * weight).sum(dim=-1).div(whole).add(1e-8).sqrt()
+    """Weighted mean and deviation over the last axis; 0 where no weight is."""
+    total = weight.sum(dim=-1) + 1e-3
+    mean = (x * weight).sum(dim=-1) / total
+    return mean, ((x - mean[..., None]).square() * weight).sum(dim=-1).div(total).add(1e-8).sqrt()
 
 
-def _order(moved: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """How far what was matched lies off, how much that differs over the picture, and how much it stretches.
+def _coherence(moved: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Displacement of the matches: mean length, variation over the picture, and roughness.
 
-    A scene's parts move together; what is matched by chance lies about anyhow.
+    The parts of a scene move together; chance matches scatter.
 
     Args:
-        moved: (n, 2, h, w) from each place to where its match lies in the hint, sides of pictures being 2.
+        moved: (n, 2, h, w) from each token to its match in the hint, sides of pictures being 2.
         confidence: (n, 1, h, w).
     """
-    whole = confidence.sum(dim=(1, 2, 3)) + 1e-3
-    mean = (moved * confidence).sum(dim=(2, 3)) / whole[:, None]
+    total = confidence.sum(dim=(1, 2, 3)) + 1e-3
+    mean = (moved * confidence).sum(dim=(2, 3)) / total[:, None]
     length = moved.square().sum(dim=1, keepdim=True).add(1e-6).sqrt()
     apart = (moved - mean[:, :, None, None]).square().sum(dim=1, keepdim=True).add(1e-6).sqrt()
     right = (moved[:, :1, :, 1:] - moved[:, :1, :, :-1]).abs() * torch.minimum(
@@ -298,13 +300,13 @@ def _order(moved: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     below = (moved[:, 1:, 1:] - moved[:, 1:, :-1]).abs() * torch.minimum(confidence[:, :, 1:], confidence[:, :, :-1])
     rough = right.sum(dim=(1, 2, 3)) + below.sum(dim=(1, 2, 3))
     return (
-        (length * confidence).sum(dim=(1, 2, 3)) / whole,
-        (apart * confidence).sum(dim=(1, 2, 3)) / whole,
-        rough / whole,
+        (length * confidence).sum(dim=(1, 2, 3)) / total,
+        (apart * confidence).sum(dim=(1, 2, 3)) / total,
+        rough / total,
     )
 
 
-def _kinship(directions: Tensor, keys: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+def _mean_similarity(directions: Tensor, keys: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     """Cosine and distance of the mean features of frame (n, places, c) and hints (n or 1, t, c)."""
     frame = directions.mean(dim=1)
     hint = (keys * valid[:, :, None]).sum(dim=1) / (valid.sum(dim=1, keepdim=True) + 1e-3)
@@ -312,8 +314,8 @@ def _kinship(directions: Tensor, keys: Tensor, valid: Tensor) -> tuple[Tensor, T
     return (frame * hint).sum(dim=1) / lengths, (frame - hint).square().sum(dim=1).add(1e-8).sqrt()
 
 
-def _reception(weights: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """How evenly the hints' tokens are used (entropy, 0..1), and how many of them are used at all.
+def _usage(weights: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """How evenly the hints' tokens are attended to (entropy, 0..1), and what share of them is.
 
     Args:
         weights: (n, places, t) attention.
@@ -325,32 +327,16 @@ def _reception(weights: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     return -(part * torch.log(part + 1e-9)).sum(dim=1) / most, _moments((received > 0.1).float(), valid)[0]
 
 
-_GROWN = {"belief.0": _EVIDENCE, "decoder.at8.0": BESIDE_CHANNELS}
-_GROWN |= {"decoder.at4.0": LINE_CHANNELS, "decoder.at2.0": LINE_CHANNELS}
-"""Convolutions that have gained inputs since there are checkpoints, and how many, behind the others."""
-_NEW = "decoder.follow."
-
-
-def _widen(net: nn.Module, state: dict[str, Tensor], prefix: str, *_rest: object) -> None:
-    """Weights from before the head of belief saw evidence, or the decoder lines: what is new counts for nothing yet."""
-    for name, more in _GROWN.items():
-        weight, inputs = state.get(f"{prefix}{name}.weight"), net.get_submodule(name).in_channels
-        if weight is not None and weight.ndim == 4 and weight.shape[1] + more == inputs:
-            state[f"{prefix}{name}.weight"] = F.pad(weight, (0, 0, 0, 0, 0, more))
-    if not any(name.startswith(prefix + _NEW) for name in state):
-        state |= {prefix + name: value for name, value in net.state_dict().items() if name.startswith(_NEW)}
-
-
 def no_tokens(key_channels: int = 64) -> tuple[Tensor, Tensor, Tensor]:
-    """Keys, values and valid of a shot without hints: one token that counts for nothing."""
+    """Keys, values and valid of a shot without hints: one token of no weight."""
     return torch.zeros(1, 1, key_channels + 3), torch.zeros(1, 1, VALUE_CHANNELS), torch.zeros(1, 1)
 
 
-def no_known(key_channels: int = 64) -> Tensor:
-    """The `known` of a shot on which a person painted no spots: a key that lies far off any picture."""
+def no_scribbles(key_channels: int = 64) -> Tensor:
+    """The `scribbles` of a shot without any: a key far outside any picture."""
     return torch.full((1, 1, key_channels + 3), 1e4)
 
 
-def no_carried(luma: Tensor) -> Tensor:
-    """The `carried` of frames (n, 1, h, w) that motion brought nothing to."""
-    return luma.new_zeros(luma.shape[0], CARRIED_CHANNELS, luma.shape[2] // 2, luma.shape[3] // 2)
+def no_propagated(luma: Tensor) -> Tensor:
+    """The `propagated` of frames (n, 1, h, w) to which nothing was propagated."""
+    return luma.new_zeros(luma.shape[0], PROPAGATED_CHANNELS, luma.shape[2] // 2, luma.shape[3] // 2)

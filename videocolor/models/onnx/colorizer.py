@@ -19,9 +19,16 @@ from videocolor.color import luv_gamut_scale, luv_to_lab, rgb_to_lab, ycbcr_to_a
 from videocolor.errors import DeviceError, ModelError
 from videocolor.files import file_sha256
 from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
-from videocolor.models.hint.onnx_runtime import failures
-from videocolor.models.onnx.card import CHANNELS, InputCard, OutputCard, UserCard, read_user_card
-from videocolor.models.onnx.file import OnnxFile, describe_onnx
+from videocolor.models.hint.runtimes import onnxruntime_errors
+from videocolor.models.onnx.card import (
+    CHANNELS,
+    InputCard,
+    OnnxFile,
+    OutputCard,
+    UserCard,
+    describe_onnx,
+    read_user_card,
+)
 from videocolor.types import Array
 
 __all__ = ["UserOnnxColorizer", "load_user_onnx"]
@@ -117,7 +124,7 @@ class UserOnnxColorizer(Colorizer):
         if hints:
             raise ModelError(f"{self.card.name} takes no hints, {len(hints)} given")
 
-    def step(self, memory: None, luma: Array, carried: Array | None = None) -> Prediction:
+    def step(self, _state: None, luma: Array, _propagated: Array | None = None, /) -> Prediction:
         """a*b* of frames, on the network's own grid; padding is cut off again."""
         if not self._padded:
             return Prediction(self._run(luma))
@@ -159,7 +166,7 @@ class UserOnnxColorizer(Colorizer):
         inputs = np.ascontiguousarray(part if self.user.input.layout == "nchw" else np.moveaxis(part, 1, -1))
         try:
             found = np.asarray(self._session.run([self._target.name], {self._source.name: inputs})[0], np.float32)
-        except failures() as error:
+        except onnxruntime_errors() as error:
             reason = str(error).partition("\n")[0][:300]
             raise DeviceError(f"{self.user.path.stem}: ONNX Runtime failed on {inputs.shape}: {reason}") from error
         if found.ndim != 4:
@@ -191,7 +198,7 @@ def _session(path: Path, device: str, threads: int | None) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return ort.InferenceSession(str(path), options, providers=providers)
-    except failures() as error:
+    except onnxruntime_errors() as error:
         raise ModelError(f"{path}: ONNX Runtime cannot load it ({str(error)[:300]})") from error
 
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from videocolor.models.hint.network import AB_SCALE, HintNet, Output, no_carried, no_tokens
+from videocolor.models.hint import AB_SCALE
+from videocolor.models.hint.network import HintNet, Output, no_propagated, no_tokens
 from videocolor.training.config import LossConfig, OptimizerConfig, TrainConfig
 from videocolor.training.lab import rgb_to_lab
 from videocolor.training.samples import Batch
@@ -43,9 +44,9 @@ class Tensors(NamedTuple):
     hint_mask: Tensor
     owner: Tensor
     slot: Tensor
-    carried_rgb: Tensor
-    carried: Tensor
-    carried_owner: Tensor
+    propagated_rgb: Tensor
+    propagated: Tensor
+    propagated_owner: Tensor
     slots: int
     """How many hints a sample has at most; known here, so that no device is asked for it midway."""
     hinted: int
@@ -124,8 +125,8 @@ class Forward(NamedTuple):
     """(n, 2, s, s) a*b* / AB_SCALE."""
     hinted: Tensor
     """(n,) bool."""
-    carried: Tensor
-    """(n,) bool, samples that motion carried chroma to."""
+    propagated: Tensor
+    """(n,) bool, samples that motion propagated chroma to."""
     told: Tensor
     """(n,) bool, samples whose hint is of their scene and painted all over."""
 
@@ -138,7 +139,7 @@ def forward(net: HintNet, batch: Tensors | Batch) -> Forward:
     with torch.no_grad():
         truth = target_ab(batch.rgb, batch.angle, batch.gain)
         hint_ab = target_ab(batch.hint_rgb, batch.angle[batch.owner], batch.gain[batch.owner])
-        carried = _carried(batch)
+        propagated = _propagated(batch)
     gray = torch.cat((batch.luma, batch.hint_luma))[:, None].contiguous(memory_format=torch.channels_last)
     taps = net.encoder(gray)
     hinted = torch.zeros(n, dtype=torch.bool, device=gray.device)
@@ -147,8 +148,8 @@ def forward(net: HintNet, batch: Tensors | Batch) -> Forward:
         found = net.hint_tokens(gray[n:], [tap[n:] for tap in taps], hint_ab, batch.hint_mask[:, None].float())
         keys, values, valid = (_spread(x, n, batch.slots, batch.owner, batch.slot) for x in found)
         hinted[batch.owner] = True
-    output = net.from_taps(gray[:n], [tap[:n] for tap in taps], keys, values, valid, F.avg_pool2d(carried, 2))
-    return Forward(output, truth, hinted, carried[:, 2].amax(dim=(1, 2)) > 0, batch.told)
+    output = net.from_taps(gray[:n], [tap[:n] for tap in taps], keys, values, valid, F.avg_pool2d(propagated, 2))
+    return Forward(output, truth, hinted, propagated[:, 2].amax(dim=(1, 2)) > 0, batch.told)
 
 
 class Losses(NamedTuple):
@@ -165,7 +166,7 @@ def chroma_losses(
     output: Output,
     target: Tensor,
     hinted: Tensor,
-    carried: Tensor,
+    propagated: Tensor,
     told: Tensor,
     config: LossConfig,
     hinted_share: Tensor | None = None,
@@ -182,7 +183,7 @@ def chroma_losses(
         output: of the network, for n samples.
         target: (n, 2, h, w) a*b* / AB_SCALE at full size.
         hinted: (n,) bool, samples that have a hint.
-        carried: (n,) bool, samples that motion carried chroma to; their own colour is asked for as well, or the
+        propagated: (n,) bool, samples that motion propagated chroma to; their own colour is asked for as well, or the
             network would unlearn it there.
         told: (n,) bool, samples whose hint is of their scene and painted all over: `config.told_beta`.
         config: weights.
@@ -200,7 +201,7 @@ def chroma_losses(
     beta = torch.where(told, told_beta, config.beta)[:, None, None, None]
     color = (weight * _smooth_l1(predicted, truth, beta)).mean()
     own = _smooth_l1(output.own.float(), truth, beta)
-    color = color + config.own * (weight * own * carried[:, None, None, None]).mean()
+    color = color + config.own * (weight * own * propagated[:, None, None, None]).mean()
     error = predicted - truth
     gradient = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
     matching = _matching(output, F.avg_pool2d(target, 8), hinted, config.unmatched_cost, hinted_share)
@@ -246,7 +247,7 @@ class Trainee(nn.Module):
             return None
         seen = luma[:, None].contiguous(memory_format=torch.channels_last)
         keys, values, valid = (x.to(luma.device) for x in no_tokens(net.null.in_channels))
-        return net.from_taps(seen, net.encoder(seen), keys, values, valid, no_carried(seen)).ab.float()
+        return net.from_taps(seen, net.encoder(seen), keys, values, valid, no_propagated(seen)).ab.float()
 
     def forward(self, batch: Tensors, hinted_share: Tensor | None = None) -> Losses:
         """Losses of a batch, under autocast where the settings say so.
@@ -262,14 +263,14 @@ class Trainee(nn.Module):
         return chroma_losses(*found, self.config.loss, hinted_share, kept)
 
 
-def _carried(batch: Tensors) -> Tensor:
-    """(n, 4, s, s) a*b* / AB_SCALE, trust and brightness of carried frames; 0 where there are none."""
+def _propagated(batch: Tensors) -> Tensor:
+    """(n, 4, s, s) a*b* / AB_SCALE, trust and brightness of propagated frames; 0 where there are none."""
     n, size = batch.rgb.shape[:2]
     dense = torch.zeros(n, 4, size, size, device=batch.rgb.device)
-    if len(batch.carried):
-        owner = batch.carried_owner
-        ab = target_ab(batch.carried_rgb, batch.angle[owner], batch.gain[owner]) * (batch.carried[:, :1] > 0)
-        dense[batch.carried_owner] = torch.cat((ab, batch.carried), dim=1)
+    if len(batch.propagated):
+        owner = batch.propagated_owner
+        ab = target_ab(batch.propagated_rgb, batch.angle[owner], batch.gain[owner]) * (batch.propagated[:, :1] > 0)
+        dense[batch.propagated_owner] = torch.cat((ab, batch.propagated), dim=1)
     return dense
 
 

@@ -12,7 +12,7 @@ from videocolor.datasets.pack import PackReader
 from videocolor.models.artifact import load_checkpoint, write_artifact
 from videocolor.models.base import ModelCard
 from videocolor.models.hint.export import write_graphs
-from videocolor.models.hint.network import HintNet, no_carried, no_known, no_tokens
+from videocolor.models.hint.network import HintNet, no_propagated, no_scribbles, no_tokens
 
 __all__ = ["ARCHITECTURE", "count_macs", "package"]
 
@@ -32,7 +32,7 @@ def count_macs(net: HintNet, size: int = 256) -> int:
     handles = [m.register_forward_hook(add) for m in net.modules() if isinstance(m, nn.Conv2d)]
     with torch.inference_mode():
         luma, keys = torch.zeros(1, 1, size, size), net.null.in_channels
-        net.colorize(luma, *no_tokens(keys), no_known(keys), no_carried(luma))
+        net.colorize(luma, *no_tokens(keys), no_scribbles(keys), no_propagated(luma))
     for handle in handles:
         handle.remove()
     return total

@@ -1,8 +1,8 @@
-"""What believing a hint gains, on whole frames: the rows that the head of belief is fitted to.
+"""Measure the gain of using each hint on complete frames, as targets for the relevance gate.
 
-Training sees crops, where that head is right; on whole frames, as films give them, it is not. So the finished
-network colours frames of the pack with right, similar and wrong hints at several degrees of belief, and each
-row says what the head sees and by how many decibels each degree is better than no hint.
+Training sees crops, where that gate is right; on complete frames, as films give them, it is not. So the finished
+network colors frames of the pack with right, similar and wrong hints at several degrees of relevance, and each
+row holds the gate's input and the gain of each degree over no hint, in decibels.
 """
 
 from __future__ import annotations
@@ -28,20 +28,21 @@ from videocolor.evaluation.tasks import luma_codes, picture
 from videocolor.files import write_atomically
 from videocolor.models.artifact import read_artifact
 from videocolor.models.base import ModelCard
-from videocolor.models.hint.network import AB_SCALE, HintNet, Match, no_carried, no_tokens
-from videocolor.models.hint.torch_runtime import network_of
+from videocolor.models.hint import AB_SCALE
+from videocolor.models.hint.network import HintNet, Match, no_propagated, no_tokens
+from videocolor.models.hint.runtimes import network_of
 from videocolor.shots.prepare import working_size
 from videocolor.training.degrade import gray_of, old_film
 from videocolor.types import Array
 
-__all__ = ["DEGREES", "KINDS", "Rows", "measure_belief", "one_thread"]
+__all__ = ["DEGREES", "KINDS", "Rows", "measure_relevance", "one_thread"]
 
 DEGREES: Final = (0.0, 0.5, 1.0)
-"""Degrees of belief that are tried; 0 is colouring without a hint."""
-Kind = Literal["right", "far", "turned", "spots", "two", "alike", "wrong", "wrong spots"]
-KINDS: Final[tuple[Kind, ...]] = ("right", "far", "turned", "spots", "two", "alike", "wrong", "wrong spots")
-"""Of the same shot (1-5 s off; anywhere in the clip; a picture cropped and turned; painted spots; with a second one),
-of another source that looks alike, of any other source (whole; painted spots)."""
+"""Degrees of relevance that are tried; 0 is coloring without a hint."""
+Kind = Literal["right", "far", "rotated", "scribbles", "two", "similar", "wrong", "wrong scribbles"]
+KINDS: Final[tuple[Kind, ...]] = ("right", "far", "rotated", "scribbles", "two", "similar", "wrong", "wrong scribbles")
+"""Of the same shot (1-5 s away; anywhere in the clip; a picture cropped and rotated; scribbles; with a second one),
+of a similar source, of any other source (complete; scribbles)."""
 _SAME_SHOT: Final = 0.22
 """Scene-check distance up to which frames of a clip count as one shot."""
 _OLD_FILM, _FINE = 0.25, 0.6
@@ -56,19 +57,19 @@ Place = tuple[int, int]
 class Rows(NamedTuple):
     """What was measured, n rows."""
 
-    seen: Array
-    """(n, 48) float32, what the head judges by."""
+    evidence: Array
+    """(n, 48) float32, input of the gate."""
     gain: Array
-    """(n, len(DEGREES)) float32, RGB-PSNR in dB over colouring without a hint."""
+    """(n, len(DEGREES)) float32, RGB-PSNR in dB over coloring without a hint."""
     kind: Array
     """(n,) int64, index into `KINDS`."""
-    believed: Array
-    """(n,) float32, what the weights believed so far."""
+    relevance: Array
+    """(n,) float32, output of the gate so far."""
     group: Array
     """(n, 2) int64, sources of target and hint, numbered."""
 
     def save(self, path: Path) -> None:
-        """Write them as .npz, whole or not at all.
+        """Write them atomically as .npz.
 
         Raises:
             OutputError: the folder cannot be written or the disk is full.
@@ -79,7 +80,7 @@ class Rows(NamedTuple):
 
     @classmethod
     def joined(cls, several: Sequence[Rows]) -> Rows:
-        """The rows of several runs behind each other."""
+        """Concatenate the rows of several runs."""
         return cls(*(np.concatenate(parts) for parts in zip(*several, strict=True)))
 
     @classmethod
@@ -93,7 +94,7 @@ class Rows(NamedTuple):
             with np.load(path) as stored:
                 return cls(*(stored[name] for name in cls._fields))
         except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"{path}: not rows that were measured for belief ({error})") from error
+            raise InputError(f"{path}: not rows measured for the relevance gate ({error})") from error
 
 
 @dataclass(frozen=True)
@@ -103,13 +104,13 @@ class _Case:
     kind: Kind
     hints: tuple[Place, ...]
     spots: int = 0
-    """Painted squares; 0: the whole hint."""
+    """Number of painted squares; 0: the complete hint."""
 
 
-def measure_belief(
+def measure_relevance(
     pack: Path, weights: Path, *, frames: int = 1, images: int = 150, seed: int = 5, workers: int = 1
 ) -> Rows:
-    """Colour frames of a pack with right, similar and wrong hints at each of `DEGREES`.
+    """Color frames of a pack with right, similar and wrong hints at each of `DEGREES`.
 
     Args:
         pack: packed footage; never held back.
@@ -135,7 +136,7 @@ def measure_belief(
         known = np.stack(list(tqdm(described, total=len(places), unit="frame", desc="describe")))
         known -= known.mean(axis=0)
         known /= np.linalg.norm(known, axis=1, keepdims=True) + 1e-6
-        tasks = [(seed, n, place, _lookalikes(reader, places, known, n)) for n, place in enumerate(places)]
+        tasks = [(seed, n, place, _similar(reader, places, known, n)) for n, place in enumerate(places)]
         found = tqdm(over(_measure, tasks, 4), total=len(tasks), unit="frame", desc="measure")
         rows = [row for made in found for row in made]
     sources = {name: n for n, name in enumerate(sorted({item.source for item in reader.items}))}
@@ -161,8 +162,8 @@ def _targets(pack: PackReader, frames: int, images: int, seed: int) -> list[Plac
     return places
 
 
-def _lookalikes(pack: PackReader, places: Sequence[Place], known: Array, index: int) -> list[Place]:
-    """The 100 targets of other sources whose deepest features are nearest, the nearest first."""
+def _similar(pack: PackReader, places: Sequence[Place], known: Array, index: int) -> list[Place]:
+    """The 100 targets of other sources with the nearest deepest features, nearest first."""
     own = pack.items[places[index][0]].source
     order = np.argsort(-(known @ known[index]), kind="stable")
     others = (places[n] for n in order if pack.items[places[n][0]].source != own)
@@ -186,7 +187,7 @@ def _open(pack: Path, weights: Path) -> None:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch on one CPU thread for a while: for work too small to share, and sums that are the same everywhere."""
+    """Run torch on one CPU thread: for work too small to share, and sums that are the same on every machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -197,7 +198,7 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def _crew(workers: int, pack: Path, weights: Path) -> Iterator[Callable[[Any, Sequence[Any], int], Iterator[Any]]]:
-    """A `map` over workers that have pack and network open, each with one thread; one worker is this process."""
+    """Yield a `map` over workers that have pack and network open, each with one thread; one worker is this process."""
     if workers == 1:
         _here[:] = [_Worker(network_of(read_artifact(weights)), PackReader(pack))]
         with one_thread():
@@ -220,7 +221,7 @@ _Row = tuple[Array, list[float], int, float, tuple[int, int]]
 
 def _measure(task: tuple[int, int, Place, list[Place]]) -> list[_Row]:
     """The rows of one target."""
-    seed, number, place, alike = task
+    seed, number, place, similar = task
     net, pack = _here[0]
     rng = np.random.default_rng([seed, number])
     frame = pack.frame(pack.items[place[0]], place[1])
@@ -237,32 +238,32 @@ def _measure(task: tuple[int, int, Place, list[Place]]) -> list[_Row]:
         degrees = torch.tensor(DEGREES[1:])[:, None, None, None]
         several = [tap.expand(len(degrees), -1, -1, -1) for tap in taps]
         nothing = net.attend(features, *no_tokens(net.null.in_channels))
-        plain = net.decoder(seen, taps, *nothing.believed(torch.zeros(1, 1, 1, 1)), no_carried(seen))[0]
+        plain = net.decoder(seen, taps, *nothing.gated(torch.zeros(1, 1, 1, 1)), no_propagated(seen))[0]
         rows: list[_Row] = []
-        for case in _cases(pack, place, alike, rng):
+        for case in _cases(pack, place, similar, rng):
             tokens = _tokens(net, pack, case, size, rng)
             if tokens is None:
                 continue
             found = net.attend(features, *tokens)
             found_so = Match(*(part.expand(len(degrees), -1, -1, -1) for part in found))
             seen_so = seen.expand(len(degrees), -1, -1, -1)
-            hinted = net.decoder(seen_so, several, *found_so.believed(degrees), no_carried(seen_so))[0]
+            hinted = net.decoder(seen_so, several, *found_so.gated(degrees), no_propagated(seen_so))[0]
             ab = torch.cat((plain, hinted)).numpy() * AB_SCALE
             gain = _gains(ab, truth)
-            believed = float(net.believe(found.seen))
-            numbers = found.seen.flatten().numpy()
-            rows.append((numbers, gain, KINDS.index(case.kind), believed, (place[0], case.hints[0][0])))
+            relevance = float(net.relevance(found.evidence))
+            numbers = found.evidence.flatten().numpy()
+            rows.append((numbers, gain, KINDS.index(case.kind), relevance, (place[0], case.hints[0][0])))
     return rows
 
 
 def _gains(ab: Array, truth: Array) -> list[float]:
-    """RGB-PSNR of each a*b* over the first's, in dB."""
+    """RGB-PSNR of each a*b* minus that of the first, in dB."""
     codes, goal = luma_codes(truth, "bt601"), truth.astype(np.float32)
     errors = [float(np.mean((picture(codes, one, "bt601") - goal) ** 2)) for one in ab]
     return [float(np.clip(10 * np.log10((errors[0] + 1e-3) / (e + 1e-3)), -_MOST_DB, _MOST_DB)) for e in errors]
 
 
-def _cases(pack: PackReader, place: Place, alike: list[Place], rng: np.random.Generator) -> Iterator[_Case]:
+def _cases(pack: PackReader, place: Place, similar: list[Place], rng: np.random.Generator) -> Iterator[_Case]:
     """The hints that a target gets."""
     index, item = place[0], pack.items[place[0]]
     clips = [n for n, other in enumerate(pack.items) if len(other.times) > 1 and other.source != item.source]
@@ -273,13 +274,13 @@ def _cases(pack: PackReader, place: Place, alike: list[Place], rng: np.random.Ge
         return n, int(rng.integers(len(pack.items[n].times)))
 
     def like(top: int) -> Place:
-        return alike[int(rng.integers(min(top, len(alike))))]
+        return similar[int(rng.integers(min(top, len(similar))))]
 
     if item.kind == "image":
         yield _Case("wrong", (other(clips if rng.random() < 0.3 else images),))
-        yield from (_Case("alike", (like(top),)) for top in (5, 50))
+        yield from (_Case("similar", (like(top),)) for top in (5, 50))
         if rng.random() < 0.5:
-            yield _Case("turned", (place,))
+            yield _Case("rotated", (place,))
         return
     near = _shot(pack, place)
 
@@ -289,10 +290,10 @@ def _cases(pack: PackReader, place: Place, alike: list[Place], rng: np.random.Ge
     yield from (_Case("right", (right(),)) for _ in range(2))
     yield _Case("far", ((index, int(rng.integers(len(item.times)))),))
     yield from (_Case("wrong", (other(among),)) for among in (clips, clips, images))
-    yield from (_Case("alike", (like(top),)) for top in (5, 20, 100))
-    yield _Case("spots", (right(),), int(rng.integers(1, 51)))
+    yield from (_Case("similar", (like(top),)) for top in (5, 20, 100))
+    yield _Case("scribbles", (right(),), int(rng.integers(1, 51)))
     yield _Case("two", (right(), other(clips) if rng.random() < 0.5 else right()))
-    yield _Case("wrong spots", (other(clips),), int(rng.integers(1, 51)))
+    yield _Case("wrong scribbles", (other(clips),), int(rng.integers(1, 51)))
 
 
 def _shot(pack: PackReader, place: Place) -> Array:
@@ -308,11 +309,11 @@ def _shot(pack: PackReader, place: Place) -> Array:
 def _tokens(
     net: HintNet, pack: PackReader, case: _Case, size: tuple[int, int], rng: np.random.Generator
 ) -> tuple[Tensor, Tensor, Tensor] | None:
-    """Tokens of a case's hints behind each other; None where no token is painted."""
+    """Concatenate the tokens of a case's hints; None where no token is painted."""
     parts = []
     for index, number in case.hints:
         frame = pack.frame(pack.items[index], number)
-        rgb = _resize(_turned(frame, rng) if case.kind == "turned" else frame, size)
+        rgb = _resize(_rotated(frame, rng) if case.kind == "rotated" else frame, size)
         luma = _luma(rgb, "bt709" if rng.random() < 0.5 else "bt601")
         ab = rgb_to_lab(np.moveaxis(rgb.astype(np.float32) / 255, -1, 0))[1:] / np.float32(AB_SCALE)
         mask = _squares(size, case.spots, rng)
@@ -322,8 +323,8 @@ def _tokens(
     return (keys[:, kept], values[:, kept], valid[:, kept]) if bool(kept.any()) else None
 
 
-def _turned(frame: Array, rng: np.random.Generator) -> Array:
-    """A part of a picture, a little turned and sheared, to be a hint for the whole."""
+def _rotated(frame: Array, rng: np.random.Generator) -> Array:
+    """Cut out, rotate and shear a part of a picture, to be a hint for the complete one."""
     height, width = frame.shape[:2]
     scale, linear = rng.uniform(0.6, 0.95), np.eye(2) + rng.uniform(-0.12, 0.12, (2, 2))
     middle = np.array([width, height]) * (0.5 + (1 - scale) * rng.uniform(-0.5, 0.5, 2))

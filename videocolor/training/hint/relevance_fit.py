@@ -1,4 +1,4 @@
-"""Fitting the head of belief to measured rows: the belief that is asked for is the one that gains most decibels."""
+"""Fit the relevance gate to measured rows, so that it gains as many decibels as possible."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torch import Tensor, nn
 from videocolor.errors import InputError
 from videocolor.models.artifact import read_artifact, write_artifact
 from videocolor.models.hint.export import write_graphs
-from videocolor.models.hint.torch_runtime import network_of
+from videocolor.models.hint.runtimes import network_of
 from videocolor.training.hint.package import ARCHITECTURE, count_macs
 from videocolor.training.hint.relevance import DEGREES, KINDS, Rows, one_thread
 
-__all__ = ["expected_gain", "fit_belief", "fit_head"]
+__all__ = ["expected_gain", "fit_gate", "fit_relevance"]
 
-_WEIGHT: Final = {"wrong": 2.0, "spots": 2.0}
+_WEIGHT: Final = {"wrong": 2.0, "scribbles": 2.0}
 """Weight of a row by kind, where it is not 1."""
 _LEAN: Final = 3.5
-"""Logarithm of how much better the odds are that a film's hint helps than that one of the rows does."""
+"""Log of the ratio of odds that a hint helps: in films over in the rows."""
 _EPOCHS: Final = 60
 _BATCH: Final = 512
 _RATE: Final = 3e-3
@@ -29,44 +29,44 @@ _DECAY: Final = 1e-2
 _FOLDS: Final = 4
 
 
-def expected_gain(gain: Tensor, belief: Tensor) -> Tensor:
-    """Gain at a belief between those that were measured, linear between them.
+def expected_gain(gain: Tensor, relevance: Tensor) -> Tensor:
+    """Interpolate the gain linearly between the measured degrees of relevance.
 
     Args:
         gain: (n, len(DEGREES)) in dB.
-        belief: (n,) in 0..1.
+        relevance: (n,) in 0..1.
 
     Returns:
-        (n,) in dB; can be differentiated by belief.
+        (n,) in dB; differentiable by relevance.
     """
     degrees = torch.tensor(DEGREES)
-    upper = torch.searchsorted(degrees, belief.detach().contiguous()).clamp(1, len(DEGREES) - 1)
+    upper = torch.searchsorted(degrees, relevance.detach().contiguous()).clamp(1, len(DEGREES) - 1)
     low, high = degrees[upper - 1], degrees[upper]
-    share = (belief - low) / (high - low)
+    share = (relevance - low) / (high - low)
     below = gain.gather(1, upper[:, None] - 1)[:, 0]
     above = gain.gather(1, upper[:, None])[:, 0]
     return below + share * (above - below)
 
 
-def fit_head(seen: Tensor, gain: Tensor, weight: Tensor, seed: int, lean: float = 0.0) -> nn.Sequential:
-    """A head like `HintNet.belief`, fitted to gain as many decibels as it can.
+def fit_gate(evidence: Tensor, gain: Tensor, weight: Tensor, seed: int, lean: float = 0.0) -> nn.Sequential:
+    """Fit a gate like `HintNet.belief`.
 
     Args:
-        seen: (n, k) what it judges by.
+        evidence: (n, k), its input.
         gain: (n, len(DEGREES)) in dB.
         weight: (n,) of each row.
-        seed: of the first weights and of the order; the same rows give the same head.
-        lean: added to what it says in the end.
+        seed: of the first weights and of the order; the same rows give the same gate.
+        lean: added to its logit.
 
     Returns:
         Convolution 1x1, ReLU, convolution 1x1, before the sigmoid.
     """
     generator = torch.Generator().manual_seed(seed)
-    mean, spread = seen.mean(dim=0), seen.std(dim=0, unbiased=False) + 1e-3
-    scaled, n = (seen - mean) / spread, len(seen)
-    first, last = nn.Linear(seen.shape[1], 32), nn.Linear(32, 1)
+    mean, spread = evidence.mean(dim=0), evidence.std(dim=0, unbiased=False) + 1e-3
+    scaled, n = (evidence - mean) / spread, len(evidence)
+    first, last = nn.Linear(evidence.shape[1], 32), nn.Linear(32, 1)
     with torch.no_grad():
-        first.weight.normal_(0, seen.shape[1] ** -0.5, generator=generator)
+        first.weight.normal_(0, evidence.shape[1] ** -0.5, generator=generator)
         last.weight.normal_(0, 32**-0.5, generator=generator)
         first.bias.zero_()
         last.bias.zero_()
@@ -79,13 +79,13 @@ def fit_head(seen: Tensor, gain: Tensor, weight: Tensor, seed: int, lean: float 
             order = torch.randperm(n, generator=generator)
             for start in range(0, n, _BATCH):
                 rows = order[start : start + _BATCH]
-                belief = torch.sigmoid(last(torch.relu(first(scaled[rows])))[:, 0])
-                loss = -(weight[rows] * expected_gain(gain[rows], belief)).mean()
+                relevance = torch.sigmoid(last(torch.relu(first(scaled[rows])))[:, 0])
+                loss = -(weight[rows] * expected_gain(gain[rows], relevance)).mean()
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
-    head = nn.Sequential(nn.Conv2d(seen.shape[1], 32, 1), nn.ReLU(), nn.Conv2d(32, 1, 1))
+    head = nn.Sequential(nn.Conv2d(evidence.shape[1], 32, 1), nn.ReLU(), nn.Conv2d(32, 1, 1))
     weights = first.weight / spread
     state = {"0.weight": weights[:, :, None, None], "0.bias": first.bias - weights @ mean}
     state |= {"2.weight": last.weight[:, :, None, None], "2.bias": last.bias + lean}
@@ -93,22 +93,21 @@ def fit_head(seen: Tensor, gain: Tensor, weight: Tensor, seed: int, lean: float 
     return head
 
 
-def fit_belief(
+def fit_relevance(
     rows: Rows, weights: Path, target: Path, *, seed: int = 5, lean: float = _LEAN, graphs: bool = False
 ) -> str:
-    """Write a weights file whose head of belief is fitted; all other weights stay.
+    """Write a weights file with a fitted relevance gate; all other weights stay.
 
     Args:
-        rows: of `measure_belief`, for these weights.
+        rows: of `measure_relevance`, for these weights.
         weights: the file they were measured with.
         target: the .safetensors file to write.
         seed: of the fit.
-        lean: added to the fitted head's logit. Most hints of the rows are wrong ones, most of a film's are not; so much
-            that right hints lose nothing.
+        lean: added to the fitted gate's logit: most hints of the rows are wrong, most hints of a film are not.
         graphs: also write the ONNX graphs beside the target.
 
     Returns:
-        A table by kind of hint: gains in dB before and after, the latter of folds that the head was not fitted to.
+        A table by kind of hint: gains in dB before and after, the latter on folds that the gate was not fitted to.
 
     Raises:
         InputError: the rows do not fit the network.
@@ -118,15 +117,15 @@ def fit_belief(
     net = network_of(artifact)
     head = net.belief[0]
     assert isinstance(head, nn.Conv2d)
-    if rows.seen.ndim != 2 or rows.seen.shape[1] != head.in_channels or not len(rows.seen):
-        raise InputError(f"rows of shape {rows.seen.shape}, the head of belief takes {head.in_channels} numbers")
-    seen, gain = torch.from_numpy(rows.seen), torch.from_numpy(rows.gain)
+    if rows.evidence.ndim != 2 or rows.evidence.shape[1] != head.in_channels or not len(rows.evidence):
+        raise InputError(f"rows of shape {rows.evidence.shape}, the relevance gate takes {head.in_channels} numbers")
+    evidence, gain = torch.from_numpy(rows.evidence), torch.from_numpy(rows.gain)
     weight = torch.tensor([_WEIGHT.get(kind, 1.0) for kind in KINDS])[torch.from_numpy(rows.kind)]
-    report = _report(rows, _unseen(rows, seen, gain, weight, seed, lean))
-    net.belief.load_state_dict(fit_head(seen, gain, weight, seed, lean).state_dict())
+    report = _report(rows, _unseen(rows, evidence, gain, weight, seed, lean))
+    net.belief.load_state_dict(fit_gate(evidence, gain, weight, seed, lean).state_dict())
     card = replace(artifact.card, parameters=sum(p.numel() for p in net.parameters()), macs=count_macs(net))
     counts = {kind: int((rows.kind == n).sum()) for n, kind in enumerate(KINDS)}
-    training: dict[str, Any] = artifact.training | {"belief": {"rows": counts, "seed": seed, "lean": lean}}
+    training: dict[str, Any] = artifact.training | {"relevance": {"rows": counts, "seed": seed, "lean": lean}}
     state = {name: value.numpy() for name, value in net.state_dict().items()}
     write_artifact(target, state, card, ARCHITECTURE, training)
     if graphs:
@@ -134,22 +133,22 @@ def fit_belief(
     return report
 
 
-def _unseen(rows: Rows, seen: Tensor, gain: Tensor, weight: Tensor, seed: int, lean: float) -> Tensor:
-    """Belief in each row by a head that saw nothing of the sources of its fold."""
+def _unseen(rows: Rows, evidence: Tensor, gain: Tensor, weight: Tensor, seed: int, lean: float) -> Tensor:
+    """Relevance of each row by a gate fitted without the sources of its fold."""
     folds = torch.from_numpy(rows.group) % _FOLDS
-    belief = torch.zeros(len(seen))
+    relevance = torch.zeros(len(evidence))
     for fold in range(_FOLDS):
         fitted, kept = (folds != fold).all(dim=1), folds[:, 0] == fold
         if fitted.any() and kept.any():
-            head = fit_head(seen[fitted], gain[fitted], weight[fitted], seed, lean)
+            gate = fit_gate(evidence[fitted], gain[fitted], weight[fitted], seed, lean)
             with torch.inference_mode():
-                belief[kept] = torch.sigmoid(head(seen[kept][:, :, None, None]))[:, 0, 0, 0]
-    return belief
+                relevance[kept] = torch.sigmoid(gate(evidence[kept][:, :, None, None]))[:, 0, 0, 0]
+    return relevance
 
 
 def _report(rows: Rows, after: Tensor) -> str:
-    gain, before = torch.from_numpy(rows.gain), torch.from_numpy(rows.believed)
-    lines = ["| hint | rows | belief before | gain dB | belief after | gain dB | believed wholly | best degree |"]
+    gain, before = torch.from_numpy(rows.gain), torch.from_numpy(rows.relevance)
+    lines = ["| hint | rows | relevance before | gain dB | relevance after | gain dB | fully used | best degree |"]
     lines.append("| --- " * 8 + "|")
     for number, kind in enumerate(KINDS):
         chosen = torch.from_numpy(rows.kind == number)

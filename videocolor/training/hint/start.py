@@ -110,20 +110,16 @@ def _mean_of(checkpoints: Sequence[Path]) -> dict[str, Tensor]:
 
 
 def begin_with(net: HintNet, state: dict[str, Tensor]) -> None:
-    """Load the weights of an earlier run; inputs that the network has gained since count for nothing at first.
+    """Load the weights of an earlier run.
 
     Raises:
         ModelError: they are of another network.
     """
-    own = net.state_dict()
-    for name, value in state.items():
-        fits = name in own and own[name].ndim == value.ndim
-        if not fits or any(a < b for a, b in zip(own[name].shape, value.shape, strict=True)):
-            raise ModelError(f"start: its weights {name} {tuple(value.shape)} do not fit this network")
-        if own[name].shape != value.shape:
-            own[name].zero_()
-        own[name][tuple(slice(0, side) for side in value.shape)] = value
-    net.load_state_dict(own)
+    try:
+        net.load_state_dict(state)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(f"start: its weights do not fit this network ({reason})") from error
 
 
 @torch.no_grad()

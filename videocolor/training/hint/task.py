@@ -57,7 +57,7 @@ class HintTask(Task[TrainConfig]):
         self.ema = Ema(self.net, config.optimizer.ema)
         self.model = group.wrap(Trainee(self.net, config, kept_network(config, group.device)))
         if config.data.held_pack.exists():
-            tracks = config.data.held_carried
+            tracks = config.data.held_propagated
             self._held = PackReader(config.data.held_pack), None if tracks is None else PropagatedReader(tracks)
 
     def batches(self, last: int) -> Generator[tuple[int, Tensors], None, None]:

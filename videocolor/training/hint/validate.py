@@ -12,7 +12,8 @@ from videocolor.color import lab_to_rgb, rgb_to_lab
 from videocolor.datasets.pack import PackReader
 from videocolor.evaluation.metrics.lab import ciede2000, lab_of
 from videocolor.evaluation.metrics.pixels import mean_squared_error, psnr
-from videocolor.models.hint.network import AB_SCALE, HintNet
+from videocolor.models.hint import AB_SCALE
+from videocolor.models.hint.network import HintNet
 from videocolor.training.config import SampleConfig, ValidationConfig
 from videocolor.training.hint.network import forward
 from videocolor.training.propagated import PropagatedReader
@@ -21,13 +22,13 @@ from videocolor.types import Array
 
 __all__ = ["contact_sheet", "recolor", "validate"]
 
-_CLEAN = dict.fromkeys(("wrong", "two", "masked", "hue_turn", "old_film", "border", "carried"), 0.0)
+_CLEAN = dict.fromkeys(("wrong", "two", "masked", "hue_turn", "old_film", "border", "propagated"), 0.0)
 _KINDS = {
     "auto": {"none": 1.0, "clip_none": 0.5},
     "hint": {"none": 0.0, "clip_hinted": 1.0},
     "spots": {"none": 0.0, "masked": 1.0, "clip_hinted": 1.0},
     "wrong": {"none": 0.0, "wrong": 1.0, "clip_hinted": 0.5},
-    "carried": {"none": 0.0, "clip_hinted": 1.0, "carried": 1.0},
+    "propagated": {"none": 0.0, "clip_hinted": 1.0, "propagated": 1.0},
 }
 _BEST_DB = 60.0
 """What an equal picture counts, for its PSNR is infinite."""
@@ -35,25 +36,24 @@ _BEST_DB = 60.0
 
 @torch.inference_mode()
 def validate(
-    net: HintNet, held: PackReader, carried: PropagatedReader | None, settings: ValidationConfig
+    net: HintNet, held: PackReader, propagated: PropagatedReader | None, settings: ValidationConfig
 ) -> dict[str, float]:
-    """Score hinted and automatic colour on fixed samples of held-back footage.
+    """Score hinted and automatic color on fixed samples of held-back footage.
 
     Returns:
-        `auto_*`: without hint (clips and images); `hint_*`: a frame of the same clip; `spots_*`: such a frame, two to
-        twelve spots of it; `wrong_*`: a hint of another scene; `carried_*`: a hint that motion carried here as well
-        (where `carried` is given). `rms`: root mean square error of a*b* (Lab units) at half size; `gain`: 20
-        log10(rms of gray / rms), dB; `chroma`: mean chroma over the truth's; `psnr`: RGB-PSNR, dB, and `de`:
-        CIEDE2000, means over pictures that have the truth's L* and our a*b*. `gray_psnr`, `gray_de`: of the samples
-        of `auto_*` without colour.
+        `auto_*`: without hint (clips and images); `hint_*`: a frame of the same clip; `spots_*`: two to twelve spots of
+        such a frame; `wrong_*`: a hint of another scene; `propagated_*`: with propagated chroma, too (where
+        `propagated` is given). `rms`: root mean square error of a*b* (Lab units) at half size; `gain`: 20 log10(rms of
+        gray / rms), dB; `chroma`: mean chroma over the truth's; `psnr`: RGB-PSNR, dB, and `de`: CIEDE2000, means over
+        pictures with the truth's L* and our a*b*. `gray_psnr`, `gray_de`: of the samples of `auto_*` without color.
     """
     net.eval()
     result: dict[str, float] = {}
     for kind in _KINDS:
-        if kind == "carried" and carried is None:
+        if kind == "propagated" and propagated is None:
             continue
         sums, scores, gray = np.zeros(4), [], []
-        sampler = Sampler(held, SampleConfig(**{**_CLEAN, **_KINDS[kind]}), settings.seed, carried)
+        sampler = Sampler(held, SampleConfig(**{**_CLEAN, **_KINDS[kind]}), settings.seed, propagated)
         for step in range(settings.batches):
             batch = sampler.batch(step, settings.batch, settings.size)
             got, truth = _ab(net, batch)
@@ -71,23 +71,25 @@ def validate(
 
 @torch.inference_mode()
 def contact_sheet(
-    net: HintNet, held: PackReader, carried: PropagatedReader | None, settings: ValidationConfig
+    net: HintNet, held: PackReader, propagated: PropagatedReader | None, settings: ValidationConfig
 ) -> Array:
-    """Pictures of held-back footage, a row each: truth, gray, automatic, hinted, and hinted with carried chroma.
+    """Pictures of held-back footage, a row each: truth, gray, automatic, hinted, and hinted with propagated chroma.
 
     Returns:
-        (h, w, 3) uint8 R'G'B'; the last column is missing where `carried` is None.
+        (h, w, 3) uint8 R'G'B'; the last column is missing where `propagated` is None.
     """
     net.eval()
-    wanted = {**_CLEAN, **_KINDS["hint" if carried is None else "carried"]}
-    batch = Sampler(held, SampleConfig(**wanted), settings.seed, carried).batch(0, settings.pictures, settings.size)
-    unmoved = replace(batch, carried_rgb=batch.carried_rgb[:0], carried=batch.carried[:0], carried_owner=_NOBODY)
+    wanted = {**_CLEAN, **_KINDS["hint" if propagated is None else "propagated"]}
+    batch = Sampler(held, SampleConfig(**wanted), settings.seed, propagated).batch(0, settings.pictures, settings.size)
+    unmoved = replace(
+        batch, propagated_rgb=batch.propagated_rgb[:0], propagated=batch.propagated[:0], propagated_owner=_NOBODY
+    )
     nothing = {name: getattr(batch, name)[:0] for name in ("hint_rgb", "hint_luma", "hint_mask")}
     alone = replace(unmoved, **nothing, owner=_NOBODY, slot=_NOBODY)
     gray = np.repeat(np.rint(batch.luma[..., None] * 255).astype(np.uint8), 3, axis=-1)
     columns = {"truth": batch.rgb, "gray": gray, "automatic": _colored(net, alone), "hinted": _colored(net, unmoved)}
-    if carried is not None:
-        columns["carried"] = _colored(net, batch)
+    if propagated is not None:
+        columns["propagated"] = _colored(net, batch)
     return np.concatenate([_column(name, pictures) for name, pictures in columns.items()], axis=1)
 
 

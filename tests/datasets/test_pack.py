@@ -1,9 +1,8 @@
-"""Packs and carried places on disk: parts, JPEG, the first version, damage."""
+"""Packs and tracks on disk: parts, JPEG, damage."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import skimage.data
 
 from videocolor.datasets.pack import PackReader, PackWriter, PartsReader, PartsWriter
 from videocolor.errors import InputError, OutputError
-from videocolor.training.propagated import Carried, PropagatedReader, deflate, inflate
+from videocolor.training.propagated import PropagatedPair, PropagatedReader, deflate, inflate
 from videocolor.types import Array
 
 FRAMES = [(i / 4, np.ascontiguousarray(skimage.data.astronaut()[i : i + 120, 90:250])) for i in range(0, 60, 5)]
@@ -53,21 +52,6 @@ def test_thumbnails_are_split_too(tmp_path: Path) -> None:
     writer.close({})
     assert len(list(tmp_path.glob("thumbs.*.npy"))) == 3
     assert PackReader(tmp_path).thumbs[:, 0, 0, 0].tolist() == [20 * index for index in range(9)]
-
-
-def test_packs_of_the_first_version_are_read(tmp_path: Path) -> None:
-    pack = write(tmp_path / "new", 10**6, None)
-    old = tmp_path / "old"
-    old.mkdir()
-    np.concatenate([rgb.ravel() for _, rgb in FRAMES]).tofile(old / "frames.bin")
-    np.save(old / "thumbs.npy", pack.thumbs)
-    size = FRAMES[0][1].nbytes
-    items = [{**asdict(item), "start": item.first * size} for item in pack.items]
-    (old / "index.json").write_text(json.dumps({"held": True, "items": items}))
-    reader = PackReader(old)
-    assert reader.items == pack.items and reader.notes == {"held": True}
-    for got, (_, rgb) in zip(all_frames(reader), FRAMES, strict=True):
-        np.testing.assert_array_equal(got, rgb)
 
 
 def test_packing_again_replaces_and_an_unfinished_pack_is_none(tmp_path: Path) -> None:
@@ -114,27 +98,20 @@ def test_ways_are_deflated_without_loss(tmp_path: Path) -> None:
         inflate(deflate(moved, trust)[:-9], 9, 13)
 
 
-def test_carried_places_in_parts_and_of_the_first_version(tmp_path: Path) -> None:
+def test_tracks_in_parts(tmp_path: Path) -> None:
     rgb = FRAMES[0][1]
     moved, trust = np.full((30, 40, 2), (3 * 16, 0), np.int16), np.full((30, 40), 255, np.uint8)
-    new, old = tmp_path / "new", tmp_path / "old"
-    new.mkdir()
-    old.mkdir()
-    with PartsWriter(new, "places", 60) as parts:
+    with PartsWriter(tmp_path, "places", 60) as parts:
         places = [parts.write(deflate(moved * sign, trust)) for sign in (0, 1, -1)]
     assert parts.parts == 3
     pairs = [[0, number, *place, 30, 40] for number, place in enumerate(places)]
-    (new / "index.json").write_text(json.dumps({"version": 2, "parts": 3, "pairs": {"a.mp4": pairs}}))
-    (old / "places.bin").write_bytes(b"".join((moved * np.int16(s)).tobytes() + trust.tobytes() for s in (0, 1, -1)))
-    entries = [[0, number, number * 30 * 40 * 5, 30, 40] for number in range(3)]
-    (old / "index.json").write_text(json.dumps({"a.mp4": entries}))
-    for folder in (new, old):
-        reader = PropagatedReader(folder)
-        still, right, left = (reader.picture(pair, rgb) for pair in reader.of("a.mp4"))
-        np.testing.assert_array_equal(still[0], rgb)
-        np.testing.assert_array_equal(right[0][:, :-12], rgb[:, 12:])  # 3 of 40 columns are 12 of 160
-        np.testing.assert_array_equal(left[0][:, 12:], rgb[:, :-12])
-        assert still[1].min() == 1 and isinstance(reader.of("a.mp4")[0], Carried)
+    (tmp_path / "index.json").write_text(json.dumps({"version": 2, "parts": 3, "pairs": {"a.mp4": pairs}}))
+    reader = PropagatedReader(tmp_path)
+    still, right, left = (reader.picture(pair, rgb) for pair in reader.of("a.mp4"))
+    np.testing.assert_array_equal(still[0], rgb)
+    np.testing.assert_array_equal(right[0][:, :-12], rgb[:, 12:])  # 3 of 40 columns are 12 of 160
+    np.testing.assert_array_equal(left[0][:, 12:], rgb[:, :-12])
+    assert still[1].min() == 1 and isinstance(reader.of("a.mp4")[0], PropagatedPair)
 
 
 def test_no_piece_is_larger_than_a_part(tmp_path: Path) -> None:
@@ -142,4 +119,4 @@ def test_no_piece_is_larger_than_a_part(tmp_path: Path) -> None:
         assert [writer.write(bytes([n] * 4)) for n in range(3)] == [(0, 0, 4), (0, 4, 4), (1, 0, 4)]
         with pytest.raises(OutputError):
             writer.write(bytes(11))
-    assert PartsReader.of(tmp_path, "x", 2).read(1, 0, 4).tolist() == [2] * 4
+    assert PartsReader(tmp_path, "x", 2).read(1, 0, 4).tolist() == [2] * 4

@@ -1,7 +1,7 @@
 """Fit how far the hint network believes its hints, on whole frames; everything else stays as it was trained.
 
-    python pipelines/fit_belief.py measure PACK WEIGHTS -o ROWS.npz [--workers 2]
-    python pipelines/fit_belief.py fit     WEIGHTS ROWS.npz... -o MINE.safetensors [--graphs]
+    python pipelines/fit_relevance.py measure PACK WEIGHTS -o ROWS.npz [--workers 2]
+    python pipelines/fit_relevance.py fit     WEIGHTS ROWS.npz... -o MINE.safetensors [--graphs]
 
 PACK is a folder of packed footage as `videocolor train` uses it (`data.pack`), WEIGHTS the network trained on it.
 `measure` colours frames of it with right, similar and wrong hints; it takes minutes, and may be run again with another
@@ -17,8 +17,8 @@ from pathlib import Path
 import click
 
 from videocolor.errors import VideocolorError
-from videocolor.training.hint.relevance import Rows, measure_belief
-from videocolor.training.hint.relevance_fit import fit_belief
+from videocolor.training.hint.relevance import Rows, measure_relevance
+from videocolor.training.hint.relevance_fit import fit_relevance
 
 
 @click.group(help=__doc__)
@@ -37,7 +37,7 @@ def main() -> None:
 def measure(pack: Path, weights: Path, output: Path, frames: int, images: int, seed: int, workers: int) -> None:
     """What believing hints gains."""
     try:
-        rows = measure_belief(pack, weights, frames=frames, images=images, seed=seed, workers=workers)
+        rows = measure_relevance(pack, weights, frames=frames, images=images, seed=seed, workers=workers)
         rows.save(output)
     except VideocolorError as error:
         raise SystemExit(f"error: {error}") from error
@@ -54,7 +54,7 @@ def measure(pack: Path, weights: Path, output: Path, frames: int, images: int, s
 def fit(weights: Path, rows: tuple[Path, ...], output: Path, seed: int, lean: float, graphs: bool) -> None:
     """A weights file with a fitted head."""
     try:
-        report = fit_belief(
+        report = fit_relevance(
             Rows.joined([Rows.load(path) for path in rows]),
             weights,
             output,
