@@ -32,7 +32,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from videocolor.datasets.pairs import PairBatches, PairDataset, build_pairs
-from videocolor.datasets.pairs.augment import WHOLE, cut_window
+from videocolor.datasets.pairs.dataset import WHOLE, cut_window
 from videocolor.datasets.pairs.frames import picture_of
 from videocolor.datasets.pairs.settings import PairsConfig
 from videocolor.errors import VideocolorError

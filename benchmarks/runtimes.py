@@ -5,8 +5,8 @@
 
 `measure` colours a second of each FILM without and with its own first frame as a painted one, keeps what the network
 was asked (luma, tokens, propagated chroma; batches as they came) and gives every runtime the same. The runtimes take
-turns within a round; medians. Differences are against eager torch: of a*b*, and CIEDE2000 on the network's own grid. Load
-seconds are from weights to the first answer, modules imported. Runtimes that are not installed are named.
+turns within a round; medians. Differences are against eager torch: of a*b*, and CIEDE2000 on the network's own grid.
+Load seconds are from weights to the first answer, modules imported. Runtimes that are not installed are named.
 
 int8 is post-training quantization, calibrated on the films of --calibrate: ONNX Runtime's static QDQ (per channel,
 unsigned activations, signed weights), and NNCF's for OpenVINO. `score` asks the scorer: `videocolor evaluate` of

@@ -25,8 +25,7 @@ import videocolor
 from videocolor.cli.group import Session
 from videocolor.cli.watch import watching
 from videocolor.datasets.pairs import PairRecord, PairsConfig, build_pairs, pair_stats, read_manifest, verify_pairs
-from videocolor.datasets.pairs.review import review_list, review_page, to_review
-from videocolor.datasets.pairs.sheet import contact_sheet, spread_out
+from videocolor.datasets.pairs.review import contact_sheet, review_list, review_page, spread_out, to_review
 from videocolor.files import write_atomically
 from videocolor.presets import load_model
 

@@ -34,10 +34,9 @@ from tqdm import tqdm
 from videocolor.config import ColorizeConfig
 from videocolor.datasets.pairs.first_pass import film_prints
 from videocolor.datasets.pairs.frames import picture_of
-from videocolor.datasets.pairs.near_duplicates import group_twins
 from videocolor.datasets.pairs.scene import THRESHOLDS, SceneLook, histogram_distance, look_at, scene_delta
 from videocolor.datasets.pairs.settings import SplitConfig
-from videocolor.datasets.pairs.splits import read_held_back
+from videocolor.datasets.pairs.splits import group_twins, read_held_back
 from videocolor.errors import VideocolorError
 from videocolor.shots.scan import scan_film
 from videocolor.video import open_video

@@ -18,11 +18,11 @@ import yaml
 from skimage.color import rgb2lab
 
 from tests.training.training_helpers import make_pack
+from videocolor.datasets.degrade import gray_of, old_film
 from videocolor.datasets.footage import allowed_licence, pack_footage, select_rows
 from videocolor.datasets.pack import PackReader, frame_distance, thumbnail
 from videocolor.errors import InputError, ModelError
 from videocolor.training.config import SampleConfig, TrainConfig
-from videocolor.training.degrade import gray_of, old_film
 from videocolor.training.hint.network import target_ab
 from videocolor.training.lab import rgb_to_lab
 from videocolor.training.prefetch import drawn_ahead, open_sampler

@@ -78,7 +78,7 @@ def build(
 @json_option("One JSON object on stdout.")
 def stats(folder: Path) -> None:
     """Count the pairs of DIR: by decision, split, offset, licence."""
-    from videocolor.datasets.pairs.stats import pair_stats
+    from videocolor.datasets.pairs.verify import pair_stats
 
     found = pair_stats(folder)
     click.echo(json.dumps(found.as_dict(), ensure_ascii=False) if session().json else "\n".join(found.lines()))
@@ -150,7 +150,7 @@ def split(folder: Path, config_source: str | None, overrides: tuple[str, ...]) -
     config = load_model(PairsConfig, "pairs", config_source, overrides)
     from videocolor.datasets.pairs.build import assemble
     from videocolor.datasets.pairs.splits import find_leaks
-    from videocolor.datasets.pairs.stats import pair_stats
+    from videocolor.datasets.pairs.verify import pair_stats
 
     records, notes = assemble(folder, config.split)
     leaks = find_leaks(records)

@@ -1,17 +1,17 @@
-"""What makes the gray of a modern frame look like old film: for the network's input alone, never for the truth."""
+"""Degrade the gray of a modern frame to that of old film: for the network's input, never for the truth."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Final
 
 import cv2
 import numpy as np
 
+from videocolor.color import LUMA_WEIGHTS, to_display, to_linear
 from videocolor.types import Array
 
-__all__ = ["Archival", "age", "orthochromatic", "seeded"]
+__all__ = ["LIGHT", "Archival", "age", "gray_of", "old_film", "orthochromatic"]
 
 _ORTHO: Final = np.array([[0.02, 0.53, 0.45]], np.float32)
 """Weights of linear red, green and blue of an orthochromatic emulsion, blind beyond about 580 nm."""
@@ -19,7 +19,7 @@ _ORTHO: Final = np.array([[0.02, 0.53, 0.45]], np.float32)
 
 @dataclass(frozen=True)
 class Archival:
-    """How likely each kind of age is, 0..1."""
+    """Probability of each kind of degradation, 0..1."""
 
     orthochromatic: float = 0.25
     """Red seen as dark."""
@@ -37,17 +37,15 @@ class Archival:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not 0 <= value <= 1:
-                raise ValueError(f"{name} = {value}: a probability lies in 0..1")
+                raise ValueError(f"{name} = {value}: expected a probability, 0..1")
 
 
-def seeded(*key: object) -> np.random.Generator:
-    """A generator that follows from the key alone."""
-    digest = hashlib.sha256("\0".join(map(str, key)).encode()).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "big")))
+LIGHT: Final = Archival(orthochromatic=0.0, fading=0.5, flicker=0.0, blur=0.5, grain=0.6, scratches=0.0)
+"""What the trainers' samples get: no more than tones, blur and grain."""
 
 
 def orthochromatic(rgb: Array) -> Array:
-    """Gray as an orthochromatic emulsion saw it; grays stay themselves.
+    """Convert to gray as an orthochromatic emulsion does; grays stay the same.
 
     Args:
         rgb: (h, w, 3) float32 R'G'B' in 0..1 (sRGB transfer, IEC 61966-2-1).
@@ -55,14 +53,28 @@ def orthochromatic(rgb: Array) -> Array:
     Returns:
         (h, w) float32 in 0..1.
     """
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4).astype(np.float32)
-    seen = cv2.transform(linear, _ORTHO)
-    display = np.where(seen <= 0.0031308, seen * 12.92, 1.055 * np.maximum(seen, 0) ** (1 / 2.4) - 0.055)
-    return np.asarray(np.clip(display, 0, 1), np.float32)
+    return np.asarray(np.clip(to_display(cv2.transform(to_linear(rgb), _ORTHO)), 0, 1), np.float32)
+
+
+def gray_of(rgb: Array, rng: np.random.Generator) -> Array:
+    """Convert to gray by randomly chosen weights: 45 % BT.601, 45 % BT.709, 10 % orthochromatic.
+
+    Args:
+        rgb: (h, w, 3) uint8.
+        rng: decides.
+
+    Returns:
+        (h, w) float32 in 0..1.
+    """
+    scaled = rgb.astype(np.float32) * np.float32(1 / 255)
+    kind = rng.choice(3, p=(0.45, 0.45, 0.10))
+    if kind == 2:
+        return orthochromatic(scaled)
+    return np.asarray(cv2.transform(scaled, np.array([LUMA_WEIGHTS["bt601" if kind == 0 else "bt709"]], np.float32)))
 
 
 def age(rgb: Array, luma: Array, settings: Archival, rng: np.random.Generator) -> Array:
-    """Old film's gray of a frame.
+    """Degrade a frame to the gray of old film.
 
     Args:
         rgb: (h, w, 3) float32 R'G'B' in 0..1: the frame, for the emulsion's response.
@@ -73,18 +85,31 @@ def age(rgb: Array, luma: Array, settings: Archival, rng: np.random.Generator) -
     Returns:
         (h, w) float32 in 0..1.
     """
-    chances = rng.random(6)
-    gray = orthochromatic(rgb) if chances[0] < settings.orthochromatic else luma
-    if chances[1] < settings.fading:
+    return old_film(orthochromatic(rgb) if rng.random() < settings.orthochromatic else luma, rng, settings)
+
+
+def old_film(gray: Array, rng: np.random.Generator, settings: Archival = LIGHT) -> Array:
+    """Degrade a gray frame; `age` also chooses the emulsion's response.
+
+    Args:
+        gray: (h, w) float32 in 0..1.
+        rng: decides.
+        settings: probabilities.
+
+    Returns:
+        (h, w) float32 in 0..1.
+    """
+    chances = rng.random(5)
+    if chances[0] < settings.fading:
         gray = _fade(gray, rng)
-    if chances[2] < settings.flicker:
+    if chances[1] < settings.flicker:
         gray = _flicker(gray, rng)
-    if chances[3] < settings.blur:
+    if chances[2] < settings.blur:
         # Strength goes with the picture's size, as a lens's does.
         gray = cv2.GaussianBlur(gray, (0, 0), float(rng.uniform(0.4, 1.5)) * max(1.0, min(gray.shape) / 256))
-    if chances[4] < settings.grain:
+    if chances[3] < settings.grain:
         gray = _grain(gray, rng)
-    if chances[5] < settings.scratches:
+    if chances[4] < settings.scratches:
         gray = _scratch(gray, rng)
     return np.asarray(np.clip(gray, 0, 1), np.float32)
 

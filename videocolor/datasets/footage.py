@@ -1,7 +1,7 @@
-"""Which footage may be learnt from, and packing it for reading at random.
+"""Choose the footage that may be trained on, and pack it for random access.
 
-Held-back sources never enter a pack; neither do rows whose licence says "non-commercial" or "NC", nor clips that
-look like a held-back one (the same footage redistributed under another name).
+Held-back sources never enter a pack; neither do rows whose license says "non-commercial" or "NC", nor
+near-duplicates of held-back clips (the same footage redistributed under another name).
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import av
-import cv2
 import numpy as np
 import yaml
 from tqdm import tqdm
 
 from videocolor.datasets.pack import PART_BYTES, PackWriter, frame_distance, thumbnail
-from videocolor.errors import InputError
+from videocolor.datasets.pairs.frames import decode_picture, picture_of, shrink_to
 from videocolor.types import Array
+from videocolor.video import open_video
 
 __all__ = ["allowed_licence", "pack_footage", "read_clip", "read_images", "select_rows"]
 
@@ -38,7 +37,7 @@ def allowed_licence(licence: str) -> bool:
 def select_rows(
     manifest: Path, held_files: set[str], held_sources: set[str], held: bool = False
 ) -> list[dict[str, str]]:
-    """Rows of a manifest that may be trained on; or, with `held`, the held-back ones."""
+    """Select the rows of a manifest that may be trained on; or, with `held`, the held-back ones."""
     with manifest.open(newline="", encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle))
     if held:
@@ -51,35 +50,23 @@ def select_rows(
 
 
 def read_clip(path: Path, short_side: int, rate: float) -> Iterator[tuple[float, Array]]:
-    """Frames of a clip at about `rate` a second.
+    """Read frames of a clip, about `rate` per second.
 
     Yields:
         (seconds, (h, w, 3) uint8 R'G'B'), the short side at most `short_side`.
     """
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
+    with open_video(path) as video:
         due = -1.0
-        for frame in container.decode(stream):
-            seconds = float(frame.time or 0.0)
+        for frame in video:
+            seconds = float(frame.seconds)
             if seconds < due - 1e-3:
                 continue
             due = seconds + 1.0 / rate
-            yield seconds, shrink(frame.to_ndarray(format="rgb24"), short_side)
-
-
-def shrink(rgb: Array, short_side: int) -> Array:
-    """Scale (h, w, 3) uint8 down so that its short side is at most `short_side`; never up."""
-    height, width = rgb.shape[:2]
-    scale = short_side / min(height, width)
-    if scale >= 1:
-        return rgb
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA))
+            yield seconds, picture_of(frame, video.info, short_side)
 
 
 def read_images(root: Path, rows: list[dict[str, str]], short_side: int) -> Iterator[tuple[dict[str, str], Array]]:
-    """Images of a footage folder, in the order of its tar files.
+    """Read images of a footage folder, in the order of its tar files.
 
     Yields:
         (row of the manifest, (h, w, 3) uint8 R'G'B'), the short side at most `short_side`.
@@ -98,10 +85,7 @@ def read_images(root: Path, rows: list[dict[str, str]], short_side: int) -> Iter
                 handle = archive.extractfile(member) if row_of is not None else None
                 if row_of is None or handle is None:
                     continue
-                bgr = cv2.imdecode(np.frombuffer(handle.read(), np.uint8), cv2.IMREAD_COLOR)
-                if bgr is None:
-                    raise InputError(f"{tar}/{member.name}: not a readable image")
-                yield row_of, shrink(np.ascontiguousarray(bgr[..., ::-1]), short_side)
+                yield row_of, shrink_to(decode_picture(handle.read(), f"{tar}/{member.name}"), short_side)
 
 
 def _held_thumbnails(root: Path, files: set[str]) -> Array:
@@ -126,7 +110,7 @@ def pack_footage(
     jpeg_quality: int | None = 92,
     part_bytes: int = PART_BYTES,
 ) -> dict[str, object]:
-    """Pack the footage that may be learnt from; or, with `held`, the held-back footage, to validate on.
+    """Pack the footage that may be trained on; or, with `held`, the held-back footage, to validate on.
 
     Args:
         root: folder that holds `train/` and `images/` with their manifests.
@@ -147,12 +131,12 @@ def pack_footage(
     clips = select_rows(root / "train" / "manifest.csv", held_files, held_sources, held)
     images = select_rows(root / "images" / "manifest.csv", held_files, held_sources, held)
     writer = PackWriter(out, jpeg_quality=jpeg_quality, part_bytes=part_bytes)
-    twins = _held_thumbnails(root, held_files)
+    duplicates = _held_thumbnails(root, held_files)
     licences: dict[str, Counter[str]] = {"clip": Counter(), "image": Counter()}
     dropped: list[str] = []
     for row in tqdm(clips, unit="clip", desc="pack"):
         frames = list(read_clip(root / "train" / row["file"], short_side, rate))
-        if not frames or (not held and _looks_held(frames, twins)):
+        if not frames or (not held and _looks_held(frames, duplicates)):
             dropped.append(row["file"])
             continue
         writer.add(row["file"], row["source"], row["licence"], "clip", frames)

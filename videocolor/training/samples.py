@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from videocolor.color import rgb_to_luma
+from videocolor.datasets.degrade import gray_of, old_film
 from videocolor.datasets.pack import Item, PackReader, frame_distance
 from videocolor.training.config import SampleConfig
-from videocolor.training.degrade import gray_of, old_film
 from videocolor.training.propagated import PropagatedPair, PropagatedReader
 from videocolor.types import Array
 

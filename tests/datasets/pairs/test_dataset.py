@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 
 from videocolor.datasets.degrade import age, orthochromatic, seeded
 from videocolor.datasets.pairs import Archival, Augment, PairBatches, PairDataset, build_pairs, read_manifest, reading
-from videocolor.datasets.pairs.augment import Window, cut_window, draw_windows
+from videocolor.datasets.pairs.dataset import Window, cut_window, draw_windows
 from videocolor.datasets.pairs.manifest import frame_name, write_manifest
 from videocolor.errors import InputError, UsageError
 

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from pairs_helpers import color_film, moving_planes
 
-from videocolor.datasets.pairs.first_pass import look_at_film
-from videocolor.datasets.pairs.rate import RateMeter, RateReport, refusal
+from videocolor.datasets.pairs.first_pass import RateMeter, RateReport, look_at_film, refusal
 from videocolor.datasets.pairs.settings import InputConfig, PairsConfig
 
 

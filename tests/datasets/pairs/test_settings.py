@@ -15,8 +15,8 @@ from pairs_helpers import color_film
 
 from videocolor.config import dump_yaml
 from videocolor.datasets.pairs import PairsConfig, build_pairs, read_manifest
+from videocolor.datasets.pairs.review import contact_sheet, spread_out
 from videocolor.datasets.pairs.settings import settings_id
-from videocolor.datasets.pairs.sheet import contact_sheet, spread_out
 from videocolor.errors import ConfigError, InputError
 from videocolor.presets import load_model
 

@@ -1,11 +1,9 @@
-"""Frame pairs: data sets built out of footage, checked to show one scene, and read for training.
+"""Frame pairs: data sets built from footage, checked to show one scene, and read for training.
 
-    from videocolor.pairs import PairDataset, PairsConfig, build_pairs
+from videocolor.datasets.pairs import PairDataset, PairsConfig, build_pairs
 
-    build_pairs([Path("footage")], Path("pairs"), PairsConfig())
-    data = PairDataset("pairs", "train")        # torch is imported here, not before
-
-`pack` and `store` are the packed folders of the training loop.
+build_pairs([Path("footage")], Path("pairs"), PairsConfig())
+data = PairDataset("pairs", "train")        # torch is imported here, not before
 """
 
 from __future__ import annotations
@@ -14,8 +12,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _HOMES = {
-    "Archival": "archival",
-    "Augment": "augment",
+    "Archival": "..degrade",
+    "Augment": "dataset",
     "BuildResult": "build",
     "PairBatches": "dataset",
     "PairDataset": "dataset",
@@ -23,7 +21,7 @@ _HOMES = {
     "PairsConfig": "settings",
     "apply_decisions": "review",
     "build_pairs": "build",
-    "pair_stats": "stats",
+    "pair_stats": "verify",
     "read_manifest": "manifest",
     "verify_pairs": "verify",
     "write_shards": "shards",
@@ -48,21 +46,19 @@ __all__ = [
 
 if TYPE_CHECKING:
     from videocolor.datasets.degrade import Archival
-    from videocolor.datasets.pairs.augment import Augment
     from videocolor.datasets.pairs.build import BuildResult, build_pairs
-    from videocolor.datasets.pairs.dataset import PairBatches, PairDataset
+    from videocolor.datasets.pairs.dataset import Augment, PairBatches, PairDataset
     from videocolor.datasets.pairs.manifest import PairRecord, read_manifest
     from videocolor.datasets.pairs.review import apply_decisions
     from videocolor.datasets.pairs.settings import PairsConfig
     from videocolor.datasets.pairs.shards import write_shards
-    from videocolor.datasets.pairs.stats import pair_stats
-    from videocolor.datasets.pairs.verify import verify_pairs
+    from videocolor.datasets.pairs.verify import pair_stats, verify_pairs
 
 
 def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    value = getattr(importlib.import_module(f".{home}", __name__), name)
     globals()[name] = value
     return value

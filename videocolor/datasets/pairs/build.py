@@ -12,14 +12,10 @@ from typing import Any, Final
 import yaml
 
 from videocolor.datasets.footage import allowed_licence
-from videocolor.datasets.pairs.manifest import MANIFEST, PairRecord, write_manifest
-from videocolor.datasets.pairs.review import read_decisions
-from videocolor.datasets.pairs.settings import PairsConfig, SplitConfig, settings_id
-from videocolor.datasets.pairs.sources import Source, expand
-from videocolor.datasets.pairs.sourcework import FrameStore, work_on
-from videocolor.datasets.pairs.splits import HeldBack, plan_splits, read_held_back, write_split_settings
-from videocolor.datasets.pairs.state import (
+from videocolor.datasets.pairs.manifest import (
     HASHES,
+    MANIFEST,
+    PairRecord,
     SourceState,
     drop_source,
     read_hashes,
@@ -27,8 +23,14 @@ from videocolor.datasets.pairs.state import (
     read_states,
     state_path,
     write_hashes,
+    write_manifest,
     write_state,
 )
+from videocolor.datasets.pairs.review import read_decisions
+from videocolor.datasets.pairs.settings import PairsConfig, SplitConfig, settings_id
+from videocolor.datasets.pairs.sources import Source, expand
+from videocolor.datasets.pairs.sourcework import FrameStore, work_on
+from videocolor.datasets.pairs.splits import HeldBack, plan_splits, read_held_back, write_split_settings
 from videocolor.errors import InputError, OutputError, UnsupportedVideoError, VideocolorError
 from videocolor.events import Event, Observer, ignore
 from videocolor.files import file_sha256, write_atomically

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import bisect
 import logging
 import os
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
-from av.container import InputContainer
-from av.error import FFmpegError
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
-
 from videocolor.datasets.pairs.frames import SUFFIX, decode_picture, picture_of, self_hint, shrink_to
-from videocolor.datasets.pairs.manifest import PairRecord, frame_name
+from videocolor.datasets.pairs.manifest import PairRecord, frame_name, read_state, state_path
 from videocolor.datasets.pairs.settings import PairsConfig
 from videocolor.datasets.pairs.sources import Source
-from videocolor.datasets.pairs.state import read_state, state_path
 from videocolor.errors import InputError
 from videocolor.presets import load_model
-from videocolor.types import Array, Frame, VideoInfo
-from videocolor.video import open_video, probe
-from videocolor.video.formats import describe, split_planes
-from videocolor.video.opening import configure, ignore, main_video, open_input, tolerant_frames
+from videocolor.types import Array
+from videocolor.video import open_video
+from videocolor.video.seeking import SeekableVideo
 
 __all__ = ["PairPictures", "locate"]
 
@@ -34,8 +25,6 @@ log = logging.getLogger(__name__)
 
 _OPEN: Final = 4
 """Films kept open at once."""
-_AHEAD: Final = 6
-"""Seconds that are decoded on rather than sought: behind a keyframe far back, seeking costs more."""
 _CACHE: Final = 256 * 2**20
 """Bytes of decoded pictures kept."""
 
@@ -65,17 +54,6 @@ def locate(folder: Path, record: PairRecord, root: Path | None = None) -> Path:
     raise InputError(f"{record.source}: the source is gone (looked for {tried}); say where it is with --root DIR")
 
 
-@dataclass
-class _Film:
-    """An open film and where its decoder stands."""
-
-    container: InputContainer
-    stream: VideoStream
-    info: VideoInfo
-    frames: Iterator[VideoFrame]
-    position: int | None = None
-
-
 class PairPictures:
     """Gives the two pictures of a pair.
 
@@ -102,12 +80,12 @@ class PairPictures:
         for record in records:
             if self.settings[record.settings].store.mode == "references" and not record.self_pair:
                 wanted[record.source_sha256] |= {record.original_pts, record.hint_pts}
-        self._wanted = {sha: sorted(times) for sha, times in wanted.items()}
+        self._wanted = dict(wanted)
         self._forget()
 
     def _forget(self) -> None:
         self._process = os.getpid()
-        self._films: OrderedDict[str, _Film] = OrderedDict()
+        self._films: OrderedDict[str, SeekableVideo] = OrderedDict()
         self._cache: OrderedDict[tuple[str, int], Array] = OrderedDict()
         self._bytes = 0
 
@@ -121,7 +99,7 @@ class PairPictures:
     def close(self) -> None:
         """Close all films; they open again when asked for."""
         for film in self._films.values():
-            film.container.close()
+            film.close()
         self._forget()
 
     def get(self, record: PairRecord, which: Which) -> Array:
@@ -172,53 +150,26 @@ class PairPictures:
     def _decode(self, record: PairRecord, pts: int) -> Array:
         """Decode up to a frame; keep what other pairs need on the way."""
         sha256, short_side = record.source_sha256, self.settings[record.settings].store.short_side
-        film = self._film(record)
-        behind = film.position is None or film.position >= pts
-        if behind or (pts - (film.position or 0)) * film.info.time_base > _AHEAD:
-            self._seek(film, pts)
-        wanted = self._wanted[sha256]
-        for native in film.frames:
-            if native.pts is None:
-                continue
-            film.position = native.pts
-            place = bisect.bisect_left(wanted, native.pts)
-            if place < len(wanted) and wanted[place] == native.pts:
-                key = (sha256, native.pts)
-                if key not in self._cache:
-                    self._keep(key, picture_of(_frame(native, film.info), film.info, short_side))
-                if native.pts == pts:
-                    return self._cache[key]
-            if native.pts > pts:
-                break
+        film, wanted = self._film(record), self._wanted[sha256]
+        for frame in film.until(pts, wanted.__contains__):
+            key = (sha256, frame.pts)
+            if key not in self._cache:
+                self._keep(key, picture_of(frame, film.info, short_side))
+            if frame.pts == pts:
+                return self._cache[key]
         log.debug("%s: no frame at %s by seeking; reading it from the beginning", record.source, pts)
-        self._films.pop(sha256).container.close()
+        self._films.pop(sha256).close()
         return self._read_through(record, pts)
 
-    def _film(self, record: PairRecord) -> _Film:
+    def _film(self, record: PairRecord) -> SeekableVideo:
         sha256 = record.source_sha256
         if sha256 in self._films:
             self._films.move_to_end(sha256)
             return self._films[sha256]
         while len(self._films) >= _OPEN:
-            self._films.popitem(last=False)[1].container.close()
-        path = locate(self.folder, record, self._root)
-        info = probe(path)
-        container = open_input(path)
-        stream = main_video(container, path)
-        configure(stream, threads=1)  # a loader has its own processes
-        for other in container.streams:
-            if other.index != stream.index:
-                ignore(other)
-        film = _Film(container, stream, info, tolerant_frames(container, stream))
-        self._films[sha256] = film
-        return film
-
-    def _seek(self, film: _Film, pts: int) -> None:
-        try:
-            film.container.seek(pts, stream=film.stream)
-        except FFmpegError as error:
-            log.debug("%s: cannot seek: %s", film.info.path, error)
-        film.frames = tolerant_frames(film.container, film.stream)
+            self._films.popitem(last=False)[1].close()
+        self._films[sha256] = SeekableVideo(locate(self.folder, record, self._root))
+        return self._films[sha256]
 
     def _read_through(self, record: PairRecord, pts: int) -> Array:
         """For films whose times had to be repaired: the reader repairs them the same way again."""
@@ -228,12 +179,6 @@ class PairPictures:
                 if frame.pts == pts:
                     return picture_of(frame, video.info, self.settings[record.settings].store.short_side)
         raise InputError(f"{record.source}: has no frame at {pts} x {record.time_base} s; is it still the same film?")
-
-
-def _frame(native: VideoFrame, info: VideoInfo) -> Frame:
-    layout = describe(native.format.name)
-    planes = split_planes(native, layout, info.color.matrix)
-    return Frame(0, native.pts or 0, info.time_base, planes.luma, layout, info.color, planes.chroma, native)
 
 
 def _settings(folder: Path, name: str) -> PairsConfig:

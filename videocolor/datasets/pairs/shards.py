@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from videocolor.datasets.pairs.frames import SUFFIX, encode_picture
-from videocolor.datasets.pairs.manifest import PairRecord, frame_name, read_manifest
+from videocolor.datasets.pairs.manifest import PairRecord, frame_name, read_hashes, read_manifest, write_hashes
 from videocolor.datasets.pairs.reading import PairPictures
-from videocolor.datasets.pairs.state import read_hashes, write_hashes
 from videocolor.errors import InputError
 from videocolor.files import disk_errors, file_sha256
 

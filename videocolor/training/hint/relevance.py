@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from videocolor.color import rgb_to_lab, rgb_to_luma
 from videocolor.concurrency.processes import Crew
+from videocolor.datasets.degrade import gray_of, old_film
 from videocolor.datasets.pack import PackReader, frame_distance
 from videocolor.errors import InputError
 from videocolor.evaluation.tasks import luma_codes, picture
@@ -32,7 +33,6 @@ from videocolor.models.hint import AB_SCALE
 from videocolor.models.hint.network import HintNet, Match, no_propagated, no_tokens
 from videocolor.models.hint.runtimes import network_of
 from videocolor.shots.prepare import working_size
-from videocolor.training.degrade import gray_of, old_film
 from videocolor.types import Array
 
 __all__ = ["DEGREES", "KINDS", "Rows", "measure_relevance", "one_thread"]
