@@ -8,6 +8,7 @@ from torch import Tensor
 __all__ = ["gray_lightness", "rgb_to_lab"]
 
 _TO_XYZ = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
+_WHITE = (0.95047, 1.0, 1.08883)
 
 
 def rgb_to_lab(rgb: Tensor) -> Tensor:
@@ -19,8 +20,8 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
     Returns:
         (n, 3, h, w) float32, L* in 0..100, a* and b* about -110..110.
     """
-    matrix = rgb.new_tensor(_TO_XYZ)
-    xyz = torch.einsum("ij,njhw->nihw", matrix / matrix.sum(dim=1, keepdim=True), _to_linear(rgb))
+    matrix = rgb.new_tensor(_TO_XYZ) / rgb.new_tensor(_WHITE)[:, None]
+    xyz = torch.einsum("ij,njhw->nihw", matrix, _to_linear(rgb))
     x, y, z = _cube_root(xyz).unbind(dim=1)
     return torch.stack((116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)), dim=1)
 
