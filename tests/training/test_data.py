@@ -15,16 +15,15 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from skimage.color import rgb2lab
 
 from tests.training.training_helpers import make_pack
 from videocolor.datasets.degrade import gray_of, old_film
-from videocolor.datasets.footage import allowed_licence, pack_footage, select_rows
+from videocolor.datasets.footage import pack_footage, select_rows
 from videocolor.datasets.pack import PackReader, frame_distance, thumbnail
+from videocolor.datasets.pairs.sources import allowed_licence
 from videocolor.errors import InputError, ModelError
 from videocolor.training.config import SampleConfig, TrainConfig
 from videocolor.training.hint.network import target_ab
-from videocolor.training.lab import rgb_to_lab
 from videocolor.training.prefetch import drawn_ahead, open_sampler
 from videocolor.training.samples import Batch, Sampler
 
@@ -204,11 +203,3 @@ def test_hue_turns_and_chroma_changes() -> None:
     turned = target_ab(rgb, torch.full((2,), torch.pi / 2), torch.tensor([1.0, 0.5]))
     expected = torch.stack((-plain[:, 1], plain[:, 0]), dim=1) * torch.tensor([1.0, 0.5])[:, None, None, None]
     torch.testing.assert_close(turned, expected, rtol=0, atol=1e-6)
-
-
-def test_lab_equals_scikit_image() -> None:
-    rgb = np.random.default_rng(0).random((2, 3, 30, 40), dtype=np.float32)
-    rgb[:, :, 0] = 0
-    rgb[:, :, 1] = 1
-    expected = np.moveaxis(rgb2lab(np.moveaxis(rgb, 1, -1)), -1, 1)
-    np.testing.assert_allclose(rgb_to_lab(torch.from_numpy(rgb)).numpy(), expected, atol=1e-3)

@@ -7,7 +7,6 @@ near-duplicates of held-back clips (the same footage redistributed under another
 from __future__ import annotations
 
 import csv
-import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
@@ -19,19 +18,14 @@ from tqdm import tqdm
 
 from videocolor.datasets.pack import PART_BYTES, PackWriter, frame_distance, thumbnail
 from videocolor.datasets.pairs.frames import decode_picture, picture_of, shrink_to
+from videocolor.datasets.pairs.sources import allowed_licence
 from videocolor.types import Array
 from videocolor.video import open_video
 
-__all__ = ["allowed_licence", "pack_footage", "read_clip", "read_images", "select_rows"]
+__all__ = ["pack_footage", "read_clip", "read_images", "select_rows"]
 
-_NON_COMMERCIAL = re.compile(r"non-?commercial|(?<![A-Za-z])NC(?![A-Za-z])", re.IGNORECASE)
 _SAME_FOOTAGE = 0.06
 """Scene-check distance under which two clips count as the same footage."""
-
-
-def allowed_licence(licence: str) -> bool:
-    """Whether a manifest's licence text admits training (no non-commercial clause)."""
-    return _NON_COMMERCIAL.search(licence) is None
 
 
 def select_rows(

@@ -18,7 +18,7 @@ from videocolor.types import Array
 __all__ = ["TorchColorizer", "load_network", "network_settings"]
 
 S = TypeVar("S")
-_CHECKED: Final = ("hints", "parameters", "multiple", "output_stride", "size", "carries")
+_CHECKED: Final = ("hints", "parameters", "multiple", "output_stride", "size", "propagates")
 """Fields of a card that follow from the network."""
 
 

@@ -18,9 +18,10 @@ import yaml
 from pairs_helpers import color_film, config, moving_planes
 
 from videocolor.datasets.pairs import build_pairs, read_manifest, verify_pairs
+from videocolor.datasets.pairs.first_pass import fingerprint
 from videocolor.datasets.pairs.manifest import PairRecord, SourceState, write_manifest
 from videocolor.datasets.pairs.settings import SplitConfig
-from videocolor.datasets.pairs.splits import HeldBack, find_leaks, fingerprint, group_twins, plan_splits, read_held_back
+from videocolor.datasets.pairs.splits import HeldBack, find_leaks, group_twins, plan_splits, read_held_back
 from videocolor.errors import ConfigError, InputError
 
 

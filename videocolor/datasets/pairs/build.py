@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import yaml
 
-from videocolor.datasets.footage import allowed_licence
 from videocolor.datasets.pairs.manifest import (
     HASHES,
     MANIFEST,
@@ -28,7 +27,7 @@ from videocolor.datasets.pairs.manifest import (
 )
 from videocolor.datasets.pairs.review import read_decisions
 from videocolor.datasets.pairs.settings import PairsConfig, SplitConfig, settings_id
-from videocolor.datasets.pairs.sources import Source, expand
+from videocolor.datasets.pairs.sources import Source, allowed_licence, expand
 from videocolor.datasets.pairs.sourcework import FrameStore, work_on
 from videocolor.datasets.pairs.splits import HeldBack, plan_splits, read_held_back, write_split_settings
 from videocolor.errors import InputError, OutputError, UnsupportedVideoError, VideocolorError

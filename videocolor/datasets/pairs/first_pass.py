@@ -16,14 +16,30 @@ from numpy.lib.stride_tricks import sliding_window_view
 from videocolor.config import ColorizeConfig, ShotsConfig
 from videocolor.datasets.pairs.sampling import Timeline
 from videocolor.datasets.pairs.settings import InputConfig, PairsConfig
-from videocolor.datasets.pairs.splits import PrintCollector
 from videocolor.errors import NoVideoError
 from videocolor.shots.prepare import small_luma, working_size
 from videocolor.shots.scan import cuts_for
 from videocolor.types import Array, VideoInfo
 from videocolor.video import open_video
 
-__all__ = ["film_prints", "FilmLook", "look_at_film", "RateMeter", "RateReport", "refusal", "sharpness"]
+__all__ = [
+    "FilmLook",
+    "PrintCollector",
+    "RateMeter",
+    "RateReport",
+    "film_prints",
+    "fingerprint",
+    "look_at_film",
+    "refusal",
+    "sharpness",
+]
+
+_SIDE: Final = 32
+_KEEP: Final = 8
+_FLAT: Final = 6.0
+"""Spread of luma (8-bit levels) under which a picture has no fingerprint: black, fog, a title card's ground."""
+_MOST: Final = 48
+"""Fingerprints kept of one film."""
 
 _SIZE: Final = (36, 64)
 """(height, width) of the pictures compared: area averaging takes off grain and most of the codec's noise."""
@@ -147,6 +163,52 @@ def refusal(report: RateReport, settings: InputConfig) -> str | None:
 
 _SHARP_SIDE: Final = 360
 """Short side on which sharpness is measured, at most: grain finer than that is not sharpness."""
+
+
+def fingerprint(luma: Array) -> int | None:
+    """Perceptual hash of a picture (pHash: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions,
+    2010): the signs, against their median, of the 8x8 lowest frequencies of a 32x32 thumbnail, without the mean.
+
+    Args:
+        luma: (h, w) uint8.
+
+    Returns:
+        64 bits, of which two versions of one picture share nearly all; None for a flat picture.
+    """
+    small = cv2.resize(luma, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    if float(small.std()) < _FLAT:
+        return None
+    low = cv2.dct(small)[:_KEEP, :_KEEP].ravel()
+    bits = low > np.median(low[1:])
+    bits[0] = False
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+class PrintCollector:
+    """Fingerprints of a film of unknown length, evenly spread: when full, every second one goes."""
+
+    def __init__(self) -> None:
+        self.prints: list[int] = []
+        self._step = 0.5
+        self._due = float("-inf")
+
+    def push(self, seconds: float, luma: Array) -> None:
+        """Look at a frame where one is due.
+
+        Args:
+            seconds: presentation time.
+            luma: (h, w) uint8.
+        """
+        if seconds < self._due:
+            return
+        self._due = seconds + self._step
+        value = fingerprint(luma)
+        if value is None or (self.prints and self.prints[-1] == value):
+            return
+        self.prints.append(value)
+        if len(self.prints) > _MOST:
+            self.prints = self.prints[::2]
+            self._step *= 2
 
 
 @dataclass(frozen=True, eq=False)

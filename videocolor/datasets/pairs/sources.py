@@ -6,6 +6,7 @@ import atexit
 import csv
 import hashlib
 import os
+import re
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from typing import Final, Literal
 from videocolor.errors import InputError
 from videocolor.files import file_sha256
 
-__all__ = ["IMAGES", "UNSTATED", "Origin", "Source", "expand", "origin_of"]
+__all__ = ["IMAGES", "UNSTATED", "Origin", "Source", "allowed_licence", "expand", "origin_of"]
 
 IMAGES: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 _FILMS: Final = (
@@ -24,6 +25,7 @@ _FILMS: Final = (
     *(".flv", ".ogv", ".3gp", ".y4m", ".vob", ".nut"),
 )
 """Suffixes that are taken for films where a folder is given; a file that is named itself may have any."""
+_NON_COMMERCIAL = re.compile(r"non-?commercial|(?<![A-Za-z])NC(?![A-Za-z])", re.IGNORECASE)
 UNSTATED: Final = "not stated"
 
 
@@ -182,3 +184,8 @@ def _rows(path: Path) -> dict[str, Origin]:
         if name:
             rows[name] = Origin(source, (row.get("licence") or "").strip() or UNSTATED)
     return rows
+
+
+def allowed_licence(licence: str) -> bool:
+    """Whether a manifest's licence text admits training (no non-commercial clause)."""
+    return _NON_COMMERCIAL.search(licence) is None

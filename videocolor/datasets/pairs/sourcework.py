@@ -13,14 +13,13 @@ import cv2
 import numpy as np
 
 from videocolor.color import rgb_to_lab
-from videocolor.datasets.pairs.first_pass import FilmLook, look_at_film, refusal
+from videocolor.datasets.pairs.first_pass import FilmLook, fingerprint, look_at_film, refusal
 from videocolor.datasets.pairs.frames import SUFFIX, decode_picture, encode_picture, picture_of, self_hint, shrink_to
 from videocolor.datasets.pairs.manifest import SourceState, frame_name, pair_id
 from videocolor.datasets.pairs.sampling import Choice, choose_pairs
 from videocolor.datasets.pairs.scene import SceneLook, decide, look_at
 from videocolor.datasets.pairs.settings import PairsConfig, SceneConfig, StoreConfig, settings_id
 from videocolor.datasets.pairs.sources import Source
-from videocolor.datasets.pairs.splits import fingerprint
 from videocolor.errors import InputError, UnsupportedVideoError
 from videocolor.files import disk_errors
 from videocolor.types import Array

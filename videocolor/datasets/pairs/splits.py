@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import numpy as np
 import yaml
 
@@ -17,77 +16,22 @@ from videocolor.datasets.pairs.settings import SplitConfig
 from videocolor.errors import ConfigError, InputError
 from videocolor.files import write_atomically
 from videocolor.presets import find_preset, load_model, read_yaml
-from videocolor.types import Array
 
 __all__ = [
     "find_leaks",
-    "fingerprint",
     "group_twins",
     "HeldBack",
     "plan_splits",
-    "PrintCollector",
     "read_held_back",
     "read_split_settings",
     "SplitPlan",
     "write_split_settings",
 ]
 
-_SIDE: Final = 32
-_KEEP: Final = 8
-_FLAT: Final = 6.0
-"""Spread of luma (8-bit levels) under which a picture has no fingerprint: black, fog, a title card's ground."""
-_MOST: Final = 48
-"""Fingerprints kept of one film."""
 _SHARE: Final = 0.34
 """Share of the shorter film's fingerprints that must be found in the other."""
 _BLOCK: Final = 2**22
 """Comparisons made at once: 32 MB of differences, whatever the number of fingerprints."""
-
-
-def fingerprint(luma: Array) -> int | None:
-    """Perceptual hash of a picture (pHash: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions,
-    2010): the signs, against their median, of the 8x8 lowest frequencies of a 32x32 thumbnail, without the mean.
-
-    Args:
-        luma: (h, w) uint8.
-
-    Returns:
-        64 bits, of which two versions of one picture share nearly all; None for a flat picture.
-    """
-    small = cv2.resize(luma, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
-    if float(small.std()) < _FLAT:
-        return None
-    low = cv2.dct(small)[:_KEEP, :_KEEP].ravel()
-    bits = low > np.median(low[1:])
-    bits[0] = False
-    return int.from_bytes(np.packbits(bits).tobytes(), "big")
-
-
-class PrintCollector:
-    """Fingerprints of a film of unknown length, evenly spread: when full, every second one goes."""
-
-    def __init__(self) -> None:
-        self.prints: list[int] = []
-        self._step = 0.5
-        self._due = float("-inf")
-
-    def push(self, seconds: float, luma: Array) -> None:
-        """Look at a frame where one is due.
-
-        Args:
-            seconds: presentation time.
-            luma: (h, w) uint8.
-        """
-        if seconds < self._due:
-            return
-        self._due = seconds + self._step
-        value = fingerprint(luma)
-        if value is None or (self.prints and self.prints[-1] == value):
-            return
-        self.prints.append(value)
-        if len(self.prints) > _MOST:
-            self.prints = self.prints[::2]
-            self._step *= 2
 
 
 def group_twins(prints: Mapping[str, Sequence[int]], bits: int) -> list[set[str]]:
