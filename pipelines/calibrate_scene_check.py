@@ -36,7 +36,7 @@ from videocolor.datasets.pairs.first_pass import film_prints
 from videocolor.datasets.pairs.frames import picture_of
 from videocolor.datasets.pairs.scene import THRESHOLDS, SceneLook, histogram_distance, look_at, scene_delta
 from videocolor.datasets.pairs.settings import SplitConfig
-from videocolor.datasets.pairs.splits import group_twins, read_held_back
+from videocolor.datasets.pairs.splits import group_near_duplicates, read_held_back
 from videocolor.errors import VideocolorError
 from videocolor.shots.scan import scan_film
 from videocolor.video import open_video
@@ -308,7 +308,7 @@ def measure(clips: dict[str, list[View]], alike: list[set[str]], seed: int) -> t
 def main(footage: Path, output: Path, record: Path | None, seed: int) -> None:
     clips = read_clips(footage)
     prints = {name: film_prints(footage / "train" / name) for name in clips}
-    found, curves = measure(clips, group_twins(prints, SplitConfig().likeness), seed)
+    found, curves = measure(clips, group_near_duplicates(prints, SplitConfig().likeness), seed)
     draw(output, curves)
     text = json.dumps(found, indent=1)
     if record is not None:

@@ -86,7 +86,7 @@ def test_damage_is_said(tmp_path: Path) -> None:
         write(tmp_path, 1000, None)
 
 
-def test_ways_are_deflated_without_loss(tmp_path: Path) -> None:
+def test_tracks_are_deflated_without_loss() -> None:
     rng = np.random.default_rng(0)
     moved = rng.integers(-32768, 32768, (9, 13, 2), dtype=np.int16)
     trust = rng.integers(0, 256, (9, 13), dtype=np.uint8)

@@ -49,7 +49,7 @@ class Kind:
         return load_colorizer(self.name, device="cpu", runtime=self.runtime, threads=1)
 
 
-def _openvino(folder: Path) -> Kind:
+def _openvino(_folder: Path) -> Kind:
     pytest.importorskip("openvino", reason="the extra openvino is not installed")
     return Kind("hint", "openvino")
 
@@ -85,11 +85,11 @@ def _published(kind: str) -> Callable[[Path], Kind]:
 
 
 KINDS: dict[str, Callable[[Path], Kind]] = {
-    "hint-torch": lambda folder: Kind("hint", "torch"),
-    "hint-onnxruntime": lambda folder: Kind("hint", "onnxruntime"),
+    "hint-torch": lambda _folder: Kind("hint", "torch"),
+    "hint-onnxruntime": lambda _folder: Kind("hint", "onnxruntime"),
     "hint-openvino": _openvino,
-    "constant": lambda folder: Kind("constant"),
-    "gray": lambda folder: Kind("gray"),
+    "constant": lambda _folder: Kind("constant"),
+    "gray": lambda _folder: Kind("gray"),
     "p": _patches,
     "onnx": _onnx,
     "onnx-square": _onnx_square,
@@ -126,7 +126,7 @@ def size_of(card: ModelCard, width: int = 160, height: int = 120) -> tuple[int, 
 
 
 def start(colorizer: Colorizer, size: tuple[int, int], count: int | None = None) -> Any:
-    """The memory of a shot with as many hints as the card admits (or `count`)."""
+    """Begin a shot with as many hints as the card admits (or `count`)."""
     most = {"none": 0, "one": 1, "many": 2}[colorizer.card.hints]
     return colorizer.begin([hint(size)] * (most if count is None else count))
 

@@ -187,7 +187,7 @@ def test_f_has_the_papers_shapes() -> None:
 
 
 def extractor(path: Path, width: int, *, channels_last: bool = False) -> Path:
-    """An ONNX file: the mean of every channel, times 1..width / 3."""
+    """Write an ONNX file: the mean of every channel, times 1..width / 3."""
     onnx = pytest.importorskip("onnx")
     shape = ["n", 20, 20, 3] if channels_last else ["n", 3, 20, 20]
     axes, helper = ([1, 2] if channels_last else [2, 3]), onnx.helper

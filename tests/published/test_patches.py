@@ -292,7 +292,7 @@ def results(out: Path) -> dict[tuple[str, int], tuple[float, float, float]]:
 
 @pytest.fixture(scope="module")
 def whole(footage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A grid that ran without a stop."""
+    """Run a grid without a stop."""
     out = tmp_path_factory.mktemp("run") / "whole"
     assert train_patches(settings(footage, out, film="5x5_8+8"), observer=lambda _: None) == out / "patches.safetensors"
     return out

@@ -29,10 +29,10 @@ from videocolor.training.loop import make_task, train
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the three autoencoders, trained for two steps."""
+    """Make a folder with the three autoencoders, trained for two steps."""
     folder = tmp_path_factory.mktemp("published")
     for name in AUTOENCODERS:
-        train(tiny(name, folder), observer=lambda event: None)
+        train(tiny(name, folder), observer=lambda _event: None)
     return folder
 
 
@@ -43,7 +43,7 @@ def test_all_presets_are_tried_here() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_preset_trains_and_its_network_colors(name: str, runs: Path) -> None:
-    path = train(tiny(name, runs), observer=lambda event: None)
+    path = train(tiny(name, runs), observer=lambda _event: None)
     assert path == runs / name / f"{name}.safetensors"
     lines = (runs / name / "metrics.jsonl").read_text().splitlines()
     (row,) = (line for line in map(json.loads, lines) if "epoch" in line)
@@ -69,7 +69,7 @@ def test_a_preset_trains_and_its_network_colors(name: str, runs: Path) -> None:
 @pytest.mark.parametrize("name", ["h6", "r", "f"])
 def test_bfloat16(name: str, runs: Path, tmp_path: Path) -> None:
     config = tiny(name, runs, f"out={tmp_path / name}", "bf16=true")
-    train(config, observer=lambda event: None)
+    train(config, observer=lambda _event: None)
     (row,) = load_checkpoint(tmp_path / name / "checkpoint.pt")["history"]
     assert 0 < row["mse"] < 1
 
@@ -90,13 +90,13 @@ def test_resuming_equals_never_having_stopped(name: str, runs: Path, tmp_path: P
     for part in ("whole", "halves"):
         config = tiny(name, runs, f"out={tmp_path / part}", "epochs=2", "data.augment=true")
         if part == "halves":
-            assert train(config, stop_after=3, observer=lambda event: None).name == "checkpoint.pt"
+            assert train(config, stop_after=3, observer=lambda _event: None).name == "checkpoint.pt"
             with pytest.raises(OutputError, match="--resume"):
                 train(config)
             config = tiny(name, runs, f"out={tmp_path / part}", "epochs=2", "data.augment=true")
-            train(config, resume=True, observer=lambda event: None)
+            train(config, resume=True, observer=lambda _event: None)
         else:
-            train(config, observer=lambda event: None)
+            train(config, observer=lambda _event: None)
         lines = [json.loads(line) for line in (tmp_path / part / "metrics.jsonl").read_text().splitlines()]
         rows.append([{k: v for k, v in line.items() if k not in ("samples_per_s", "waited")} for line in lines])
     assert rows[0] == rows[1]
@@ -105,8 +105,8 @@ def test_resuming_equals_never_having_stopped(name: str, runs: Path, tmp_path: P
 
 
 def test_a_finished_run_goes_on_with_more_epochs(tmp_path: Path) -> None:
-    train(tiny("h1", tmp_path), observer=lambda event: None)
-    train(tiny("h1", tmp_path, "epochs=3"), resume=True, observer=lambda event: None)
+    train(tiny("h1", tmp_path), observer=lambda _event: None)
+    train(tiny("h1", tmp_path, "epochs=3"), resume=True, observer=lambda _event: None)
     assert [row["epoch"] for row in load_checkpoint(tmp_path / "h1" / "checkpoint.pt")["history"]] == [1, 2, 3]
 
 
@@ -115,10 +115,10 @@ def test_errors_that_are_not_finite_change_nothing(tmp_path: Path, monkeypatch: 
     before = make_task(config).net.state_dict()
     monkeypatch.setattr(
         "videocolor.published.hetero.ColorTask.error",
-        lambda self, batch: next(self.net.parameters()).sum() * torch.nan,
+        lambda self, _batch: next(self.net.parameters()).sum() * torch.nan,
     )
     with pytest.raises(ModelError, match="not finite; lower the learning rate"):
-        train(config, observer=lambda event: None)
+        train(config, observer=lambda _event: None)
     monkeypatch.undo()
     assert not (tmp_path / "h1" / "checkpoint.pt").exists() or all(
         torch.equal(value, before[key])
@@ -170,7 +170,7 @@ def test_h_gives_pictures_and_films_their_chroma(tmp_path: Path) -> None:
 
 
 def rewritten(source: Path, target: Path, **changes: Any) -> Path:
-    """A weights file with another card."""
+    """Write a weights file with another card."""
     artifact = read_artifact(source)
     card = replace(artifact.card, **changes)
     write_artifact(target, artifact.weights, card, artifact.architecture, artifact.training)
@@ -219,7 +219,7 @@ def test_names_and_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs:
         load_colorizer(str(runs / "h_gray"))
     with pytest.raises(ModelError, match="no such weights file"):
         load_colorizer("runs/none.safetensors")
-    train(tiny("h1", tmp_path / "runs" / "published"), observer=lambda event: None)
+    train(tiny("h1", tmp_path / "runs" / "published"), observer=lambda _event: None)
     assert load_colorizer("published/h1", device="cpu").card.name == "h1"
     assert load_colorizer("runs/published/h1", device="cpu").card.name == "h1"
     torch.save({"ema": {}, "step": 3}, tmp_path / "checkpoint.pt")
@@ -230,8 +230,8 @@ def test_names_and_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs:
         load_colorizer(str(tmp_path / "broken.pt"))
 
 
-def test_sizes_that_a_network_does_not_take(runs: Path, tmp_path: Path) -> None:
-    path = train(tiny("h1", tmp_path), observer=lambda event: None)
+def test_sizes_that_a_network_does_not_take(tmp_path: Path) -> None:
+    path = train(tiny("h1", tmp_path), observer=lambda _event: None)
     dense = load_colorizer(str(path), device="cpu")
     with pytest.raises(ModelError, match="takes 16x16 pixels only, not 24x16"):
         dense.step(None, np.zeros((1, 16, 24), np.float32))
@@ -247,7 +247,7 @@ def test_sizes_that_a_network_does_not_take(runs: Path, tmp_path: Path) -> None:
 
 def test_runs_that_cannot_begin(runs: Path, tmp_path: Path) -> None:
     def begin(name: str, *overrides: str) -> None:
-        train(tiny(name, tmp_path, *overrides, packs=runs), observer=lambda event: None)
+        train(tiny(name, tmp_path, *overrides, packs=runs), observer=lambda _event: None)
 
     cases: list[tuple[type[VideocolorError], str, tuple[str, ...]]] = [
         (ModelError, "train it first: videocolor train --config published/h_gray", ("h2",)),
@@ -292,7 +292,7 @@ def test_a_film_gets_color(kind: str, tmp_path: Path) -> None:
     make_film(source, 5, size=(96, 64))
     weights = tiny_models(tmp_path)[kind]
     changes = {"model.name": str(weights), "model.device": "cpu", "output.codec": "ffv1", "shots.detector": "none"}
-    colorize_video(source, target, ColorizeConfig.load(None, (), changes), observer=lambda event: None)
+    colorize_video(source, target, ColorizeConfig.load(None, (), changes), observer=lambda _event: None)
     assert target.stat().st_size > 0
 
 
@@ -311,5 +311,5 @@ def test_hints_are_refused_before_a_frame_is_decoded(tmp_path: Path, monkeypatch
     monkeypatch.setattr("videocolor.shots.prepare.small_luma", lambda *_: pytest.fail("a frame was decoded"))
     with pytest.raises(UsageError, match="takes no hints, 1 given"):
         colorize_video(
-            source, tmp_path / "out.mkv", ColorizeConfig.load(None, (), changes), observer=lambda event: None
+            source, tmp_path / "out.mkv", ColorizeConfig.load(None, (), changes), observer=lambda _event: None
         )

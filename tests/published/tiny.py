@@ -34,7 +34,7 @@ def make_pack(folder: Path, seed: int = 0, *, held: bool = False) -> Path:
 
 
 def tiny(preset: str, folder: Path, *overrides: str, packs: Path | None = None) -> Any:
-    """A preset made small: 16 px, 6 samples, one epoch of two steps, in float32, on made packs."""
+    """Load a preset, made small: 16 px, 6 samples, one epoch of two steps, in float32, on made packs."""
     packs = packs or folder
     if not (packs / "pack" / "index.json").exists():
         make_pack(packs / "pack")

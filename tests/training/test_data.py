@@ -47,7 +47,7 @@ def test_non_commercial_licences_stay_out(licence: str, allowed: bool) -> None:
 
 
 def footage(root: Path) -> Path:
-    """A footage folder with images only: one held back, one non-commercial, two good."""
+    """Make a footage folder with images only: one held back, one non-commercial, two good."""
     (root / "train").mkdir()
     (root / "images").mkdir()
     fields = ["file", "source", "licence"]

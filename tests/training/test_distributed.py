@@ -82,7 +82,7 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr(torch.cuda, "set_device", lambda number: None)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda _number: None)
     with join_process_group("auto") as team:
         assert team.device == torch.device("cuda", 0)
     with pytest.raises(DeviceError, match="GPU 2 is not there"), join_process_group("cuda:2"):

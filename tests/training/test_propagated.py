@@ -21,7 +21,7 @@ from videocolor.training.samples import Sampler
 
 @pytest.fixture
 def pack(tmp_path: Path) -> PackReader:
-    """A pack of one clip, a slow pan, and of one picture; the clip lies in train/."""
+    """Make a pack of one clip, a slow pan, and of one picture; the clip lies in train/."""
     world = cv2.resize(skimage.data.astronaut(), (420, 300), interpolation=cv2.INTER_AREA)
     frames = [np.ascontiguousarray(world[60:220, 20 + 2 * i : 260 + 2 * i]) for i in range(30)]
     (tmp_path / "train").mkdir()

@@ -33,7 +33,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Rows:
 
 
 def made_rows(count: int = 1500, seed: int = 0) -> Rows:
-    """A hint gains 6 dB where the first number is above 0.2, and costs 4 dB below."""
+    """Make rows: a hint gains 6 dB where the first number is above 0.2, and costs 4 dB below."""
     rng = np.random.default_rng(seed)
     seen = rng.normal(0, 1, (count, 48)).astype(np.float32)
     good = seen[:, 0] > 0.2

@@ -57,6 +57,11 @@ def test_a_signal_is_followed_between_two_steps(tmp_path: Path, monkeypatch: pyt
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+def _interrupted() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(5)
+
+
 def test_the_second_signal_acts_at_once() -> None:
     with GracefulStop() as stopping:
         assert not stopping.due
@@ -64,8 +69,7 @@ def test_the_second_signal_acts_at_once() -> None:
         time.sleep(0)  # the handler runs between two instructions
         assert stopping.due
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(5)
+            _interrupted()
         with pytest.raises(Interrupted) as caught:
             stopping.raise_if_signaled("x")
         assert caught.value.exit_code == 130

@@ -51,7 +51,7 @@ def test_a_run_begins_with_the_packaged_network(tmp_path: Path, monkeypatch: pyt
         initial_network(tiny.model_copy(update={"start": Path("hnt"), "out": tmp_path}))
 
 
-def test_weights_of_another_network(tmp_path: Path) -> None:
+def test_weights_of_another_network() -> None:
     artifact = find_artifact("hint")
     artifact.weights["decoder.other.weight"] = artifact.weights.pop("decoder.out.weight")
     with pytest.raises(ModelError, match=r"decoder\.other\.weight"):

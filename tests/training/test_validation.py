@@ -54,7 +54,7 @@ def test_an_untrained_network_scores_as_gray(tmp_path: Path) -> None:
 def test_true_colours_score_perfectly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from videocolor.training.hint import validate as module
 
-    def omniscient(net: Any, batch: Any) -> Any:
+    def omniscient(_net: Any, batch: Any) -> Any:
         lab = np.stack([np.moveaxis(rgb2lab(rgb), -1, 0)[1:] for rgb in batch.rgb]).astype(np.float32)
         small = lab.reshape(len(lab), 2, 16, 2, 16, 2).mean(axis=(3, 5))
         return small, small

@@ -30,10 +30,10 @@ def make_pack(folder: Path, seed: int = 0) -> PackReader:
 
 
 def tiny_config(folder: Path, monkeypatch: pytest.MonkeyPatch, steps: int = 6) -> TrainConfig:
-    """Some steps on a made pack, without ImageNet weights; the last third with larger crops."""
+    """Configure some steps on a made pack, without ImageNet weights; the last third with larger crops."""
     make_pack(folder / "pack")
 
-    def untrained(seed: int, encoder_weights: Path | None) -> HintNet:
+    def untrained(seed: int, _encoder_weights: Path | None) -> HintNet:
         torch.manual_seed(seed)
         return HintNet()
 

@@ -21,7 +21,7 @@ def _fixed(norm: nn.BatchNorm2d, x: torch.Tensor) -> torch.Tensor:
     return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps)
 
 
-def _untrained(seed: int, encoder_weights: Path | None) -> HintNet:
+def _untrained(seed: int, _encoder_weights: Path | None) -> HintNet:
     torch.manual_seed(seed)
     return HintNet()
 

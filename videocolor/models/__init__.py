@@ -1,0 +1,1 @@
+"""Networks behind one interface: the packaged hint network, ONNX files of the user's, and a registry."""

@@ -48,7 +48,7 @@ _LOADERS: Final[dict[str, str]] = {
     "published-f": "videocolor.published.fusion:load_fusion",
     "published-p": "videocolor.published.patches:load_patches",
 }
-"""Architecture in a weights file -> `module:function` that puts it to use: (artifact, device, threads) -> Colorizer."""
+"""Architecture in a weights file -> `module:function`: (artifact, device, threads) -> Colorizer."""
 
 
 class ConstantColorizer(Colorizer):
@@ -73,7 +73,7 @@ class ConstantColorizer(Colorizer):
 
 
 def list_models() -> list[ModelCard]:
-    """Cards of the packaged networks, the default first."""
+    """List the cards of the packaged networks, the default first."""
     packaged = [read_card(path)[0] for path in sorted(_WEIGHTS.glob("*.safetensors"))]
     return [*packaged, *(card for card, _ in _SIMPLE.values())]
 
@@ -180,7 +180,7 @@ def find_artifact(name: str) -> Artifact:
 
 
 def _trained(name: str) -> Path:
-    """The weights file behind a name that is not packaged: a run's folder, and `published/PRESET`, stand for theirs."""
+    """Find the weights file of a name that is not packaged: a file, a run's folder, or `published/PRESET`."""
     path = Path(name)
     if name.startswith("published/") and not path.exists():
         preset = config_root() / "train" / f"{name}.yaml"
@@ -216,7 +216,7 @@ def _load_network(artifact: Artifact, device: str, runtime: str, threads: int | 
 
 
 def _device(device: str, runtime: str) -> str:
-    """`auto` made definite."""
+    """Resolve `auto`."""
     if device != "auto":
         return device
     return "cuda" if runtime not in _CPU_ONLY and _cuda_usable() else "cpu"

@@ -39,11 +39,12 @@ class SameConv2(nn.Conv2d):
         self.gives_code = gives_code
 
     def forward(self, x: Tensor) -> Tensor:
+        """(n, channels_in, h, w) to (n, channels_out, h, w)."""
         return super().forward(F.pad(x, (0, 1, 0, 1)))
 
 
 class Encoder(nn.Module):
-    """A picture to its code at a quarter of height and width."""
+    """Encodes a picture to a code at a quarter of height and width."""
 
     def __init__(self, channels: int, filters: tuple[int, int, int]) -> None:
         super().__init__()
@@ -60,7 +61,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A code to the three channels of a picture."""
+    """Decodes a code to the three channels of a picture."""
 
     def __init__(self, filters: tuple[int, int, int]) -> None:
         super().__init__()

@@ -144,7 +144,7 @@ def _card(net: FusionNet, name: str) -> ModelCard:
 
 
 class FusionColorizer(TorchColorizer):
-    """Colours frames, each for itself."""
+    """Colors frames independently."""
 
     net: FusionNet
 

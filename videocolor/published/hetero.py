@@ -70,7 +70,7 @@ class ColorNet(nn.Module):
 
 
 class DenseNet(nn.Module):
-    """A whole small picture to its colour, fully connected."""
+    """A fully connected network from a small picture to its color."""
 
     def __init__(self, size: int, hidden: int) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class DenseNet(nn.Module):
 
 
 class HeteroNet(nn.Module):
-    """Frozen encoders, and the colour network over what they give."""
+    """Frozen encoders, and the color network over their codes."""
 
     mean: Tensor
     """(channels,), taken off the codes."""
@@ -110,7 +110,7 @@ class HeteroNet(nn.Module):
                 part.requires_grad_(False)
 
     def codes(self, luma: Tensor, hint: Tensor) -> Tensor:
-        """What the colour network gets, before any scaling.
+        """Compute the input of the color network, before any scaling.
 
         Args:
             luma: (n, 1, h, w) Y' in 0..1; h and w multiples of 4.
@@ -163,7 +163,7 @@ def _card(net: HeteroNet, name: str) -> ModelCard:
 
 
 class HeteroColorizer(TorchColorizer):
-    """Colours frames for themselves; its pictures are R'G'B', of which a film gets the chroma."""
+    """Colors frames independently; its pictures are R'G'B', of which a film gets the chroma."""
 
     net: HeteroNet
 
@@ -179,7 +179,7 @@ class HeteroColorizer(TorchColorizer):
         return np.asarray(rgb if mask is None else mask * rgb + (1 - mask) * luma, np.float32)
 
     def rgb(self, state: Array | None, luma: Array) -> Array:
-        """The network's own pictures, as the paper scores them.
+        """Make the network's own pictures, as the paper scores them.
 
         Returns:
             (n, 3, h, w) float32 R'G'B' in 0..1.
@@ -192,7 +192,7 @@ class HeteroColorizer(TorchColorizer):
         return self._run(self.net, gray, hint)
 
     def step(self, state: Array | None, luma: Array, _propagated: Array | None = None, /) -> Prediction:
-        """The chroma of the network's pictures."""
+        """Return the chroma of the network's pictures."""
         rgb = np.moveaxis(self.rgb(state, luma), 1, 0)
         return Prediction(np.ascontiguousarray(np.moveaxis(rgb_to_lab(rgb)[1:], 0, 1), dtype=np.float32))
 
@@ -211,7 +211,7 @@ def load_hetero(artifact: Artifact, device: str, threads: int | None) -> HeteroC
 
 
 def hetero_task(config: HeteroConfig) -> PublishedTask[HeteroConfig]:
-    """The task of one of H's configurations."""
+    """Make the task of one of H's configurations."""
     return ColorTask(config) if config.part == "color" else AutoencoderTask(config)
 
 
@@ -240,7 +240,7 @@ class AutoencoderTask(PublishedTask[HeteroConfig]):
         return F.mse_loss(self.net(source.contiguous(memory_format=torch.channels_last)), target)
 
     def signs(self, batch: Pictures) -> dict[str, float]:
-        """The code's share of values above 0; 0 is a dead code."""
+        """Measure the code's share of values above 0; 0 is a dead code."""
         source, _ = self._pair(batch)
         return {"alive": float((self.net.encoder(source) > 0).float().mean())}
 
@@ -250,7 +250,7 @@ class AutoencoderTask(PublishedTask[HeteroConfig]):
         return {"input": as_bytes(source), "target": as_bytes(target), "output": as_bytes(self.net(source))}
 
     def card(self) -> None:
-        """An autoencoder colors nothing by itself; h2 to h6 use it."""
+        """Return None: an autoencoder colors nothing by itself; h2 to h6 use it."""
 
 
 class Coded(NamedTuple):
@@ -321,7 +321,7 @@ class ColorTask(PublishedTask[HeteroConfig]):
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
             return self.net.codes(luma, hint).to("cpu", torch.float16)
 
-    def draw(self, numbers: Array, epoch: int, held: bool = False) -> Coded:
+    def draw(self, numbers: Array, _epoch: int, held: bool = False) -> Coded:
         """Codes and truth by number."""
         batch: Pictures = super().draw(numbers, 0, held)
         _, hint, luma = tensors_of(batch, torch.device("cpu"))

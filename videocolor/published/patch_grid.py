@@ -2,7 +2,7 @@
 
 After Richart, Visca and Baliosian (see `videocolor.published.patches`). One run is a grid: maps of several
 sizes, and on one of them every patch size with every network, over several stratified shuffle splits. Each split of
-each cell is a file of its own when it is done, so a run that was killed goes on where it stood:
+each cell is a file of its own when it is done, so a run that was killed goes on from there:
 
     OUT/data/                          pixels learnt from
     OUT/maps.json                      codebooks and their quantisation errors
@@ -69,7 +69,7 @@ def train_patches(
     Args:
         config: the settings; results go to `config.out`.
         resume: go on with what is in `config.out`.
-        stop_after_minutes: leave after these minutes; networks that are not done are begun anew by `resume`.
+        stop_after_minutes: stop after these minutes; `resume` begins unfinished networks again.
         observer: told of progress; None: a bar on stderr, and the tables at the end.
 
     Returns:
@@ -125,7 +125,7 @@ def _begin(config: PatchesConfig, resume: bool) -> None:
     settings["perceptron"] = {k: v for k, v in settings["perceptron"].items() if k not in ("patches", "hidden")}
     settings["data"].pop("root")
     if not path.exists():
-        choose_images(config.data)  # before anything stands in the folder
+        choose_images(config.data)  # before the folder holds anything
         config.out.mkdir(parents=True, exist_ok=True)
         write_atomically(path, json.dumps(settings, indent=1) + "\n")
         return
@@ -181,7 +181,7 @@ def _trained(config: PatchesConfig, stop: GracefulStop) -> Iterator[dict[str, An
     except BrokenExecutor as error:
         raise ModelError(f"a worker that trains a network died ({error}); try fewer `workers`") from error
     finally:
-        pool.end()  # a network takes minutes; what is not done is begun anew
+        pool.end()  # a network takes minutes; unfinished ones are begun again
 
 
 def _open_worker() -> None:
@@ -192,7 +192,7 @@ def _open_worker() -> None:
 
 @lru_cache(maxsize=1)
 def _worker_data(out: Path, splits: int, train: int, test: int, seed: int) -> tuple[PatchData, Array, list[Any]]:
-    """Data, labels, and the rows of each split."""
+    """Load data, labels, and the rows of each split."""
     from sklearn.model_selection import StratifiedShuffleSplit
 
     data = open_patch_data(out / "data")
@@ -223,14 +223,12 @@ def _train_one(config: PatchesConfig, cell: Cell, split: int) -> dict[str, Any]:
     folder = config.out / "cells" / cell.name
     folder.mkdir(parents=True, exist_ok=True)
     if split == 0:
-        _write_network(config, cell, classifier, folder / "patches.safetensors", result)
+        _write_network(config, classifier, folder / "patches.safetensors", result)
     write_atomically(folder / f"split_{split}.json", json.dumps(result) + "\n")
     return result
 
 
-def _write_network(
-    config: PatchesConfig, cell: Cell, classifier: PatchClassifier, path: Path, result: dict[str, Any]
-) -> None:
+def _write_network(config: PatchesConfig, classifier: PatchClassifier, path: Path, result: dict[str, Any]) -> None:
     maps = json.loads((config.out / "maps.json").read_text(encoding="utf-8"))
     codebook = np.asarray(maps[str(config.perceptron.neurons)]["codebook"], np.float32)
     notes = {"config": config.model_dump(mode="json", exclude={"out", "workers", "data"}), "result": result}
@@ -239,7 +237,7 @@ def _write_network(
 
 
 def _results(config: PatchesConfig) -> list[dict[str, Any]]:
-    """What is done, in the grid's order."""
+    """Read what is done, in the grid's order."""
     found = []
     for cell in config.cells:
         for split in range(config.perceptron.splits):

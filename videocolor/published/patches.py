@@ -4,7 +4,7 @@ After M. Richart, J. Visca, J. Baliosian: Self-organizing maps and patch classif
 (Montevideo, 2017): a self-organising map quantises the (u*, v*) of photographs into a codebook; a multi-layer
 perceptron classifies the L* patch around a pixel; the pixel gets its own L* and the codeword's (u*, v*).
 
-Here is what colours a film, in NumPy alone; `videocolor.published.train_patches` trains it. The perceptron's first
+Here is what colours a film, in NumPy alone; `videocolor.published.patch_grid` trains it. The perceptron's first
 layer over the patches of a frame is a convolution, done as one matrix product over blocks of rows.
 """
 
@@ -130,7 +130,7 @@ class PatchClassifier:
 
 
 class PatchColorizer(Colorizer):
-    """Every frame by itself, no hints, nothing remembered.
+    """Colors every frame by itself, without hints.
 
     Args:
         card: says the stride of the output.
@@ -144,7 +144,7 @@ class PatchColorizer(Colorizer):
         self._table = np.moveaxis(_shown(levels[:, None], self.codebook[None])[1:], 0, -1).copy()
 
     def begin(self, hints: Sequence[HintInput]) -> None:
-        """Nothing to remember.
+        """Reject hints; nothing is kept.
 
         Raises:
             ModelError: hints were given.
@@ -172,7 +172,7 @@ def gray_lightness(luma: Array) -> Array:
 
 
 def repaint(lightness: Array, uv: Array) -> Array:
-    """The colour of this lightness and (u*, v*), the colourfulness lowered to what R'G'B' can show.
+    """Combine lightness with (u*, v*), the chroma lowered to the gamut of R'G'B'.
 
     Args:
         lightness: (h, w) CIE L* 0..100.
@@ -190,13 +190,11 @@ def _shown(lightness: Array, uv: Array) -> Array:
     return luv_to_lab(luv)
 
 
-def load_patches(artifact: Artifact, device: str, threads: int | None) -> PatchColorizer:
-    """Put a weights file of `videocolor.published.train_patches` to use.
+def load_patches(artifact: Artifact, _device: str, _threads: int | None) -> PatchColorizer:
+    """Make a colorizer of a weights file of `videocolor.published.patch_grid`.
 
     Args:
         artifact: tensors `codebook` (n, 2) and, for each layer i from 0, `weights.i` and `bias.i`.
-        device: not used, the perceptron runs on the CPU.
-        threads: not used, the BLAS library's own setting holds.
 
     Raises:
         ModelError: tensors are missing or do not fit each other.

@@ -171,7 +171,7 @@ def _card(net: ResidualNet, name: str) -> ModelCard:
 
 
 class ResidualColorizer(TorchColorizer):
-    """Colours frames of any size, each for itself."""
+    """Colors frames of any size independently."""
 
     net: ResidualNet
 

@@ -196,7 +196,7 @@ class PublishedTask(Task[P], Generic[P]):
             ModelError: they are missing or of another network.
         """
 
-    def begin(self, group: ProcessGroup, resumed: bool) -> None:
+    def begin(self, group: ProcessGroup, _resumed: bool) -> None:
         """Open packs, load pretrained weights, and move the network to its device."""
         config = self.config
         if group.size > 1:
@@ -325,7 +325,7 @@ class PublishedTask(Task[P], Generic[P]):
     def columns(self, batch: Any) -> Mapping[str, Array]:
         """Pictures of a batch by name, each (n, h, w, 3) uint8: the columns of the sheet."""
 
-    def signs(self, batch: Any) -> dict[str, float]:
+    def signs(self, _batch: Any) -> dict[str, float]:
         """Further numbers for an epoch's line, of a held-back batch."""
         return {}
 

@@ -36,5 +36,5 @@ def _to_linear(rgb: Tensor) -> Tensor:
 
 
 def _cube_root(t: Tensor) -> Tensor:
-    """The function f of CIE 15, linear near 0."""
+    """Compute f of CIE 15, linear near 0."""
     return torch.where(t > 216 / 24389, t.clamp_min(1e-6) ** (1 / 3), (24389 / 27 * t + 16) / 116)

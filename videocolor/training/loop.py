@@ -65,7 +65,7 @@ class Task(ABC, Generic[C]):
 
     @abstractmethod
     def batches(self, last: int) -> Generator[tuple[int, Any], None, None]:
-        """(samples in all processes, batch) of steps `step` .. `last - 1`; runs in a thread beside the step."""
+        """Yield (samples in all processes, batch) of steps `step` .. `last - 1`; runs in a thread beside the step."""
 
     @abstractmethod
     def losses(self, batch: Any) -> Mapping[str, Tensor]:
@@ -75,8 +75,8 @@ class Task(ABC, Generic[C]):
     def rate(self) -> float:
         """Learning rate of the step ahead, set in the optimizer."""
 
-    def update(self, values: Mapping[str, float], samples: int) -> None:
-        """Apply the gradient; `values` are the losses of this step."""
+    def update(self, _values: Mapping[str, float], _samples: int) -> None:
+        """Apply the gradient, given the losses of the step and the samples of its batch."""
         self.optimizer.step()
 
     def skip(self) -> None:
@@ -92,7 +92,7 @@ class Task(ABC, Generic[C]):
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds besides step and settings."""
+        """Return what a checkpoint holds besides step and settings."""
 
     @abstractmethod
     def restore(self, content: dict[str, Any]) -> None:

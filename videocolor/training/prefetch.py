@@ -1,7 +1,7 @@
-"""Batches made ahead of the step, in threads or processes; imports no torch, so that a process starts light.
+"""Prefetch batches in threads or processes; imports no torch, so that a process starts fast.
 
-Both kinds run the same code: every worker opens the pack for itself and draws whole batches. A batch is a function of
-(seed, step), so it does not matter which worker makes it.
+Every worker opens the pack and draws complete batches. A batch is a function of (seed, step), so it does not matter
+which worker makes it.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _here = threading.local()
 
 
 def open_sampler(config: TrainConfig) -> Sampler:
-    """The sampler of the footage to learn from.
+    """Open the sampler of the training pack.
 
     Raises:
-        InputError: the pack or the propagated places cannot be read, or the pack holds nothing.
+        InputError: the pack or the tracks cannot be read, or the pack holds nothing.
         ModelError: the pack is of held-back footage.
     """
     pack = PackReader(config.data.pack)

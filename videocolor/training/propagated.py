@@ -1,6 +1,6 @@
-"""Where motion carries a hint's pixels in the footage of a pack: read for training on propagated chroma.
+"""Read tracks: where motion takes a hint's pixels in the clips of a pack, for training on propagated chroma.
 
-places.000.bin ...   a way a piece: int16 displacements (h, w, 2) in 1/16 pixel of their grid and uint8 trust (h, w),
+places.000.bin ...   tracks: int16 displacements (h, w, 2) in 1/16 pixel of their grid and uint8 trust (h, w),
                      differences along x, low bytes before high bytes, deflated
 index.json           {"version": 2, "parts": n, "pairs": {"<file>": [[hint, frame, part, start, length, h, w], ...]}}
 
@@ -30,7 +30,7 @@ UNIT: Final = 16.0
 
 
 def deflate(moved: Array, trust: Array) -> bytes:
-    """Put a way into few bytes: it is smooth, so differences along x are small.
+    """Compress a track: it is smooth, so differences along x are small.
 
     Args:
         moved: (h, w, 2) int16.
@@ -42,7 +42,7 @@ def deflate(moved: Array, trust: Array) -> bytes:
 
 
 def inflate(data: bytes, height: int, width: int) -> tuple[Array, Array]:
-    """What `deflate` put away: (h, w, 2) int16 and (h, w) uint8.
+    """Undo `deflate`: (h, w, 2) int16 and (h, w) uint8.
 
     Raises:
         InputError: the bytes are damaged.
@@ -59,7 +59,7 @@ def inflate(data: bytes, height: int, width: int) -> tuple[Array, Array]:
 
 @dataclass(frozen=True)
 class PropagatedPair:
-    """A pair of frames of one clip, and the way between them."""
+    """A pair of frames of one clip, and where the track between them is stored."""
 
     hint: int
     """Number of the hinted frame in the clip's item."""
@@ -99,7 +99,7 @@ class PropagatedReader:
         return self._pairs.get(file, [])
 
     def picture(self, pair: PropagatedPair, rgb: Array) -> tuple[Array, Array]:
-        """Bring the hinted frame to the other.
+        """Warp the reference frame to the other.
 
         Args:
             pair: of `of`.

@@ -94,9 +94,9 @@ class Sampler:
         self._clip_odds = _odds([len(item.times) ** 0.5 for item in pack.clips])
 
     def batch(self, step: int, n: int, size: int, first: int = 0) -> Batch:
-        """Samples number `first` .. `first + n - 1` of step `step`, `size` x `size` pixels each.
+        """Draw samples number `first` .. `first + n - 1` of step `step`, `size` x `size` pixels each.
 
-        The shares of several processes, put behind each other, are the batch of one.
+        The shares of several processes, concatenated, are the batch of one.
         """
         samples = [self._sample(self._random(step, first + index), size) for index in range(n)]
         hints = [hint for sample in samples for hint in sample.hints]
@@ -151,7 +151,7 @@ class Sampler:
     def _propagated(
         self, rng: np.random.Generator, item: Item, pair: PropagatedPair | None, crop: _Crop, rgb: Array
     ) -> _Moved | None:
-        """The hinted frame as motion propagated it, and what is known of it, cut like the frame itself."""
+        """Warp the reference frame, with its confidence and brightness, cropped like the frame itself."""
         size = rgb.shape[0]
         if pair is None or self.propagated is None:
             return None
@@ -262,7 +262,7 @@ def _border(rgb: Array, rng: np.random.Generator) -> Array:
 
 
 def _spots(rng: np.random.Generator, size: int) -> Array:
-    """A mask of a few painted spots."""
+    """Draw a mask of a few scribbles."""
     mask = np.zeros((size, size), np.uint8)
     for _ in range(int(rng.integers(2, 13))):
         center = (int(rng.integers(size)), int(rng.integers(size)))

@@ -56,7 +56,7 @@ def built(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_manifest(built: Path, films: Path) -> None:
+def test_the_manifest(built: Path) -> None:
     lines = [json.loads(line) for line in (built / "manifest.jsonl").read_text().splitlines()]
     assert len(lines) > 15
     for line in lines:
@@ -75,7 +75,7 @@ def test_the_manifest(built: Path, films: Path) -> None:
     assert verify_pairs(built) == []
 
 
-def test_stored_frames_are_the_films(built: Path, films: Path) -> None:
+def test_stored_frames_are_the_films(built: Path) -> None:
     """Against the pictures the film was made of, converted by hand (BT.601, limited range)."""
     record = next(r for r in read_manifest(built) if r.source.endswith("a.mp4"))
     number = round(record.seconds("original") * 60)
@@ -296,7 +296,7 @@ def test_a_full_disk_is_said_and_what_is_done_stays(
     build_pairs([films / "a.mp4"], folder, config())
     before = tree(folder, hidden=True)
 
-    def full(self: Path, data: bytes) -> int:
+    def full(_self: Path, _data: bytes) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)

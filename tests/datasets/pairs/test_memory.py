@@ -29,7 +29,7 @@ print(sum(result.decisions.values()), resource.getrusage(resource.RUSAGE_SELF).r
 
 
 def looped_film(path: Path, seconds: int) -> Path:
-    """A film of any length, ten seconds of which were encoded and are repeated packet by packet."""
+    """Make a film of any length, ten seconds of which were encoded and are repeated packet by packet."""
     piece = path.with_name("piece.mkv")
     if not piece.exists():
         with av.open(str(piece), "w") as out:

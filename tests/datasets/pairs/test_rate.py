@@ -42,7 +42,7 @@ def test_repeats_are_seen_through_noise(picture: Callable[[int], int], fps: floa
 
 
 def test_a_still_picture_says_nothing() -> None:
-    report = measure(lambda i: 0)
+    report = measure(lambda _i: 0)
     assert report.judged == 0
     assert report.fps == pytest.approx(60)
 

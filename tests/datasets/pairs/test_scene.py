@@ -13,7 +13,7 @@ from videocolor.types import Array
 
 
 def scene(seed: int, size: tuple[int, int] = (360, 640)) -> Array:
-    """A coloured pattern of soft blobs."""
+    """Draw a colored pattern of soft blobs."""
     coarse = np.random.default_rng(seed).integers(0, 256, (5, 8, 3)).astype(np.uint8)
     return np.asarray(cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC))
 

@@ -21,7 +21,7 @@ from videocolor.datasets.pairs import build_pairs, read_manifest, verify_pairs
 from videocolor.datasets.pairs.first_pass import fingerprint
 from videocolor.datasets.pairs.manifest import PairRecord, SourceState, write_manifest
 from videocolor.datasets.pairs.settings import SplitConfig
-from videocolor.datasets.pairs.splits import HeldBack, find_leaks, group_twins, plan_splits, read_held_back
+from videocolor.datasets.pairs.splits import HeldBack, find_leaks, group_near_duplicates, plan_splits, read_held_back
 from videocolor.errors import ConfigError, InputError
 
 
@@ -81,7 +81,7 @@ def test_the_list_is_honoured_by_name_origin_and_bytes(tmp_path: Path) -> None:
 
 
 def copy_smaller(source: Path, target: Path) -> None:
-    """The same footage again, at two thirds of the size, badly encoded, at half the rate."""
+    """Make the same footage again, at two thirds of the size, badly encoded, at half the rate."""
     with av.open(str(source)) as film, av.open(str(target), "w") as out:
         stream = out.add_stream("libx264", rate=30, options={"crf": "32", "preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = 64, 42, "yuv420p"
@@ -119,8 +119,8 @@ def test_fingerprints() -> None:
 
 def test_twins_of_twins_are_one_group() -> None:
     prints = {"a": [0], "b": [0b111], "c": [0b111111], "d": [2**64 - 1], "e": []}
-    assert group_twins(prints, 3) == [{"a", "b", "c"}]
-    assert group_twins(prints, 2) == []
+    assert group_near_duplicates(prints, 3) == [{"a", "b", "c"}]
+    assert group_near_duplicates(prints, 2) == []
 
 
 def record(source: str, split: str, sha: str = "a") -> PairRecord:

@@ -25,7 +25,7 @@ def found(luma: Tensor, ab: Tensor, mask: Tensor | None = None, sure: float = 1.
 
 
 def two_colors(generator: torch.Generator, light: float = 0.0) -> tuple[Tensor, Tensor]:
-    """A dark and a light surface that meet in every place anyhow, each of one colour."""
+    """Make a dark and a light surface that meet in every token at random, each of one color."""
     which = (torch.rand(1, 1, 64, 96, generator=generator) > 0.5).float()
     return 0.3 + light + 0.4 * which, torch.cat((0.2 - 0.3 * which, 0.1 * which), dim=1)
 

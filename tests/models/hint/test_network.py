@@ -70,7 +70,7 @@ def middle_frames(path: Path) -> list[HintInput]:
 
 
 def carried_to(luma: np.ndarray, a: float, b: float, trust: float) -> np.ndarray:
-    """What motion would have brought to each frame: one colour."""
+    """Make what motion would have propagated to each frame: one color."""
     n, h, w = luma.shape
     return np.broadcast_to(np.array([a, b, trust, 0], np.float32)[:, None, None], (n, 4, h // 2, w // 2)).copy()
 
@@ -213,10 +213,10 @@ class Sizes:
 
     name, key_channels, value_channels = "sizes", 1, 1
 
-    def encode(self, luma: np.ndarray, ab: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, ...]:
+    def encode(self, *_: np.ndarray) -> tuple[np.ndarray, ...]:
         return np.zeros((1, 4, 1), np.float32), np.zeros((1, 4, 1), np.float32), np.ones((1, 4), np.float32)
 
-    def colorize(self, luma: np.ndarray, keys: np.ndarray, *_: np.ndarray) -> tuple[np.ndarray, ...]:
+    def colorize(self, luma: np.ndarray, *_: np.ndarray) -> tuple[np.ndarray, ...]:
         n, _, h, w = luma.shape
         plane = np.ones((n, 1, h // 2, w // 2), np.float32)
         return np.full((n, 2, h // 2, w // 2), h, np.float32), 0.5 * plane, h * plane

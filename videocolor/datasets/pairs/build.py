@@ -1,4 +1,4 @@
-"""Building a data set of pairs: source by source, resumable at the source, the same bytes however often it stops."""
+"""Build a data set of pairs source by source; resumable at each source, with the same bytes as without a stop."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class BuildResult:
     splits: Counter[str] = field(default_factory=Counter)
     """Accepted pairs by split."""
     refused: list[str] = field(default_factory=list)
-    """Messages about sources that are whole but not wanted: rate, length, no colour, HDR."""
+    """Messages about sources that are readable but not wanted: rate, length, no color, HDR."""
     failed: list[str] = field(default_factory=list)
     """Messages about sources that could not be read."""
     warnings: list[str] = field(default_factory=list)
@@ -75,7 +75,7 @@ class BuildResult:
 
 
 class _Progress:
-    """Counts frames over the whole pile, both passes, and tells the observer with an estimate of the time left."""
+    """Counts frames over all sources and both passes, and reports them with an estimate of the time left."""
 
     def __init__(self, sources: Sequence[Source], observer: Observer) -> None:
         self._observer = observer
@@ -83,18 +83,18 @@ class _Progress:
         self.total = sum(self._weights.values())
         self._done = 0
         self._credit = 0
-        """Frames that cost nothing because an earlier run did them: they say nothing about the speed."""
+        """Frames done by an earlier run: they say nothing about the speed."""
         self._began = self._told = time.monotonic()
 
     def within(self, frames: int) -> None:
-        """So many frames of the current source are through."""
+        """Report frames of the current source that are done."""
         now = time.monotonic()
         if now - self._told >= _EVERY:
             self._told = now
             self._tell(self._done + frames, now - self._began)
 
     def finish(self, source: Source, *, reused: bool) -> None:
-        """A source is done with, whatever came of it."""
+        """Count a source as done, whatever came of it."""
         self._done += self._weights[source.name]
         self._credit += self._weights[source.name] if reused else 0
         self._tell(self._done, time.monotonic() - self._began)
@@ -114,7 +114,7 @@ def _weight(source: Source) -> int:
     try:
         return 2 * (probe(source.path).frames or 1)
     except VideocolorError:
-        return 1  # said when its turn comes
+        return 1  # reported when its turn comes
 
 
 def build_pairs(
@@ -128,14 +128,14 @@ def build_pairs(
     """Build a data set, or go on with one, or add to one.
 
     A source that is complete under the same settings is not touched again; one that was built with other settings is
-    built anew. What cannot be used is reported, counted and passed over.
+    built again. Unusable sources are reported, counted and skipped.
 
     Args:
         inputs: films, pictures, folders of them, tars of pictures.
-        folder: where the data set lies; made if it is not there.
+        folder: of the data set; made if it is not there.
         config: settings; None: the defaults.
         shards: also write WebDataset tars of the accepted pairs.
-        observer: hears of progress (frames of both passes, eta_s), notes and warnings.
+        observer: receives progress (frames of both passes, eta_s), notes and warnings.
 
     Raises:
         InputError: a manifest.csv beside a source cannot be read.
@@ -151,12 +151,11 @@ def build_pairs(
     for problem in problems:
         _report(result.failed, f"skipped: {problem}", observer)
     progress = _Progress(sources, observer)
-    names = {source.name for source in sources}
     seen: dict[str, str] = {}
     for source in sources:
         reused = False
         try:
-            reused = _one(source, folder, config, seen, names, progress, result)
+            reused = _one(source, folder, config, seen, progress, result)
         except UnsupportedVideoError as error:
             _report(result.refused, f"refused: {error}", observer)
         except InputError as error:
@@ -192,11 +191,10 @@ def _one(
     folder: Path,
     config: PairsConfig,
     seen: dict[str, str],
-    names: set[str],
     progress: _Progress,
     result: BuildResult,
 ) -> bool:
-    """Make a source complete; True if it was."""
+    """Complete a source; True if it was complete."""
     sha256 = source.sha256()
     if sha256 in seen:
         result.warnings.append(f"{source.name}: the same bytes as {seen[sha256]}, used once")
@@ -239,7 +237,7 @@ def _settle(
     held: HeldBack,
     observer: Observer,
 ) -> None:
-    """Manifest, hashes, settings and shards; warnings about all that a person should know."""
+    """Write manifest, hashes, settings and shards; warn about what a person should know."""
     path = folder / "settings" / f"{settings_id(config)}.yaml"
     path.parent.mkdir(exist_ok=True)
     values = config.model_dump(mode="json", exclude={"split"})
@@ -277,16 +275,16 @@ def _licence_warnings(states: Sequence[SourceState]) -> list[str]:
 def assemble(
     folder: Path, split: SplitConfig, *, states: Sequence[SourceState] | None = None, held: HeldBack | None = None
 ) -> tuple[list[PairRecord], tuple[str, ...]]:
-    """Write the manifest and the hashes anew from what the sources' states hold, splits and a person's decisions.
+    """Write the manifest and the hashes from the states of the sources, the splits and a person's decisions.
 
     Args:
         folder: the data set.
         split: how to divide.
-        states: None: as they lie in the folder.
+        states: None: those in the folder.
         held: the held-back list; None: as `split` names it.
 
     Returns:
-        The pairs, and notes about likeness.
+        The pairs, and notes about near-duplicates.
     """
     states = read_states(folder) if states is None else states
     plan = plan_splits(states, split, read_held_back(split) if held is None else held)

@@ -146,7 +146,7 @@ class PairDataset(Dataset[Sample]):
         Args:
             folder: as `videocolor pairs build` wrote it.
             split: train, val, test or held_back.
-            size: (height, width) of what is returned; None: whole pictures, no augmentation.
+            size: (height, width) of what is returned; None: complete pictures, no augmentation.
             augment: flip, zoom and crop; None: the middle of each picture.
             archival: degradation of the luma; None: none.
             decisions: which pairs are read.
@@ -163,7 +163,7 @@ class PairDataset(Dataset[Sample]):
             raise UsageError("augmentation cuts windows of one size; give `size`")
         every = read_manifest(Path(folder))
         if leaks := find_leaks(every):
-            raise InputError(f"{folder}: {leaks[0]}; `videocolor pairs split` divides anew")
+            raise InputError(f"{folder}: {leaks[0]}; `videocolor pairs split` divides again")
         self.records = [r for r in every if r.split == split and r.decision in decisions]
         if not self.records:
             raise InputError(f"{folder}: no {' or '.join(decisions)} pair in the split {split!r}")
@@ -175,7 +175,7 @@ class PairDataset(Dataset[Sample]):
         return len(self.records)
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw other windows and damage from now on; call it before the loader's workers start."""
+        """Change the epoch, and with it windows and damage; call it before the loader's workers start."""
         self.epoch = epoch
 
     def __getitem__(self, index: int) -> Sample:
@@ -187,7 +187,7 @@ class PairDataset(Dataset[Sample]):
         chroma = np.stack([cv2.extractChannel(lab, 1), cv2.extractChannel(lab, 2)])
         if self.archival is not None:
             luma = age(rgb, luma, self.archival, _generator("archival", self.seed, self.epoch, record.pair_id))
-        # Bytes are put in order before they become floats: a quarter of the memory is moved.
+        # Reordering bytes, not floats, moves a quarter of the memory.
         shown = np.ascontiguousarray(np.moveaxis(hint, -1, 0)).astype(np.float32)
         shown *= np.float32(1 / 255)
         return (
@@ -276,7 +276,7 @@ class PairBatches(Sampler[list[int]]):
             yield indices[start : start + self._size]
 
     def _dealt(self) -> list[list[int]]:
-        """Indices in reading order, one list a worker."""
+        """List indices in reading order, one list for each worker."""
         records = self._data.records
         rng = random.Random(f"{self.seed} {self._data.epoch}")
         order = sorted(range(len(records)), key=lambda i: (records[i].source_sha256, records[i].original_pts))

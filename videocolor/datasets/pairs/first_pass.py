@@ -103,7 +103,7 @@ class RateMeter:
         self._last = small
 
     def report(self, pts: Array, time_base: Fraction) -> RateReport:
-        """What the film's rate is.
+        """Measure the film's rate.
 
         Args:
             pts: (n,) int64, the times of all frames pushed.
@@ -138,7 +138,7 @@ def _count(means: Array, peaks: Array, rate: float) -> tuple[int, int]:
 
 
 def _moving_nearby(peaks: Array, half: int) -> Array:
-    """The third largest change within `half` frames: a cut and a flash on their own do not count."""
+    """Take the third largest change within `half` frames: a single cut or flash does not count."""
     padded = np.pad(peaks, half)
     found = np.empty(len(peaks), np.uint8)
     for start in range(0, len(peaks), _BLOCK):
@@ -166,8 +166,10 @@ _SHARP_SIDE: Final = 360
 
 
 def fingerprint(luma: Array) -> int | None:
-    """Perceptual hash of a picture (pHash: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions,
-    2010): the signs, against their median, of the 8x8 lowest frequencies of a 32x32 thumbnail, without the mean.
+    """Compute the perceptual hash of a picture.
+
+    pHash (Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010): the signs, against their
+    median, of the 8x8 lowest frequencies of a 32x32 thumbnail, without the mean.
 
     Args:
         luma: (h, w) uint8.
@@ -185,7 +187,7 @@ def fingerprint(luma: Array) -> int | None:
 
 
 class PrintCollector:
-    """Fingerprints of a film of unknown length, evenly spread: when full, every second one goes."""
+    """Perceptual hashes of a film of unknown length, evenly spread: when full, every second one is dropped."""
 
     def __init__(self) -> None:
         self.prints: list[int] = []
@@ -193,7 +195,7 @@ class PrintCollector:
         self._due = float("-inf")
 
     def push(self, seconds: float, luma: Array) -> None:
-        """Look at a frame where one is due.
+        """Hash a frame where one is due.
 
         Args:
             seconds: presentation time.
@@ -239,7 +241,7 @@ def sharpness(luma: Array, depth: int = 8) -> float:
     return float(deviation[0, 0] / 2 ** (depth - 8)) ** 2
 
 
-def look_at_film(path: Path, config: PairsConfig, tick: Callable[[int], None] = lambda frames: None) -> FilmLook:
+def look_at_film(path: Path, config: PairsConfig, tick: Callable[[int], None] = lambda _frames: None) -> FilmLook:
     """Decode a film once and describe its frames.
 
     Args:

@@ -25,7 +25,7 @@ def picture_size(width: int, height: int, short_side: int | None) -> tuple[int, 
 
 
 def picture_of(frame: Frame, info: VideoInfo, short_side: int | None) -> Array:
-    """A frame of a film as the data set shows it: upright, square pixels, sRGB/BT.709 primaries.
+    """Convert a frame of a film to the picture that data sets hold: upright, square pixels, sRGB/BT.709 primaries.
 
     Planes are scaled before the matrix is applied, which is the same (both are linear) and cheaper.
 
@@ -95,7 +95,7 @@ def decode_picture(data: bytes, name: str) -> Array:
 
 
 def self_hint(rgb: Array, key: str) -> Array:
-    """A hint made of the picture itself: cropped, turned, sheared and bent, so that it does not lie on its target.
+    """Make a hint from the picture itself: cropped, rotated, sheared and bent, so that it does not fit its target.
 
     Args:
         rgb: (h, w, 3) uint8.

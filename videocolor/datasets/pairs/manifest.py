@@ -82,12 +82,12 @@ class SourceState:
 
 
 def state_path(folder: Path, sha256: str) -> Path:
-    """Where the state of a source lies."""
+    """Name the state file of a source."""
     return folder / _FOLDER / f"{sha256[:16]}.json"
 
 
 def write_state(folder: Path, state: SourceState) -> None:
-    """Write a state, whole or not at all: with it the source counts as done.
+    """Write a state atomically: with it the source counts as done.
 
     It is not synced to the disk, which would cost more than the work on a picture does: after a loss of power a state
     that cannot be read is no state, and `pairs verify` knows the frames' hashes.
@@ -107,7 +107,7 @@ def write_state(folder: Path, state: SourceState) -> None:
 
 
 def read_state(path: Path) -> SourceState | None:
-    """A state; None where there is none, or one that another version wrote."""
+    """Read a state; None where there is none, or one that another version wrote."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         return SourceState(
@@ -125,7 +125,7 @@ def read_state(path: Path) -> SourceState | None:
 
 
 def read_states(folder: Path) -> list[SourceState]:
-    """The states of all sources, sorted by name.
+    """Read the states of all sources, sorted by name.
 
     Raises:
         InputError: the folder holds none.
@@ -247,7 +247,7 @@ def frame_name(sha256: str, pts: int, *, warped: bool = False, suffix: str = ".j
 
 
 def write_manifest(folder: Path, records: Iterable[PairRecord]) -> None:
-    """Write DIR/manifest.jsonl, whole or not at all, sorted by source, time and hint.
+    """Write DIR/manifest.jsonl atomically, sorted by source, time and hint.
 
     Raises:
         OutputError: it cannot be written.
@@ -257,7 +257,7 @@ def write_manifest(folder: Path, records: Iterable[PairRecord]) -> None:
 
 
 def read_manifest(folder: Path) -> list[PairRecord]:
-    """The pairs of a data set, in the manifest's order.
+    """Read the pairs of a data set, in the manifest's order.
 
     Raises:
         InputError: there is no manifest, or a line of it cannot be used; names file and line.

@@ -1,4 +1,4 @@
-"""Pictures of pairs, whichever way they are stored: image files, or frames of the sources decoded when asked for."""
+"""Read pictures of pairs, however they are stored: image files, or frames of the sources, decoded on demand."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Which = Literal["original", "hint"]
 
 
 def locate(folder: Path, record: PairRecord, root: Path | None = None) -> Path:
-    """The file of a pair's source (the tar, for a picture in a tar).
+    """Find the file of a pair's source (the tar, for a picture in a tar).
 
     Tried in turn: the name under `root`, its last part under `root`, the name as it is, the place where the build
     found it.
@@ -57,9 +57,9 @@ def locate(folder: Path, record: PairRecord, root: Path | None = None) -> Path:
 class PairPictures:
     """Gives the two pictures of a pair.
 
-    In the mode of references films are kept open (4), decoding goes on from where it stands when the frame is near, and
-    every frame on the way that some pair of the data set needs is kept (256 MB). So pairs should be asked for source by
-    source; `PairBatches` does. May be sent to another process: what is open is opened there anew.
+    In the mode of references four films are kept open, decoding goes on where it is when the frame is near, and every
+    frame on the way that some pair needs is kept (256 MB). So ask for pairs source by source, as `PairBatches` does.
+    Picklable: another process opens its own films.
     """
 
     def __init__(self, folder: Path, records: Sequence[PairRecord], *, root: Path | None = None) -> None:

@@ -121,7 +121,7 @@ def contact_sheet(
 
 
 def _fit(rgb: Array, size: tuple[int, int]) -> Array:
-    """The picture inside (height, width), aspect kept, on black."""
+    """Fit a picture into (height, width) on black, aspect kept."""
     scale = min(size[0] / rgb.shape[0], size[1] / rgb.shape[1])
     w, h = max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale))
     canvas = np.zeros((*size, 3), np.uint8)
@@ -156,12 +156,12 @@ class Applied:
 
 
 def to_review(records: Iterable[PairRecord], decision: Decision = "doubtful") -> list[PairRecord]:
-    """The pairs of one decision, the most distant last."""
+    """List the pairs of one decision, the most distant last."""
     return sorted((r for r in records if r.decision == decision), key=lambda r: (r.distance, r.pair_id))
 
 
 def review_list(records: Sequence[PairRecord]) -> str:
-    """The list for an editor, one pair a line."""
+    """Write the list for an editor, one pair per line."""
     return _HEAD + "".join(f"?      {r.pair_id}  {_about(r)}\n" for r in records)
 
 
@@ -174,7 +174,7 @@ def _about(record: PairRecord) -> str:
 
 
 def review_page(folder: Path, records: Sequence[PairRecord], *, root: Path | None = None, short_side: int = 200) -> str:
-    """The page for a browser: one HTML text that loads nothing, pictures inside it.
+    """Write the page for a browser: one HTML text that loads nothing, pictures inside it.
 
     Args:
         folder: the data set.
@@ -240,7 +240,7 @@ def _is_id(word: str) -> bool:
 
 
 def read_decisions(folder: Path) -> Mapping[str, Decision]:
-    """What a person decided about the pairs of a data set; empty where nobody did.
+    """Read what a person decided about the pairs of a data set; empty where nobody did.
 
     Raises:
         InputError: DIR/decisions.txt cannot be used.

@@ -32,7 +32,7 @@ class Timeline:
     """Indices of the shots' first frames, 0 first."""
 
     def shots(self) -> list[tuple[int, int]]:
-        """(first, behind last) frame indices of each shot."""
+        """(first, exclusive end) frame indices of each shot."""
         return list(zip(self.starts, (*self.starts[1:], len(self.pts)), strict=True))
 
 
@@ -109,18 +109,18 @@ def _choose(
         wanted, first, last = time + low + ticks - before, time + low, time + high
     # Only frames of this shot whose time lies within the bounds, whatever the sharpness says.
     begin = max(start, int(np.searchsorted(line.pts, first, "left")))
-    behind = min(end, int(np.searchsorted(line.pts, last, "right")))
-    hint = _sharpest(line, begin, behind, wanted, half)
+    stop = min(end, int(np.searchsorted(line.pts, last, "right")))
+    hint = _sharpest(line, begin, stop, wanted, half)
     return None if hint is None else (original, hint)
 
 
 def _sharpest(line: Timeline, start: int, end: int, wanted: int, half: int) -> int | None:
-    """The sharpest usable frame of [start, end) within `half` ticks, else the nearest usable one; None without any."""
+    """Find the sharpest usable frame of [start, end) within `half` ticks, else the nearest usable one, if any."""
     if end <= start:
         return None
     begin = max(start, int(np.searchsorted(line.pts, wanted - half, "left")))
-    behind = min(end, int(np.searchsorted(line.pts, wanted + half, "right")))
-    near = [i for i in range(begin, behind) if line.usable[i]]
+    stop = min(end, int(np.searchsorted(line.pts, wanted + half, "right")))
+    near = [i for i in range(begin, stop) if line.usable[i]]
     if near and half > 0:
         return max(near, key=lambda i: (float(line.sharpness[i]), -abs(int(line.pts[i]) - wanted), -i))
     middle = int(np.searchsorted(line.pts, wanted, "left"))

@@ -63,7 +63,7 @@ def look_at(rgb: Array) -> SceneLook:
 
 
 def scene_delta(a: SceneLook, b: SceneLook) -> float:
-    """The Euclidean distance of two frames.
+    """Compute the Euclidean distance of two frames.
 
     Each frame is area-averaged to 8x8 pixels in R'G'B' and brought to CIE L*a*b* (D65). The result is the root mean
     square over the 64 pixels of the colour difference (CIE 1976 delta E): sqrt(mean(dL^2 + da^2 + db^2)). Aspect

@@ -48,7 +48,7 @@ class SamplingConfig(Section):
     direction: Literal["either", "before", "after"] = "either"
     """Where the hint lies, seen from the original: either, before or after."""
     window_s: Annotated[Number, Field(ge=0, le=10)] = 0.1
-    """Seconds around a drawn time (half before, half behind) in which the sharpest frame is taken. 0: the nearest."""
+    """Seconds around a drawn time (half before, half after) in which the sharpest frame is taken. 0: the nearest."""
     seed: Int = 0
     """Another seed draws other pairs."""
 

@@ -1,4 +1,4 @@
-"""What the words on the command line mean: films, pictures, folders, tars of pictures; and their licences."""
+"""Find sources: films, pictures, folders, tars of pictures; and their licenses."""
 
 from __future__ import annotations
 
@@ -84,12 +84,12 @@ class Source:
 
 
 def _tar(path: Path) -> tarfile.TarFile:
-    """The open tar; each process has its own, for a file's position is shared with a fork."""
+    """Open a tar once per process, for a file's position is shared with a fork."""
     return _open_tar(path, os.getpid())
 
 
 @lru_cache(maxsize=4)
-def _open_tar(path: Path, process: int) -> tarfile.TarFile:
+def _open_tar(path: Path, _process: int) -> tarfile.TarFile:
     tar = tarfile.open(path)  # noqa: SIM115  (stays open for the next picture)
     atexit.register(tar.close)
     return tar
@@ -102,7 +102,7 @@ def _members(path: Path) -> dict[str, tarfile.TarInfo]:
 
 
 def expand(inputs: Iterable[Path], *, without: Path | None = None) -> tuple[list[Source], list[str]]:
-    """The sources behind files, folders and tars, sorted by name, each once.
+    """List the sources in files, folders and tars, sorted by name, each once.
 
     A folder stands for the films, pictures and tars in it at any depth (hidden ones are left out), a tar for the
     pictures in it.
@@ -159,7 +159,7 @@ def _of_file(path: Path) -> list[Source]:
 
 
 def origin_of(path: Path, member: str | None = None) -> Origin:
-    """What the `manifest.csv` beside a file says about it.
+    """Read what the `manifest.csv` beside a file says about it.
 
     The row whose column `file` is the file's name (`TAR/MEMBER` in a tar), else whose `source` ends with that name.
     """
@@ -187,5 +187,5 @@ def _rows(path: Path) -> dict[str, Origin]:
 
 
 def allowed_licence(licence: str) -> bool:
-    """Whether a manifest's licence text admits training (no non-commercial clause)."""
+    """Whether a manifest's license text admits training (no non-commercial clause)."""
     return _NON_COMMERCIAL.search(licence) is None

@@ -1,4 +1,4 @@
-"""Work on one source: look at it, draw pairs, store their frames, check the scenes."""
+"""Process one source: inspect it, draw pairs, store their frames, check the scenes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class FrameStore:
 
 
 def work_on(source: Source, sha256: str, config: PairsConfig, store: FrameStore, tick: Tick) -> SourceState:
-    """All pairs of a source.
+    """Make all pairs of a source.
 
     Args:
         source: film or picture.
@@ -74,7 +74,7 @@ def work_on(source: Source, sha256: str, config: PairsConfig, store: FrameStore,
         tick: called with the number of frames decoded so far, over both passes.
 
     Raises:
-        UnsupportedVideoError: the source is whole but not wanted; says why, and which setting would admit it.
+        UnsupportedVideoError: the source is readable but not wanted; says why, and which setting would admit it.
         InputError: it cannot be read.
         OutputError: frames cannot be written.
     """
@@ -157,7 +157,7 @@ def _admit(source: Source, look: FilmLook, config: PairsConfig) -> None:
         raise UnsupportedVideoError(f"{source.name}: is black and white; pairs need colour footage")
     if look.losses and config.input.damaged == "skip":
         raise InputError(
-            f"{source.name}: damaged: {'; '.join(look.losses[:3])}; use what is whole with --set input.damaged=use"
+            f"{source.name}: damaged: {'; '.join(look.losses[:3])}; use the rest with --set input.damaged=use"
         )
     reason = refusal(look.rate, config.input)
     if reason is not None:
@@ -189,7 +189,7 @@ def _store_and_check(
     store: FrameStore,
     tick: Tick,
 ) -> tuple[list[dict[str, Any]], list[float]]:
-    """The second pass: frames are stored as they come by; of those that still wait for a partner 4 KB are kept."""
+    """Run the second pass: store frames as they are decoded; keep 4 KB of each that still waits for a partner."""
     waiting = Counter(index for choice in choices for index in (choice.original, choice.hint))
     partners: dict[int, list[Choice]] = {}
     for choice in choices:

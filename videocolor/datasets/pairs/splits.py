@@ -19,7 +19,7 @@ from videocolor.presets import find_preset, load_model, read_yaml
 
 __all__ = [
     "find_leaks",
-    "group_twins",
+    "group_near_duplicates",
     "HeldBack",
     "plan_splits",
     "read_held_back",
@@ -34,15 +34,15 @@ _BLOCK: Final = 2**22
 """Comparisons made at once: 32 MB of differences, whatever the number of fingerprints."""
 
 
-def group_twins(prints: Mapping[str, Sequence[int]], bits: int) -> list[set[str]]:
-    """Groups of two and more sources that show the same footage.
+def group_near_duplicates(prints: Mapping[str, Sequence[int]], bits: int) -> list[set[str]]:
+    """Group sources that show the same footage.
 
-    Two sources are twins if at least a third of the shorter one's fingerprints have a partner in the other within
-    `bits` bits. Twins of twins are in one group. Mirrored copies are not found. Every fingerprint is
-    compared with every other one: ten thousand take a second, a million hours.
+    Two sources are near-duplicates if at least a third of the shorter one's fingerprints have a partner in the other
+    within `bits` bits; the relation is made transitive. Mirrored copies are not found. Every fingerprint is compared
+    with every other one: ten thousand take a second, a million hours.
 
     Args:
-        prints: source -> fingerprints; sources without any have no twin.
+        prints: source -> fingerprints; sources without any have no near-duplicate.
         bits: Hamming distance, 0..64.
 
     Returns:
@@ -112,7 +112,7 @@ class SplitPlan:
 
 
 def read_held_back(settings: SplitConfig) -> HeldBack:
-    """The held-back list that the settings name, with fingerprints where `held_back_root` has the films.
+    """Read the held-back list that the settings name, with fingerprints where `held_back_root` has the films.
 
     Raises:
         ConfigError: the list is missing or has another form.
@@ -179,9 +179,9 @@ def plan_splits(states: Sequence[SourceState], settings: SplitConfig, held: Held
     names = {state.sha256: state.source for state in states}
     prints: dict[str, Sequence[int]] = {s.sha256: [int(p, 16) for p in s.prints] for s in states}
     prints |= {_REFERENCE + name: values for name, values in held.prints.items()}
-    twins = group_twins(prints, settings.likeness) if settings.near_duplicates else []
+    duplicates = group_near_duplicates(prints, settings.likeness) if settings.near_duplicates else []
     listed = {state.sha256 for state in states if held.names(state)}
-    group_of = {member: group for group in twins for member in group}
+    group_of = {member: group for group in duplicates for member in group}
     splits: dict[str, str] = {}
     notes: list[str] = []
     for state in states:
@@ -196,14 +196,14 @@ def plan_splits(states: Sequence[SourceState], settings: SplitConfig, held: Held
         (place,) = uniforms(1, "split", settings.seed, min(group))
         val_end = float(settings.test) + float(settings.val)
         splits[state.sha256] = "test" if place < settings.test else "val" if place < val_end else "train"
-    groups = tuple(tuple(sorted(names[m] for m in group if m in names)) for group in twins)
+    groups = tuple(tuple(sorted(names[m] for m in group if m in names)) for group in duplicates)
     groups = tuple(sorted(group for group in groups if len(group) > 1))
     notes += [f"look alike and share a split: {', '.join(group)}" for group in groups]
     return SplitPlan(splits, groups, tuple(notes))
 
 
 def find_leaks(records: Sequence[PairRecord], groups: Iterable[Iterable[str]] = ()) -> list[str]:
-    """Sources, or groups of sources that look alike, that are in more than one split; in words, empty if none."""
+    """Describe sources, or groups of near-duplicates, that are in more than one split."""
     by_hash: dict[str, set[str]] = defaultdict(set)
     by_name: dict[str, set[str]] = defaultdict(set)
     for record in records:

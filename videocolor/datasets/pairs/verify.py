@@ -29,7 +29,7 @@ from videocolor.datasets.pairs.reading import locate
 from videocolor.datasets.pairs.settings import PairsConfig
 from videocolor.datasets.pairs.shards import shard_ids
 from videocolor.datasets.pairs.sources import Source
-from videocolor.datasets.pairs.splits import find_leaks, group_twins, read_held_back, read_split_settings
+from videocolor.datasets.pairs.splits import find_leaks, group_near_duplicates, read_held_back, read_split_settings
 from videocolor.errors import ConfigError, InputError
 from videocolor.files import file_sha256
 from videocolor.presets import load_model
@@ -155,7 +155,7 @@ def _distances(records: Sequence[PairRecord]) -> dict[str, dict[str, float]]:
 Tick = Callable[[int, int], None]
 
 
-def verify_pairs(folder: Path, *, root: Path | None = None, tick: Tick = lambda done, total: None) -> list[str]:
+def verify_pairs(folder: Path, *, root: Path | None = None, tick: Tick = lambda _done, _total: None) -> list[str]:
     """Check a data set.
 
     Every listed file is there with its sha256 and no other frame is; every pair has its frames (or its source, in the
@@ -305,7 +305,7 @@ def _check_states(records: Sequence[PairRecord], states: Sequence[SourceState]) 
 def _check_splits(folder: Path, records: Sequence[PairRecord], states: Sequence[SourceState]) -> Iterator[str]:
     config = read_split_settings(folder)
     prints = {state.source: [int(value, 16) for value in state.prints] for state in states}
-    yield from find_leaks(records, group_twins(prints, config.likeness) if config.near_duplicates else [])
+    yield from find_leaks(records, group_near_duplicates(prints, config.likeness) if config.near_duplicates else [])
     try:
         held = read_held_back(config.model_copy(update={"held_back_root": None}))
     except ConfigError as error:

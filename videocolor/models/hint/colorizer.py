@@ -89,7 +89,7 @@ class HintColorizer(Colorizer):
         return ShotState(tokens, calibrate(cases))
 
     def _encoded(self, hints: Sequence[HintInput]) -> Tokens:
-        """The tokens of the painted parts of hints."""
+        """Encode the painted parts of hints."""
         luma = np.stack([hint.luma for hint in hints])[:, None].astype(np.float32)
         ab = np.stack([hint.ab for hint in hints]).astype(np.float32) / np.float32(AB_SCALE)
         mask = np.stack([np.ones_like(h.luma) if h.mask is None else h.mask for h in hints])[:, None]

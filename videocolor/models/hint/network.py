@@ -162,7 +162,9 @@ class HintNet(nn.Module):
 
         Args:
             luma: (n, 1, h, w) Y' in 0..1.
-            keys, values, valid: tokens of all hints, (n or 1, t, ...); see `no_tokens` for none.
+            keys: (n or 1, t, key_channels + 3), of all hints; see `no_tokens` for none.
+            values: (n or 1, t, 38).
+            valid: (n or 1, t) in 0..1.
             scribbles: (1, k, key_channels + 3), keys of scribbles on frames of this shot; see `no_scribbles` for none.
                 They apply to similar features nearby, whatever the relevance gate says.
             propagated: (n, 4, h/2, w/2), see `PROPAGATED_CHANNELS`; zeros where nothing was propagated.
@@ -227,7 +229,9 @@ class HintNet(nn.Module):
 
         Args:
             features: (n, key_channels, h, w) of the matcher.
-            keys, values, valid: as `colorize` takes them.
+            keys: as `colorize` takes them.
+            values: the same.
+            valid: the same.
         """
         n, _, h, w = features.shape
         x, y = positions(features[:, :1])
@@ -333,10 +337,10 @@ def no_tokens(key_channels: int = 64) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def no_scribbles(key_channels: int = 64) -> Tensor:
-    """The `scribbles` of a shot without any: a key far outside any picture."""
+    """Make the `scribbles` of a shot without any: a key far outside any picture."""
     return torch.full((1, 1, key_channels + 3), 1e4)
 
 
 def no_propagated(luma: Tensor) -> Tensor:
-    """The `propagated` of frames (n, 1, h, w) to which nothing was propagated."""
+    """Make the `propagated` of frames (n, 1, h, w) to which nothing was propagated."""
     return luma.new_zeros(luma.shape[0], PROPAGATED_CHANNELS, luma.shape[2] // 2, luma.shape[3] // 2)

@@ -24,7 +24,7 @@ __all__ = ["OnnxRuntime", "OpenVinoRuntime", "TorchRuntime", "network_of", "onnx
 
 
 def _threads(wanted: int | None) -> int:
-    """The threads asked for, or as many as this process may use."""
+    """Return the threads asked for, or as many as this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return wanted or len(os.sched_getaffinity(0))
     return wanted or os.cpu_count() or 1
@@ -144,7 +144,7 @@ class OpenVinoRuntime:
 
 
 def _infer(request: Any, *inputs: Array) -> list[Array]:
-    """Outputs in the file's order, copied: the request reuses its own memory."""
+    """Run a request; copy its outputs, in the file's order, for it reuses its memory."""
     results = request.infer([np.ascontiguousarray(value) for value in inputs])
     return [np.array(value, np.float32) for value in results.values()]
 

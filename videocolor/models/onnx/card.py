@@ -109,7 +109,7 @@ class UserCard(Section):
 
 
 def read_user_card(model: Path) -> UserCard:
-    """The card beside an ONNX file.
+    """Read the card beside an ONNX file.
 
     Raises:
         ModelError: there is none.
@@ -202,7 +202,7 @@ def _count(data: mmap.mmap, start: int, end: int) -> int:
 
 
 def _fields(data: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """(number, start, end) of each field of a message."""
+    """Yield (number, start, end) of each field of a message."""
     while start < end:
         key, start = _varint(data, start)
         kind = key & 7

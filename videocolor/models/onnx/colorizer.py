@@ -1,4 +1,4 @@
-"""Somebody's image colouriser as an ONNX file: `--model colour.onnx`, described by `colour.yaml` beside it.
+"""A user's image colorizer as an ONNX file: `--model colour.onnx`, described by `colour.yaml` beside it.
 
 The card says what the file cannot: which colour space its numbers mean, and how they are normalised. Names, shapes and
 number types are checked against the file, and one gray picture is sent through, before a film is opened.
@@ -75,14 +75,14 @@ def load_user_onnx(path: Path, device: str = "cpu", threads: int | None = None) 
 
 
 class UserOnnxColorizer(Colorizer):
-    """Every frame by itself, no hints, nothing remembered.
+    """Colors every frame by itself, without hints.
 
     Args:
-        card: what the user says.
+        card: of the user.
         session: ONNX Runtime's session.
         ports: input and output, checked.
         size: (height, width) where the network takes one size only.
-        file: what was read of the file.
+        file: its description.
 
     Raises:
         ModelError: a gray picture does not come through as the card says.
@@ -116,7 +116,7 @@ class UserOnnxColorizer(Colorizer):
         )
 
     def begin(self, hints: Sequence[HintInput]) -> None:
-        """Nothing to remember.
+        """Reject hints; nothing is kept.
 
         Raises:
             ModelError: hints were given.
@@ -135,7 +135,7 @@ class UserOnnxColorizer(Colorizer):
         return Prediction(ab[:, :, : max(1, round(h * scale_h)), : max(1, round(w * scale_w))])
 
     def _try(self) -> int:
-        """Send a gray picture through; how many times coarser the output is."""
+        """Run a gray picture through; return how many times coarser the output is."""
         times = -(-_TRIAL // self.user.input.multiple)
         side = (times + 1 - times % 2) * self.user.input.multiple  # odd: does once the multiple do, or twice?
         h, w = self._size or (side, side)
@@ -153,7 +153,7 @@ class UserOnnxColorizer(Colorizer):
         for start in range(0, len(given), batch):
             part = given[start : start + batch]
             count = len(part)
-            if count < batch:  # the file takes so many and no fewer
+            if count < batch:  # the file has a fixed batch size
                 part = np.concatenate([part, np.repeat(part[-1:], batch - count, axis=0)])
             parts.append(self._infer(part)[:count])
         ab = _to_ab(np.concatenate(parts), luma, self.user.output)
@@ -203,7 +203,7 @@ def _session(path: Path, device: str, threads: int | None) -> Any:
 
 
 def _port(card: UserCard, side: str, entries: Sequence[Any]) -> _Port:
-    """The file's input or output that the card speaks of."""
+    """Find the file's input or output that the card names."""
     wanted: InputCard | OutputCard = card.input if side == "input" else card.output
     names = [entry.name for entry in entries]
     if wanted.name is None and len(entries) > 1:
@@ -233,7 +233,7 @@ def _port(card: UserCard, side: str, entries: Sequence[Any]) -> _Port:
 
 
 def _size(card: UserCard, source: _Port) -> tuple[int, int] | None:
-    """The one (height, width) that the network takes: of the file, or of the card; None: any."""
+    """Find the one (height, width) that the network takes, in the file or the card; None: any."""
     h, w = source.shape[2:]
     said = card.input.size
     if said is not None and ((h is not None and h != said[0]) or (w is not None and w != said[1])):
@@ -247,7 +247,7 @@ def _size(card: UserCard, source: _Port) -> tuple[int, int] | None:
 
 
 def _fit(luma: Array, size: tuple[int, int]) -> tuple[Array, tuple[int, int]]:
-    """Frames brought into a size with their aspect kept, the border repeated below and beside; and their own size."""
+    """Fit frames into a size, aspect kept, borders repeated below and right; also return their own size there."""
     scale = min(size[0] / luma.shape[1], size[1] / luma.shape[2])
     h, w = (max(1, min(limit, round(side * scale))) for limit, side in zip(size, luma.shape[1:], strict=True))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR

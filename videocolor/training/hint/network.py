@@ -48,7 +48,7 @@ class Tensors(NamedTuple):
     propagated: Tensor
     propagated_owner: Tensor
     slots: int
-    """How many hints a sample has at most; known here, so that no device is asked for it midway."""
+    """Most hints of a sample; known here, so that the device need not be asked."""
     hinted: int
     """How many samples have a hint."""
 
@@ -61,11 +61,11 @@ class Tensors(NamedTuple):
 
 
 def tensors(batch: Batch, *, pinned: bool = False) -> Tensors:
-    """A batch as tensors in the machine's own memory.
+    """Convert a batch to tensors in CPU memory.
 
     Args:
         batch: as drawn.
-        pinned: copied into page-locked memory, from which a GPU reads by itself.
+        pinned: copy into page-locked memory, from which a GPU reads asynchronously.
     """
     made: dict[str, Any] = {field.name: torch.from_numpy(getattr(batch, field.name)) for field in fields(batch)}
     if pinned:
@@ -132,7 +132,7 @@ class Forward(NamedTuple):
 
 
 def forward(net: HintNet, batch: Tensors | Batch) -> Forward:
-    """Run the network on a batch that lies on its device, or on one as it was drawn."""
+    """Run the network on a batch on its device, or on one as it was drawn."""
     if isinstance(batch, Batch):
         batch = tensors(batch).to(net.log_scale.device)
     n, m = len(batch.rgb), len(batch.hint_rgb)

@@ -39,7 +39,7 @@ def count_macs(net: HintNet, size: int = 256) -> int:
 
 
 def _run_of(start: Path) -> str:
-    """A run's name, or a weights file's; where they lay is nobody's affair."""
+    """Name a run, or a weights file, without its folder."""
     return start.parent.name if start.suffix == ".pt" else start.stem
 
 

@@ -151,7 +151,7 @@ def measure_relevance(
 
 
 def _targets(pack: PackReader, frames: int, images: int, seed: int) -> list[Place]:
-    """Some frames of every clip, and some of the images, drawn by seed."""
+    """Draw some frames of every clip, and some of the images."""
     rng = np.random.default_rng(seed)
     clips = [n for n, item in enumerate(pack.items) if item.kind != "image"]
     pictures = [n for n, item in enumerate(pack.items) if item.kind == "image"]
@@ -163,7 +163,7 @@ def _targets(pack: PackReader, frames: int, images: int, seed: int) -> list[Plac
 
 
 def _similar(pack: PackReader, places: Sequence[Place], known: Array, index: int) -> list[Place]:
-    """The 100 targets of other sources with the nearest deepest features, nearest first."""
+    """Find the 100 targets of other sources with the nearest deepest features, nearest first."""
     own = pack.items[places[index][0]].source
     order = np.argsort(-(known @ known[index]), kind="stable")
     others = (places[n] for n in order if pack.items[places[n][0]].source != own)
@@ -220,7 +220,7 @@ _Row = tuple[Array, list[float], int, float, tuple[int, int]]
 
 
 def _measure(task: tuple[int, int, Place, list[Place]]) -> list[_Row]:
-    """The rows of one target."""
+    """Measure the rows of one target."""
     seed, number, place, similar = task
     net, pack = _here[0]
     rng = np.random.default_rng([seed, number])
@@ -264,7 +264,7 @@ def _gains(ab: Array, truth: Array) -> list[float]:
 
 
 def _cases(pack: PackReader, place: Place, similar: list[Place], rng: np.random.Generator) -> Iterator[_Case]:
-    """The hints that a target gets."""
+    """Draw the hints of a target."""
     index, item = place[0], pack.items[place[0]]
     clips = [n for n, other in enumerate(pack.items) if len(other.times) > 1 and other.source != item.source]
     images = [n for n, other in enumerate(pack.items) if other.kind == "image" and other.source != item.source]

@@ -82,7 +82,7 @@ def on_device(net: HintNet, device: torch.device) -> HintNet:
 
 
 def _initial_weights(config: TrainConfig) -> dict[str, Tensor]:
-    """The weights that a run begins with: a weights file's, or the mean of earlier runs' averages."""
+    """Read the weights that a run begins with: a weights file's, or the mean of earlier runs' averages."""
     start = config.start
     if isinstance(start, Path) and start.suffix != ".pt":
         sampler, after = open_sampler(config), config.steps  # samples that no step will see

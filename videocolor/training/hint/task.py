@@ -61,7 +61,7 @@ class HintTask(Task[TrainConfig]):
             self._held = PackReader(config.data.held_pack), None if tracks is None else PropagatedReader(tracks)
 
     def batches(self, last: int) -> Generator[tuple[int, Tensors], None, None]:
-        """This process's share of every batch, where its device can read it."""
+        """Yield this process's share of every batch, where its device can read it."""
         pinned = self.group.device.type == "cuda"
         if pinned:
             torch.cuda.set_device(self.group.device)  # a thread begins with GPU 0, and would take memory there
@@ -102,7 +102,7 @@ class HintTask(Task[TrainConfig]):
         return scores, contact_sheet(net, *self._held, settings) if settings.pictures else None
 
     def averaged(self) -> HintNet:
-        """A network with the averaged weights, on the same device."""
+        """Make a network with the averaged weights, on the same device."""
         net = HintNet()
         net.load_state_dict(self.ema.state)
         return on_device(net, self.group.device)

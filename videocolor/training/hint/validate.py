@@ -94,11 +94,11 @@ def contact_sheet(
 
 
 def recolor(rgb: Array, ab: Array) -> Array:
-    """The L* of one picture with other a*b*.
+    """Combine the L* of a picture with other a*b*.
 
     Args:
         rgb: (h, w, 3) uint8.
-        ab: (2, h/2, w/2), Lab units; brought up bilinearly.
+        ab: (2, h/2, w/2), Lab units; upsampled bilinearly.
 
     Returns:
         (h, w, 3) uint8, clipped to the gamut.
@@ -116,7 +116,7 @@ _LABEL = 14
 
 
 def _ab(net: HintNet, batch: Batch) -> tuple[Array, Array]:
-    """The network's a*b* and the true ones, (n, 2, s/2, s/2), Lab units."""
+    """Predict a*b*; also return the true ones; (n, 2, s/2, s/2), Lab units."""
     output, truth, *_ = forward(net, batch)
     pair = (output.ab, torch.nn.functional.avg_pool2d(truth, 2))
     got, true = ((x.float() * AB_SCALE).cpu().numpy() for x in pair)
