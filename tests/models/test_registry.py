@@ -97,7 +97,7 @@ def test_export_writes_whole_files(tmp_path: Path) -> None:
     names = dict(zip(("keys", "values", "valid"), tokens, strict=True))
     names |= {
         "luma": luma[:, None],
-        "known": no_scribbles().numpy(),
+        "scribbles": no_scribbles().numpy(),
         "propagated": np.zeros((2, 4, 32, 48), np.float32),
     }
     got = ort.InferenceSession(frame).run(None, names)

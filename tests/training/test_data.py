@@ -170,10 +170,10 @@ def test_who_is_told_their_colours(tmp_path: Path) -> None:
     for owner, slot, mask in zip(batch.owner, batch.slot, batch.hint_mask, strict=True):
         if slot == 0:
             first[owner] = bool(mask.all())
-    assert 0.15 < batch.told.mean() < 0.45
-    assert not batch.told[~hinted].any()
-    assert all(first[index] for index in np.flatnonzero(batch.told))
-    whole_and_untold = sum(whole and not batch.told[index] for index, whole in first.items())
+    assert 0.15 < batch.full_hint.mean() < 0.45
+    assert not batch.full_hint[~hinted].any()
+    assert all(first[index] for index in np.flatnonzero(batch.full_hint))
+    whole_and_untold = sum(whole and not batch.full_hint[index] for index, whole in first.items())
     assert whole_and_untold > 20  # hints of another scene
     turned = batch.angle != 0
     assert (batch.gain[~turned] == 1).all() and not turned[~hinted].any()

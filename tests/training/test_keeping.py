@@ -25,15 +25,15 @@ def test_without_a_hint_the_colours_before_are_asked_for() -> None:
     output = Output(ab, ab, torch.full((3, 1, 8, 8), 0.2), torch.ones(3, 1, 2, 2), torch.zeros(3, 2, 2, 2))
     hinted, none = torch.tensor([False, True, False]), torch.zeros(3, dtype=torch.bool)
     truth = torch.nn.functional.avg_pool2d(target, 2)
-    told = chroma_losses(output, target, hinted, none, none, LossConfig())
+    full_hint = chroma_losses(output, target, hinted, none, none, LossConfig())
     same = chroma_losses(output, target, hinted, none, none, LossConfig(), kept=truth[~hinted])
-    torch.testing.assert_close(tuple(told), tuple(same))
+    torch.testing.assert_close(tuple(full_hint), tuple(same))
     kept = chroma_losses(output, target, hinted, none, none, LossConfig(), kept=ab[~hinted])
     alone = chroma_losses(
         Output(*(part[1:2] for part in output)), target[1:2], hinted[1:2], none[1:2], none[1:2], LossConfig()
     )
     torch.testing.assert_close(3 * kept.color, alone.color, msg="what is as before costs nothing")
-    torch.testing.assert_close(kept.error, told.error, msg="what error to expect is learnt from the truth")
+    torch.testing.assert_close(kept.error, full_hint.error, msg="what error to expect is learnt from the truth")
 
 
 def test_a_step_is_told_what_the_network_made_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,10 +41,10 @@ def test_a_step_is_told_what_the_network_made_before(tmp_path: Path, monkeypatch
     settings = tiny.model_copy(update={"start": Path("hint"), "loss": LossConfig(keep_automatic=True)})
     before = start.kept_network(settings, torch.device("cpu"))
     assert before is not None and not before.training and not any(p.requires_grad for p in before.parameters())
-    told: list[torch.Tensor | None] = []
+    full_hint: list[torch.Tensor | None] = []
 
     def losses(*values: Any) -> Losses:
-        told.append(values[-1])
+        full_hint.append(values[-1])
         return chroma_losses(*values)
 
     monkeypatch.setattr(network, "chroma_losses", losses)
@@ -52,13 +52,13 @@ def test_a_step_is_told_what_the_network_made_before(tmp_path: Path, monkeypatch
     with torch.no_grad():
         for known in (before, None):
             Trainee(before, settings, known)(tensors(batch))
-    assert told[1] is None and told[0] is not None
+    assert full_hint[1] is None and full_hint[0] is not None
     bare = [index for index in range(8) if index not in batch.owner]
-    assert told[0].shape == (len(bare), 2, 32, 32) and 0 < len(bare) < 8
+    assert full_hint[0].shape == (len(bare), 2, 32, 32) and 0 < len(bare) < 8
     luma = torch.from_numpy(batch.luma[bare])[:, None]
     with torch.no_grad():
         alone = before.from_taps(luma, before.encoder(luma), *no_tokens(), no_propagated(luma)).ab
-    torch.testing.assert_close(told[0], alone, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(full_hint[0], alone, rtol=1e-3, atol=1e-4)
 
 
 def test_there_must_be_something_to_keep_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

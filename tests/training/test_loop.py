@@ -176,12 +176,12 @@ def test_matching_gives_up_where_the_hint_is_wrong() -> None:
 
 
 def test_small_errors_count_for_more_where_a_hint_tells() -> None:
-    def loss(error: float, told: bool, told_beta: float | None) -> float:
-        config = LossConfig(told_beta=told_beta, chroma_weight=0, own=0)
+    def loss(error: float, full_hint: bool, full_hint_beta: float | None) -> float:
+        config = LossConfig(full_hint_beta=full_hint_beta, chroma_weight=0, own=0)
         truth, ab = torch.zeros(2, 2, 32, 32), torch.full((2, 2, 16, 16), error)
         output = Output(ab, ab, torch.ones(2, 1, 16, 16), torch.zeros(2, 1, 4, 4), torch.zeros(2, 2, 4, 4))
         no = torch.zeros(2, dtype=torch.bool)
-        return float(chroma_losses(output, truth, no, no, torch.tensor([told, told]), config).color)
+        return float(chroma_losses(output, truth, no, no, torch.tensor([full_hint, full_hint]), config).color)
 
     assert loss(0.05, False, 0.02) == pytest.approx(0.05**2 / 0.2)
     assert loss(0.05, True, None) == pytest.approx(0.05**2 / 0.2)

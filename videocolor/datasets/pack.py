@@ -226,7 +226,7 @@ class PackReader:
 def _encode(rgb: Array, quality: int | None) -> bytes:
     if quality is None:
         return np.ascontiguousarray(rgb).tobytes()
-    # Chroma in full: it is what is learnt.
+    # Full chroma, for it is the truth.
     full = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     bgr = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGR)
     good, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality, *full])
@@ -236,7 +236,7 @@ def _encode(rgb: Array, quality: int | None) -> bytes:
 
 
 def _open(folder: Path, index: dict[str, Any]) -> tuple[Array, Array, PartsReader]:
-    """Thumbnails, places of the frames, and the parts they lie in."""
+    """Open thumbnails, offsets of the frames, and the parts that hold them."""
     if index["version"] != 2 or index["codec"] not in ("raw", "jpeg"):
         raise ValueError(f"version {index['version']}, codec {index['codec']}")
     thumbs = [np.load(path) for path in sorted(folder.glob("thumbs.*.npy"))]

@@ -44,8 +44,8 @@ class FirstFeatures(nn.Module):
     """EfficientNet-Lite0's stem and first block on a 64-px picture: 32x32x16, made 128x128x1.
 
     Args:
-        layout: `reshape` (the 16 values of a place behind each other along a row, as the paper says it) or `shuffle`
-            (each place's 16 values become its 4x4 pixels).
+        layout: `reshape` (the 16 values of a position one after another along a row, as the paper says) or `shuffle`
+            (each position's 16 values become its 4x4 pixels).
     """
 
     def __init__(self, layout: str) -> None:

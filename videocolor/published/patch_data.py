@@ -1,11 +1,11 @@
-"""Pixels of photographs for the patch classifier: lightness planes, places in them, and their (u*, v*).
+"""Pixels of photographs for the patch classifier: lightness planes, positions in them, and their (u*, v*).
 
 Kept in a folder of plain .npy files that every worker maps into memory:
 
     lightness.npy  (images, size, size) float32 CIE L*
     places.npy     (rows,) int64, index into the flattened planes
     uv.npy         (rows, 2) float32 CIE u*, v*
-    images.json    names of the images, how many of them are learnt from, size, rows an image
+    images.json    names of the images, number of training images, size, rows per image
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ class PatchData:
     places: Array
     uv: Array
     names: tuple[str, ...]
-    """Of the images, those learnt from first."""
+    """Of the images, training images first."""
     seen_rows: int
-    """Rows of images that are learnt from; the rest is of unseen images."""
+    """Rows of training images; the rest is of unseen images."""
 
 
 def choose_images(config: PatchDataConfig) -> tuple[list[dict[str, str]], int]:
-    """Rows of the manifest: images learnt from, then unseen ones; and how many the first are.
+    """Choose rows of the manifest: training images, then unseen ones; and the number of the former.
 
     Which ones follows from a hash of their origin, so that it does not depend on the manifest's order.
 
@@ -81,7 +81,7 @@ def choose_images(config: PatchDataConfig) -> tuple[list[dict[str, str]], int]:
 
 
 def make_patch_data(config: PatchDataConfig, folder: Path, seed: int) -> None:
-    """Write the data folder, whole or not at all.
+    """Write the data folder atomically.
 
     Raises:
         InputError: images are missing or damaged.
@@ -137,7 +137,7 @@ def open_patch_data(folder: Path) -> PatchData:
         seen_rows = int(notes["seen"]) * int(notes["pixels"])
         return PatchData(lightness, places, np.asarray(uv), tuple(notes["images"]), seen_rows)
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{folder}: not a whole data folder ({error}); remove it, and it is made anew") from error
+        raise InputError(f"{folder}: not a complete data folder ({error}); remove it, and it is made again") from error
 
 
 def patch_rows(data: PatchData, rows: Array, patch: int) -> Array:

@@ -2,9 +2,9 @@
 
 After Richart, Visca and Baliosian (see `videocolor.published.patches`). One run is a grid: maps of several
 sizes, and on one of them every patch size with every network, over several stratified shuffle splits. Each split of
-each cell is a file of its own when it is done, so a run that was killed goes on from there:
+each cell is written to its own file when it is done, so a run that was killed goes on from there:
 
-    OUT/data/                          pixels learnt from
+    OUT/data/                          training pixels
     OUT/maps.json                      codebooks and their quantisation errors
     OUT/cells/3x3_50+50/split_0.json   accuracies of one network
     OUT/cells/3x3_50+50/patches.safetensors   the first split's network, to colour films with
@@ -70,7 +70,7 @@ def train_patches(
         config: the settings; results go to `config.out`.
         resume: go on with what is in `config.out`.
         stop_after_minutes: stop after these minutes; `resume` begins unfinished networks again.
-        observer: told of progress; None: a bar on stderr, and the tables at the end.
+        observer: receives progress; None: a bar on stderr, and the tables at the end.
 
     Returns:
         OUT/patches.safetensors; OUT/tables.md where the run was left before the network of `film` was trained.
@@ -284,7 +284,7 @@ def patch_tables(
     columns = list(dict.fromkeys(hidden for _, hidden in cells))
     lines += [
         f"Train / test accuracy on the map of {notes['neurons']} neurons. Always the commonest codeword: "
-        f"{notes['commonest']:.3f}. `unseen`: pixels of images that were not learnt from.",
+        f"{notes['commonest']:.3f}. `unseen`: pixels of images outside the training set.",
         "",
         _row(["patch \\ hidden", *("+".join(map(str, hidden)) for hidden in columns)]),
         _row(["---"] * (1 + len(columns))),

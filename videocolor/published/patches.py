@@ -46,11 +46,11 @@ _SPREAD: Final = 25.0
 _BLOCK: Final = 2**22
 """Numbers in a block of patches (16 MB): it stays in the cache and in memory, whatever the frame."""
 _LEVELS: Final = 1001
-"""Steps of L* in the table of colours; 0.1 is far under what an eye tells apart."""
+"""Steps of L* in the table of colours; 0.1 is far below what the eye distinguishes."""
 
 
 def bordered(lightness: Array, patch: int) -> Array:
-    """Lightness as the perceptron sees it, mirrored at the border so that every pixel has a whole patch.
+    """Lightness as the perceptron sees it, mirrored at the border so that every pixel has a complete patch.
 
     Args:
         lightness: (h, w) float32 CIE L* 0..100.
@@ -90,7 +90,7 @@ class PatchClassifier:
 
     @property
     def classes(self) -> int:
-        """How many classes it tells apart."""
+        """Number of classes."""
         return int(self.layers[-1][0].shape[1])
 
     @property

@@ -46,7 +46,7 @@ class ResidualSettings:
 
 
 class _BasicBlock(nn.Module):
-    """Two 3x3 convolutions and the way around them."""
+    """Two 3x3 convolutions and a skip connection."""
 
     def __init__(self, channels_in: int, channels: int, stride: int) -> None:
         super().__init__()

@@ -34,7 +34,7 @@ _TRIES: Final = 12
 _SIGNS: Final = 32
 """Held-back samples that signs of life are measured on."""
 _FOLDERS: Final = {"out", "gray", "outlines", "hint", "encoder_weights", "weights"}
-"""Settings that name places of the machine and say nothing of the training."""
+"""Settings that name folders of the machine and say nothing of the training."""
 
 
 class Pictures(NamedTuple):
@@ -345,7 +345,7 @@ class PublishedTask(Task[P], Generic[P]):
 
 
 class ChromaTask(PublishedTask[P], Generic[P]):
-    """Training of a network that predicts a*b* from gray, in units of its own: a*b* / scale + offset."""
+    """Training of a network that predicts a*b* from gray, in its own units: a*b* / scale + offset."""
 
     scale: ClassVar[float]
     offset: ClassVar[float]

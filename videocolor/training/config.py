@@ -28,11 +28,11 @@ class DataConfig(Section):
     root: Path = Path("footage")
     """Holds train/ and images/ with their manifests; read when packing only."""
     pack: Path = Path("runs/pack")
-    """Folder of packed footage that is learnt from."""
+    """Folder of packed footage to train on."""
     held_pack: Path = Path("runs/pack_held")
     """The same of held-back footage, to validate on; without it there is no validation."""
     held_back: Path = Path("configs/evaluate/held_back.yaml")
-    """List of the sources that are never learnt from."""
+    """List of the sources that are never trained on."""
     short_side: Int = Field(default=192, ge=32)
     """Pixels of packed frames' short side, at most."""
     rate: float = Field(default=4.0, gt=0)
@@ -40,9 +40,9 @@ class DataConfig(Section):
     jpeg_quality: Int | None = Field(default=92, ge=50, le=100)
     """JPEG quality of packed frames, chroma in full. Null: not compressed, about seven times the size."""
     part_mb: float = Field(default=15.0, gt=0)
-    """Size of a pack's and of propagated places' files at most, in MB (10^6 bytes)."""
+    """Largest file of packs and tracks, in MB (10^6 bytes)."""
     propagated: Path | None = None
-    """Folder of propagated places (`videocolor.training.propagated`), for samples that motion brought chroma to."""
+    """Folder of tracks (`videocolor.training.propagated`), for samples with propagated chroma."""
     held_propagated: Path | None = None
     """The same of the held-back pack."""
 
@@ -55,24 +55,24 @@ class SampleConfig(Section):
     wrong: float = Field(default=0.15, ge=0, le=1)
     """Share of hinted samples whose hint is from another scene."""
     propagated: float = Field(default=0.6, ge=0, le=1)
-    """Share of rightly hinted clip frames that motion brought the hint's chroma to, where that was computed."""
+    """Share of rightly hinted clip frames with propagated chroma, where tracks were computed."""
     two: float = Field(default=0.10, ge=0, le=1)
     """Share of hinted samples with two hints."""
     masked: float = Field(default=0.08, ge=0, le=1)
-    """Share of hints of which only a few spots are painted."""
+    """Share of hints of which only a few scribbles are painted."""
     hue_turn: float = Field(default=0.25, ge=0, le=1)
-    """Share of rightly hinted samples whose hue, and the hint's, is turned at random."""
+    """Share of rightly hinted samples whose hue, and the hint's, is rotated at random."""
     gain: float = Field(default=0.0, ge=0, lt=1)
     """How far the chroma of those is changed as well: by a factor of 1 - gain to 1 + gain."""
     closest: float = Field(default=0.5, gt=0, le=1)
-    """Least side of a hinted frame's crop, of the picture's short side: smaller ones show things as large as they are
-    seen in shots with loose hints, which are looked at closely."""
+    """Least side of a hinted frame's crop, of the picture's short side: small ones show things as large as at the
+    working size of shots with style references."""
     clip_none: float = Field(default=0.25, ge=0, le=1)
     """Share of clip frames among samples without hint; the rest are images."""
     clip_hinted: float = Field(default=0.65, ge=0, le=1)
     """The same among samples with a hint."""
     old_film: float = Field(default=0.35, ge=0, le=1)
-    """Share of frames whose gray is damaged as old film is."""
+    """Share of frames whose gray is degraded like old film."""
     border: float = Field(default=0.04, ge=0, le=1)
     """Share of frames that get a dark border, as scanned film has."""
     distance: float = Field(default=0.22, gt=0)
@@ -84,25 +84,24 @@ class LossConfig(Section):
 
     beta: float = Field(default=0.1, gt=0)
     """Where smooth-L1 turns from square to linear."""
-    told_beta: float | None = Field(default=None, gt=0)
-    """The same for samples whose hint tells their colours (right, and painted all over). Smaller than `beta`, their
-    errors, which are small, count for more, and the middle one of what is plausible is asked for, not the mean.
-    Null: `beta`."""
+    full_hint_beta: float | None = Field(default=None, gt=0)
+    """The same for samples with a right hint painted all over. Smaller than `beta`, their errors, which are small,
+    count for more, and the median of what is plausible is asked for, not the mean. Null: `beta`."""
     chroma_weight: float = Field(default=0.3, ge=0)
-    """How much more a colourful pixel counts than a gray one."""
+    """How much more a colorful pixel counts than a gray one."""
     gradient: float = Field(default=0.15, ge=0)
     """Of the error's edges."""
     matching: float = Field(default=0.3, ge=0)
-    """Of what the hints' chroma, warped, errs where the network is sure of it."""
+    """Of the warped chroma's error, weighted by confidence."""
     own: float = Field(default=0.3, ge=0)
-    """Of the network's own colour where motion propagated some."""
+    """Of the network's own color where chroma was propagated."""
     keep_automatic: Bool = False
-    """Without a hint ask for the colours that the network had when the run began (`start`), not for the truth: while
-    hinted colour is taught, pictures are not learnt by heart (Li, Hoiem, Learning without Forgetting, ECCV 2016)."""
+    """Without a hint, keep to the colors of the network that the run began with (`start`), so that pictures are not
+    memorized while hinted color is trained (Li, Hoiem, Learning without Forgetting, ECCV 2016)."""
     error: float = Field(default=0.01, ge=0)
-    """Of the expected error; only its own head learns from it."""
+    """Of the expected error; only its own head is trained by it."""
     unmatched_cost: float = Field(default=0.06, gt=0)
-    """Error of propagated chroma at which giving up (confidence 0) costs the same."""
+    """Error of warped chroma at which giving up (confidence 0) costs the same."""
 
 
 class OptimizerConfig(Section):
@@ -113,19 +112,19 @@ class OptimizerConfig(Section):
     encoder_lr: float = Field(default=0.0, ge=0)
     """Of the encoder's blocks from `encoder_from` on; 0 keeps all frozen."""
     encoder_from: Int = Field(default=5, ge=0, le=16)
-    """First of the encoder's 16 blocks that learns."""
+    """First of the encoder's 16 blocks that is trained."""
     weight_decay: float = Field(default=0.02, ge=0)
     """Of weights; biases and norms have none."""
     warmup: Int = Field(default=300, ge=1)
     """Steps up to the highest rate."""
     clip: float = Field(default=1.0, gt=0)
-    """Norm that the gradient is cut to."""
+    """Largest norm of the gradient."""
     ema: float = Field(default=0.999, ge=0, lt=1)
-    """What a step leaves of the weights' average."""
+    """Decay of the weights' average."""
 
 
 class ValidationConfig(Section):
-    """What is looked at on the way; needs `data.held_pack`."""
+    """Validation during training; needs `data.held_pack`."""
 
     every: Int = Field(default=1000, ge=1)
     """Steps between validations; the last step is always validated."""

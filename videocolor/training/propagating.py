@@ -1,4 +1,4 @@
-"""Follow the motion in a pack's footage once, to train on propagated chroma (`videocolor.training.propagated`)."""
+"""Track the motion in the clips of a pack once, to train on propagated chroma (`videocolor.training.propagated`)."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ _SHORT: Final = 160
 """Short side of the grid that motion is found on: about a film's working size."""
 _START_EVERY: Final = 2.0
 """Seconds between hints."""
-_LOOK_EVERY: Final = 0.24
-"""Seconds between frames that are kept of a hint's way, at least."""
+_KEEP_EVERY: Final = 0.24
+"""Least seconds between frames that are kept of a track."""
 _LONGEST: Final = 3.2
 _LOST: Final = 0.03
-"""Mean trust under which a hint's way is given up (a cut)."""
+"""Mean confidence below which a track ends (a cut)."""
 
 
 def propagate_pack(pack: PackReader, root: Path, out: Path, *, processes: int = 2, part_bytes: int = PART_BYTES) -> int:
-    """Follow the motion in every clip of a pack.
+    """Track the motion in every clip of a pack.
 
     Args:
         pack: the packed footage.
         root: folder that holds `train/` with the clips.
-        out: folder to write.
+        out: folder of tracks to write.
         processes: clips at a time.
         part_bytes: size of the folder's files at most.
 
@@ -49,16 +49,16 @@ def propagate_pack(pack: PackReader, root: Path, out: Path, *, processes: int = 
         How many pairs were written.
     """
     out.mkdir(parents=True, exist_ok=True)
-    for pattern in ("index.json", "places.bin", "places.*.bin"):
+    for pattern in ("index.json", "places.*.bin"):
         for path in out.glob(pattern):
             path.unlink()
     pairs: dict[str, list[list[int]]] = {}
     paths = [root / "train" / item.file for item in pack.clips]
     with PartsWriter(out, "places", part_bytes) as parts, Crew(processes, _one_thread) as pool:
-        done = tqdm(pool.map(_propagate_clip, pack.clips, paths), total=len(paths), unit="clip", desc="carry")
-        for item, ways in zip(pack.clips, done, strict=True):
+        done = tqdm(pool.map(_propagate_clip, pack.clips, paths), total=len(paths), unit="clip", desc="track")
+        for item, tracks in zip(pack.clips, done, strict=True):
             entries = pairs.setdefault(item.file, [])
-            for hint, frame, moved, trust in ways:
+            for hint, frame, moved, trust in tracks:
                 entries.append([hint, frame, *parts.write(deflate(moved, trust)), *trust.shape])
     write_atomically(out / "index.json", json.dumps({"version": 2, "parts": parts.parts, "pairs": pairs}))
     return sum(map(len, pairs.values()))
@@ -66,12 +66,12 @@ def propagate_pack(pack: PackReader, root: Path, out: Path, *, processes: int = 
 
 @dataclass
 class _Track:
-    """One hint on its way through a clip."""
+    """One reference frame, tracked through a clip."""
 
     hint: int
     start: float
     kept: float
-    """When its places were last written."""
+    """Seconds at which it was last kept."""
     picture: Array
     places: CoordinateMap
     age: int = 0
@@ -86,7 +86,7 @@ def _propagate_clip(item: Item, path: Path) -> list[tuple[int, int, Array, Array
     """(hint number, frame number, int16 displacements, uint8 trust) of one clip."""
     numbers = {time: number for number, time in enumerate(item.times)}
     estimator, before = FlowEstimator("detailed"), None
-    ways: list[_Track] = []
+    tracks: list[_Track] = []
     pairs: list[tuple[int, int, Array, Array]] = []
     started = -np.inf
     for time, rgb in read_clip(path, _SHORT, 1000.0):
@@ -94,30 +94,32 @@ def _propagate_clip(item: Item, path: Path) -> list[tuple[int, int, Array, Array
         now = estimator.prepare(np.rint(luma * 255).astype(np.uint8))
         if before is not None:
             motion = estimator.motion(before, now)
-            for way in ways:
-                way.places.step(motion)
-                way.age += 1
-                if way.age % DRIFT_CORRECTION_EVERY == 0:
-                    way.places.correct_drift(now, way.picture, estimator)
+            for track in tracks:
+                track.places.step(motion)
+                track.age += 1
+                if track.age % DRIFT_CORRECTION_EVERY == 0:
+                    track.places.correct_drift(now, track.picture, estimator)
         before = now
-        ways = [way for way in ways if time - way.start <= _LONGEST and float(way.places.trust.mean()) >= _LOST]
+        tracks = [
+            track for track in tracks if time - track.start <= _LONGEST and float(track.places.trust.mean()) >= _LOST
+        ]
         number = numbers.get(round(time, 4))
         if number is None:
             continue
-        for way in ways:
-            if time - way.kept >= _LOOK_EVERY:
-                way.kept = time
-                pairs.append((way.hint, number, *_packed(way, now)))
+        for track in tracks:
+            if time - track.kept >= _KEEP_EVERY:
+                track.kept = time
+                pairs.append((track.hint, number, *_packed(track, now)))
         if time - started >= _START_EVERY:
             started = time
-            ways.append(_Track(number, time, time, now, CoordinateMap.identity(*now.shape)))
+            tracks.append(_Track(number, time, time, now, CoordinateMap.identity(*now.shape)))
     return pairs
 
 
-def _packed(way: _Track, now: Array) -> tuple[Array, Array]:
-    places = way.places
+def _packed(track: _Track, now: Array) -> tuple[Array, Array]:
+    places = track.places
     height, width = (side // 2 for side in places.trust.shape)
     moved = places.scaled(height, width) - grid(height, width)
-    told, _ = judge(way.picture, places.at, places.trust, now)  # as films tell the network
-    trust = cv2.resize(told, (width, height), interpolation=cv2.INTER_AREA)
+    judged, _ = judge(track.picture, places.at, places.trust, now)  # as films give it to the network
+    trust = cv2.resize(judged, (width, height), interpolation=cv2.INTER_AREA)
     return np.rint(moved * UNIT).clip(-32768, 32767).astype(np.int16), np.rint(trust * 255).astype(np.uint8)

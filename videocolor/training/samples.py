@@ -1,4 +1,4 @@
-"""Batches for training: sample i of a step is a function of (seed, step, i) alone, whoever makes it, and when."""
+"""Draw batches for training: sample i of a step is a function of (seed, step, i) alone."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from videocolor.types import Array
 __all__ = ["Batch", "Sampler"]
 
 _WIDE: Final = 0.5
-"""Least side of a crop, of the picture's short side, from which it can be told what is shown."""
+"""Least side of a crop, of the picture's short side, that still shows what the picture is of."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples as arrays; hints lie in one list, `owner` says whose they are."""
+    """Samples as arrays; hints are in one list, `owner` says whose they are."""
 
     rgb: Array
     """(n, s, s, 3) uint8, the truth."""
     luma: Array
-    """(n, s, s) float32 in 0..1, what the network sees."""
+    """(n, s, s) float32 in 0..1, network input."""
     angle: Array
-    """(n,) float32, radians by which the hue of truth and hints is turned."""
+    """(n,) float32, radians by which the hue of truth and hints is rotated."""
     gain: Array
     """(n,) float32, factor on the chroma of truth and hints."""
-    told: Array
+    full_hint: Array
     """(n,) bool, samples whose first hint is of their own scene and painted all over."""
     hint_rgb: Array
     """(m, s, s, 3) uint8."""
@@ -48,7 +48,7 @@ class Batch:
     propagated_rgb: Array
     """(k, s, s, 3) uint8, hinted frames as motion propagated them here."""
     propagated: Array
-    """(k, 2, s, s) float32, their trust in 0..1 and how much brighter they are (Y')."""
+    """(k, 2, s, s) float32, their confidence in 0..1 and how much brighter they are (Y')."""
     propagated_owner: Array
     """(k,) int64, sample that a propagated frame belongs to, ascending."""
 
@@ -56,7 +56,7 @@ class Batch:
 _Hint = tuple[Array, Array, Array]
 """rgb, luma, mask."""
 _Moved = tuple[Array, Array]
-"""A propagated frame, and what is known of it."""
+"""A propagated frame; its confidence and brightness."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class _Sample:
     propagated: _Moved | None
     angle: float = 0.0
     gain: float = 1.0
-    told: bool = False
+    full_hint: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Sampler:
             luma=np.stack([s.luma for s in samples]),
             angle=np.array([s.angle for s in samples], np.float32),
             gain=np.array([s.gain for s in samples], np.float32),
-            told=np.array([s.told for s in samples], bool),
+            full_hint=np.array([s.full_hint for s in samples], bool),
             hint_rgb=_stack([h[0] for h in hints], (size, size, 3), np.uint8),
             hint_luma=_stack([h[1] for h in hints], (size, size), np.float32),
             hint_mask=_stack([h[2] for h in hints], (size, size), np.uint8),
@@ -142,11 +142,11 @@ class Sampler:
         hints = [self._hint(rng, item, number, crop, size, None if pair is None else pair.hint)]
         if kind < settings.wrong + settings.two:
             hints.append(self._hint(rng, item, number, crop, size))
-        told = bool(hints[0][2].all())
+        full_hint = bool(hints[0][2].all())
         if rng.random() >= settings.hue_turn:
-            return _Sample(rgb, luma, hints, propagated, told=told)
+            return _Sample(rgb, luma, hints, propagated, full_hint=full_hint)
         angle, gain = rng.uniform(-np.pi, np.pi), rng.uniform(1 - settings.gain, 1 + settings.gain)
-        return _Sample(rgb, luma, hints, propagated, float(angle), float(gain), told)
+        return _Sample(rgb, luma, hints, propagated, float(angle), float(gain), full_hint)
 
     def _propagated(
         self, rng: np.random.Generator, item: Item, pair: PropagatedPair | None, crop: _Crop, rgb: Array
@@ -155,12 +155,12 @@ class Sampler:
         size = rgb.shape[0]
         if pair is None or self.propagated is None:
             return None
-        moved, trust = self.propagated.picture(pair, self.pack.frame(item, pair.hint))
-        moved, trust = _cut(moved, crop, size), _cut(trust, crop, size)
+        moved, confidence = self.propagated.picture(pair, self.pack.frame(item, pair.hint))
+        moved, confidence = _cut(moved, crop, size), _cut(confidence, crop, size)
         brighter = (_gray(moved) - _gray(rgb)) * np.float32(rng.uniform(0.8, 1.25))
         if rng.random() < 0.3:  # grain on both films
             brighter += rng.standard_normal(brighter.shape, dtype=np.float32) * np.float32(rng.uniform(0, 0.04))
-        return moved, np.stack((trust, brighter.astype(np.float32)))
+        return moved, np.stack((confidence, brighter.astype(np.float32)))
 
     def _item(self, rng: np.random.Generator, clip_share: float, size: int) -> Item:
         clips, images = self.pack.clips, self.pack.images
@@ -206,7 +206,7 @@ class Sampler:
 
 
 def _stack(arrays: list[Array], shape: tuple[int, ...], kind: type[np.generic]) -> Array:
-    """Arrays of one shape behind each other; an empty stack of the same shape and kind where there are none."""
+    """Stack arrays of one shape; without any, make an empty stack of that shape and kind."""
     return np.stack(arrays).astype(kind, copy=False) if arrays else np.zeros((0, *shape), kind)
 
 
@@ -241,7 +241,7 @@ def _cut(frame: Array, crop: _Crop, size: int) -> Array:
 
 
 def _warp(rgb: Array, rng: np.random.Generator) -> Array:
-    """Turn, shear and bend a picture a little, so that a self-made hint does not lie on its target."""
+    """Rotate, shear and bend a picture a little, so that a self-made hint does not fit its target."""
     size = rgb.shape[0]
     matrix = np.eye(2) + rng.uniform(-0.12, 0.12, (2, 2))
     ys, xs = np.mgrid[0:size, 0:size].astype(np.float32)

@@ -32,7 +32,7 @@ class Augment:
 
     The flip is shared: no hint of a real scene is its mirror image. The window (zoom and place) is shared as well, so
     that the hint still shows what the original shows, and then the hint's own is moved and scaled a little: a hint
-    painted from another still never lies on the frame exactly. Degradation is for the original's luma alone.
+    painted from another still never fits the frame exactly. Degradation is for the original's luma alone.
     """
 
     flip: float = 0.5
@@ -49,7 +49,7 @@ class Augment:
         if not 0 < low <= high <= 1:
             raise ValueError(f"{self.zoom=}: expected 0 < low <= high <= 1")
         if not (0 <= self.flip <= 1 and 0 <= self.hint_shift < 1 and 0 <= self.hint_scale < 1):
-            raise ValueError(f"{self=}: flip lies in 0..1, hint_shift and hint_scale in 0..1 without 1")
+            raise ValueError(f"{self=}: expected flip in 0..1, hint_shift and hint_scale in [0, 1)")
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,7 @@ class PairBatches(Sampler[list[int]]):
     """Batches in a random order that reads films piece by piece: for the mode of references.
 
     Pairs are cut into blocks of 32 neighbours of one source; blocks are shuffled, eight at a time are mixed. Each
-    worker of the loader gets blocks of its own, so no stretch of film is decoded twice:
+    worker of the loader gets its own blocks, so no stretch of film is decoded twice:
 
         DataLoader(data, batch_sampler=PairBatches(data, 16, workers=2), num_workers=2)
 

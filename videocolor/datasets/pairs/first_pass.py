@@ -52,7 +52,7 @@ _MOVING: Final = 6.0
 _CONTRAST: Final = 3.0
 """How many times larger the change on both sides of a repeat must be than within it."""
 _STILL: Final = Fraction(1, 5)
-"""Seconds: nothing new for longer is a picture that stands still, and says nothing about the rate."""
+"""Seconds: a longer still picture says nothing about the rate."""
 _LEAST: Final = 30
 """Frames that must have been judged before the content has a say."""
 _TOLERATED: Final = 0.02
@@ -121,7 +121,7 @@ class RateMeter:
 def _count(means: Array, peaks: Array, rate: float) -> tuple[int, int]:
     """(repeated frames, new frames).
 
-    A run of frames with hardly any change is a repetition if it is short and stands between two frames that changed
+    A run of frames with hardly any change is a repetition if it is short and between two frames that changed
     much more: slow movement comes to rest gradually, a frame shown twice does not.
     """
     low = peaks <= np.clip(_SMALL * _moving_nearby(peaks, max(3, int(rate / 2))), _LOW, _HIGH)

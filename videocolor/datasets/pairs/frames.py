@@ -87,7 +87,7 @@ def decode_picture(data: bytes, name: str) -> Array:
     """
     try:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    except cv2.error:  # too many pixels, or a header that lies
+    except cv2.error:  # too many pixels, or a wrong header
         bgr = None
     if bgr is None:
         raise InputError(f"{name}: not a picture that can be read")

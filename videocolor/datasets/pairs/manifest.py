@@ -1,4 +1,4 @@
-"""The manifest: one JSON line a pair, and where the frames of a pair lie.
+"""The manifest: one JSON line per pair; and the layout of a data set.
 
 DIR/manifest.jsonl      one line a pair, sorted by source and time
 DIR/frames/SHA/PTS.jpg  frames, in the mode that stores them; SHA: the first 16 digits of the source's sha256
@@ -184,7 +184,7 @@ class PairRecord:
     """One line of the manifest."""
 
     pair_id: str
-    """20 hex digits, made of `source_sha256`, both times and their unit: the same pair has the same id for ever."""
+    """20 hex digits, made of `source_sha256`, both times and their unit: the same pair always has the same id."""
     source: str
     """The film or picture as it was named to `pairs build`; `ARCHIVE.tar/MEMBER` for a picture in a tar."""
     source_sha256: str

@@ -107,7 +107,7 @@ def _choose(
         wanted, first, last = time - low - ticks, time - high, time - low
     else:
         wanted, first, last = time + low + ticks - before, time + low, time + high
-    # Only frames of this shot whose time lies within the bounds, whatever the sharpness says.
+    # Only frames of this shot whose time is within the bounds, whatever the sharpness says.
     begin = max(start, int(np.searchsorted(line.pts, first, "left")))
     stop = min(end, int(np.searchsorted(line.pts, last, "right")))
     hint = _sharpest(line, begin, stop, wanted, half)

@@ -22,7 +22,7 @@ from videocolor.types import Array
 __all__ = ["THRESHOLDS", "SceneLook", "decide", "histogram_distance", "look_at", "scene_delta"]
 
 _THUMB: Final = 8
-"""Side of the thumbnails; of 8, 16 and 32 the one that tells scenes apart best (docs/pairs.md)."""
+"""Side of the thumbnails; of 8, 16 and 32 the one that separates scenes best (docs/pairs.md)."""
 _PICTURE: Final = (72, 96)
 """(height, width) of the picture whose colours are counted."""
 _BINS: Final = (8, 10, 10)
@@ -36,7 +36,7 @@ THRESHOLDS: Final[dict[str, tuple[float, float]]] = {"distance": (21.0, 33.0), "
 
 @dataclass(frozen=True, eq=False)
 class SceneLook:
-    """All that the checks need of a frame: 4 KB, whatever its size."""
+    """Input of the checks for one frame: 4 KB, whatever its size."""
 
     thumb: Array
     """(8, 8, 3) float32 CIE L*a*b*."""
@@ -70,7 +70,7 @@ def scene_delta(a: SceneLook, b: SceneLook) -> float:
     ratio and resolution do not enter.
 
     Returns:
-        0 for equal frames. Half of the pairs of one shot lie below 8, half of the pairs of two clips above 37 (on the
+        0 for equal frames. Half of the pairs of one shot are below 8, half of the pairs of two clips above 37 (on the
         footage of docs/pairs.md); black and white are 100 apart.
     """
     return float(np.sqrt(((a.thumb - b.thumb) ** 2).sum(axis=-1).mean()))

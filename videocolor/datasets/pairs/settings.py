@@ -33,7 +33,7 @@ class InputConfig(Section):
     min_fps: Annotated[Number, Field(ge=0, le=1000)] = 60
     """Least frames a second, by timestamps and by content; refused below 0.98 of it (60000/1001 counts as 60)."""
     damaged: Literal["skip", "use"] = "skip"
-    """What happens to films that could not be read whole: skip, or use (damaged frames are never drawn)."""
+    """What happens to films that could not be read completely: skip, or use (damaged frames are never drawn)."""
 
 
 class SamplingConfig(Section):
@@ -46,7 +46,7 @@ class SamplingConfig(Section):
     max_s: Annotated[Number, Field(gt=0, le=3600)] = 5
     """Most seconds between original and hint."""
     direction: Literal["either", "before", "after"] = "either"
-    """Where the hint lies, seen from the original: either, before or after."""
+    """Side of the hint, seen from the original: either, before or after."""
     window_s: Annotated[Number, Field(ge=0, le=10)] = 0.1
     """Seconds around a drawn time (half before, half after) in which the sharpest frame is taken. 0: the nearest."""
     seed: Int = 0
@@ -92,7 +92,7 @@ class StoreConfig(Section):
 
 
 class SplitConfig(Section):
-    """How sources are divided; a source, and all that looks like it, is in one split."""
+    """How sources are divided; a source and its near-duplicates are in one split."""
 
     val: _Share = 0.05
     """Share of sources for validation."""
@@ -117,7 +117,7 @@ class SplitConfig(Section):
 
 
 class PairsConfig(Section):
-    """Everything that `videocolor pairs build` can be told."""
+    """Settings of `videocolor pairs build`."""
 
     input: InputConfig = InputConfig()
     sampling: SamplingConfig = SamplingConfig()
@@ -127,7 +127,7 @@ class PairsConfig(Section):
 
 
 def settings_id(config: PairsConfig) -> str:
-    """Twelve hex digits that stand for the settings which the pairs of a source depend on (all but `split`)."""
+    """Hash the settings that the pairs of a source depend on (all but `split`) to twelve hex digits."""
     values = config.model_dump(mode="json", exclude={"split"})
     text = json.dumps([_FORMAT, values], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

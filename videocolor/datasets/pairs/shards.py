@@ -28,7 +28,7 @@ _BYTES: Final = 200 * 2**20
 def write_shards(folder: Path, *, root: Path | None = None, size: int = _BYTES) -> list[Path]:
     """Write the tars of a data set and list them in files.sha256; earlier ones are replaced.
 
-    Pairs are dealt in the order of their ids, which is random as to source and time. What is held back is in none.
+    Pairs are in the order of their ids, which is random as to source and time. Held-back pairs are left out.
 
     Args:
         folder: the data set.

@@ -104,7 +104,7 @@ def _members(path: Path) -> dict[str, tarfile.TarInfo]:
 def expand(inputs: Iterable[Path], *, without: Path | None = None) -> tuple[list[Source], list[str]]:
     """List the sources in files, folders and tars, sorted by name, each once.
 
-    A folder stands for the films, pictures and tars in it at any depth (hidden ones are left out), a tar for the
+    A folder means the films, pictures and tars in it at any depth (hidden ones are left out), a tar for the
     pictures in it.
 
     Args:

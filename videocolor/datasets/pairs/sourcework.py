@@ -171,7 +171,7 @@ def _too_short(source: Source, look: FilmLook, config: PairsConfig) -> str:
     if max(spans) < low:
         smaller = max(0.1, max(spans) / 2)
         return (
-            f"{source.name}: its longest shot lasts {max(spans):.2f} s, and the frames of a pair lie at least "
+            f"{source.name}: its longest shot lasts {max(spans):.2f} s, and the frames of a pair are at least "
             f"sampling.min_s = {low:g} s apart: give longer footage or --set sampling.min_s={smaller:.1g}"
         )
     return (

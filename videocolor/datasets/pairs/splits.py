@@ -101,14 +101,14 @@ class HeldBack:
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """Where every source belongs."""
+    """The split of every source."""
 
     splits: dict[str, str]
     """sha256 of a source -> train, val, test or held_back."""
     groups: tuple[tuple[str, ...], ...]
-    """Names of sources that look alike."""
+    """Names of near-duplicate sources."""
     notes: tuple[str, ...]
-    """What should be said: groups found, sources held back for their likeness."""
+    """Messages: groups found, sources held back as near-duplicates."""
 
 
 def read_held_back(settings: SplitConfig) -> HeldBack:
@@ -166,7 +166,7 @@ def read_split_settings(folder: Path) -> SplitConfig:
 def plan_splits(states: Sequence[SourceState], settings: SplitConfig, held: HeldBack) -> SplitPlan:
     """Divide sources.
 
-    Sources that look alike form a group and share its fate: held_back if one of them is on the list or looks like
+    Near-duplicates form a group and share a split: held_back if one of them is on the list or looks like
     something that is; else a number in [0, 1), made of the seed and the group's smallest sha256, decides: below
     `test` it is the test, below `test + val` validation, else training. So a new source moves no other one,
     unless it joins two groups.

@@ -159,8 +159,8 @@ def verify_pairs(folder: Path, *, root: Path | None = None, tick: Tick = lambda 
     """Check a data set.
 
     Every listed file is there with its sha256 and no other frame is; every pair has its frames (or its source, in the
-    mode of references), an id that fits its content and an offset within its settings' bounds; no pair stands
-    twice; no source, and no group of sources that look alike, is in two splits; nothing held back is trained on;
+    mode of references), an id that fits its content and an offset within its settings' bounds; no pair is
+    listed twice; no source, and no group of near-duplicates, is in two splits; nothing held back is trained on;
     the tars hold exactly the accepted pairs.
 
     Args:
@@ -220,7 +220,7 @@ def _check_files(folder: Path, hashes: dict[str, str], tick: Tick) -> Iterator[s
 def _check_records(records: Sequence[PairRecord], configs: dict[str, PairsConfig]) -> Iterator[str]:
     for key, count in Counter(record.pair_id for record in records).items():
         if count > 1:
-            yield f"pair {key}: stands {count} times in the manifest"
+            yield f"pair {key}: is {count} times in the manifest"
     for record in records:
         base = Fraction(record.time_base)
         offset = (record.hint_pts - record.original_pts) * base

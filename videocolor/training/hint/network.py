@@ -38,7 +38,7 @@ class Tensors(NamedTuple):
     luma: Tensor
     angle: Tensor
     gain: Tensor
-    told: Tensor
+    full_hint: Tensor
     hint_rgb: Tensor
     hint_luma: Tensor
     hint_mask: Tensor
@@ -110,7 +110,7 @@ def target_ab(rgb: Tensor, angle: Tensor, gain: Tensor) -> Tensor:
     Returns:
         (n, 2, h, w) float32.
     """
-    # Autocast would mix the primaries in bfloat16, which puts half a Lab unit of noise on what is learnt.
+    # Autocast would mix the primaries in bfloat16, which adds half a Lab unit of noise to the truth.
     with torch.autocast(rgb.device.type, enabled=False):
         ab = rgb_to_lab(rgb.permute(0, 3, 1, 2).float() / 255.0)[:, 1:] / AB_SCALE
     cosine, sine = (gain * angle.cos())[:, None, None], (gain * angle.sin())[:, None, None]
@@ -127,7 +127,7 @@ class Forward(NamedTuple):
     """(n,) bool."""
     propagated: Tensor
     """(n,) bool, samples that motion propagated chroma to."""
-    told: Tensor
+    full_hint: Tensor
     """(n,) bool, samples whose hint is of their scene and painted all over."""
 
 
@@ -149,7 +149,7 @@ def forward(net: HintNet, batch: Tensors | Batch) -> Forward:
         keys, values, valid = (_spread(x, n, batch.slots, batch.owner, batch.slot) for x in found)
         hinted[batch.owner] = True
     output = net.from_taps(gray[:n], [tap[:n] for tap in taps], keys, values, valid, F.avg_pool2d(propagated, 2))
-    return Forward(output, truth, hinted, propagated[:, 2].amax(dim=(1, 2)) > 0, batch.told)
+    return Forward(output, truth, hinted, propagated[:, 2].amax(dim=(1, 2)) > 0, batch.full_hint)
 
 
 class Losses(NamedTuple):
@@ -167,7 +167,7 @@ def chroma_losses(
     target: Tensor,
     hinted: Tensor,
     propagated: Tensor,
-    told: Tensor,
+    full_hint: Tensor,
     config: LossConfig,
     hinted_share: Tensor | None = None,
     kept: Tensor | None = None,
@@ -183,13 +183,13 @@ def chroma_losses(
         output: of the network, for n samples.
         target: (n, 2, h, w) a*b* / AB_SCALE at full size.
         hinted: (n,) bool, samples that have a hint.
-        propagated: (n,) bool, samples that motion propagated chroma to; their own colour is asked for as well, or the
+        propagated: (n,) bool, samples with propagated chroma; their own color is asked for as well, or the
             network would unlearn it there.
-        told: (n,) bool, samples whose hint is of their scene and painted all over: `config.told_beta`.
+        full_hint: (n,) bool, samples whose hint is of their scene and painted all over: `config.full_hint_beta`.
         config: weights.
         hinted_share: what the matching term is divided by: the number of hinted samples (None: counted here).
-        kept: (n - hinted, 2, h/2, w/2) a*b* / AB_SCALE, asked for in place of the truth where there is no hint; what
-            error to expect is learnt from the truth all the same.
+        kept: (n - hinted, 2, h/2, w/2) a*b* / AB_SCALE, asked for in place of the truth where there is no hint; the
+            expected error is learned from the truth all the same.
     """
     true = truth = F.avg_pool2d(target, 2)
     if kept is not None:
@@ -197,8 +197,8 @@ def chroma_losses(
     predicted = output.ab.float()
     chroma = truth.norm(dim=1, keepdim=True) * AB_SCALE
     weight = 1.0 + config.chroma_weight * (chroma / 20.0 - 0.5).clamp(-0.5, 1.5)
-    told_beta = config.beta if config.told_beta is None else config.told_beta
-    beta = torch.where(told, told_beta, config.beta)[:, None, None, None]
+    full_hint_beta = config.beta if config.full_hint_beta is None else config.full_hint_beta
+    beta = torch.where(full_hint, full_hint_beta, config.beta)[:, None, None, None]
     color = (weight * _smooth_l1(predicted, truth, beta)).mean()
     own = _smooth_l1(output.own.float(), truth, beta)
     color = color + config.own * (weight * own * propagated[:, None, None, None]).mean()
@@ -264,7 +264,7 @@ class Trainee(nn.Module):
 
 
 def _propagated(batch: Tensors) -> Tensor:
-    """(n, 4, s, s) a*b* / AB_SCALE, trust and brightness of propagated frames; 0 where there are none."""
+    """(n, 4, s, s) a*b* / AB_SCALE, confidence and brightness of propagated frames; 0 where there are none."""
     n, size = batch.rgb.shape[:2]
     dense = torch.zeros(n, 4, size, size, device=batch.rgb.device)
     if len(batch.propagated):

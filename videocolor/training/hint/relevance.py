@@ -46,7 +46,7 @@ of a similar source, of any other source (complete; scribbles)."""
 _SAME_SHOT: Final = 0.22
 """Scene-check distance up to which frames of a clip count as one shot."""
 _OLD_FILM, _FINE = 0.25, 0.6
-"""Share of targets that are damaged like old film; that have a working size of films with hints of their own."""
+"""Share of targets degraded like old film; share with a working size of shots with hints."""
 _FINE_AREAS: Final = (416 * 240, 512 * 288)
 _MOST_DB: Final = 25.0
 
