@@ -22,7 +22,7 @@ from videocolor.models.hint.network import HintNet
 from videocolor.training import loop
 from videocolor.training.config import TrainConfig, ValidationConfig
 from videocolor.training.hint.validate import contact_sheet, recolor, validate
-from videocolor.training.log import Journal
+from videocolor.training.log import TrainingLog
 
 SMALL = ValidationConfig(batches=1, batch=2, size=32, pictures=2)
 
@@ -100,7 +100,7 @@ def test_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = TrainConfig(out=tmp_path, phases=[{"steps": 1, "size": 32, "batch": 1}], tensorboard=True, log_every=1)
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(UsageError, match=r"pip install 'videocolor\[train\]'"):
-        Journal(config, 0, ignore, quiet=False)
+        TrainingLog(config, 0, ignore, quiet=False)
     written: list[tuple[Any, ...]] = []
 
     class Writer:
@@ -119,11 +119,11 @@ def test_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("torch.utils.tensorboard")
     module.SummaryWriter = Writer  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    with Journal(config, 3, ignore, quiet=False) as journal:
+    with TrainingLog(config, 3, ignore, quiet=False) as journal:
         journal.step(3, 8, 0.0, {"total": 2.0, "lr": 0.1})
         journal.validated(4, {"auto_psnr": 25.0}, np.zeros((5, 6, 3), np.uint8))
     assert (str(tmp_path / "tensorboard"), 3) in written and ("train/total", 2.0, 4) in written
     assert ("validate/auto_psnr", 25.0, 4) in written and ("pictures", (5, 6, 3), 4, "HWC") in written
     assert written[-1] == ("closed",)
-    Journal(config, 0, ignore, quiet=True)
+    TrainingLog(config, 0, ignore, quiet=True)
     assert len(written) and not (tmp_path / "quiet").exists()

@@ -19,11 +19,12 @@ from pairs_helpers import color_film, config
 from skimage.color import rgb2lab
 from torch.utils.data import DataLoader
 
-from videocolor.datasets.degrade import age, orthochromatic, seeded
+from videocolor.datasets.degrade import age, orthochromatic
 from videocolor.datasets.pairs import Archival, Augment, PairBatches, PairDataset, build_pairs, read_manifest, reading
 from videocolor.datasets.pairs.dataset import Window, cut_window, draw_windows
 from videocolor.datasets.pairs.manifest import frame_name, write_manifest
 from videocolor.errors import InputError, UsageError
+from videocolor.video import seeking
 
 ANY = ("split.val=0", "split.test=0", "scene.accept=200")
 
@@ -83,7 +84,7 @@ def test_torch_is_imported_for_the_dataset_alone() -> None:
     code = (
         "import sys, videocolor.datasets.pairs as p\n"
         "import videocolor.datasets.pairs.build, videocolor.datasets.pairs.verify\n"
-        "p.PairsConfig(); p.Augment(); assert 'torch' not in sys.modules\n"
+        "p.PairsConfig(); p.Archival(); assert 'torch' not in sys.modules\n"
         "p.PairDataset; assert 'torch' in sys.modules\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -152,8 +153,8 @@ NONE = dict.fromkeys(("orthochromatic", "fading", "flicker", "blur", "grain", "s
 def test_each_kind_of_age(kind: str, card: np.ndarray) -> None:
     luma = card[..., 0]
     settings = Archival(**{**NONE, kind: 1.0})
-    worn = [age(card, luma, settings, seeded(kind, number)) for number in range(6)]
-    again = age(card, luma, settings, seeded(kind, 0))
+    worn = [age(card, luma, settings, np.random.default_rng(number)) for number in range(6)]
+    again = age(card, luma, settings, np.random.default_rng(0))
     assert np.array_equal(worn[0], again), "seeded"
     if kind == "orthochromatic":
         assert np.allclose(worn[0], luma, atol=2e-3), "grays stay themselves"
@@ -176,7 +177,7 @@ def test_each_kind_of_age(kind: str, card: np.ndarray) -> None:
     else:
         changed = [np.abs(x - luma) > 0.1 for x in worn]
         assert all(0.0005 < c.mean() < 0.2 for c in changed)
-    nothing = age(card, luma, Archival(**NONE), seeded("x"))
+    nothing = age(card, luma, Archival(**NONE), np.random.default_rng(0))
     assert np.array_equal(nothing, luma)
 
 
@@ -208,7 +209,7 @@ def test_a_data_set_can_be_sent_to_another_process(referred: Path) -> None:
 def test_references_without_a_cache(referred: Path, stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "_CACHE", 1)
     monkeypatch.setattr(reading, "_OPEN", 1)
-    monkeypatch.setattr(reading, "_AHEAD", 0)
+    monkeypatch.setattr(seeking, "_AHEAD", 0)
     files, films = PairDataset(stored, size=None), PairDataset(referred, size=None)
     for index in (5, 0, len(files) - 1, 1):
         assert np.array_equal(files.pictures(index)[0], films.pictures(index)[0])

@@ -1,4 +1,4 @@
-"""Lines of colour over lightness, through what a hint's tokens stand for."""
+"""The local linear chroma model, fitted to what a hint's tokens hold."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from videocolor.models.hint.local_linear import lines, moments
+from videocolor.models.hint.local_linear import fit, moments
 from videocolor.models.hint.network import HintNet, no_propagated, no_tokens
 
 ONE = torch.ones(1, 1, 1, 1)
@@ -18,10 +18,10 @@ def cells(x: Tensor) -> Tensor:
 
 
 def found(luma: Tensor, ab: Tensor, mask: Tensor | None = None, sure: float = 1.0, belief: float = 1.0):
-    """Lines of a picture, as if every place had found itself."""
+    """Fit a picture as if every token had matched itself."""
     mask = torch.ones_like(luma) if mask is None else mask
     mean = cells(ab * mask) / cells(mask).clamp(min=1e-4)
-    return lines(mean, moments(luma, ab, mask), torch.full_like(mean[:, :1], sure), belief * ONE)
+    return fit(mean, moments(luma, ab, mask), torch.full_like(mean[:, :1], sure), belief * ONE)
 
 
 def two_colors(generator: torch.Generator, light: float = 0.0) -> tuple[Tensor, Tensor]:
@@ -30,12 +30,12 @@ def two_colors(generator: torch.Generator, light: float = 0.0) -> tuple[Tensor, 
     return 0.3 + light + 0.4 * which, torch.cat((0.2 - 0.3 * which, 0.1 * which), dim=1)
 
 
-def test_two_surfaces_in_one_place_are_told_apart() -> None:
+def test_two_surfaces_in_one_token_are_separated() -> None:
     luma, ab = two_colors(torch.Generator().manual_seed(1))
     line = found(luma, ab)
     followed = line.at(luma, 8)
     inner = (..., slice(8, -8), slice(8, -8))
-    mean = F.interpolate(line.middle, scale_factor=8.0, mode="bilinear")
+    mean = F.interpolate(line.mean_ab, scale_factor=8.0, mode="bilinear")
     assert (mean - ab)[inner].square().mean().sqrt() > 0.07
     assert (followed.ab - ab)[inner].abs().max() < 0.02
     # The frame shows the same surfaces elsewhere: what tells them is their lightness, not their place.
@@ -69,8 +69,8 @@ def test_one_painted_pixel_makes_no_line() -> None:
     mask = torch.zeros_like(luma)
     mask[..., 3::8, 5::8] = 1
     line = found(luma, ab, mask)
-    assert line.slope.abs().max() < 1e-3 and line.spread.max() < 2e-3
-    torch.testing.assert_close(line.middle, ab[..., 3::8, 5::8])
+    assert line.slope.abs().max() < 1e-3 and line.deviation.max() < 2e-3
+    torch.testing.assert_close(line.mean_ab, ab[..., 3::8, 5::8])
 
 
 def test_a_place_that_is_hardly_matched_has_the_same_line() -> None:
@@ -87,8 +87,8 @@ def test_a_place_that_is_hardly_matched_has_the_same_line() -> None:
         assert (
             match.confidence.min() > 0.99 if bias < 0 else 1e-3 < match.confidence.min() < match.confidence.max() < 0.3
         )
-        seen.append(match.believed(ONE)[2])
-    for name in ("level", "spread", "middle", "slope"):
+        seen.append(match.gated(ONE)[2])
+    for name in ("mean_luma", "deviation", "mean_ab", "slope"):
         torch.testing.assert_close(getattr(seen[0], name), getattr(seen[1], name), rtol=1e-3, atol=1e-4)
 
 
@@ -96,18 +96,18 @@ def test_mixed_moments_are_those_of_all_pixels() -> None:
     generator = torch.Generator().manual_seed(4)
     luma, ab = two_colors(generator)
     mean, mixed = cells(ab), moments(luma, ab, torch.ones_like(luma))
-    both = lines(*((x[..., :6] + x[..., 6:]) / 2 for x in (mean, mixed)), torch.ones(1, 1, 8, 6), ONE)
+    both = fit(*((x[..., :6] + x[..., 6:]) / 2 for x in (mean, mixed)), torch.ones(1, 1, 8, 6), ONE)
     wide = torch.cat((luma.unfold(3, 8, 8)[..., :6, :], luma.unfold(3, 8, 8)[..., 6:, :]), dim=4)
     pixels = wide.unfold(2, 8, 8).reshape(1, 1, 8, 6, -1)
-    torch.testing.assert_close(both.level, pixels.mean(dim=4) - 0.5)
-    torch.testing.assert_close(both.spread, (pixels.var(dim=4, correction=0) + 1e-6).sqrt(), rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(both.mean_luma, pixels.mean(dim=4) - 0.5)
+    torch.testing.assert_close(both.deviation, (pixels.var(dim=4, correction=0) + 1e-6).sqrt(), rtol=1e-3, atol=1e-5)
 
 
 def test_what_is_not_believed_shows_nothing() -> None:
     luma, ab = two_colors(torch.Generator().manual_seed(5))
     followed = found(luma, ab, sure=0.7, belief=0.0).at(luma, 8)
-    assert not followed.seen.any() and not followed.sure.any()
-    assert not found(luma, ab, sure=0.7, belief=0.0).beside(cells(luma)).any()
+    assert not followed.seen.any() and not followed.confidence.any()
+    assert not found(luma, ab, sure=0.7, belief=0.0).offsets(cells(luma)).any()
 
 
 @pytest.mark.parametrize("believed", [0.0, 1.0])

@@ -18,7 +18,7 @@ from videocolor.models.hint import AB_SCALE
 from videocolor.models.hint.colorizer import MAX_TOKENS, HintColorizer
 from videocolor.models.hint.encoder import GrayEncoder
 from videocolor.models.hint.network import HintNet, no_propagated, no_scribbles, no_tokens
-from videocolor.models.hint.runtimes import OnnxRuntime, TorchRuntime, external_names, graph_path
+from videocolor.models.hint.runtimes import OnnxRuntime, TorchRuntime, graph_path
 from videocolor.models.registry import load_colorizer
 
 WEIGHTS = graph_path("hintnet-4", "frame").with_name("hint.safetensors")
@@ -178,7 +178,7 @@ def test_a_hint_that_is_not_believed_equals_none(onnx_net: HintColorizer) -> Non
 
 
 @pytest.mark.parametrize("wrong", ["london_station_60fps.mp4", "man_yellow_wall_60fps.mp4"])
-def test_hints_are_judged_as_a_whole(onnx_net: HintColorizer, samples: Path, wrong: str) -> None:
+def test_the_relevance_gate_judges_hints(onnx_net: HintColorizer, samples: Path, wrong: str) -> None:
     frames = [middle_frames(samples / name) for name in ("flower_opening_30fps.mp4", wrong)]
     luma, truth = frames[0][0].luma[None], frames[0][0].ab[:, ::2, ::2]
     automatic = onnx_net.step(onnx_net.begin([]), luma).ab[0]
@@ -186,26 +186,6 @@ def test_hints_are_judged_as_a_whole(onnx_net: HintColorizer, samples: Path, wro
     error = [float(np.sqrt(np.mean((ab - truth) ** 2))) for ab in (automatic, right, other)]
     assert error[1] < 0.6 * error[0], "a frame of the same shot helps"
     assert error[2] < 1.05 * error[0], "one of another film does no harm"
-
-
-def test_weights_from_before_evidence_are_taken() -> None:
-    torch.manual_seed(3)
-    net, luma = HintNet().eval(), torch.rand(1, 1, 64, 64)
-    torch.nn.init.normal_(net.belief[2].weight)
-    state = net.state_dict()
-    state["belief.0.weight"] = state["belief.0.weight"][:, :37].clone()
-    old = HintNet().eval()
-    old.load_state_dict(state)
-    with torch.inference_mode():
-        found = old.attend(
-            old.matcher(old.encoder(luma)), *old.encode_hint(luma, torch.rand(1, 2, 64, 64), torch.ones_like(luma))
-        )
-        first = torch.nn.functional.conv2d(found.seen[:, :37], state["belief.0.weight"], state["belief.0.bias"]).relu()
-        expected = torch.sigmoid(old.belief[2](first))
-        torch.testing.assert_close(old.believe(found.seen), expected)
-    state["belief.0.weight"] = state["belief.0.weight"][:, :30]
-    with pytest.raises(RuntimeError, match="belief"):
-        HintNet().load_state_dict(state)
 
 
 class Sizes:
@@ -289,6 +269,6 @@ def test_packaged_graphs_are_those_of_the_code(tmp_path: Path) -> None:
     write_graphs(HintNet().folded(), tmp_path, "fresh")
     for part in ("encode", "frame"):
         packaged, fresh = graph_path("hintnet-4", part), tmp_path / f"fresh.{part}.onnx"
-        assert external_names(packaged) == external_names(fresh)
+        assert packaged.with_suffix(".txt").read_text() == fresh.with_suffix(".txt").read_text()
         first, second = (onnx.load_from_string(path.read_bytes()) for path in (packaged, fresh))
         assert [node.op_type for node in first.graph.node] == [node.op_type for node in second.graph.node]

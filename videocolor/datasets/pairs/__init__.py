@@ -12,7 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _HOMES = {
-    "Archival": "..degrade",
+    "Archival": ".degrade",
     "Augment": "dataset",
     "BuildResult": "build",
     "PairBatches": "dataset",
