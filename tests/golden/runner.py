@@ -1,0 +1,58 @@
+"""Color the golden cases with the videocolor that PYTHONPATH names: `runner.py SIDE TREE CASES.json OUT`.
+
+Runs unchanged on the reference and on the present tree, so it uses the public `colorize_video` and `ColorizeConfig`
+alone. Writes OUT/ID.mkv for every case, and OUT/errors.json with what cases raised.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+RENAMED: dict[str, str] = {}
+"""What cases call it, in the reference's words -> what the present tree calls it.
+
+Keys in full, also below a list: `"hints.min_likeness": "hints.min_match"`, `"chroma.by_shot.frame":
+"chroma.by_shot.at"`. A value with its key as cases write it: `"smoothing.motion=fast": "coarse"`.
+"""
+
+
+def settings_of(values: Mapping[str, Any], present: bool) -> list[str]:
+    """`section.key=value` lines of a case's settings, in the words of the tree that colors it."""
+    named = {key: _translated(key, value) if present else value for key, value in values.items()}
+    return [f"{RENAMED.get(key, key) if present else key}={json.dumps(value)}" for key, value in named.items()]
+
+
+def _translated(key: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_translated(key, item) for item in value]
+    if isinstance(value, dict):
+        inner = {name: (f"{key}.{name}", item) for name, item in value.items()}
+        return {RENAMED.get(at, at).rpartition(".")[2]: _translated(at, item) for at, item in inner.values()}
+    return RENAMED.get(f"{key}={value}", value)
+
+
+def main(side: str, tree: str, cases: str, out: str) -> None:
+    """Color every case."""
+    import videocolor
+    from videocolor import ColorizeConfig, colorize_video
+
+    assert Path(videocolor.__file__).is_relative_to(tree), f"{videocolor.__file__} is not of {tree}"
+    folder, errors = Path(out), {}
+    folder.mkdir()
+    for case in json.loads(Path(cases).read_text()):
+        target = folder / f"{case['id']}.mkv"
+        try:
+            for values in (*case["before"], {}):  # earlier runs that leave shards, then the run that counts
+                settings = settings_of(case["settings"] | values, side == "present")
+                colorize_video(Path(case["film"]), target, ColorizeConfig.load(None, settings))
+        except Exception as error:
+            errors[case["id"]] = f"{type(error).__name__}: {error}"
+    (folder / "errors.json").write_text(json.dumps(errors))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,142 @@
+"""Decoded samples of many small films are those of the reference commit, run beside this tree on the same machine."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
+from fractions import Fraction
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from golden.cases import COARSE, SMALL, WEIGHTS, Case, make_cases, quick_cases
+from golden.films import make_film, make_network, make_picture, planes_of
+from numpy.typing import NDArray
+
+REFERENCE = "5b32692cf775d2c05a8bf641a31f4ebf508cc31e"
+RUNNER = Path(__file__).parent / "runner.py"
+COUNT = 200
+MEANT_TO_CHANGE: dict[str, str] = {}
+"""Ids of cases (or patterns of them) whose samples are meant to differ from the reference's -> why."""
+
+
+@pytest.fixture(scope="module")
+def reference(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The reference's tree: what VIDEOCOLOR_GOLDEN_REFERENCE names, or the commit out of this checkout's history."""
+    named = os.environ.get("VIDEOCOLOR_GOLDEN_REFERENCE")
+    if named:
+        assert (Path(named) / "videocolor").is_dir(), f"VIDEOCOLOR_GOLDEN_REFERENCE={named}: no videocolor/ in it"
+        return Path(named).resolve()
+    try:
+        command = ["git", "-C", str(root), "archive", REFERENCE, "videocolor", "configs"]
+        archive = subprocess.run(command, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = getattr(error, "stderr", b"").decode().strip() or error
+        pytest.skip(f"commit {REFERENCE[:7]} is not in this checkout's history ({said})")
+    tree = tmp_path_factory.mktemp("reference")
+    with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
+        packed.extractall(tree, filter="data")
+    return tree
+
+
+def test_samples_of_a_few_films_are_those_of_the_reference(reference: Path, root: Path, tmp_path: Path) -> None:
+    check(quick_cases(), reference, root, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_samples_of_many_films_are_those_of_the_reference(reference: Path, root: Path, tmp_path: Path) -> None:
+    """VIDEOCOLOR_GOLDEN_CASES: how many; VIDEOCOLOR_GOLDEN_ONLY: a pattern of ids, as `split-*`."""
+    cases = make_cases(int(os.environ.get("VIDEOCOLOR_GOLDEN_CASES", COUNT)))
+    only = os.environ.get("VIDEOCOLOR_GOLDEN_ONLY", "*")
+    check([case for case in cases if fnmatch(case.id, only)], reference, root, tmp_path)
+
+
+def check(cases: Sequence[Case], reference: Path, present: Path, folder: Path) -> None:
+    """Color the cases with both trees at once, and compare."""
+    assert cases
+    for case in cases:
+        _prepare(case, folder)
+    shutil.copy(reference / "videocolor" / "models" / "weights" / "hint.safetensors", folder / WEIGHTS)
+    make_network(folder / SMALL, [[40, 10, 0], [-30, 20, 35]], [-20, -8], stride=1)
+    make_network(folder / COARSE, [[-70, 10, 0], [30, 0, 25]], [25, -30], stride=4)
+    (folder / "cases.json").write_text(json.dumps([case.as_dict() for case in cases], indent=1))
+    sides = {"reference": reference, "present": present}
+    running = {side: _start(side, tree, folder) for side, tree in sides.items()}
+    try:
+        for side, process in running.items():
+            assert process.wait() == 0, (folder / f"{side}.log").read_text()
+    finally:
+        for process in running.values():
+            process.kill()
+            process.wait()
+    errors = {side: json.loads((folder / side / "errors.json").read_text()) for side in sides}
+    assert errors["reference"] == {}, "cases must be such that the reference colors them"
+    differences = {case.id: _difference(case.id, folder, errors["present"]) for case in cases}
+    unmeant = [f"{name}: {text}" for name, text in differences.items() if text is not None and _reason(name) is None]
+    assert not unmeant, f"{len(unmeant)} of {len(cases)} films differ (see {folder}):\n" + "\n".join(unmeant)
+    for name in cases:
+        (folder / "present" / f"{name.id}.mkv").unlink()
+        (folder / "reference" / f"{name.id}.mkv").unlink()
+
+
+def _prepare(case: Case, folder: Path) -> None:
+    make_film(case.film, folder / case.film_name)
+    for name, recipe in case.films.items():
+        make_film(recipe, folder / name)
+    for name, recipe in case.pictures.items():
+        make_picture(recipe, folder / name)
+    if case.shots is not None:
+        lines = [f"- {{frame: {start}}}\n" for start in case.shots]
+        (folder / f"{case.id}.yaml").write_text("shots:\n" + "".join(lines))
+
+
+def _start(side: str, tree: Path, folder: Path) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": str(tree)}
+    command = [sys.executable, str(RUNNER), side, str(tree), "cases.json", side]
+    with (folder / f"{side}.log").open("wb") as log:
+        return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+
+def _reason(name: str) -> str | None:
+    return next((reason for pattern, reason in MEANT_TO_CHANGE.items() if fnmatch(name, pattern)), None)
+
+
+def _difference(name: str, folder: Path, errors: dict[str, str]) -> str | None:
+    """Where the two films of a case begin to differ, in words."""
+    if name in errors:
+        return errors[name]
+    films = [folder / side / f"{name}.mkv" for side in ("reference", "present")]
+    for index, pair in enumerate(zip_longest(*map(_frames, films))):
+        if None in pair:
+            return f"{'the present' if pair[0] is None else 'the reference'} has more than {index} frames"
+        (head, before), (other, after) = pair
+        if head != other:
+            return f"frame {index}: {head} was, {other} is"
+        for number, (a, b) in enumerate(zip(before, after, strict=True)):
+            off = np.abs(a.astype(np.int64) - b)
+            if off.any():
+                plane = "Y Cb Cr".split()[number]
+                return (
+                    f"frame {index}, {plane}: {np.count_nonzero(off)} of {off.size} samples differ, most by {off.max()}"
+                )
+    return None
+
+
+def _frames(path: Path) -> Iterator[tuple[Any, list[NDArray[Any]]]]:
+    """(time, duration, format, size and tags), and planes, of every frame."""
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            time = None if frame.pts is None else Fraction(frame.pts) * frame.time_base
+            tags = (int(frame.color_range), int(frame.colorspace))
+            yield (time, frame.format.name, frame.width, frame.height, tags), planes_of(frame)
