@@ -102,7 +102,8 @@ def _prepare(case: Case, folder: Path) -> None:
 
 
 def _start(side: str, tree: Path, folder: Path) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "PYTHONPATH": str(tree)}
+    # One arena: films come one after another, and what malloc keeps of each thread's would add up.
+    environment = {**os.environ, "PYTHONPATH": str(tree), "MALLOC_ARENA_MAX": "1"}
     command = [sys.executable, str(RUNNER), side, str(tree), "cases.json", side]
     with (folder / f"{side}.log").open("wb") as log:
         return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
@@ -126,7 +127,7 @@ def _difference(name: str, folder: Path, errors: dict[str, str]) -> str | None:
         for number, (a, b) in enumerate(zip(before, after, strict=True)):
             off = np.abs(a.astype(np.int64) - b)
             if off.any():
-                plane = "Y Cb Cr".split()[number]
+                plane = ("Y", "Cb", "Cr")[number]
                 return (
                     f"frame {index}, {plane}: {np.count_nonzero(off)} of {off.size} samples differ, most by {off.max()}"
                 )
