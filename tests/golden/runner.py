@@ -1,7 +1,7 @@
 """Color the golden cases with the videocolor that PYTHONPATH names: `runner.py SIDE TREE CASES.json OUT`.
 
 Runs unchanged on the reference and on the present tree, so it uses the public `colorize_video` and `ColorizeConfig`
-alone. Writes OUT/ID.mkv for every case, and OUT/errors.json with what cases raised.
+alone. Writes OUT/ID.mkv for every case, and OUT/errors.json with what these cases raised.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main(side: str, tree: str, cases: str, out: str) -> None:
 
     assert Path(videocolor.__file__).is_relative_to(tree), f"{videocolor.__file__} is not of {tree}"
     folder, errors = Path(out), {}
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for case in json.loads(Path(cases).read_text()):
         target = folder / f"{case['id']}.mkv"
         try:
