@@ -27,7 +27,7 @@ REFERENCE = "5b32692cf775d2c05a8bf641a31f4ebf508cc31e"
 RUNNER = Path(__file__).parent / "runner.py"
 COUNT = 200
 AT_ONCE = 40
-"""Cases a process: start-up is paid once for them, and what their memory leaves in the heap does not add up for long."""
+"""Cases a process: start-up is paid once for them, and what they leave in the heap does not add up for long."""
 MEANT_TO_CHANGE: dict[str, str] = {}
 """Ids of cases (or patterns of them) whose samples are meant to differ from the reference's -> why."""
 
