@@ -234,7 +234,7 @@ def deep(rng: random.Random, name: str) -> Case:
     film = _film(rng, size=size, pix_fmt=pix_fmt, matrix=rng.choice(["bt601", "bt709"]), full_range=rng.random() < 0.3)
     case = Case(name, film)
     if rng.random() < 0.5:
-        case.settings["output.pix_fmt"] = rng.choice(["yuv444p10le", "yuv422p10le", "yuv444p16le"])
+        case.settings["output.pix_fmt"] = rng.choice(["yuv444p10le", "yuv444p12le", "yuv444p16le"])
     if rng.random() < 0.6:
         case.settings["hints.items"] = [case.painted(_middle(rng, case.film))]
     return case
