@@ -12,7 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-RENAMED: dict[str, str] = {}
+RENAMED: dict[str, str] = {
+    "model.name=network.safetensors": "present_network.safetensors",
+    "model.anchor_every": "model.keyframe_interval",
+    "model.anchor_every_painted": "model.keyframe_interval_painted",
+    "model.self_hints": "model.self_references",
+    "hints.min_likeness": "hints.min_similarity",
+    "hints.take_off_light": "hints.remove_flare",
+}
 """What cases call it, in the reference's words -> what the present tree calls it.
 
 Keys in full, also below a list: `"hints.min_likeness": "hints.min_match"`, `"chroma.by_shot.frame":

@@ -70,7 +70,8 @@ def check(cases: Sequence[Case], reference: Path, present: Path, folder: Path) -
     assert cases
     for case in cases:
         _prepare(case, folder)
-    shutil.copy(reference / "videocolor" / "models" / "weights" / "hint.safetensors", folder / WEIGHTS)
+    for tree, name in ((reference, WEIGHTS), (present, f"present_{WEIGHTS}")):  # the same, but for words of the card
+        shutil.copy(tree / "videocolor" / "models" / "weights" / "hint.safetensors", folder / name)
     make_network(folder / SMALL, [[40, 10, 0], [-30, 20, 35]], [-20, -8], stride=1)
     make_network(folder / COARSE, [[-70, 10, 0], [30, 0, 25]], [25, -30], stride=4)
     sides = {"reference": reference, "present": present}

@@ -13,13 +13,12 @@ from batch.films import samples_of
 from golden.cases import SMALL, Case
 from golden.films import length_of, make_film, make_network, make_picture, starts_of
 
-from videocolor.batch.merge import merge_film
-from videocolor.batch.plan import plan_film
-from videocolor.batch.planfile import read_plan
-from videocolor.batch.types import FilmJob, FilmPlan, Task
-from videocolor.batch.work import run_task
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
+from videocolor.shards.merge import merge_film
+from videocolor.shards.planfile import read_plan
+from videocolor.shards.types import FilmJob, FilmPlan, Task
+from videocolor.shards.work import plan_film, run_task
 
 
 class Stopped(Exception):
@@ -85,9 +84,9 @@ def random_case(seed: int) -> Case:
     case.settings = {
         "model.name": SMALL if hints == "none" else "hint",
         "model.batch": rng.choice([1, 1, 2]),
-        "model.anchor_every": rng.choice([1, 4, 8, 16] if hints == "none" else [8, 16]),
-        "model.anchor_every_painted": rng.choice([4, 8]),
-        "model.self_hints": hints == "own",
+        "model.keyframe_interval": rng.choice([1, 4, 8, 16] if hints == "none" else [8, 16]),
+        "model.keyframe_interval_painted": rng.choice([4, 8]),
+        "model.self_references": hints == "own",
         "smoothing.enabled": rng.random() < 0.75,
         "smoothing.motion": rng.choice(["auto", "fast"]),
         "shots.shard": rng.choice([1, 2, 3, 5.5]),
