@@ -163,7 +163,7 @@ def test_the_network_beats_gray_with_a_hint() -> None:
         (["truth=gray"], "truth is taken"),
         (["gray@hint"], "takes no weights"),
         (["network:quality"], "takes no preset"),
-        (["network@"], "nothing stands behind @"),
+        (["network@"], "nothing after @"),
         (["=gray"], "LABEL=DIR"),
         ([], "no method"),
         (["videocolor:nonsense"], "neither a preset nor a file"),

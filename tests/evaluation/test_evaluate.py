@@ -180,7 +180,7 @@ def test_combining_shots() -> None:
     assert combine([{"x": None}, {"x": 3.0}]) == {"x": 3.0}
 
 
-def test_results_of_others(clips: Path, done: Evaluation, tmp_path: Path) -> None:
+def test_results_of_others(clips: Path, tmp_path: Path) -> None:
     """Films and folders of images are read by the same code: what copy made scores as copy."""
     peer = tmp_path / "peer"
     (peer / "pan").mkdir(parents=True)

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 from scenes import coloured_noise, pan, write_truth
@@ -115,5 +114,5 @@ def test_pictures_are_brought_to_the_height_asked_for(done: Evaluation) -> None:
             assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape[0] == 32
 
 
-def test_sizes_stay_sane(done: Evaluation, tmp_path: Path) -> None:
+def test_sizes_stay_sane(done: Evaluation) -> None:
     assert len(page_html(done)) < 300_000

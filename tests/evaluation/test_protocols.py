@@ -13,7 +13,7 @@ from scenes import Array, coloured_noise, pan, still, write_truth
 
 from videocolor.errors import ConfigError, InputError, UsageError
 from videocolor.evaluation.clips import list_clips, read_frames
-from videocolor.evaluation.protocols import Case, deal, plan_units, point_mask
+from videocolor.evaluation.protocols import Case, cases_of, plan_units, point_mask
 from videocolor.evaluation.settings import PROTOCOLS, EvaluateConfig
 from videocolor.presets import load_model
 
@@ -39,7 +39,7 @@ def dealt(folder: Path, config: EvaluateConfig, tmp_path: Path) -> dict[tuple[st
     for unit in plan_units(list_clips(folder, config.clips), folder, config):
         work = tmp_path / f"work_{unit.name}"
         work.mkdir()
-        cases.update({(unit.name, case.name): case for case in deal(unit, config, work)})
+        cases.update({(unit.name, case.name): case for case in cases_of(unit, config, work)})
     return cases
 
 
@@ -192,8 +192,8 @@ def test_lists_of_clips(clips: Path, tmp_path: Path) -> None:
     listed.write_text("films: []")
     with pytest.raises(ConfigError, match="clips"):
         list_clips(clips, settings("e1", **{"clips.listed": str(listed)}).clips)
+    (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no video"):
-        (tmp_path / "empty").mkdir()
         list_clips(tmp_path / "empty", settings("e1").clips)
 
 

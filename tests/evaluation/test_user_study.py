@@ -174,8 +174,8 @@ def test_other_mistakes(done: Evaluation, survey: dict[str, Any], tmp_path: Path
         write_survey(done, survey["path"].parent)
     with pytest.raises(InputError, match="cannot be read"):
         fooling_rate(survey["path"], [tmp_path / "none.csv"])
+    file = answers(tmp_path / "1.csv", survey, {})
     with pytest.raises(UsageError, match="given twice"):
-        file = answers(tmp_path / "1.csv", survey, {})
         fooling_rate(survey["path"], [file, file])
     (tmp_path / "key.json").write_text('{"survey": 3}')
     with pytest.raises(InputError, match="not the key"):

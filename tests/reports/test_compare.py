@@ -240,7 +240,7 @@ def test_films_that_do_not_belong_together(tmp_path: Path) -> None:
         ("long.mkv", "ends after 6 frames"),
         ("wide.mkv", "is shown at 64x48, .*wide.mkv at 96x48"),
         ("other.mkv", "frame 0 does not show"),
-        ("slow.mkv", "frame 1 stands at"),
+        ("slow.mkv", "frame 1 is at"),
         ("none.mkv", "no such file"),
     ):
         with pytest.raises(InputError, match=message):

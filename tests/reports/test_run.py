@@ -123,7 +123,7 @@ def read(path: Path) -> Page:
     return Page(path.read_text(encoding="utf-8"))
 
 
-def test_every_shot_with_the_same_frame_before_and_after(reel: Path, colored: Path) -> None:
+def test_every_shot_with_the_same_frame_before_and_after(colored: Path) -> None:
     page = read(report_path(colored))
     shown = pictures(page)
     assert len(shown) == len(SHOTS) == len(list(page.all("section", class_="shot")))
@@ -153,7 +153,7 @@ def test_what_it_says(reel: Path, colored: Path) -> None:
         "model.name constant",
         "output.codec libx264",
         "0:00:01.600 to 0:00:02.800, frames 40 to 69",
-        "takes up" if any(shot["reuses"] for shot in record["shots"]) else "no hint",
+        "reuses the colours" if any(shot["reuses"] for shot in record["shots"]) else "no hint",
         *record["notes"],
         *record["warnings"],
     ):

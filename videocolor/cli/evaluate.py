@@ -21,13 +21,13 @@ _PATH = click.Path(path_type=Path)
 
 @click.command(short_help="Compare methods on clips whose colours are known.")
 @click.option("--protocol", metavar="NAME", help="auto, e1, e1-far, ek, cuts, robust, similar or points.")
-@click.option("--methods", metavar="A,B,C", help="What is compared; LABEL=DIR scores somebody else's results.")
+@click.option("--methods", metavar="A,B,C", help="Methods to compare; LABEL=DIR scores another system's results.")
 @click.option("--clips", metavar="DIR", type=_PATH, help="A folder of videos in their true colours.")
 @click.option("--list", "listed", metavar="NAME|FILE", help="Only the clips of a list: evaluate/held_back, or a YAML.")
-@click.option("-o", "--output", metavar="DIR", type=_PATH, help="Where rows and tables go.")
+@click.option("-o", "--output", metavar="DIR", type=_PATH, help="Folder of rows and tables.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Processes.")
-@click.option("--fresh", is_flag=True, help="Do everything again, whatever is done in DIR.")
-@click.option("--export", metavar="DIR", type=_PATH, help="Write what methods get, gray films and hints, and stop.")
+@click.option("--fresh", is_flag=True, help="Ignore rows that are done in DIR.")
+@click.option("--export", metavar="DIR", type=_PATH, help="Write gray films and hints, as methods get them, and stop.")
 @config_options
 @json_option("One JSON object on stdout in place of the Markdown table.")
 @verbosity_options
@@ -43,8 +43,8 @@ def evaluate(
 ) -> None:
     """Score methods on clips under a protocol.
 
-    Writes DIR/table.md, table.json, index.html and costs.json; a run that was stopped goes on where it stood. Without
-    --config the preset evaluate/PROTOCOL is taken. docs/evaluation.md has the protocols and the forms of methods.
+    Writes DIR/table.md, table.json, index.html and costs.json; a stopped run is resumed. Without
+    --config the preset evaluate/PROTOCOL is taken. docs/evaluation.md describes protocols and methods.
     """
     if clips is None or (output is None and rest["export"] is None):
         raise click.UsageError("--clips DIR and -o DIR are needed")
@@ -67,7 +67,7 @@ def evaluate(
 def _load(
     protocol: str | None, methods: str | None, listed: str | None, source: str | None, overrides: tuple[str, ...]
 ) -> Any:
-    """The merged configuration."""
+    """Merge the configuration."""
     from videocolor.evaluation.settings import PROTOCOLS, EvaluateConfig
     from videocolor.presets import find_preset, load_model, read_yaml
 
@@ -99,7 +99,7 @@ def _evaluate(clips: Path, output: Path, config: Any, **rest: Any) -> None:
 
 @contextmanager
 def _bar(hidden: bool) -> Iterator[Observer]:
-    """A bar of rows on stderr, where that is a terminal."""
+    """Show a bar of rows on stderr, if that is a terminal."""
     from tqdm import tqdm
 
     with tqdm(unit="row", disable=True if hidden else None, leave=False, dynamic_ncols=True) as bar:

@@ -28,7 +28,7 @@ __all__ = ["score"]
     "--reference-frames",
     "references",
     metavar="0,50|FILE",
-    help="Frames of GT, from 0, whose colours the method was shown: left out of the means. A FILE holds one a line.",
+    help="Frames of GT, from 0, that the method was given in colour: left out of the means. A FILE has one a line.",
 )
 @click.option("--metrics", metavar="A,B,C", help="Measure these alone; docs/scoring.md names them.")
 @click.option("--lpips-weights", metavar="FILE", type=click.Path(path_type=Path), help="Weights of LPIPS-Alex.")
@@ -39,13 +39,13 @@ __all__ = ["score"]
     type=click.Choice(["strict", "index", "pts"]),
     default="strict",
     show_default=True,
-    help="Pair frames by place, and times must agree; by place alone; by time.",
+    help="Pair frames by number, with equal times; by number alone; by time.",
 )
 @click.option(
     "--allow",
     type=click.Choice(["length", "size", "damage"]),
     multiple=True,
-    help="Report a misfit of the films in place of refusing it; repeatable.",
+    help="Accept and report a misfit of the films; repeatable.",
 )
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True, metavar="N", help="Frames at once.")
 @json_option("One JSON object on stdout.")
@@ -55,8 +55,7 @@ def score(
 ) -> None:
     """Score the film RESULT against the same film in its true colours.
 
-    Both may be a video, a folder of images, or a still. What is not measured says why; docs/scoring.md has the
-    formulas.
+    Both may be a video, a folder of images, or a still. docs/scoring.md has the scores and formulas.
     """
     state = session()
     from videocolor.evaluation.scoring import ScoreOptions, parse_metrics, parse_reference_frames, score_film

@@ -1,12 +1,12 @@
-"""Simple methods, so that every table has a floor: what costs next to nothing and learns next to nothing.
+"""Simple methods, the floor of every table.
 
 gray        no colour
-copy        the nearest hint's chroma, pixel for pixel
-table       one colour for each lightness, averaged from the hints
+copy        the chroma of the hint nearest in time, pixel for pixel
+table       one colour for each luma level, averaged from the hints
 reinhard    the hints' channel statistics
-welsh       the colour of the likeliest neighbourhood of the hints
-flow        the hint's chroma carried from frame to frame along the motion
-lightness   one colour for each lightness, learnt once from other footage
+welsh       the colour of the hints' most similar neighbourhood
+flow        the hint's chroma propagated from frame to frame along optical flow
+lightness   one colour for each luma level, learnt from other footage
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from videocolor.types import Array
 __all__ = ["BASELINES", "MEAN_AB", "Copy", "Flow", "Gray", "Lightness", "Reinhard", "Table", "Welsh"]
 
 _SAMPLES: Final = 256
-"""Places of a hint that Welsh et al.'s transfer knows; they took about 200."""
+"""Samples of a hint in Welsh et al.'s transfer; they took about 200."""
 _SPREADS: Final = 64
-"""Classes of local deviation, 1 level wide; the last holds all above."""
+"""Classes of local deviation, 1 level wide; the last one is open."""
 MEAN_AB: Final = (
     (0.51, -0.18), (0.94, 0.26), (1.37, 1.11), (1.56, 2.49), (1.72, 3.42), (1.90, 4.17),
     (2.02, 4.73), (2.08, 5.15), (2.07, 5.55), (2.02, 5.80), (1.87, 5.93), (1.72, 5.98),
@@ -58,20 +58,20 @@ class Copy(ChromaMethod):
     needs_hint = True
 
     def chroma(self, shot: ShotTask) -> Iterator[Array]:
-        """The hint's a*b*; of two equally near the earlier one's."""
+        """Yield the hint's a*b*; of two equally near ones the earlier's."""
         for index in range(len(shot.luma)):
             near = min(shot.hints, key=lambda hint: abs(hint.frame - index), default=None)
             yield shot.gray if near is None else near.ab
 
 
 class Table(ChromaMethod):
-    """The mean a*b* of the hints' pixels of the same luma: right where lightness tells colour."""
+    """The mean a*b* of the hints' pixels of the same luma: right where luma determines colour."""
 
     name = "table"
     needs_hint = True
 
     def chroma(self, shot: ShotTask) -> Iterator[Array]:
-        """A look-up by luma; levels that no hint has take their neighbours'."""
+        """Look up by luma; levels that no hint has are interpolated."""
         if not any(hint.mask.any() for hint in shot.hints):
             yield from Gray().chroma(shot)
             return
@@ -85,16 +85,15 @@ class Table(ChromaMethod):
 class Reinhard(ChromaMethod):
     """Statistics transfer (Reinhard et al., Color transfer between images, IEEE CG&A 21(5), 2001).
 
-    Each channel of R'G'B' is brought to the hint's mean and deviation. The paper's own space, l-alpha-beta, is of
-    no use here: a gray picture has no deviation of alpha and beta that could be scaled, so all would become one tint.
-    Luma is then put back.
+    Each channel of R'G'B' gets the hint's mean and deviation, then luma is restored. The paper's own space,
+    l-alpha-beta, is of no use: a gray picture has no deviation of alpha and beta to scale, so it would get one tint.
     """
 
     name = "reinhard"
     needs_hint = True
 
     def chroma(self, shot: ShotTask) -> Iterator[Array]:
-        """Statistics of all hints together against each frame's own."""
+        """Match each frame's statistics to those of all hints together."""
         pixels = [hint.rgb[hint.mask].T.astype(np.float64) for hint in shot.hints if hint.mask.any()]
         if not pixels:
             yield from Gray().chroma(shot)
@@ -113,16 +112,16 @@ class Reinhard(ChromaMethod):
 class Welsh(ChromaMethod):
     """Neighbourhood transfer (Welsh et al., Transferring color to greyscale images, SIGGRAPH 2002).
 
-    Pixels take the a*b* of the hints' sample whose luma and local deviation (5x5) together are nearest, half and
-    half; the hints' luma is first brought to the shot's mean and deviation. As in the paper about 200 samples are
-    taken on a jittered grid; here by a fixed seed, and the nearest is found once for each of 256 x 64 classes.
+    Pixels take the a*b* of the hints' sample that is nearest in luma and local deviation (5x5), weighted equally; the
+    hints' luma first gets the shot's mean and deviation. As in the paper, samples are taken on a jittered grid; here by
+    a fixed seed, and the nearest is found once for each of 256 x 64 classes.
     """
 
     name = "welsh"
     needs_hint = True
 
     def chroma(self, shot: ShotTask) -> Iterator[Array]:
-        """A look-up by luma and deviation."""
+        """Look up by luma and deviation."""
         samples = [_welsh_samples(hint, shot.luma[0]) for hint in shot.hints if hint.mask.any()]
         if not samples:
             yield from Gray().chroma(shot)
@@ -138,7 +137,7 @@ class Welsh(ChromaMethod):
 
 
 class Flow(ChromaMethod):
-    """The hint's chroma carried from frame to frame along DIS flow (Kroeger et al., ECCV 2016; medium preset).
+    """The hint's chroma propagated from frame to frame along DIS flow (Kroeger et al., ECCV 2016; medium preset).
 
     Forward from each hint up to the next one, and backward from the first to the shot's beginning.
     """
@@ -147,36 +146,36 @@ class Flow(ChromaMethod):
     needs_hint = True
 
     def chroma(self, shot: ShotTask) -> Iterator[Array]:
-        """The nearest earlier hint's a*b*, carried along."""
+        """Propagate the last hint's a*b*."""
         if not shot.hints:
             yield from Gray().chroma(shot)
             return
         hints = {hint.frame: hint.ab for hint in reversed(shot.hints)}
         first = min(hints)
-        # Backward frames must be held: they come out in film order. Half precision of 3 s at 240 lines is 70 MB.
+        # Backward frames are kept, for they come out in film order: 3 s at 240 lines are 70 MB in half precision.
         before: list[Array] = []
         ab = hints[first]
         for index in range(first - 1, -1, -1):
-            ab = _carry(ab, shot.luma[index + 1], shot.luma[index])
+            ab = _propagate(ab, shot.luma[index + 1], shot.luma[index])
             before.append(ab.astype(np.float16))
         while before:
             yield before.pop().astype(np.float32)
         for index in range(first, len(shot.luma)):
-            ab = hints[index] if index in hints else _carry(ab, shot.luma[index - 1], shot.luma[index])
+            ab = hints[index] if index in hints else _propagate(ab, shot.luma[index - 1], shot.luma[index])
             yield ab
 
 
 class Lightness(ChromaMethod):
-    """The mean a*b* that other footage has at each luma: what can be known without looking at the picture.
+    """The mean a*b* of other footage at each luma: what is known without looking at the picture.
 
-    The table was made once by pipelines/learn_lightness.py from footage that may be learnt from, nothing held back.
+    The table was made by pipelines/learn_lightness.py from training footage, nothing held back.
     """
 
     name = "lightness"
     uses_hints = False
 
     def chroma(self, shot: ShotTask) -> Iterator[Array]:
-        """A look-up by luma."""
+        """Look up by luma."""
         known = np.asarray(MEAN_AB, np.float32)
         centers = (np.arange(len(known)) + 0.5) * 256 / len(known) - 0.5
         table = np.stack([np.interp(np.arange(256), centers, column) for column in known.T]).astype(np.float32)
@@ -191,7 +190,7 @@ BASELINES: Final[dict[str, type[Method]]] = {
 
 
 def _mean_by_level(levels: Array, colors: Array) -> Array:
-    """(256, 2) float32: mean of (2, n) colours by (n,) uint8 level, gaps filled along the levels."""
+    """(256, 2) float32: mean of (2, n) colours by (n,) uint8 level, gaps interpolated."""
     count = np.bincount(levels, minlength=256)
     seen = np.flatnonzero(count)
     means = [np.bincount(levels, weights=channel, minlength=256)[seen] / count[seen] for channel in colors]
@@ -221,7 +220,7 @@ def _welsh_samples(hint: ShotHint, target: Array) -> tuple[Array, Array, Array]:
 
 
 def _jittered(height: int, width: int) -> tuple[Array, Array]:
-    """Places of about `_SAMPLES` samples: one at random in each cell of a grid."""
+    """Coordinates of about `_SAMPLES` samples: one at random in each cell of a grid."""
     side = int(np.sqrt(_SAMPLES))
     shift = np.random.default_rng(2002).random((2, side, side))
     rows = (np.arange(side)[:, None] + shift[0]) * height / side
@@ -229,10 +228,10 @@ def _jittered(height: int, width: int) -> tuple[Array, Array]:
     return rows.astype(int).ravel(), columns.astype(int).ravel()
 
 
-def _carry(ab: Array, from_luma: Array, to_luma: Array) -> Array:
-    """a*b* of one frame brought to the next by the motion of luma."""
+def _propagate(ab: Array, from_luma: Array, to_luma: Array) -> Array:
+    """a*b* of one frame warped to the next by the flow of luma."""
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    # Its own start: nothing of an earlier call goes into a result.
+    # Start from a field of zeros, so that nothing of an earlier call gets into the result.
     field = np.zeros((*to_luma.shape, 2), np.float32)
     flow = dis.calc(np.ascontiguousarray(to_luma), np.ascontiguousarray(from_luma), field)
     return warp(ab, np.asarray(flow, np.float32))

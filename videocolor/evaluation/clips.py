@@ -1,7 +1,6 @@
 """Clips whose colours are known: listing them, and reading a part of one into a working copy.
 
-A working copy lies in a memory-mapped file of a temporary folder, so a method may go to any frame of it and memory
-holds what is being looked at.
+A working copy is a memory-mapped file in a temporary folder, so methods may access any frame of it.
 """
 
 from __future__ import annotations
@@ -47,14 +46,14 @@ _VIDEOS: Final = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".m
 
 @dataclass(frozen=True)
 class ClipFile:
-    """A clip as it lies on disk."""
+    """A clip on disk."""
 
     path: Path
     sha256: str
 
     @property
     def name(self) -> str:
-        """The file's name without its suffix; results of others are looked for under it."""
+        """The file's name without its suffix, under which results of others are sought."""
         return self.path.stem
 
 
@@ -71,7 +70,7 @@ class WorkingClip:
     shots: tuple[int, ...] = (0,)
     """First frames of its shots."""
     beyond: Array | None = None
-    """(h, w, 3) uint8: the shot's last frame behind this part, where one was asked for."""
+    """(h, w, 3) uint8: the shot's last frame after this part, for protocols that use one."""
     about: dict[str, object] = field(default_factory=dict)
     """Where it was cut, for the result: source, sha256, first_frame, frames, size, and what was left out."""
 
@@ -82,10 +81,10 @@ class WorkingClip:
 
 
 def list_clips(folder: Path, settings: ClipSettings) -> list[ClipFile]:
-    """The clips of a folder, those of a list only where one is named; in the list's order, else by name.
+    """List the clips of a folder by name, or those of `settings.listed` in its order.
 
     Raises:
-        InputError: the folder is missing or holds no video; a listed file is missing or is not the one listed.
+        InputError: the folder is missing or has no video; a listed file is missing or differs from the one listed.
         UsageError: two clips have one name.
         ConfigError: the list cannot be read.
     """
@@ -129,14 +128,14 @@ def _checked(path: Path, sha256: str | None, source: str) -> ClipFile:
 
 
 def working_shape(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """(height, width) of the working copy: the short side at most `short_side`, never enlarged, sides even."""
+    """Return (height, width) of the working copy: short side at most `short_side`, never enlarged, even."""
     scale = min(1.0, short_side / min(width, height))
     h, w = (max(2, round(side * scale / 2) * 2) for side in (height, width))
     return h, w
 
 
 def fit_frame(rgb: Array, shape: tuple[int, int]) -> Array:
-    """(h, w, 3) uint8 scaled to cover (height, width) `shape`, the surplus cut off evenly."""
+    """Scale (h, w, 3) uint8 to cover (height, width) `shape`, and crop the rest evenly."""
     height, width = rgb.shape[:2]
     if (height, width) == shape:
         return rgb
@@ -149,11 +148,11 @@ def fit_frame(rgb: Array, shape: tuple[int, int]) -> Array:
 
 
 def read_frames(path: Path, shape: tuple[int, int] | None = None, short_side: int | None = None) -> Iterator[Array]:
-    """(h, w, 3) uint8 R'G'B' frames of a film, sequence or picture, one by one.
+    """Yield the frames of a film, sequence or picture as (h, w, 3) uint8 R'G'B'.
 
     Args:
         path: what `open_video` takes.
-        shape: (height, width) that frames are brought to; None: as `short_side` says.
+        shape: (height, width) to scale and crop frames to; None: by `short_side`.
         short_side: see `working_shape`; None: the film's own size.
     """
     with open_video(path) as video:
@@ -166,7 +165,7 @@ def read_frames(path: Path, shape: tuple[int, int] | None = None, short_side: in
 
 
 def _rgb8(frame: Frame) -> Array:
-    """(h, w, 3) uint8; what is stored as 8-bit R'G'B' comes as it is, not by way of luma and chroma."""
+    """(h, w, 3) uint8; 8-bit R'G'B' is taken as stored, not by way of luma and chroma."""
     stored = stored_rgb(frame)
     if stored is not None and stored.dtype == np.uint8:
         return np.array(stored)
@@ -176,7 +175,7 @@ def _rgb8(frame: Frame) -> Array:
 
 
 def plain_file(path: Path, folder: Path) -> Path:
-    """A file by its path; a member of a tar archive (`pictures.tar/a.jpg`) is first laid in `folder`.
+    """Return a file's path; a member of a tar archive (`pictures.tar/a.jpg`) is first extracted into `folder`.
 
     Raises:
         InputError: there is no such file or member.
@@ -209,14 +208,14 @@ def read_part(
     reach: float | None = None,
     shape: tuple[int, int] | None = None,
 ) -> WorkingClip:
-    """The longest shot among a clip's first seconds, as a working copy.
+    """Read the longest shot among a clip's first seconds into a working copy.
 
     Args:
         clip: which.
         settings: length, size, detector.
-        folder: where the working copy is laid; the caller removes it.
-        reach: look this many seconds far, score at most half of the shot found, and keep the shot's last frame.
-        shape: (height, width) to bring it to, cropped; None: by `settings.short_side`.
+        folder: of the working copy; the caller removes it.
+        reach: search this many seconds, score at most half of the shot found, and keep the shot's last frame.
+        shape: (height, width) to scale and crop to; None: by `settings.short_side`.
 
     Raises:
         InputError: the clip cannot be read.
@@ -259,7 +258,7 @@ def read_part(
 
 
 def join(parts: Sequence[WorkingClip], name: str, folder: Path) -> WorkingClip:
-    """One film of several parts of one size, a shot each, at the first one's rate."""
+    """Join parts of one size to a film, a shot each, at the first one's rate."""
     shape = parts[0].truth.shape[1:]
     count = sum(len(part.truth) for part in parts)
     truth = np.memmap(folder / f"{name}.rgb", np.uint8, "w+", shape=(count, *shape))
@@ -278,7 +277,7 @@ def join(parts: Sequence[WorkingClip], name: str, folder: Path) -> WorkingClip:
 
 
 def _longest(cuts: Sequence[int], count: int) -> tuple[int, int]:
-    """First frame and end of the longest shot; of two alike the earlier one."""
+    """First frame and exclusive end of the longest shot; of equal ones the earlier."""
     bounds = [*sorted({cut for cut in cuts if cut < count}), count]
     return max(pairwise(bounds), key=lambda pair: (pair[1] - pair[0], -pair[0]))
 

@@ -1,10 +1,10 @@
-"""Methods on clips under a protocol: the work, in parallel processes, resumable.
+"""Evaluate methods on clips under a protocol, in parallel processes, resumable.
 
     evaluation = evaluate(Path("clips"), Path("out"), EvaluateConfig())
     write_evaluation(evaluation)                 # table.md, table.json, index.html, costs.json
 
-Each (clip, method) is kept in the output folder as soon as it is done, under a key of everything that it depends on:
-the clip's and the hint's sha256, protocol, settings, weights, and the code that makes it.
+The rows of each (clip, method) are stored in the output folder when they are done, under a key of everything that they
+depend on: sha256 of clip and hint, protocol, settings, weights, and code.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from videocolor.concurrency.processes import Crew
@@ -27,13 +26,12 @@ from videocolor.concurrency.stages import opencv_single_threaded
 from videocolor.errors import DeviceError, OutputError, UsageError
 from videocolor.evaluation.clips import ClipFile, list_clips
 from videocolor.evaluation.methods import MethodSpec, Results, build_method, parse_methods
-from videocolor.evaluation.protocols import Case, Unit, deal, plan_units
+from videocolor.evaluation.protocols import Case, Unit, cases_of, plan_units
 from videocolor.evaluation.rows import TRUTH, Row, Store, code_digest, digest
 from videocolor.evaluation.scoring import FilmScorer
 from videocolor.evaluation.settings import EvaluateConfig
-from videocolor.evaluation.tasks import Method, luma_codes
+from videocolor.evaluation.tasks import Method, luma_codes, write_png
 from videocolor.events import Event, Observer, ignore
-from videocolor.types import Array
 from videocolor.version import __version__
 
 __all__ = ["Evaluation", "evaluate"]
@@ -51,14 +49,14 @@ class Evaluation:
     rows: tuple[Row, ...]
     """By unit, case and method, in this order."""
     left_out: tuple[str, ...]
-    """Methods that this protocol has no use for, and why."""
+    """Methods and clips that this protocol does not use, and why."""
     identities: dict[str, dict[str, Any]]
-    """What each method was."""
+    """`Method.identity` by label."""
 
 
 @dataclass(frozen=True)
 class _Job:
-    """One unit, with the methods that are not done yet."""
+    """A unit, with the methods that are not done yet."""
 
     unit: Unit
     config: EvaluateConfig
@@ -80,14 +78,14 @@ def evaluate(
 
     Args:
         clips: a folder of videos with their true colours.
-        output: a folder for rows, stills and tables; one that holds an earlier run's is taken up.
+        output: a folder for rows, stills and tables; an earlier run's rows in it are used.
         config: see `EvaluateConfig`.
         workers: processes; the result does not depend on it.
-        fresh: do everything again, whatever is done.
-        observer: hears of progress, in units x methods.
+        fresh: ignore rows that are done.
+        observer: receives progress, in units x methods.
 
     Raises:
-        UsageError, ConfigError: methods, protocol and clips do not go together.
+        UsageError, ConfigError: methods, protocol and clips do not fit together.
         InputError: a clip, hint or result is missing, unreadable or of another length.
         OutputError: the output folder cannot be written.
         DeviceError: a worker process was killed.
@@ -125,7 +123,7 @@ def evaluate(
 
 
 def _useful(specs: Sequence[MethodSpec], config: EvaluateConfig) -> tuple[list[MethodSpec], tuple[str, ...]]:
-    """Without hints, methods that live by them are gray: they are left out, and said to be."""
+    """Leave methods that need a hint out of a protocol without hints, and say so."""
     if config.protocol.name != "auto":
         return list(specs), ()
     from videocolor.evaluation.baselines import BASELINES
@@ -144,9 +142,9 @@ def _unused(clips: Sequence[ClipFile], units: Sequence[Unit]) -> tuple[str, ...]
 
 
 def _made_by(specs: Sequence[MethodSpec], units: Sequence[Unit], config: EvaluateConfig) -> dict[tuple[str, str], Any]:
-    """Identity of each method, by (label, ""), and the files of others' results, by (label, unit).
+    """Identity of each method, by (label, ""), and fingerprints of others' results, by (label, unit).
 
-    Each method is built once and let go; so what cannot be built or found is said before the work begins.
+    Each method is built once, so that what cannot be built or found is an error before the work begins.
     """
     made: dict[tuple[str, str], Any] = {}
     for spec in specs:
@@ -158,13 +156,13 @@ def _made_by(specs: Sequence[MethodSpec], units: Sequence[Unit], config: Evaluat
 
 
 def _key(unit: Unit, config: EvaluateConfig, spec: MethodSpec | None, made: dict[tuple[str, str], Any]) -> str:
-    """Of everything that a unit's rows by a method depend on; `spec` None: the truth's."""
+    """Digest of everything that a unit's rows by a method depend on; `spec` None: the truth's."""
     settings = config.model_dump(mode="json", include={"clips", "protocol", "scores"})
     settings["clips"] = {k: v for k, v in settings["clips"].items() if k not in ("listed", "most")}
     settings["protocol"].pop("pairs")
     value = {
         "version": __version__,
-        "code": code_digest(whole=spec is not None and spec.kind in ("network", "videocolor")),
+        "code": code_digest(package=spec is not None and spec.kind in ("network", "videocolor")),
         "clips": [clip.sha256 for clip in unit.clips],
         "names": [unit.name, *(clip.name for clip in unit.clips)],
         "hint": [unit.hint_sha256, unit.hint_at],
@@ -178,11 +176,11 @@ def _key(unit: Unit, config: EvaluateConfig, spec: MethodSpec | None, made: dict
 
 
 def _work(jobs: Sequence[_Job], workers: int, observer: Observer) -> Iterator[list[Row]]:
-    """Rows of one method on one unit at a time, as they are done."""
+    """Yield the rows of one method on one unit as they are done."""
     total = sum(len(job.todo) for job in jobs)
     done, began = 0, time.monotonic()
 
-    def told(rows: list[Row]) -> list[Row]:
+    def reported(rows: list[Row]) -> list[Row]:
         nonlocal done
         done += 1
         rate = done / max(time.monotonic() - began, 1e-6)
@@ -199,7 +197,7 @@ def _work(jobs: Sequence[_Job], workers: int, observer: Observer) -> Iterator[li
     if workers == 1 or len(jobs) <= 1:
         for job in jobs:
             for rows in _run(job):
-                yield told(rows)
+                yield reported(rows)
         return
     with _pool(min(workers, len(jobs))) as pool:
         waiting: set[Future[list[list[Row]]]] = {pool.submit(_run_all, job) for job in jobs}
@@ -207,19 +205,19 @@ def _work(jobs: Sequence[_Job], workers: int, observer: Observer) -> Iterator[li
             ready, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for future in ready:
                 for rows in future.result():
-                    yield told(rows)
+                    yield reported(rows)
 
 
 @contextmanager
 def _pool(workers: int) -> Iterator[Crew]:
-    """Processes that do not outlive the block, however it ends."""
+    """Run processes that end with the block, however it ends."""
     try:
         with Crew(workers) as pool:
             yield pool
     except BrokenProcessPool as error:
         raise DeviceError(
-            "a worker process was ended from outside, perhaps for want of memory; what is done is kept: run the "
-            "command again with fewer --workers"
+            "a worker process was killed, perhaps for lack of memory; finished rows are kept: run the command again "
+            "with fewer --workers"
         ) from error
 
 
@@ -228,10 +226,10 @@ def _run_all(job: _Job) -> list[list[Row]]:
 
 
 def _run(job: _Job) -> Iterator[list[Row]]:
-    """Score what is left of a unit; each method's rows are stored before the next begins."""
+    """Score the methods of a job; each one's rows are stored before the next begins."""
     store, config = Store(job.output), job.config
     with tempfile.TemporaryDirectory(prefix="videocolor-") as name, opencv_single_threaded():
-        cases = list(deal(job.unit, config, Path(name)))
+        cases = list(cases_of(job.unit, config, Path(name)))
         for spec, key in job.todo:
             method = None if spec is None else build_method(spec, config.network)
             label = TRUTH if spec is None else spec.label
@@ -242,21 +240,21 @@ def _run(job: _Job) -> Iterator[list[Row]]:
 
 
 def _cases_for(method: Method | None, cases: Sequence[Case]) -> list[Case]:
-    """The truth, and who looks at no hint, are the same in every case; who needs one is gray film without."""
+    """Choose the cases of a method: one for the truth and for methods without hints, none where a hint is missing."""
     if method is None or not method.uses_hints:
         return [replace(cases[0], name="")]
     return [case for case in cases if case.hints or not method.needs_hint] or list(cases[:1])
 
 
 def _score(case: Case, method: Method | None, label: str, key: str, store: Store, config: EvaluateConfig) -> Row:
-    """Run a method on a case and score its frames as they come."""
+    """Run a method on a case and score its frames."""
     clip, task = case.clip, case.task()
     chosen = still_frames(len(clip.truth), case.references, config.page.stills)
     files: list[str] = []
     bounds = [*clip.shots, len(clip.truth)]
     scorers = [FilmScorer(config.scores) for _ in clip.shots]
     made = iter(clip.truth) if method is None else method.color(task)
-    _forget_peak()
+    _reset_peak()
     seconds, shot, luma_error = 0.0, 0, 0
     for index in range(len(clip.truth)):
         began = time.perf_counter()
@@ -270,7 +268,10 @@ def _score(case: Case, method: Method | None, label: str, key: str, store: Store
         luma_error = max(luma_error, int(np.abs(error).max()))
         scorers[shot].add(clip.truth[index], frame, reference=index in case.references)
         if index in chosen:
-            files.append(_keep(frame, store.still(clip.name, label, key, case.name, index), store.folder))
+            path = store.still(clip.name, label, key, case.name, index)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_png(path, frame)
+            files.append(path.relative_to(store.folder).as_posix())
     began = time.perf_counter()
     if method is not None and next(made, None) is not None:
         raise RuntimeError(f"{label} yielded more than the {len(clip.truth)} frames of {clip.name}")
@@ -293,40 +294,31 @@ def _score(case: Case, method: Method | None, label: str, key: str, store: Store
 
 
 def still_frames(count: int, references: frozenset[int], most: int) -> tuple[int, ...]:
-    """At most `most` frames, evenly spread, none of them a reference unless there is nothing else."""
+    """Choose at most `most` frames, evenly spread, none of them a reference if possible."""
     open_ = [index for index in range(count) if index not in references] or list(range(count))
     return tuple(dict.fromkeys(open_[(2 * n + 1) * len(open_) // (2 * most)] for n in range(most)))
 
 
 def combine(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Scores of a film of several shots: sums of counts, the largest luma difference, means of all else.
+    """Combine the scores of shots: sums of counts, the largest luma difference, means of all else.
 
-    A score that a shot does not have is left out of the mean; None where no shot has it.
+    A shot without a score is left out of its mean; None where no shot has it.
     """
     if len(parts) == 1:
         return dict(parts[0])
-    whole: dict[str, Any] = {}
+    combined: dict[str, Any] = {}
     for name in parts[0]:
         values = [part[name] for part in parts if part.get(name) is not None]
         numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
         if not values:
-            whole[name] = None
+            combined[name] = None
         elif not numbers:
-            whole[name] = values[0]
+            combined[name] = values[0]
         elif name == "luma_max_diff":
-            whole[name] = max(values)
+            combined[name] = max(values)
         else:
-            whole[name] = sum(values) if "frames" in name else float(np.mean(values))
-    return whole
-
-
-def _keep(frame: Array, path: Path, root: Path) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    done, data = cv2.imencode(".png", np.ascontiguousarray(frame[..., ::-1]))
-    if not done:
-        raise OutputError(f"{path}: this frame cannot be written as PNG")
-    path.write_bytes(data.tobytes())
-    return path.relative_to(root).as_posix()
+            combined[name] = sum(values) if "frames" in name else float(np.mean(values))
+    return combined
 
 
 def _make_folder(output: Path) -> None:
@@ -336,16 +328,16 @@ def _make_folder(output: Path) -> None:
         raise OutputError(f"{output}: cannot be made: {error.strerror or error}") from error
 
 
-def _forget_peak() -> None:
-    """Let Linux count the largest resident memory anew."""
+def _reset_peak() -> None:
+    """Reset the peak of resident memory, on Linux."""
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:
-        return  # another system, or a container that forbids it: `_peak` says so
+        return  # another system, or a container that forbids it
 
 
 def _peak() -> int | None:
-    """Largest resident memory since `_forget_peak`, in bytes; None where the system does not tell."""
+    """Peak of resident memory since `_reset_peak`, in bytes; None on other systems."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     except OSError:

@@ -1,11 +1,11 @@
-"""Methods by name: the baselines, the network alone, the whole film path, and somebody else's results.
+"""Methods by name: the baselines, the network alone, `videocolor colorize`, and results of other systems.
 
     gray copy table reinhard welsh flow lightness     videocolor.evaluation.baselines
-    network[@WEIGHTS]                                 the network, every frame for itself
+    network[@WEIGHTS]                                 the network alone, frame by frame
     videocolor[:PRESET][@WEIGHTS]                     `videocolor colorize`, film in, film out
-    LABEL=DIR                                         films or folders of images in DIR, one a clip, by the clip's name
+    LABEL=DIR                                         films or folders of images in DIR, by the clips' names
 
-Any of them may be given another name in the table: `LABEL=network@mine.safetensors`.
+Any of them may get another name in the table: `LABEL=network@mine.safetensors`.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ __all__ = [
 ]
 
 _BATCH: Final = 4
-"""Frames through the network at once."""
-_WHOLE_CHROMA: Final = "yuv444p10le"
+"""Frames that the network runs on at once."""
+_FULL_CHROMA: Final = "yuv444p10le"
 """Pixel format of scored films."""
 _WANTED: Final = "expected a film or a folder of images of the clip's name"
 _KINDS: Final = (*BASELINES, "network", "videocolor")
@@ -66,7 +66,7 @@ _KINDS: Final = (*BASELINES, "network", "videocolor")
 
 @dataclass(frozen=True)
 class MethodSpec:
-    """A method as it was asked for; small enough to be sent to another process."""
+    """A method as requested; small enough to send to another process."""
 
     label: str
     """Its name in the table."""
@@ -79,7 +79,7 @@ class MethodSpec:
 
 
 def parse_methods(texts: Sequence[str]) -> list[MethodSpec]:
-    """What is compared, in this order.
+    """Parse the methods that are compared.
 
     Raises:
         UsageError: an unknown form, or two methods of one label.
@@ -112,7 +112,7 @@ def _parse(text: str) -> MethodSpec:
     if (kind in BASELINES and (at or colon)) or (kind == "network" and colon):
         raise UsageError(f"--methods {text}: {kind} takes no {'weights' if at else 'preset'}")
     if (at and not weights) or (colon and not preset):
-        raise UsageError(f"--methods {text}: nothing stands behind {'@' if at and not weights else ':'}")
+        raise UsageError(f"--methods {text}: nothing after {'@' if at and not weights else ':'}")
     if at and not Path(weights).is_file() and weights not in {card.name for card in list_models()}:
         raise InputError(f"--methods {text}: {weights} is neither a weights file nor a packaged network")
     if colon:
@@ -122,10 +122,10 @@ def _parse(text: str) -> MethodSpec:
 
 
 def build_method(spec: MethodSpec, settings: NetworkSettings) -> Method:
-    """The method, ready for tasks; networks are loaded.
+    """Build a method, its networks loaded.
 
     Raises:
-        ModelError, DeviceError, ConfigError: as those who load them.
+        ModelError, DeviceError, ConfigError: from loading them.
     """
     method: Method
     if spec.kind == "results":
@@ -142,23 +142,23 @@ def build_method(spec: MethodSpec, settings: NetworkSettings) -> Method:
 
 
 class Network(ChromaMethod):
-    """A network alone: every frame for itself, no motion, no smoothing; its chroma brought up guided by luma."""
+    """A network alone, frame by frame: no motion, no smoothing; its chroma is upsampled guided by luma."""
 
     name = "network"
 
     def __init__(self, weights: str, settings: NetworkSettings) -> None:
-        # One thread: sums of another order would give other bytes on a machine with more cores.
+        # One thread: another order of sums would give other bytes on a machine with more cores.
         self._net = load_colorizer(weights, device=settings.device, runtime=settings.runtime, threads=1)
         if settings.area is not None:
             self._net.card = replace(self._net.card, area=settings.area, area_reference=None, area_style=None)
         self.uses_hints = self._net.card.hints != "none"
 
     def identity(self) -> dict[str, Any]:
-        """The card, with the weights' sha256."""
+        """Return the card, with the weights' sha256."""
         return {"kind": "network", "card": self._net.card.as_dict()}
 
     def chroma(self, shot: ShotTask) -> Iterator[Array]:
-        """Frames at the card's working size, hints as the card admits them."""
+        """Run on frames at the card's working size, with as many hints as the card takes."""
         height, width = shot.luma.shape[1:]
         most = {"none": 0, "one": 1, "many": None}[self._net.card.hints]
         hints = [hint for hint in shot.hints if hint.mask.any()][:most]
@@ -173,7 +173,7 @@ class Network(ChromaMethod):
 
 
 class FilmPath(Method):
-    """The whole of `videocolor colorize`: a gray film and hint files in, a film out, read back losslessly."""
+    """`videocolor colorize`: a gray film and hint files in, a film out, read back losslessly."""
 
     name = "videocolor"
 
@@ -189,9 +189,9 @@ class FilmPath(Method):
             "output.overwrite": False,
         }
         self.config = ColorizeConfig.load(preset, (), changes)
-        # A preset's encoder settings belong to its encoder, and its part of the film is the protocol's affair. Scored
-        # pictures are small and baselines' chroma is whole: where a preset names no format, so is the film's.
-        pix_fmt = self.config.output.pix_fmt or _WHOLE_CHROMA
+        # A preset's encoder settings belong to its encoder, and the protocol chooses the part of the film. Baselines
+        # have full chroma: where a preset names no format, so has the film.
+        pix_fmt = self.config.output.pix_fmt or _FULL_CHROMA
         fixed: dict[str, Any] = {"crf": None, "preset": None, "options": {}, "pix_fmt": pix_fmt}
         self.config = self.config.model_copy(
             update={
@@ -203,7 +203,7 @@ class FilmPath(Method):
         self.uses_hints = self._card.hints != "none"
 
     def identity(self) -> dict[str, Any]:
-        """The merged configuration and the weights' sha256."""
+        """Return the merged configuration and the weights' sha256."""
         return {"kind": "videocolor", "config": self.config.as_dict(), "weights": self._card.sha256}
 
     def color(self, task: Task) -> Iterator[Array]:
@@ -225,7 +225,7 @@ class FilmPath(Method):
             yield from read_frames(target)
 
     def _hint_items(self, task: Task, folder: Path) -> Iterator[str]:
-        """`TIME=FILE` of each hint that the film path would take."""
+        """`TIME=FILE` of each hint that `colorize` accepts."""
         for number, hint in enumerate(task.hints if self.uses_hints else ()):
             path = folder / f"hint{number}.png"
             write_png(path, hint_picture(hint))
@@ -238,22 +238,21 @@ class FilmPath(Method):
 
 
 class Results(Method):
-    """What somebody else's system made of the clips: a film or a folder of images for each.
+    """Another system's results: a film or a folder of images for each clip.
 
-    Looked for as DIR/CLIP, or DIR/CASE/CLIP where the protocol has several cases (blanks as underscores): a folder of
-    images, or a film with any suffix. It must have the scored part's number of frames, and its size, or the size of a
-    picture that is scaled down to it.
+    DIR/CLIP, or DIR/CASE/CLIP where the protocol has several cases (blanks as underscores): a folder of images, or a
+    film with any suffix. It must have the scored part's number of frames, and its size or one that scales down to it.
     """
 
     def __init__(self, label: str, folder: Path) -> None:
         self.name, self.folder = label, folder
 
     def identity(self) -> dict[str, Any]:
-        """Nothing more: the files' own hashes come with `found`."""
+        """Return the kind; `fingerprint` has the files' hashes."""
         return {"kind": "results"}
 
     def fingerprint(self, clip: str) -> list[str]:
-        """sha256 of every file that may be a result for a clip.
+        """Return the sha256 of every file that may be a result for a clip.
 
         Raises:
             InputError: there is none.
@@ -265,7 +264,7 @@ class Results(Method):
         return [file_sha256(file) for file in files if file.is_file()]
 
     def find(self, clip: str, case: str) -> Path:
-        """The film or folder of a clip.
+        """Return the film or folder of a clip.
 
         Raises:
             InputError: there is none, or there are several.
@@ -308,7 +307,7 @@ def _input(hint: ShotHint, size: tuple[int, int]) -> HintInput:
     if not hint.mask.all():
         mask = _resized(hint.mask[None].astype(np.float32), size)[0]
     luma = _resized(hint.luma[None].astype(np.float32) / 255, size)[0]
-    return HintInput(luma, _resized(hint.ab, size), mask, in_shot=mask is not None)  # spots are painted on the shot
+    return HintInput(luma, _resized(hint.ab, size), mask, in_shot=mask is not None)  # scribbles are on the shot itself
 
 
 def _resized(planes: Array, size: tuple[int, int]) -> Array:
@@ -321,15 +320,15 @@ def _decimal(seconds: Fraction) -> str:
 
 
 def _note(event: Event, task: Task, folder: str) -> None:
-    """Keep the film path's warnings about hints; what it says about a sequence of PNG files concerns nobody."""
+    """Keep warnings about hints; others are about the sequence of PNG files."""
     message = str(event.data.get("message", ""))
     if event.kind == "warning" and "hint" in message:
-        # Names of a temporary folder, and a figure that differs from clip to clip, would keep notes from being joined.
+        # Without the temporary folder's name and figures that differ by clip, equal notes of clips can be joined.
         task.notes.append(re.sub(r" \(correlation [^)]*\)", "", message.replace(f"{folder}/", "")))
 
 
 def _card(name: str) -> ModelCard:
-    """The card of a packaged network or a weights file."""
+    """Card of a packaged network or a weights file."""
     if Path(name).suffix.lower() == ".onnx":
         return load_colorizer(name, device="cpu").card
     if Path(name).is_file():

@@ -90,7 +90,7 @@ def page_html(evaluation: Evaluation) -> str:
 
 
 def _clip(evaluation: Evaluation, unit: str, *, pictures: bool) -> dict[str, Any]:
-    """A clip's scores, and its pictures frame by frame."""
+    """Scores of a clip, and its pictures frame by frame."""
     rows = [row for row in evaluation.rows if row.unit == unit]
     columns = [column for column in COLUMNS if column.on_page]
     last = next(row for row in reversed(rows) if row.method == evaluation.labels[-1])

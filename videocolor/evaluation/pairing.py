@@ -1,7 +1,7 @@
 """Two films frame by frame: which frame of the result belongs to which frame of the truth.
 
-Nothing is cut to the shorter film in silence. Frames are paired by their times or by their places, and what does not
-fit (another length, size, time, damage) is an error, unless it was allowed: then it is said in the `Alignment`.
+Frames are paired by time or by number. A misfit (another length, size, time, damage) is an error, or if it was allowed,
+a fact of the `Alignment`; nothing is cut silently.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from videocolor.video.stored import stored_rgb
 __all__ = ["ALIGNMENTS", "ALLOWANCES", "Align", "Alignment", "Allow", "FilmPairs", "FramePair", "LumaRule", "luma_rule"]
 
 Align = Literal["strict", "index", "pts"]
-"""`strict`: by place, and times must agree; `index`: by place, times are ignored; `pts`: by time."""
+"""`strict`: by number, and times must agree; `index`: by number, times are ignored; `pts`: by time."""
 ALIGNMENTS: Final[tuple[Align, ...]] = get_args(Align)
 Allow = Literal["length", "size", "damage"]
-"""`length`: frames without a partner are left out; `size`: the result is resized; `damage`: what is left is scored."""
+"""`length`: unpaired frames are left out; `size`: the result is resized; `damage`: what can be decoded is scored."""
 ALLOWANCES: Final[tuple[Allow, ...]] = get_args(Allow)
 
 
 _ANY_RATE: Final = Fraction(24)
-"""Frames a second of two folders of images, which have no times to compare."""
+"""Frames a second of two folders of images, which carry no times."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +46,18 @@ class Alignment:
     allowed: tuple[Allow, ...] = ()
     pairs: int = 0
     unpaired_truth: int = 0
-    """Frames of the truth without a partner: not scored."""
+    """Frames of the truth without a pair: not scored."""
     unpaired_result: int = 0
     time_max_diff: float | None = 0.0
-    """Seconds by which the times of a pair differ at most; None where one film is images, which carry no times."""
+    """Largest difference of a pair's times, seconds; None where one film is images, which carry no times."""
     resized: str | None = None
-    """Size of the result -> size of the truth, where it was brought there."""
+    """Size of the result -> size of the truth, where it was resized."""
     bits: int = 8
     """Bits of the R'G'B' samples that were compared: 8, or 16 where a film has more than 8."""
     damage: tuple[str, ...] = ()
-    """What could not be read of either film."""
+    """What could not be decoded of either film."""
     truth_color: str = ""
-    """Matrix and range that the truth was decoded by, and which of them its file does not state."""
+    """Matrix and range that the truth was decoded by, and which of them were assumed."""
     result_color: str = ""
 
     def as_dict(self) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class FramePair:
     """A frame of the truth and the result's frame for it."""
 
     index: int
-    """Place in the truth, from 0."""
+    """Number of the frame in the truth, from 0."""
     truth: Array
     """(h, w, 3) R'G'B', uint8 or uint16."""
     test: Array
@@ -89,7 +89,7 @@ class LumaRule:
     """Factors on the truth's and the result's codes; None: not comparable."""
 
     def difference(self, truth: Array, test: Array) -> int | None:
-        """The largest difference of (h, w) codes; None where they cannot be compared."""
+        """Return the largest difference of (h, w) codes; None where they cannot be compared."""
         if self.scale is None:
             return None
         if self.scale == (1, 1) and truth.dtype == test.dtype:
@@ -102,7 +102,7 @@ def luma_rule(truth: VideoInfo, result: VideoInfo) -> LumaRule:
     """Decide how stored luma can be compared: code by code, at the greater of both depths.
 
     Limited range codes of b bits are those of 8 bits times 2^(b - 8) (ITU-R BT.709 and BT.2100), so films of two depths
-    compare exactly. Full range has no such whole factor, and RGB films store no luma.
+    compare exactly. Full range has no such factor, and RGB films store no luma.
     """
     if "rgb" in (truth.layout.kind, result.layout.kind):
         return LumaRule("an RGB film stores no luma", None)
@@ -183,12 +183,12 @@ class FilmPairs:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a person should know about either film."""
+        """Warnings about either film."""
         return self.truth.info.warnings + self.result.info.warnings
 
     @property
     def total(self) -> int | None:
-        """Frames of the truth as its container states them; an estimate."""
+        """Frames of the truth by its container; an estimate."""
         return self.truth.info.frames
 
     @property
@@ -228,7 +228,7 @@ class FilmPairs:
         return zip_longest(self.truth, self.result)
 
     def _by_time(self) -> Iterator[tuple[Frame | None, Frame | None]]:
-        """Merge two films by time; each waits for the other."""
+        """Merge two films by time."""
         slack = self._slack()
         ours, theirs = iter(self.truth), iter(self.result)
         a, b = next(ours, None), next(theirs, None)
@@ -244,7 +244,7 @@ class FilmPairs:
                 a, b = next(ours, None), next(theirs, None)
 
     def _slack(self) -> Fraction:
-        """Seconds by which the times of one frame may differ: a quarter of a frame, for containers round times."""
+        """Largest difference of times in a pair, seconds: a quarter of a frame, for containers round times."""
         rates = [video.info.rate for video in (self.truth, self.result) if video.info.rate]
         return min((1 / (4 * rate) for rate in rates), default=Fraction(1, 200))
 
@@ -257,7 +257,7 @@ class FilmPairs:
         )
 
     def _check(self, truth: Frame, result: Frame) -> None:
-        """Note a pair; refuse times that differ, and damage, as soon as they are seen."""
+        """Count a pair; refuse times that differ, and damage, at once."""
         if truth.damaged or result.damaged:
             self._check_damage()
         now, distance = self.alignment, abs(_time(truth) - _time(result))
@@ -265,13 +265,13 @@ class FilmPairs:
             self._check_damage()
             raise InputError(
                 f"{self.result.info.path}: frame {result.index} is shown at {result.seconds:.3f} s, the truth's at "
-                f"{truth.seconds:.3f} s; --align pts pairs frames by time, --align index by place"
+                f"{truth.seconds:.3f} s; --align pts pairs frames by time, --align index by number"
             )
         widest = None if now.time_max_diff is None else max(now.time_max_diff, float(distance))
         self.alignment = replace(now, pairs=now.pairs + 1, time_max_diff=widest)
 
     def _apart(self, truth: Frame, result: Frame) -> bool:
-        """Do the times of two frames of one place differ? Of an image, only its number counts."""
+        """Say whether the times of a pair differ; of an image, only its number counts."""
         if self._images[0] != self._images[1]:
             image, film = (truth, result) if self._images[0] else (result, truth)
             return image.pts != film.index
@@ -291,12 +291,12 @@ class FilmPairs:
             raise InputError(f"{paths}, and no two of them are shown at one time")
         if now.unpaired_truth + now.unpaired_result and "length" not in now.allowed:
             raise InputError(
-                f"{paths}; {now.unpaired_truth + now.unpaired_result} have no partner; "
-                "--allow length scores the pairs and says how many were left out"
+                f"{paths}; {now.unpaired_truth + now.unpaired_result} are unpaired; "
+                "--allow length scores the pairs and says how many frames were left out"
             )
 
     def _rgb(self, frame: Frame) -> Array:
-        """R'G'B' of a frame by its own film's matrix and range, rounded to the samples that are compared."""
+        """R'G'B' of a frame by its own film's matrix and range, rounded to the depth of the comparison."""
         stored = stored_rgb(frame)
         fits = (frame.luma.shape[1], frame.luma.shape[0]) == self._size
         if stored is not None and fits and stored.dtype == np.uint8 and self._bits == 8:
@@ -306,7 +306,7 @@ class FilmPairs:
             shrinks = rgb.shape[0] > self._size[1]
             rgb = cv2.resize(rgb, self._size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
         peak, depth = (255.0, cv2.CV_8U) if self._bits == 8 else (65535.0, cv2.CV_16U)
-        return cv2.addWeighted(rgb, peak, rgb, 0.0, 0.0, dtype=depth)  # rounds and saturates in one go
+        return cv2.addWeighted(rgb, peak, rgb, 0.0, 0.0, dtype=depth)  # rounds and saturates
 
 
 def _color(info: VideoInfo) -> str:

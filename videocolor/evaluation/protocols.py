@@ -1,15 +1,15 @@
-"""Which hints a method gets, and which frames then do not count.
+"""Protocols: which hints a method gets, and which frames then do not count.
 
     auto      none
     e1        the true first frame
-    e1-far    the shot's last frame, behind the part that is scored
+    e1-far    the shot's last frame, after the part that is scored
     ek        the true first frame and every 50th from there
     cuts      a film of several clips, the true first frame of each shot
-    robust    the first frame of another clip; beside it the same method without a hint
-    similar   a frame of a listed clip or picture that shows something alike
-    points    the true first frame, of which only n small squares are painted
+    robust    the first frame of another clip; and no hint, to compare
+    similar   a listed frame or picture of a similar subject
+    points    n small squares of the true first frame
 
-A frame that was given as a hint is a reference and is left out of the means.
+Frames given as hints are reference frames and left out of the means.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from videocolor.files import file_sha256, plain, write_atomically
 from videocolor.types import Array
 from videocolor.video import open_video
 
-__all__ = ["Case", "Unit", "deal", "export_inputs", "plan_units", "point_mask"]
+__all__ = ["Case", "Unit", "cases_of", "export_inputs", "plan_units", "point_mask"]
 
 
 @dataclass(frozen=True)
 class Unit:
-    """What is scored at once and is one row of the table by clip: a clip, or a film joined from several."""
+    """A row of the table by clip: a clip, or a film joined from several."""
 
     name: str
     clips: tuple[ClipFile, ...]
@@ -49,27 +49,27 @@ class Unit:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A task and what its result is held against."""
+    """A task, and the truth of its result."""
 
     name: str
     """Empty where the protocol has one case a clip."""
     clip: WorkingClip
     hints: tuple[GivenHint, ...]
     references: frozenset[int]
-    """Frames that were given as hints; left out of the means."""
+    """Frames given as hints; left out of the means."""
 
     def task(self) -> Task:
-        """What the method gets: no colour but the hints'."""
+        """Return what the method gets: no colour but the hints'."""
         clip = self.clip
         return Task(clip.luma, clip.rate, self.hints, clip.shots, clip.matrix, clip.name, self.name)
 
 
 def plan_units(clips: Sequence[ClipFile], folder: Path, config: EvaluateConfig) -> list[Unit]:
-    """What will be scored, from the names alone.
+    """List what will be scored.
 
     Args:
         clips: the clips, in order.
-        folder: the clips' folder; hints of pairs are found from there.
+        folder: of the clips; hints of pairs are relative to it.
         config: protocol and its settings.
 
     Raises:
@@ -113,8 +113,8 @@ def _pairs(clips: Sequence[ClipFile], folder: Path, pairs: Sequence[Pair]) -> li
     return units
 
 
-def deal(unit: Unit, config: EvaluateConfig, folder: Path) -> Iterator[Case]:
-    """The cases of a unit; working copies are laid in `folder`, which the caller removes.
+def cases_of(unit: Unit, config: EvaluateConfig, folder: Path) -> Iterator[Case]:
+    """Yield the cases of a unit; working copies go into `folder`, which the caller removes.
 
     Raises:
         InputError: a clip or hint cannot be read.
@@ -135,7 +135,7 @@ def deal(unit: Unit, config: EvaluateConfig, folder: Path) -> Iterator[Case]:
             yield Case("", clip, hints, frozenset(frames))
         case "e1-far":
             assert clip.beyond is not None
-            # A shot of one frame has nothing behind it: then its hint is a reference like any other.
+            # The hint of a shot of one frame is that frame itself: a reference.
             yield Case("", clip, (GivenHint(clip.beyond),), frozenset({0} if clip.about["shot_frames"] == 1 else ()))
         case "robust" | "similar":
             hint = GivenHint(_other_frame(unit, folder), 0 if protocol.timed else None)
@@ -147,7 +147,7 @@ def deal(unit: Unit, config: EvaluateConfig, folder: Path) -> Iterator[Case]:
 
 
 def _film(unit: Unit, config: EvaluateConfig, folder: Path) -> WorkingClip:
-    """The unit's clips joined, each cropped to the first one's size."""
+    """Join the unit's clips, each cropped to the first one's size."""
     settings = config.clips.model_copy(update={"seconds": config.protocol.shot_seconds})
     first = read_part(unit.clips[0], settings, folder)
     shape = (first.truth.shape[1], first.truth.shape[2])
@@ -175,11 +175,11 @@ def _points(clip: WorkingClip, count: int, config: EvaluateConfig) -> Case:
 
 
 def point_mask(shape: tuple[int, int], count: int, size: int, seed: int) -> Array:
-    """(h, w) bool: `count` squares at places drawn by seed, the first n of more the same as n alone.
+    """Draw `count` squares by seed, (h, w) bool; the first n of more are the same as n alone.
 
     Args:
         shape: (height, width).
-        count: number of squares; they may overlap and reach over the border.
+        count: number of squares; they may overlap and cross the border.
         size: side at 240 lines on the short side, in pixels; scaled with the picture, odd.
         seed: of the draw.
     """
@@ -194,8 +194,8 @@ def point_mask(shape: tuple[int, int], count: int, size: int, seed: int) -> Arra
 def export_inputs(clips: Path, output: Path, config: EvaluateConfig) -> Iterator[Path]:
     """Write DIR/[CASE/]CLIP/gray/000001.png..., hints beside them, and task.json, clip by clip.
 
-    Hints are PNG files in colour; where only points are painted, the rest is transparent. task.json names frame rate,
-    shots, and the frame that each hint is made for. The true colours are not among the files, but for the hints.
+    Hints are PNG files; what is not painted is transparent. task.json has the frame rate, the shots, and each hint's
+    frame. No true colours are written but the hints'.
 
     Args:
         clips: a folder of videos with their true colours.
@@ -213,7 +213,7 @@ def export_inputs(clips: Path, output: Path, config: EvaluateConfig) -> Iterator
         raise OutputError(f"{output}: exists; name a new folder")
     for unit in plan_units(list_clips(clips, config.clips), clips, config):
         with tempfile.TemporaryDirectory(prefix="videocolor-") as name:
-            for case in deal(unit, config, Path(name)):
+            for case in cases_of(unit, config, Path(name)):
                 folder = output / case.name.replace(" ", "_") / case.clip.name
                 try:
                     _write_case(case, folder)

@@ -1,4 +1,4 @@
-"""One method on one case of one clip: its scores, what is kept of its frames, and where that is stored."""
+"""Rows of an evaluation: the scores and stills of one method on one case of one clip, and their store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from videocolor.files import file_sha256, plain, write_atomically
 __all__ = ["TRUTH", "Row", "Store", "code_digest", "digest"]
 
 TRUTH: Final = "truth"
-"""Label of the truth's own row."""
+"""Label of the truth's rows."""
 
 
 @dataclass(frozen=True)
@@ -35,37 +35,36 @@ class Row:
     still_frames: tuple[int, ...]
     """Their frames, counted from the scored part's first."""
     about: dict[str, Any]
-    """Where the clip was cut; which frames were hints."""
+    """Which part of the clip was scored; which frames were hints."""
     notes: tuple[str, ...]
-    """What a reader must know: a hint refused, a result scaled."""
+    """What a reader should know: a hint refused, a result scaled."""
     seconds: float
     """Wall time of the method alone, for all frames."""
     peak_bytes: int | None
-    """Largest resident memory of the process meanwhile; None: this system does not tell."""
+    """Peak of the process's resident memory; None on systems that do not report it."""
 
 
 def digest(value: Any) -> str:
-    """sha256 of a value as canonical JSON."""
+    """Return the sha256 of a value as canonical JSON."""
     return hashlib.sha256(json.dumps(plain(value), sort_keys=True).encode()).hexdigest()
 
 
 @lru_cache(maxsize=2)
-def code_digest(*, whole: bool) -> str:
-    """sha256 of the source that rows are made by, so that rows of other code are not taken up.
+def code_digest(*, package: bool) -> str:
+    """Return the sha256 of the source that rows depend on, so that rows of other code are not used.
 
     Args:
-        whole: of the whole package, for methods that run the film path or a network; else of what scores and of the
-            baselines.
+        package: of the package, for methods that run `colorize` or a network; else of scores and baselines alone.
     """
     root = Path(__file__).parent.parent
     beside = {"table.py", "output.py", "reports", "cli"}
-    folder = root if whole else root / "evaluation"
+    folder = root if package else root / "evaluation"
     files = (p for p in sorted(folder.rglob("*.py")) if not beside & set(p.relative_to(root).parts))
     return digest([(p.relative_to(root).as_posix(), file_sha256(p)) for p in files])
 
 
 class Store:
-    """Rows that are done, in the output folder, so that a run that was stopped goes on where it stood.
+    """Finished rows in the output folder, so that a stopped run can be resumed.
 
     Args:
         folder: the output folder.
@@ -75,12 +74,12 @@ class Store:
         self.folder = folder
 
     def still(self, unit: str, label: str, key: str, case: str, frame: int) -> Path:
-        """Where a kept frame lies."""
+        """Return the path of a kept frame."""
         name = f"{_safe(label)}-{key[:10]}{'-' + _safe(case) if case else ''}-{frame:06d}.png"
         return self.folder / "stills" / _safe(unit) / name
 
     def read(self, unit: str, label: str, key: str) -> list[Row] | None:
-        """The rows of a unit by a method, if they are done and their pictures are there.
+        """Return the rows of a unit by a method; None if they are not done or lack a picture.
 
         Raises:
             InputError: the file is damaged.
@@ -95,7 +94,7 @@ class Store:
         return rows if all((self.folder / still).is_file() for row in rows for still in row.stills) else None
 
     def write(self, unit: str, label: str, key: str, rows: Sequence[Row]) -> None:
-        """Keep the rows of a unit by a method."""
+        """Store the rows of a unit by a method."""
         path = self._path(unit, label, key)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, json.dumps([plain(row) for row in rows], indent=1) + "\n")
@@ -110,5 +109,5 @@ def _row(entry: Mapping[str, Any]) -> Row:
 
 
 def _safe(name: str) -> str:
-    """A file name that no system refuses."""
+    """Make a name that is valid in every file system."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", name) or "_"

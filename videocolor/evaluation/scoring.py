@@ -1,4 +1,4 @@
-"""Scores of one film: frames go in one by one, `Scores` come out; memory does not grow with the film.
+"""Score one film, frame by frame, in memory that does not grow with the film.
 
     scorer = FilmScorer()
     for truth, test in frames:                      # (h, w, 3) R'G'B', in film order
@@ -181,7 +181,7 @@ class FilmScorer:
     def _reason(self, metric: Metric, key: str) -> str:
         if not self._scored and metric.frames == "scored":
             return "every frame is a reference frame"
-        return metric.reason(key)
+        return metric.reasons()[key]
 
     def close(self) -> None:
         """End the threads; needed only where `result` is never reached."""

@@ -1,4 +1,4 @@
-"""What can be set of an evaluation: `configs/evaluate/*.yaml`, `--set`, and the flags of `videocolor evaluate`."""
+"""Settings of an evaluation: `configs/evaluate/*.yaml`, `--set`, and the flags of `videocolor evaluate`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROTOCOLS: tuple[ProtocolName, ...] = ("auto", "e1", "e1-far", "ek", "cuts", "ro
 
 
 class Pair(Section):
-    """A clip and where its hint comes from."""
+    """A clip and its hint."""
 
     clip: str
     """File name of the clip that is coloured."""
@@ -32,13 +32,13 @@ class ClipSettings(Section):
     listed: str | None = None
     """A YAML file with `clips: [{file: ...}]`, or the name of a packaged one; null: every video of the folder."""
     most: Annotated[Int, Field(ge=1)] | None = None
-    """At most so many clips, evenly chosen. Null: all."""
+    """Largest number of clips, evenly chosen. Null: all."""
     seconds: Annotated[Number, Field(gt=0, le=600)] = 3
-    """Length of the part of a clip that is scored, at most."""
+    """Largest length of the part of a clip that is scored."""
     short_side: Int = Field(default=240, ge=32, le=4320)
     """Clips are scaled down to this many pixels on the short side, never up."""
     detector: Literal["content", "none"] = "content"
-    """How cuts inside a clip are found; a clip's longest shot is scored."""
+    """How cuts in a clip are found; its longest shot is scored."""
 
 
 class ProtocolSettings(Section):
@@ -49,9 +49,9 @@ class ProtocolSettings(Section):
     every: Int = Field(default=50, ge=1)
     """ek: frames from hint to hint."""
     reach: Annotated[Number, Field(gt=0, le=600)] = 10
-    """e1-far: the hint is the shot's last frame within so many seconds."""
+    """e1-far: the hint is the shot's last frame within this many seconds."""
     film_shots: Int = Field(default=3, ge=2, le=100)
-    """cuts: clips that are joined to a film."""
+    """cuts: clips joined to a film."""
     shot_seconds: Annotated[Number, Field(gt=0, le=600)] = 1.0
     """cuts: length of each of them."""
     counts: tuple[Annotated[Int, Field(ge=1, le=100_000)], ...] = (1, 5, 10, 50)
@@ -59,9 +59,9 @@ class ProtocolSettings(Section):
     point_size: Int = Field(default=7, ge=1, le=101)
     """points: side of a point's square at 240 lines, in pixels; it grows with the picture."""
     places: Annotated[Int, Field(ge=1)] | None = None
-    """robust: the hint's clip stands so many places before in the list. Null: a third of it, to be another scene."""
+    """robust: the hint's clip is this many places before in the list. Null: a third of it, to be another scene."""
     timed: Bool = True
-    """robust, similar: the hint is given for the time of the first frame; false: without a time."""
+    """robust, similar: the hint gets the first frame's time; false: no time."""
     pairs: tuple[Pair, ...] = ()
     """similar: clips and their hints."""
 
@@ -72,28 +72,28 @@ class NetworkSettings(Section):
     device: str = Field(default="cpu", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """auto, cpu, cuda or cuda:N."""
     runtime: Literal["auto", "torch", "onnxruntime", "openvino"] = "auto"
-    """What executes networks: auto, torch, onnxruntime or openvino."""
+    """auto, torch, onnxruntime or openvino."""
     area: Annotated[Int, Field(ge=1024)] | None = None
-    """Pixels that `network` sees, in place of its card's."""
+    """Working size of `network` in pixels, in place of its card's."""
 
 
 class PageSettings(Section):
-    """What the table and the page show."""
+    """Table and page."""
 
     seed: Int = 1
-    """Of points, bootstrap and all else that is drawn."""
+    """Of points, bootstrap and everything else that is drawn."""
     resamples: Int = Field(default=2000, ge=100, le=1_000_000)
     """Bootstrap samples of the 95 % intervals."""
     stills: Int = Field(default=2, ge=1, le=20)
-    """Frames of each clip that are kept as pictures, evenly chosen."""
+    """Frames of each clip kept as pictures, evenly chosen."""
     shown: Int = Field(default=12, ge=0, le=1000)
-    """Clips with pictures on the page, worst first; the others are in the tables only."""
+    """Clips with pictures on the page, worst first."""
     height: Int = Field(default=160, ge=32, le=1080)
-    """Lines of the page's pictures, at most."""
+    """Largest height of the page's pictures."""
 
 
 class EvaluateConfig(Section):
-    """Everything that `videocolor evaluate` can be told."""
+    """Settings of `videocolor evaluate`."""
 
     methods: tuple[str, ...] = (
         "gray",
@@ -106,7 +106,7 @@ class EvaluateConfig(Section):
         "network",
         "videocolor",
     )
-    """What is compared; see docs/evaluation.md for the forms."""
+    """Methods to compare; docs/evaluation.md has the forms."""
     clips: ClipSettings = ClipSettings()
     protocol: ProtocolSettings = ProtocolSettings()
     scores: ScoreOptions = ScoreOptions()

@@ -1,4 +1,4 @@
-"""Means with their uncertainty, as Markdown and JSON. Neither holds a date or a timing: same input, same bytes."""
+"""Means with their uncertainty, as Markdown and JSON, without dates and timings: same input, same bytes."""
 
 from __future__ import annotations
 
@@ -43,18 +43,17 @@ COLUMNS: Final = (
     *(column for name, metric in METRICS.items() if name != "psnr_rgb" for column in metric.columns),
     Column("luma_code_diff", "luma, largest difference", 0, "lower", worst=True),
 )
-"""In the order of tables; a column that nobody has is not shown."""
+"""In the order of tables; empty columns are not shown."""
 
 _PROTOCOLS: Final = {
     "auto": "no hint",
     "e1": "hint: the true first frame, left out of the means",
-    "e1-far": "hint: the shot's last frame within {reach:g} s, behind the part that is scored, without a time",
+    "e1-far": "hint: the shot's last frame within {reach:g} s, after the part that is scored, without a time",
     "ek": "hints: the true first frame and every {every}th from there, left out of the means",
     "cuts": "films joined from {film_shots} clips of {shot_seconds:g} s; hint: the true first frame of each shot, left "
     "out of the means; a film's score is the mean of its shots'",
-    "robust": "hint: the first frame of the clip {places} before in the list ({timed}); beside it the method without "
-    "a hint",
-    "similar": "hint: a frame or picture of something alike ({timed}); beside it the method without a hint",
+    "robust": "hint: the first frame of the clip {places} before in the list ({timed}); and the method without a hint",
+    "similar": "hint: a frame or picture of a similar subject ({timed}); and the method without a hint",
     "points": "hint: n squares of {point_size} px (at 240 lines) of the true first frame, drawn by seed; that frame is "
     "left out of the means",
 }
@@ -69,11 +68,11 @@ class Mean:
     """Lower end of the 95 % interval."""
     high: float
     clips: int
-    """How many have the score."""
+    """Number of clips that have the score."""
 
 
 def protocol_line(evaluation: Evaluation) -> str:
-    """What the methods were given, in words."""
+    """Say what the methods were given."""
     settings = evaluation.config.protocol
     values = settings.model_dump()
     values["places"] = "a third of the list" if settings.places is None else f"{settings.places} places"
@@ -82,15 +81,15 @@ def protocol_line(evaluation: Evaluation) -> str:
 
 
 def bootstrap(values: Sequence[float], resamples: int, seed: int) -> tuple[float, float]:
-    """95 % interval of a mean by the percentile bootstrap (Efron 1979): clips are drawn with replacement.
+    """Return the 95 % interval of a mean by the percentile bootstrap (Efron 1979) over clips.
 
     Args:
         values: one a clip.
         resamples: how often to draw.
-        seed: of the draw; the same clips are drawn for every score and method with as many values.
+        seed: of the draw; the same clips are drawn for every score and method with equally many values.
 
     Returns:
-        The 2.5 % and 97.5 % quantiles; both the value itself where there is one clip.
+        The 2.5 % and 97.5 % quantiles; of one clip its value.
     """
     array = np.asarray(values, np.float64)
     drawn = np.random.default_rng(seed).integers(0, len(array), (resamples, len(array)))
@@ -99,7 +98,7 @@ def bootstrap(values: Sequence[float], resamples: int, seed: int) -> tuple[float
 
 
 def summarize(evaluation: Evaluation) -> list[tuple[str, str, dict[str, Mean]]]:
-    """(method, case, score -> mean) for each line of the table, methods in their order, the truth once."""
+    """Return (method, case, score -> mean) for each line of the table, the truth once."""
     page = evaluation.config.page
     lines = []
     for label, case, rows in grouped(evaluation):
@@ -116,7 +115,7 @@ def summarize(evaluation: Evaluation) -> list[tuple[str, str, dict[str, Mean]]]:
 
 
 def grouped(evaluation: Evaluation) -> list[tuple[str, str, list[Row]]]:
-    """(method, case, its rows by clip) for each line of the table."""
+    """Return (method, case, its rows by clip) for each line of the table."""
     lines: dict[tuple[str, str], list[Row]] = {}
     for row in sorted(evaluation.rows, key=lambda row: evaluation.labels.index(row.method)):
         lines.setdefault((row.method, row.case), []).append(row)
@@ -124,7 +123,7 @@ def grouped(evaluation: Evaluation) -> list[tuple[str, str, list[Row]]]:
 
 
 def score(row: Row, key: str, evaluation: Evaluation) -> float | None:
-    """A row's score; None where it was not measured, is infinite, or has no meaning there."""
+    """Return a row's score; None where it was not measured, is infinite, or has no meaning."""
     if key == "psnr_vs_auto":
         return _over_auto(row, evaluation)
     if row.method == TRUTH and key.startswith("psnr"):
@@ -134,7 +133,7 @@ def score(row: Row, key: str, evaluation: Evaluation) -> float | None:
 
 
 def _over_auto(row: Row, evaluation: Evaluation) -> float | None:
-    """PSNR less that of the same method without a hint; who needs a hint is held against gray film."""
+    """PSNR less that of the same method without a hint; of methods that need one, less that of gray film."""
     if row.case in ("", "auto") or evaluation.config.protocol.name not in ("robust", "similar"):
         return None
     for method, case in ((row.method, "auto"), ("gray", "")):
@@ -146,18 +145,18 @@ def _over_auto(row: Row, evaluation: Evaluation) -> float | None:
 
 
 def line_name(label: str, case: str) -> str:
-    """`network, 5 points`."""
+    """Name a line: `network, 5 points`."""
     return label if not case or label == TRUTH else f"{label}, {case}"
 
 
 def shown_columns(lines: Iterable[tuple[str, str, dict[str, Mean]]]) -> list[Column]:
-    """Columns that somebody has a value in."""
+    """Return the columns that have a value."""
     present = {key for _, _, means in lines for key in means}
     return [column for column in COLUMNS if column.key in present]
 
 
 def per_clip(evaluation: Evaluation, key: str) -> list[tuple[str, list[float | None]]]:
-    """(unit, score of each line of the table) in the units' order; the truth's line is left out."""
+    """Return (unit, score of each line of the table but the truth's) in the units' order."""
     lines = [(label, case) for label, case, _ in grouped(evaluation) if label != TRUTH]
     by_place = {(row.unit, row.method, row.case): row for row in evaluation.rows}
     return [
@@ -167,7 +166,7 @@ def per_clip(evaluation: Evaluation, key: str) -> list[tuple[str, list[float | N
 
 
 def facts(evaluation: Evaluation) -> list[str]:
-    """What must be known of the run, a line each."""
+    """Return what a reader must know of the run, a line each."""
     clips, page, protocol = evaluation.config.clips, evaluation.config.page, evaluation.config.protocol
     films = protocol.name == "cuts"
     kind, seconds = ("films", protocol.shot_seconds) if films else ("clips", clips.seconds)
@@ -196,7 +195,7 @@ def facts(evaluation: Evaluation) -> list[str]:
 
 
 def _incomplete(evaluation: Evaluation) -> list[str]:
-    """Which scores not all clips have; their means are over those that have them."""
+    """Scores that some clips lack; their means are over the others."""
     short: dict[tuple[str, int], None] = {}
     for label, _, rows in grouped(evaluation):
         for column in COLUMNS:
@@ -207,7 +206,7 @@ def _incomplete(evaluation: Evaluation) -> list[str]:
 
 
 def mean_table(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
-    """Head and lines of the table of means, as texts."""
+    """Return the head and the lines of the table of means."""
     lines = summarize(evaluation)
     columns = shown_columns(lines)
     head = ["method", *(f"{column.title}{_ARROWS[column.better]}" for column in columns)]
@@ -219,13 +218,13 @@ def mean_table(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
 
 
 def means_markdown(evaluation: Evaluation) -> list[str]:
-    """The table of means, line by line."""
+    """Return the table of means as lines of Markdown."""
     head, body = mean_table(evaluation)
     return markdown_rows(head, body)
 
 
 def table_markdown(evaluation: Evaluation) -> str:
-    """The whole result as Markdown."""
+    """Return the result as Markdown."""
     lines = summarize(evaluation)
     columns = shown_columns(lines)
     out = [f"# {evaluation.config.protocol.name}", "", *(f"- {_cell(fact)}" for fact in facts(evaluation)), ""]
@@ -240,7 +239,7 @@ def table_markdown(evaluation: Evaluation) -> str:
         ]
         out += [f"## {column.title}, by clip", "", *markdown_rows(["clip", *names], body), ""]
     out += [
-        "## Where the clips were cut",
+        "## Parts of the clips",
         "",
         *markdown_rows(["clip", "source", "sha256", "from frame", "frames", "size"], _cut_rows(evaluation)),
         "",
@@ -263,18 +262,18 @@ def _cut_rows(evaluation: Evaluation) -> list[list[str]]:
 
 
 def markdown_rows(head: Sequence[str], body: Iterable[Sequence[str]]) -> list[str]:
-    """A Markdown table; cells are escaped."""
+    """Return the lines of a Markdown table; cells are escaped."""
     cells = (head, ["---"] * len(head), *body)
     return [f"| {' | '.join(_cell(text) for text in row)} |" for row in cells]
 
 
 def _cell(text: str) -> str:
-    """Text that neither ends a Markdown cell nor begins markup."""
+    """Escape what ends a Markdown cell or begins markup."""
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 
 
 def format_mean(mean: Mean | None, digits: int) -> str:
-    """`32.98 [31.20, 34.71]`; a dash where nothing was measured."""
+    """Format as `32.98 [31.20, 34.71]`; a dash where nothing was measured."""
     if mean is None:
         return "–"
     if mean.low == mean.high:
@@ -283,7 +282,7 @@ def format_mean(mean: Mean | None, digits: int) -> str:
 
 
 def number(value: float | None, digits: int) -> str:
-    """A value in decimals; a dash for None."""
+    """Format a value in decimals; a dash for None."""
     if value is None:
         return "–"
     text = f"{value:.{digits}f}"
@@ -291,7 +290,7 @@ def number(value: float | None, digits: int) -> str:
 
 
 def table_json(evaluation: Evaluation) -> str:
-    """The whole result as JSON: settings, identities, means, and every row."""
+    """Return the result as JSON: settings, identities, means, and every row."""
     summary = [
         {"method": label, "case": case, "means": {key: plain(mean) for key, mean in means.items()}}
         for label, case, means in summarize(evaluation)
@@ -314,9 +313,9 @@ def table_json(evaluation: Evaluation) -> str:
 
 
 def costs(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
-    """Seconds a frame (the method alone, mean over clips) and largest resident memory, by line of the table.
+    """Return seconds a frame (the method alone, mean over clips) and peak memory, by line of the table.
 
-    Not part of the table: it differs from run to run.
+    Not in the table, for it differs from run to run.
     """
     found = {}
     for label, case, rows in grouped(evaluation):

@@ -1,7 +1,7 @@
-"""What a method is asked, and the one interface that all methods share.
+"""The task of a method, and the interface that all methods share.
 
-A task is a few seconds of film without its colours: stored luma, where the shots begin, and the hints that the
-protocol deals. A method yields the frames in colour, luma kept.
+A task is a few seconds of film without its colours: stored luma, first frames of shots, and the protocol's hints. A
+method yields the frames in colour and keeps luma.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class GivenHint:
-    """A hint as a protocol deals it."""
+    """A hint of a protocol."""
 
     rgb: Array
-    """(h, w, 3) uint8 R'G'B'; where a mask is given, gray outside it. Need not have the film's size."""
+    """(h, w, 3) uint8 R'G'B' of any size; with a mask, gray outside it."""
     frame: int | None = None
-    """Index of the task's frame that it was made for; None: it comes from somewhere else and carries no time."""
+    """Index of the task's frame that it was made for; None: a style reference."""
     mask: Array | None = None
     """(h, w) bool, the painted pixels; None: all."""
 
@@ -64,31 +64,30 @@ class Task:
     name: str = ""
     """The clip's name, by which folders of results are read."""
     case: str = ""
-    """Which of a protocol's cases it is; empty where the protocol has one."""
+    """Case of the protocol; empty where it has one."""
     notes: list[str] = field(default_factory=list)
-    """A method adds what a reader of the table must know: a hint that was refused, frames left out."""
+    """What a method adds for the reader of the table: a hint refused, frames left out."""
 
 
 class Method(ABC):
     """Colours a task. One object serves one task after another, in one process.
 
-    Every method keeps the contract of tests/evaluation/test_baselines.py: as many frames as it was given, in order,
-    uint8, of the task's size; luma within rounding; the same frames for the same task; no frame of the truth but the
-    hints.
+    Every method keeps the contract of tests/evaluation/test_baselines.py: as many frames as given, in order, uint8,
+    of the task's size; luma within rounding; the same frames for the same task.
     """
 
     name: str
     needs_hint: bool = False
-    """Without any hint it yields gray film, so tables without hints leave it out."""
+    """Without a hint it yields gray film; protocols without hints leave it out."""
     uses_hints: bool = True
-    """Hints change what it makes; who uses none is scored once."""
+    """Hints change its result; without, it is scored once for all cases."""
 
     @abstractmethod
     def color(self, task: Task) -> Iterator[Array]:
         """Yield (h, w, 3) uint8 R'G'B' frames in film order."""
 
     def identity(self) -> dict[str, Any]:
-        """What a stored result depends on besides the task: settings, sha256 of weights."""
+        """Return what a stored result depends on besides the task: settings, sha256 of weights."""
         return {"name": self.name}
 
 
@@ -105,7 +104,7 @@ class ShotHint:
     mask: Array
     """(h, w) bool."""
     frame: int
-    """Index in the shot; hints without a time count as the first frame's."""
+    """Index in the shot; 0 for style references."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +126,7 @@ class ChromaMethod(Method):
     """A method that colours shot by shot and returns a*b* of the frames' own grid."""
 
     def color(self, task: Task) -> Iterator[Array]:
-        """Each shot with its own hints; colour never crosses a cut."""
+        """Colour each shot with its own hints."""
         for start, stop in pairwise((*task.shots, len(task.luma))):
             shot = ShotTask(task.luma[start:stop], _hints_of(task, start, stop))
             for luma, ab in zip(shot.luma, self.chroma(shot), strict=True):
@@ -145,7 +144,7 @@ def _hints_of(task: Task, start: int, stop: int) -> tuple[ShotHint, ...]:
 
 
 def _on_grid(hint: GivenHint, start: int, shape: tuple[int, int], matrix: Matrix) -> ShotHint:
-    """A hint stretched to the frames' size."""
+    """Resize a hint to the frames' size."""
     rgb, size = hint.rgb, (shape[1], shape[0])
     mask = np.ones(shape, bool)
     if rgb.shape[:2] != shape:
@@ -159,22 +158,22 @@ def _on_grid(hint: GivenHint, start: int, shape: tuple[int, int], matrix: Matrix
 
 
 def matrix_for(height: int) -> Matrix:
-    """BT.601 below 720 lines, BT.709 from there on: what a film that states nothing is taken for."""
+    """Return BT.601 below 720 lines, else BT.709: what is assumed of an untagged film."""
     return "bt601" if height < 720 else "bt709"
 
 
 def luma_codes(rgb: Array, matrix: Matrix) -> Array:
-    """(h, w) uint8 full-range Y' of (h, w, 3) uint8 R'G'B', rounded."""
+    """Convert (h, w, 3) uint8 R'G'B' to full-range Y', (h, w) uint8, rounded."""
     luma = rgb_to_luma(np.moveaxis(rgb.astype(np.float32), -1, 0), matrix)
     return np.clip(np.rint(luma), 0, 255).astype(np.uint8)
 
 
 def picture(luma: Array, ab: Array, matrix: Matrix) -> Array:
-    """R'G'B' of the frame that has this luma and this a*b*.
+    """Return the R'G'B' picture of this luma and this a*b*.
 
     Args:
         luma: (h, w) uint8 full-range Y' codes.
-        ab: (2, h, w) float32 CIE a*b*; what R'G'B' cannot show at this luma is brought inside.
+        ab: (2, h, w) float32 CIE a*b*; brought into the gamut at this luma.
         matrix: luma weights.
 
     Returns:
@@ -192,14 +191,14 @@ def _table(matrix: Matrix) -> ChromaTable:
 
 
 def hint_picture(hint: GivenHint) -> Array:
-    """R'G'B', with opacity where only a part is painted."""
+    """Return R'G'B', with opacity where only a part is painted."""
     if hint.mask is None:
         return hint.rgb
     return np.dstack([hint.rgb, hint.mask.astype(np.uint8) * 255])
 
 
 def write_png(path: Path, image: Array) -> None:
-    """Gray, R'G'B' or R'G'B'A as PNG."""
+    """Write gray, R'G'B' or R'G'B'A as PNG."""
     if image.ndim == 3:
         image = image[..., (2, 1, 0, 3)[: image.shape[2]]]
     done, data = cv2.imencode(".png", np.ascontiguousarray(image))

@@ -1,4 +1,4 @@
-"""A film to look at: the source and its coloured version beside each other, or parted by a line that wanders."""
+"""A comparison film: the source and its coloured version side by side, or split by a moving line."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ __all__ = ["CompareOptions", "ComparisonResult", "Kind", "write_comparison"]
 
 Kind = Literal["side", "wipe"]
 _SAME_TIME: Final = Fraction(1, 500)
-"""Seconds by which the times of a frame may differ: containers round to their own unit, Matroska to a millisecond."""
+"""Largest difference of a frame's times, seconds: containers round to their own unit, Matroska to a millisecond."""
 _LOOK: Final = 12
-"""Every so many frames it is made sure that both films show the same."""
+"""Every Nth frame is checked to show the same in both films."""
 _SAME: Final = 0.5
-"""Least correlation of luma, seen small, of two frames that show the same; a coloured frame keeps its luma."""
+"""Least similarity of two frames that show the same; a coloured frame keeps its luma."""
 _PLAYED: Final = frozenset({"aac", "mp3", "opus", "flac", "vorbis", "alac"})
 """Sound that browsers play."""
 
@@ -55,15 +55,15 @@ class CompareOptions:
     width: int = 1920
     """Largest width of the picture in pixels; nothing is made larger than the film is shown."""
     period: float = 8.0
-    """Seconds in which the line of a wipe goes to and fro once."""
+    """Seconds of a round trip of the line of a wipe."""
     labels: bool = False
     """Write "before" and "after" into the picture."""
     codec: str = "libx264"
     """Encoder, by FFmpeg's name."""
     crf: float | None = None
-    """Constant quality of the encoder; None: as `colorize` has it."""
+    """Constant quality of the encoder; None: that of `colorize`."""
     preset: str | None = None
-    """The encoder's preset; None: as `colorize` has it."""
+    """The encoder's preset; None: that of `colorize`."""
     rate: Fraction | None = None
     """Frames a second, where the source is an image sequence. None: what RESULT's record says."""
     start: Fraction | None = None
@@ -82,7 +82,7 @@ class CompareOptions:
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """A comparison film that is whole."""
+    """A finished comparison film."""
 
     target: Path
     kind: Kind
@@ -104,11 +104,11 @@ def write_comparison(
     options: CompareOptions | None = None,
     observer: Observer = ignore,
 ) -> ComparisonResult:
-    """Write a film in which the source and its coloured version are seen at the same time.
+    """Write a film that shows the source and its coloured version at the same time.
 
     H.264, 4:2:0, 8 bits, limited range by default, in MP4 with its index at the front: what browsers play. Frame
-    times are the result's, tick for tick; its sound and other streams are copied. Both films are decoded side by
-    side, so memory holds a few frames of each. Nothing stands under the target's name before it is whole.
+    times are the result's, exactly; its sound and other streams are copied. Both films are decoded in step, so memory
+    holds a few frames of each. The target appears under its name when complete.
 
     Args:
         source: the film that was coloured.
@@ -116,7 +116,7 @@ def write_comparison(
         target: .mp4, .mkv or .mov.
         kind: `side`: source left, result right. `wipe`: the source left of a line, the result right of it.
         options: size, line, encoder; None: defaults.
-        observer: hears `progress` (stage `compare`) and `warning`; what it raises stops the work and leaves nothing.
+        observer: receives `progress` (stage `compare`) and `warning`; what it raises stops the work.
 
     Raises:
         InputError: a film cannot be read, or the result was not made from this source: another number of frames,
@@ -158,14 +158,14 @@ def write_comparison(
 
 
 def _stored(plane: Array, plan: OutputPlan) -> Array:
-    """Chroma as the encoder's format has it: its size, its depth; limited range as all of it."""
+    """Chroma in the size and depth of the encoder's format, limited range."""
     if plane.shape[1::-1] != plan.chroma_size:
         plane = np.asarray(cv2.resize(plane, plan.chroma_size, interpolation=cv2.INTER_LINEAR))
     return plane if plan.layout.depth == 8 else plane.astype(np.uint16) << (plan.layout.depth - 8)
 
 
 def _trimmed_alike(result: Path, options: CompareOptions, log: RunLog) -> CompareOptions:
-    """The part of the source that the result is of, from the result's record where nothing is said."""
+    """Take the trim and frame rate from the result's record where the options have none."""
     if not sidecar_path(result).is_file():
         return options
     try:
@@ -182,10 +182,10 @@ def _trimmed_alike(result: Path, options: CompareOptions, log: RunLog) -> Compar
 def _layout(
     before: VideoReader, after: VideoReader, kind: Kind, options: CompareOptions
 ) -> tuple[VideoInfo, Scaler, Scaler]:
-    """What is written, and what brings frames of the source and of the result to their size in it.
+    """Describe the comparison, and build the scalers of source and result.
 
     Raises:
-        InputError: the pictures have not the same shape.
+        InputError: the pictures differ in shape.
     """
     info = shown_like(after.info, before.info)
     shown = [display_size(film) for film in (before.info, info)]
@@ -214,17 +214,17 @@ def _layout(
 
 
 def _unplayed(info: VideoInfo, target: Path) -> Iterator[str]:
-    """Say which sound most browsers do not play."""
+    """Name sound that most browsers do not play."""
     for stream in info.streams:
         if stream.kind == "audio" and stream.codec not in _PLAYED:
             yield f"{target}: its sound is copied as {stream.codec}, which most browsers do not play; players do"
 
 
 def _pairs(before: VideoReader, after: VideoReader) -> Generator[tuple[Frame, Frame], None, None]:
-    """Frames that belong together, in order.
+    """Yield pairs of frames, in order.
 
     Raises:
-        InputError: the films have not the same number of frames, or other times.
+        InputError: the films differ in number or times of frames.
     """
     film, other = after.info.path, before.info.path
     shift: Fraction | None = None
@@ -240,7 +240,7 @@ def _pairs(before: VideoReader, after: VideoReader) -> Generator[tuple[Frame, Fr
         shift = here - there if shift is None else shift
         if abs(here - there - shift) > _SAME_TIME:
             raise InputError(
-                f"{film}: frame {b.index} stands at {float(there):.4f} s, in {other} at {float(here):.4f} s; it was "
+                f"{film}: frame {b.index} is at {float(there):.4f} s, in {other} at {float(here):.4f} s; it was "
                 "not made from this film, or from a part of it: then give the part's start and end"
             )
         yield a, b

@@ -116,7 +116,7 @@ class Scaler:
 
 
 def _resized(plane: Array, size: tuple[int, int]) -> Array:
-    """A plane at (width, height): averaged where it shrinks, linear where it grows."""
+    """Resize a plane to (width, height): area means down, linear up."""
     plane = np.ascontiguousarray(plane)
     if plane.shape[1::-1] == size:
         return plane
@@ -126,7 +126,7 @@ def _resized(plane: Array, size: tuple[int, int]) -> Array:
 
 @lru_cache(maxsize=8)
 def _tables(depth: int, range_: Range) -> tuple[Array, Array]:
-    """Stored codes of luma and of chroma -> 8-bit limited ones."""
+    """Map stored codes of luma and of chroma to 8-bit limited ones."""
     codes = np.arange(2 ** (8 if depth <= 8 else 16))
     luma = luma_to_codes(codes_to_luma(codes, depth, range_), 8, "limited")
     return luma, chroma_to_codes(codes_to_chroma(codes, depth, range_), 8, "limited")

@@ -1,4 +1,4 @@
-"""What the page of a run's report says: a run's record, and its facts as lines of text."""
+"""A run's record, and what its report says of it in words."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ShotFacts(_Part):
 
     @property
     def words(self) -> list[str]:
-        """What else the page says of it."""
+        """Confidence, saturation, or the lack of hints."""
         words = ["no hint"] if not self.hints and self.reuses is None else []
         if self.confidence is not None:
             words.append(f"confidence {self.confidence:.2f}")
@@ -62,7 +62,7 @@ class HintFacts(_Part):
 
     @property
     def similarities(self) -> str:
-        """The shots that it was given to, with their similarity."""
+        """The shots that used it, with their similarity."""
         shown = [f"{shot} ({value:.2f})" for shot, value in list(self.shots.items())[:40]]
         return ", ".join(shown) + (f" and {len(self.shots) - 40} more" if len(self.shots) > 40 else "")
 
@@ -78,7 +78,7 @@ class ColorFacts(_Part):
 
 
 class Timing(_Part):
-    """How long it took."""
+    """Times of a run."""
 
     elapsed_seconds: float | None = None
     work_seconds: float = 0
@@ -204,7 +204,7 @@ def _seconds(seconds: float) -> str:
 
 
 def _changed(record: Record) -> list[tuple[str, str]]:
-    """Settings, dotted, whose value is not the default."""
+    """Dotted settings whose value is not the default."""
     usual = ColorizeConfig().as_dict()
     lines = []
     for section, values in record.config.items():

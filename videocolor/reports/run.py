@@ -1,4 +1,4 @@
-"""One page that says what a run made of a film: shots, hints, before and after, timing, warnings."""
+"""The report of a run: one page with shots, hints, before and after, timing, warnings."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from videocolor.video.sequences import is_sequence
 __all__ = ["PictureOptions", "leave_record", "report_path", "write_report"]
 
 _INTO: Final = Fraction(1)
-"""A shot is shown by its middle frame, or by the one so many seconds behind its cut if that comes first: a seek finds
-that one quickly, since keyframes stand at cuts."""
+"""Seconds after its cut at which a shot is shown, or by its middle frame if that is earlier: near a cut, where
+encoders put keyframes, a seek is quick."""
 _ROUNDED: Final = Fraction(1, 500)
-"""Seconds by which a container may have rounded a frame's time."""
+"""Largest rounding of a frame's time by a container, seconds."""
 _SAME: Final = 0.5
-"""Least correlation of luma, seen small, of a frame and its coloured version."""
+"""Least similarity of a frame and its coloured version."""
 _HINT_BYTES: Final = 12_000
 _HINT_LINES: Final = 160
 _HINTS: Final = 500
-"""Hints that are shown with a picture at most."""
+"""Largest number of hints shown with a picture."""
 _ASPECT: Final = 16 / 9
 
 
@@ -54,22 +54,22 @@ class ShotPictures:
 
 @dataclass(frozen=True)
 class PictureOptions:
-    """Pictures of a report, and what bounds its size."""
+    """Pictures of a report, and bounds of its size."""
 
     height: int = 360
-    """Lines of a picture at most; wide films have fewer."""
+    """Largest height of a picture; wide films are lower."""
     shot_bytes: int = 40_000
-    """Bytes of a shot's two pictures at most, as they stand in the page."""
+    """Largest size of a shot's two pictures in the page, bytes."""
     total_bytes: int = 32_000_000
-    """Bytes of all pictures of shots at most: films of many shots get smaller ones."""
+    """Largest size of all pictures of shots, bytes: films of many shots get smaller ones."""
     shots: int = 2000
-    """Shots that are shown with pictures at most, the first ones; the others are listed."""
+    """Largest number of shots with pictures; the others are listed."""
 
 
 def leave_record(
     source: Path, target: Path, config: ColorizeConfig, record: Mapping[str, Any], *, observer: Observer = ignore
 ) -> tuple[Path | None, Path | None]:
-    """Write what the settings ask for beside a film that is whole: its record, its report.
+    """Write the record and the report of a finished film, if the settings ask for them.
 
     Args:
         source: the film that was coloured.
@@ -79,10 +79,10 @@ def leave_record(
         observer: as of `write_report`.
 
     Returns:
-        OUTPUT.json and OUTPUT.html; None for what is not asked for.
+        OUTPUT.json and OUTPUT.html; None for those not asked for.
 
     Raises:
-        OutputError: one of them cannot be written; the film is there all the same.
+        OutputError: one of them cannot be written; the film is complete.
     """
     sidecar = report = None
     try:
@@ -105,23 +105,23 @@ def write_report(
     pictures: PictureOptions | None = None,
     observer: Observer = ignore,
 ) -> Path:
-    """Write the report of a finished film: one self-contained HTML file that fetches nothing and works from a disk.
+    """Write the report of a finished film: one self-contained HTML file.
 
-    One frame of each shot is read from the source and from the result, by seeking; neither film is decoded whole.
+    One frame of each shot is read from source and result, by seeking.
 
     Args:
         source: the film that was coloured.
         target: the finished film.
         record: of the run, as `videocolor.record.describe` makes it; None: read OUTPUT.json beside the target.
-        path: where the page goes; None: `report_path(target)`. Replaced where it exists.
+        path: of the page; None: `report_path(target)`. Replaced if it exists.
         pictures: their size; None: defaults.
-        observer: hears `progress` (stage `report`) and of pictures that could not be read, as `warning`.
+        observer: receives `progress` (stage `report`), and a `warning` for pictures that cannot be read.
 
     Returns:
         The page.
 
     Raises:
-        InputError: source or target cannot be read, or there is no record that can be.
+        InputError: source, target or record cannot be read.
         OutputError: the page cannot be written.
     """
     path = path or report_path(target)
@@ -169,7 +169,7 @@ def _shots(
     most = min(options.shot_bytes, options.total_bytes // len(shots)) // 2
     ends = [shot.start_seconds for shot in record.shots[1:]] + [_end(record, before)]
     times = [_moment(shot.start_seconds, end) for shot, end in zip(shots, ends, strict=False)]
-    # A trimmed film begins at zero, images are counted from zero; every other film keeps its source's times.
+    # Trimmed films and images begin at zero; every other film keeps its source's times.
     shift = Fraction(shots[0].start_seconds) if trimmed or after.format == "image2" else Fraction(0)
     found: dict[int, ShotPictures] = {}
     missing = []
@@ -193,7 +193,7 @@ def _shots(
 
 
 def _moment(start: float, end: float) -> Fraction:
-    """The time in a shot that it is shown by."""
+    """Time of the frame that a shot is shown by."""
     half = Fraction(max(0.0, end - start)) / 2
     return Fraction(start) + min(half, _INTO) - _ROUNDED / 4
 
@@ -201,8 +201,8 @@ def _moment(start: float, end: float) -> Fraction:
 def _pairs(
     before: VideoInfo, after: VideoInfo, times: list[Fraction], shift: Fraction
 ) -> Iterator[tuple[Frame | None, Frame | None]]:
-    """The frame of the source at each time, and the same one of the result."""
-    # Sought in turn: what the one decoder holds is let go before the other one opens.
+    """Yield the frame of the source at each time, and the same frame of the result."""
+    # In turn, so that only one decoder is open at a time.
     for time, first in zip(times, read_stills(before, times), strict=True):
         place = time if first is None else first.pts * first.time_base - shift - _ROUNDED
         yield first, next(read_stills(after, [place]))
@@ -213,7 +213,7 @@ def _picture(frame: Frame, info: VideoInfo, height: int) -> Array:
 
 
 def _end(record: Record, info: VideoInfo) -> float:
-    """Where the last shot ends, in seconds."""
+    """End of the last shot, in seconds."""
     if not record.shots:
         return 0.0
     last = record.shots[-1]
@@ -221,7 +221,7 @@ def _end(record: Record, info: VideoInfo) -> float:
 
 
 def _hint_pictures(hints: tuple[HintFacts, ...], log: RunLog) -> dict[str, str]:
-    """Each hint as it was given, unpainted places gray."""
+    """Each hint, gray where nothing is painted."""
     found: dict[str, str] = {}
     for hint in hints[:_HINTS]:
         try:
@@ -239,7 +239,7 @@ def _hint_pictures(hints: tuple[HintFacts, ...], log: RunLog) -> dict[str, str]:
 
 
 def _film(record: Record, before: VideoInfo, after: VideoInfo) -> list[tuple[str, str]]:
-    """What source and result are."""
+    """Source and result, in words."""
     others = ", ".join(f"{stream.kind} {stream.codec}" for stream in before.streams if stream.kind != "video")
     left = record.output.get("left_out") or []
     lines = [

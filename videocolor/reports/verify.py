@@ -1,4 +1,4 @@
-"""Proof, after the fact, that a coloured film is the same film: same frames, same times, same luma."""
+"""Verify that a coloured film is the same film: same frames, same times, same luma."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def verify_film(
     start: Fraction | None = None,
     end: Fraction | None = None,
 ) -> FilmCheck:
-    """Decode both films side by side and compare luma samples and frame times.
+    """Decode both films and compare luma samples and frame times.
 
     Through a lossless codec `FilmCheck.exact` must hold; a lossy codec changes luma, and Matroska rounds
     times to its millisecond.

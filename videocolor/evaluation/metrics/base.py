@@ -134,9 +134,9 @@ class Metric(ABC):
         """Return the film's scores so far by key: here, the means over the frames that have them."""
         return {key: self.mean(key) for key in self.keys}
 
-    def reason(self, key: str) -> str:
-        """Say why `key` is None."""
-        return self.missing
+    def reasons(self) -> dict[str, str]:
+        """Say of each key why it is None, if it is."""
+        return dict.fromkeys(self.keys, self.missing)
 
     def mean(self, key: str) -> float | None:
         """Return the mean of what `update` was given under `key`; None without any."""

@@ -57,10 +57,10 @@ class Lpips(Metric):
         about = {"lpips_every": self.options.lpips_every, "lpips_frames": self.count("lpips_alex")}
         return {**super().result(), **about}
 
-    def reason(self, key: str) -> str:
+    def reasons(self) -> dict[str, str]:
         """Say whether weights are missing, or pixels."""
         none = self._network is None
-        return "no weights given (--lpips-weights FILE)" if none else f"under {_SMALLEST} pixels a side"
+        return {self.name: "no weights given (--lpips-weights FILE)" if none else f"under {_SMALLEST} pixels a side"}
 
 
 class LpipsAlex:
@@ -136,8 +136,8 @@ def check_tensors(tensors: dict[str, Array], where: str) -> None:
     for name, shape in expected.items():
         found = tensors.get(name)
         if found is None or found.shape != shape or found.dtype != np.float32:
-            told = "is missing" if found is None else f"is {found.dtype} {found.shape}"
-            raise ModelError(f"{where}: {name} {told}; LPIPS-Alex needs float32 {shape}")
+            is_ = "is missing" if found is None else f"is {found.dtype} {found.shape}"
+            raise ModelError(f"{where}: {name} {is_}; LPIPS-Alex needs float32 {shape}")
         if not np.isfinite(found).all():
             raise ModelError(f"{where}: {name} holds values that are not numbers")
     unknown = sorted(set(tensors) - set(expected))

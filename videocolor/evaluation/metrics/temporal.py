@@ -120,10 +120,10 @@ class WarpError(_Motion):
         test, truth = self.mean("warp_error"), self.mean("warp_error_truth")
         return {**super().result(), "warp_error_ratio": test / truth if test is not None and truth else None}
 
-    def reason(self, key: str) -> str:
+    def reasons(self) -> dict[str, str]:
         """Say that a still film has no ratio."""
-        still = key == "warp_error_ratio" and self.count("warp_error")
-        return "the truth's warp error is 0" if still else self.missing
+        still = {"warp_error_ratio": "the truth's warp error is 0"} if self.count("warp_error") else {}
+        return super().reasons() | still
 
 
 class Flicker(_Motion):
@@ -140,7 +140,7 @@ class Flicker(_Motion):
 
 
 def _flow(frame: ScoredFrame) -> tuple[Array, Array]:
-    """The truth's flow from the frame before, and back."""
+    """Flow of the truth from the frame before, and back."""
     assert frame.before is not None
     return truth_flow(frame.before[0].rgb, frame.truth.rgb)
 
