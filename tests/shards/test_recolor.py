@@ -97,6 +97,7 @@ def write_hint(path: Path, seed: int, frame: int) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 def test_who_borrows_colours_is_coloured_again_with_the_lender(tmp_path: Path) -> None:
     shots = ((1, 20), (2, 12), (1, 20), (2, 10), (3, 9))  # 3 returns to 1, 4 to 2
     reel, out, starts = tmp_path / "reel.mkv", tmp_path / "out", [0, 20, 32, 52, 62]

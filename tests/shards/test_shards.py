@@ -70,7 +70,13 @@ def hint_setting(hints: Sequence[str]) -> str:
     return f"hints.items={json.dumps(list(hints))}"
 
 
-@pytest.mark.parametrize("kind", ["network", "hints", "cleaned", "unsmoothed", "self-hints"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["hints", *(pytest.param(kind, marks=SLOW) for kind in ("network", "cleaned", "unsmoothed", "self-hints"))],
+)
 def test_shards_give_the_film_in_one_go(
     kind: str, reel: Path, hints: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,7 +109,9 @@ def test_shards_give_the_film_in_one_go(
         assert len(cleaned) == 4
 
 
-@pytest.mark.parametrize("kind", ["network", "hints", "own hints, unsmoothed"])
+@pytest.mark.parametrize(
+    "kind", ["network", *(pytest.param(kind, marks=SLOW) for kind in ("hints", "own hints, unsmoothed"))]
+)
 def test_shards_in_any_order_by_any_number_of_workers(
     kind: str, reel: Path, hints: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -162,6 +170,7 @@ def test_what_is_lost_is_done_again_and_nothing_else(reel: Path, tmp_path: Path)
     assert samples_of(merged.target) == samples_of(in_one_go(reel, tmp_path))
 
 
+@pytest.mark.slow
 def test_other_settings_begin_anew(reel: Path, tmp_path: Path) -> None:
     mine = job(reel, tmp_path)
     run_task(Task("all", mine.as_dict(), None), lambda _: None)
@@ -213,8 +222,15 @@ def test_nothing_is_left_behind(reel: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mkv", "out.mkv.json"]
 
 
-@pytest.mark.parametrize("codec", ["libx264", "libx265"])
-@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov"])
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [
+        (".mkv", "libx265"),
+        (".mp4", "libx264"),
+        *(pytest.param(*pair, marks=SLOW) for pair in ((".mkv", "libx264"), (".mp4", "libx265"))),
+        *(pytest.param(".mov", codec, marks=SLOW) for codec in ("libx264", "libx265")),
+    ],
+)
 def test_predicted_frames_survive_the_joints(codec: str, suffix: str, reel: Path, tmp_path: Path) -> None:
     settings = (f"output.codec={codec}", "output.preset=veryfast", "model.name=constant")
     colorize_video(reel, tmp_path / f"out{suffix}", config(*settings))

@@ -87,7 +87,12 @@ CASES: dict[str, tuple[Callable[[Path], Path], tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+_SLOW = {"restored", "trimmed, restored", "high bit depth"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in _SLOW else ()) for name in CASES]
+)
 def test_every_shard_by_itself_gives_the_film_in_one_go(name: str, tmp_path: Path) -> None:
     make, extra = CASES[name]
     source = make(tmp_path)
