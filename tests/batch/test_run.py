@@ -288,10 +288,17 @@ def test_disk_space(tmp_path: Path) -> None:
     assert run(tmp_path, "disk.check=false").ok
 
 
+def _no_space(*_: Any) -> None:
+    raise OutputError("status.json: cannot be written")
+
+
 def test_a_full_disk_ends_the_run_and_the_next_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = fakes.reel(tmp_path / "in/a.mkv", trouble={"shard": 1, "kind": "os", "times": 1})
+    path = fakes.reel(tmp_path / "in/a.mkv", trouble={"shard": 1, "kind": "os", "times": 2})
     monkeypatch.setattr("videocolor.batch.driver.free_bytes", lambda _: 1000)
     with pytest.raises(OutputError, match="the disk is full"):
+        run(tmp_path)
+    with monkeypatch.context() as patch, pytest.raises(OutputError, match="the disk is full"):
+        patch.setattr("videocolor.batch.reporting.Reporter.end", _no_space)  # the first error is raised
         run(tmp_path)
     assert rows(tmp_path)["a"].state == "planned"
     monkeypatch.undo()

@@ -25,7 +25,7 @@ from videocolor.batch.settings import BatchConfig
 from videocolor.batch.state import keeps_shards, read_batch, state_folder, write_batch
 from videocolor.batch.status import FilmStatus, batch_status, idle, write_status
 from videocolor.batch.steps import Batch, Steps, film_steps
-from videocolor.errors import InputError, Interrupted, UsageError
+from videocolor.errors import InputError, Interrupted, OutputError, UsageError
 from videocolor.events import Observer, ignore
 from videocolor.presets import load_model, suggest
 from videocolor.shards.types import FilmJob
@@ -181,11 +181,14 @@ def _stopped_cleanly(reporter: Reporter) -> Iterator[None]:
     """Report that nothing runs, however the run ends; give signals the message that fits a batch."""
     try:
         yield
-    except (KeyboardInterrupt, Interrupted) as error:
+    except BaseException as error:
+        with contextlib.suppress(OutputError):  # the first error counts
+            reporter.end()
+        if not isinstance(error, KeyboardInterrupt | Interrupted):
+            raise
         code = error.exit_code if isinstance(error, Interrupted) else 130
         raise Interrupted("stopped; what is finished stays, the same command goes on with the rest", code) from error
-    finally:
-        reporter.end()
+    reporter.end()
 
 
 def _outcome(reel: Reel) -> FilmOutcome:
