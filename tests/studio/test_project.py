@@ -468,7 +468,7 @@ def test_the_configuration_that_a_project_stands_for(store: ProjectStore) -> Non
     with pytest.raises(InputError, match="is a link"):
         store.image_path(store.data.hint("h0002"))
     (store.folder / "hints" / painted).unlink()
-    with pytest.raises(InputError, match="h0002.*picture of a hint is missing"):
+    with pytest.raises(InputError, match=r"h0002.*picture of a hint is missing"):
         store.config()
 
 
