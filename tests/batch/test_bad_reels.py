@@ -137,6 +137,7 @@ def test_the_pile(plan: str, pile: Path, tmp_path: Path, run_cli: Run) -> None:
     assert before == {path.name: path.read_bytes() for path in (pile / "in").iterdir()}, "no source is written"
 
 
+@pytest.mark.slow
 def test_they_are_named_on_stderr_and_may_be_accepted(pile: Path, tmp_path: Path, run_cli: Run) -> None:
     out, reels = tmp_path / "out", tmp_path / "in"
     reels.mkdir()

@@ -198,6 +198,7 @@ def test_warnings_of_workers_arrive_once(opened: Open, tmp_path: Path, capfd: py
     assert "only logged" not in capfd.readouterr().err
 
 
+@others_when_slow
 def test_a_killed_worker_is_lost_and_the_others_go_on(
     opened: Open, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

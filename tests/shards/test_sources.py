@@ -87,7 +87,7 @@ CASES: dict[str, tuple[Callable[[Path], Path], tuple[str, ...]]] = {
 }
 
 
-_SLOW = {"restored", "trimmed, restored", "high bit depth"}
+_SLOW = {"restored", "trimmed, restored", "high bit depth", "cut short", "uneven", "trimmed"}
 
 
 @pytest.mark.parametrize(
