@@ -306,6 +306,10 @@ class SmoothingConfig(Section):
 
     enabled: Bool = True
     """Smooth chroma along motion; cuts reset it."""
+    method: str = Field(default="kalman", min_length=1)
+    """How chroma is smoothed: kalman (docs/temporal.md), none, or a method of yours (docs/adding.md)."""
+    propagation: str = Field(default="flow", min_length=1)
+    """How reference frames reach other frames: flow, none, or a method of yours."""
     decay: Annotated[float, Strict()] = Field(default=0.93, ge=0, lt=1)
     """Weight of the past, 0 up to but not including 1."""
     motion: MotionQuality = "auto"

@@ -6,7 +6,7 @@ first unfinished one. The run over a film and its plan ask the same `ShardCounte
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -15,6 +15,7 @@ from typing import Final, Protocol, TypeVar
 import numpy as np
 
 from videocolor.config import ColorizeConfig
+from videocolor.errors import UsageError
 from videocolor.motion.flow import FlowEstimator, Motion, Quality, warp
 from videocolor.pipeline.film import Film, network_threads
 from videocolor.pipeline.propagation import PROPAGATORS, Propagator
@@ -80,7 +81,7 @@ def _frame_bytes(info: VideoInfo) -> int:
 def motion_finder(film: Film, number: int) -> FlowEstimator | None:
     """Make what finds a shot's motion; None: nothing needs it."""
     smoothing = film.config.smoothing
-    if not smoothing.enabled:
+    if _smoothing(film) == "none":
         return None
     quality: Quality = "detailed" if film.hints.propagates(number) else "fast"
     return FlowEstimator(quality if smoothing.motion == "auto" else smoothing.motion)
@@ -88,18 +89,30 @@ def motion_finder(film: Film, number: int) -> FlowEstimator | None:
 
 def make_smoother(film: Film, number: int) -> Smoother:
     """Make what smooths a shot's chroma over time."""
-    cap = _PROPAGATED_CAP if _propagates(film, number) else CAP
-    return SMOOTHERS["kalman" if film.config.smoothing.enabled else "none"](film.config.smoothing, cap)
+    settings, cap = film.config.smoothing, _PROPAGATED_CAP if _propagates(film, number) else CAP
+    return _named(SMOOTHERS, _smoothing(film), "smoothing.method")(settings, cap)
 
 
 def make_propagator(film: Film, number: int) -> Propagator:
     """Make what propagates the color of a shot's hints."""
     flow = motion_finder(film, number) or FlowEstimator()
-    return PROPAGATORS["flow" if _propagates(film, number) else "none"](flow)
+    chosen = _named(PROPAGATORS, film.config.smoothing.propagation, "smoothing.propagation")
+    return (chosen if _propagates(film, number) else PROPAGATORS["none"])(flow)
+
+
+def _named(methods: Mapping[str, T], name: str, key: str) -> T:
+    if name not in methods:
+        raise UsageError(f"{key}: there is no method {name!r}; expected one of {', '.join(methods)}")
+    return methods[name]
 
 
 def _propagates(film: Film, number: int) -> bool:
-    return film.config.smoothing.enabled and film.colorizer.card.propagates and film.hints.propagates(number)
+    return _smoothing(film) != "none" and film.colorizer.card.propagates and film.hints.propagates(number)
+
+
+def _smoothing(film: Film) -> str:
+    """Name of the method."""
+    return film.config.smoothing.method if film.config.smoothing.enabled else "none"
 
 
 @dataclass(frozen=True)
@@ -119,7 +132,7 @@ class ShotSchedule:
 def shot_schedule(film: Film, number: int) -> ShotSchedule:
     """Plan a shot: denser keyframes where it has a reference frame, smaller windows of larger frames."""
     model, info = film.config.model, film.info
-    interval = model.keyframe_interval if film.config.smoothing.enabled else 1
+    interval = 1 if _smoothing(film) == "none" else model.keyframe_interval
     if film.colorizer.card.propagates and film.hints.has_reference(number):
         interval = min(interval, model.keyframe_interval_painted)
     held = info.width * info.height * (1 if info.layout.depth <= 8 else 2) * 3 * interval
