@@ -65,7 +65,7 @@ def painted(gray: Array, ab: Array, flow: FlowEstimator) -> ReferenceFrame:
 def believed(hint: ReferenceFrame, at: Array, told: Array, taken: Array) -> PropagatedColor:
     """An arrival that was judged already."""
     arrival = PropagatedColor(hint, at, told, hint.picture)
-    vars(arrival)["judged"] = (told, taken)
+    vars(arrival)["confidences"] = (told, taken)
     return arrival
 
 
@@ -83,8 +83,8 @@ def told(arrivals: PropagatedColors, gray: Array, shape: tuple[int, int]) -> Arr
 def same(one: PropagatedColors, other: PropagatedColors) -> None:
     for mine, theirs in zip(one, other, strict=True):
         np.testing.assert_array_equal(mine.chroma(HEIGHT, WIDTH), theirs.chroma(HEIGHT, WIDTH))
-        np.testing.assert_array_equal(mine.told, theirs.told)
-        np.testing.assert_array_equal(mine.taken, theirs.taken)
+        np.testing.assert_array_equal(mine.confidence, theirs.confidence)
+        np.testing.assert_array_equal(mine.weight, theirs.weight)
 
 
 def test_colour_arrives_where_its_place_has_gone() -> None:
@@ -192,9 +192,9 @@ def test_as_much_is_taken_as_the_frame_bears_out() -> None:
         assert blend_propagated(decided, arrivals[place]) == pytest.approx(60, abs=0.1)
     arrival = only(arrivals[1])
     other = flow.prepare(np.ascontiguousarray(grays[0][::-1, ::-1]))
-    judged = PropagatedColor(arrival.hint, arrival.at, np.ones((HEIGHT, WIDTH), np.float32), other)
-    assert np.median(judged.taken) < 0.1 and np.median(judged.told) < 0.15
-    blind = believed(arrival.hint, arrival.at, arrival.told, np.zeros_like(arrival.taken))
+    judged = PropagatedColor(arrival.reference, arrival.at, np.ones((HEIGHT, WIDTH), np.float32), other)
+    assert np.median(judged.weight) < 0.1 and np.median(judged.confidence) < 0.15
+    blind = believed(arrival.reference, arrival.at, arrival.confidence, np.zeros_like(arrival.weight))
     np.testing.assert_array_equal(blend_propagated(decided, (blind,)), decided)
 
 
@@ -203,7 +203,7 @@ def test_motion_that_is_not_sure_is_told_of_less() -> None:
     hint = painted(grays[0], np.zeros((2, HEIGHT, WIDTH), np.float32), flow)
     half = np.full((HEIGHT, WIDTH), 0.5, np.float32)
     judged = PropagatedColor(hint, grid(HEIGHT, WIDTH), half, hint.picture)
-    assert judged.told == pytest.approx(0.25) and judged.taken == pytest.approx(1)
+    assert judged.confidence == pytest.approx(0.25) and judged.weight == pytest.approx(1)
 
 
 def test_what_a_picture_shows_of_another_one() -> None:
@@ -238,9 +238,9 @@ def test_colour_does_not_stay_where_its_thing_has_left() -> None:
     left_behind = (slice(24, 56), slice(60, 96))
     brought = late.chroma(HEIGHT, WIDTH)[left_behind][..., 0]
     assert brought.mean() > 5, "or the test shows nothing"
-    assert (late.taken[left_behind] * brought).mean() < 1.5
+    assert (late.weight[left_behind] * brought).mean() < 1.5
     sure = np.ones((HEIGHT, WIDTH), np.float32)  # though motion were sure of it, as in real films
-    told, taken = judge(late.hint.picture, late.at, sure, flow.prepare(grays[24]))
+    told, taken = judge(late.reference.picture, late.at, sure, flow.prepare(grays[24]))
     assert told[left_behind].mean() < 0.1 and taken[left_behind].mean() < 0.1
 
 
@@ -266,8 +266,8 @@ def test_nothing_is_trusted_across_another_picture() -> None:
     flow = FlowEstimator("detailed")
     ab = np.full((2, HEIGHT, WIDTH), 30, np.float32)
     came = HintPropagator(flow).follow(grays, steps_of(grays, flow), {0: ab})
-    assert only(came[1]).told.mean() > 0.95
-    assert only(came[5]).told.mean() < 0.05
+    assert only(came[1]).confidence.mean() > 0.95
+    assert only(came[5]).confidence.mean() < 0.05
 
 
 def test_colour_of_a_picture_comes_from_wherever_it_is_found() -> None:
@@ -282,7 +282,7 @@ def test_colour_of_a_picture_comes_from_wherever_it_is_found() -> None:
         seen = (slice(None), slice(8, -8), slice(round(1.5 * (20 - place)) + 8, -8))
         error = np.abs(np.moveaxis(arrival.chroma(HEIGHT, WIDTH), -1, 0) - truth[place])[seen].mean()
         assert error < 0.25 * np.abs(truth[20] - truth[place])[seen].mean()
-        assert arrival.told[seen[1:]].mean() > 0.7
+        assert arrival.confidence[seen[1:]].mean() > 0.7
 
 
 def test_a_picture_of_something_else_is_not_followed() -> None:
@@ -301,9 +301,11 @@ def test_of_two_pictures_the_one_is_followed_that_tells_what_is_not_known() -> N
     pictures = {3: painted(grays[1], truth[1], flow), 5: painted(grays[-1], truth[-1], flow)}
     came = HintPropagator(flow).follow(grays, steps_of(grays, flow), {0: truth[0]}, pictures)
     late = came[-2]
-    assert len(late) == 2 and late[1].hint is pictures[5], "at most two are on their way: the latest painted and this"
+    assert len(late) == 2 and late[1].reference is pictures[5], (
+        "at most two tracks: the latest reference and this"
+    )
     right = (slice(8, -8), slice(-30, -8))
-    assert late[0].told[right].mean() < 0.1 and late[1].told[right].mean() > 0.7
+    assert late[0].confidence[right].mean() < 0.1 and late[1].confidence[right].mean() > 0.7
     joined = blend_propagated(np.zeros((2, HEIGHT, WIDTH), np.float32), late)
     error = np.abs(joined - truth[-2])[:, 8:-8, -30:-8].mean()
     assert error < 0.6 * np.abs(truth[-2])[:, 8:-8, -30:-8].mean()
@@ -344,11 +346,11 @@ def test_what_is_followed_is_not_left_for_less() -> None:
     pictures = {0: painted(grays[-1], truth[-1], flow), 1: painted(half, truth[-1], flow)}
     carrier, steps = HintPropagator(flow), steps_of(grays, flow)
     first = carrier.follow(grays[:2], steps[:2], {}, pictures)
-    assert only(first[1]).hint is pictures[0]
+    assert only(first[1]).reference is pictures[0]
     assert carrier.state.found is not None
     carrier.state.found.coordinates.trust *= np.float32(0.2)
     came = carrier.follow(grays[2:], steps[2:], {}, pictures)
-    assert only(came[-1]).hint is pictures[0] and only(came[-1]).told.mean() > 0.7
+    assert only(came[-1]).reference is pictures[0] and only(came[-1]).confidence.mean() > 0.7
 
 
 def test_black_frames_are_not_searched() -> None:

@@ -38,23 +38,23 @@ _WINDOW: Final = (9, 9)
 _PLAIN: Final = 40.0
 """Variance of prepared luma that counts as none: where both pictures are plain, their levels alone are compared."""
 _SOFTER: Final = 3.0
-"""How much less variance of its finest grain a picture may have that was looked up between pixels, and so blurred."""
+"""Factor by which interpolation between pixels may lower the variance of the finest grain."""
 _SMOOTH: Final = 5.0
 """The same as `_PLAIN`, of the finest grain."""
-_TAKEN: Final = 0.05
-"""Unexplained share of luma at which half of the arrived color is taken.
+_FILM_RESIDUAL: Final = 0.05
+"""Photometric residual at which half of the propagated color is used in the film.
 
-By least squares over training clips it tells about as much as all that is known (docs/experiments.md, 25).
+By least squares over training clips it explains about as much as all that is known (docs/experiments.md, 25).
 """
-_TOLD: Final = 0.1
-"""The same for what the network is told; it knows well when an arrived color does not fit, if it is not sure to."""
+_NETWORK_RESIDUAL: Final = 0.1
+"""The same for the network's input; the network knows well when a propagated color does not fit, given a doubt."""
 _GRAIN: Final = 0.2
-"""Unseen grain at which either is half of that."""
+"""Missing grain at which either is half of that."""
 
 
 @dataclass(frozen=True, eq=False)
 class ReferenceFrame:
-    """A hinted frame, or a picture of the scene, whose color goes through a shot."""
+    """A reference frame, or a picture of the scene, whose color is propagated through a shot."""
 
     ab: Array
     """(H, W, 2) float32 a*b*, at any size."""
@@ -71,104 +71,104 @@ class ReferenceFrame:
 
 @dataclass(frozen=True, eq=False)
 class PropagatedColor:
-    """What of a hinted frame has arrived at another one, believed as far as that bears it out."""
+    """Reference color warped to a frame, with a photometric confidence."""
 
-    hint: ReferenceFrame
+    reference: ReferenceFrame
     at: Array
-    """(h, w, 2) float32, where each pixel stood in the hinted frame, in pixels of this grid."""
+    """(h, w, 2) float32, where each pixel was in the reference frame, in pixels of this grid."""
     trust: Array
-    """(h, w) float32 in 0..1, motion's own."""
-    now: Array
+    """(h, w) float32 in 0..1, the confidence of the motion alone."""
+    picture: Array
     """(h, w) uint8, the frame, prepared for motion."""
 
     @cached_property
-    def judged(self) -> tuple[Array, Array]:
+    def confidences(self) -> tuple[Array, Array]:
         """`judge`, in the thread that asks first: the network sees few of the frames, the film all of them."""
-        return judge(self.hint.picture, self.at, self.trust, self.now)
+        return judge(self.reference.picture, self.at, self.trust, self.picture)
 
     @property
-    def told(self) -> Array:
-        """(h, w) float32 in 0..1: how surely, as the network is told."""
-        return self.judged[0]
+    def confidence(self) -> Array:
+        """(h, w) float32 in 0..1: confidence, as the network receives it."""
+        return self.confidences[0]
 
     @property
-    def taken(self) -> Array:
-        """(h, w) float32 in 0..1: how much of its color the frame takes."""
-        return self.judged[1]
+    def weight(self) -> Array:
+        """(h, w) float32 in 0..1: share of its color in the film."""
+        return self.confidences[1]
 
     def chroma(self, height: int, width: int) -> Array:
-        """(height, width, 2) float32: the hint's a*b*, looked up once on this grid."""
-        rows, columns = self.hint.ab.shape[:2]
+        """(height, width, 2) float32: the reference's a*b*, looked up once on this grid."""
+        rows, columns = self.reference.ab.shape[:2]
         where = scaled_places(self.at, height, width)
         if (rows, columns) != (height, width):
             factor = np.array([columns / width, rows / height], np.float32)
             where = (where + np.float32(0.5)) * factor - np.float32(0.5)
-        return look_up(self.hint.ab, where)
+        return look_up(self.reference.ab, where)
 
     def luma(self, height: int, width: int) -> Array:
-        """(height, width) uint8: the hint's luma, looked up on this grid, which must be the hint's own."""
-        return look_up(self.hint.gray, scaled_places(self.at, height, width))
+        """(height, width) uint8: the reference's luma, looked up on this grid, which must be the reference's own."""
+        return look_up(self.reference.gray, scaled_places(self.at, height, width))
 
     def share(self, height: int, width: int) -> Array:
-        """(height, width) float32 in 0..1: `taken` on this grid."""
-        if self.taken.shape == (height, width):
-            return self.taken
-        return cv2.resize(self.taken, (width, height), interpolation=cv2.INTER_LINEAR)
+        """(height, width) float32 in 0..1: `weight` on this grid."""
+        if self.weight.shape == (height, width):
+            return self.weight
+        return cv2.resize(self.weight, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 PropagatedColors = tuple[PropagatedColor, ...]
-"""What has arrived at a frame, of different pictures."""
+"""What reaches a frame, of different pictures."""
 
 
-def propagated_input(arrivals: PropagatedColors, gray: Array, shape: tuple[int, int]) -> Array | None:
+def propagated_input(colors: PropagatedColors, gray: Array, shape: tuple[int, int]) -> Array | None:
     """Prepare the colors that were propagated to a frame as network input.
 
     Args:
-        arrivals: of the frame; where there are several, each counts by the fourth power of `PropagatedColor.told`.
+        colors: of the frame; of several, each counts by the fourth power of its confidence.
         gray: (h, w) uint8, luma of the frame at the working size.
         shape: (height, width) of the grid that is wanted.
 
     Returns:
-        (4, *shape) float32: a*b*, trust in 0..1, and how much brighter (Y' in -1..1) the carried frame is; None where
-        nothing has arrived.
+        (4, *shape) float32: a*b*, confidence in 0..1, and how much brighter (Y' in -1..1) the warped reference is; None
+        where no color reaches the frame.
     """
-    if not arrivals:
+    if not colors:
         return None
     height, width = gray.shape
-    planes = [_planes(arrival, gray) for arrival in arrivals]
-    ab_and_brighter, trust = planes[0], arrivals[0].told
-    for arrival, others in zip(arrivals[1:], planes[1:], strict=True):
-        mine, theirs = cv2.pow(trust, 4), cv2.pow(arrival.told, 4)
+    planes = [_planes(color, gray) for color in colors]
+    ab_and_brighter, confidence = planes[0], colors[0].confidence
+    for color, others in zip(colors[1:], planes[1:], strict=True):
+        mine, theirs = cv2.pow(confidence, 4), cv2.pow(color.confidence, 4)
         part = cv2.divide(theirs, mine + theirs + np.float32(1e-6))
         part = cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR)[..., None]
         ab_and_brighter = ab_and_brighter + part * (others - ab_and_brighter)
-        trust = cv2.max(trust, arrival.told)
+        confidence = cv2.max(confidence, color.confidence)
     a, b, brighter = cv2.split(ab_and_brighter)
-    return np.stack([_resized(plane, shape) for plane in (a, b, trust, brighter)])
+    return np.stack([_resized(plane, shape) for plane in (a, b, confidence, brighter)])
 
 
-def blend_propagated(ab: Array, arrivals: PropagatedColors) -> Array:
-    """Give a frame the color that has arrived at it, as far as its place there is trusted.
+def blend_propagated(ab: Array, colors: PropagatedColors) -> Array:
+    """Blend propagated colors into a frame's chroma, by their weights.
 
-    The network decides on a grid smaller than the film's, from frame to frame again; what motion brought is the painted
-    frame's own color, with all its detail.
+    The network decides on a grid smaller than the film's, and again for every keyframe; propagated color is the
+    reference frame's own, with all its detail.
 
     Args:
-        ab: (2, H, W) float32 a*b* of the frame, as decided and brought up.
-        arrivals: what has arrived at the frame; of several, each gives by its share.
+        ab: (2, H, W) float32 a*b* of the frame, smoothed and upsampled.
+        colors: of the frame.
 
     Returns:
         (2, H, W) float32.
     """
     height, width = ab.shape[1:]
-    shares = [arrival.share(height, width) for arrival in arrivals]
+    shares = [color.share(height, width) for color in colors]
     if len(shares) > 1:
         kept = np.prod([1 - share for share in shares], axis=0, dtype=np.float32)
         scale = (1 - kept) / np.maximum(np.sum(shares, axis=0, dtype=np.float32), np.float32(1e-6))
         shares = [share * scale for share in shares]
     out = ab.copy()
-    for arrival, share in zip(arrivals, shares, strict=True):
-        for decided, came, target in zip(ab, cv2.split(arrival.chroma(height, width)), out, strict=True):
+    for color, share in zip(colors, shares, strict=True):
+        for decided, came, target in zip(ab, cv2.split(color.chroma(height, width)), out, strict=True):
             difference = cv2.subtract(came, decided)
             cv2.multiply(difference, share, dst=difference)
             cv2.add(target, difference, dst=target)
@@ -176,38 +176,38 @@ def blend_propagated(ab: Array, arrivals: PropagatedColors) -> Array:
 
 
 def judge(picture: Array, at: Array, trust: Array, now: Array) -> tuple[Array, Array]:
-    """How far a frame bears out that a picture has arrived at it.
+    """Compare a frame with a picture at the coordinates that motion gave: the photometric confidence of these.
 
     Args:
         picture: (h, w) uint8, prepared for motion.
-        at: (h, w, 2) float32, where in it each pixel of the frame stood.
-        trust: (h, w) float32 in 0..1, motion's own.
+        at: (h, w, 2) float32, where in it each pixel of the frame was.
+        trust: (h, w) float32 in 0..1, the confidence of the motion alone.
         now: (h, w) uint8, the frame, prepared for motion.
 
     Returns:
-        (h, w) float32 in 0..1 each: how surely, as the network is told, and how much of its color the film takes.
+        (h, w) float32 in 0..1 each: confidence for the network, and share of the color in the film.
     """
     here, there = now.astype(np.float32), look_up(picture.astype(np.float32), at)
     # Each was brought to a common exposure by all that it shows, and that is not the same.
     gain, offset = exposure(here, there, trust)
     there *= gain
     there += offset
-    amiss, doubt = photometric_residual(here, there), missing_grain(here, there)
+    residual, doubt = photometric_residual(here, there), missing_grain(here, there)
     doubt *= np.float32(1 / _GRAIN)  # in place from here on: fresh pages cost more than the sums
     doubt *= doubt
     doubt += 1
-    told, taken = trust * trust, amiss * np.float32(1 / _TAKEN)
-    taken += 1
-    taken *= doubt
-    amiss *= np.float32(1 / _TOLD)
-    amiss += 1
-    amiss *= doubt
-    told /= amiss
-    return told, np.reciprocal(taken, out=taken)
+    confidence, share = trust * trust, residual * np.float32(1 / _FILM_RESIDUAL)
+    share += 1
+    share *= doubt
+    residual *= np.float32(1 / _NETWORK_RESIDUAL)
+    residual += 1
+    residual *= doubt
+    confidence /= residual
+    return confidence, np.reciprocal(share, out=share)
 
 
 def photometric_residual(now: Array, there: Array) -> Array:
-    """How much of a picture's luma another one does not show, place by place.
+    """Measure how much of a picture's luma another one does not show, pixel by pixel.
 
     Args:
         now: (h, w) uint8 or float32, prepared for motion.
@@ -215,7 +215,7 @@ def photometric_residual(now: Array, there: Array) -> Array:
 
     Returns:
         (h, w) float32: mean square of the difference within 9x9 pixels over the sum of both variances; 0 where they are
-        alike, 1 where they have nothing in common but their level, more where not even that.
+        equal, 1 where they have only their level in common, more where not even that.
     """
     now, there = now.astype(np.float32, copy=False), there.astype(np.float32, copy=False)
     variance = _mean_square(now)
@@ -226,15 +226,15 @@ def photometric_residual(now: Array, there: Array) -> Array:
         variance -= mean
     np.maximum(variance, 0, out=variance)
     variance += np.float32(_PLAIN)
-    amiss = _mean_square(cv2.subtract(now, there))
-    amiss /= variance
-    return amiss
+    residual = _mean_square(cv2.subtract(now, there))
+    residual /= variance
+    return residual
 
 
 def missing_grain(now: Array, there: Array) -> Array:
-    """How much finest texture a picture has that another one does not show, whichever way it lies.
+    """Measure how much of a picture's finest texture another one lacks, wherever it is.
 
-    A way that is wrong stretches what it finds over what it should have found, until it fits at the edges.
+    A wrong track stretches what it finds over what it should have found, until it fits at the edges.
 
     Args:
         now: (h, w) uint8 or float32, prepared for motion.
@@ -254,21 +254,21 @@ def missing_grain(now: Array, there: Array) -> Array:
 
 
 def _mean_square(picture: Array) -> Array:
-    """Of the places around each, float32."""
+    """Within the window around each pixel, float32."""
     return np.asarray(cv2.sqrBoxFilter(picture, cv2.CV_32F, _WINDOW))
 
 
 def scaled_places(at: Array, height: int, width: int) -> Array:
-    """Places (h, w, 2) on another grid, in pixels of that grid."""
+    """Resize coordinates (h, w, 2) to another grid, in pixels of that grid."""
     moved = resize_flow(at - grid(*at.shape[:2]), (height, width))
     return cv2.add(grid(height, width), moved)
 
 
-def _planes(arrival: PropagatedColor, gray: Array) -> Array:
-    """(h, w, 3) float32: a*b* and how much brighter the carried frame is."""
+def _planes(color: PropagatedColor, gray: Array) -> Array:
+    """(h, w, 3) float32: a*b* and how much brighter the warped reference is."""
     height, width = gray.shape
-    brighter = (arrival.luma(height, width).astype(np.float32) - gray.astype(np.float32)) / np.float32(255)
-    return np.dstack([arrival.chroma(height, width), brighter])
+    brighter = (color.luma(height, width).astype(np.float32) - gray.astype(np.float32)) / np.float32(255)
+    return np.dstack([color.chroma(height, width), brighter])
 
 
 def _resized(plane: Array, shape: tuple[int, int]) -> Array:
