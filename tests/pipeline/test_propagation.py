@@ -301,9 +301,7 @@ def test_of_two_pictures_the_one_is_followed_that_tells_what_is_not_known() -> N
     pictures = {3: painted(grays[1], truth[1], flow), 5: painted(grays[-1], truth[-1], flow)}
     came = HintPropagator(flow).follow(grays, steps_of(grays, flow), {0: truth[0]}, pictures)
     late = came[-2]
-    assert len(late) == 2 and late[1].reference is pictures[5], (
-        "at most two tracks: the latest reference and this"
-    )
+    assert len(late) == 2 and late[1].reference is pictures[5], "at most two tracks: the latest reference and this"
     right = (slice(8, -8), slice(-30, -8))
     assert late[0].confidence[right].mean() < 0.1 and late[1].confidence[right].mean() > 0.7
     joined = blend_propagated(np.zeros((2, HEIGHT, WIDTH), np.float32), late)
