@@ -23,8 +23,8 @@ from videocolor.errors import HintError, InputError, UsageError
 from videocolor.hints.plan import frame_to_rgb
 from videocolor.pipeline.film import Part, load_network
 from videocolor.preview import (
-    PlannedLender,
     PreviewFrame,
+    ReusedShot,
     before_rgb,
     chroma_rgb,
     preview_part,
@@ -98,11 +98,11 @@ def shown(frame: Frame) -> Array:
     return np.rint(frame_to_rgb(frame) * 255).astype(np.uint8)
 
 
-def lender(parts: Sequence[Part], folder: Path) -> PlannedLender:
+def lender(parts: Sequence[Part], folder: Path) -> ReusedShot:
     """Shot 2, which shot 4 returns to."""
     with open_video(folder / "film.mkv") as video:
         last = next(frame.pts for frame in video if frame.index == STARTS[2] - 1)
-    return PlannedLender(1, parts[1].start, parts[1].start_pts, STARTS[2] - 1, last)
+    return ReusedShot(1, parts[1].start, parts[1].start_pts, STARTS[2] - 1, last)
 
 
 @pytest.mark.parametrize("shot", [0, 1, 2, 3])

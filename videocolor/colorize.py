@@ -54,15 +54,15 @@ def colorize_video(
     """Color a film: same picture, same timing, same sound.
 
     Luma is the source's, sample for sample (where the output's format can hold it); frame count and
-    times are the source's; every other stream is copied. Nothing stands under the target's name before
-    it is whole. A run that was stopped goes on where it stood when it is called again with the same settings
-    (`output.resume`); what is finished lies in `.TARGET.videocolor` beside the target until then.
+    times are the source's; every other stream is copied. The target gets its name when it is
+    complete. A run that was stopped continues when it is called again with the same settings (`output.resume`); until
+    then, finished parts are in `.TARGET.videocolor` beside the target.
 
     Args:
         source: a film, a numbered image sequence, a folder of images, or a still.
         target: what to write; the suffix chooses the container.
         config: see `ColorizeConfig`; None: defaults.
-        observer: is told what happens (`Event`), from the calling thread and the stages'.
+        observer: receives events (`Event`), from the calling thread and those of the stages.
 
     Raises:
         UsageError, InputError, OutputError, ModelError, DeviceError: see `videocolor.errors`.

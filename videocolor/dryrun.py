@@ -145,15 +145,15 @@ def _sample(source: Path, target: Path, config: ColorizeConfig, scan: ScanResult
     chroma = config.chroma.model_copy(update={"by_shot": ()})
     changes = {"input": span, "output": output, "hints": type(config.hints)(), "chroma": chroma}
     short = config.model_copy(update=changes)
-    told: dict[str, float] = {}
+    times: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="videocolor-") as folder:
         sample = Path(folder) / target.name
         if target.is_dir():
             sample.mkdir()
         result = colorize_video(
-            source, sample, short, observer=lambda event: told.update({event.kind: time.monotonic()})
+            source, sample, short, observer=lambda event: times.update({event.kind: time.monotonic()})
         )
         size = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
     scale = scan.frames / max(result.frames, 1)
     # From the "start" event to "done": loading the model is paid once, not per frame.
-    return (told["done"] - told["start"]) * scale, round(size * scale)
+    return (times["done"] - times["start"]) * scale, round(size * scale)

@@ -36,7 +36,7 @@ from videocolor.shots.prepare import ListedCuts, small_luma
 from videocolor.types import Array, ColorSpec, Frame, Matrix, VideoInfo
 
 __all__ = [
-    "PlannedLender",
+    "ReusedShot",
     "PreviewFrame",
     "before_rgb",
     "chroma_rgb",
@@ -71,7 +71,7 @@ class PreviewFrame:
 
 
 @dataclass(frozen=True)
-class PlannedLender:
+class ReusedShot:
     """The earlier shot whose colors a shot takes up."""
 
     shot: int
@@ -93,7 +93,7 @@ def preview_part(
     lines: int = 240,
     colorizer: Colorizer | None = None,
     frames: int | None = None,
-    reuses: PlannedLender | None = None,
+    reuses: ReusedShot | None = None,
     target: Path | None = None,
     observer: Observer = ignore,
 ) -> Generator[PreviewFrame, None, None]:
@@ -226,7 +226,7 @@ def _needed(config: ColorizeConfig, wanted: Collection[int]) -> tuple[AssignedHi
     return tuple(mine)
 
 
-def _lumas(film: Film, part: Part, lender: PlannedLender | None) -> list[Array]:
+def _lumas(film: Film, part: Part, lender: ReusedShot | None) -> list[Array]:
     assert lender is not None
     places = [(lender.first, lender.first_pts), (lender.last, lender.last_pts)]
     return reference_lumas(film, places, from_beginning=part.from_beginning)

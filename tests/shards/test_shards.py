@@ -187,12 +187,12 @@ def test_a_plan_can_be_edited(reel: Path, tmp_path: Path) -> None:
     path = mine.folder / "plan.yaml"
     before = [shard.key for shard in plan.shards]
     text = path.read_text()
-    path.write_text(text.replace('"reuses": 2', '"reuses": null'))  # shot 5 no longer returns to shot 2
+    path.write_text(text.replace('"reuses": 2', '"reuses": null'))  # shot 5 no longer reuses shot 2
     changed = [a != b.key for a, b in zip(before, read_plan(path).shards, strict=True)]
     holders = [shard.first_shot <= 4 <= shard.last_shot for shard in plan.shards]
     assert changed == holders
     for wrong, message in (
-        (text.replace('"reuses": 2', '"reuses": 6'), "shot 5 returns to shot 6; expected an earlier one"),
+        (text.replace('"reuses": 2', '"reuses": 6'), "shot 5 reuses shot 6; expected an earlier one"),
         (text.replace('{"shard": 2, "frame": ', '{"shard": 2, "frame": 1'), "where no shot begins"),
         (text.replace("videocolor_plan: 4", "videocolor_plan: 9"), "not a plan of this version"),
         (text.replace('"pts": 0', '"pts": x'), "not YAML|is damaged"),

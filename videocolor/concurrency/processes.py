@@ -15,7 +15,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 __all__ = ["Crew"]
 
 _PATIENCE: Final = 10.0
-"""Seconds that a process which was told to end is waited for."""
+"""Seconds to wait for a process that is being ended."""
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -33,7 +33,7 @@ def prefetch(items: Iterable[T], depth: int, name: str) -> Generator[T, None, No
     """Run an iterable in a thread, at most `depth` items ahead of the consumer.
 
     An error in the thread is raised in the consumer, at its place in the stream. Closing the generator
-    stops the thread and waits for it. Stages consecutively must be closed from the last to the first, each by
+    stops the thread and waits for it. Consecutive stages must be closed from the last to the first, each by
     whoever made it: a generator that still runs in a thread must not outlive what it reads from.
 
     Args:
@@ -63,7 +63,7 @@ def prefetch(items: Iterable[T], depth: int, name: str) -> Generator[T, None, No
 
 
 def _fill(items: Iterable[T], queue: Queue[T | _End], stop: threading.Event) -> None:
-    """Put all items into the queue until told to stop, close what they come from, and put the end."""
+    """Put all items into the queue until `stop`, close what they come from, and put the end."""
     end, iterator = _End(), iter(items)
     try:
         for item in iterator:
@@ -115,7 +115,7 @@ def spread(work: Callable[[S], T], items: Iterable[S], workers: int) -> Generato
                     begun.append(pool.submit(work, next(iterator)))
                 except StopIteration:
                     break
-                except BaseException as error:  # raised below, behind what came before it
+                except BaseException as error:  # raised below, after what came before it
                     failure = error
                 if len(begun) > workers:
                     yield begun.popleft().result()

@@ -1,6 +1,6 @@
 """Motion between two frames, from luma alone, and how far it can be trusted.
 
-Convention (backward warping): `flow_ab[y, x] = (dx, dy)` says that what frame a shows at (x, y) stands at
+Convention (backward warping): `flow_ab[y, x] = (dx, dy)` says that what frame a shows at (x, y) is at
 (x + dx, y + dy) in frame b. `warp(image_b, flow_ab)` therefore brings b's image onto a's grid.
 
 Flow is DIS (Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016), as in OpenCV. The
@@ -83,7 +83,7 @@ class FlowEstimator:
     Args:
         quality: `fast` searches down to a quarter of the picture's grid, `fine` down to half of it:
             an eighth less error for three times the time. `detailed` is `fast` on the whole grid, for color that is
-            carried far: four times the time; its `refine` also refines (DIS medium).
+            propagated far: four times the time; its `refine` also refines (DIS medium).
     """
 
     def __init__(self, quality: Quality = "fast") -> None:

@@ -90,8 +90,8 @@ def match_image(frame: MatchImage, picture: MatchImage, flow: FlowEstimator) -> 
 
 def matched_texture_share(frame: MatchImage, trust: Array) -> float:
     """How much of what tells anything in a frame is trusted, 0..1; next to nothing where nothing does."""
-    told = frame.texture
-    return float((trust * told).sum() / max(float(told.sum()), _PLAIN * told.size))
+    texture = frame.texture
+    return float((trust * texture).sum() / max(float(texture.sum()), _PLAIN * texture.size))
 
 
 def _starts(frame: MatchImage, picture: MatchImage) -> list[tuple[Array, Array]]:
@@ -136,7 +136,7 @@ def scene_similarity(pictures: Sequence[Array], shots: Sequence[Sequence[Array]]
     Args:
         pictures: (h, w) uint8 luma; 160x90 pixels are plenty.
         shots: frames of each, the same size, at least one.
-        own: the place of the shot that a picture was painted for; None for one that belongs nowhere yet.
+        own: place of the shot that a picture was painted for; None for one without a shot.
 
     Returns:
         (pictures, shots) float32 in 0..1; 0.5 is reached by one in a hundred pairs of unrelated pictures.
@@ -145,11 +145,11 @@ def scene_similarity(pictures: Sequence[Array], shots: Sequence[Sequence[Array]]
     ends = np.cumsum([len(frames) for frames in shots])
     each = np.split(similarities(pictures, views), ends[:-1], axis=1)
     table = np.stack([like.max(axis=1) for like in each], axis=1)
-    flow, sights = FlowEstimator("detailed"), _Sights(pictures)
+    flow, images = FlowEstimator("detailed"), _MatchImages(pictures)
     for shot, like in enumerate(each):
         for number in _worth_searching(table[:, shot], own, shot):
             frame = MatchImage(flow.prepare(shots[shot][int(like[number].argmax())]))
-            picture = sights.of(number, flow)
+            picture = images.of(number, flow)
             found = matched_texture_share(picture, match_image(picture, frame, flow)[1]) / _WHOLE
             table[number, shot] = max(table[number, shot], min(1.0, found))
     return table
@@ -166,8 +166,8 @@ def _worth_searching(similarity: Array, own: Sequence[int | None], shot: int) ->
     return worth[:_SEARCHED] + [number for number in worth[_SEARCHED:] if own[number] == shot]
 
 
-class _Sights:
-    """The sights of some pictures, made when they are asked for; some of them stay, for shots of a scene ask alike."""
+class _MatchImages:
+    """Pictures prepared for matching, on demand; the latest are kept, since shots of one scene ask for the same."""
 
     def __init__(self, pictures: Sequence[Array]) -> None:
         self._pictures = pictures
@@ -175,8 +175,8 @@ class _Sights:
 
     def of(self, number: int, flow: FlowEstimator) -> MatchImage:
         """Of one picture."""
-        sight = self._kept.pop(number, None) or MatchImage(flow.prepare(self._pictures[number]))
-        self._kept[number] = sight
+        image = self._kept.pop(number, None) or MatchImage(flow.prepare(self._pictures[number]))
+        self._kept[number] = image
         if len(self._kept) > _KEPT:
             del self._kept[next(iter(self._kept))]
-        return sight
+        return image

@@ -1,4 +1,4 @@
-"""Shards become the film: joined, checked, named, with its record beside it."""
+"""Join the shards of a film: checked, under its final name, with its record beside it."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ __all__ = ["MergeReport", "discard_work", "merge_film", "merge_shards"]
 
 @dataclass(frozen=True)
 class MergeReport:
-    """A film that is whole."""
+    """A film that is complete."""
 
     target: Path
     frames: int
     sha256: str
-    """Of the target; empty where nobody asked for it."""
+    """Of the target; empty where it was not asked for."""
     seconds: float
     """Wall time of the merge."""
     warnings: tuple[str, ...]
     """Of the entire film."""
     sidecar: Path | None
     page: Path | None = None
-    """The report; None where nobody asked for it."""
+    """The report page, where it was asked for."""
 
 
 def merge_film(job: FilmJob, observer: Observer = ignore) -> MergeReport:
@@ -48,7 +48,7 @@ def merge_film(job: FilmJob, observer: Observer = ignore) -> MergeReport:
 
     Args:
         job: the film; its folder holds plan and shards.
-        observer: hears of warnings.
+        observer: receives warnings.
 
     Raises:
         InputError: a shard is missing or damaged, the source has changed.
@@ -79,7 +79,7 @@ def merge_shards(
         job: the film.
         plan: of the film.
         records: of all its shards.
-        log: told of warnings.
+        log: receives warnings.
         like: see `join_shards`.
         run_began: `time.monotonic()` at the start of the run where it is about this film alone.
     """

@@ -19,14 +19,14 @@ __all__ = ["clock", "read_plan", "write_plan"]
 
 _HEAD: Final = """\
 # A film cut into shards by videocolor. What may be edited before the work starts:
-# - shots: `reuses`, the earlier shot that lends its colors (null: none);
+# - shots: `reuses`, the earlier shot whose colors it reuses (null: none);
 # - shards: remove a line to join two shards; add one with a shot's first frame to part them.
 # Shards that an edit does not touch stay finished.
 """
 
 
 def write_plan(path: Path, plan: FilmPlan) -> None:
-    """Write a plan, whole or not at all.
+    """Write a plan, completely or not at all.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -84,7 +84,7 @@ def read_plan(path: Path) -> FilmPlan:
     """Read a plan, perhaps edited; the keys of its shards are computed again.
 
     Raises:
-        ConfigError: it cannot be read, or says what cannot be.
+        ConfigError: it cannot be read, or contradicts itself.
     """
     try:
         data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
@@ -109,17 +109,17 @@ def _parsed(path: Path, data: Mapping[str, Any]) -> FilmPlan:
     ends = [*(int(row["frame"]) for row in rows[1:]), frames]
     shots = []
     for index, (row, end) in enumerate(zip(rows, ends, strict=True)):
-        lender = None if row.get("reuses") is None else int(row["reuses"]) - 1
+        reference = None if row.get("reuses") is None else int(row["reuses"]) - 1
         start = int(row["frame"])
         if start >= end:
             raise ConfigError(f"{path}: shot {index + 1} begins at frame {start}, not before {end}")
-        if lender is not None and (not 0 <= lender < index or rows[lender].get("reuses") is not None):
+        if reference is not None and (not 0 <= reference < index or rows[reference].get("reuses") is not None):
             raise ConfigError(
-                f"{path}: shot {index + 1} returns to shot {lender + 1}; expected an earlier one that returns to none"
+                f"{path}: shot {index + 1} reuses shot {reference + 1}; expected an earlier one that reuses none"
             )
         times = (int(row["pts"]), int(row["last_pts"]))
         saturation = None if row.get("saturation") is None else float(row["saturation"])
-        shots.append(PlannedShot(index, start, end, *times, lender, tuple(row.get("hints", ())), saturation))
+        shots.append(PlannedShot(index, start, end, *times, reference, tuple(row.get("hints", ())), saturation))
     notes = tuple(_read_note(note) for note in data["hints"])
     plan = FilmPlan(
         Path(data["film"]),

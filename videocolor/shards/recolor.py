@@ -114,18 +114,18 @@ def _recolor(film: Film, job: FilmJob, wanted: Collection[int], reusing: Collect
 def _with_reusing(
     shots: Sequence[PlannedShot],
     wanted: Collection[int],
-    lenders: Collection[int],
+    references: Collection[int],
     earlier: Mapping[int, dict[str, Any]],
 ) -> set[int]:
     """Return the wanted shots, and those that reuse them or reuse another shot than before."""
-    found, lend = set(wanted), set(lenders)
-    for shot in shots:  # who lends comes before who borrows, and borrows from nobody
+    found, again = set(wanted), set(references)
+    for shot in shots:  # a reused shot comes before those that reuse it, and reuses none
         was = earlier.get(shot.start)
-        lender = None if shot.reuses is None else shot.reuses + 1
-        if was is None or (was["end"], was["reuses"]) != (shot.end, lender):
+        reference = None if shot.reuses is None else shot.reuses + 1
+        if was is None or (was["end"], was["reuses"]) != (shot.end, reference):
             found.add(shot.index)
-            lend.add(shot.index)
-        elif shot.reuses in lend:
+            again.add(shot.index)
+        elif shot.reuses in again:
             found.add(shot.index)
     return found
 

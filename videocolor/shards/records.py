@@ -1,4 +1,4 @@
-"""What lies in a film's working folder: shards, the record of each, and what shots remember where shards end inside.
+"""The files in a film's working folder: shards, the record of each, and the state of shots that are split.
 
     plan.yaml               the plan
     shard-00001.vcs         frames, encoded (videocolor.video.shardfile)
@@ -81,7 +81,7 @@ def finished_shards(job: FilmJob, plan: FilmPlan) -> dict[int, ShardRecord]:
     for shard in plan.shards:
         path = shard_path(job.folder, shard.number)
         record = _read_record(path.with_suffix(".json"))
-        if record is None or record.key != shard.key or not _whole(path, record):
+        if record is None or record.key != shard.key or not _complete(path, record):
             continue
         if shard.closes_inside and not _has_state(state_path(job.folder, shard.number)):
             continue
@@ -94,7 +94,7 @@ def any_records(folder: Path) -> bool:
     return any(folder.glob("shard-*.json"))
 
 
-def _whole(path: Path, record: ShardRecord) -> bool:
+def _complete(path: Path, record: ShardRecord) -> bool:
     try:
         return path.stat().st_size == record.bytes and file_sha256(path) == record.sha256
     except OSError:
@@ -117,7 +117,7 @@ def drop_stale(folder: Path, finished: Mapping[int, ShardRecord]) -> None:
 
 
 def save_state(path: Path, state: Mapping[str, Array]) -> None:
-    """Write the state of a shot, whole and synced or not at all.
+    """Write the state of a shot, complete and synced or not at all.
 
     Raises:
         OutputError: the disk is full or cannot be written.

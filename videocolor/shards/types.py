@@ -1,4 +1,4 @@
-"""The values that the parts of a batch hand to each other; all of them are plain enough for JSON."""
+"""Values of the work on shards; all of them can be written as JSON."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class PlannedShot:
 
 @dataclass(frozen=True)
 class Shard:
-    """Frames that one worker colors and writes into one file: whole shots, or part of a very long one."""
+    """Frames that one worker colors and writes into one file: complete shots, or part of a very long one."""
 
     number: int
     """Place in the film, from 0."""
@@ -113,12 +113,12 @@ class FilmPlan:
     shots: tuple[PlannedShot, ...]
     shards: tuple[Shard, ...]
     hints: tuple[dict[str, Any], ...] = ()
-    """How each hint was dealt; see `videocolor.shards.plan`."""
+    """How each hint was matched; see `videocolor.shards.plan`."""
     warnings: tuple[str, ...] = ()
     settings: str = ""
     """Hash of the source, the network and the configuration that the plan was made for."""
     decided: str = ""
-    """Hash of what else shots were found and hints were dealt by: no sample follows from it but through the plan."""
+    """Hash of what shots and the matching of hints depend on; it affects samples through the plan alone."""
     stamp: str = ""
     """Size and time of the source's last change: where they are the same, sha256 is not computed again."""
     offsets: tuple[Fraction, ...] = ()
@@ -176,7 +176,7 @@ class WorkEvent:
     """What an engine reports of a task."""
 
     kind: EventKind
-    """`started` (a worker has it), what the worker told, then one of `done`, `failed` (data: error, type, permanent)
+    """`started` (a worker has it), its reports, then one of `done`, `failed` (data: error, type, permanent)
     or `lost` (the worker is gone: killed, out of memory, its machine lost; data: error)."""
     task: str
     """`Task.id`."""

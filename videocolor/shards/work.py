@@ -1,4 +1,4 @@
-"""What a worker does: color shards of one film consecutively, each into a file of its own."""
+"""Color consecutive shards of one film, each into a separate file: the work of a worker."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ from videocolor.video import ShardSink, VideoWriter
 
 __all__ = ["color_film_shards", "color_missing", "current_plan", "finished_shards", "plan_film", "run_task"]
 
-_TOLD: Final = 0.25
-"""Seconds between two reports of progress."""
+_REPORT_EVERY: Final = 0.25
+"""Seconds between two progress reports."""
 
 
 def plan_film(job: FilmJob, *, observer: Observer = ignore) -> FilmPlan:
@@ -79,7 +79,7 @@ def run_task(task: Task, tell: Tell) -> None:
 
     Args:
         task: what to do.
-        tell: hears of `planned`, `shard`, `progress`, `warning`.
+        tell: receives `planned`, `shard`, `progress`, `warning`.
 
     Raises:
         VideocolorError: see `videocolor.errors`.
@@ -116,7 +116,7 @@ def color_film_shards(
         film: opened; what was found in a scan of it is used.
         job: says where the shards go.
         log: receives warnings and what becomes of each shot.
-        tell: hears of what is done.
+        tell: receives what is done.
         plan: of this very film and these settings; None: there is none yet.
         done: as `finished_shards` of that plan, where it was looked at already.
 
@@ -173,7 +173,7 @@ def _observer(tell: Tell) -> Observer:
 
 
 class _Writing:
-    """Finished frames go into shard files; each gets its record when it is whole."""
+    """Finished frames go into shard files; each gets its record when it is complete."""
 
     def __init__(
         self, film: Film, folder: Path, log: RunLog, tell: Tell, keyed: Callable[[int, _Written], str]
@@ -182,7 +182,7 @@ class _Writing:
         self._writer: VideoWriter | None = None
         self._sink: ShardSink | None = None
         self._now: _Written | None = None
-        self._told = time.monotonic()
+        self._reported = time.monotonic()
         self.frames = 0
         self.records: dict[int, ShardRecord] = {}
 
@@ -198,8 +198,8 @@ class _Writing:
         key = self._now.add(done)
         self._writer.write(done.frame, done.cb, done.cr, key=key)
         self.frames += 1
-        if time.monotonic() - self._told > _TOLD:
-            self._told = time.monotonic()
+        if time.monotonic() - self._reported > _REPORT_EVERY:
+            self._reported = time.monotonic()
             self._tell({"kind": "progress", "frames": self.frames})
 
     def close(self) -> None:
@@ -233,7 +233,7 @@ class _Writing:
         self._writer = self._sink = self._now = None
 
     def abort(self) -> None:
-        """Leave nothing of the shard that is not whole."""
+        """Remove the incomplete shard."""
         if self._writer is not None:
             self._writer.abort()
 

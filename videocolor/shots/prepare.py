@@ -141,7 +141,7 @@ def unused_cuts(cuts: Cuts) -> list[str]:
     beyond = cuts.beyond() if isinstance(cuts, ListedCuts) else []
     if not beyond:
         return []
-    return [f"the shot list has {len(beyond)} shots behind the film's last frame, from frame {beyond[0]} on: not used"]
+    return [f"the shot list has {len(beyond)} shots after the film's last frame, from frame {beyond[0]} on: not used"]
 
 
 class ListedCuts:

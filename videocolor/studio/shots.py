@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from videocolor.config import ColorizeConfig
 from videocolor.fingerprint import assigned_in, digest, settings_of
-from videocolor.preview import PlannedLender
+from videocolor.preview import ReusedShot
 from videocolor.studio.errors import NotFoundError
 from videocolor.studio.frames import FilmIndex
 from videocolor.studio.project import ProjectStore
@@ -31,7 +31,7 @@ class ShotColors:
 
     key: ColorKey
     config: ColorizeConfig
-    lender: PlannedLender | None
+    lender: ReusedShot | None
     """The earlier shot that this one takes its colors from."""
 
 
@@ -113,7 +113,7 @@ class Shots:
             return None
         return self._scan.returns.get(start)
 
-    def _planned(self, lender: int) -> PlannedLender:
+    def _planned(self, lender: int) -> ReusedShot:
         begin, end = self.span(lender)
         ticks = self._index.ticks_of
-        return PlannedLender(self.number_at(begin), begin, ticks(begin), end - 1, ticks(end - 1))
+        return ReusedShot(self.number_at(begin), begin, ticks(begin), end - 1, ticks(end - 1))
