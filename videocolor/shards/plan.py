@@ -1,4 +1,4 @@
-"""A film cut into shards: decided from luma alone, written as a file that a person can read and edit.
+"""A film divided into shards: decided from luma alone, written as a file that a person can read and edit.
 
 Everything that a shard's samples depend on goes into its key: the source's fixity, the network's weights, the
 configuration, the times, the hints of its shots and of those that they reuse, and the shard before it where it begins
@@ -77,7 +77,7 @@ def shard_rule(film: Film) -> GreedyShards:
 
 
 def make_plan(film: Film, sha256: str) -> FilmPlan:
-    """Cut a film that was scanned.
+    """Divide a film that was scanned into shards.
 
     Args:
         film: with a scan.
@@ -99,16 +99,16 @@ def planned_shots(film: Film) -> list[PlannedShot]:
     """List the shots of a film that was scanned, and which of them reuse which."""
     scan = film.scan
     assert scan is not None
-    finder = RecurrenceFinder() if film.colorizer.card.hints != "none" else None
+    finder = RecurrenceFinder()
     shots: list[PlannedShot] = []
     for view in scan.shots:
         shot, first = view.shot, view.views[0][1]
         hints = tuple(planned.hint.name for planned in film.hints.for_shot(shot.index))
-        lender = None if finder is None or hints else finder.find(first)
-        if finder is not None and lender is None:
+        reuses = None if hints or film.colorizer.card.hints == "none" else finder.find(first)
+        if reuses is None:
             finder.add(shot.index, first, view.last)
         place = (shot.index, shot.start, shot.end, shot.start_pts, view.last_pts)
-        shots.append(PlannedShot(*place, lender, hints, film.saturations.get(shot.index)))
+        shots.append(PlannedShot(*place, reuses, hints, film.saturations.get(shot.index)))
     return shots
 
 
@@ -131,7 +131,7 @@ def plan_head(film: Film, sha256: str) -> FilmPlan:
 def with_shards(plan: FilmPlan, places: Sequence[tuple[int, int]], end_pts: int, *, goes_on: bool = False) -> FilmPlan:
     """Complete a plan with its shards and their keys, from the (first frame, time) of each.
 
-    `goes_on`: the last shot goes on behind the plan's last frame.
+    `goes_on`: the last shot continues after the plan's last frame.
     """
     followed = {number for note in plan.hints for number in note["propagated"]}
     costs = [REFERENCE_COST if shot.index in followed else 1.0 for shot in plan.shots]
@@ -165,19 +165,11 @@ def shard_key(
 
 def _facts_of(plan: FilmPlan, shot: PlannedShot) -> list[Any]:
     """Return what the colors of a shot depend on, besides its frames and the film's settings."""
-    facts = [_hints_of(plan, shot.index), _lender_times(plan, shot), _lender_hints(plan, shot)]
+    facts: list[Any] = [_hints_of(plan, shot.index), None, []]
+    if shot.reuses is not None:
+        reused = plan.shots[shot.reuses]
+        facts[1:] = [[reused.start_pts, reused.last_pts], _hints_of(plan, reused.index)]
     return facts if shot.saturation is None else [*facts, shot.saturation]
-
-
-def _lender_times(plan: FilmPlan, shot: PlannedShot) -> list[int] | None:
-    if shot.reuses is None:
-        return None
-    lender = plan.shots[shot.reuses]
-    return [lender.start_pts, lender.last_pts]
-
-
-def _lender_hints(plan: FilmPlan, shot: PlannedShot) -> list[Any]:
-    return [] if shot.reuses is None else _hints_of(plan, shot.reuses)
 
 
 def _hints_of(plan: FilmPlan, number: int) -> list[Any]:
@@ -213,14 +205,14 @@ def is_current(plan: FilmPlan, config: ColorizeConfig, colorizer: Colorizer) -> 
 
 
 def _all_hints(config: ColorizeConfig) -> list[tuple[str, Hint]]:
-    """Hints that were to be dealt, and those that are assigned, each with its digest."""
-    dealt = [(_digest(hint, False), hint) for hint in collect_hints(config)[0]]
-    return dealt + [(_digest(hint, True), hint) for _, hint in collect_assigned(config.hints.assigned)]
+    """Return hints that are matched, and those that are assigned, each with its digest."""
+    matched = [(_digest(hint, False), hint) for hint in collect_hints(config)[0]]
+    return matched + [(_digest(hint, True), hint) for _, hint in collect_assigned(config.hints.assigned)]
 
 
-def hint_notes(dealt: HintPlan, config: ColorizeConfig) -> list[dict[str, Any]]:
-    """How hints were dealt, as plain values; hints that fit nowhere are among them."""
-    notes = [_note(planned) for planned in dealt.hints]
+def hint_notes(hints: HintPlan, config: ColorizeConfig) -> list[dict[str, Any]]:
+    """Describe how hints were matched, as plain values; hints that fit nowhere are included."""
+    notes = [_note(planned) for planned in hints.hints]
     known = {note["digest"] for note in notes}
     unused = [hint for hint in collect_hints(config)[0] if _digest(hint, False) not in known]  # assigned ones are used
     return notes + [_note(PlannedHint(hint, None, {})) for hint in unused]
@@ -265,9 +257,9 @@ def planned_hints(plan: FilmPlan, config: ColorizeConfig) -> HintPlan:
         if hint is None:
             raise InputError(f"hint {note['name']}: has changed since {plan.film} was planned; plan it again")
         if note["shots"] or note["own"] is not None:
-            told = {int(number): float(like) for number, like in note["shots"].items()}
+            shots = {int(number): float(like) for number, like in note["shots"].items()}
             left_out = tuple(note["left_out"])
-            place = (note["frame"], told, note["own"], note["own_similarity"], left_out)
+            place = (note["frame"], shots, note["own"], note["own_similarity"], left_out)
             planned.append(PlannedHint(hint, *place, note.get("assigned", False)))
     return HintPlan(tuple(planned))
 

@@ -46,7 +46,7 @@ def recolor_shots(
     """Color some shots of a finished film again, and keep the picture of all others as it is, bit for bit.
 
     The film's output settings (codec, quality) must be those that it was made with; hints, saturation and all
-    that color depends on may differ. What a shot lends to others that return to it changes those only if they
+    that color depends on may differ. Shots that reuse a shot change with it only if they
     are named, too, or the shot is named in `reusing`.
 
     Args:
