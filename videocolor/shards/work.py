@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from videocolor.config import ColorizeConfig, ModelConfig
 from videocolor.errors import ConfigError, InputError
@@ -74,7 +75,7 @@ def plan_film(job: FilmJob, *, observer: Observer = ignore) -> FilmPlan:
 def run_task(task: Task, tell: Tell) -> None:
     """Color the shards of a task; engines call this in their workers.
 
-    Where the task names no shards, the entire film is colored and cut as it goes by; where an earlier try left
+    Where the task names no shards, the entire film is colored and divided on the way; where an earlier try left
     finished shards, it is planned first and the missing ones are colored.
 
     Args:
@@ -176,14 +177,14 @@ class _Writing:
     """Finished frames go into shard files; each gets its record when it is complete."""
 
     def __init__(
-        self, film: Film, folder: Path, log: RunLog, tell: Tell, keyed: Callable[[int, _Written], str]
+        self, film: Film, folder: Path, log: RunLog, tell: Tell, keyed: Callable[[int, _Written], str], frames: int = 0
     ) -> None:
         self._film, self._folder, self._log, self._tell, self._keyed = film, folder, log, tell, keyed
         self._writer: VideoWriter | None = None
         self._sink: ShardSink | None = None
         self._now: _Written | None = None
         self._reported = time.monotonic()
-        self.frames = 0
+        self._frames = frames
         self.records: dict[int, ShardRecord] = {}
 
     def write(self, done: FinishedFrame) -> None:
@@ -197,10 +198,10 @@ class _Writing:
         assert self._writer is not None
         key = self._now.add(done)
         self._writer.write(done.frame, done.cb, done.cr, key=key)
-        self.frames += 1
+        self._frames += 1
         if time.monotonic() - self._reported > _REPORT_EVERY:
             self._reported = time.monotonic()
-            self._tell({"kind": "progress", "frames": self.frames})
+            self._tell({"kind": "progress", "frames": self._frames})
 
     def close(self) -> None:
         """Complete the shard: sync it, write its record, report it."""
@@ -278,32 +279,18 @@ def color_missing(
     film: Film, job: FilmJob, plan: FilmPlan, missing: Sequence[int], log: RunLog, tell: Tell
 ) -> dict[int, ShardRecord]:
     """Color shards of a plan, those that follow each other in one go; their records."""
-    runs: list[list[int]] = []
-    for number in sorted(missing):
-        if runs and runs[-1][-1] == number - 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
     records: dict[int, ShardRecord] = {}
-    for run in runs:
-        records |= _color_run(film, job, plan, range(run[0], run[-1] + 1), log, _after(records, tell))
+    for _, run in groupby(enumerate(sorted(missing)), key=lambda pair: pair[1] - pair[0]):
+        numbers = [number for _, number in run]
+        before = sum(record.frames for record in records.values())
+        records |= _color_run(film, job, plan, range(numbers[0], numbers[-1] + 1), log, tell, before)
     return records
 
 
-def _after(records: Mapping[int, ShardRecord], tell: Tell) -> Tell:
-    """Count frames on from those of earlier runs."""
-    before = sum(record.frames for record in records.values())
-
-    def count(message: dict[str, Any]) -> None:
-        tell({**message, "frames": message["frames"] + before} if message["kind"] == "progress" else message)
-
-    return count
-
-
 def _color_run(
-    film: Film, job: FilmJob, plan: FilmPlan, numbers: range, log: RunLog, tell: Tell
+    film: Film, job: FilmJob, plan: FilmPlan, numbers: range, log: RunLog, tell: Tell, before: int
 ) -> dict[int, ShardRecord]:
-    """Color consecutive shards of a plan; their records."""
+    """Color consecutive shards of a plan, after `before` frames of others; their records."""
     first, last = numbers[0], numbers[-1]
     head, tail = plan.shards[first], plan.shards[last]
     to_the_end = tail.closes_inside or last == len(plan.shards) - 1
@@ -328,7 +315,7 @@ def _color_run(
             )
         return shard.key
 
-    writing = _Writing(film, job.folder, log, tell, keyed)
+    writing = _Writing(film, job.folder, log, tell, keyed, before)
     with open_run(film, run, colorize_film, part) as (_, frames):
         _write_all(frames, writing, last)
     return writing.records
@@ -362,7 +349,7 @@ def _color_unplanned(film: Film, job: FilmJob, log: RunLog, tell: Tell) -> tuple
 
 
 class _Sketch:
-    """The plan of a film that is cut while it goes by."""
+    """The plan of a film whose shards are decided while it is colored."""
 
     def __init__(self, film: Film, fixity: Fixity) -> None:
         self._film, self._fixity = film, fixity
@@ -374,7 +361,7 @@ class _Sketch:
         """Numbers of the shards that end inside a shot, each known before its last frame is written."""
 
     def keyed(self, number: int, written: _Written) -> str:
-        """Take note of a shard; its key."""
+        """Note a shard; return its key."""
         self._places.append((written.start, written.start_pts))
         for record, last_pts in zip(written.shots, written.last_pts, strict=True):
             if self._shots and self._shots[-1].index == record.number:
@@ -387,12 +374,9 @@ class _Sketch:
         return self.plan().shards[number].key
 
     def plan(self) -> FilmPlan:
-        """As far as the film has gone by."""
+        """Return the plan of the part that was colored so far."""
         if self._head is None:
             self._head = plan_head(self._film, self._fixity.result())
-        shots = tuple(self._shots)
-        head, goes_on = (
-            replace(self._head, shots=shots, frames=shots[-1].end),
-            len(self._places) - 1 in self.closed_inside,
-        )
+        head = replace(self._head, shots=tuple(self._shots), frames=self._shots[-1].end)
+        goes_on = len(self._places) - 1 in self.closed_inside
         return with_shards(head, self._places, self._end, goes_on=goes_on)
