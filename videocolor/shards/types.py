@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -27,27 +27,14 @@ class FilmJob:
     """Films of higher priority are worked on first."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "name": self.name,
-            "source": str(self.source),
-            "target": str(self.target),
-            "config": self.config,
-            "folder": str(self.folder),
-            "priority": self.priority,
-        }
+        """Return plain values."""
+        return asdict(self) | {key: str(getattr(self, key)) for key in ("source", "target", "folder")}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> FilmJob:
-        """Rebuild what `as_dict` returned."""
-        return cls(
-            data["name"],
-            Path(data["source"]),
-            Path(data["target"]),
-            dict(data["config"]),
-            Path(data["folder"]),
-            data["priority"],
-        )
+        """Rebuild what `as_dict` returned; further keys are ignored."""
+        values = {item.name: data[item.name] for item in fields(cls)}
+        return cls(**values | {key: Path(values[key]) for key in ("source", "target", "folder")})
 
 
 @dataclass(frozen=True)
