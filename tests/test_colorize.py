@@ -348,7 +348,7 @@ def test_a_shot_list_of_another_film_is_said(tmp_path: Path, use: Callable[[Colo
     write_shots(shots, [view.shot for view in find_shots(tmp_path / "long.mkv").shots])
     result = colorize_video(tmp_path / "in.mkv", tmp_path / "out.mkv", config(f"shots.file={shots}"))
     assert [shot.start for shot in result.shots] == [0, 16]
-    assert any("shot list has 1 shots behind" in warning for warning in result.warnings)
+    assert any("shot list has 1 shots after" in warning for warning in result.warnings)
     with pytest.raises(UsageError, match="--start"):
         colorize_video(tmp_path / "in.mkv", tmp_path / "b.mkv", config(f"shots.file={shots}", "input.start=0.2"))
 
