@@ -115,7 +115,7 @@ class FlowEstimator:
         return Motion(ab, ba, consistency(ab, ba, a, b), consistency(ba, ab, b, a))
 
     def flow(self, a: Array, b: Array) -> Array:
-        """Find the flow from frame a to frame b, so that `warp(image_b, flow(a, b))` is aligned to a.
+        """Find the flow from frame a to frame b: `warp` by it aligns an image of b to a.
 
         Args:
             a: (h, w) uint8 luma.

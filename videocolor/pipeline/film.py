@@ -1,4 +1,4 @@
-"""What is settled before the first frame of a film is colored, and how its frames are read: whole, or a part."""
+"""A film that is to be colored: what is decided before its first frame, and the reader of its frames."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Film:
 
     @property
     def total(self) -> int | None:
-        """Frames that will be colored, as far as is known."""
+        """Frames that will be colored; None: unknown."""
         if self.scan is not None:
             return self.scan.frames
         frames, rate, span = self.info.frames, self.info.rate, self.config.input
@@ -129,13 +129,13 @@ def open_film(
     decided: ShotPlan | None = None,
     colorizer: Colorizer | None = None,
 ) -> Film:
-    """Look at the film, check that the output can be written, load the network, deal the hints.
+    """Probe the film, check that the output can be written, load the network, match the hints.
 
     Args:
         source: a film, a numbered image sequence, a folder of images, or a still.
         target: what will be written.
         config: the settings.
-        log: told of warnings and of what was assumed.
+        log: receives warnings and what was assumed.
         decided: what the shots get, where that was decided before; then nothing is decided here.
         colorizer: loaded before; None: load the one that the settings name.
 
@@ -165,7 +165,7 @@ def scanned(film: Film, log: RunLog) -> Film:
 
 
 def _note_restoration(source: Path, config: ColorizeConfig, log: RunLog) -> None:
-    """Say what is done to luma, and what is known of how the film came to be video."""
+    """Note what restoration changes, and the cadence of a telecined film."""
     if not active(config.restoration):
         return
     log.note(f"the picture is restored before it is coloured, so luma changes: {', '.join(steps(config.restoration))}")
@@ -193,7 +193,7 @@ def load_network(config: ColorizeConfig) -> Colorizer:
 
 @dataclass(frozen=True)
 class Part:
-    """Frames of a film from one time up to another."""
+    """Frames of a film from one time to another."""
 
     start: int
     """Index of the first frame."""
@@ -201,7 +201,7 @@ class Part:
     end_pts: int | None
     """Time after the last frame in ticks; None: to the film's end."""
     from_beginning: bool = False
-    """Decode all that comes before, too: for films in which a seek leads elsewhere."""
+    """Decode all earlier frames, too: for films in which a seek leads elsewhere."""
 
 
 class FilmReader:
@@ -227,7 +227,7 @@ class FilmReader:
 
     @property
     def losses(self) -> list[str]:
-        """What could not be read so far, in words."""
+        """Describe what could not be read so far."""
         where = "" if self.part is None or not self.part.start else f"from frame {self.part.start} on: "
         return [where + line for line in self.video.losses]
 
@@ -268,7 +268,7 @@ class FilmReader:
             index += 1
 
     def _led_there(self, frame: Frame, before: int, part: Part) -> bool:
-        """Whether the first frame is the right one, with what restoration needs before it."""
+        """Return whether the first frame is the right one, with the frames that restoration needs before it."""
         if part.from_beginning or not part.start:
             if frame.pts != part.start_pts:
                 raise InputError(
@@ -285,14 +285,18 @@ class FilmReader:
 
 
 def read_files(config: ColorizeConfig) -> list[Path]:
-    """Files beside the film that a run reads, and so must not write over."""
+    """Return the files besides the film that a run reads, and so must not overwrite."""
     items = (*config.hints.items, *(entry.image for entry in config.hints.assigned))
     hints = [parse_hint(item)[1] for item in items]
     return [path for path in (*hints, config.shots.file) if path is not None]
 
 
 def check_sidecar(target: Path, config: ColorizeConfig) -> None:
-    """Before the work: may the record and the report be written, as far as they are asked for?"""
+    """Check before the work that the record and the report can be written, where they are asked for.
+
+    Raises:
+        OutputError: one of them exists.
+    """
     output = config.output
     wanted = [("record", "sidecar", sidecar_path(target))] if output.sidecar else []
     wanted += [("report", "report", report_path(target))] if output.report else []
@@ -324,7 +328,7 @@ def output_options(config: ColorizeConfig) -> OutputOptions:
 def plan_shots(
     source: Path, config: ColorizeConfig, colorizer: Colorizer, log: RunLog
 ) -> tuple[ShotPlan, ScanResult | None]:
-    """Read the hints, deal them to the film's shots, and find out which shots have a saturation of their own.
+    """Read the hints, match them to the film's shots, and find the shots with a separate saturation.
 
     Nothing is decoded where nothing has to be dealt and the shots are known or not asked for.
 

@@ -1,4 +1,4 @@
-"""Anchors through the network, batch by batch, halving the batch when memory runs out."""
+"""Keyframes through the network in batches, which are halved when memory runs out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Predictor:
     Args:
         colorizer: the network.
         batch: frames at once; halved for good when the device's memory does not hold them.
-        log: is told when that happens.
+        log: receives a warning when that happens.
     """
 
     def __init__(self, colorizer: Colorizer, batch: int, log: RunLog) -> None:
@@ -34,7 +34,7 @@ class Predictor:
         memory: Any,
         lumas: Sequence[Array],
         grid: tuple[int, int],
-        carried: Sequence[Array | None] | None = None,
+        propagated: Sequence[Array | None] | None = None,
     ) -> Prediction:
         """Color frames of one shot.
 
@@ -42,8 +42,8 @@ class Predictor:
             memory: what the network's `begin` returned for this shot.
             lumas: (h, w) float32 each, Y' in 0..1, in film order; may be empty.
             grid: (height, width) of the result.
-            carried: (4, h', w') each, what motion carried there, on the network's grid; None for frames that it did
-                not reach.
+            propagated: (4, h', w') each, of `propagated_input`, on the network's grid; None for frames that no color
+                reaches.
 
         Returns:
             a*b* (n, 2, *grid), the network's confidence and expected error (n, *grid).
@@ -55,9 +55,9 @@ class Predictor:
         start = 0
         while start < len(lumas):
             part = lumas[start : start + self.batch]
-            brought = None if carried is None else _stacked(carried[start : start + self.batch])
+            given = None if propagated is None else _stacked(propagated[start : start + self.batch])
             try:
-                done.append(self._step(memory, np.stack(part), grid, brought))
+                done.append(self._step(memory, np.stack(part), grid, given))
             except DeviceError:
                 if len(part) == 1:
                     raise
@@ -73,10 +73,10 @@ class Predictor:
             _joined([p.error for p in done]),
         )
 
-    def _step(self, memory: Any, luma: Array, grid: tuple[int, int], carried: Array | None) -> Prediction:
-        # Networks that do not carry need not know of it.
+    def _step(self, memory: Any, luma: Array, grid: tuple[int, int], propagated: Array | None) -> Prediction:
+        # Networks that do not use propagated color need not know of it.
         step = self._colorizer.step
-        prediction = step(memory, luma) if carried is None else step(memory, luma, carried)
+        prediction = step(memory, luma) if propagated is None else step(memory, luma, propagated)
         if prediction.ab.shape[2:] == grid:
             return prediction
         ab = np.stack([np.stack([_resized(channel, grid) for channel in frame]) for frame in prediction.ab])
@@ -84,10 +84,10 @@ class Predictor:
         return Prediction(ab, *(None if p is None else np.stack([_resized(c, grid) for c in p]) for p in planes))
 
 
-def _stacked(carried: Sequence[Array | None]) -> Array | None:
-    """(n, 4, h', w'), zeros where nothing was carried; None where nothing was at all."""
-    known = next((item for item in carried if item is not None), None)
-    return None if known is None else np.stack([np.zeros_like(known) if item is None else item for item in carried])
+def _stacked(propagated: Sequence[Array | None]) -> Array | None:
+    """Stack to (n, 4, h', w'), zeros where no color reaches a frame; None where none reaches any."""
+    known = next((item for item in propagated if item is not None), None)
+    return None if known is None else np.stack([np.zeros_like(known) if item is None else item for item in propagated])
 
 
 def _joined(parts: list[Array | None]) -> Array | None:

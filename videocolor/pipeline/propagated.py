@@ -1,6 +1,6 @@
 """Reference color warped to a frame, with a photometric confidence; and what network and film use of it.
 
-    carried = propagated_input(colors, gray, shape)     # input of the network
+    planes = propagated_input(colors, gray, shape)      # input of the network
     ab = blend_propagated(ab, colors)                   # output of the film
 
 `videocolor.pipeline.propagation` brings coordinates here. Color is looked up once, from the reference frame itself, so

@@ -24,7 +24,7 @@ from videocolor.types import Array, Hint
 __all__ = ["ShotHints"]
 
 _SAME_FRAME: Final = 0.9
-"""Luma correlation from which a hint counts as its own frame, painted: then it is reproduced."""
+"""Luma correlation from which a hint counts as its own frame in color: then it is reproduced."""
 _AROUND: Final = (2, 12)
 """Frames from a reference frame to those that it is compared with to find flare."""
 

@@ -182,7 +182,7 @@ def reference_lumas(film: Film, places: Iterable[tuple[int, int]], *, from_begin
         from_beginning: as of `Part`.
 
     Raises:
-        InputError: no such frame stands at that time.
+        InputError: there is no such frame at that time.
     """
     found = []
     for index, pts in places:

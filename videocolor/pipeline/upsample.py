@@ -41,7 +41,7 @@ def upsample_chroma(
         small_luma: (h, w) float32 Y' in 0..1 on the small grid.
         plane_luma: (H, W) float32 Y' in 0..1 on the target grid.
         radius: half window of the local fit, in small pixels.
-        epsilon: luma variance under which the fit is not believed.
+        epsilon: luma variance under which the fit is not used.
 
     Returns:
         (2, H, W) float32 a*b*. No value leaves the range of the small grid's values around it, so no
@@ -101,7 +101,7 @@ def plane_luma(luma: Array, depth: int, range_: Range, size: tuple[int, int]) ->
     Args:
         luma: (H, W) stored samples, uint8 or uint16; or floating point, which is Y' in 0..1 already.
         depth: bits a stored sample.
-        range_: `cap_hints_per_shot` or `full`; of stored samples.
+        range_: `limited` or `full`; of stored samples.
         size: (width, height) of the chroma plane.
 
     Returns:

@@ -43,11 +43,11 @@ class Prepared:
     """(h, w) uint8, the same rounded: for motion and cuts."""
 
     def at(self, size: tuple[int, int]) -> Prepared:
-        """The frame with its luma at another (height, width)."""
+        """Return the frame with its luma at another (height, width)."""
         return self if self.luma.shape == size else _prepared(self.frame, size)
 
     def luma_at(self, size: tuple[int, int]) -> Array:
-        """Luma at another (height, width), from the frame itself."""
+        """Return luma at another (height, width), from the frame itself."""
         return self.luma if self.luma.shape == size else small_luma(self.frame, size)
 
 
