@@ -36,10 +36,11 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.feature import canny
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from videocolor.color import lab_of
 from videocolor.evaluation.metrics import pixels, temporal
 from videocolor.evaluation.metrics.base import Picture, ScoredFrame
 from videocolor.evaluation.metrics.color import ReferenceCiede2000, edge_band
-from videocolor.evaluation.metrics.lab import ciede2000, lab_of
+from videocolor.evaluation.metrics.lab import ciede2000
 from videocolor.evaluation.scoring import FilmScorer, ScoreOptions, score_film
 from videocolor.hints.plan import frame_to_rgb
 from videocolor.video import open_video

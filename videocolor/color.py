@@ -25,6 +25,7 @@ __all__ = [
     "chroma_to_codes",
     "codes_to_chroma",
     "codes_to_luma",
+    "lab_of",
     "lab_to_rgb",
     "luma_to_codes",
     "luv_gamut_scale",
@@ -61,6 +62,9 @@ _XYZ_2020 = np.array(
         [0.000000, 0.028073, 1.060985],
     ]
 )
+_AGAINST_G: Final = np.array([[1.0, -1.0, 0.0], [0.0, 1.0, 0.0], [0.0, -1.0, 1.0]])
+"""R, G, B -> R - G, G, B - G: exactly (0, G, 0) for gray, hence exactly X = Y = Z. The hue term multiplies the roots of
+both chromas, so a gray that is off by 1e-5 would be off by 0.02 against a saturated color."""
 _AB_LIMIT: Final[dict[Matrix, float]] = {"bt601": 110.0, "bt709": 110.0, "bt2020": 180.0}
 """Largest |a*| and |b*| that the table covers; the colours of the primaries stay inside it."""
 _SLICES: Final = 128
@@ -170,6 +174,44 @@ def rgb_to_lab(rgb: Array, matrix: Matrix = "bt709") -> Array:
     """
     fx, fy, fz = _f(_mix(_xyz(matrix), to_linear(rgb)))
     return np.stack([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)])
+
+
+def lab_of(rgb: Array) -> Array:
+    """Convert a picture to CIE L*a*b*, fast: within 1e-3 of `rgb_to_lab` in float64.
+
+    Args:
+        rgb: (h, w, 3) R'G'B' (sRGB): uint8, uint16 (0..65535), or float in 0..1, which need not be clipped.
+
+    Returns:
+        (3, h, w) float32: L* 0..100, a*, b*.
+    """
+    if rgb.dtype.kind == "f":
+        return np.asarray(rgb_to_lab(np.moveaxis(rgb, -1, 0).astype(np.float64)), np.float32)
+    if rgb.dtype == np.uint8:
+        linear: Array = cv2.LUT(np.ascontiguousarray(rgb), _linear_codes(255))
+    else:
+        linear = _linear_codes(65535)[rgb]
+    xyz = cv2.transform(cv2.transform(linear, _AGAINST_G), _xyz_from_g())
+    f = np.cbrt(xyz)
+    dark = xyz <= np.float32(216 / 24389)
+    np.copyto(f, np.float32(24389 / 27 / 116) * xyz + np.float32(16 / 116), where=dark)
+    fx, fy, fz = cv2.split(f)
+    return np.stack([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)])
+
+
+@lru_cache(maxsize=1)
+def _xyz_from_g() -> Array:
+    """(R - G, G, B - G) -> X, Y, Z relative to white, (3, 3) float64."""
+    weights: Array = _xyz("bt709").copy()
+    weights[:, 1] = 1
+    return weights
+
+
+@lru_cache(maxsize=2)
+def _linear_codes(peak: int) -> Array:
+    """Linear light 0..1 of each R'G'B' code, (peak + 1,) float32, computed in float64 (IEC 61966-2-1)."""
+    codes = np.arange(peak + 1) / peak
+    return np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
 def lab_to_rgb(lab: Array, matrix: Matrix = "bt709") -> Array:

@@ -12,8 +12,9 @@ import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from videocolor.color import lab_of
 from videocolor.evaluation.metrics import METRICS, temporal
-from videocolor.evaluation.metrics.lab import ciede2000, lab_of
+from videocolor.evaluation.metrics.lab import ciede2000
 from videocolor.evaluation.metrics.pixels import colorfulness
 from videocolor.evaluation.scoring import FilmScorer, ScoreOptions, Scores
 

@@ -160,7 +160,7 @@ class Network(ChromaMethod):
     def chroma(self, shot: ShotTask) -> Iterator[Array]:
         """Run on frames at the card's working size, with as many hints as the card takes."""
         height, width = shot.luma.shape[1:]
-        most = {"none": 0, "one": 1, "many": None}[self._net.card.hints]
+        most = self._net.card.max_hints
         hints = [hint for hint in shot.hints if hint.mask.any()][:most]
         size = working_size(width, height, self._net.card, hints="style" if hints else "none")
         memory = self._net.begin([_input(hint, size) for hint in hints])

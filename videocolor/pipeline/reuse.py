@@ -130,8 +130,7 @@ def reused_hints(
         known: earlier answers; the latest few are added.
     """
     if reference not in known:
-        most = 1 if film.colorizer.card.hints == "one" else None
-        planned = film.hints.for_shot(reference)[:most]
+        planned = film.hints.for_shot(reference)[: film.colorizer.card.max_hints]
         lumas, size = shots.lumas(reference), film.reuse_size
         own = [hint_input(p.hint, size, in_shot=p.own == reference) for p in planned]
         seen = film.predictor.predict(film.colorizer.begin(own), lumas, film.grid(size))

@@ -186,10 +186,9 @@ class ShotColorizer:
 
     def _inputs(self) -> list[HintInput]:
         """Choose the network's hints: the shot's, else those of an earlier shot that it reuses."""
-        film, number, takes = self._film, self._number, self._film.colorizer.card.hints
-        if takes == "none":
+        film, number, most = self._film, self._number, self._film.colorizer.card.max_hints
+        if most == 0:
             return []
-        most = 1 if takes == "one" else None
         planned = film.hints.for_shot(number)[:most]
         self.record.hints = [p.hint.name for p in planned]
         if planned:

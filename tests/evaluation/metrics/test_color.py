@@ -10,8 +10,8 @@ import pytest
 from scipy.ndimage import distance_transform_edt
 from skimage.color import deltaE_ciede2000, rgb2lab
 
+from videocolor.color import lab_of
 from videocolor.evaluation.metrics.color import edge_band
-from videocolor.evaluation.metrics.lab import lab_of
 from videocolor.evaluation.scoring import FilmScorer, ScoreOptions
 
 Array = np.ndarray

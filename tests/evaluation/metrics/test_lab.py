@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from skimage.color import deltaE_ciede2000
 
-from videocolor.color import rgb_to_lab
-from videocolor.evaluation.metrics.lab import ciede2000, lab_of
+from videocolor.color import lab_of, rgb_to_lab
+from videocolor.evaluation.metrics.lab import ciede2000
 
 SHARMA = np.array(
     [  # Sharma, Wu, Dalal 2005, table 1: L1 a1 b1 L2 a2 b2 dE00, pairs 1 to 34

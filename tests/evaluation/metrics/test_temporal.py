@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
 
+from videocolor.color import lab_of
 from videocolor.evaluation.metrics import temporal
-from videocolor.evaluation.metrics.lab import lab_of
 from videocolor.evaluation.scoring import FilmScorer, ScoreOptions
 
 Array = np.ndarray

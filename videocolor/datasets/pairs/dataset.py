@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from videocolor.color import LUMA_WEIGHTS
+from videocolor.color import LUMA_WEIGHTS, lab_of
 from videocolor.datasets.degrade import Archival, age
 from videocolor.datasets.pairs.manifest import SPLITS, PairRecord, read_manifest, uniforms
 from videocolor.datasets.pairs.reading import PairPictures
@@ -183,8 +183,7 @@ class PairDataset(Dataset[Sample]):
         original, hint = self.pictures(index)
         rgb = original.astype(np.float32) / np.float32(255)
         luma = cv2.transform(rgb, np.array([LUMA_WEIGHTS["bt709"]], np.float32))
-        lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)
-        chroma = np.stack([cv2.extractChannel(lab, 1), cv2.extractChannel(lab, 2)])
+        chroma = lab_of(original)[1:]
         if self.archival is not None:
             luma = age(rgb, luma, self.archival, _generator("archival", self.seed, self.epoch, record.pair_id))
         # Reordering bytes, not floats, moves a quarter of the memory.

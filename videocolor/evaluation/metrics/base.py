@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Literal, TypeVar, cast
 
 from pydantic import Field
 
+from videocolor.color import lab_of
 from videocolor.config import Int, Section
-from videocolor.evaluation.metrics.lab import lab_of
 from videocolor.types import Array
 
 __all__ = ["Column", "Metric", "MetricOptions", "Picture", "Score", "ScoredFrame"]

@@ -8,8 +8,9 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
+from videocolor.color import lab_of
 from videocolor.evaluation.metrics.base import Column, Metric, MetricOptions, Score, ScoredFrame
-from videocolor.evaluation.metrics.lab import ciede2000, lab_of, peak_of
+from videocolor.evaluation.metrics.lab import ciede2000, peak_of
 from videocolor.types import Array
 
 __all__ = ["Ciede2000", "EdgeCiede2000", "ReferenceCiede2000", "differences", "edge_band"]

@@ -10,19 +10,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-import cv2
 import numpy as np
 
-from videocolor.color import rgb_to_lab
 from videocolor.types import Array
 
-__all__ = ["ciede2000", "lab_of", "peak_of"]
+__all__ = ["ciede2000", "peak_of"]
 
-_XYZ: Final = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]])
-"""Linear BT.709 R, G, B -> X, Y, Z, as in `videocolor.color`; the rows are divided by their sums before use."""
-_AGAINST_G: Final = np.array([[1.0, -1.0, 0.0], [0.0, 1.0, 0.0], [0.0, -1.0, 1.0]])
-"""R, G, B -> R - G, G, B - G: exactly (0, G, 0) for gray, hence exactly X = Y = Z. The hue term multiplies the roots of
-both chromas, so a gray that is off by 1e-5 would be off by 0.02 against a saturated color."""
 _BLOCK: Final = 1 << 15
 """Pixels computed at once: a dozen intermediate arrays of them fit into a core's cache."""
 
@@ -41,49 +34,11 @@ def peak_of(picture: Array) -> float:
     return found
 
 
-def lab_of(rgb: Array) -> Array:
-    """Convert a picture to CIE L*a*b*, within 1e-3 of `videocolor.color.rgb_to_lab` in float64.
-
-    Args:
-        rgb: (h, w, 3) R'G'B' (sRGB): uint8, uint16 (0..65535), or float in 0..1, which need not be clipped.
-
-    Returns:
-        (3, h, w) float32: L* 0..100, a*, b*.
-    """
-    if rgb.dtype.kind == "f":
-        return np.asarray(rgb_to_lab(np.moveaxis(rgb, -1, 0).astype(np.float64)), np.float32)
-    if rgb.dtype == np.uint8:
-        linear: Array = cv2.LUT(np.ascontiguousarray(rgb), _linear_codes(255))
-    else:
-        linear = _linear_codes(65535)[rgb]
-    xyz = cv2.transform(cv2.transform(linear, _AGAINST_G), _xyz_from_g())
-    f = np.cbrt(xyz)
-    dark = xyz <= np.float32(216 / 24389)
-    np.copyto(f, np.float32(24389 / 27 / 116) * xyz + np.float32(16 / 116), where=dark)
-    fx, fy, fz = cv2.split(f)
-    return np.stack([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)])
-
-
-@lru_cache(maxsize=1)
-def _xyz_from_g() -> Array:
-    """(R - G, G, B - G) -> X, Y, Z relative to white, (3, 3) float64."""
-    weights: Array = _XYZ / _XYZ.sum(axis=1, keepdims=True)
-    weights[:, 1] = 1
-    return weights
-
-
-@lru_cache(maxsize=2)
-def _linear_codes(peak: int) -> Array:
-    """Linear light 0..1 of each R'G'B' code, (peak + 1,) float32, computed in float64 (IEC 61966-2-1)."""
-    codes = np.arange(peak + 1) / peak
-    return np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4).astype(np.float32)
-
-
 def ciede2000(first: Array, second: Array) -> Array:
     """Compute CIEDE2000 colour differences, kL = kC = kH = 1.
 
     Args:
-        first: (3, h, w) float32 CIE L*a*b*, from `lab_of`.
+        first: (3, h, w) float32 CIE L*a*b*, from `videocolor.color.lab_of`.
         second: the same.
 
     Returns:

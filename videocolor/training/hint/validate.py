@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import torch
 
-from videocolor.color import lab_to_rgb, rgb_to_lab
+from videocolor.color import lab_of, lab_to_rgb, rgb_to_lab
 from videocolor.datasets.pack import PackReader
-from videocolor.evaluation.metrics.lab import ciede2000, lab_of
+from videocolor.evaluation.metrics.lab import ciede2000
 from videocolor.evaluation.metrics.pixels import mean_squared_error, psnr
 from videocolor.models.hint import AB_SCALE
 from videocolor.models.hint.network import HintNet
