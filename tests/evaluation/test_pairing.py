@@ -49,7 +49,7 @@ def test_another_length_is_refused_or_said(tmp_path: Path, align: str, truth: in
     make_film(tmp_path / "truth.mkv", truth)
     make_film(tmp_path / "result.mkv", result)
     arguments = (tmp_path / "truth.mkv", tmp_path / "result.mkv")
-    with pytest.raises(InputError, match=rf"result.mkv: {result} frames, the truth .*truth.mkv has {truth}; 1 have no"):
+    with pytest.raises(InputError, match=rf"result.mkv: {result} frames, the truth .*mkv has {truth}; 1 are unpaired"):
         paired(*arguments, align=align)
     pairs, films = paired(*arguments, align=align, allow=("length",))
     assert len(pairs) == films.alignment.pairs == 5
