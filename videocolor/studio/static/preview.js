@@ -14,7 +14,7 @@ const lines = new Map();
 const current = () => state.previews.get(currentShot()?.start) ?? null;
 
 /** Colour the current shot for a look: from its first frame, or from the one that is shown. */
-export async function startPreview(here = false) {
+export async function startPreview(here = false, asked = true) {
   const shot = currentShot();
   if (!shot || asking) return;
   asking = true;
@@ -28,7 +28,7 @@ export async function startPreview(here = false) {
     const part = state.previews.get(shot.start);
     if (part && currentShot()?.start === shot.start && (state.frame < part.first || state.frame >= part.first + Math.max(1, part.count))) goTo(part.first);
   } catch (error) {
-    complain(error);
+    if (asked || ![404, 409].includes(error.status)) complain(error); // a shot that is gone again by now
   } finally {
     asking = false;
     show();
@@ -164,7 +164,7 @@ export function startPreviews() {
   find("preview").addEventListener("click", () => startPreview());
   find("preview-here").addEventListener("click", () => startPreview(true));
   find("preview-cancel").addEventListener("click", cancelPreview);
-  on("changed", () => auto.checked && currentShot() && startPreview(beyond()));
+  on("changed", () => auto.checked && currentShot() && startPreview(beyond(), false));
   on("lost-preview", forget);
   on("project shot preview mode drawn tool frame", show);
   on("project shot", verify);
