@@ -169,7 +169,7 @@ def twice(folder: Path) -> None:
         (lambda p: first_frame(p).write_bytes(b"x"), "changed or damaged"),
         (lambda p: (p / "frames" / "stray.jpg").write_bytes(b"x"), "belongs to no pair"),
         (drop_first, "the manifest holds"),
-        (twice, "stands 2 times"),
+        (twice, "is 2 times"),
         (lambda p: change_line(p, split="held_back"), "leak"),
         (lambda p: change_line(p, offset_s=2.0), "offset_s is 2.0"),
         (lambda p: change_line(p, hint_pts=5), "its id does not fit"),
