@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,9 +15,12 @@ from videocolor.config import ColorizeConfig, InputConfig
 from videocolor.events import Observer, RunLog, ignore
 from videocolor.files import plain
 from videocolor.hints.plan import HintPlan
+from videocolor.hints.uses import hints_used
 from videocolor.models.base import ModelCard
 from videocolor.pipeline.film import check_sidecar, load_network, output_options, plan_shots, read_files
+from videocolor.pipeline.reuse import recurring_shots
 from videocolor.shots.scan import ScanResult, scan_film
+from videocolor.types import HintUse
 from videocolor.video import OutputPlan, plan_output, probe
 
 __all__ = ["ColorizePlan", "plan_colorize"]
@@ -35,11 +39,17 @@ class ColorizePlan:
     scan: ScanResult
     output: OutputPlan
     hints: HintPlan
+    reuses: Mapping[int, int]
+    """Number of a shot -> number of the earlier shot that it reuses."""
     warnings: tuple[str, ...]
     seconds: float
     """Estimated wall time, from a sample that was really colored."""
     size: int
     """Estimated size of the output's picture in bytes, from the same sample."""
+
+    def uses(self, number: int) -> list[HintUse]:
+        """List what a shot uses as hints, with the reasons."""
+        return hints_used(self.hints, number, self.card, self.reuses.get(number))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -75,6 +85,7 @@ class ColorizePlan:
                     "end": view.shot.end,
                     "start_seconds": float(view.shot.start_pts * view.shot.time_base),
                     "hints": [p.hint.name for p in self.hints.for_shot(view.shot.index)],
+                    "uses": self.uses(view.shot.index),
                 }
                 for view in self.scan.shots
             ],
@@ -99,9 +110,11 @@ class ColorizePlan:
         out += [f"left out  {name}" for name in self.output.dropped]
         for view in self.scan.shots:
             shot = view.shot
-            names = ", ".join(p.hint.name for p in self.hints.for_shot(shot.index)) or "no hint"
+            uses = self.uses(shot.index)
+            names = ", ".join(use.hint for use in uses if use.use != "unused") or "no hint"
             begin = float(shot.start_pts * shot.time_base)
             out.append(f"shot {shot.index + 1:4d} from {begin:10.3f} s, {shot.end - shot.start:6d} frames: {names}")
+            out += [f"          {use.hint}: {use.use}: {use.reason}" for use in uses]
         out += [f"warning   {message}" for message in self.warnings]
         out.append(f"estimate  about {_span(self.seconds)} and {self.size / 1e6:.1f} MB (picture), from a sample")
         return out
@@ -116,7 +129,7 @@ def _span(seconds: float) -> str:
 def plan_colorize(
     source: Path, target: Path, config: ColorizeConfig | None = None, *, observer: Observer = ignore
 ) -> ColorizePlan:
-    """ScanResult the film and color a short sample of it into a temporary file; write nothing else.
+    """Scan the film and color a short sample of it into a temporary file; write nothing else.
 
     Raises:
         As `colorize_video` would.
@@ -132,7 +145,9 @@ def plan_colorize(
     scan = scan or scan_film(source, config, progress=log.scan_progress)
     log.warn(*scan.losses)
     seconds, size = _sample(source, target, config, scan)
-    return ColorizePlan(source, target, colorizer.card, scan, output, decided.hints, tuple(log.warnings), seconds, size)
+    reuses = {} if colorizer.card.hints == "none" else recurring_shots(scan, decided.hints)
+    hints = (decided.hints, reuses)
+    return ColorizePlan(source, target, colorizer.card, scan, output, *hints, tuple(log.warnings), seconds, size)
 
 
 def _sample(source: Path, target: Path, config: ColorizeConfig, scan: ScanResult) -> tuple[float, int]:

@@ -7,13 +7,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from videocolor.files import plain
-from videocolor.types import Array, Frame, VideoInfo
+from videocolor.types import Array, Frame, HintUse, VideoInfo
 
 __all__ = ["Event", "EventKind", "Observer", "RunLog", "ShotRecord", "ignore"]
 
@@ -60,6 +60,9 @@ class ShotRecord:
     end: int = 0
     """Index behind its last frame."""
     hints: list[str] = field(default_factory=list)
+    """Names of those that the network received."""
+    uses: list[HintUse] = field(default_factory=list)
+    """See `videocolor.hints.uses.hints_used`."""
     reuses: int | None = None
     """Number of the earlier shot whose colours it took up."""
     confidence: float | None = None
@@ -81,10 +84,9 @@ class ShotRecord:
         return self
 
     def continued(self, following: Frame) -> ShotRecord:
-        """A record of the same shot from a frame on."""
-        begin = (following.index, following.pts, following.time_base)
-        saturation = self.saturation
-        return ShotRecord(self.number, *begin, hints=list(self.hints), reuses=self.reuses, saturation=saturation)
+        """Begin the record of the rest of the shot."""
+        start, pts, base = following.index, following.pts, following.time_base
+        return replace(self, start=start, start_pts=pts, time_base=base, end=0, confidence=None, _seen=[])
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], time_base: Fraction) -> ShotRecord:
@@ -92,7 +94,8 @@ class ShotRecord:
         lender = data["reuses"]
         place = (data["index"] - 1, data["start"], data["start_pts"], time_base, data["end"])
         lender = None if lender is None else lender - 1
-        return cls(*place, list(data["hints"]), lender, data["confidence"], data.get("saturation", 1.0))
+        uses = [HintUse(**use) for use in data.get("uses", ())]
+        return cls(*place, list(data["hints"]), uses, lender, data["confidence"], data.get("saturation", 1.0))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values; shots are counted from 1 for people."""
@@ -103,6 +106,7 @@ class ShotRecord:
             "start_pts": self.start_pts,
             "start_seconds": float(self.start_pts * self.time_base),
             "hints": list(self.hints),
+            "uses": [asdict(use) for use in self.uses],
             "reuses": None if self.reuses is None else self.reuses + 1,
             "confidence": None if self.confidence is None else round(self.confidence, 4),
             "saturation": self.saturation,

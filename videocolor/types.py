@@ -18,6 +18,7 @@ __all__ = [
     "Frame",
     "Given",
     "Hint",
+    "HintUse",
     "Matrix",
     "PixelLayout",
     "Range",
@@ -170,3 +171,13 @@ class Hint:
     """Film time in seconds that the hint was made for; None: wherever it fits."""
     mask: Array | None = None
     """(h, w) float32 in 0..1: which pixels are painted; None: all."""
+
+
+@dataclass(frozen=True)
+class HintUse:
+    """How a shot uses a hint, and why."""
+
+    hint: str
+    """Its name, or the shot whose colors are reused."""
+    use: Literal["reference", "scribble", "style", "reused", "unused"]
+    reason: str

@@ -86,6 +86,11 @@ class PlannedHint:
         """Whether it is painted all over, no scribble."""
         return self.hint.mask is None
 
+    @property
+    def shows_its_shot(self) -> bool:
+        """Whether it seems to be a frame of its own shot, painted all over."""
+        return self.own is not None and self.is_whole and self.own_similarity >= _SAME_SHOT
+
     def similarity(self, number: int) -> float:
         """Similarity 0..1 to a shot that it is used in, whatever its time says."""
         return self.own_similarity if number == self.own else self.shots[number]
@@ -109,7 +114,7 @@ class HintPlan:
 
     def has_reference(self, number: int) -> bool:
         """Whether a hint seems to be a frame of this shot, painted all over."""
-        return any(p.own == number and p.is_whole and p.own_similarity >= _SAME_SHOT for p in self.hints)
+        return any(p.own == number and p.shows_its_shot for p in self.hints)
 
     def given(self, number: int) -> Given:
         """What kind of hints a shot has."""

@@ -15,12 +15,12 @@ from typing import Final, Protocol
 import cv2
 import numpy as np
 
-from videocolor.hints.plan import hint_input
+from videocolor.hints.plan import HintPlan, hint_input
 from videocolor.models.base import HintInput, Prediction
 from videocolor.pipeline.film import Film, FilmReader, Part
 from videocolor.shots.detect import shot_similarity
 from videocolor.shots.prepare import Prepared, gray_of, prepare, small_luma
-from videocolor.shots.scan import thumbnail
+from videocolor.shots.scan import ScanResult, thumbnail
 from videocolor.types import Array
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "PlannedReferenceShots",
     "RecurrenceFinder",
     "SeenReferenceShots",
+    "recurring_shots",
     "reference_lumas",
     "reused_hints",
     "self_references",
@@ -170,6 +171,19 @@ class RecurrenceFinder:
         """Remember a shot that does not return to another; the number of the one forgotten for it, if any."""
         self._shots[shot] = (first, last)
         return self._shots.popitem(last=False)[0] if len(self._shots) > _SHOTS else None
+
+
+def recurring_shots(scan: ScanResult, hints: HintPlan) -> dict[int, int]:
+    """Find the shots without hints that look like an earlier one: number -> number of the shot that they reuse."""
+    finder, found = RecurrenceFinder(), {}
+    for view in scan.shots:
+        number, first = view.shot.index, view.views[0][1]
+        reference = None if hints.for_shot(number) else finder.find(first)
+        if reference is None:
+            finder.add(number, first, view.last)
+        else:
+            found[number] = reference
+    return found
 
 
 def reference_lumas(film: Film, places: Iterable[tuple[int, int]], *, from_beginning: bool = False) -> list[Array]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from videocolor.events import RunLog, ShotRecord
 from videocolor.hints.plan import hint_input
+from videocolor.hints.uses import hints_used
 from videocolor.models.base import HintInput, Prediction
 from videocolor.pipeline.film import Film
 from videocolor.pipeline.frames import ColoredFrame, ReferenceColor, ShotFrame
@@ -110,6 +111,7 @@ class ShotColorizer:
         self._smoother, self._propagator = make_smoother(film, number), make_propagator(film, number)
         self._keyframes = KeyframePolicy(self.schedule.interval)
         self._hints = ShotHints(number, self._inputs(), film, run.log, self._propagator.flow)
+        self.record.uses = hints_used(film.hints, number, film.colorizer.card, self.record.reuses)
         self._own = self_references(film, self._hints.inputs, hinted=bool(self.record.hints))
         self._waiting: list[ShotFrame] = []
         state, run.state = run.state, None

@@ -22,7 +22,7 @@ from videocolor.fingerprint import digest, settings_of
 from videocolor.hints.plan import HintPlan, PlannedHint, collect_assigned, collect_hints
 from videocolor.models.base import Colorizer
 from videocolor.pipeline.film import Film, ShotPlan, network_threads
-from videocolor.pipeline.reuse import RecurrenceFinder
+from videocolor.pipeline.reuse import recurring_shots
 from videocolor.pipeline.scheduling import REFERENCE_COST, GreedyShards, shard_starts, shot_schedule
 from videocolor.record import describe_model
 from videocolor.shards.types import FilmPlan, PlannedShot, Shard
@@ -99,16 +99,13 @@ def planned_shots(film: Film) -> list[PlannedShot]:
     """List the shots of a film that was scanned, and which of them reuse which."""
     scan = film.scan
     assert scan is not None
-    finder = RecurrenceFinder()
+    reuses = {} if film.colorizer.card.hints == "none" else recurring_shots(scan, film.hints)
     shots: list[PlannedShot] = []
     for view in scan.shots:
-        shot, first = view.shot, view.views[0][1]
-        hints = tuple(planned.hint.name for planned in film.hints.for_shot(shot.index))
-        reuses = None if hints or film.colorizer.card.hints == "none" else finder.find(first)
-        if reuses is None:
-            finder.add(shot.index, first, view.last)
-        place = (shot.index, shot.start, shot.end, shot.start_pts, view.last_pts)
-        shots.append(PlannedShot(*place, reuses, hints, film.saturations.get(shot.index)))
+        shot, number = view.shot, view.shot.index
+        hints = tuple(planned.hint.name for planned in film.hints.for_shot(number))
+        place = (number, shot.start, shot.end, shot.start_pts, view.last_pts)
+        shots.append(PlannedShot(*place, reuses.get(number), hints, film.saturations.get(number)))
     return shots
 
 

@@ -151,7 +151,7 @@ def _kept(film: Film, plan: FilmPlan, number: int, known: Mapping[int, dict[str,
     for shot in plan.shots[shard.first_shot : shard.last_shot + 1]:
         seconds = float(shot.start_pts * plan.time_base)
         facts = {"index": shot.index + 1, "start": shot.start, "end": shot.end, "start_pts": shot.start_pts}
-        said = {"start_seconds": seconds, "hints": [], "reuses": None, "confidence": None}
+        said = {"start_seconds": seconds, "hints": [], "uses": [], "reuses": None, "confidence": None}
         was = known.get(shot.start, {})
         shots.append({**said, **was, **facts, "reuses": was.get("reuses") or None})
     notes = {"reproduced": [], "said": [], **describe_model(film.colorizer)}
