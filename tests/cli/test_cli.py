@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import resource
@@ -297,7 +298,7 @@ def test_what_config_show_prints_is_the_configuration(name: str) -> None:
 
 
 def test_doctor_reports_and_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:
-    from videocolor import doctor
+    doctor = importlib.import_module("videocolor.cli.doctor")
 
     result = invoke("doctor", "--json")
     answer = json.loads(result.stdout)
@@ -406,7 +407,7 @@ def test_train_merges_and_calls_the_loop(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 def test_doctor_compares_weights_with_what_was_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    from videocolor import doctor
+    doctor = importlib.import_module("videocolor.cli.doctor")
 
     checks = [check for check in doctor.examine().checks if check.name.startswith("weights of")]
     assert checks and all(check.ok for check in checks)

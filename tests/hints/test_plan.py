@@ -37,7 +37,8 @@ from videocolor.hints.plan import (
     suggest_hints,
 )
 from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
-from videocolor.shots.scan import ScanResult, ShotView, thumbnail
+from videocolor.shots.scan import ScanResult, ShotView
+from videocolor.similarity import thumbnail
 from videocolor.types import Array, Hint, Shot
 from videocolor.video import open_video
 

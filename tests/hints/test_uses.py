@@ -7,11 +7,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from videocolor.models.simple import GRAY_CARD
 
 from videocolor.events import ShotRecord
 from videocolor.hints.plan import HintPlan, PlannedHint, cap_hints_per_shot
 from videocolor.hints.uses import hints_used
-from videocolor.models.simple import GRAY_CARD
 from videocolor.types import Hint, HintUse
 
 CARD = replace(GRAY_CARD, hints="many", propagates=True)

@@ -20,6 +20,7 @@ import numpy as np
 
 from videocolor.color import ChromaTable, codes_to_chroma, rgb_to_lab, rgb_to_luma, ycbcr_to_rgb
 from videocolor.errors import OutputError
+from videocolor.resize import resized
 from videocolor.types import Array, ColorSpec, Matrix
 
 __all__ = [
@@ -148,8 +149,7 @@ def _on_grid(hint: GivenHint, start: int, shape: tuple[int, int], matrix: Matrix
     rgb, size = hint.rgb, (shape[1], shape[0])
     mask = np.ones(shape, bool)
     if rgb.shape[:2] != shape:
-        shrink = rgb.shape[0] >= shape[0] and rgb.shape[1] >= shape[1]
-        rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
+        rgb = resized(rgb, shape)
     if hint.mask is not None:
         mask = cv2.resize(hint.mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
     ab = rgb_to_lab(np.moveaxis(rgb.astype(np.float32) / 255, -1, 0))[1:] * mask

@@ -30,9 +30,9 @@ from videocolor.hints.files import (
 )
 from videocolor.models.base import HintInput
 from videocolor.motion.matching import scene_similarity
-from videocolor.shots.detect import shot_similarity
-from videocolor.shots.scan import ScanResult, Span, scan_film, thumbnail
+from videocolor.shots.scan import ScanResult, Span, scan_film
 from videocolor.shots.shotlist import FilmShots
+from videocolor.similarity import correlation, shot_similarity, thumbnail
 from videocolor.types import Array, Frame, Given, Hint
 from videocolor.video import open_video
 
@@ -153,13 +153,10 @@ def hint_ab(hint: Hint, size: tuple[int, int]) -> Array:
 
 def hint_fits_frame(hint: Hint, gray: Array) -> float:
     """Correlation -1..1 of a hint's luma with a frame's (h, w) uint8 luma: is it that very frame, painted?"""
-    h, w = gray.shape
-    mine = hint_input(hint, (h, w)).luma
     if hint.mask is not None:
-        return -1.0  # a partly painted hint says nothing of the rest, so it is never copied whole
-    a, b = mine - mine.mean(), gray.astype(np.float32) / 255
-    b = b - b.mean()
-    return float((a * b).sum() / max(float(np.sqrt((a * a).sum() * (b * b).sum())), 1e-6))
+        return -1.0  # a partly painted hint says nothing of the rest, so it is never copied
+    mine = hint_input(hint, gray.shape).luma
+    return correlation(mine, gray.astype(np.float32) / 255)
 
 
 def place_assigned_hints(assigned: Sequence[tuple[AssignedHint, Hint]], shots: FilmShots) -> list[PlannedHint]:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import cv2
 import numpy as np
 
 from videocolor.color import ChromaTable, chroma_to_codes, codes_to_chroma
@@ -17,6 +16,7 @@ from videocolor.pipeline.frames import ColoredFrame
 from videocolor.pipeline.propagated import blend_propagated
 from videocolor.pipeline.scheduling import frame_threads
 from videocolor.pipeline.upsample import bilinear_chroma, plane_luma, scaled_chroma, upsample_chroma
+from videocolor.resize import resized
 from videocolor.types import Array, Frame
 from videocolor.video import OutputPlan
 
@@ -113,8 +113,7 @@ def kept_chroma(frame: Frame, plan: OutputPlan) -> tuple[Array, Array]:
 def _fit(plane: Array, frame: Frame, plan: OutputPlan) -> Array:
     size = plan.chroma_size
     if (plane.shape[1], plane.shape[0]) != size:
-        shrinks = plane.shape[1] >= size[0] and plane.shape[0] >= size[1]
-        plane = cv2.resize(plane, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        plane = resized(plane, size[::-1])
     if (frame.layout.depth, frame.color.range) == (plan.layout.depth, plan.color.range):
         return plane
     chroma = codes_to_chroma(plane, frame.layout.depth, frame.color.range)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 
 from videocolor.errors import DeviceError
 from videocolor.events import RunLog
 from videocolor.models.base import Colorizer, Prediction
+from videocolor.resize import resized
 from videocolor.types import Array
 
 __all__ = ["Predictor"]
@@ -79,9 +79,9 @@ class Predictor:
         prediction = step(memory, luma) if propagated is None else step(memory, luma, propagated)
         if prediction.ab.shape[2:] == grid:
             return prediction
-        ab = np.stack([np.stack([_resized(channel, grid) for channel in frame]) for frame in prediction.ab])
+        ab = np.stack([np.stack([resized(channel, grid) for channel in frame]) for frame in prediction.ab])
         planes = (prediction.confidence, prediction.error)
-        return Prediction(ab, *(None if p is None else np.stack([_resized(c, grid) for c in p]) for p in planes))
+        return Prediction(ab, *(None if p is None else np.stack([resized(c, grid) for c in p]) for p in planes))
 
 
 def _stacked(propagated: Sequence[Array | None]) -> Array | None:
@@ -93,8 +93,3 @@ def _stacked(propagated: Sequence[Array | None]) -> Array | None:
 def _joined(parts: list[Array | None]) -> Array | None:
     known = [part for part in parts if part is not None]
     return np.concatenate(known) if len(known) == len(parts) else None
-
-
-def _resized(image: Array, grid: tuple[int, int]) -> Array:
-    shrinks = image.shape[0] >= grid[0] and image.shape[1] >= grid[1]
-    return cv2.resize(image, grid[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

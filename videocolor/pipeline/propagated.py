@@ -20,6 +20,7 @@ import numpy as np
 
 from videocolor.motion.flow import exposure, grid, look_up, resize_flow
 from videocolor.motion.matching import MatchImage
+from videocolor.resize import resized
 from videocolor.types import Array
 
 __all__ = [
@@ -144,7 +145,7 @@ def propagated_input(colors: PropagatedColors, gray: Array, shape: tuple[int, in
         ab_and_brighter = ab_and_brighter + part * (others - ab_and_brighter)
         confidence = cv2.max(confidence, color.confidence)
     a, b, brighter = cv2.split(ab_and_brighter)
-    return np.stack([_resized(plane, shape) for plane in (a, b, confidence, brighter)])
+    return np.stack([resized(plane, shape) for plane in (a, b, confidence, brighter)])
 
 
 def blend_propagated(ab: Array, colors: PropagatedColors) -> Array:
@@ -269,8 +270,3 @@ def _planes(color: PropagatedColor, gray: Array) -> Array:
     height, width = gray.shape
     brighter = (color.luma(height, width).astype(np.float32) - gray.astype(np.float32)) / np.float32(255)
     return np.dstack([color.chroma(height, width), brighter])
-
-
-def _resized(plane: Array, shape: tuple[int, int]) -> Array:
-    shrinks = plane.shape[0] >= shape[0] and plane.shape[1] >= shape[1]
-    return cv2.resize(plane, shape[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

@@ -18,9 +18,9 @@ import numpy as np
 from videocolor.hints.plan import HintPlan, hint_input
 from videocolor.models.base import HintInput, Prediction
 from videocolor.pipeline.film import Film, FilmReader, Part
-from videocolor.shots.detect import shot_similarity
 from videocolor.shots.prepare import Prepared, gray_of, prepare, small_luma
-from videocolor.shots.scan import ScanResult, thumbnail
+from videocolor.shots.scan import ScanResult
+from videocolor.similarity import shot_similarity, thumbnail
 from videocolor.types import Array
 
 __all__ = [
@@ -145,7 +145,7 @@ class RecurrenceFinder:
     """Recognizes shots by the first and the last frame of recent ones.
 
     Args:
-        like: `videocolor.shots.detect.shot_similarity`, or what remembers its answers.
+        like: `videocolor.similarity.shot_similarity`, or what remembers its answers.
     """
 
     def __init__(self, like: Callable[[Array, Array], float] = shot_similarity) -> None:

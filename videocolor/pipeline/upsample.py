@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from videocolor.color import codes_to_luma
+from videocolor.resize import resized, resized_planes
 from videocolor.types import Array, Range
 
 __all__ = ["bilinear_chroma", "plane_luma", "scaled_chroma", "upsample_chroma"]
@@ -85,9 +86,7 @@ def bilinear_chroma(ab: Array, shape: tuple[int, int]) -> Array:
 
 def scaled_chroma(ab: Array, shape: tuple[int, int]) -> Array:
     """Bring (2, h, w) float32 a*b* to (2, *shape), larger or smaller: linear up, averaged down."""
-    shrinks = ab.shape[1] >= shape[0] and ab.shape[2] >= shape[1]
-    size, how = (shape[1], shape[0]), cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.stack([cv2.resize(np.ascontiguousarray(plane), size, interpolation=how) for plane in ab])
+    return resized_planes(ab, shape)
 
 
 def plane_luma(luma: Array, depth: int, range_: Range, size: tuple[int, int]) -> Array:
@@ -113,8 +112,7 @@ def plane_luma(luma: Array, depth: int, range_: Range, size: tuple[int, int]) ->
     if (pad_w or pad_h) and 0 <= pad_w < block_w and 0 <= pad_h < block_h:
         luma = cv2.copyMakeBorder(luma, 0, pad_h, 0, pad_w, cv2.BORDER_REPLICATE)
     if luma.shape != (height, width):
-        shrink = luma.shape[0] >= height and luma.shape[1] >= width
-        luma = cv2.resize(luma, size, interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
+        luma = resized(luma, (height, width))
     if luma.dtype == np.uint8 and depth == 8:
         return cv2.LUT(luma, _levels(range_))
     if luma.dtype.kind != "f":

@@ -10,7 +10,6 @@ from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Final, Generic, NamedTuple, TypeVar
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -21,6 +20,7 @@ from videocolor.errors import ConfigError, InputError, ModelError
 from videocolor.models.artifact import Artifact, write_artifact
 from videocolor.models.base import ModelCard
 from videocolor.published.config import PublishedConfig, PublishedData
+from videocolor.resize import resized
 from videocolor.training.distributed import ProcessGroup
 from videocolor.training.hint.validate import recolor
 from videocolor.training.lab import rgb_to_lab
@@ -126,14 +126,14 @@ class Samples:
         height, width = rgb.shape[:2]
         if fit == "crop":
             top, left = round(y * (height - side)), round(x * (width - side))
-            return _resized(rgb[top : top + side, left : left + side], (size, size)), np.ones((size, size), np.bool_)
+            return resized(rgb[top : top + side, left : left + side], (size, size)), np.ones((size, size), np.bool_)
         if self._data.zoom > 1:  # the same part of height and width keeps the aspect
             part = side / min(height, width)
             h, w = max(1, round(part * height)), max(1, round(part * width))
             top, left = round(y * (height - h)), round(x * (width - w))
             rgb = rgb[top : top + h, left : left + w]
         if fit == "stretch":
-            return _resized(rgb, (size, size)), np.ones((size, size), np.bool_)
+            return resized(rgb, (size, size)), np.ones((size, size), np.bool_)
         return fit_white(rgb, size)
 
 
@@ -148,14 +148,9 @@ def fit_white(picture: Array, size: int) -> tuple[Array, Array]:
     h, w = max(1, round(height * scale)), max(1, round(width * scale))
     square, shown = np.full((size, size, 3), 255, np.uint8), np.zeros((size, size), np.bool_)
     top, left = (size - h) // 2, (size - w) // 2
-    square[top : top + h, left : left + w] = _resized(picture, (h, w))
+    square[top : top + h, left : left + w] = resized(picture, (h, w))
     shown[top : top + h, left : left + w] = True
     return square, shown
-
-
-def _resized(picture: Array, size: tuple[int, int]) -> Array:
-    shrinks = picture.shape[0] >= size[0] and picture.shape[1] >= size[1]
-    return cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 P = TypeVar("P", bound=PublishedConfig)

@@ -22,6 +22,8 @@ from videocolor.color import (
 )
 from videocolor.errors import InputError, UsageError
 from videocolor.hints.plan import frame_to_rgb
+from videocolor.resize import resized
+from videocolor.similarity import correlation
 from videocolor.types import Array, ColorSpec, Frame, Matrix, Range, VideoInfo
 from videocolor.video import VideoReader
 from videocolor.video.opening import clock_restarts
@@ -120,8 +122,7 @@ def _resized(plane: Array, size: tuple[int, int]) -> Array:
     plane = np.ascontiguousarray(plane)
     if plane.shape[1::-1] == size:
         return plane
-    smaller = plane.shape[1] >= size[0] and plane.shape[0] >= size[1]
-    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR))
+    return resized(plane, size[::-1])
 
 
 @lru_cache(maxsize=8)
@@ -183,8 +184,7 @@ def similarity(a: Array, b: Array) -> float | None:
     small = [cv2.resize(p, (32, 24), interpolation=cv2.INTER_AREA).astype(np.float32) for p in (a, b)]
     if min(float(p.std()) for p in small) < _FLAT:
         return None
-    x, y = (p - p.mean() for p in small)
-    return float((x * y).sum() / np.sqrt((x * x).sum() * (y * y).sum()))
+    return correlation(*small)
 
 
 def read_stills(info: VideoInfo, times: Sequence[Fraction]) -> Iterator[Frame | None]:

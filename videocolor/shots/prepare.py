@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from videocolor.color import codes_to_luma
+from videocolor.resize import resized
 from videocolor.types import Array, Frame, Given
 
 __all__ = [
@@ -113,7 +114,7 @@ def small_luma(frame: Frame, size: tuple[int, int]) -> Array:
     while shrunk.shape[0] // 2 >= h and shrunk.shape[1] // 2 >= w:
         shrunk = shrunk[: shrunk.shape[0] // 2 * 2, : shrunk.shape[1] // 2 * 2]
         shrunk = cv2.resize(shrunk, (shrunk.shape[1] // 2, shrunk.shape[0] // 2), interpolation=cv2.INTER_AREA)
-    shrunk = cv2.resize(shrunk, (w, h), interpolation=_interpolation(shrunk, size))
+    shrunk = resized(shrunk, size)
     return np.clip(codes_to_luma(shrunk, frame.layout.depth, frame.color.range), 0, 1)
 
 
@@ -189,11 +190,6 @@ def mark_shots(items: Iterable[Prepared], cuts: Cuts, first: int = 0) -> Iterato
     starts.update(cuts.finish())
     if pending:
         yield from release(pending[-1][0])
-
-
-def _interpolation(image: Array, size: tuple[int, int]) -> int:
-    """Area averaging downwards; OpenCV's area mode upwards would repeat pixels, so linear there."""
-    return cv2.INTER_AREA if image.shape[0] >= size[0] and image.shape[1] >= size[1] else cv2.INTER_LINEAR
 
 
 def prepare(frames: Iterable[Frame], size: tuple[int, int]) -> Iterator[Prepared]:

@@ -14,21 +14,18 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-import cv2
-
 from videocolor.config import ColorizeConfig
 from videocolor.errors import NoVideoError, UsageError
 from videocolor.restoration import active, restore
 from videocolor.shots.detect import CutFinder
 from videocolor.shots.prepare import Cuts, ListedCuts, Prepared, mark_shots, prepare, working_size
 from videocolor.shots.shotlist import read_shots
+from videocolor.similarity import thumbnail
 from videocolor.types import Array, Frame, Shot, VideoInfo
 from videocolor.video import open_video
 
-__all__ = ["VIEWS", "FilmScan", "ShotView", "Span", "ScanResult", "cuts_for", "one_frame", "scan_film", "thumbnail"]
+__all__ = ["VIEWS", "FilmScan", "ShotView", "Span", "ScanResult", "cuts_for", "one_frame", "scan_film"]
 
-THUMB: Final = (90, 160)
-"""(height, width) of the pictures that shots are compared by; aspect is not kept, similarity needs none."""
 _ROUNDED: Final = Fraction(3, 2000)
 """Seconds by which a time in a name, rounded to milliseconds like Matroska's own, may miss its frame."""
 VIEWS: Final = 8
@@ -98,11 +95,6 @@ class Span:
         slack = self.frame if self.start <= self.film_start + _ROUNDED else self.frame / 2
         goes_on = self.film_end > self.end + self.frame / 2
         return self.start - slack <= moment and not (goes_on and moment >= self.end - _ROUNDED)
-
-
-def thumbnail(gray: Array) -> Array:
-    """(90, 160) uint8 of a (h, w) uint8 luma picture."""
-    return cv2.resize(gray, (THUMB[1], THUMB[0]), interpolation=cv2.INTER_AREA)
 
 
 def cuts_for(config: ColorizeConfig, scan: ScanResult | None = None) -> Cuts:

@@ -26,7 +26,8 @@ import yaml
 
 from videocolor.errors import ConfigError, OutputError, UsageError
 from videocolor.files import write_atomically
-from videocolor.shots.detect import CutFinder, scene_distance, shot_similarity
+from videocolor.shots.detect import CutFinder
+from videocolor.similarity import scene_distance, shot_similarity
 from videocolor.types import Shot
 
 __all__ = [

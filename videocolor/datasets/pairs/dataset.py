@@ -21,6 +21,7 @@ from videocolor.datasets.pairs.manifest import SPLITS, PairRecord, read_manifest
 from videocolor.datasets.pairs.reading import PairPictures
 from videocolor.datasets.pairs.splits import find_leaks
 from videocolor.errors import InputError, UsageError
+from videocolor.resize import resized
 from videocolor.types import Array
 
 __all__ = ["Augment", "cut_window", "draw_windows", "PairBatches", "PairDataset", "Sample", "Window"]
@@ -103,8 +104,7 @@ def cut_window(rgb: Array, window: Window, size: tuple[int, int]) -> Array:
     left = round((width - w) * window.x)
     part = rgb[top : top + h, left : left + w]
     if (h, w) != size:
-        way = cv2.INTER_AREA if h >= size[0] and w >= size[1] else cv2.INTER_LINEAR
-        part = np.asarray(cv2.resize(part, (size[1], size[0]), interpolation=way))
+        part = resized(part, size)
     return np.ascontiguousarray(part[:, ::-1] if window.flip else part)
 
 

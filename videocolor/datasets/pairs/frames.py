@@ -11,6 +11,7 @@ from videocolor.color import codes_to_chroma, codes_to_luma, lab_to_rgb, rgb_to_
 from videocolor.datasets.pairs.manifest import uniforms
 from videocolor.datasets.pairs.settings import StoreConfig
 from videocolor.errors import InputError
+from videocolor.resize import resized
 from videocolor.types import Array, Frame, VideoInfo
 
 __all__ = ["SUFFIX", "decode_picture", "encode_picture", "picture_of", "picture_size", "self_hint", "shrink_to"]
@@ -43,8 +44,7 @@ def picture_of(frame: Frame, info: VideoInfo, short_side: int | None) -> Array:
     size = picture_size(max(1, stretched), height, short_side)
 
     def scaled(plane: Array) -> Array:
-        down = plane.shape[1] >= size[0] and plane.shape[0] >= size[1]
-        return cv2.resize(plane, size, interpolation=cv2.INTER_AREA if down else cv2.INTER_LINEAR)
+        return resized(plane, size[::-1])
 
     y = scaled(codes_to_luma(frame.luma, depth, range_))
     if frame.chroma is None:

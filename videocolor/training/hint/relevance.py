@@ -32,6 +32,7 @@ from videocolor.models.base import ModelCard
 from videocolor.models.hint import AB_SCALE
 from videocolor.models.hint.network import HintNet, Match, no_propagated, no_tokens
 from videocolor.models.hint.runtimes import network_of
+from videocolor.resize import resized
 from videocolor.shots.prepare import working_size
 from videocolor.types import Array
 
@@ -228,9 +229,9 @@ def _measure(task: tuple[int, int, Place, list[Place]]) -> list[_Row]:
     area = int(rng.choice(_FINE_AREAS)) if rng.random() < _FINE else 288 * 160
     card = ModelCard("", "", "many", 0, None, area=area)
     height, width = size = working_size(frame.shape[1] * 4, frame.shape[0] * 4, card)
-    rgb = _resize(frame, size)
+    rgb = resized(frame, size)
     luma = old_film(gray_of(rgb, rng), rng) if rng.random() < _OLD_FILM else _luma(rgb)
-    truth = _resize(frame, (height // 2, width // 2))
+    truth = resized(frame, (height // 2, width // 2))
     with torch.inference_mode():
         seen = _tensor(luma[None])
         taps = net.encoder(seen)
@@ -313,7 +314,7 @@ def _tokens(
     parts = []
     for index, number in case.hints:
         frame = pack.frame(pack.items[index], number)
-        rgb = _resize(_rotated(frame, rng) if case.kind == "rotated" else frame, size)
+        rgb = resized(_rotated(frame, rng) if case.kind == "rotated" else frame, size)
         luma = _luma(rgb, "bt709" if rng.random() < 0.5 else "bt601")
         ab = rgb_to_lab(np.moveaxis(rgb.astype(np.float32) / 255, -1, 0))[1:] / np.float32(AB_SCALE)
         mask = _squares(size, case.spots, rng)
@@ -346,11 +347,6 @@ def _squares(size: tuple[int, int], count: int, rng: np.random.Generator) -> Arr
 
 def _luma(rgb: Array, matrix: Literal["bt601", "bt709"] = "bt601") -> Array:
     return np.clip(rgb_to_luma(np.moveaxis(rgb.astype(np.float32) / 255, -1, 0), matrix), 0, 1).astype(np.float32)
-
-
-def _resize(rgb: Array, size: tuple[int, int]) -> Array:
-    shrink = rgb.shape[0] >= size[0] and rgb.shape[1] >= size[1]
-    return np.asarray(cv2.resize(rgb, size[::-1], interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR))
 
 
 def _tensor(planes: Array) -> Tensor:
