@@ -182,5 +182,16 @@ def test_every_dependency_is_imported(root: Path) -> None:
 
 
 _IMPORTED_AS = {"opencv_python": "cv2", "pyyaml": "yaml", "scikit_image": "skimage", "scikit_learn": "sklearn"}
-_RUN = {"hatchling", "mypy", "pytest_timeout", "pytest_xdist", "ruff", "types_pyyaml", "onnxscript", "tensorboard"}
+_RUN = {
+    "hatchling",
+    "import_linter",
+    "mypy",
+    "pre_commit",
+    "pytest_timeout",
+    "pytest_xdist",
+    "ruff",
+    "types_pyyaml",
+    "onnxscript",
+    "tensorboard",
+}
 """Run by name, or imported by torch."""

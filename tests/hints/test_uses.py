@@ -7,14 +7,14 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from videocolor.models.simple import GRAY_CARD
 
 from videocolor.events import ShotRecord
 from videocolor.hints.plan import HintPlan, PlannedHint, cap_hints_per_shot
 from videocolor.hints.uses import hints_used
+from videocolor.models.base import ModelCard
 from videocolor.types import Hint, HintUse
 
-CARD = replace(GRAY_CARD, hints="many", propagates=True)
+CARD = ModelCard("net", "", "many", 0, None, propagates=True)
 RGB = np.zeros((4, 6, 3), np.float32)
 SPOTS = np.eye(4, 6, dtype=np.float32)
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from videocolor.cli.group import Session
-from videocolor.events import Event, Observer, ignore
 from videocolor.files import plain
 
 if TYPE_CHECKING:
     from tqdm import tqdm
+
+    from videocolor.events import Event, Observer
 
 __all__ = ["emit", "watching"]
 
@@ -34,7 +35,7 @@ def watching(state: Session, *, events: bool = True) -> Iterator[Observer]:
     person = _Person(state.verbosity)
     try:
         if state.json:
-            yield (lambda event: click.echo(event.as_json())) if events else ignore
+            yield (lambda event: click.echo(event.as_json())) if events else (lambda event: None)
         else:
             yield person
     finally:
