@@ -22,10 +22,13 @@ def hints_used(plan: HintPlan, number: int, card: ModelCard, reuses: int | None 
         Those that the network receives first, in its order.
     """
     given = plan.for_shot(number)
-    most = {"none": 0, "one": 1, "many": MOST_PER_SHOT}[card.hints]
-    uses = [_use(plan, number, p, card) for p in given[:most]]
-    for planned in [*given[most:], *plan.left_out(number)]:
-        only = "the network takes one hint" if card.hints == "one" else f"the network takes {most} hints of a shot"
+    uses = [_use(plan, number, p, card) for p in given[: card.max_hints]]
+    for planned in [*given[len(uses) :], *plan.left_out(number)]:
+        only = (
+            "the network takes one hint"
+            if card.hints == "one"
+            else f"the network takes {MOST_PER_SHOT} hints of a shot"
+        )
         kept = "; its frame is reproduced all the same" if planned.own == number else ""
         uses.append(HintUse(planned.hint.name, "unused", only + kept))
     if not given and reuses is not None:
