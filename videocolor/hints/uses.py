@@ -24,11 +24,7 @@ def hints_used(plan: HintPlan, number: int, card: ModelCard, reuses: int | None 
     given = plan.for_shot(number)
     uses = [_use(plan, number, p, card) for p in given[: card.max_hints]]
     for planned in [*given[len(uses) :], *plan.left_out(number)]:
-        only = (
-            "the network takes one hint"
-            if card.hints == "one"
-            else f"the network takes {MOST_PER_SHOT} hints of a shot"
-        )
+        only = "the network takes one hint" if card.hints == "one" else f"the network takes {MOST_PER_SHOT} hints"
         kept = "; its frame is reproduced all the same" if planned.own == number else ""
         uses.append(HintUse(planned.hint.name, "unused", only + kept))
     if not given and reuses is not None:
