@@ -92,7 +92,7 @@ def _offsets(depth: int, range_: Range) -> tuple[float, float, float, float]:
 
 
 def codes_to_luma(codes: Array, depth: int, range_: Range) -> Array:
-    """Stored luma samples -> Y', nominal 0..1 (limited range can exceed it), float32."""
+    """Convert stored luma samples to Y', nominal 0..1 (limited range can exceed it), float32."""
     offset, span, _, _ = _offsets(depth, range_)
     return np.asarray((codes.astype(np.float32) - np.float32(offset)) * np.float32(1 / span))
 
@@ -104,7 +104,7 @@ def luma_to_codes(luma: Array, depth: int, range_: Range) -> Array:
 
 
 def codes_to_chroma(codes: Array, depth: int, range_: Range) -> Array:
-    """Stored chroma samples -> Cb or Cr, nominal -0.5..0.5, float32."""
+    """Convert stored chroma samples to Cb or Cr, nominal -0.5..0.5, float32."""
     _, _, offset, span = _offsets(depth, range_)
     return np.asarray((codes.astype(np.float32) - np.float32(offset)) * np.float32(1 / span))
 
@@ -152,7 +152,7 @@ def to_linear(rgb: Array) -> Array:
 
 
 def to_display(linear: Array) -> Array:
-    """What `to_linear` undoes."""
+    """Undo `to_linear`."""
     size = np.abs(linear)
     low = linear * 12.92
     high = np.sign(linear) * (1.055 * size ** (1 / 2.4) - 0.055)
@@ -351,7 +351,7 @@ class ChromaTable:
         _, _, self._offset, self._span = _offsets(depth, color.range)
 
     def codes(self, luma: Array, ab: Array, saturation: float = 1.0) -> tuple[Array, Array]:
-        """Stored chroma planes.
+        """Return stored chroma planes.
 
         Args:
             luma: (h, w) float32, Y' in 0..1 on the chroma grid.

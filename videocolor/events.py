@@ -45,7 +45,7 @@ Observer = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
-    """The observer for those who do not watch."""
+    """Ignore an event."""
 
 
 @dataclass
@@ -90,7 +90,7 @@ class ShotRecord:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], time_base: Fraction) -> ShotRecord:
-        """What `as_dict` made."""
+        """Read what `as_dict` returned."""
         lender = data["reuses"]
         place = (data["index"] - 1, data["start"], data["start_pts"], time_base, data["end"])
         lender = None if lender is None else lender - 1
@@ -150,7 +150,7 @@ class RunLog:
             self._emit("note", message=message)
 
     def start(self, source: Path, target: Path, model: str, total: int | None, info: VideoInfo) -> None:
-        """The colouring begins."""
+        """Report that coloring begins."""
         self._began = self._told = time.monotonic()
         seconds = None if info.duration is None else float(info.duration)
         self._emit("start", source=source, target=target, model=model, frames=total, seconds=seconds)
@@ -196,12 +196,12 @@ class RunLog:
         return time.monotonic() - self._began
 
     def shot_done(self, record: ShotRecord) -> None:
-        """A shot is coloured."""
+        """Report that a shot is colored."""
         with self._lock:
             self.shots.append(record)
         self._emit("shot", **record.as_dict())
 
     def done(self, target: Path, seconds: float) -> None:
-        """The film stands under its final name."""
+        """Report that the film has its final name."""
         rate = self.frames / max(seconds, 1e-6)
         self._emit("done", target=target, frames=self.frames, seconds=round(seconds, 3), fps=round(rate, 2))

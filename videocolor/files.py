@@ -85,7 +85,7 @@ def source_sha256(path: Path, files: Sequence[Path] | None = None) -> str:
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON can hold it: paths and fractions become text, NaN and infinity null."""
+    """Return the value as JSON can hold it: paths and fractions become text, NaN and infinity null."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):

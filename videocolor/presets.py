@@ -55,13 +55,13 @@ class Preset:
 
 
 def config_root() -> Path:
-    """The installed `videocolor/configs`, else the checkout's `configs/` (editable installs)."""
+    """Return the installed `videocolor/configs`, else the checkout's `configs/` (editable installs)."""
     packaged = Path(__file__).parent / "configs"
     return packaged if packaged.is_dir() else Path(__file__).parent.parent / "configs"
 
 
 def list_presets(command: str | None = None) -> list[Preset]:
-    """Packaged presets sorted by name; those of one command where it is given."""
+    """Return packaged presets sorted by name; those of one command where it is given."""
     root = config_root()
     found = []
     for path in sorted(root.glob("*/**/*.yaml")):
@@ -72,7 +72,7 @@ def list_presets(command: str | None = None) -> list[Preset]:
 
 
 def find_preset(name_or_path: str | Path, command: str) -> Path:
-    """The file behind `--config`: a path, `command/preset`, or the preset's name alone.
+    """Return the file behind `--config`: a path, `command/preset`, or the preset's name alone.
 
     Raises:
         ConfigError: there is neither such a preset nor such a file; the message offers the nearest names.
@@ -103,7 +103,7 @@ def suggest(wrong: str, known: Iterable[str]) -> str:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file as a mapping; an empty file is an empty mapping.
+    """Read a YAML file as a mapping; an empty file is an empty mapping.
 
     Raises:
         ConfigError: the file cannot be read, is not YAML, holds a key twice, or is not a mapping.
@@ -259,7 +259,7 @@ def _explain(model: type[BaseModel], detail: ErrorDetails, where: str, origins: 
 
 
 def _find(model: type[BaseModel], loc: Sequence[str]) -> tuple[type[BaseModel] | None, FieldInfo | None]:
-    """The section that holds a key, and the key's field if there is one."""
+    """Return the section that holds a key, and the key's field if there is one."""
     section: type[BaseModel] | None = model
     field: FieldInfo | None = None
     inner: Any = model

@@ -54,7 +54,7 @@ def write_sidecar(target: Path, data: Mapping[str, Any]) -> Path:
 
 
 def read_record(target: Path) -> dict[str, Any]:
-    """The record that lies beside an output, as `write_sidecar` wrote it.
+    """Read the record beside an output, as `write_sidecar` wrote it.
 
     Raises:
         InputError: it is missing or damaged.
@@ -101,13 +101,13 @@ class Fixity:
 
 
 def describe_model(colorizer: Colorizer) -> dict[str, Any]:
-    """The card, and what executes the network."""
+    """Return the card, and what executes the network."""
     runtime = getattr(getattr(colorizer, "runtime", None), "name", None)
     return {"card": colorizer.card.as_dict(), "runtime": runtime}
 
 
 def describe_hints(hints: HintPlan, reproduced: Collection[int]) -> list[dict[str, Any]]:
-    """What became of each hint that was used; `reproduced`: frames at which a hint was reproduced."""
+    """Return what became of each hint that was used; `reproduced`: frames at which a hint was reproduced."""
     return [
         {
             "name": planned.hint.name,
@@ -136,7 +136,7 @@ def describe(
     warnings: Sequence[str],
     took: dict[str, Any],
 ) -> dict[str, Any]:
-    """The record of a film; `shots` as `ShotRecord.as_dict`, parts of one shot joined; `took`: see `timing`."""
+    """Return the record of a film; `shots` as `ShotRecord.as_dict`, parts of one shot joined; `took`: see `timing`."""
     return {
         "videocolor": __version__,
         "source": {"path": source, "sha256": sha256},

@@ -143,7 +143,7 @@ def _of_project(
 
 
 def load_config(source: str | None, overrides: tuple[str, ...], flags: dict[str, Any]) -> Any:
-    """The merged configuration; flags that were not given leave it alone."""
+    """Return the merged configuration; flags that were not given leave it alone."""
     for name in ("hints", "shots"):
         if flags.get(name) is not None and not flags[name].strip():
             raise click.UsageError(f"--{name}: names nothing; leave the option out or give a path")

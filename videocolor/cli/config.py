@@ -15,7 +15,7 @@ __all__ = ["config"]
 
 @click.group(short_help="List and show configurations.")
 def config() -> None:
-    """Configurations: YAML files of `--config`, and the defaults below them."""
+    """List and show configurations: YAML files of `--config`, and the defaults below them."""
 
 
 @config.command("list")

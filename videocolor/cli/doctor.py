@@ -71,7 +71,7 @@ class Report:
         return {"ok": self.ok, "checks": [asdict(check) for check in self.checks]}
 
     def lines(self) -> list[str]:
-        """A line a check, then the verdict."""
+        """Return a line a check, then the verdict."""
         width = max(len(check.name) for check in self.checks)
         lines = []
         for check in self.checks:

@@ -37,7 +37,7 @@ class Session:
 
 
 def session() -> Session:
-    """The session of the running command."""
+    """Return the session of the running command."""
     found = click.get_current_context().find_object(Session)
     return found if found is not None else Session()
 

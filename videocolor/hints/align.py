@@ -124,7 +124,7 @@ def align_painted(
 
 
 def with_luma(ab: Array, luma: Array) -> Array:
-    """The colour that has this luma and this a*b*, brought into the gamut as the writer of films does.
+    """Return the colour that has this luma and this a*b*, brought into the gamut as the writer of films does.
 
     Args:
         ab: (2, h, w) CIE a*b*.
@@ -146,7 +146,7 @@ def _unit(luma: Array) -> Array:
 
 
 def _color_layer(painted: Array, mask: Array | None, target: Array) -> Array | None:
-    """The plain map of a layer of flat colours over a transparent ground, saved without the picture under it.
+    """Return the plain map of a layer of flat colours over a transparent ground, saved without the picture under it.
 
     Its luma says nothing, so it is believed to lie where it lies if it has the frame's size or sides.
     """
@@ -204,7 +204,7 @@ def _geometry(matrix: Array) -> tuple[float, float, bool]:
 
 
 def _refusal(picture: Picture, frame: Picture, name: str, reason: str, explain: bool) -> str:
-    """The words of a refusal: what the picture is instead, if another look at it tells."""
+    """Return the words of a refusal: what the picture is instead, if another look at it tells."""
     for other, words in _other_looks(picture) if explain else ():
         place = register(other, frame, thorough=False)
         if place is not None and _verdict(place, other, frame, masked=True) is None:
@@ -225,7 +225,7 @@ def _other_looks(picture: Picture) -> Iterator[tuple[Picture, str]]:
 
 
 def _plainest(place: Place, picture: Picture, frame: Picture) -> Place:
-    """The plain stretch instead of a place that differs from it by less than can be told."""
+    """Return the plain stretch instead of a place that differs from it by less than can be told."""
     h, w = frame.luma.shape
     corners = np.array([[0, w - 1, 0, w - 1], [0, 0, h - 1, h - 1], [1, 1, 1, 1]], np.float64)
     back = np.linalg.inv(np.vstack([place.matrix, [0, 0, 1]]))
@@ -254,7 +254,7 @@ def _composed(
     *,
     layer: bool = False,
 ) -> Aligned:
-    """The picture's colour on the frame's luma; a layer has no luma whose curve could be undone."""
+    """Return the picture's colour on the frame's luma; a layer has no luma whose curve could be undone."""
     height, width = rgb.shape[:2]
     box = box or Box(0, height, 0, width)
     inset = Box(*(edge + step for edge, step in zip(box, _inset(box, height, width), strict=True)))
@@ -287,7 +287,7 @@ def _bars(luma: Array) -> Array:
 
 
 def _laid(plane: Array, matrix: Array, shape: tuple[int, int]) -> tuple[Array, Array]:
-    """A picture on the frame, its border drawn out, and where it really is; area-averaged before it is made smaller."""
+    """Return a picture on the frame, its border extended, and where it is; area-averaged before it shrinks."""
     x, y = hypot(*matrix[:, 0]), hypot(*matrix[:, 1])
     size = (max(1, round(plane.shape[1] / max(x, 1.0))), max(1, round(plane.shape[0] / max(y, 1.0))))
     if size != (plane.shape[1], plane.shape[0]):

@@ -242,7 +242,7 @@ def _check_samples(name: str, image: Array) -> None:
 
 
 def unit_samples(image: Array) -> Array:
-    """Samples as `decode_samples` returns them -> contiguous float32 in 0..1."""
+    """Convert samples of `decode_samples` to contiguous float32 in 0..1."""
     top = np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1.0
     return np.ascontiguousarray(image, np.float32) / np.float32(top)
 
@@ -261,7 +261,7 @@ def _frame_of(path: Path, other_time: Fraction, time: Fraction | None) -> Hint:
 
 
 def _nearest_frame(path: Path, wanted: Fraction) -> Frame | None:
-    """The film's frame nearest to a time, the earlier where two are; None behind its end.
+    """Return the film's frame nearest to a time, the earlier where two are; None behind its end.
 
     The time before is searched back a second, ten, then from the beginning, for a frame may stand still that long.
     """

@@ -36,7 +36,7 @@ _LUMINANCE: Final = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
 def without_flare(hint: Hint, gray: Array, around: Sequence[Array]) -> Hint | None:
-    """The hint as it would be without coloured light that lay on its frame alone.
+    """Return the hint as it would be without coloured light that lay on its frame alone.
 
     Args:
         hint: a whole frame, painted.

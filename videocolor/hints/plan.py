@@ -104,12 +104,12 @@ class HintPlan:
     warnings: tuple[str, ...] = field(default=())
 
     def for_shot(self, number: int) -> list[PlannedHint]:
-        """The hints that the network gets in a shot, at most `MOST_PER_SHOT`: its own first, then by similarity."""
+        """Return the hints that the network gets, at most `MOST_PER_SHOT`: its own first, then by similarity."""
         mine = [planned for planned in self.hints if number in planned.shots]
         return sorted(mine, key=lambda planned: (planned.own != number, -planned.shots[number]))
 
     def left_out(self, number: int) -> list[PlannedHint]:
-        """The hints of a shot that the network is not told of because there are too many."""
+        """Return the hints of a shot that the network does not receive because there are too many."""
         return [planned for planned in self.hints if number in planned.left_out]
 
     def has_reference(self, number: int) -> bool:
@@ -117,7 +117,7 @@ class HintPlan:
         return any(p.own == number and p.shows_its_shot for p in self.hints)
 
     def given(self, number: int) -> Given:
-        """What kind of hints a shot has."""
+        """Return what kind of hints a shot has."""
         if self.has_reference(number):
             return "reference"
         return "style" if self.for_shot(number) else "none"
@@ -131,7 +131,7 @@ class HintPlan:
         return bool(self.propagated(number)) or self.has_reference(number)
 
     def at_frame(self, number: int, index: int) -> PlannedHint | None:
-        """The hint that was made for this frame of this shot, whether the network is told of it or not."""
+        """Return the hint that was made for this frame of this shot, whether the network receives it or not."""
         made = [p for p in self.hints if p.frame == index and p.own == number]
         return min(made, key=lambda planned: planned.hint.mask is not None, default=None)  # a whole one, if there is
 
@@ -249,7 +249,7 @@ def _similarities(hints: Sequence[Hint], scan: ScanResult, span: Span) -> list[d
 
 
 def cap_hints_per_shot(planned: Sequence[PlannedHint], warnings: Sequence[str] = ()) -> HintPlan:
-    """The plan of these hints, with `MOST_PER_SHOT` for each shot at most.
+    """Return the plan of these hints, with `MOST_PER_SHOT` for each shot at most.
 
     Args:
         planned: hints and their shots; of those that are as good, earlier ones are kept.
@@ -284,7 +284,7 @@ def _limit(planned: list[PlannedHint], number: int) -> tuple[list[PlannedHint], 
 
 
 def _spread(hints: Sequence[PlannedHint], most: int) -> list[PlannedHint]:
-    """The first, the last, then always the one farthest in time from those chosen."""
+    """Return the first, the last, then always the one farthest in time from those chosen."""
     left = sorted(hints, key=lambda p: p.frame or 0)
     if len(left) <= most:
         return left
@@ -374,7 +374,7 @@ def suggestion_name(number: int, frame: Frame) -> str:
 
 
 def suggestion_png(frame: Frame) -> bytes:
-    """A frame's luma as a gray PNG of 8 bits, of 16 where the film has more than 8.
+    """Return a frame's luma as a gray PNG of 8 bits, of 16 where the film has more than 8.
 
     Raises:
         OutputError: the frame cannot be written as PNG.

@@ -105,7 +105,7 @@ class Picture:
         return float(clear.sum()) < _PLAIN * max(float(self.weight.sum()), 1.0)
 
     def turned(self, turn: int, mirrored: bool = False) -> Picture:
-        """A copy turned counter-clockwise by `turn` quarters, and mirrored first if told so."""
+        """Return a copy turned counter-clockwise by `turn` quarters, mirrored first where asked for."""
 
         def change(plane: Array) -> Array:
             return np.ascontiguousarray(np.rot90(plane[:, ::-1] if mirrored else plane, turn))
@@ -124,7 +124,7 @@ class Place:
 
 
 def content_box(luma: Array) -> Box:
-    """The picture without bars: rows and columns at its border that are all of the border's own level.
+    """Return the picture without bars: rows and columns at its border that are all of the border's own level.
 
     At most 45 % go from each side, and a bar that is not at least 1 % is none.
     """
@@ -172,13 +172,13 @@ def place_on(source: Box, target: Box) -> Array:
 
 
 def warp(plane: Array, matrix: Array, shape: tuple[int, int], border: int = cv2.BORDER_CONSTANT) -> Array:
-    """A plane of the picture as it lies on the frame of (height, width) `shape`, linearly interpolated."""
+    """Return a plane of the picture as it lies on the frame of (height, width) `shape`, linearly interpolated."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(cv2.warpAffine(plane, matrix, (shape[1], shape[0]), flags=flags, borderMode=border))
 
 
 def register(picture: Picture, frame: Picture, *, thorough: bool = True) -> Place | None:
-    """The best place of a picture on a frame; None where not even a bad one was found.
+    """Return the best place of a picture on a frame; None where not even a bad one was found.
 
     Args:
         picture: what is laid.
@@ -197,7 +197,7 @@ def register(picture: Picture, frame: Picture, *, thorough: bool = True) -> Plac
 
 
 def _best(starts: Iterable[Array], pair: _Pair, most: int) -> Place | None:
-    """The best place near the likeliest of some, refined; the rest is left as soon as one is good."""
+    """Return the best place near the likeliest of some, refined; the rest is left as soon as one is good."""
     best: Place | None = None
     for start in sorted(starts, key=pair.rough, reverse=True)[:most]:
         for matrix in (start, *_refined(start, pair)):
@@ -244,7 +244,7 @@ class _Pair:
 
 
 def plain_places(picture: Picture, frame: Picture) -> list[Array]:
-    """The maps that stretch a picture over a frame, each with and without its bars; the simplest first."""
+    """Return the maps that stretch a picture over a frame, each with and without its bars; the simplest first."""
     whole = Box(0, picture.luma.shape[0], 0, picture.luma.shape[1])
     screen = Box(0, frame.luma.shape[0], 0, frame.luma.shape[1])
     sources, targets = dict.fromkeys((whole, picture.box)), dict.fromkeys((screen, frame.box))
@@ -296,7 +296,7 @@ def _is_sound(matrix: Array) -> bool:
 
 
 def _by_templates(picture: Picture, frame: Picture, mine: Array, theirs: Array) -> Iterator[Array]:
-    """Maps without rotation: the best place for each ratio of sides, over scales."""
+    """Search maps without rotation: the best for each ratio of sides, over scales."""
     down = _COARSE / frame.luma.shape[0]
     target = cv2.resize(theirs * frame.weight, None, fx=down, fy=down, interpolation=cv2.INTER_AREA)
     h, w = target.shape

@@ -101,7 +101,7 @@ class CutFinder:
         return cuts
 
     def finish(self) -> list[int]:
-        """The cuts among the last frames, decided with what there is."""
+        """Return the cuts among the last frames, decided with what there is."""
         cuts: list[int] = []
         for index in range(max(1, self._count - self.latency), self._count):
             # The detectors look two frames ahead and have no word on the last two.

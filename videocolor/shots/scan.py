@@ -61,7 +61,7 @@ class ScanResult:
     """Time of every frame, in ticks: eight bytes a frame."""
 
     def shot_at(self, index: int) -> Shot:
-        """The shot that holds a frame."""
+        """Return the shot that holds a frame."""
         return next(view.shot for view in self.shots if view.shot.start <= index < view.shot.end)
 
 
@@ -90,7 +90,7 @@ class Span:
         return cls(start, end, (end - start) / scan.frames, film_start, film_end)
 
     def holds(self, moment: Fraction) -> bool:
-        """Does a time mean one of the frames that are coloured?"""
+        """Tell whether a time means one of the frames that are colored."""
         # Where the film itself begins, a time a little before it means its first frame; in its middle, another one.
         slack = self.frame if self.start <= self.film_start + _ROUNDED else self.frame / 2
         goes_on = self.film_end > self.end + self.frame / 2
@@ -98,7 +98,7 @@ class Span:
 
 
 def cuts_for(config: ColorizeConfig, scan: ScanResult | None = None) -> Cuts:
-    """What tells where shots begin: an earlier scan, a shot file, a detector, or nothing."""
+    """Choose what finds the cuts: an earlier scan, a shot file, a detector, or nothing."""
     if scan is not None:
         return ListedCuts([view.shot.start for view in scan.shots])
     if config.shots.file is not None:

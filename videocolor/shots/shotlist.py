@@ -73,7 +73,7 @@ class FilmShots:
     """How many the film has, where that is known."""
 
     def number(self, frame: int, what: str) -> int:
-        """Number, from 0, of the shot that holds a frame.
+        """Return number, from 0, of the shot that holds a frame.
 
         Args:
             frame: its index in the film, counted from 0.
@@ -176,7 +176,7 @@ def listed_shots(path: Path) -> FilmShots:
 
 
 def _read_list(path: Path, frames: int | None) -> tuple[list[ListedShot], int | None]:
-    """The shots, and the number of frames that they were checked against."""
+    """Return the shots, and the number of frames that they were checked against."""
     root = _parse(path)
     if not isinstance(root, yaml.MappingNode):
         raise ConfigError(f"{path}: not a shot list; expected the keys {', '.join(_FILE_KEYS)}")
@@ -202,7 +202,7 @@ def _read_list(path: Path, frames: int | None) -> tuple[list[ListedShot], int | 
 
 
 def _parse(path: Path) -> yaml.Node | None:
-    """The file as YAML nodes, which know their lines."""
+    """Return the file as YAML nodes, which know their lines."""
     try:
         return yaml.compose(path.read_text(encoding="utf-8"), Loader=_LOADER)
     except OSError as error:
@@ -233,7 +233,7 @@ def _read_shot(path: Path, node: yaml.Node) -> ListedShot:
 
 
 def _scalar(path: Path, node: yaml.Node, name: str, kind: Literal["int", "str"]) -> Any:
-    """A number that is not negative, or any text."""
+    """Return a number that is not negative, or any text."""
     if isinstance(node, yaml.ScalarNode):
         if kind == "str":
             return node.value

@@ -63,7 +63,7 @@ class TransnetFinder:
         return self._judge(_BLOCK) if len(self._frames) == _BLOCK + 2 * _CONTEXT else []
 
     def finish(self) -> list[int]:
-        """The cuts among the last frames."""
+        """Return the cuts among the last frames."""
         cuts: list[int] = []
         while (left := len(self._frames) - _CONTEXT) > 0 and self._frames:
             count = min(left, _BLOCK)
