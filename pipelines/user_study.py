@@ -26,8 +26,8 @@ from videocolor.evaluation.evaluate import Evaluation, evaluate
 from videocolor.evaluation.rows import TRUTH, Row, digest
 from videocolor.evaluation.settings import EvaluateConfig
 from videocolor.files import write_atomically
+from videocolor.pages import data_url, read_still, render, scaled
 from videocolor.presets import load_model
-from videocolor.reports.pages import data_url, read_still, render, scaled
 
 _HEAD: Final = ("survey", "picture", "answer")
 _ANSWERS: Final = ("real", "coloured")

@@ -47,8 +47,8 @@ def test_wheel_holds_package_configs_and_licences(built: Path, root: Path) -> No
     for weights in (root / "videocolor" / "models" / "weights").glob("*"):
         assert f"videocolor/models/weights/{weights.name}" in names
     assert "videocolor/py.typed" in names
-    for template in (root / "videocolor" / "reports" / "templates").iterdir():
-        assert f"videocolor/reports/templates/{template.name}" in names
+    for template in (root / "videocolor" / "pages" / "templates").iterdir():
+        assert f"videocolor/pages/templates/{template.name}" in names
     assert {name.split("/")[0] for name in names} == {"videocolor", f"videocolor-{videocolor.__version__}.dist-info"}
     for licence in ("LICENSE", "NOTICE", "THIRD_PARTY_NOTICES.md"):
         assert any(name.endswith(f"licenses/{licence}") for name in names)

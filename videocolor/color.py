@@ -144,7 +144,7 @@ def ycbcr_to_rgb(y: Array, cb: Array, cr: Array, matrix: Matrix) -> Array:
 
 
 def to_linear(rgb: Array) -> Array:
-    """sRGB transfer, odd-symmetric below zero so that it stays invertible out of gamut."""
+    """SRGB transfer, odd-symmetric below zero so that it stays invertible out of gamut."""
     size = np.abs(rgb)
     return np.asarray(
         np.where(size <= 0.04045, rgb / 12.92, np.sign(rgb) * ((size + 0.055) / 1.055) ** 2.4), dtype=rgb.dtype
@@ -284,7 +284,7 @@ def ycbcr_to_ab(y: Array, cb: Array, cr: Array, matrix: Matrix) -> Array:
 
 
 def ab_to_ycbcr(y: Array, ab: Array, matrix: Matrix, *, limit: bool = True) -> tuple[Array, Array]:
-    """Chroma of the colour that has this luma and this a*b*.
+    """Return the chroma of the color that has this luma and this a*b*.
 
     L* is not known: it is the one whose luma is `y`. Luma grows with L*, so a bracketed secant
     (Illinois) search finds it; eight steps leave an error far under one 16-bit level.
@@ -292,6 +292,7 @@ def ab_to_ycbcr(y: Array, ab: Array, matrix: Matrix, *, limit: bool = True) -> t
     Args:
         y: Y' in 0..1, any shape.
         ab: (2, *y.shape) CIE a*b*.
+        matrix: of the film's Y'CbCr.
         limit: bring colours that R'G'B' 0..1 cannot show to the nearest showable ones of the same hue
             angle in CbCr, instead of letting a player clip them (which would also change luma).
 

@@ -95,9 +95,9 @@ def parse_rate(text: str | float | Fraction) -> Fraction:
 
 
 def parse_hint(text: str) -> tuple[Fraction | None, Path, Fraction | None]:
-    """Split `[TIME=]IMAGE` or `[TIME=]FILM@TIME` into (film time, file, time in that file).
+    r"""Split `[TIME=]IMAGE` or `[TIME=]FILM@TIME` into (film time, file, time in that file).
 
-    A file that exists under the whole text wins, so `a=b.png` and `C:\\stills\\x.png` need no quoting.
+    A file that exists under the whole text wins, so `a=b.png` and `C:\stills\x.png` need no quoting.
 
     Raises:
         UsageError: empty, or a time that is not one (`3,5=frame.png`).
@@ -270,6 +270,8 @@ class HintsConfig(Section):
     """A list of [TIME=]IMAGE or [TIME=]FILM@TIME. --hint replaces the list."""
     folder: Annotated[Path | None, SHOTS] = None
     """A folder of hints as `videocolor hints suggest` lays it out, coloured by a person."""
+    sources: Annotated[tuple[str, ...], SHOTS] = ()
+    """More hints: a list of SOURCE=ARGUMENT; folder, or a source of yours as module:function (docs/adding.md)."""
     min_similarity: Annotated[float, Strict(), SHOTS] = Field(default=0.5, ge=0, le=1)
     """How much a hint must resemble a shot it was not made for, 0..1, before it is used there. A film of one shot
     does not ask."""

@@ -8,6 +8,7 @@ Nothing here knows what the keys mean; the pydantic model that is passed in does
 from __future__ import annotations
 
 import difflib
+import importlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,12 +21,13 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from videocolor.errors import ConfigError
+from videocolor.errors import ConfigError, UsageError
 
 __all__ = [
     "Preset",
     "config_root",
     "find_preset",
+    "import_named",
     "list_presets",
     "load_model",
     "read_yaml",
@@ -184,8 +186,8 @@ for _tag, _pattern, _first in (
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
 _Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^$"), [""])
-_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.value))
-_Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(node.value))
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
+_Loader.add_constructor("tag:yaml.org,2002:float", lambda _, node: float(node.value))
 
 
 def yaml_line(value: Any) -> str:
@@ -278,3 +280,20 @@ def _summary(path: Path) -> str:
     with path.open(encoding="utf-8") as lines:
         first = lines.readline().strip()
     return first.removeprefix("#").strip() if first.startswith("#") else ""
+
+
+def import_named(name: str, setting: str) -> Any:
+    """Import what a setting names as `module:Object`.
+
+    Args:
+        name: of a module that Python finds, and an object in it.
+        setting: for the message, such as `model.name`.
+
+    Raises:
+        UsageError: there is no such module or object, or its import fails.
+    """
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"{setting} {name}: cannot be imported: {error}") from error

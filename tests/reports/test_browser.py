@@ -15,8 +15,8 @@ from media import make_film
 
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
+from videocolor.pages import data_url, render
 from videocolor.record import report_path
-from videocolor.reports.pages import data_url, render
 from videocolor.reports.run import write_report
 
 BROWSER = shutil.which("chromium")

@@ -23,9 +23,9 @@ from videocolor.cli import cli
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, OutputError
+from videocolor.pages import data_url, data_url_within
 from videocolor.record import report_path, write_sidecar
 from videocolor.reports.display import read_stills, still_rgb
-from videocolor.reports.pages import data_url, data_url_within
 from videocolor.reports.run import PictureOptions, write_report
 from videocolor.types import Array
 from videocolor.video import probe

@@ -154,7 +154,7 @@ def test_flipped_bits_never_crash_or_shorten_silently(tmp_path: Path, codec: str
             target = tmp_path / f"out{seed}.mkv"
             _, report, _ = pass_through(bad, target, codec="libx264", preset="ultrafast")
         except VideocolorError as error:
-            assert str(bad) in str(error) or "out" in str(error)
+            assert str(bad) in str(error) or "out" in str(error)  # noqa: PT017  half of the files are read
             continue
         assert report.frames == count
         assert count == 24 or film.losses, (seed, count)

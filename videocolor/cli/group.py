@@ -139,7 +139,7 @@ def _sigterm_raises(stopped: list[Interrupted]) -> Iterator[None]:
         return
     previous = signal.getsignal(signal.SIGTERM)
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(_number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         stopped.append(
             Interrupted(

@@ -14,11 +14,11 @@ __all__ = ["config_options", "json_option", "root_options", "verbosity_options"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _louder(ctx: click.Context, param: click.Parameter, value: int) -> None:
+def _louder(ctx: click.Context, _param: click.Parameter, value: int) -> None:
     _shift(ctx, value)
 
 
-def _quieter(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+def _quieter(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     _shift(ctx, -1 if value else 0)
 
 
@@ -28,12 +28,12 @@ def _shift(ctx: click.Context, by: int) -> None:
     set_up_logging(state.verbosity)
 
 
-def _json(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+def _json(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value:
         ctx.ensure_object(Session).json = True
 
 
-def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
         from videocolor.version import __version__
 

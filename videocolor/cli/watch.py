@@ -35,7 +35,7 @@ def watching(state: Session, *, events: bool = True) -> Iterator[Observer]:
     person = _Person(state.verbosity)
     try:
         if state.json:
-            yield (lambda event: click.echo(event.as_json())) if events else (lambda event: None)
+            yield (lambda event: click.echo(event.as_json())) if events else (lambda _: None)
         else:
             yield person
     finally:

@@ -24,7 +24,7 @@ from videocolor.evaluation.table import (
 )
 from videocolor.evaluation.tasks import luma_codes, matrix_for
 from videocolor.files import plain, write_atomically
-from videocolor.reports.pages import data_url, read_still, render, scaled
+from videocolor.pages import data_url, read_still, render, scaled
 
 __all__ = ["page_html", "worst_first", "write_evaluation"]
 

@@ -57,7 +57,7 @@ def code_digest(*, package: bool) -> str:
         package: of the package, for methods that run `colorize` or a network; else of scores and baselines alone.
     """
     root = Path(__file__).parent.parent
-    beside = {"table.py", "output.py", "reports", "cli"}
+    beside = {"table.py", "output.py", "reports", "pages", "cli"}
     folder = root if package else root / "evaluation"
     files = (p for p in sorted(folder.rglob("*.py")) if not beside & set(p.relative_to(root).parts))
     return digest([(p.relative_to(root).as_posix(), file_sha256(p)) for p in files])

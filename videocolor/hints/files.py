@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -16,10 +16,13 @@ import numpy as np
 from videocolor.color import codes_to_chroma, codes_to_luma, lab_to_rgb, rgb_to_lab, ycbcr_to_rgb
 from videocolor.config import AssignedHint, ColorizeConfig, parse_hint
 from videocolor.errors import HintError, InputError, UsageError
+from videocolor.presets import import_named
 from videocolor.types import Array, Frame, Hint
 from videocolor.video import check_name, open_video
 
 __all__ = [
+    "HINT_SOURCES",
+    "HintSource",
     "check_hint",
     "collect_assigned",
     "collect_hints",
@@ -73,7 +76,7 @@ class FileHint(Hint):
 
 
 @lru_cache(maxsize=_AT_HAND)
-def _picture_of(path: Path, other_time: Fraction | None, stamp: tuple[int, int] | None) -> tuple[Array, Array | None]:
+def _picture_of(path: Path, other_time: Fraction | None, _stamp: tuple[int, int] | None) -> tuple[Array, Array | None]:
     hint = _read(path, None) if other_time is None else _frame_of(path, other_time, None)
     for array in (hint.rgb, hint.mask):
         if array is not None:
@@ -99,31 +102,61 @@ def collect_hints(config: ColorizeConfig) -> tuple[list[Hint], list[str]]:
     Raises:
         HintError: a file is missing, unreadable, or has no colour.
     """
-    hints = [load_hint(*parse_hint(item)) for item in config.hints.items]
-    warnings: list[str] = []
-    folder = config.hints.folder
-    if folder is not None:
-        if not folder.is_dir():
-            raise HintError(f"{folder}: not a folder; --hints takes the folder that `hints suggest` wrote")
-        present = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
-        files = [p for p in present if p.suffix.lower() in IMAGES]
-        if not files:
-            raise HintError(f"{folder}: no image in it; expected {', '.join(IMAGES)}")
-        for path in files:
-            hint = _read(path, hint_time_in_name(path.name))
-            if _is_blank(hint):
-                warnings.append(f"{path}: nothing is painted (it is transparent), not used as a hint")
-            elif _is_gray(hint):
-                warnings.append(f"{path}: still gray, not used as a hint; paint it or remove it")
-            else:
-                hints.append(FileHint(hint, path, None))
-        read = {path.stem for path in files}
-        warnings += [
-            f"{path}: not read, {path.suffix or 'no suffix'} is none of {', '.join(IMAGES)}; export it as PNG"
-            for path in present
-            if _SUGGESTED.match(path.name) and path not in files and path.stem not in read
-        ]
+    hints, warnings = [load_hint(*parse_hint(item)) for item in config.hints.items], list[str]()
+    sources = [] if config.hints.folder is None else [f"folder={config.hints.folder}"]
+    for entry in (*sources, *config.hints.sources):
+        name, equals, argument = entry.partition("=")
+        if not equals:
+            raise UsageError(f"hints.sources: {entry}: expected SOURCE=ARGUMENT, as folder=DIR")
+        source: HintSource = HINT_SOURCES.get(name) or import_named(name, "hints.sources")
+        found, passed_over = source(argument)
+        for hint in found:
+            check_hint(hint)
+        hints += found
+        warnings += passed_over
     return hints, warnings
+
+
+def read_folder(argument: str) -> tuple[list[Hint], list[str]]:
+    """Read a folder of hints as `videocolor hints suggest` lays it out.
+
+    Args:
+        argument: the folder.
+
+    Returns:
+        As `HintSource`; files that are still gray are warned of.
+    """
+    folder = Path(argument)
+    if not folder.is_dir():
+        raise HintError(f"{folder}: not a folder; --hints takes the folder that `hints suggest` wrote")
+    hints: list[Hint] = []
+    warnings: list[str] = []
+    present = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    files = [p for p in present if p.suffix.lower() in IMAGES]
+    if not files:
+        raise HintError(f"{folder}: no image in it; expected {', '.join(IMAGES)}")
+    for path in files:
+        hint = _read(path, hint_time_in_name(path.name))
+        if _is_blank(hint):
+            warnings.append(f"{path}: nothing is painted (it is transparent), not used as a hint")
+        elif _is_gray(hint):
+            warnings.append(f"{path}: still gray, not used as a hint; paint it or remove it")
+        else:
+            hints.append(FileHint(hint, path, None))
+    read = {path.stem for path in files}
+    warnings += [
+        f"{path}: not read, {path.suffix or 'no suffix'} is none of {', '.join(IMAGES)}; export it as PNG"
+        for path in present
+        if _SUGGESTED.match(path.name) and path not in files and path.stem not in read
+    ]
+    return hints, warnings
+
+
+HintSource = Callable[[str], tuple[list[Hint], list[str]]]
+"""Takes the text after `=` in `hints.sources`; returns hints, and warnings about what it passed over. Raises
+`HintError` where nothing can be read."""
+HINT_SOURCES: Final[dict[str, HintSource]] = {"folder": read_folder}
+"""Name in `hints.sources` -> source."""
 
 
 def collect_assigned(assigned: Collection[AssignedHint]) -> list[tuple[AssignedHint, Hint]]:

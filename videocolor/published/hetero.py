@@ -342,7 +342,7 @@ class ColorTask(PublishedTask[HeteroConfig]):
         """
         middle: list[Tensor] = []
         color = self.net.color
-        layer = color.first if isinstance(color, DenseNet) else cast(nn.ModuleList, color.encode)[-1]
+        layer = color.first if isinstance(color, DenseNet) else cast("nn.ModuleList", color.encode)[-1]
         assert isinstance(layer, nn.Module)
         handle = layer.register_forward_hook(lambda _m, _i, output: middle.append(output))
         made = self._made(batch)

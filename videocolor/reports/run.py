@@ -16,10 +16,10 @@ from videocolor.errors import InputError, OutputError, UsageError
 from videocolor.events import Observer, RunLog, ignore
 from videocolor.files import plain, write_atomically
 from videocolor.hints.plan import load_hint
+from videocolor.pages import data_url_within, render, scaled
 from videocolor.record import read_record, report_path, sidecar_path, write_sidecar
 from videocolor.reports.display import display_size, read_stills, shown_like, similarity, still_rgb
 from videocolor.reports.facts import HintFacts, Record, clock, last_part, said_of_run, shots_shown, summary, unsure
-from videocolor.reports.pages import data_url_within, render, scaled
 from videocolor.types import Array, Frame, VideoInfo
 from videocolor.video import probe
 from videocolor.video.sequences import is_sequence

@@ -83,6 +83,7 @@ class Span:
 
     @classmethod
     def of(cls, scan: ScanResult) -> Span:
+        """Take the bounds from a scan."""
         first, last, info = scan.shots[0].shot, scan.shots[-1].shot, scan.info
         start, end = first.start_pts * first.time_base, last.end_pts * last.time_base
         film_start = info.start_pts * info.time_base

@@ -40,7 +40,7 @@ class Memo:
         self._values.move_to_end(key)
         while len(self._values) > self._most:
             self._values.popitem(last=False)
-        return cast(T, self._values[key])
+        return cast("T", self._values[key])
 
 
 class Network:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable
@@ -11,6 +10,7 @@ from typing import Self
 
 from videocolor.batch.settings import ENGINES, EngineSettings
 from videocolor.errors import UsageError
+from videocolor.presets import import_named
 from videocolor.shards.types import Task, WorkEvent
 
 __all__ = ["Engine", "open_engine"]
@@ -122,11 +122,7 @@ def open_engine(settings: EngineSettings, work: str) -> Engine:
         UsageError: there is no such engine, or its extra is not installed.
         DeviceError: there is no such cluster, or it has no room for one worker.
     """
-    module, _, name = ENGINES.get(settings.kind, settings.kind).partition(":")
-    try:
-        engine = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"engine.kind {settings.kind}: cannot be imported: {error}") from error
+    engine = import_named(ENGINES.get(settings.kind, settings.kind), "engine.kind")
     if not (isinstance(engine, type) and issubclass(engine, Engine)):
         raise UsageError(f"engine.kind {settings.kind}: is no Engine")
     opened: Engine = engine(settings, work)  # type: ignore[arg-type]

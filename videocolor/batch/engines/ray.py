@@ -168,7 +168,7 @@ class RayEngine(CrewEngine[_Actor]):
     def _start(self, slot: int) -> _Actor:
         settings, needs = self._settings, self._needs()
         threads = max(1, round(settings.cpus_per_task)) if settings.threads == "auto" else settings.threads
-        remote = ray.remote(cast(Any, RayWorker)).options(
+        remote = ray.remote(cast("Any", RayWorker)).options(
             num_cpus=needs["CPU"],
             num_gpus=needs["GPU"],
             memory=needs["memory"] or None,

@@ -35,7 +35,7 @@ from videocolor.datasets.pairs.reading import PairPictures
 from videocolor.datasets.pairs.settings import StoreConfig
 from videocolor.errors import InputError, OutputError
 from videocolor.files import disk_errors, file_sha256, write_atomically
-from videocolor.reports.pages import render
+from videocolor.pages import render
 from videocolor.shots.shotlist import clock
 from videocolor.types import Array
 

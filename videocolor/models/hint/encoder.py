@@ -127,7 +127,7 @@ class GrayEncoder(nn.Module):
     def _load(self, state: dict[str, Tensor]) -> None:
         _fold(self.stem, state["_conv_stem.weight"].sum(dim=1, keepdim=True), state, "_bn0")
         for index, module in enumerate(self.blocks):
-            block, prefix = cast(_Block, module), f"_blocks.{index}."
+            block, prefix = cast("_Block", module), f"_blocks.{index}."
             if block.expand is not None:
                 _fold(block.expand, state[prefix + "_expand_conv.weight"], state, prefix + "_bn0")
             _fold(block.depthwise, state[prefix + "_depthwise_conv.weight"], state, prefix + "_bn1")
