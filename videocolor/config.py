@@ -63,7 +63,7 @@ def parse_time(text: str | float | Fraction) -> Fraction:
     """Seconds, exactly, from `3.5`, `1:02.5` or `00:01:02.500`.
 
     Raises:
-        UsageError: not a time, negative, or minutes or seconds of 60 and more behind a colon.
+        UsageError: not a time, negative, or minutes or seconds of 60 and more after a colon.
     """
     if isinstance(text, bool):
         raise UsageError(f"{text!r}: not a time; expected seconds (3.5) or HH:MM:SS.mmm")
@@ -202,7 +202,7 @@ class InputConfig(Section):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.start is not None and self.end is not None and self.end <= self.start:
-            raise ValueError(f"end {_exact(self.end)} is not behind start {_exact(self.start)}")
+            raise ValueError(f"end {_exact(self.end)} is not after start {_exact(self.start)}")
         return self
 
 
@@ -264,7 +264,7 @@ class AssignedHint(Section):
 
 
 class HintsConfig(Section):
-    """Colour frames that the network is told about."""
+    """Colour frames that the network gets."""
 
     items: Annotated[tuple[str, ...], SHOTS] = ()
     """A list of [TIME=]IMAGE or [TIME=]FILM@TIME. --hint replaces the list."""
@@ -278,7 +278,7 @@ class HintsConfig(Section):
     remove_flare: Annotated[Bool, COLOR] = True
     """Where coloured light lies on a hinted frame alone (a leak, a flash), its shot gets the hint without it."""
     assigned: Annotated[tuple[AssignedHint, ...], SHOTS] = ()
-    """Hints that go exactly where they are told, a list of {image: IMAGE, frame: N, shots: [N]}; see docs/hints.md."""
+    """Hints assigned to shots by hand, a list of {image: IMAGE, frame: N, shots: [N]}; see docs/hints.md."""
 
 
 class ShotChroma(Section):
@@ -344,7 +344,7 @@ class OutputConfig(Section):
 
 
 class ColorizeConfig(Section):
-    """Everything that `videocolor colorize` can be told."""
+    """All settings of `videocolor colorize`."""
 
     input: Annotated[InputConfig, COLOR] = InputConfig()
     model: ModelConfig = ModelConfig()

@@ -58,7 +58,7 @@ class ShotRecord:
     start_pts: int
     time_base: Fraction
     end: int = 0
-    """Index behind its last frame."""
+    """Exclusive end."""
     hints: list[str] = field(default_factory=list)
     """Names of those that the network received."""
     uses: list[HintUse] = field(default_factory=list)
@@ -91,11 +91,11 @@ class ShotRecord:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], time_base: Fraction) -> ShotRecord:
         """Read what `as_dict` returned."""
-        lender = data["reuses"]
+        reference = data["reuses"]
         place = (data["index"] - 1, data["start"], data["start_pts"], time_base, data["end"])
-        lender = None if lender is None else lender - 1
+        reference = None if reference is None else reference - 1
         uses = [HintUse(**use) for use in data.get("uses", ())]
-        return cls(*place, list(data["hints"]), uses, lender, data["confidence"], data.get("saturation", 1.0))
+        return cls(*place, list(data["hints"]), uses, reference, data["confidence"], data.get("saturation", 1.0))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values; shots are counted from 1 for people."""

@@ -74,7 +74,7 @@ def list_presets(command: str | None = None) -> list[Preset]:
 
 
 def find_preset(name_or_path: str | Path, command: str) -> Path:
-    """Return the file behind `--config`: a path, `command/preset`, or the preset's name alone.
+    """Find the file of `--config`: a path, `command/preset`, or the preset's name alone.
 
     Raises:
         ConfigError: there is neither such a preset nor such a file; the message offers the nearest names.

@@ -136,8 +136,10 @@ def preview_part(
         there = Path(folder) / ("preview.mkv" if target is None or not target.suffix else target.name)
         film = open_film(source, there, config, log, colorizer=colorizer)
     size = preview_size(film.info, lines)[::-1]
-    lenders = PlannedReferenceShots({} if reuses is None else {shot: reuses.shot}, lambda _: _lumas(film, part, reuses))
-    run = Run(ListedCuts([]), log, lenders, first_shot=shot)
+    references = PlannedReferenceShots(
+        {} if reuses is None else {shot: reuses.shot}, lambda _: _lumas(film, part, reuses)
+    )
+    run = Run(ListedCuts([]), log, references, first_shot=shot)
     with open_run(film, run, color_frames, part) as (_, colored):
         for work in islice(colored, frames):
             yield _small(work, film, size)
@@ -226,9 +228,9 @@ def _needed(config: ColorizeConfig, wanted: Collection[int]) -> tuple[AssignedHi
     return tuple(mine)
 
 
-def _lumas(film: Film, part: Part, lender: ReusedShot | None) -> list[Array]:
-    assert lender is not None
-    places = [(lender.first, lender.first_pts), (lender.last, lender.last_pts)]
+def _lumas(film: Film, part: Part, reference: ReusedShot | None) -> list[Array]:
+    assert reference is not None
+    places = [(reference.first, reference.first_pts), (reference.last, reference.last_pts)]
     return reference_lumas(film, places, from_beginning=part.from_beginning)
 
 

@@ -148,15 +148,15 @@ class Shot:
     start: int
     """Index of the first frame."""
     end: int
-    """Index behind the last frame."""
+    """Exclusive end."""
     start_pts: int
     end_pts: int
-    """pts behind the last frame (the next shot's `start_pts`, or last pts + its duration)."""
+    """pts at the end of the last frame (the next shot's `start_pts`, or last pts + its duration)."""
     time_base: Fraction
 
     def __post_init__(self) -> None:
         if self.end <= self.start:
-            raise ValueError(f"shot {self.index}: end {self.end} is not behind start {self.start}")
+            raise ValueError(f"shot {self.index}: end {self.end} is not after start {self.start}")
 
 
 @dataclass(frozen=True, eq=False)

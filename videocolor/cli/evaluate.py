@@ -104,9 +104,9 @@ def _bar(hidden: bool) -> Iterator[Observer]:
 
     with tqdm(unit="row", disable=True if hidden else None, leave=False, dynamic_ncols=True) as bar:
 
-        def told(event: Event) -> None:
+        def report(event: Event) -> None:
             bar.total = event.data["total"]
             bar.set_postfix_str(event.data["row"], refresh=False)
             bar.update(event.data["frames"] - bar.n)
 
-        yield told
+        yield report

@@ -28,7 +28,7 @@ _BUG = "this is a bug in videocolor; run the command again with -v for the trace
 
 @dataclass
 class Session:
-    """What one call of the command line was told about its output."""
+    """What one call of the command line was asked about its output."""
 
     json: bool = False
     """One JSON object a line on stdout, nothing else there."""

@@ -19,7 +19,7 @@ __all__ = ["models"]
 def models(ctx: click.Context) -> None:
     """List the networks: parameters, multiply-accumulates of one 256x256 frame, hints taken, licence.
 
-    Behind the packaged ones stand the published systems that can be trained; `videocolor train --config NAME` does.
+    After the packaged ones come the published systems that can be trained; `videocolor train --config NAME` does.
     """
     if ctx.invoked_subcommand is not None:
         return

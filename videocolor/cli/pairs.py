@@ -137,12 +137,12 @@ def review(folder: Path, decisions: Path | None, limit: int, show: str, text: bo
         click.echo(path)
 
 
-@pairs.command(short_help="Divide its sources anew.")
+@pairs.command(short_help="Divide its sources again.")
 @_FOLDER
 @config_options
 @json_option("One JSON object on stdout.")
 def split(folder: Path, config_source: str | None, overrides: tuple[str, ...]) -> None:
-    """Divide the sources of DIR anew, as the section `split` of the configuration says, and check for leaks."""
+    """Divide the sources of DIR again, as the section `split` of the configuration says, and check for leaks."""
     from videocolor.datasets.pairs.settings import PairsConfig
     from videocolor.errors import InputError
     from videocolor.presets import load_model

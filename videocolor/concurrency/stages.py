@@ -1,4 +1,4 @@
-"""Stages of the data path: each generator runs in a thread of its own behind a bounded queue.
+"""Stages of the data path: each generator runs in a separate thread with a bounded queue after it.
 
 Decode, network, smoothing and encode release the interpreter lock for most of their time, so plain
 threads overlap them; the bound on each queue is what keeps memory flat.

@@ -101,7 +101,7 @@ def align_painted(
 
     Raises:
         HintError: it has no colour, or does not show this frame; with numbers, and with what it is instead if that
-            can be told (mirrored, turned, negative).
+            can be recognized (mirrored, turned, negative).
     """
     target = _unit(luma)
     rgb = np.clip(np.asarray(rgb, np.float32), 0, 1)
@@ -148,7 +148,7 @@ def _unit(luma: Array) -> Array:
 def _color_layer(painted: Array, mask: Array | None, target: Array) -> Array | None:
     """Return the plain map of a layer of flat colours over a transparent ground, saved without the picture under it.
 
-    Its luma says nothing, so it is believed to lie where it lies if it has the frame's size or sides.
+    Its luma says nothing, so its position is taken as it is if it has the frame's size or aspect.
     """
     if mask is None or abs(np.log((painted.shape[1] / painted.shape[0]) / (target.shape[1] / target.shape[0]))) > 0.01:
         return None
@@ -175,7 +175,7 @@ def _luma_similarity(place: Place, picture: Picture, frame: Picture) -> tuple[fl
 
 
 def _verdict(place: Place, picture: Picture, frame: Picture, *, masked: bool) -> str | None:
-    """Why a place is not believed; None where it is."""
+    """Return why a placement is refused; None where it is accepted."""
     like, covered = _luma_similarity(place, picture, frame)
     need = _PLAIN_DETAIL if frame.is_plain else SAME_DETAIL
     clear = place.score >= CLEAR_DETAIL and like >= _LEAST_LUMA
@@ -225,7 +225,7 @@ def _other_looks(picture: Picture) -> Iterator[tuple[Picture, str]]:
 
 
 def _plainest(place: Place, picture: Picture, frame: Picture) -> Place:
-    """Return the plain stretch instead of a place that differs from it by less than can be told."""
+    """Return the plain stretch instead of a place that differs from it by less than is measurable."""
     h, w = frame.luma.shape
     corners = np.array([[0, w - 1, 0, w - 1], [0, 0, h - 1, h - 1], [1, 1, 1, 1]], np.float64)
     back = np.linalg.inv(np.vstack([place.matrix, [0, 0, 1]]))

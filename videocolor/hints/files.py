@@ -294,7 +294,7 @@ def _frame_of(path: Path, other_time: Fraction, time: Fraction | None) -> Hint:
 
 
 def _nearest_frame(path: Path, wanted: Fraction) -> Frame | None:
-    """Return the film's frame nearest to a time, the earlier where two are; None behind its end.
+    """Return the film's frame nearest to a time, the earlier where two are; None after its end.
 
     The time before is searched back a second, ten, then from the beginning, for a frame may stand still that long.
     """

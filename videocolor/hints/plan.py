@@ -58,7 +58,7 @@ __all__ = [
 ]
 
 MOST_PER_SHOT: Final = 6
-"""Hints that the network is told of one shot at most; its memory and time grow with each."""
+"""Hints of one shot that the network gets at most; its memory and time grow with each."""
 _SAME_SHOT: Final = 0.5
 """Similarity to its shot from which a hint with a time is expected to be a painted frame of it."""
 
@@ -71,7 +71,7 @@ class PlannedHint:
     frame: int | None
     """The frame it was made for; None for hints without a time."""
     shots: dict[int, float]
-    """Shot number -> similarity 0..1 (1 for the shot that its time lies in), where the network is told of it."""
+    """Shot number -> similarity 0..1 (1 for the shot that its time lies in), where the network gets it."""
     own: int | None = None
     """Number of the shot that holds `frame`."""
     own_similarity: float = 0.0
@@ -123,7 +123,7 @@ class HintPlan:
         return "style" if self.for_shot(number) else "none"
 
     def propagated(self, number: int) -> list[PlannedHint]:
-        """Whole pictures, of those that the network is told of in a shot, that seem to show its very scene."""
+        """Complete pictures among the hints of a shot that seem to show its very scene."""
         return [p for p in self.for_shot(number) if p.is_whole and p.similarity(number) >= _SAME_SHOT]
 
     def propagates(self, number: int) -> bool:
@@ -205,7 +205,7 @@ def match_hints(
         if hint.time is not None:
             if hint.time > span.film_end:
                 warnings.append(
-                    f"hint {hint.name}: its time {float(hint.time):.3f} s is behind the film's end "
+                    f"hint {hint.name}: its time {float(hint.time):.3f} s is after the film's end "
                     f"{float(span.film_end):.3f} s; not used"
                 )
                 continue

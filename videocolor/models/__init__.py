@@ -1,1 +1,1 @@
-"""Networks behind one interface: the packaged hint network, ONNX files of the user's, and a registry."""
+"""Networks with one interface: the packaged hint network, ONNX files of the user's, and a registry."""

@@ -9,10 +9,10 @@
     finish       a*b* to the chroma plane's size, then to stored Cb, Cr        videocolor.pipeline.chroma
     write        the source's luma, our chroma, every other stream copied      videocolor.video
 
-Each line is a generator in a thread of its own behind a bounded queue, so that decode, network, smoothing and encode
-overlap, and memory holds a window of frames, never a film. Who calls it: `videocolor.shards.work`, which writes shards
-that are joined when all are there, so that a run that was stopped can continue; `videocolor.colorize`, which writes
-other films in one go; and `videocolor.preview`.
+Each line is a generator in a separate thread with a bounded queue after it, so that decode, network, smoothing and
+encode overlap, and memory holds a window of frames, never a film. Callers: `videocolor.shards.work`, which writes
+shards that are joined when all are there, so that a run that was stopped can continue; `videocolor.colorize`, which
+writes other films in one go; and `videocolor.preview`.
 """
 
 from __future__ import annotations

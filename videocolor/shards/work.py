@@ -155,7 +155,7 @@ def current_plan(job: FilmJob, config: ColorizeConfig, network: Colorizer) -> Fi
         return None
     plan = read_plan(path)
     if plan.stamp != source_stamp(job.source) and plan.sha256 != fixity_of(job.source):
-        raise InputError(f"{job.source}: has changed since it was planned; remove {job.folder} to begin anew")
+        raise InputError(f"{job.source}: has changed since it was planned; remove {job.folder} to begin again")
     return plan if is_current(plan, config, network) else None
 
 
@@ -311,7 +311,7 @@ def _color_run(
         if (written.start, written.start_pts, written.frames) != (shard.start, shard.start_pts, shard.frames):
             raise InputError(
                 f"{film.source}: shard {number + 1} has {written.frames} frames from {written.start} on, its plan "
-                f"{shard.frames} from {shard.start}; has the film changed? Remove {job.folder} to begin anew"
+                f"{shard.frames} from {shard.start}; has the film changed? Remove {job.folder} to begin again"
             )
         return shard.key
 

@@ -196,7 +196,7 @@ def _read_list(path: Path, frames: int | None) -> tuple[list[ListedShot], int | 
         if frames is not None and shot.start >= frames:
             raise _error(path, node, f"frame {shot.start} lies beyond the film, which has {frames} frames")
         if listed and shot.start <= listed[-1].start:
-            raise _error(path, node, f"frame {shot.start} is not behind the line above ({listed[-1].start})")
+            raise _error(path, node, f"frame {shot.start} is not after the line above ({listed[-1].start})")
         listed.append(shot)
     return (listed if listed and listed[0].start == 0 else [ListedShot(0), *listed]), frames
 

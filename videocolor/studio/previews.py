@@ -316,7 +316,7 @@ class Previews:
             lines=colors.key.lines,
             colorizer=self._network.colorizer(colors.config),
             frames=run.count,
-            reuses=colors.lender,
+            reuses=colors.reference,
             target=self._store.target,
         )
         with closing(frames):

@@ -130,7 +130,7 @@ def start_render(store: ProjectStore, *, only_changed: bool) -> RenderStatus:
                 return render_status(store)
             if not change.everything:
                 more = ["--only-shots", _text(change.shots)]
-                more += ["--reusing", _text(change.lenders)] if change.lenders else []
+                more += ["--reusing", _text(change.reused)] if change.reused else []
         mode = "shots" if more else "whole"
         numbered(asked, last, id=settings_id(job), name=job.name, mode=mode).write(store.renders)
         forget_requests(store.renders, () if film is None else (film.id,))

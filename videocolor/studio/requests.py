@@ -92,7 +92,7 @@ class Change:
 
     shots: tuple[int, ...]
     """Shots that would change."""
-    lenders: tuple[int, ...]
+    reused: tuple[int, ...]
     """Those among them whose colors other shots may reuse."""
     everything: bool
     """The change concerns every shot."""
@@ -231,11 +231,11 @@ def changed_shots(now: Request, then: Request, returns: Mapping[int, int]) -> Ch
             changed.add(number)
         elif was.saturation != shot.saturation:
             changed.add(number)
-    lenders = tuple(number for number, shot in enumerate(now.shots) if shot.start in lend)
+    reused = tuple(number for number, shot in enumerate(now.shots) if shot.start in lend)
     for number, shot in enumerate(now.shots):
         if not shot.hints and returns.get(shot.start) in lend:
             changed.add(number)
-    return Change(tuple(sorted(changed)), lenders, len(changed) == len(now.shots))
+    return Change(tuple(sorted(changed)), reused, len(changed) == len(now.shots))
 
 
 def returns_of(shots: Sequence[Mapping[str, Any]]) -> dict[int, int]:

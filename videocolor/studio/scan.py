@@ -290,11 +290,11 @@ class Scan:
             view = self.view(start, end)
             if view is None:
                 continue
-            lender = None if start in hinted else finder.find(view.first)
-            if lender is None:
+            reference = None if start in hinted else finder.find(view.first)
+            if reference is None:
                 finder.add(start, view.first, view.last)
             else:
-                returns[start] = lender
+                returns[start] = reference
         if returns != self.returns:
             self.returns = returns
             self._watcher.returns_changed()

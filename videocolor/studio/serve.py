@@ -59,7 +59,7 @@ class StudioServer:
         return f"http://127.0.0.1:{self.port}/?ticket={self.tickets.issue()}"
 
     def run(self) -> None:
-        """Serve until the server is told to stop (Ctrl-C in the main thread, else `server.should_exit`)."""
+        """Serve until the server is asked to stop (Ctrl-C in the main thread, else `server.should_exit`)."""
         self.server.run(sockets=[self.listener])
 
 

@@ -31,7 +31,7 @@ class ShotColors:
 
     key: ColorKey
     config: ColorizeConfig
-    lender: ReusedShot | None
+    reference: ReusedShot | None
     """The earlier shot that this one takes its colors from."""
 
 
@@ -99,21 +99,21 @@ class Shots:
             InputError: the picture of a hint is missing.
         """
         config = self._store.config()
-        lender = self._lender(start)
-        spans = [self.span(start), *([] if lender is None else [self.span(lender)])]
+        reference = self._reference(start)
+        spans = [self.span(start), *([] if reference is None else [self.span(reference)])]
         hints = [assigned_in(config.hints.assigned, *span) for span in spans]
         painted = any(own is not None for found in hints for _, own in found)
         # A reference frame is held on the grid of the chroma that is written.
         grid = [self._store.target.suffix, config.output.codec, config.output.pix_fmt] if painted else []
         key = digest(self._index.version, settings_of(config, "color"), grid, spans, hints)
-        return ShotColors(ColorKey(key, first, lines), config, None if lender is None else self._planned(lender))
+        return ShotColors(ColorKey(key, first, lines), config, None if reference is None else self._planned(reference))
 
-    def _lender(self, start: int) -> int | None:
+    def _reference(self, start: int) -> int | None:
         if any(hint.enabled and start in hint.shots for hint in self._store.data.hints):
             return None
         return self._scan.returns.get(start)
 
-    def _planned(self, lender: int) -> ReusedShot:
-        begin, end = self.span(lender)
+    def _planned(self, reference: int) -> ReusedShot:
+        begin, end = self.span(reference)
         ticks = self._index.ticks_of
         return ReusedShot(self.number_at(begin), begin, ticks(begin), end - 1, ticks(end - 1))

@@ -42,7 +42,7 @@ class LossLog:
         """Whether frames were promised that have not come."""
         return bool(self._pending)
 
-    def arrived(self, pts: int, index: int, offset: int = 0, report: bool = True) -> None:
+    def decoded(self, pts: int, index: int, offset: int = 0, report: bool = True) -> None:
         """Note that a frame came: what was promised for earlier times and did not come is lost.
 
         Args:

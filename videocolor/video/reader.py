@@ -204,7 +204,7 @@ class VideoReader:
                 return
             inside = self.start is None or pts * base >= self.start
             if native.pts is not None:
-                self._log.arrived(native.pts, index, clock.offset, report=inside)
+                self._log.decoded(native.pts, index, clock.offset, report=inside)
             if inside and self._fits(native, index):
                 yield self._frame(native, index, pts, native.duration or None)
                 index += 1

@@ -1,4 +1,4 @@
-"""The process behind a worker of the Ray engine: a plain class that Ray turns into an actor; does not import Ray."""
+"""The process of a worker of the Ray engine: a plain class that Ray turns into an actor; does not import Ray."""
 
 from __future__ import annotations
 
