@@ -334,7 +334,7 @@ def with_shot(number: int, **changes: Any) -> Request:
 def test_which_shots_a_change_concerns() -> None:
     def found(now: Request, returns: dict[int, int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         change = changed_shots(now, ask(), returns)
-        return change.shots, change.lenders
+        return change.shots, change.reused
 
     assert found(ask(revision=9), {20: 10}) == ((), ())
     assert found(with_shot(1, saturation=0.5), {20: 10}) == ((1,), ())
