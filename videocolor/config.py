@@ -107,23 +107,22 @@ def parse_hint(text: str) -> tuple[Fraction | None, Path, Fraction | None]:
     if not Path(text).is_file():
         head, equals, tail = text.partition("=")
         if equals and _TIMELIKE.fullmatch(head):
-            try:
-                time = parse_time(head)
-            except UsageError as error:
-                raise UsageError(f"--hint {text}: {error}") from None
-            rest = tail
+            time, rest = _hint_time(text, head), tail
     if not rest.strip():
         raise UsageError(f"--hint {text!r}: no file named; expected [TIME=]IMAGE")
     other = None
     if not Path(rest).is_file():
         name, at, tail = rest.rpartition("@")
         if at and name and _TIMELIKE.fullmatch(tail):
-            try:
-                other = parse_time(tail)
-            except UsageError as error:
-                raise UsageError(f"--hint {text}: {error}") from None
-            rest = name
+            other, rest = _hint_time(text, tail), name
     return time, Path(rest), other
+
+
+def _hint_time(hint: str, text: str) -> Fraction:
+    try:
+        return parse_time(text)
+    except UsageError as error:
+        raise UsageError(f"--hint {hint}: {error}") from None
 
 
 def _as_value(parse: Callable[[Any], Fraction]) -> Callable[[Any], Any]:
@@ -137,9 +136,7 @@ def _as_value(parse: Callable[[Any], Fraction]) -> Callable[[Any], Any]:
 
 
 def _as_text(value: Any) -> Any:
-    if isinstance(value, bool):
-        return str(int(value))
-    return str(value) if isinstance(value, int | float) else value
+    return str(int(value) if isinstance(value, bool) else value) if isinstance(value, int | float) else value
 
 
 def _exact(value: Fraction) -> str:
@@ -273,8 +270,7 @@ class HintsConfig(Section):
     sources: Annotated[tuple[str, ...], SHOTS] = ()
     """More hints: a list of SOURCE=ARGUMENT; folder, or a source of yours as module:function (docs/adding.md)."""
     min_similarity: Annotated[float, Strict(), SHOTS] = Field(default=0.5, ge=0, le=1)
-    """How much a hint must resemble a shot it was not made for, 0..1, before it is used there. A film of one shot
-    does not ask."""
+    """How similar a shot must be to a hint not made for it, 0..1, to use it. A film of one shot does not ask."""
     remove_flare: Annotated[Bool, COLOR] = True
     """Where coloured light lies on a hinted frame alone (a leak, a flash), its shot gets the hint without it."""
     assigned: Annotated[tuple[AssignedHint, ...], SHOTS] = ()

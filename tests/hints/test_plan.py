@@ -208,7 +208,7 @@ def test_pictures_that_show_the_scene_are_followed() -> None:
 def test_a_time_behind_the_end_is_reported() -> None:
     plan = match_hints([Hint("late.png", scene(1), Fraction(99))], scan(1), 0.5)
     assert plan.hints == ()
-    assert "behind the film's end" in plan.warnings[0]
+    assert "after the film's end" in plan.warnings[0]
 
 
 def test_its_own_frame_is_recognised() -> None:

@@ -285,8 +285,8 @@ def test_an_edited_shot_list(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("shots:\n- {frame: 0}\n- {frame: 30}\n- {frame: 30}\n", 4, "not behind"),
-        ("shots:\n- {frame: 0}\n- {frame: 9}\n- {frame: 4}\n", 4, "not behind"),
+        ("shots:\n- {frame: 0}\n- {frame: 30}\n- {frame: 30}\n", 4, "not after"),
+        ("shots:\n- {frame: 0}\n- {frame: 9}\n- {frame: 4}\n", 4, "not after"),
         ("frames: 20\nshots:\n- {frame: 0}\n- {frame: 20}\n", 4, "beyond the film"),
         ("shots:\n- {frame: 0}\n- {fame: 20}\n", 3, "unknown key 'fame'"),
         ("film: x\nshot: []\n", 2, "unknown key 'shot'"),

@@ -101,5 +101,5 @@ def fit(mean: Tensor, mixed: Tensor, confidence: Tensor, relevance: Tensor) -> L
     level, square, product = mixed[:, :1], mixed[:, 1:2], mixed[:, 2:]
     variance = (square - level * level).clamp(min=0.0)
     slope = (product - level * mean) / (variance + _FLAT)
-    deviation, relevance = (variance + 1e-6).sqrt(), relevance.expand_as(confidence)
-    return LocalLinear(level, deviation, mean, slope, confidence * relevance, relevance)
+    deviation, supported = (variance + 1e-6).sqrt(), confidence * relevance
+    return LocalLinear(level, deviation, mean, slope, supported, relevance.expand_as(confidence))

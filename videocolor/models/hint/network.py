@@ -77,8 +77,8 @@ class Match(NamedTuple):
             relevance: (n, 1, 1, 1), or (n, 1, h/8, w/8) per token, in 0..1.
         """
         chroma = torch.cat((self.warped, self.confidence), dim=1) * relevance
-        line = fit(self.moments[:, :2], self.moments[:, 2:], self.confidence, relevance)
-        return self.matched * relevance, chroma, line
+        matched = self.matched * relevance
+        return matched, chroma, fit(self.moments[:, :2], self.moments[:, 2:], self.confidence, relevance)
 
 
 class _Matcher(nn.Module):
@@ -202,8 +202,8 @@ class HintNet(nn.Module):
             found = self.attend(features.float(), keys.float(), values.float(), valid.float())
             relevance = self.relevance(found.evidence)
             if scribbles is not None:
-                local = self._scribble_relevance(features.float(), scribbles.float())
-                relevance = relevance + (1.0 - relevance) * local
+                away = 1.0 - relevance  # first: the packaged graphs hold operations in this order
+                relevance = relevance + away * self._scribble_relevance(features.float(), scribbles.float())
         own, taken, log_error = self.decoder(luma, taps, *found.gated(relevance), propagated)
         ab = own + taken * (propagated[:, :2] - own)
         return Output(ab, own, (log_error - 3.0).exp(), found.confidence * relevance, found.warped), taken
