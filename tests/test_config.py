@@ -274,9 +274,11 @@ def test_train_presets(file: Path) -> None:
     load_model(config_class(file), "train", file)
 
 
-def test_held_back_list() -> None:
-    held = read_yaml(CONFIGS / "evaluate" / "held_back.yaml")
-    assert set(held) == {"rule", "clips", "images"}
+@pytest.mark.parametrize("name", ["held_back", "held_back_more"])
+def test_held_back_list(name: str) -> None:
+    held = read_yaml(CONFIGS / "evaluate" / f"{name}.yaml")
+    more = name == "held_back_more"
+    assert set(held) == {"rule", "clips", "images_below" if more else "images"}
     rows = held["clips"]
     assert len(rows) >= 12
     assert len({row["file"] for row in rows}) == len(rows)
@@ -286,6 +288,9 @@ def test_held_back_list() -> None:
         assert set(row) == {"file", "source", "sha256"}
         assert re.fullmatch(r"[0-9a-f]{64}", row["sha256"])
         assert row["file"] in chosen | kin
+    if more:
+        assert held["images_below"] == 0.1
+        return
     assert len(set(held["images"])) == len(held["images"]) > 0
     assert all(_place(source) < 0.1 for source in held["images"])
 

@@ -49,7 +49,6 @@ __all__ = [
 ]
 
 MotionQuality: TypeAlias = Literal["auto", "fast", "fine", "detailed"]
-
 _NTSC = {
     name: Fraction(round(float(name)) * 1000, 1001)
     for name in ("23.976", "23.98", "29.97", "47.95", "47.952", "59.94", "119.88")
@@ -157,8 +156,6 @@ Text = Annotated[str, BeforeValidator(_as_text)]
 Int = Annotated[int, Strict()]
 Bool = Annotated[bool, Strict()]
 Number = Annotated[int, Strict()] | Annotated[float, Strict()]
-
-
 Effect: TypeAlias = Literal["color", "saturation", "shots", "encoding", "rounding", "nothing"]
 
 
@@ -208,6 +205,10 @@ class ModelConfig(Section):
 
     name: Annotated[str, COLOR] = Field(default="hint", min_length=1)
     """A model that `videocolor models` lists, or a weights file (.safetensors)."""
+    automatic: Annotated[str | None, COLOR] = None
+    """The model for shots without a hint, named as `name` is. Null: `name` colors them, too."""
+    vividness: Annotated[Number, Field(ge=0, le=1), COLOR] = 0.5
+    """Of automatic color by the keyframe network, 0..1: 0 is cautious (the mean of what is plausible), 1 bold."""
     device: Annotated[str, ROUNDING] = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """auto (a GPU where there is one), cpu, cuda or cuda:N."""
     runtime: Annotated[Literal["auto", "torch", "onnxruntime", "openvino"], COLOR] = "auto"
@@ -383,8 +384,7 @@ def dump_yaml(config: BaseModel, *, comments: bool = False) -> str:
     """YAML of a configuration, section by section."""
     values = config.model_dump(mode="json")
     lines: list[str] = []
-    for name in type(config).model_fields:
-        section = getattr(config, name)
+    for name, section in config:
         if not isinstance(section, BaseModel):
             lines += [_yaml({name: values[name]})]
             continue

@@ -30,7 +30,7 @@ __all__ = [
 Array = NDArray[Any]
 Matrix = Literal["bt601", "bt709", "bt2020"]
 Range = Literal["limited", "full"]
-Given = Literal["none", "style", "reference"]
+Given = Literal["none", "automatic", "style", "reference"]
 """What hints a shot has: none, style references only, or a reference frame."""
 
 

@@ -18,7 +18,7 @@ import yaml
 
 from tests.training.training_helpers import make_pack
 from videocolor.datasets.degrade import gray_of, old_film
-from videocolor.datasets.footage import pack_footage, select_rows
+from videocolor.datasets.footage import HeldOut, pack_footage, read_held_out, select_rows, source_share
 from videocolor.datasets.pack import PackReader, frame_distance, thumbnail
 from videocolor.datasets.pairs.sources import allowed_licence
 from videocolor.errors import InputError, ModelError
@@ -69,7 +69,7 @@ def footage(root: Path) -> Path:
 
 def test_held_back_sources_never_enter_a_pack(tmp_path: Path) -> None:
     held_back = footage(tmp_path)
-    notes = pack_footage(tmp_path, tmp_path / "pack", held_back, short_side=20, jpeg_quality=None)
+    notes = pack_footage(tmp_path, tmp_path / "pack", [held_back], short_side=20, jpeg_quality=None)
     pack = PackReader(tmp_path / "pack")
     assert [item.source for item in pack.items] == ["s2", "s3"]
     assert notes["licences"] == {"clip": {}, "image": {"MIT": 1, "research use": 1}}
@@ -77,7 +77,7 @@ def test_held_back_sources_never_enter_a_pack(tmp_path: Path) -> None:
     frame = pack.frame(pack.items[0], 0)
     assert frame.shape == (30, 20, 3)
     assert frame[0, 0].tolist() == [32, 20, 10]
-    pack_footage(tmp_path, tmp_path / "held", held_back, held=True)
+    pack_footage(tmp_path, tmp_path / "held", [held_back], held=True)
     assert [item.source for item in PackReader(tmp_path / "held").items] == ["held"]
     assert PackReader(tmp_path / "held").notes["held"] is True
 
@@ -86,11 +86,19 @@ def test_the_real_manifests_keep_held_back_out(root: Path) -> None:
     manifest = root.parent / "shared" / "footage" / "train" / "manifest.csv"
     if not manifest.exists():
         pytest.skip("the footage is not here")
-    held = yaml.safe_load((root / "configs/evaluate/held_back.yaml").read_text())
-    files, sources = {c["file"] for c in held["clips"]}, {c["source"] for c in held["clips"]} | set(held["images"])
-    rows = select_rows(manifest, files, sources)
-    assert rows and not any(row["file"] in files or row["source"] in sources for row in rows)
-    assert len(select_rows(manifest, files, sources, held=True)) == len(held["clips"])
+    lists = [root / "configs/evaluate" / f"{name}.yaml" for name in ("held_back", "held_back_more")]
+    out = read_held_out(lists)
+    rows = select_rows(manifest, out)
+    assert rows and not any(out.has(row) for row in rows)
+    held = [clip for path in lists for clip in yaml.safe_load(path.read_text())["clips"]]
+    assert len(select_rows(manifest, out, held=True)) == len(held)
+
+
+def test_images_are_held_back_by_the_rule_itself() -> None:
+    sources = [f"owner/repository:{number}.jpg" for number in range(200)]
+    below = {source for source in sources if HeldOut(images_below=0.1).has({"file": "a.tar/b.jpg", "source": source})}
+    assert below == {source for source in sources if source_share(source) < 0.1} and 5 < len(below) < 40
+    assert not any(HeldOut(images_below=0.1).has({"file": "clip.mp4", "source": source}) for source in sources)
 
 
 def test_a_folder_that_is_no_pack(tmp_path: Path) -> None:

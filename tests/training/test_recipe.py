@@ -25,7 +25,7 @@ def test_pack_train_package(tmp_path: Path, root: Path) -> None:
         "data": {
             "pack": str(tmp_path / "pack"),
             "held_pack": str(tmp_path / "held"),
-            "held_back": str(footage(tmp_path)),
+            "held_back": [str(footage(tmp_path))],
         },
     }
     config = tmp_path / "train.yaml"

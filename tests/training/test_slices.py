@@ -26,7 +26,7 @@ from videocolor.training.graceful_stop import GracefulStop
 from videocolor.training.hint.start import initial_network, new_network
 from videocolor.training.prefetch import open_sampler
 
-PRESETS = [preset.name for preset in list_presets("train") if "/published/" not in preset.name]
+PRESETS = [preset.name for preset in list_presets("train") if preset.name.startswith("train/hint_")]
 """Of the hint network; the others have tests of their own."""
 
 

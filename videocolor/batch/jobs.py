@@ -114,7 +114,8 @@ def _name(stem: Path, names: set[str]) -> str:
 def _rooted(config: ColorizeConfig) -> ColorizeConfig:
     """Make paths absolute: workers may run in other folders, or on other machines."""
     hints, shots, model = config.hints, config.shots, config.model
-    weights = Path(model.name)
+    networks = {"name": model.name, "automatic": model.automatic}
+    rooted = {key: str(Path(n).absolute()) if n and Path(n).is_file() else n for key, n in networks.items()}
     return config.model_copy(
         update={
             "hints": hints.model_copy(
@@ -125,7 +126,7 @@ def _rooted(config: ColorizeConfig) -> ColorizeConfig:
                 }
             ),
             "shots": shots.model_copy(update={"file": None if shots.file is None else shots.file.absolute()}),
-            "model": model.model_copy(update={"name": str(weights.absolute()) if weights.is_file() else model.name}),
+            "model": model.model_copy(update=rooted),
         }
     )
 

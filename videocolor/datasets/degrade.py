@@ -11,7 +11,7 @@ import numpy as np
 from videocolor.color import LUMA_WEIGHTS, to_display, to_linear
 from videocolor.types import Array
 
-__all__ = ["LIGHT", "Archival", "age", "gray_of", "old_film", "orthochromatic"]
+__all__ = ["LIGHT", "Archival", "age", "gray_of", "harsh", "old_film", "orthochromatic"]
 
 _ORTHO: Final = np.array([[0.02, 0.53, 0.45]], np.float32)
 """Weights of linear red, green and blue of an orthochromatic emulsion, blind beyond about 580 nm."""
@@ -86,6 +86,20 @@ def age(rgb: Array, luma: Array, settings: Archival, rng: np.random.Generator) -
         (h, w) float32 in 0..1.
     """
     return old_film(orthochromatic(rgb) if rng.random() < settings.orthochromatic else luma, rng, settings)
+
+
+def harsh(gray: Array, rng: np.random.Generator) -> Array:
+    """Raise the contrast as a copy of a copy has it: shadows are crushed, highlights burn out.
+
+    Args:
+        gray: (h, w) float32 in 0..1.
+        rng: decides.
+
+    Returns:
+        (h, w) float32 in 0..1.
+    """
+    gain, middle = rng.uniform(1.0, 1.8), rng.uniform(0.3, 0.6)
+    return np.asarray(np.clip((gray - np.float32(middle)) * np.float32(gain) + np.float32(0.5), 0, 1))
 
 
 def old_film(gray: Array, rng: np.random.Generator, settings: Archival = LIGHT) -> Array:

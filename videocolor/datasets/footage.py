@@ -7,9 +7,11 @@ near-duplicates of held-back clips (the same footage redistributed under another
 from __future__ import annotations
 
 import csv
+import hashlib
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,25 +24,60 @@ from videocolor.datasets.pairs.sources import allowed_licence
 from videocolor.types import Array
 from videocolor.video import open_video
 
-__all__ = ["pack_footage", "read_clip", "read_images", "select_rows"]
+__all__ = [
+    "HeldOut",
+    "pack_footage",
+    "read_clip",
+    "read_held_out",
+    "read_images",
+    "select_rows",
+    "source_share",
+]
 
 _SAME_FOOTAGE = 0.06
 """Scene-check distance under which two clips count as the same footage."""
 
 
-def select_rows(
-    manifest: Path, held_files: set[str], held_sources: set[str], held: bool = False
-) -> list[dict[str, str]]:
+def source_share(source: str) -> float:
+    """Position of a source name in [0, 1), uniform and always the same: what the held-back rule goes by."""
+    return int.from_bytes(hashlib.sha256(f"videocolor:{source}".encode()).digest()[:8], "big") / 2**64
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What is never trained on."""
+
+    files: frozenset[str] = frozenset()
+    sources: frozenset[str] = frozenset()
+    images_below: float = 0.0
+    """Images whose `source_share` is below this are held back, listed or not."""
+
+    def has(self, row: dict[str, str]) -> bool:
+        """Whether a manifest's row is held back."""
+        image = ".tar/" in row["file"]
+        listed = row["file"] in self.files or row["source"] in self.sources
+        return listed or (image and source_share(row["source"]) < self.images_below)
+
+
+def read_held_out(paths: Sequence[Path]) -> HeldOut:
+    """Read lists of held-back footage, as `pipelines/hold_back.py` writes them, together."""
+    lists = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in paths]
+    clips = [clip for one in lists for clip in one["clips"]]
+    images = [source for one in lists for source in one.get("images", [])]
+    return HeldOut(
+        frozenset(clip["file"] for clip in clips),
+        frozenset([*(clip["source"] for clip in clips), *images]),
+        max([0.0, *(float(one.get("images_below", 0.0)) for one in lists)]),
+    )
+
+
+def select_rows(manifest: Path, out: HeldOut, held: bool = False) -> list[dict[str, str]]:
     """Select the rows of a manifest that may be trained on; or, with `held`, the held-back ones."""
     with manifest.open(newline="", encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle))
     if held:
-        return [row for row in rows if row["file"] in held_files or row["source"] in held_sources]
-    return [
-        row
-        for row in rows
-        if row["file"] not in held_files and row["source"] not in held_sources and allowed_licence(row["licence"])
-    ]
+        return [row for row in rows if out.has(row)]
+    return [row for row in rows if not out.has(row) and allowed_licence(row["licence"])]
 
 
 def read_clip(path: Path, short_side: int, rate: float) -> Iterator[tuple[float, Array]]:
@@ -82,7 +119,7 @@ def read_images(root: Path, rows: list[dict[str, str]], short_side: int) -> Iter
                 yield row_of, shrink_to(decode_picture(handle.read(), f"{tar}/{member.name}"), short_side)
 
 
-def _held_thumbnails(root: Path, files: set[str]) -> Array:
+def _held_thumbnails(root: Path, files: frozenset[str]) -> Array:
     thumbs = [thumbnail(rgb) for file in sorted(files) for _, rgb in read_clip(root / "train" / file, 64, 1.0)]
     return np.stack(thumbs) if thumbs else np.zeros((0, 16, 16, 3), np.uint8)
 
@@ -96,7 +133,7 @@ def _looks_held(frames: list[tuple[float, Array]], held: Array) -> bool:
 def pack_footage(
     root: Path,
     out: Path,
-    held_back: Path,
+    held_back: Sequence[Path],
     *,
     short_side: int = 192,
     rate: float = 4.0,
@@ -109,7 +146,7 @@ def pack_footage(
     Args:
         root: folder that holds `train/` and `images/` with their manifests.
         out: folder to write.
-        held_back: YAML with the files and sources to leave out.
+        held_back: YAML files with the files and sources to leave out.
         short_side: largest short side kept, in pixels.
         rate: frames a second taken from clips.
         held: pack what is held back instead; such a pack must never be trained on, and says so ("held": true).
@@ -119,13 +156,11 @@ def pack_footage(
     Returns:
         The notes written into the index: counts by licence, what was left out.
     """
-    sources = yaml.safe_load(held_back.read_text(encoding="utf-8"))
-    held_files = {entry["file"] for entry in sources["clips"]}
-    held_sources = {entry["source"] for entry in sources["clips"]} | set(sources["images"])
-    clips = select_rows(root / "train" / "manifest.csv", held_files, held_sources, held)
-    images = select_rows(root / "images" / "manifest.csv", held_files, held_sources, held)
+    left_out = read_held_out(held_back)
+    clips = select_rows(root / "train" / "manifest.csv", left_out, held)
+    images = select_rows(root / "images" / "manifest.csv", left_out, held)
     writer = PackWriter(out, jpeg_quality=jpeg_quality, part_bytes=part_bytes)
-    duplicates = _held_thumbnails(root, held_files)
+    duplicates = _held_thumbnails(root, left_out.files)
     licences: dict[str, Counter[str]] = {"clip": Counter(), "image": Counter()}
     dropped: list[str] = []
     for row in tqdm(clips, unit="clip", desc="pack"):

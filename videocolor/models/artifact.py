@@ -2,7 +2,8 @@
 
 The header's metadata hold `format` ("videocolor-1"), `architecture` (which graph the weights belong to), `card` (JSON
 of a `ModelCard`) and `training` (JSON: data counts by license, settings, steps). Tensors are float16, used as float32.
-A training run's checkpoint.pt holds the same about its network under the key `artifact`.
+A training run's checkpoint.pt holds the same about its network under the key `artifact`; the weights there, too, where
+they are not those of `net`.
 """
 
 from __future__ import annotations
@@ -148,7 +149,8 @@ def read_checkpoint(path: Path) -> Artifact:
             "packaged first: python pipelines/train_hint_network.py package --set out=FOLDER -o FILE.safetensors"
         )
     try:
-        floats = {name: value for name, value in content["net"].items() if value.is_floating_point()}
+        held = about.get("weights", content["net"])
+        floats = {name: value for name, value in held.items() if value.is_floating_point()}
         weights = {name: value.float().numpy() for name, value in floats.items()}
         return Artifact(_card(about["card"], path), about["architecture"], about["training"], weights)
     except (KeyError, ValueError, TypeError) as error:

@@ -44,6 +44,8 @@ class ModelCard:
     """The same for shots with a reference frame, where detail pays; None: `area`."""
     area_style: int | None = None
     """The same for shots whose hints are other pictures: matching needs detail; None: `area`."""
+    area_automatic: int | None = None
+    """The same for shots without a hint; None: `area`."""
     multiple: int = 32
     """Height and width must be multiples of this."""
     output_stride: int = 2

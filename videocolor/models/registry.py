@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -45,6 +45,7 @@ _NAMED: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _RUNTIMES: Final = ("auto", "torch", "onnxruntime", "openvino")
 _CPU_ONLY: Final = ("onnxruntime", "openvino")
 _HINTNET: Final = "hintnet-"
+_KEYFRAME: Final = "keyframe-"
 _LOADERS: Final[dict[str, str]] = {
     "published-h": "videocolor.published.hetero:load_hetero",
     "published-r": "videocolor.published.residual:load_residual",
@@ -82,7 +83,13 @@ def list_models() -> list[ModelCard]:
 
 
 def load_colorizer(
-    name_or_path: str, *, device: str = "auto", runtime: str = "auto", threads: int | None = None
+    name_or_path: str,
+    *,
+    device: str = "auto",
+    runtime: str = "auto",
+    threads: int | None = None,
+    automatic: str | None = None,
+    vividness: float = 0.5,
 ) -> Colorizer:
     """Load a network.
 
@@ -93,12 +100,25 @@ def load_colorizer(
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         runtime: `auto` (ONNX Runtime on a CPU, torch on CUDA), `torch`, `onnxruntime`, or `openvino` (an extra).
         threads: CPU threads of the network; None: as many as there are cores.
+        automatic: another network for shots without a hint, named likewise; None: the same.
+        vividness: of the keyframe network, 0..1; see `videocolor.models.keyframe.regions.choose_chroma`.
 
     Raises:
         UsageError: no such name, device or runtime.
         ModelError: the file is missing, damaged, or not a network of ours.
         DeviceError: the device is not there.
     """
+    settings: dict[str, Any] = {"device": device, "runtime": runtime, "threads": threads, "vividness": vividness}
+    loaded = _load(name_or_path, **settings)
+    if automatic is None or automatic == name_or_path or loaded.card.hints == "none":
+        return loaded
+    from videocolor.models.automatic import AutomaticColorizer
+
+    return AutomaticColorizer(loaded, _load(automatic, **settings))
+
+
+def _load(name_or_path: str, *, device: str, runtime: str, threads: int | None, vividness: float) -> Colorizer:
+    """Load one network; arguments and errors are those of `load_colorizer`."""
     if runtime not in _RUNTIMES:
         raise UsageError(f"runtime {runtime!r}: expected one of {', '.join(_RUNTIMES)}")
     if device not in ("auto", "cpu", "cuda") and not (device.startswith("cuda:") and device[5:].isdecimal()):
@@ -123,8 +143,10 @@ def load_colorizer(
         module, function = _LOADERS[artifact.architecture].split(":")
         load: Callable[[Artifact, str, int | None], Colorizer] = getattr(importlib.import_module(module), function)
         return load(artifact, _device(device, runtime), threads)
+    if artifact.architecture.startswith(_KEYFRAME):
+        return _load_keyframe(artifact, device, runtime, threads, vividness)
     if not artifact.architecture.startswith(_HINTNET):
-        known = ", ".join([f"{_HINTNET}N", *_LOADERS])
+        known = ", ".join([f"{_HINTNET}N", f"{_KEYFRAME}N", *_LOADERS])
         raise ModelError(f"{name}: architecture {artifact.architecture!r} is unknown here; expected {known}")
     return _load_network(artifact, device, runtime, threads)
 
@@ -147,7 +169,7 @@ def export_model(name_or_path: str, path: Path) -> list[Path]:
     if name in _SIMPLE:
         raise UsageError(f"{name} has no weights to export")
     artifact = find_artifact(name)
-    if artifact.architecture in _LOADERS:
+    if not artifact.architecture.startswith(_HINTNET):
         raise UsageError(f"{name}: of architecture {artifact.architecture}; only the hint network is exported")
     from videocolor.models.hint.export import write_network
 
@@ -214,12 +236,8 @@ def _load_network(artifact: Artifact, device: str, runtime: str, threads: int | 
     from videocolor.models.hint.colorizer import HintColorizer, Runtime
     from videocolor.models.hint.runtimes import OnnxRuntime, OpenVinoRuntime, TorchRuntime
 
-    device = _device(device, runtime)
-    if runtime == "auto":
-        runtime = "onnxruntime" if device == "cpu" and importlib.util.find_spec("onnxruntime") else "torch"
+    device, runtime = _placed(device, runtime)
     loaded: Runtime
-    if runtime in _CPU_ONLY and device != "cpu":
-        raise UsageError(f"runtime {runtime} works on the CPU here; for {device!r} use runtime torch")
     if runtime == "onnxruntime":
         loaded = OnnxRuntime(artifact, threads)
     elif runtime == "openvino":
@@ -227,6 +245,27 @@ def _load_network(artifact: Artifact, device: str, runtime: str, threads: int | 
     else:
         loaded = TorchRuntime(artifact, device, threads)
     return HintColorizer(artifact.card, loaded)
+
+
+def _load_keyframe(artifact: Artifact, device: str, runtime: str, threads: int | None, vividness: float) -> Colorizer:
+    from videocolor.models.keyframe.colorizer import KeyframeColorizer
+    from videocolor.models.keyframe.runtimes import OnnxRuntime, TorchRuntime
+
+    if runtime == "openvino":
+        raise UsageError(f"{artifact.card.name}: the keyframe network runs in onnxruntime and torch, not in openvino")
+    device, runtime = _placed(device, runtime)
+    loaded = OnnxRuntime(artifact, threads) if runtime == "onnxruntime" else TorchRuntime(artifact, device, threads)
+    return KeyframeColorizer(artifact.card, loaded, vividness)
+
+
+def _placed(device: str, runtime: str) -> tuple[str, str]:
+    """Resolve `auto` of both."""
+    device = _device(device, runtime)
+    if runtime == "auto":
+        runtime = "onnxruntime" if device == "cpu" and importlib.util.find_spec("onnxruntime") else "torch"
+    if runtime in _CPU_ONLY and device != "cpu":
+        raise UsageError(f"runtime {runtime} works on the CPU here; for {device!r} use runtime torch")
+    return device, runtime
 
 
 def _device(device: str, runtime: str) -> str:

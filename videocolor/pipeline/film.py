@@ -92,10 +92,13 @@ class Film:
         return self._working_size("reference" if self.hints.has_reference(number) else "none")
 
     def seen_size(self, number: int) -> tuple[int, int]:
-        """(height, width) that the network sees of a shot: larger where its hints are other pictures."""
-        if self.colorizer.card.area_style is None or self.hints.given(number) != "style":
-            return self.size(number)
-        return self._working_size("style")
+        """(height, width) that the network sees of a shot: may be larger with style references or without a hint."""
+        card, given = self.colorizer.card, self.hints.given(number)
+        if given == "style" and card.area_style is not None:
+            return self._working_size("style")
+        if given == "none" and card.area_automatic is not None:
+            return self._working_size("automatic")
+        return self.size(number)
 
     def grid(self, size: tuple[int, int]) -> tuple[int, int]:
         """(height, width) of the network's predictions for luma of this size."""
@@ -188,7 +191,14 @@ def film_info(source: Path, config: ColorizeConfig) -> VideoInfo:
 def load_network(config: ColorizeConfig) -> Colorizer:
     """Load the network that the settings name."""
     model = config.model
-    return load_colorizer(model.name, device=model.device, runtime=model.runtime, threads=network_threads(config))
+    return load_colorizer(
+        model.name,
+        device=model.device,
+        runtime=model.runtime,
+        threads=network_threads(config),
+        automatic=model.automatic,
+        vividness=model.vividness,
+    )
 
 
 @dataclass(frozen=True)

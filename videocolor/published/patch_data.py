@@ -61,7 +61,7 @@ def choose_images(config: PatchDataConfig) -> tuple[list[dict[str, str]], int]:
     Raises:
         InputError: there is no manifest, or it has no such images.
     """
-    from videocolor.datasets.footage import select_rows  # imports PyAV
+    from videocolor.datasets.footage import HeldOut, select_rows  # imports PyAV
 
     manifest = config.root / "images" / "manifest.csv"
     if not manifest.is_file():
@@ -69,7 +69,7 @@ def choose_images(config: PatchDataConfig) -> tuple[list[dict[str, str]], int]:
     held = read_held_back(SplitConfig(held_back=config.held_back))
     rows = [
         row
-        for row in select_rows(manifest, set(held.files), set(held.sources))
+        for row in select_rows(manifest, HeldOut(frozenset(held.files), frozenset(held.sources)))
         if row["file"].startswith(f"{config.archive}/")
         and (not config.scenes or any(f"/{scene}/" in row["source"] for scene in config.scenes))
     ]

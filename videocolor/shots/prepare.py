@@ -62,6 +62,8 @@ class NetworkSizes(Protocol):
     @property
     def area_style(self) -> int | None: ...
     @property
+    def area_automatic(self) -> int | None: ...
+    @property
     def multiple(self) -> int: ...
     @property
     def size(self) -> tuple[int, int] | None: ...
@@ -80,13 +82,15 @@ def working_size(
         width: of the film.
         height: of the film.
         card: of the network; None: the size at which cuts are found, whether or not a network is at hand.
-        hints: what the shot has.
+        hints: what the shot has; `none`: the size for motion and smoothing of shots without a reference frame,
+            `automatic`: what the network sees of shots without a hint.
     """
     area, step = _AREA, _MULTIPLE
     if card is not None:
         if card.size is not None:
             return card.size
-        wanted = {"none": None, "style": card.area_style, "reference": card.area_reference}[hints]
+        areas = {"automatic": card.area_automatic, "style": card.area_style, "reference": card.area_reference}
+        wanted = areas.get(hints)
         area, step = wanted or card.area, card.multiple
     shown = width * height * (2 if hints == "style" else 1)
     area = min(area, max(shown, step * step))

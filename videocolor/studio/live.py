@@ -102,7 +102,7 @@ class LiveColors:
         if painted is not None:
             return PreviewFrame(frame.index, frame.pts, frame.time_base, shown, painted, info.color.matrix)
         reference = any(own and hint.mask is None for own, hint in hints)
-        given: Given = "reference" if reference else "style" if points or hints else "none"
+        given: Given = "reference" if reference else "style" if points or hints else "automatic"
         size = working_size(info.width, info.height, network.card, hints=given)
         luma = self._luma(frame, size)
         inputs = [self._drawn(luma, points)] if points else []

@@ -201,9 +201,9 @@ def _number(value: Any) -> float:
 def _whole(project: OpenProject) -> str:
     data = project.state.data
     facts = settings_of(ColorizeConfig.load(None, (), data.settings), "color", "encoding")
-    weights = Path(str(data.settings.get("model.name", "")))
-    if weights.is_file():
-        facts["weights"] = [weights.stat().st_size, weights.stat().st_mtime_ns]
+    files = [Path(str(data.settings.get(key, ""))) for key in ("model.name", "model.automatic")]
+    if weights := [[path.stat().st_size, path.stat().st_mtime_ns] for path in files if path.is_file()]:
+        facts["weights"] = weights
     return digest(__version__, data.film.bytes, data.film.ends, data.target, facts)
 
 

@@ -31,8 +31,11 @@ class DataConfig(Section):
     """Folder of packed footage to train on."""
     held_pack: Path = Path("runs/pack_held")
     """The same of held-back footage, to validate on; without it there is no validation."""
-    held_back: Path = Path("configs/evaluate/held_back.yaml")
-    """List of the sources that are never trained on."""
+    held_back: tuple[Path, ...] = (
+        Path("configs/evaluate/held_back.yaml"),
+        Path("configs/evaluate/held_back_more.yaml"),
+    )
+    """Lists of the sources that are never trained on."""
     short_side: Int = Field(default=192, ge=32)
     """Pixels of packed frames' short side, at most."""
     rate: float = Field(default=4.0, gt=0)
@@ -73,6 +76,8 @@ class SampleConfig(Section):
     """The same among samples with a hint."""
     old_film: float = Field(default=0.35, ge=0, le=1)
     """Share of frames whose gray is degraded like old film."""
+    harsh: float = Field(default=0.0, ge=0, le=1)
+    """Share of those whose contrast is raised until shadows are crushed and highlights burn out."""
     border: float = Field(default=0.04, ge=0, le=1)
     """Share of frames that get a dark border, as scanned film has."""
     distance: float = Field(default=0.22, gt=0)

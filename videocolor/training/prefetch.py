@@ -17,7 +17,7 @@ import cv2
 from videocolor.concurrency.processes import Crew
 from videocolor.datasets.pack import PackReader
 from videocolor.errors import InputError, ModelError
-from videocolor.training.config import TrainConfig
+from videocolor.training.config import PhasedConfig
 from videocolor.training.propagated import PropagatedReader
 from videocolor.training.samples import Batch, Sampler
 
@@ -27,7 +27,7 @@ _here = threading.local()
 """The worker's own sampler and settings."""
 
 
-def open_sampler(config: TrainConfig) -> Sampler:
+def open_sampler(config: PhasedConfig) -> Sampler:
     """Open the sampler of the training pack.
 
     Raises:
@@ -44,7 +44,7 @@ def open_sampler(config: TrainConfig) -> Sampler:
 
 
 def drawn_ahead(
-    config: TrainConfig, first: int, last: int, rank: int = 0, processes: int = 1
+    config: PhasedConfig, first: int, last: int, rank: int = 0, processes: int = 1
 ) -> Generator[Batch, None, None]:
     """Batches of steps `first` .. `last - 1`, in order, `config.ahead` and one a worker being made meanwhile.
 
@@ -73,19 +73,19 @@ def drawn_ahead(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _pool(config: TrainConfig) -> Executor:
+def _pool(config: PhasedConfig) -> Executor:
     if config.worker_kind == "thread":
         return ThreadPoolExecutor(config.workers, "samples", initializer=_open, initargs=(config,))
     return Crew(config.workers, _open, (config,))
 
 
-def _open(config: TrainConfig) -> None:
+def _open(config: PhasedConfig) -> None:
     cv2.setNumThreads(1)
     _here.config, _here.sampler = config, open_sampler(config)
 
 
 def _draw(step: int, rank: int, processes: int) -> Batch:
-    config: TrainConfig = _here.config
+    config: PhasedConfig = _here.config
     sampler: Sampler = _here.sampler
     phase = config.phase_at(step)
     share = phase.batch // processes

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from videocolor.color import rgb_to_luma
-from videocolor.datasets.degrade import gray_of, old_film
+from videocolor.datasets.degrade import gray_of, harsh, old_film
 from videocolor.datasets.pack import Item, PackReader, frame_distance
 from videocolor.training.config import SampleConfig
 from videocolor.training.propagated import PropagatedPair, PropagatedReader
@@ -136,6 +136,8 @@ class Sampler:
             rgb = _border(rgb, rng)
         luma = gray_of(rgb, rng)
         if rng.random() < settings.old_film:
+            if settings.harsh and rng.random() < settings.harsh:
+                luma = harsh(luma, rng)
             luma = old_film(luma, rng)
         if not right:
             return _Sample(rgb, luma, [self._wrong_hint(rng, size)] if hinted else [], propagated)

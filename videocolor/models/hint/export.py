@@ -33,6 +33,7 @@ __all__ = [
     "import_openvino",
     "write_graphs",
     "write_network",
+    "write_without_weights",
 ]
 
 _FOLDER: Final = Path(__file__).parents[1] / "weights"
@@ -217,7 +218,6 @@ def write_graphs(net: HintNet, folder: Path, architecture: str) -> None:
 
     Needs torch and the package `onnx`. The weights are declared as external data, filled in by name.
     """
-    import onnx
     import torch
 
     net = deepcopy(net)
@@ -225,25 +225,36 @@ def write_graphs(net: HintNet, folder: Path, architecture: str) -> None:
         for parameter in net.parameters():
             parameter.normal_()
     for part in ("encode", "frame"):
-        model = onnx.load_from_string(_export(net, part))
-        names = []
-        for tensor in model.graph.initializer:
-            if not tensor.name.startswith("net."):
-                continue
-            size = len(onnx.numpy_helper.to_array(tensor).tobytes())
-            _rename(model.graph, tensor.name, tensor.name.removeprefix("net."))
-            tensor.name = tensor.name.removeprefix("net.")
-            names.append(tensor.name)
-            tensor.ClearField("raw_data")
-            tensor.data_location = onnx.TensorProto.EXTERNAL
-            for key, value in (("location", "weights"), ("offset", "0"), ("length", str(size))):
-                entry = tensor.external_data.add()
-                entry.key, entry.value = key, value
-        for node in model.graph.node:
-            node.ClearField("doc_string")
-        path = folder / f"{architecture}.{part}.onnx"
-        path.write_bytes(model.SerializeToString())
-        path.with_suffix(".txt").write_text("\n".join(names) + "\n", encoding="utf-8")
+        write_without_weights(_export(net, part), folder / f"{architecture}.{part}.onnx")
+
+
+def write_without_weights(data: bytes, path: Path) -> None:
+    """Write an exported graph without its weights (named `net.*`), and beside it their names without that prefix.
+
+    Args:
+        data: the ONNX file; needs the package `onnx`.
+        path: of the graph; the names go to the same name with `.txt`.
+    """
+    import onnx
+
+    model = onnx.load_from_string(data)
+    names = []
+    for tensor in model.graph.initializer:
+        if not tensor.name.startswith("net."):
+            continue
+        size = len(onnx.numpy_helper.to_array(tensor).tobytes())
+        _rename(model.graph, tensor.name, tensor.name.removeprefix("net."))
+        tensor.name = tensor.name.removeprefix("net.")
+        names.append(tensor.name)
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        for key, value in (("location", "weights"), ("offset", "0"), ("length", str(size))):
+            entry = tensor.external_data.add()
+            entry.key, entry.value = key, value
+    for node in model.graph.node:
+        node.ClearField("doc_string")
+    path.write_bytes(model.SerializeToString())
+    path.with_suffix(".txt").write_text("\n".join(names) + "\n", encoding="utf-8")
 
 
 def _rename(graph: Any, old: str, new: str) -> None:

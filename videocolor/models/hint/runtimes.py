@@ -20,7 +20,7 @@ from videocolor.types import Array
 if TYPE_CHECKING:
     from videocolor.models.hint.network import HintNet
 
-__all__ = ["OnnxRuntime", "OpenVinoRuntime", "TorchRuntime", "network_of", "onnxruntime_errors"]
+__all__ = ["OnnxRuntime", "OpenVinoRuntime", "TorchRuntime", "network_of", "onnxruntime_errors", "open_session"]
 
 
 def _threads(wanted: int | None) -> int:
@@ -44,8 +44,8 @@ class OnnxRuntime:
     name = "onnxruntime"
 
     def __init__(self, artifact: Artifact, threads: int | None) -> None:
-        self._artifact, self._threads = artifact, _threads(threads)
-        self._frame = self._session("frame")
+        self._artifact, self._threads = artifact, threads
+        self._frame = open_session(artifact, "frame", threads)
         self._encode: Any = None
         shapes = {entry.name: entry.shape for entry in self._frame.get_inputs()}
         self.key_channels, self.value_channels = int(shapes["keys"][2]), int(shapes["values"][2])
@@ -53,7 +53,7 @@ class OnnxRuntime:
     def encode(self, luma: Array, ab: Array, mask: Array) -> tuple[Array, Array, Array]:
         """Encode hints into tokens; the session is made at first use."""
         if self._encode is None:
-            self._encode = self._session("encode")
+            self._encode = open_session(self._artifact, "encode", self._threads)
         keys, values, valid = self._encode.run(None, {"luma": luma, "ab": ab, "mask": mask})
         return keys, values, valid
 
@@ -65,23 +65,34 @@ class OnnxRuntime:
         ab, confidence, error = self._frame.run(None, {"luma": luma, **tokens, "propagated": propagated})
         return ab, confidence, error
 
-    def _session(self, part: str) -> Any:
-        import onnxruntime as ort
 
-        path, name = graph_path(self._artifact.architecture, part), self._artifact.card.name
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        wanted = external_names(path, self._artifact)
-        # ONNX Runtime reads the buffers during construction only, but they must live until then.
-        values = [ort.OrtValue.ortvalue_from_numpy(self._artifact.weights[weight]) for weight in wanted]
-        options.add_external_initializers(wanted, values)
-        try:
-            return ort.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-        except onnxruntime_errors() as error:
-            reason = str(error)[:300]
-            raise ModelError(f"{name}: ONNX Runtime cannot load the weights into {path.name} ({reason})") from error
+def open_session(artifact: Artifact, part: str, threads: int | None) -> Any:
+    """Open an ONNX Runtime session of a packaged graph with an artifact's weights.
+
+    Args:
+        artifact: weights and architecture.
+        part: of the network, see `graph_path`.
+        threads: CPU threads; None: as many as this process may use.
+
+    Raises:
+        ModelError: weights and graph do not belong together.
+    """
+    import onnxruntime as ort
+
+    path, name = graph_path(artifact.architecture, part), artifact.card.name
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = _threads(threads)
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    wanted = external_names(path, artifact)
+    # ONNX Runtime reads the buffers during construction only, but they must live until then.
+    values = [ort.OrtValue.ortvalue_from_numpy(artifact.weights[weight]) for weight in wanted]
+    options.add_external_initializers(wanted, values)
+    try:
+        return ort.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    except onnxruntime_errors() as error:
+        reason = str(error)[:300]
+        raise ModelError(f"{name}: ONNX Runtime cannot load the weights into {path.name} ({reason})") from error
 
 
 def onnxruntime_errors() -> tuple[type[Exception], ...]:

@@ -20,7 +20,7 @@ from videocolor.training.propagated import PropagatedReader
 from videocolor.training.samples import Batch, Sampler
 from videocolor.types import Array
 
-__all__ = ["contact_sheet", "recolor", "validate"]
+__all__ = ["contact_sheet", "recolor", "score_picture", "validate"]
 
 _CLEAN = dict.fromkeys(("wrong", "two", "masked", "hue_turn", "old_film", "border", "propagated"), 0.0)
 _KINDS = {
@@ -58,8 +58,10 @@ def validate(
             batch = sampler.batch(step, settings.batch, settings.size)
             got, truth = _ab(net, batch)
             sums += _sums(got, truth)
-            scores += [_score(rgb, ab) for rgb, ab in zip(batch.rgb, got, strict=True)]
-            gray += [_score(rgb, np.zeros_like(ab)) for rgb, ab in zip(batch.rgb, got, strict=True) if kind == "auto"]
+            scores += [score_picture(rgb, ab) for rgb, ab in zip(batch.rgb, got, strict=True)]
+            gray += [
+                score_picture(rgb, np.zeros_like(ab)) for rgb, ab in zip(batch.rgb, got, strict=True) if kind == "auto"
+            ]
         result[f"{kind}_rms"] = float(np.sqrt(sums[0] / settings.batches))
         result[f"{kind}_gain"] = float(10 * np.log10(sums[1] / max(sums[0], 1e-9)))
         result[f"{kind}_chroma"] = float(sums[2] / sums[3])
@@ -129,7 +131,8 @@ def _sums(got: Array, truth: Array) -> list[float]:
     return squares + [float(np.hypot(x[:, 0], x[:, 1]).mean()) for x in (got, truth)]
 
 
-def _score(rgb: Array, ab: Array) -> tuple[float, float]:
+def score_picture(rgb: Array, ab: Array) -> tuple[float, float]:
+    """Compute RGB-PSNR (dB, 60 at most) and mean CIEDE2000 of a picture with other a*b*; arguments as of `recolor`."""
     made = recolor(rgb, ab)
     difference = float(ciede2000(lab_of(rgb), lab_of(made)).mean(dtype=np.float64))
     return min(psnr(mean_squared_error(rgb, made)), _BEST_DB), difference

@@ -1,0 +1,45 @@
+"""Two networks as one: hinted shots go to one of them, shots without a hint to the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from videocolor.models.base import Colorizer, HintInput, Prediction
+from videocolor.types import Array
+
+__all__ = ["AutomaticColorizer"]
+
+
+class _State(NamedTuple):
+    colorizer: Colorizer
+    own: Any
+
+
+class AutomaticColorizer(Colorizer):
+    """Colors each shot with the network that suits it.
+
+    Args:
+        hinted: colors shots that have a hint; the pair has its card, whose title names the other network, too.
+        automatic: colors the others.
+    """
+
+    def __init__(self, hinted: Colorizer, automatic: Colorizer) -> None:
+        self.hinted, self.automatic = hinted, automatic
+        other = automatic.card
+        self.card = replace(
+            hinted.card,
+            title=f"{hinted.card.title}; without a hint: {other.name}, sha256 {other.sha256}",
+            area_automatic=other.area_automatic or other.area,
+        )
+        self.runtime = getattr(hinted, "runtime", None)
+
+    def begin(self, hints: Sequence[HintInput]) -> _State:
+        """Start a shot with the network that suits it."""
+        chosen = self.hinted if hints else self.automatic
+        return _State(chosen, chosen.begin(hints))
+
+    def step(self, state: _State, luma: Array, propagated: Array | None = None, /) -> Prediction:
+        """Color frames of the shot."""
+        return state.colorizer.step(state.own, luma, propagated)

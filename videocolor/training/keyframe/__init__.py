@@ -1,0 +1,1 @@
+"""Training the keyframe network: `videocolor train --config keyframe`."""

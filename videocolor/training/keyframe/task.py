@@ -1,0 +1,225 @@
+"""The keyframe network's training, as the loop runs it: pictures from a pack, a frozen encoder, averaged weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from videocolor.datasets.pack import PackReader
+from videocolor.errors import ConfigError, ModelError
+from videocolor.models.artifact import Artifact, load_checkpoint, write_artifact
+from videocolor.models.keyframe.bins import Bins, count_bins, make_bins
+from videocolor.models.keyframe.network import KeyframeNet
+from videocolor.models.registry import find_artifact
+from videocolor.training.checkpoint import Ema
+from videocolor.training.distributed import ProcessGroup
+from videocolor.training.hint.network import learning_rate
+from videocolor.training.keyframe.config import KeyframeConfig, KeyframeOptimizerConfig
+from videocolor.training.keyframe.frozen import frozen_encoder
+from videocolor.training.keyframe.losses import ChromaLoss, Losses, target_ab
+from videocolor.training.keyframe.package import make_artifact, network_of
+from videocolor.training.keyframe.validate import contact_sheet, validate
+from videocolor.training.loop import Task
+from videocolor.training.prefetch import drawn_ahead, open_sampler
+from videocolor.training.samples import Batch
+from videocolor.types import Array
+
+__all__ = ["KeyframeTask"]
+
+
+class KeyframeTask(Task[KeyframeConfig]):
+    """Training of the keyframe network, in one process."""
+
+    free: ClassVar[frozenset[str]] = Task.free | {
+        *("start", "workers", "worker_kind", "ahead", "save_every", "validation", "frozen_runtime"),
+    }
+    net: KeyframeNet
+    ema: Ema
+
+    def __init__(self, config: KeyframeConfig) -> None:
+        self.config, self.clip = config, config.optimizer.clip
+        self._held: PackReader | None = None
+        self._licences: object = None
+        self._encode: Callable[[Tensor], list[Tensor]]
+        self._loss: ChromaLoss
+
+    def begin(self, group: ProcessGroup, resumed: bool) -> None:
+        """Check settings and pack; build network, optimizer and average.
+
+        Raises:
+            ConfigError: there are several processes.
+            InputError, ModelError, UsageError: the pack or the initial weights cannot be read, or must not be used.
+        """
+        config = self.config
+        if group.size > 1:
+            raise ConfigError("the keyframe network is trained by one process; start it without torchrun")
+        pack = open_sampler(config).pack
+        self._licences = pack.notes.get("licences")
+        self.group = group
+        torch.manual_seed(config.seed)
+        bins = make_bins(_counts(pack), config.loss.uniform, config.loss.rebalance)
+        net = KeyframeNet(len(bins.centers)) if resumed else initial_network(config.start, bins)
+        self._set_network(net)
+        if config.data.held_pack.exists():
+            self._held = PackReader(config.data.held_pack)
+
+    def _set_network(self, net: KeyframeNet) -> None:
+        config = self.config
+        self.net = self.model = _on_device(net, self.group.device)
+        self.optimizer = make_optimizer(self.net, config.optimizer)
+        self.ema = Ema(self.net, config.optimizer.ema)
+        self._use_weights()
+
+    def _use_weights(self) -> None:
+        """Take over bins and encoder into what is computed from them once."""
+        config = self.config
+        self._loss = ChromaLoss(self.net, config.loss)
+        trained = config.optimizer.encoder_lr > 0
+        self._encode = (
+            self.net.encoder if trained else frozen_encoder(self.net.encoder, config.frozen_runtime, config.threads)
+        )
+
+    def batches(self, last: int) -> Generator[tuple[int, Batch], None, None]:
+        """Yield every batch."""
+        with closing(drawn_ahead(self.config, self.step, last)) as drawn:
+            for step, batch in enumerate(drawn, self.step):
+                yield self.config.phase_at(step).batch, batch
+
+    def losses(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Losses of a batch."""
+        device = self.group.device
+        luma = torch.from_numpy(batch.luma)[:, None].to(device).contiguous(memory_format=torch.channels_last)
+        ab = target_ab(torch.from_numpy(batch.rgb).to(device))
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.config.bf16):
+            found: Losses = self._loss(self.net.features(luma, self._encode(luma)), ab, self.step)
+        return found._asdict()
+
+    def rate(self) -> float:
+        """Set the learning rate of the step in all parameter groups."""
+        rate = learning_rate(self.step, self.config.steps, self.config.optimizer)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["share"]
+        return rate
+
+    def update(self, values: Mapping[str, float], samples: int) -> None:
+        """Apply the gradient and update the averaged weights."""
+        super().update(values, samples)
+        self.ema.update(self.net, self.step)
+
+    def skip(self) -> None:
+        """Repair the norms' running statistics."""
+        self.ema.repair(self.net)
+
+    def validation(self) -> tuple[Mapping[str, float], Array | None] | None:
+        """Score the averaged weights on held-back footage, every some steps and at the end."""
+        settings = self.config.validation
+        if self._held is None or (self.step % settings.every and self.step != self.config.steps):
+            return None
+        net = _on_device(network_of(self.ema.state).folded(), self.group.device)
+        scores = validate(net, self._held, settings)
+        return scores, contact_sheet(net, self._held, settings) if settings.pictures else None
+
+    def save_due(self) -> bool:
+        """Whether a checkpoint is due after this step."""
+        return self.step % self.config.save_every == 0
+
+    def state(self) -> dict[str, Any]:
+        """Network, averaged weights, optimizer; and the artifact, with the weights that it is made of."""
+        artifact = self.artifact()
+        weights = {name: torch.from_numpy(value) for name, value in artifact.weights.items()}
+        return {
+            "net": self.net.state_dict(),
+            "ema": self.ema.state,
+            "optimizer": self.optimizer.state_dict(),
+            "artifact": artifact.about() | {"weights": weights},
+        }
+
+    def restore(self, content: dict[str, Any]) -> None:
+        """Take over network, averaged weights and optimizer."""
+        self.net.load_state_dict(content["net"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        for name, value in content["ema"].items():
+            self.ema.state[name].copy_(value)
+        self._use_weights()
+
+    def artifact(self) -> Artifact:
+        """Make what the weights file holds."""
+        config = self.config.model_dump(mode="json", exclude={"out", "data", "start"})
+        training = {"steps": self.step, "config": config, "licences": self._licences}
+        return make_artifact(self.ema.state, training)
+
+    def finish(self, checkpoint: Path) -> Path:
+        """Write OUT/NAME.safetensors."""
+        artifact, target = self.artifact(), checkpoint.parent / f"{checkpoint.parent.name}.safetensors"
+        write_artifact(target, artifact.weights, artifact.card, artifact.architecture, artifact.training)
+        return target
+
+
+def initial_network(start: Path, bins: Bins) -> KeyframeNet:
+    """Make the network of a run's first step.
+
+    Args:
+        start: a hint network, by name or weights file, whose encoder and trunk are taken; or an earlier run's
+            checkpoint.pt, whose averaged network is taken.
+        bins: of the footage.
+
+    Raises:
+        ModelError: it cannot be read, or is of another network.
+        UsageError: no network has that name.
+    """
+    if start.suffix == ".pt":
+        return network_of(load_checkpoint(start).get("ema", {}))
+    net = KeyframeNet(len(bins.centers))
+    with torch.no_grad():  # begin with gray, and with what the weighted loss takes for likely knowing nothing
+        net.centers.copy_(torch.from_numpy(bins.centers))
+        net.weights.copy_(torch.from_numpy(bins.weights))
+        for head in (net.mean, net.scores):
+            head.weight.mul_(0.1)
+        net.mean.load_state_dict({"weight": net.mean.weight, "bias": torch.zeros(2)})
+        bias = torch.from_numpy(np.log(bins.prior * bins.weights))
+        net.scores.load_state_dict({"weight": net.scores.weight, "bias": bias})
+    found = find_artifact(str(start)).weights
+    for module, prefix in ((net.encoder, "encoder."), (net.trunk, "decoder.")):
+        wanted = module.state_dict().keys()
+        kept = {name: torch.from_numpy(found[prefix + name]) for name in wanted if prefix + name in found}
+        try:
+            module.load_state_dict(kept)
+        except RuntimeError as error:
+            raise ModelError(f"start: {start} has no such encoder and trunk ({error})") from error
+    return net
+
+
+def make_optimizer(net: KeyframeNet, config: KeyframeOptimizerConfig) -> torch.optim.AdamW:
+    """AdamW; trunk and late encoder blocks have rates of their own, or are frozen where those are 0."""
+    net.encoder.requires_grad_(False)
+    net.trunk.requires_grad_(config.trunk_lr > 0)
+    own = nn.ModuleList(child for name, child in net.named_children() if name not in ("encoder", "trunk"))
+    groups = [*_groups(net.trunk, config, config.trunk_lr)] if config.trunk_lr > 0 else []
+    groups += _groups(own, config, config.lr)
+    if config.encoder_lr > 0:
+        late = nn.ModuleList(list(net.encoder.blocks)[config.encoder_from :]).requires_grad_(True)
+        groups += _groups(late, config, config.encoder_lr)
+    return torch.optim.AdamW(groups, lr=config.lr)
+
+
+def _groups(module: nn.Module, config: KeyframeOptimizerConfig, rate: float) -> list[dict[str, Any]]:
+    share = rate / config.lr
+    return [
+        {"params": [p for p in module.parameters() if p.ndim > 1], "weight_decay": config.weight_decay, "share": share},
+        {"params": [p for p in module.parameters() if p.ndim <= 1], "weight_decay": 0.0, "share": share},
+    ]
+
+
+def _counts(pack: PackReader) -> Array:
+    """How often colors occur in the thumbnails of the pack's pictures."""
+    return count_bins(pack.thumbs[[item.first for item in pack.images]])
+
+
+def _on_device(net: KeyframeNet, device: torch.device) -> KeyframeNet:
+    return net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
