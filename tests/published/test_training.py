@@ -277,7 +277,7 @@ def test_dispatch(tmp_path: Path) -> None:
     assert systems.trainer("published/h1") is train
     (tmp_path / "odd.yaml").write_text("system: fusionn\nout: x\n")
     with pytest.raises(
-        ConfigError, match=r"odd\.yaml: system = 'fusionn': expected one of hint, keyframe, hetero, .*did you mean fusion"
+        ConfigError, match=r"odd\.yaml: system = 'fusionn': expected one of hint, keyframe, .*did you mean fusion"
     ):
         systems.config_class(tmp_path / "odd.yaml")
 
