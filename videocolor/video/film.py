@@ -27,6 +27,7 @@ from videocolor.video.plan import OutputPlan
 from videocolor.video.probe import FIELD_ORDERS
 from videocolor.video.reader import VideoReader
 from videocolor.video.remux import StreamCopier, copy_container_metadata, timecode
+from videocolor.video.sidedata import DISPLAY_MATRIX, side_data
 
 __all__ = ["COLOR_LABEL", "FilmSink", "PictureEncoder"]
 
@@ -74,10 +75,9 @@ class PictureEncoder:
 
     def _set_matrix(self, frame: Frame) -> None:
         """Keep rotation and flips: the display matrix as it is where the frame carries it."""
-        side_data: Any = frame.native.side_data if isinstance(frame.native, VideoFrame) else ()
-        for data in side_data:
-            if data.type.name == "DISPLAYMATRIX" and hasattr(self.stream, "set_display_matrix"):
-                self.stream.set_display_matrix([int(v) for v in np.frombuffer(bytes(data), np.int32)])
+        for kind, data in side_data(frame.native) if isinstance(frame.native, VideoFrame) else ():
+            if kind == DISPLAY_MATRIX and hasattr(self.stream, "set_display_matrix"):
+                self.stream.set_display_matrix([int(v) for v in np.frombuffer(data, np.int32)])
                 return
         if self._info.rotation and hasattr(self.stream, "set_display_rotation"):
             self.stream.set_display_rotation(self._info.rotation)
