@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from fit_relevance import expected_gain, fit_gate, fit_relevance, main
+from relevance_rows import DEGREES, KINDS, Rows, measure_relevance
 
 from tests.training.training_helpers import make_pack
 from videocolor.datasets.pack import PackWriter
@@ -16,8 +17,6 @@ from videocolor.errors import InputError, OutputError
 from videocolor.models.artifact import read_artifact
 from videocolor.models.base import HintInput
 from videocolor.models.registry import load_colorizer
-from videocolor.training.hint.relevance import DEGREES, KINDS, Rows, measure_relevance
-from videocolor.training.hint.relevance_fit import expected_gain, fit_gate, fit_relevance
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +42,7 @@ def made_rows(count: int = 1500, seed: int = 0) -> Rows:
     return Rows(seen, gain.astype(np.float32), kind, np.full(count, 0.5, np.float32), group)
 
 
+@pytest.mark.slow
 def test_rows_say_what_a_hint_gains(rows: Rows) -> None:
     n = len(rows.gain)
     assert (
@@ -62,15 +62,7 @@ def test_rows_say_what_a_hint_gains(rows: Rows) -> None:
     )
 
 
-def test_rows_do_not_depend_on_who_measures(tmp_path: Path, weights: Path, rows: Rows) -> None:
-    make_pack(tmp_path / "pack")
-    again = measure_relevance(tmp_path / "pack", weights, frames=1, images=3, seed=1, workers=2)
-    np.testing.assert_array_equal(again.kind, rows.kind)
-    np.testing.assert_array_equal(again.group, rows.group)
-    np.testing.assert_allclose(again.evidence, rows.evidence, atol=1e-3)
-    np.testing.assert_allclose(again.gain, rows.gain, atol=0.3)
-
-
+@pytest.mark.slow
 def test_rows_are_kept(tmp_path: Path, rows: Rows) -> None:
     rows.save(tmp_path / "rows.npz")
     for first, second in zip(rows, Rows.load(tmp_path / "rows.npz"), strict=True):
@@ -116,6 +108,7 @@ def test_the_gate_opens_to_what_gains() -> None:
     assert all(torch.equal(a, b) for a, b in zip(head.state_dict().values(), again.state_dict().values(), strict=True))
 
 
+@pytest.mark.slow
 def test_only_the_gate_changes(tmp_path: Path, weights: Path) -> None:
     report = fit_relevance(made_rows(), weights, tmp_path / "fitted.safetensors")
     before, after = read_artifact(weights), read_artifact(tmp_path / "fitted.safetensors")
@@ -134,8 +127,8 @@ def test_only_the_gate_changes(tmp_path: Path, weights: Path) -> None:
         )
 
 
+@pytest.mark.slow
 def test_the_recipe(tmp_path: Path, root: Path, weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main = runpy.run_path(str(root / "pipelines/fit_relevance.py"))["main"]
     made_rows().save(tmp_path / "rows.npz")
     output = tmp_path / "mine.safetensors"
     rows = str(tmp_path / "rows.npz")

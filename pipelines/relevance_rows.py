@@ -8,11 +8,11 @@ row holds the gate's input and the gain of each degree over no hint, in decibels
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -21,7 +21,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from videocolor.color import rgb_to_lab, rgb_to_luma
-from videocolor.concurrency.processes import Crew
 from videocolor.datasets.degrade import gray_of, old_film
 from videocolor.datasets.pack import PackReader, frame_distance
 from videocolor.errors import InputError
@@ -108,9 +107,7 @@ class _Case:
     """Number of painted squares; 0: the complete hint."""
 
 
-def measure_relevance(
-    pack: Path, weights: Path, *, frames: int = 1, images: int = 150, seed: int = 5, workers: int = 1
-) -> Rows:
+def measure_relevance(pack: Path, weights: Path, *, frames: int = 1, images: int = 150, seed: int = 5) -> Rows:
     """Color frames of a pack with right, similar and wrong hints at each of `DEGREES`.
 
     Args:
@@ -119,7 +116,6 @@ def measure_relevance(
         frames: targets a clip.
         images: of the pack's images that are targets.
         seed: of all draws.
-        workers: processes, one thread each; 1: this process. The rows are the same but for rounding.
 
     Raises:
         InputError: held-back footage, footage of one source, or no pack.
@@ -130,16 +126,15 @@ def measure_relevance(
         raise InputError(f"{pack}: packed held-back footage; nothing is fitted to it")
     if len({item.source for item in reader.items}) < 2:
         raise InputError(f"{pack}: footage of one source; a wrong hint comes from another")
-    network_of(read_artifact(weights))
+    net = network_of(read_artifact(weights))
     places = _targets(reader, frames, images, seed)
-    with _crew(workers, pack, weights) as over:
-        described = over(_describe, places, 64)
-        known = np.stack(list(tqdm(described, total=len(places), unit="frame", desc="describe")))
+    with one_thread():
+        known = np.stack([_describe(net, reader, place) for place in tqdm(places, unit="frame", desc="describe")])
         known -= known.mean(axis=0)
         known /= np.linalg.norm(known, axis=1, keepdims=True) + 1e-6
-        tasks = [(seed, n, place, _similar(reader, places, known, n)) for n, place in enumerate(places)]
-        found = tqdm(over(_measure, tasks, 4), total=len(tasks), unit="frame", desc="measure")
-        rows = [row for made in found for row in made]
+        rows = []
+        for n, place in enumerate(tqdm(places, unit="frame", desc="measure")):
+            rows += _measure(net, reader, place, _similar(reader, places, known, n), np.random.default_rng([seed, n]))
     sources = {name: n for n, name in enumerate(sorted({item.source for item in reader.items}))}
     numbered = {i: sources[item.source] for i, item in enumerate(reader.items)}
     return Rows(
@@ -171,21 +166,6 @@ def _similar(pack: PackReader, places: Sequence[Place], known: Array, index: int
     return [place for place, _ in zip(others, range(100), strict=False)]
 
 
-class _Worker(NamedTuple):
-    net: HintNet
-    pack: PackReader
-
-
-_here: list[_Worker] = []
-"""What a worker process has opened."""
-
-
-def _open(pack: Path, weights: Path) -> None:
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    _here[:] = [_Worker(network_of(read_artifact(weights)), PackReader(pack))]
-
-
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Run torch on one CPU thread: for work too small to share, and sums that are the same on every machine."""
@@ -197,21 +177,8 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@contextmanager
-def _crew(workers: int, pack: Path, weights: Path) -> Iterator[Callable[[Any, Sequence[Any], int], Iterator[Any]]]:
-    """Yield a `map` over workers that have pack and network open, each with one thread; one worker is this process."""
-    if workers == 1:
-        _here[:] = [_Worker(network_of(read_artifact(weights)), PackReader(pack))]
-        with one_thread():
-            yield lambda function, tasks, _chunk: map(function, tasks)
-        return
-    with Crew(workers, _open, (pack, weights)) as pool:
-        yield lambda function, tasks, chunk: pool.map(function, tasks, chunksize=chunk)
-
-
-def _describe(place: Place) -> Array:
+def _describe(net: HintNet, pack: PackReader, place: Place) -> Array:
     """Mean of the deepest features of a frame."""
-    net, pack = _here[0]
     rgb = cv2.resize(pack.frame(pack.items[place[0]], place[1]), (160, 96), interpolation=cv2.INTER_AREA)
     with torch.inference_mode():
         return np.asarray(net.encoder(_tensor(_luma(rgb)[None]))[4].mean(dim=(0, 2, 3)).numpy())
@@ -220,11 +187,10 @@ def _describe(place: Place) -> Array:
 _Row = tuple[Array, list[float], int, float, tuple[int, int]]
 
 
-def _measure(task: tuple[int, int, Place, list[Place]]) -> list[_Row]:
+def _measure(
+    net: HintNet, pack: PackReader, place: Place, similar: list[Place], rng: np.random.Generator
+) -> list[_Row]:
     """Measure the rows of one target."""
-    seed, number, place, similar = task
-    net, pack = _here[0]
-    rng = np.random.default_rng([seed, number])
     frame = pack.frame(pack.items[place[0]], place[1])
     area = int(rng.choice(_FINE_AREAS)) if rng.random() < _FINE else 288 * 160
     card = ModelCard("", "", "many", 0, None, area=area)
