@@ -181,7 +181,10 @@ def test_every_dependency_is_imported(root: Path) -> None:
     assert unused == set()
 
 
-_IMPORTED_AS = {"opencv_python": "cv2", "pyyaml": "yaml", "scikit_image": "skimage", "scikit_learn": "sklearn"}
+_IMPORTED_AS = {
+    **{"opencv_python": "cv2", "pillow": "PIL", "pyyaml": "yaml"},
+    **{"scikit_image": "skimage", "scikit_learn": "sklearn"},
+}
 _RUN = {
     "hatchling",
     "import_linter",

@@ -369,16 +369,13 @@ def test_other_files_of_the_run_are_protected(tmp_path: Path) -> None:
         plan_output(probe(source), tmp_path / "s%02d_%04d.png")
 
 
-@pytest.mark.parametrize("other", [("gray16be", (32, 24)), ("rgb24", (32, 24)), ("gray", (40, 24))])
-def test_images_of_another_kind_are_refused_by_name(tmp_path: Path, other: tuple[str, tuple[int, int]]) -> None:
-    pix_fmt, size = other
+def test_images_of_another_size_are_refused_by_name(tmp_path: Path) -> None:
     folder = tmp_path / "seq"
     _scan(folder)
     odd = folder / "f_0004.png"
-    width = size[0] * (3 if pix_fmt == "rgb24" else 1)
-    make_image(odd, [noise_planes(width, size[1], "gray16be" if "16" in pix_fmt else "gray")[0]], pix_fmt)
-    with open_video(folder) as film, pytest.raises(UnsupportedVideoError, match="convert all images") as caught:
-        list(film)
+    make_image(odd, [noise_planes(40, 24, "gray")[0]], "gray")
+    with pytest.raises(UnsupportedVideoError, match="convert all images") as caught:
+        probe(folder)
     assert str(odd) in str(caught.value)
 
 

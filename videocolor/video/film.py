@@ -74,7 +74,9 @@ class PictureEncoder:
         self._set_matrix(first)
 
     def _set_matrix(self, frame: Frame) -> None:
-        """Keep rotation and flips: the display matrix as it is where the frame carries it."""
+        """Keep rotation and flips: the display matrix as it is where the frame carries it; images are upright."""
+        if self._info.format == "image2":
+            return
         for kind, data in side_data(frame.native) if isinstance(frame.native, VideoFrame) else ():
             if kind == DISPLAY_MATRIX and hasattr(self.stream, "set_display_matrix"):
                 self.stream.set_display_matrix([int(v) for v in np.frombuffer(data, np.int32)])
@@ -188,8 +190,10 @@ class FilmSink:
         extra: dict[str, str] = {}
         if self._copier is not None:
             extra = copy_container_metadata(self._copier.source, out, self._label, self._span[0] is not None)
-        elif self._label:
-            out.metadata["comment"] = self._label
+        else:
+            out.metadata.update({"comment": self._label} if self._label else {})
+            if self._span[0] is None:
+                out.metadata.update(self._info.metadata)  # timecode
         out.container_options.update(self._muxer_options(extra))
         if self._copier is None:
             self._encoder = PictureEncoder(out, self._info, self._plan, frame)

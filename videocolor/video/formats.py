@@ -17,7 +17,7 @@ from av.video.frame import VideoFrame
 from videocolor.errors import UnsupportedVideoError
 from videocolor.types import Array, Matrix, PixelLayout
 
-__all__ = ["WEIGHTS", "Planes", "describe", "plane_view", "split_planes"]
+__all__ = ["WEIGHTS", "Planes", "describe", "plane_view", "rgb_channels", "split_planes"]
 
 WEIGHTS: dict[Matrix, tuple[float, float, float]] = {
     "bt601": (0.299, 0.587, 0.114),
@@ -141,7 +141,7 @@ def split_planes(frame: VideoFrame, layout: PixelLayout, matrix: Matrix, *, chro
     """
     name = layout.name
     if layout.kind == "rgb":
-        return _from_rgb(_rgb_channels(frame, name), layout.depth, matrix, chroma)
+        return _from_rgb(rgb_channels(frame), layout.depth, matrix, chroma)
     if name in _SEMI_PLANAR:
         return _semi_planar(frame, *_SEMI_PLANAR[name][1:])
     if name in _PACKED_422:
@@ -206,8 +206,9 @@ def _float_to_16(samples: Array) -> Array:
     return scaled
 
 
-def _rgb_channels(frame: VideoFrame, name: str) -> tuple[Array, Array, Array]:
-    """Return R, G and B as (height, width) arrays in the format's own depth."""
+def rgb_channels(frame: VideoFrame) -> tuple[Array, Array, Array]:
+    """Return R, G and B of an RGB frame as (height, width) arrays in the format's own depth."""
+    name = frame.format.name
     order = ">" if name.endswith("be") else "<"
     bare = name.removesuffix("le").removesuffix("be")
     if bare.startswith("gbr"):
@@ -229,7 +230,7 @@ def _rgb_channels(frame: VideoFrame, name: str) -> tuple[Array, Array, Array]:
         shifts = (20, 10, 0) if bare == "x2rgb10" else (0, 10, 20)
         return tuple((words >> shift & 1023).astype(np.uint16) for shift in shifts)  # type: ignore[return-value]
     if _SMALL_RGB.fullmatch(name):
-        return _rgb_channels(frame.reformat(format="rgb24"), "rgb24")
+        return rgb_channels(frame.reformat(format="rgb24"))
     raise UnsupportedVideoError(f"pixel format {name} is not supported; convert the film to rgb24 or rgb48 first")
 
 

@@ -14,6 +14,7 @@ from av.codec import CodecContext
 from av.video.frame import VideoFrame
 
 from videocolor.types import Array, Frame, VideoInfo
+from videocolor.video.dpx import with_times
 from videocolor.video.formats import WEIGHTS, plane_view
 from videocolor.video.opening import muxer_errors
 from videocolor.video.plan import OutputPlan, image_names
@@ -74,7 +75,8 @@ class ImageSink:
         with muxer_errors(self._plan.target):
             self._part.mkdir(parents=False, exist_ok=True)
             file = self._part / name
-            file.write_bytes(self._encode(luma, cb, cr))
+            data = self._encode(luma, cb, cr)
+            file.write_bytes(with_times(data, self._info, frame.pts) if self._plan.codec == "dpx" else data)
             self._done.append(file)
 
     def _encode(self, luma: Array, cb: Array, cr: Array) -> bytes:
@@ -82,9 +84,14 @@ class ImageSink:
         weights, full = WEIGHTS[plan.color.matrix], plan.color.range == "full"
         rgb = planes_to_rgb(luma, cb, cr, plan.layout.depth, full, weights)
         frame = VideoFrame(self._info.width, self._info.height, plan.pix_fmt)
-        view = plane_view(frame, 0, 3, ">" if plan.pix_fmt.endswith("be") else "<")
-        peak = np.float32(65535 if plan.pix_fmt.startswith("rgb48") else 255)
-        view[...] = np.rint(rgb * peak).astype(view.dtype).reshape(view.shape)
+        codes = np.rint(rgb * np.float32(2 ** frame.format.components[0].bits - 1))
+        order = ">" if plan.pix_fmt.endswith("be") else "<"
+        if frame.format.is_planar:
+            for index, channel in enumerate((1, 2, 0)):  # G, B, R
+                plane_view(frame, index, 1, order)[...] = codes[..., channel]
+        else:
+            view = plane_view(frame, 0, 3, order)
+            view[...] = codes.reshape(view.shape)
         context: Any = CodecContext.create(plan.codec, "w")
         context.width, context.height, context.pix_fmt = self._info.width, self._info.height, plan.pix_fmt
         context.time_base = Fraction(1, 24)

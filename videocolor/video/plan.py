@@ -19,7 +19,13 @@ from videocolor.video.trial import container_takes, left_out
 __all__ = ["OutputOptions", "OutputPlan", "image_names", "plan_output"]
 
 _CONTAINERS = {".mkv": "matroska", ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".webm": "webm"}
-_IMAGES = {".png": "png", ".tif": "tiff", ".tiff": "tiff"}
+_IMAGES = {".png": "png", ".tif": "tiff", ".tiff": "tiff", ".dpx": "dpx"}
+_IMAGE_FORMATS = {
+    "png": {8: "rgb24", 16: "rgb48be"},
+    "tiff": {8: "rgb24", 16: "rgb48le"},
+    "dpx": {8: "rgb24", 10: "gbrp10be", 12: "gbrp12be", 16: "rgb48be"},
+}
+"""Image encoder -> bits a sample -> pixel format."""
 _DEFAULT_CODEC = {"matroska": "libx264", "mp4": "libx264", "mov": "prores_ks", "webm": "libvpx-vp9"}
 _DEFAULT_OPTIONS: dict[str, dict[str, str]] = {
     "libx264": {"crf": "18", "preset": "medium"},
@@ -310,17 +316,20 @@ def _whole_milliseconds(info: VideoInfo) -> bool:
 def _plan_images(info: VideoInfo, target: Path, options: OutputOptions, codec: str) -> OutputPlan:
     if options.codec not in (None, codec):
         raise UsageError(f"codec {options.codec}: images of this kind are written as {codec}")
-    deep = info.layout.depth > 8
-    depth = info.layout.depth
-    pix_fmt = ("rgb48be" if codec == "png" else "rgb48le") if deep else "rgb24"
-    if options.pix_fmt not in (None, pix_fmt):
-        raise UsageError(f"pix_fmt {options.pix_fmt}: {depth}-bit film becomes {pix_fmt} in {codec} images")
+    depth, formats = info.layout.depth, _IMAGE_FORMATS[codec]
+    bits = next((b for b in formats if b >= depth), 16)
+    pix_fmt = options.pix_fmt or formats[bits]
+    if pix_fmt not in formats.values():
+        raise UsageError(f"pix_fmt {pix_fmt}: {codec} images are written as {', '.join(formats.values())}")
+    deep = pix_fmt != "rgb24"
     find_encoder(codec)
     name = "yuv444p" if depth == 8 else f"yuv444p{depth}le"
     picture = next((s.index for s in info.streams if s.kind == "video"), 0)
     rest = [s for s in info.streams if s.index != picture]
     others = tuple(f"{s.kind} stream {s.index} ({s.codec}): images hold no such streams" for s in rest)
     notes = [f"{info.layout.name} becomes {pix_fmt} images: luma is not stored as such, RGB is rounded once"]
+    if (";" in info.metadata.get("timecode", "")) and codec == "dpx":
+        notes.append("the drop-frame timecode is left out: DPX images have one that counts every frame")
     if info.color.assumed:
         notes.append(f"assumed, as the source does not state it: {', '.join(info.color.assumed)}")
     return OutputPlan(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from videocolor.types import PixelLayout, StreamInfo, VideoInfo
 from videocolor.video.formats import describe, split_planes
 from videocolor.video.interlace import is_combed
 from videocolor.video.opening import configure, fraction, main_video, open_input, tolerant_frames
-from videocolor.video.sequences import ImageSequence, check_name, find_sequence, read_image
+from videocolor.video.pictures import Picture, fit_format, read_image, survey, unlike
+from videocolor.video.sequences import ImageSequence, check_name, find_sequence
 from videocolor.video.tags import RawTags, read_color
 
 __all__ = ["FIELD_ORDERS", "WOVEN", "keeps_end_times", "probe", "stated_end"]
@@ -29,6 +31,8 @@ FIELD_ORDERS = ("unknown", "progressive", "tt", "bb", "tb", "bt")
 WOVEN = "the film looks interlaced (woven fields)"
 """How the warning begins that a film which will not be deinterlaced deserves."""
 _DEFAULT_RATE = Fraction(24)
+_MOST_TRIED = 20
+"""Pictures without a header that can be read of which the reason is given."""
 _COMB_PLACES = (Fraction(1, 5), Fraction(2, 5), Fraction(3, 5), Fraction(4, 5))
 """Where in a film keyframes are looked at for combing."""
 
@@ -100,25 +104,51 @@ def _look(frame: VideoFrame, stream: VideoStream | None) -> _Still:
     return _Still(frame, describe(frame.format.name), tags)
 
 
-def _first_image(sequence: ImageSequence) -> tuple[VideoFrame, str, list[str]]:
-    """Decode the first image that can be, and name those before it."""
-    errors: list[InputError] = []
-    for file in sequence.files:
+def _first_image(sequence: ImageSequence) -> tuple[Picture, list[str]]:
+    """Decode an image in whose format all fit, and name those that cannot be read."""
+    found = survey(sequence.files)
+    errors: dict[Path, InputError] = {}
+    for file in (*found.unread[:_MOST_TRIED], *((found.rich,) if found.rich else ()), *sequence.files):
         try:
-            return *read_image(file), [f"{error}; its time stays empty" for error in errors]
+            picture = read_image(file)
         except InputError as error:
-            errors.append(error)
-    raise errors[0]
+            errors.setdefault(file, error)
+            continue
+        if file in found.unread:
+            continue
+        _check_sizes(picture, found.odd)
+        wide = PixelLayout(f"gbrp{found.depth}le", found.depth, "rgb", (0, 0))
+        deeper = fit_format(picture.frame, wide) if found.depth > 8 else None
+        if describe(picture.frame.format.name).kind == "rgb" and deeper is not None:
+            picture = replace(picture, frame=deeper)  # gray pictures of more bits are to come
+        return picture, [f"{error}; its time stays empty" for error in errors.values()]
+    raise next(iter(errors.values()))
+
+
+def _check_sizes(picture: Picture, others: Sequence[Path]) -> None:
+    """Refuse, before the work starts, pictures of another size; damaged ones may say anything."""
+    size = picture.frame.width, picture.frame.height
+    for file in others:
+        with contextlib.suppress(NoVideoError):
+            frame = read_image(file).frame
+            if (frame.width, frame.height) != size and not frame.is_corrupt:
+                raise unlike(file, frame, size, describe(picture.frame.format.name))
 
 
 def _probe_images(path: Path, sequence: ImageSequence, rate: Fraction | None) -> VideoInfo:
-    frame, codec, unreadable = _first_image(sequence)
+    picture, unreadable = _first_image(sequence)
+    frame, codec = picture.frame, picture.codec
     still = _look(frame, None)
-    warnings = [*sequence.warnings, *unreadable]
+    warnings = [*sequence.warnings, *unreadable, *picture.notes]
     if rate is None and len(sequence.files) > 1:
-        warnings.append(f"{path}: no frame rate given; {_DEFAULT_RATE} frames a second assumed (give --rate)")
-    rate = rate or _DEFAULT_RATE
-    color, said = read_color(path, still.tags, still.layout, frame.height, rate)
+        said = (
+            f"{picture.rate} frames a second, as {codec} says"
+            if picture.rate
+            else f"{_DEFAULT_RATE} frames a second assumed"
+        )
+        warnings.append(f"{path}: no frame rate given; {said} (give --rate)")
+    rate = rate or picture.rate or _DEFAULT_RATE
+    color, assumed = read_color(path, still.tags, still.layout, frame.height, rate)
     ticks = sequence.ticks[-1] + 1
     return VideoInfo(
         path=path,
@@ -134,7 +164,8 @@ def _probe_images(path: Path, sequence: ImageSequence, rate: Fraction | None) ->
         frames=len(sequence.files),
         codec=codec,
         streams=(StreamInfo(0, "video", codec),),
-        warnings=(*warnings, *said),
+        metadata={} if picture.timecode is None else {"timecode": picture.timecode},
+        warnings=(*warnings, *assumed),
     )
 
 

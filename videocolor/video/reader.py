@@ -29,8 +29,9 @@ from videocolor.video.opening import (
     read_packets,
     tolerant_frames,
 )
+from videocolor.video.pictures import fit_format, read_image, unlike
 from videocolor.video.probe import keeps_end_times, probe, stated_end
-from videocolor.video.sequences import ImageSequence, find_sequence, read_image
+from videocolor.video.sequences import ImageSequence, find_sequence
 from videocolor.video.wholeness import cut_short
 
 __all__ = ["VideoReader", "open_video"]
@@ -150,19 +151,19 @@ class VideoReader:
 
     def _images(self, sequence: ImageSequence) -> Iterator[Frame]:
         index = 0
-        for tick, file in zip(sequence.ticks, sequence.files, strict=True):
+        for tick, file, page in sequence.images():
             time = tick * self.info.time_base
             if (self.start is not None and time < self.start) or (self.end is not None and time >= self.end):
                 continue
             try:
-                native, _ = read_image(file)
+                picture = read_image(file, page)
             except InputError as error:
                 self._log.note(f"{error}; its time stays empty")
                 continue
-            if not self._fits_image(native, file):
-                continue
-            yield self._frame(native, index, tick, 1)
-            index += 1
+            native = self._fitted(picture.frame, file)
+            if native is not None:
+                yield self._frame(native, index, tick, 1)
+                index += 1
         if not index and self.start is None and self.end is None:
             raise NoVideoError(f"{self.info.path}: not one frame could be decoded")
         self._check_start((sequence.ticks[-1] + 1) * self.info.time_base)
@@ -275,18 +276,16 @@ class VideoReader:
                 if frame.pts is not None and frame.pts > last:
                     yield frame
 
-    def _fits_image(self, native: VideoFrame, file: Path) -> bool:
-        """Tell whether an image is like the first one; a damaged one that is not is lost."""
-        info, name = self.info, native.format.name
-        same = (native.width, native.height, name) == (info.width, info.height, info.layout.name)
-        if not same and native.is_corrupt:
+    def _fitted(self, native: VideoFrame, file: Path) -> VideoFrame | None:
+        """Return an image in the sequence's format; None where it is damaged and not like the others."""
+        info = self.info
+        same = (native.width, native.height) == (info.width, info.height)
+        fitted = fit_format(native, info.layout) if same else None
+        if fitted is None and native.is_corrupt:
             self._log.note(f"{file}: damaged; its time stays empty")
-        elif not same:
-            raise UnsupportedVideoError(
-                f"{file}: is {native.width}x{native.height} {name}, the first image {info.width}x{info.height} "
-                f"{info.layout.name}; convert all images to one size and format"
-            )
-        return same
+        elif fitted is None:
+            raise unlike(file, native, (info.width, info.height), info.layout)
+        return fitted
 
     def _fits(self, native: VideoFrame, index: int) -> bool:
         """Tell whether a frame has the film's size and format; a damaged frame that has not is lost."""

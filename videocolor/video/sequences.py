@@ -1,4 +1,4 @@
-"""Numbered images as films: patterns (`frame_%05d.png`) and folders of PNG, TIFF, DPX or JPEG files."""
+"""Images as films: patterns (`frame_%05d.png`), folders, and TIFF files of many pages."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from av.video.frame import VideoFrame
-
 from videocolor.errors import InputError, NoVideoError
-from videocolor.video.opening import main_video, open_input, tolerant_frames
+from videocolor.video.tiff import TIFF_SUFFIXES, tiff_pages
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -22,11 +20,15 @@ __all__ = [
     "find_sequence",
     "is_pattern",
     "is_sequence",
-    "read_image",
     "sequence_files",
 ]
 
-IMAGE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".dpx", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm", ".jp2", ".webp"})
+IMAGE_SUFFIXES = frozenset(
+    {
+        *(*TIFF_SUFFIXES, ".dpx", ".exr", ".png", ".jpg", ".jpeg", ".jp2", ".j2k", ".j2c", ".jpc", ".bmp", ".webp"),
+        *(".pbm", ".pgm", ".ppm", ".pnm", ".tga"),
+    }
+)
 _PATTERN = re.compile(r"%0?\d*d")
 _NUMBER = re.compile(r"(\d+)(?=\D*$)")
 
@@ -40,6 +42,12 @@ class ImageSequence:
     """Time of each image in frames, counted from the first: a missing number leaves its time empty."""
     first_number: int
     warnings: tuple[str, ...]
+    pages: tuple[int, ...] = ()
+    """Which page of its file each image is; empty: each is the only one."""
+
+    def images(self) -> Iterator[tuple[int, Path, int]]:
+        """Yield time, file and page of each image."""
+        return zip(self.ticks, self.files, self.pages or (0,) * len(self.files), strict=True)
 
 
 def check_name(path: Path) -> None:
@@ -67,10 +75,10 @@ def is_sequence(path: Path) -> bool:
 
 
 def find_sequence(path: Path) -> ImageSequence | None:
-    """List the images of a pattern or folder.
+    """List the images of a pattern, a folder or a TIFF of several pages.
 
     Args:
-        path: A number pattern, a folder, or an ordinary file.
+        path: A number pattern, a folder, or a file.
 
     Returns:
         The images, or None where `path` is an ordinary file.
@@ -80,10 +88,21 @@ def find_sequence(path: Path) -> ImageSequence | None:
         NoVideoError: No image matches.
     """
     if is_pattern(path):
-        return _numbered(path, _matching(path))
+        return _all_pages(_numbered(path, _matching(path)))
     if path.is_dir():
-        return _folder(path)
-    return None
+        return _all_pages(_folder(path))
+    reel = _all_pages(ImageSequence((path,), (0,), 1, ()))
+    return reel if reel.pages else None
+
+
+def _all_pages(sequence: ImageSequence) -> ImageSequence:
+    """Make one image of every page where the first file is a TIFF of several."""
+    first = sequence.files[0]
+    if first.suffix.lower() not in TIFF_SUFFIXES or tiff_pages(first)[0] == 1:
+        return sequence
+    images = [(file, page) for file in sequence.files for page in range(tiff_pages(file)[0])]
+    files, pages = zip(*images, strict=True)
+    return ImageSequence(files, tuple(range(len(files))), 1, sequence.warnings, pages)
 
 
 def _listing(folder: Path) -> list[Path]:
@@ -105,7 +124,7 @@ def _matching(path: Path) -> list[tuple[int, Path]]:
 def _folder(path: Path) -> ImageSequence:
     images = [file for file in _listing(path) if file.suffix.lower() in IMAGE_SUFFIXES]
     if not images:
-        raise NoVideoError(f"{path}: the folder holds no PNG, TIFF, DPX or JPEG images")
+        raise NoVideoError(f"{path}: the folder holds no PNG, TIFF, DPX, JPEG or other images that are read")
     kinds = Counter(file.suffix.lower() for file in images)
     kind = max(sorted(kinds), key=lambda suffix: kinds[suffix])
     images = [file for file in images if file.suffix.lower() == kind]
@@ -147,24 +166,5 @@ def _numbered(path: Path, pairs: list[tuple[int, Path]], warnings: tuple[str, ..
 
 def sequence_files(path: Path) -> tuple[Path, ...] | None:
     """List the files of an image sequence in order; None where the path is a file."""
-    sequence = find_sequence(path)
-    return None if sequence is None else sequence.files
-
-
-def read_image(file: Path) -> tuple[VideoFrame, str]:
-    """Decode one image.
-
-    Returns:
-        Its frame, and the codec's name.
-
-    Raises:
-        InputError: It cannot be read.
-    """
-    with open_input(file, {"pattern_type": "none"} if "%" in file.name else None) as container:
-        stream = main_video(container, file)
-        stream.codec_context.thread_type = "SLICE"  # frame threads would only add delay to a single frame
-        frames: Iterator[VideoFrame] = tolerant_frames(container, stream)
-        frame = next(frames, None)
-        if frame is None:
-            raise NoVideoError(f"{file}: no picture could be decoded")
-        return frame, stream.codec_context.name
+    sequence = find_sequence(path) if is_sequence(path) else None
+    return None if sequence is None else tuple(dict.fromkeys(sequence.files))

@@ -10,12 +10,13 @@ from typing import Any
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 
-__all__ = ["DISPLAY_MATRIX", "side_data"]
+__all__ = ["DISPLAY_MATRIX", "ICC_PROFILE", "side_data"]
 
 log = logging.getLogger(__name__)
 
 DISPLAY_MATRIX = Type.DISPLAYMATRIX.name
 """Rotation and flips: nine 32-bit integers."""
+ICC_PROFILE = Type.ICC_PROFILE.name
 _UNKNOWN = "UNKNOWN_"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from videocolor.types import Array, Frame
-from videocolor.video.formats import _rgb_channels
+from videocolor.video.formats import rgb_channels
 
 __all__ = ["stored_rgb"]
 
@@ -25,4 +25,4 @@ def stored_rgb(frame: Frame) -> Array | None:
     """
     if frame.layout.kind != "rgb":
         return None
-    return np.stack(_rgb_channels(frame.native, frame.layout.name), axis=-1)
+    return np.stack(rgb_channels(frame.native), axis=-1)

@@ -1,0 +1,181 @@
+"""TIFF beyond FFmpeg's decoder: several pages, tiles, BigTIFF, floating point, JPEG inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import tifffile
+
+from videocolor.errors import InputError
+from videocolor.types import Array
+
+__all__ = ["TIFF_SUFFIXES", "read_tiff", "tiff_pages", "upright"]
+
+TIFF_SUFFIXES: Final = (".tif", ".tiff")
+_COPIES: Final = 0b101
+"""Bits of NewSubfileType: a reduced copy of another page, a mask."""
+_FFMPEG_READS: Final = frozenset({1, 2, 3, 4, 5, 8, 32773, 32946})
+"""Compressions: none, CCITT, LZW, Deflate, PackBits. It decodes what it does not know, such as JPEG, to black."""
+_MOST_MAPPED: Final = 2**31 - 1
+"""Bytes of the longest array that OpenCV takes."""
+
+
+@dataclass(frozen=True)
+class _Pages:
+    """What the directories of a file say."""
+
+    numbers: tuple[int, ...]
+    """Pages that are frames: all of the first one's size and type, without reduced copies and masks."""
+    offsets: tuple[int, ...]
+    """Where the directory of each page begins; pages that are no frames included."""
+    for_ffmpeg: bool
+    inverted: bool
+    """Zero is white."""
+    plain: bool
+    """Gray or RGB, which tifffile returns as it is; not a palette, CMYK or YCbCr."""
+    orientation: int
+    """As EXIF counts, 1 to 8."""
+    header: tuple[int, int, str]
+    """Where the header states the first directory: offset, bytes, byte order."""
+
+
+def tiff_pages(path: Path) -> tuple[int, int]:
+    """Count the pages of a TIFF.
+
+    Returns:
+        How many are frames, and how many are not: thumbnails, masks, pages of another size. (1, 0) where the file
+        cannot be read, for the decoder to say why.
+    """
+    try:
+        pages = _look(path)
+    except InputError:
+        return 1, 0
+    return len(pages.numbers), len(pages.offsets) - len(pages.numbers)
+
+
+def read_tiff(path: Path, page: int = 0) -> Array | None:
+    """Decode a frame of a TIFF that FFmpeg's decoder does not read.
+
+    Args:
+        path: the file.
+        page: which of its frames.
+
+    Returns:
+        (h, w) or (h, w, 3 or 4) uint8 or uint16 R'G'B', upright; None where FFmpeg reads the file.
+
+    Raises:
+        InputError: it is damaged, or its samples are of a kind that is not read.
+    """
+    pages = _look(path)
+    if len(pages.numbers) == 1 and pages.for_ffmpeg:
+        return None
+    number = pages.numbers[page]
+    image = _by_tifffile(path, pages, number) if pages.plain else None
+    if image is None:
+        image = _by_opencv(path, pages, number)
+    if image.dtype.kind == "f":
+        image = _codes(image, path)
+    if image.dtype not in (np.uint8, np.uint16):
+        raise InputError(f"{path}: holds samples of type {image.dtype}; save it with 8 or 16 bits")
+    return image
+
+
+def _look(path: Path) -> _Pages:
+    try:
+        state = path.stat()
+        return _directories(path, state.st_size, state.st_mtime_ns)
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise InputError(f"{path}: cannot be read as TIFF ({error}); save it again") from error
+
+
+@lru_cache(maxsize=16)
+def _directories(path: Path, _size: int, _changed: int) -> _Pages:
+    """Read all directories; size and time of change are part of the cache's key."""
+    with tifffile.TiffFile(path) as file:
+        first: Any = file.pages[0]
+        alike, offsets = [], []
+        every: Iterable[Any] = file.pages
+        for number, page in enumerate(every):
+            offsets.append(int(page.offset))
+            like = page.shape == first.shape and page.dtype == first.dtype and page.photometric == first.photometric
+            if number == 0 or (like and not int(page.subfiletype) & _COPIES):
+                alike.append(number)
+        big = bool(file.is_bigtiff)
+        return _Pages(
+            tuple(alike),
+            tuple(offsets),
+            not (big or first.is_tiled or first.dtype.kind == "f") and int(first.compression) in _FFMPEG_READS,
+            int(first.photometric) == 0,
+            int(first.photometric) in (0, 1, 2),
+            int(first.tags.valueof(274, 1)),
+            (8, 8, file.byteorder) if big else (4, 4, file.byteorder),
+        )
+
+
+def _by_tifffile(path: Path, pages: _Pages, number: int) -> Array | None:
+    """Read what is not compressed, or by Deflate or PackBits; None: with more it wants a package of its own."""
+    with tifffile.TiffFile(path) as file:
+        page: Any = file.pages[number]
+        try:
+            image: Array = page.asarray()
+        except ValueError:
+            return None
+        planes = page.samplesperpixel > 1 and int(page.planarconfig) == 2
+    image = np.moveaxis(image, 0, -1) if planes else image
+    image = image.astype(np.uint8) * np.uint8(255) if image.dtype == bool else image
+    image = image.astype(image.dtype.newbyteorder("="))
+    if pages.inverted and image.dtype.kind == "u":
+        image = np.asarray(np.iinfo(image.dtype).max - image)
+    return upright(image if image.ndim == 2 else image[..., :4], pages.orientation)
+
+
+def _by_opencv(path: Path, pages: _Pages, number: int) -> Array:
+    """Decode one page: of a private mapping of the file, of which that page is the first, or by counting to it."""
+    at, size, order = pages.header
+    images: Sequence[Array | None] = ()
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        if path.stat().st_size <= _MOST_MAPPED:
+            data = np.memmap(path, mode="c")
+            first = pages.offsets[number].to_bytes(size, "little" if order == "<" else "big")
+            data[at : at + size] = np.frombuffer(first, np.uint8)
+            images = (cv2.imdecode(data, cv2.IMREAD_UNCHANGED),)
+        if not images or images[0] is None:  # it takes no tiles of 8-bit gray out of memory
+            images = cv2.imreadmulti(str(path), number, 1, flags=cv2.IMREAD_UNCHANGED)[1]
+    except cv2.error:  # more pixels than it takes, or a header that lies
+        images = ()
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+    if not images or images[0] is None:
+        raise InputError(f"{path}: page {number + 1} could not be decoded; save it again, uncompressed")
+    image = images[0]
+    if image.ndim == 3:
+        image = image[..., [2, 1, 0, 3][: image.shape[2]]]
+    # It turns 8 bits around where zero is white, and returns more of them as they are.
+    return np.asarray(65535 - image) if pages.inverted and image.dtype == np.uint16 else image
+
+
+def upright(image: Array, orientation: int) -> Array:
+    """Turn a picture as EXIF's orientation (1 to 8) says."""
+    if orientation in (5, 6, 7, 8):
+        image = np.swapaxes(image, 0, 1)
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    return image
+
+
+def _codes(image: Array, path: Path) -> Array:
+    """Turn floating point in 0..1 into 16 bits."""
+    low, high = float(np.nanmin(image)), float(np.nanmax(image))
+    if not (low > -0.001 and high < 1.001):
+        raise InputError(f"{path}: holds values from {low:g} to {high:g}; floating point is read in 0..1: save 16 bits")
+    codes: Array = np.rint(np.clip(image, 0, 1) * np.float32(65535)).astype(np.uint16)
+    return codes
