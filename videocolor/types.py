@@ -111,6 +111,8 @@ class VideoInfo:
     metadata: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     """What a person should know before the work starts."""
+    notes: tuple[str, ...] = ()
+    """What was decided about the film, without alarm."""
 
 
 @dataclass(frozen=True, eq=False)

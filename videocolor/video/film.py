@@ -29,7 +29,7 @@ from videocolor.video.reader import VideoReader
 from videocolor.video.remux import StreamCopier, copy_container_metadata, timecode
 from videocolor.video.sidedata import DISPLAY_MATRIX, side_data
 
-__all__ = ["COLOR_LABEL", "FilmSink", "PictureEncoder"]
+__all__ = ["COLOR_LABEL", "FilmSink", "PictureEncoder", "time_shift"]
 
 COLOR_LABEL = "colorized by videocolor, not original colour"
 _FORCED = {"libx264": {"forced-idr": "1"}, "libx265": {"forced-idr": "1"}}
@@ -115,6 +115,15 @@ class PictureEncoder:
         return bytes(self.stream.codec_context.extradata or b"")
 
 
+def time_shift(span: tuple[Fraction | None, Fraction | None], first: Frame) -> int:
+    """Return the ticks that are taken off all times: a trimmed film begins at zero, as does one that began before.
+
+    No container that is written keeps a picture before zero.
+    """
+    trimmed = any(bound is not None for bound in span)
+    return first.pts if trimmed or first.pts < 0 else 0
+
+
 class FilmSink:
     """Encodes the picture and has every other stream copied in step with it.
 
@@ -183,7 +192,7 @@ class FilmSink:
 
     def _open(self, frame: Frame) -> None:
         trimmed = any(bound is not None for bound in self._span)
-        self._shift = frame.pts if trimmed else 0
+        self._shift = time_shift(self._span, frame)
         movie = self._info.format != "image2"
         self._copier = StreamCopier(self._info.path, self._plan.dropped) if movie else None
         out = self._out = av.open(url(self._part), "w", format=self._plan.container)

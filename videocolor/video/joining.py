@@ -14,7 +14,8 @@ from av.packet import Packet
 
 from videocolor.errors import InputError, OutputError
 from videocolor.types import Frame, VideoInfo
-from videocolor.video.film import COLOR_LABEL, FilmSink
+from videocolor.video.clock import timing_of
+from videocolor.video.film import COLOR_LABEL, FilmSink, time_shift
 from videocolor.video.opening import ignore, main_video, muxer_errors, open_input, read_packets
 from videocolor.video.plan import OutputPlan
 from videocolor.video.shardfile import PacketFile, ShardFile, shard_header
@@ -69,7 +70,7 @@ def join_shards(
             shard = ShardFile.open(path)
             _check_kin(shard, info, plan, sink.extradata)
             sink.put_encoded(_noted(shard.packets(), written))
-        shift = first.pts if any(bound is not None for bound in span) else 0
+        shift = time_shift(span, first)
         times = _microseconds(sorted(written), info.time_base, shift)
 
         def check(part: Path) -> None:
@@ -117,6 +118,8 @@ def picture_times(path: Path, span: Span = (None, None)) -> array[int] | None:
     None where the container does not state each (AVI, some streams). Eight bytes a frame.
     """
     with open_input(path) as container:
+        if timing_of(container).kind != "stated":
+            return None
         stream = main_video(container, path)
         for other in container.streams:
             if other.index != stream.index:

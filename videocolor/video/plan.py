@@ -146,7 +146,7 @@ def plan_output(
         chroma_size=_chroma_size(info, layout),
         codec_options=codec_options,
         dropped=left_out(info, container),
-        notes=_notes(info, layout, color, table, codec.name, container),
+        notes=(*info.notes, *_notes(info, layout, color, table, codec.name, container)),
         estimated_bits=round(pixels * _bits_a_pixel(codec.name, layout)) or None,
         luma_map=table,
     )

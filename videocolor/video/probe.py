@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -17,6 +16,7 @@ from av.video.stream import VideoStream
 
 from videocolor.errors import InputError, NoVideoError
 from videocolor.types import PixelLayout, StreamInfo, VideoInfo
+from videocolor.video.clock import frame_count, frame_rate, keeps_end_times, stated_end, timing_of
 from videocolor.video.formats import describe, split_planes
 from videocolor.video.interlace import is_combed
 from videocolor.video.opening import configure, fraction, main_video, open_input, tolerant_frames
@@ -24,7 +24,7 @@ from videocolor.video.pictures import Picture, fit_format, read_image, survey, u
 from videocolor.video.sequences import ImageSequence, check_name, find_sequence
 from videocolor.video.tags import RawTags, read_color
 
-__all__ = ["FIELD_ORDERS", "WOVEN", "keeps_end_times", "probe", "stated_end"]
+__all__ = ["FIELD_ORDERS", "WOVEN", "probe"]
 
 FIELD_ORDERS = ("unknown", "progressive", "tt", "bb", "tb", "bt")
 """FFmpeg's numbers of AVFieldOrder."""
@@ -172,18 +172,22 @@ def _probe_images(path: Path, sequence: ImageSequence, rate: Fraction | None) ->
 def _probe_film(
     path: Path, container: InputContainer, stream: VideoStream, still: _Still, rate: Fraction | None
 ) -> VideoInfo:
-    stated = fraction(stream.average_rate) or fraction(stream.guessed_rate)
+    timing = timing_of(container)
+    stated = frame_rate(stream, still.frame, timing)
     color, said = read_color(path, still.tags, still.layout, still.frame.height, stated)
     warnings = list(said)
     if rate is not None and rate != stated:
         warnings.append(f"{path}: the film carries its own times; the given frame rate is not used")
     base = fraction(stream.time_base) or Fraction(1, 90000)
-    first = still.frame.pts if still.frame.pts is not None else (stream.start_time or 0)
+    time = timing.of(still.frame)
+    first = time if time is not None else (stream.start_time or 0)
+    if timing.kind == "counted":
+        first = 0
     duration = stated_end(container, stream)
     if duration is not None and keeps_end_times(container) and 0 < first * base < duration:
         duration -= first * base
     order = FIELD_ORDERS[min(getattr(stream.codec_context, "field_order", 0), 5)]  # PyAV before 18.1 does not tell
-    frames = _frame_count(stream) or (round(duration * stated) if duration and stated else None)
+    frames = frame_count(stream, duration, stated)
     # Last, as it seeks, and what was read of the stream before does not change any more.
     warnings += _interlaced(container, stream, still, order, duration, base)
     return VideoInfo(
@@ -206,6 +210,7 @@ def _probe_film(
         chapters=len(container.chapters()),
         metadata=dict(container.metadata),
         warnings=tuple(warnings),
+        notes=(timing.said,) if timing.said else (),
     )
 
 
@@ -215,31 +220,6 @@ def _stream_info(stream: Any) -> StreamInfo:
     if stream.type == "attachment":
         codec = stream.metadata.get("filename") or codec
     return StreamInfo(stream.index, stream.type, codec, stream.metadata.get("language"), stream.metadata.get("title"))
-
-
-def keeps_end_times(container: InputContainer) -> bool:
-    """Tell whether `stated_end` counts from zero rather than from the first frame: so Matroska's muxers mostly do."""
-    return "matroska" in container.format.name
-
-
-def stated_end(container: InputContainer, stream: VideoStream) -> Fraction | None:
-    """Return the stream's duration in seconds: its own, Matroska's tag, else the container's; see `keeps_end_times`."""
-    base = fraction(stream.time_base)
-    if stream.duration and base:
-        return stream.duration * base
-    for key, value in stream.metadata.items():
-        match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", value) if key.startswith("DURATION") else None
-        if match:
-            hours, minutes, seconds = match.groups()
-            return Fraction(int(hours) * 3600 + int(minutes) * 60) + Fraction(seconds)
-    return Fraction(container.duration, 1_000_000) if container.duration else None
-
-
-def _frame_count(stream: VideoStream) -> int | None:
-    if stream.frames:
-        return int(stream.frames)
-    stated = next((v for k, v in stream.metadata.items() if k.startswith("NUMBER_OF_FRAMES")), "")
-    return int(stated) if stated.isdigit() and int(stated) else None
 
 
 def _interlaced(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -12,11 +11,13 @@ from typing import Any, Self
 
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from videocolor.errors import InputError, NoVideoError, UnsupportedVideoError, UsageError
 from videocolor.types import Frame, PixelLayout, VideoInfo
+from videocolor.video.clock import Clock, Timing, keeps_end_times, stated_end, timing_of
 from videocolor.video.formats import describe, split_planes
 from videocolor.video.losses import LossLog
 from videocolor.video.opening import (
@@ -30,7 +31,7 @@ from videocolor.video.opening import (
     tolerant_frames,
 )
 from videocolor.video.pictures import fit_format, read_image, unlike
-from videocolor.video.probe import keeps_end_times, probe, stated_end
+from videocolor.video.probe import probe
 from videocolor.video.sequences import ImageSequence, find_sequence
 from videocolor.video.wholeness import cut_short
 
@@ -73,34 +74,6 @@ def open_video(
     return VideoReader(probe(path, rate=rate), start=start, end=end, fast=fast, threads=threads)
 
 
-@dataclass
-class _Clock:
-    """Give every frame a later time than the one before."""
-
-    step: int
-    log: LossLog
-    last: int | None = None
-    offset: int = 0
-
-    def stamp(self, pts: int | None, dts: int | None, index: int, leap: int) -> int:
-        """Return the frame's time in ticks, repaired where the film states none or one that goes back."""
-        if pts is None:
-            self.log.count("a frame without a time: derived from its place and the frame rate", index)
-            pts = self.last + self.step if self.last is not None else (dts or 0)
-        else:
-            pts += self.offset
-        if self.last is not None and pts <= self.last:
-            if self.last - pts >= leap:
-                self.log.count("the film's clock restarts: continued without a gap", index)
-                self.offset += self.last + self.step - pts
-                pts = self.last + self.step
-            else:
-                self.log.count("a frame's time is not after the one before: moved by the smallest step", index)
-                pts = self.last + 1
-        self.last = pts
-        return pts
-
-
 class VideoReader:
     """Iterates over the frames of a film; made by `open_video`.
 
@@ -120,6 +93,11 @@ class VideoReader:
         self.offsets: list[Fraction] = []
         """Seconds added to the film's own times from each place on where its clock restarts."""
         self._container: InputContainer | None = None
+        self._timing = Timing("stated")
+        self._packets = 0
+        """Packets of the picture that were read, empty ones included."""
+        self._until: int | None = None
+        """Time at which the last of them ends."""
 
     @property
     def losses(self) -> list[str]:
@@ -180,7 +158,8 @@ class VideoReader:
             first = int(self.start / base)
             frames = self._decoded(first)
             head = next(frames, None)
-            if head is not None and head.pts is not None and head.pts <= first:
+            led = None if head is None else self._timing.of(head)
+            if head is not None and led is not None and led <= first:
                 yield from self._stamped(head, frames)
                 return
         frames = self._decoded(None)
@@ -191,13 +170,13 @@ class VideoReader:
 
     def _stamped(self, head: VideoFrame, rest: Iterator[VideoFrame]) -> Iterator[Frame]:
         base, rate = self.info.time_base, self.info.rate
-        clock = _Clock(max(1, round(1 / (rate * base))) if rate else 1, self._log)
+        clock = Clock(max(1, round(1 / (rate * base))) if rate else 1, self._log, self._timing)
         leap = max(1, int(_LEAP / base))
         index = 0
         native: VideoFrame | None = head
         while native is not None:
             offset = clock.offset
-            pts = clock.stamp(native.pts, native.dts, index, leap)
+            pts = clock.stamp(native, index, leap)
             if clock.offset != offset:
                 self.offsets.append(clock.offset * base)
             if self.end is not None and pts * base >= self.end:
@@ -220,6 +199,8 @@ class VideoReader:
         self.close()
         self._log = LossLog(self.info.time_base)
         container = self._container = open_input(self.info.path)
+        self._timing = timing_of(container)
+        self._packets, self._until = 0, None
         stream = main_video(container, self.info.path)
         configure(stream, threads=self._threads, fast=self._fast)
         for other in container.streams:
@@ -246,18 +227,29 @@ class VideoReader:
             if packet.size and stamp is not None:
                 count += before is not None and before - stamp >= back
                 before = stamp
-            if packet.size and packet.pts is not None and not packet.is_discard:
-                self._log.expect(packet.pts, count)
+            self._note(packet, stamp, count)
             try:
                 frames = stream.codec_context.decode(packet)
             except FFmpegError as error:
                 log.debug("packet at %s: %s", packet.pts, error)
+                if self._timing.kind == "decoded":
+                    self._log.count("a packet that could not be decoded", self._packets - 1)
                 continue
             for frame in frames:
                 last = frame.pts if frame.pts is not None else last
                 yield frame
         if last is not None and self._log.waiting and not count:  # a time that occurs twice cannot be searched
             yield from self._tail(last)
+
+    def _note(self, packet: Packet[Any], stamp: int | None, count: int) -> None:
+        """Remember what a packet promises."""
+        promised = self._timing.of_packet(packet)
+        if packet.size and promised is not None and not packet.is_discard:
+            self._log.expect(promised, count)
+        if stamp is not None:
+            self._packets += 1
+            end = (packet.pts if packet.pts is not None else stamp) + (packet.duration or 0)
+            self._until = end if self._until is None else max(self._until, end)
 
     def _tail(self, last: int) -> Iterator[VideoFrame]:
         """Decode what follows a time once more without frame threads.
@@ -322,24 +314,31 @@ class VideoReader:
             damaged=damaged,
         )
 
-    def _check_end(self, clock: _Clock, index: int) -> None:
+    def _check_end(self, clock: Clock, index: int) -> None:
         """Compare what came with what the container promised."""
         if self.end is not None or clock.last is None or self._container is None:
             return
         missing_bytes = cut_short(self.info.path, self.info.format)
         if missing_bytes is not None:
             self._log.note(missing_bytes)
+        if self._timing.kind == "decoded":
+            return  # AVI counts null frames that repeat the one before, wherever they are: its length tells no more
         stream: Any = main_video(self._container, self.info.path)
         promised = int(stream.frames)
-        if self.start is None and promised > index + self._log.lost_frames:
-            missing = promised - index - self._log.lost_frames
+        # Frames may be hidden by an edit list, or be null frames that repeat the one before: their packets are there.
+        found = max(index + self._log.lost_frames, self._packets)
+        if self.start is None and promised > found:
+            missing = promised - found
             self._log.note(f"{missing} of {promised} frames are missing from the file")
         alone = len([s for s in self.info.streams if s.kind in ("video", "audio", "subtitle")]) == 1
         if stream.duration is None and not alone and not any(k.startswith("DURATION") for k in stream.metadata):
             return
         length = stated_end(self._container, stream)
         first = 0 if keeps_end_times(self._container) else self.info.start_pts
-        last = (clock.last - first + clock.step) * self.info.time_base
+        ended = clock.last + clock.step
+        if not self.offsets and self._until is not None:
+            ended = max(ended, self._until)
+        last = (ended - first) * self.info.time_base
         if length is not None and length - last > max(Fraction(1, 2), 3 * clock.step * self.info.time_base):
             self._log.note(f"the film ends after {float(last):.3f} s; its container promises {float(length):.3f} s")
 

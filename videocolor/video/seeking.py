@@ -11,6 +11,7 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 
 from videocolor.types import Frame
+from videocolor.video.clock import timing_of
 from videocolor.video.formats import describe, split_planes
 from videocolor.video.opening import configure, ignore, main_video, open_input, tolerant_frames
 from videocolor.video.probe import probe
@@ -38,6 +39,7 @@ class SeekableVideo:
     def __init__(self, path: Path) -> None:
         self.info = probe(path)
         self._container = open_input(path)
+        self._timing = timing_of(self._container)
         self._stream = main_video(self._container, path)
         configure(self._stream, threads=1)  # those that read at random have processes of their own
         for other in self._container.streams:
@@ -57,12 +59,13 @@ class SeekableVideo:
         if position is None or position >= pts or (pts - position) * self.info.time_base > _AHEAD:
             self._seek(pts)
         for native in self._frames:
-            if native.pts is None:
+            time = self._timing.of(native)
+            if time is None:
                 continue
-            self._position = native.pts
-            if wanted(native.pts):
-                yield self._frame(native, native.pts)
-            if native.pts >= pts:
+            self._position = time
+            if wanted(time):
+                yield self._frame(native, time)
+            if time >= pts:
                 return
 
     def close(self) -> None:
