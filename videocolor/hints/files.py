@@ -16,6 +16,7 @@ import numpy as np
 from videocolor.color import codes_to_chroma, codes_to_luma, lab_to_rgb, rgb_to_lab, ycbcr_to_rgb
 from videocolor.config import AssignedHint, ColorizeConfig, parse_hint
 from videocolor.errors import HintError, InputError, UsageError
+from videocolor.hints.decoding import decode_samples, unit_samples
 from videocolor.presets import import_named
 from videocolor.types import Array, Frame, Hint
 from videocolor.video import check_name, open_video
@@ -26,14 +27,15 @@ __all__ = [
     "check_hint",
     "collect_assigned",
     "collect_hints",
-    "decode_samples",
     "frame_to_rgb",
     "hint_time_in_name",
     "load_hint",
-    "unit_samples",
 ]
 
-IMAGES: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+IMAGES: Final = (
+    *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".avif", ".heic", ".heif", ".gif", ".jp2"),
+    *(".ppm", ".tga"),
+)
 _SPOTS: Final = 0.1
 """Share of a picture up to which its painted part counts as spots."""
 _GRAY: Final = 1.5
@@ -41,7 +43,6 @@ _GRAY: Final = 1.5
 _UNPAINTED: Final = 0.01
 """Opacity under which a pixel, and a picture whose strongest pixel stays under it, counts as not painted."""
 _TIME_IN_NAME = re.compile(r"_t(-?\d+)\.(\d{3})s")
-_SUGGESTED = re.compile(r"shot\d+_t-?\d")
 _AT_HAND: Final = 4
 """Pictures of hints that stay in memory; a film may have hundreds, of 25 MB each at 1080 lines."""
 
@@ -124,7 +125,7 @@ def read_folder(argument: str) -> tuple[list[Hint], list[str]]:
         argument: the folder.
 
     Returns:
-        As `HintSource`; files that are still gray are warned of.
+        As `HintSource`; every file that is passed over is named, with the reason.
     """
     folder = Path(argument)
     if not folder.is_dir():
@@ -143,13 +144,15 @@ def read_folder(argument: str) -> tuple[list[Hint], list[str]]:
             warnings.append(f"{path}: still gray, not used as a hint; paint it or remove it")
         else:
             hints.append(FileHint(hint, path, None))
-    read = {path.stem for path in files}
-    warnings += [
-        f"{path}: not read, {path.suffix or 'no suffix'} is none of {', '.join(IMAGES)}; export it as PNG"
-        for path in present
-        if _SUGGESTED.match(path.name) and path not in files and path.stem not in read
-    ]
+    warnings += [f"{path}: not used as a hint, {_why_not(path)}" for path in present if path not in files]
     return hints, warnings
+
+
+def _why_not(path: Path) -> str:
+    """Say why a file of a folder is none of its hints."""
+    if path.is_dir():
+        return "it is a folder; give its pictures with --hints of their own, or move them here"
+    return f"{path.suffix or 'no suffix'} is none of {', '.join(IMAGES)}; export it as PNG"
 
 
 HintSource = Callable[[str], tuple[list[Hint], list[str]]]
@@ -218,66 +221,6 @@ def _read(path: Path, time: Fraction | None) -> Hint:
         raise HintError(f"{path}: cannot be read: {error.strerror or error}") from error
     rgb, mask = decode_samples(data, str(path))
     return Hint(str(path), unit_samples(rgb), time, None if mask is None else unit_samples(mask))
-
-
-def decode_samples(data: Array, name: str) -> tuple[Array, Array | None]:
-    """Decode the bytes of a picture.
-
-    Args:
-        data: (n,) uint8.
-        name: for messages.
-
-    Returns:
-        (h, w, 3) R'G'B' and (h, w) opacity (None: opaque), samples as stored: 8 or 16 bits, or floating point 0..1.
-
-    Raises:
-        HintError: not a picture, or samples that cannot be used.
-    """
-    image = _decode(data, cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise HintError(
-            f"{name}: not a picture that can be read; a frame of a film is given as FILM@TIME (other.mkv@12.0)"
-        )
-    _check_samples(name, image)
-    mask = None
-    if image.ndim == 2:
-        image = np.repeat(image[..., None], 3, axis=2)
-    elif image.shape[2] == 4:
-        alpha = image[..., 3]
-        mask = None if bool((unit_samples(alpha) > 0.999).all()) else alpha
-        image = image[..., :3]
-    else:
-        turned = _decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)  # this one obeys EXIF orientation
-        image = image if turned is None else turned
-    return image[..., ::-1], mask
-
-
-def _decode(data: Array, flags: int) -> Array | None:
-    if not data.size:
-        return None
-    try:
-        return cv2.imdecode(data, flags)
-    except cv2.error:  # too many pixels, or a header that lies
-        return None
-
-
-def _check_samples(name: str, image: Array) -> None:
-    """Integers of 8 or 16 bits, or floating point that holds 0..1."""
-    if image.dtype in (np.uint8, np.uint16):
-        return
-    if image.dtype not in (np.float32, np.float64):
-        raise HintError(f"{name}: samples of type {image.dtype}; expected 8 or 16 bits, or floating point in 0..1")
-    if not np.isfinite(image).all():
-        raise HintError(f"{name}: holds NaN or infinity; floating point is expected in 0..1")
-    low, high = float(image.min()), float(image.max())
-    if low < -0.001 or high > 1.001:
-        raise HintError(f"{name}: holds values from {low:g} to {high:g}; floating point is expected in 0..1")
-
-
-def unit_samples(image: Array) -> Array:
-    """Convert samples of `decode_samples` to contiguous float32 in 0..1."""
-    top = np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1.0
-    return np.ascontiguousarray(image, np.float32) / np.float32(top)
 
 
 def _frame_of(path: Path, other_time: Fraction, time: Fraction | None) -> Hint:

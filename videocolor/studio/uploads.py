@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from videocolor.errors import HintError
-from videocolor.hints.files import decode_samples, unit_samples
+from videocolor.hints.decoding import decode_samples, unit_samples
 from videocolor.types import Array
 
 __all__ = ["MOST_PIXELS", "decode_picture", "picture_size"]
@@ -46,8 +46,7 @@ _OTHERS: Final = (
 def decode_picture(data: bytes, name: str) -> tuple[Array, Array | None]:
     """Decode PNG, JPEG, TIFF, BMP or WebP, of 8 or 16 bits, with or without alpha.
 
-    EXIF orientation is applied where there is no alpha. CMYK is converted by OpenCV without a profile; ICC profiles are
-    ignored: colors count as sRGB.
+    EXIF orientation and ICC profiles are applied (`decode_samples`).
 
     Args:
         data: the file's bytes.
