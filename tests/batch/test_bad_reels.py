@@ -115,7 +115,8 @@ def pile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("plan", ["lazy", pytest.param("ahead", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("plan", ["lazy", "ahead"])
+@pytest.mark.slow
 def test_the_pile(plan: str, pile: Path, tmp_path: Path, run_cli: Run) -> None:
     out = tmp_path / "out"
     before = {path.name: path.read_bytes() for path in (pile / "in").iterdir()}

@@ -29,6 +29,7 @@ def invoke(*words: str | Path) -> Any:
     return CliRunner().invoke(cli, [str(word) for word in words])
 
 
+@pytest.mark.slow
 def test_one_film_through_all_commands(tmp_path: Path) -> None:
     reels, out = tmp_path / "reels", tmp_path / "out"
     reels.mkdir()

@@ -49,7 +49,7 @@ def cluster() -> Iterator[Any]:
 OWN = os.environ.get("VIDEOCOLOR_ENGINE", "pipe_engine:PipeEngine")
 
 
-@pytest.fixture(params=[*ENGINES, pytest.param(OWN, marks=pytest.mark.slow)])
+@pytest.fixture(params=["local", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("ray", OWN))])
 def opened(request: pytest.FixtureRequest) -> Iterator[Open]:
     """`opened(workers=2, ...)`: an engine of each kind, stopped in the end."""
     engines: list[Engine] = []

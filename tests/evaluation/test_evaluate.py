@@ -81,6 +81,7 @@ def test_who_wins(done: Evaluation) -> None:
     assert row(done, "still", "copy").scores["psnr_rgb"] > 45
 
 
+@pytest.mark.slow
 def test_same_input_same_bytes(clips: Path, done: Evaluation, tmp_path: Path) -> None:
     again = evaluate(clips, tmp_path / "two", done.config, workers=2)
     write_evaluation(again)
@@ -297,6 +298,7 @@ def test_mistakes(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.slow
 def test_workers_end_with_the_command(clips: Path, tmp_path: Path, root: Path, number: int, code: int) -> None:
     """SIGTERM to the command alone, Ctrl-C to all of them as a terminal sends it: nothing is left running."""
     call = [sys.executable, "-m", "videocolor", "evaluate", "--protocol", "points", "--methods", "network", "--clips"]
@@ -334,6 +336,7 @@ def _running(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_export_gives_others_what_methods_get(clips: Path, tmp_path: Path, run_cli: Any) -> None:
     result = run_cli("evaluate", "--protocol", "points", "--clips", clips, "--export", tmp_path / "in")
     assert result.returncode == 0, result.stderr
@@ -366,6 +369,7 @@ def recipe(root: Path, name: str, *arguments: str | Path) -> subprocess.Complete
     return subprocess.run(call, cwd=root, capture_output=True, text=True, timeout=250)
 
 
+@pytest.mark.slow
 def test_recipe_of_all_protocols(clips: Path, tmp_path: Path, root: Path) -> None:
     (tmp_path / "footage").mkdir()
     (tmp_path / "footage" / "train").symlink_to(clips)

@@ -229,6 +229,7 @@ def test_only_what_was_asked_for() -> None:
                 assert value == every[name], (metric, name)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_film() -> None:
     truth, test = film(8, (32, 40))
 

@@ -344,6 +344,7 @@ def test_the_film_network_is_the_cell_that_was_asked_for(whole: Path) -> None:
     assert sheet.shape == (2 * (22 + 2 * 64), 5 * 64, 3)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_left_goes_on_to_the_same_end(footage: Path, whole: Path, tmp_path: Path) -> None:
     config = settings(footage, tmp_path / "run", film="5x5_8+8")
     left = train_patches(config, stop_after_minutes=1e-9, observer=lambda _: None)
@@ -371,6 +372,7 @@ def test_a_run_goes_on_only_with_its_own_settings(footage: Path, whole: Path, tm
     assert "5x5" not in (out / "tables.md").read_text() and len(results(out)) == 4
 
 
+@pytest.mark.slow
 def test_ctrl_c_and_going_on(footage: Path, tmp_path: Path) -> None:
     file, config = tmp_path / "p.yaml", settings(footage, tmp_path / "run")
     values = config.model_dump(mode="json")
@@ -442,6 +444,7 @@ def test_training_without_its_packages(footage: Path, tmp_path: Path, monkeypatc
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_the_recipe(root: Path, whole: Path, footage: Path, tmp_path: Path) -> None:
     file = tmp_path / "p.yaml"
     file.write_text(json.dumps(settings(footage, whole, film="5x5_8+8").model_dump(mode="json")))

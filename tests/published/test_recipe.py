@@ -26,6 +26,7 @@ def recipe(root: Path) -> Any:
     return module
 
 
+@pytest.mark.slow
 def test_from_packs_to_a_table(recipe: Any, tmp_path: Path) -> None:
     make_pack(tmp_path / "pack")
     make_pack(tmp_path / "held", 1, held=True)

@@ -27,6 +27,15 @@ from videocolor.training.distributed import ProcessGroup
 from videocolor.training.loop import make_task, train
 
 
+SLOW = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Weights files of untrained networks, by kind."""
+    return tiny_models(tmp_path_factory.mktemp("models"))
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a folder with the three autoencoders, trained for two steps."""
@@ -41,7 +50,7 @@ def test_all_presets_are_tried_here() -> None:
     assert {name for name in found if not name.startswith("p")} == {*AUTOENCODERS, *NAMES}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=SLOW if n in ("r", "f_batch5") else ()) for n in NAMES])
 def test_a_preset_trains_and_its_network_colors(name: str, runs: Path) -> None:
     path = train(tiny(name, runs), observer=lambda _event: None)
     assert path == runs / name / f"{name}.safetensors"
@@ -66,7 +75,7 @@ def test_a_preset_trains_and_its_network_colors(name: str, runs: Path) -> None:
     assert str(runs) not in json.dumps(training), "no folder of this machine goes into a weights file"
 
 
-@pytest.mark.parametrize("name", ["h6", "r", "f"])
+@pytest.mark.parametrize("name", ["h6", pytest.param("r", marks=SLOW), pytest.param("f", marks=SLOW)])
 def test_bfloat16(name: str, runs: Path, tmp_path: Path) -> None:
     config = tiny(name, runs, f"out={tmp_path / name}", "bf16=true")
     train(config, observer=lambda _event: None)
@@ -84,7 +93,7 @@ def test_autoencoders_learn_what_they_are_for(runs: Path) -> None:
         assert torch.equal(target[:, 0], source[:, 0]) == (kind != "outlines")
 
 
-@pytest.mark.parametrize("name", ["h_gray", "h5_cured", "r", "f"])
+@pytest.mark.parametrize("name", ["h_gray", "h5_cured", pytest.param("r", marks=SLOW), pytest.param("f", marks=SLOW)])
 def test_resuming_equals_never_having_stopped(name: str, runs: Path, tmp_path: Path) -> None:
     rows: list[Any] = []
     for part in ("whole", "halves"):
@@ -155,8 +164,8 @@ def test_white_padding() -> None:
     assert (square[shown] == 0).all()
 
 
-def test_h_gives_pictures_and_films_their_chroma(tmp_path: Path) -> None:
-    net = load_colorizer(str(tiny_models(tmp_path)["h"]), device="cpu", threads=1)
+def test_h_gives_pictures_and_films_their_chroma(models: dict[str, Path]) -> None:
+    net = load_colorizer(str(models["h"]), device="cpu", threads=1)
     assert isinstance(net, HeteroColorizer)
     luma = np.random.default_rng(0).random((1, 32, 48), np.float32)
     red, blue = (
@@ -186,15 +195,14 @@ def rewritten(source: Path, target: Path, **changes: Any) -> Path:
         ({"output_stride": 4}, "output_stride"),
     ],
 )
-def test_cards_that_contradict_the_file(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
-    path = rewritten(tiny_models(tmp_path)["r"], tmp_path / "odd.safetensors", **changes)
+def test_cards_that_contradict_the_file(models: dict[str, Path], tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    path = rewritten(models["r"], tmp_path / "odd.safetensors", **changes)
     with pytest.raises(ModelError, match=words):
         load_colorizer(str(path), device="cpu")
 
 
-def test_weights_that_do_not_fit(tmp_path: Path) -> None:
-    made = tiny_models(tmp_path)
-    r, h = read_artifact(made["r"]), read_artifact(made["h"])
+def test_weights_that_do_not_fit(models: dict[str, Path], tmp_path: Path) -> None:
+    r, h = read_artifact(models["r"]), read_artifact(models["h"])
     path = tmp_path / "odd.safetensors"
     write_artifact(path, h.weights, r.card, r.architecture, r.training)
     with pytest.raises(ModelError, match="the weights do not fit the network"):
@@ -206,7 +214,7 @@ def test_weights_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"published-x.*expected .*published-h, published-r, published-f"):
         load_colorizer(str(path), device="cpu")
     with pytest.raises(UsageError, match="torch only"):
-        load_colorizer(str(made["r"]), device="cpu", runtime="onnxruntime")
+        load_colorizer(str(models["r"]), device="cpu", runtime="onnxruntime")
 
 
 def test_names_and_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: Path) -> None:
@@ -230,12 +238,12 @@ def test_names_and_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs:
         load_colorizer(str(tmp_path / "broken.pt"))
 
 
-def test_sizes_that_a_network_does_not_take(tmp_path: Path) -> None:
+def test_sizes_that_a_network_does_not_take(models: dict[str, Path], tmp_path: Path) -> None:
     path = train(tiny("h1", tmp_path), observer=lambda _event: None)
     dense = load_colorizer(str(path), device="cpu")
     with pytest.raises(ModelError, match="takes 16x16 pixels only, not 24x16"):
         dense.step(None, np.zeros((1, 16, 24), np.float32))
-    convolutional = load_colorizer(str(tiny_models(tmp_path)["h"]), device="cpu")
+    convolutional = load_colorizer(str(models["h"]), device="cpu")
     with pytest.raises(ModelError, match="multiples of 8 pixels, not 24x20"):
         convolutional.step(None, np.zeros((1, 20, 24), np.float32))
     hint = HintInput(np.zeros((16, 16), np.float32), np.zeros((2, 16, 16), np.float32))
@@ -282,21 +290,21 @@ def test_dispatch(tmp_path: Path) -> None:
         systems.config_class(tmp_path / "odd.yaml")
 
 
-@pytest.mark.parametrize("kind", ["h", "r", "f"])
-def test_a_film_gets_color(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["h", pytest.param("r", marks=SLOW), pytest.param("f", marks=SLOW)])
+def test_a_film_gets_color(kind: str, models: dict[str, Path], tmp_path: Path) -> None:
     from media import make_film
 
     from videocolor import colorize_video
 
     source, target = tmp_path / "film.mkv", tmp_path / "colour.mkv"
     make_film(source, 5, size=(96, 64))
-    weights = tiny_models(tmp_path)[kind]
+    weights = models[kind]
     changes = {"model.name": str(weights), "model.device": "cpu", "output.codec": "ffv1", "shots.detector": "none"}
     colorize_video(source, target, ColorizeConfig.load(None, (), changes), observer=lambda _event: None)
     assert target.stat().st_size > 0
 
 
-def test_hints_are_refused_before_a_frame_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hints_are_refused_before_a_frame_is_decoded(models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from media import make_film
 
     from videocolor import colorize_video
@@ -307,7 +315,7 @@ def test_hints_are_refused_before_a_frame_is_decoded(tmp_path: Path, monkeypatch
     import cv2
 
     cv2.imwrite(str(hint), np.full((64, 96, 3), (20, 90, 200), np.uint8))
-    changes = {"model.name": str(tiny_models(tmp_path)["r"]), "model.device": "cpu", "hints.items": [str(hint)]}
+    changes = {"model.name": str(models["r"]), "model.device": "cpu", "hints.items": [str(hint)]}
     monkeypatch.setattr("videocolor.shots.prepare.small_luma", lambda *_: pytest.fail("a frame was decoded"))
     with pytest.raises(UsageError, match="takes no hints, 1 given"):
         colorize_video(

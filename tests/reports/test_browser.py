@@ -147,6 +147,7 @@ def test_the_page_that_people_judge(browser: Any, tmp_path: Path, root: Path) ->
     assert not said
 
 
+@pytest.mark.slow
 def test_the_page_of_doubtful_pairs(browser: Any, tmp_path: Path) -> None:
     pair = {"source": "</script>", "shot": 1, "distance": 2, "times": ["0", "1"], "offset": 1, "pictures": [GRAY, GRAY]}
     pairs = [{"id": name, **pair} for name in ("one", "two")]

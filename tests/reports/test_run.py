@@ -392,6 +392,7 @@ def run(*words: str | Path) -> int:
     return int(ended.value.code or 0)
 
 
+@pytest.mark.slow
 def test_flags(reel: Path, tmp_path: Path) -> None:
     model = ("--set", "model.name=constant", "-q")
     assert run("colorize", "--report", reel, tmp_path / "a.mp4", *model) == 0

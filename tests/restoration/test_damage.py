@@ -19,8 +19,14 @@ from videocolor.restoration.fields import combed
 
 Array = NDArray[Any]
 
-FILMS = ("bw_his_girl_friday_1940", "bw_chaplin", "hawk_25fps")
-"""Real film; the pan of `damage` is the fourth."""
+
+def slow(name: str) -> Any:
+    """A film for the slow tests."""
+    return pytest.param(name, marks=pytest.mark.slow)
+
+
+FILMS = ("pan", "bw_chaplin", slow("bw_his_girl_friday_1940"), slow("hawk_25fps"))
+"""The pan of `damage`, and real film."""
 
 
 def clip(root: Path, name: str, first: int = 20, count: int = 14) -> list[Array]:
@@ -48,7 +54,7 @@ def change(clean: list[Array], made: list[Array]) -> float:
     return float(np.mean([np.abs(a.astype(int) - b).mean() for a, b in zip(clean, made, strict=True)]))
 
 
-@pytest.mark.parametrize("name", [*FILMS, "pan"])
+@pytest.mark.parametrize("name", FILMS)
 def test_dust_is_mended(name: str, root: Path) -> None:
     clean = clip(root, name)
     film = damage.dust(clean, 1, clean[0].size / 12000)
@@ -57,7 +63,7 @@ def test_dust_is_mended(name: str, root: Path) -> None:
     assert harm < 0.1
 
 
-@pytest.mark.parametrize("name", [*FILMS, "pan"])
+@pytest.mark.parametrize("name", FILMS)
 def test_scratches_are_mended(name: str, root: Path) -> None:
     film = damage.scratches(clip(root, name, count=8), 1, 3)
     gain, harm = gain_and_harm(film, mended(film.damaged, dust=True))
@@ -65,7 +71,7 @@ def test_scratches_are_mended(name: str, root: Path) -> None:
     assert harm < 0.2
 
 
-@pytest.mark.parametrize("name", [*FILMS, "pan"])
+@pytest.mark.parametrize("name", FILMS)
 def test_flicker_falls_to_a_third(name: str, root: Path) -> None:
     clean = clip(root, name, 0, 40)
     film, _ = damage.flicker(clean, 2, 0.07)
@@ -111,7 +117,7 @@ def test_something_bright_that_enters_does_not_darken_the_rest() -> None:
     assert max(np.abs(a[:, 100:].astype(int) - b[:, 100:]).mean() for a, b in zip(clean, made, strict=True)) < 0.5
 
 
-@pytest.mark.parametrize("name", [*FILMS, "cuts_audio_tears_of_steel", "london_station_60fps", "flower_opening_30fps"])
+@pytest.mark.parametrize("name", [*FILMS[1:], "london_station_60fps", *map(slow, ("cuts_audio_tears_of_steel", "flower_opening_30fps"))])
 def test_film_without_damage_is_hardly_changed(name: str, root: Path) -> None:
     clean = clip(root, name, 100, 10)
     everything = {"telecine": "restore", "deinterlace": "on", "deflicker": True, "dust": True}
@@ -137,7 +143,7 @@ def test_dust_on_a_frame_shown_twice_is_mended() -> None:
     assert gain >= 6
 
 
-@pytest.mark.parametrize("name", ["man_yellow_wall_60fps", "hawk_25fps", "pan"])
+@pytest.mark.parametrize("name", ["man_yellow_wall_60fps", slow("hawk_25fps"), "pan"])
 @pytest.mark.parametrize("top_first", [True, False])
 def test_woven_fields_become_pictures(name: str, top_first: bool, root: Path) -> None:
     film = damage.interlace(clip(root, name, 200, 24), top_first)
@@ -186,7 +192,7 @@ def test_frames_that_comb_are_bwdifs_sample_for_sample(name: str, top_first: boo
     assert all(np.array_equal(made[k], theirs[k]) for k in comb)
 
 
-@pytest.mark.parametrize("name", [*FILMS, "pan"])
+@pytest.mark.parametrize("name", FILMS)
 @pytest.mark.parametrize("top_first", [True, False])
 def test_pulldown_is_undone_to_the_sample(name: str, top_first: bool, root: Path) -> None:
     film = clip(root, name, count=16)

@@ -26,6 +26,7 @@ def recipe(root: Path, *arguments: str | Path) -> subprocess.CompletedProcess[st
     )
 
 
+@pytest.mark.slow
 def test_a_pulled_down_dirty_film_is_restored(root: Path, tmp_path: Path) -> None:
     film = damage.textured_pan(1, 40, (144, 192), 3.0)
     woven, shown = damage.pulldown(film, "23")
@@ -50,9 +51,9 @@ def test_a_pulled_down_dirty_film_is_restored(root: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "code", "parts"),
     [
-        ([], 2, ["nothing to do", "--dust"]),
-        (["--dust", "--set", "dust_contrast=1"], 2, ["dust_contrast = 1", "4..64"]),
-        (["--dust", "--set", "dust_contrst=9"], 2, ["did you mean dust_contrast"]),
+        pytest.param([], 2, ["nothing to do", "--dust"], marks=pytest.mark.slow),
+        pytest.param(["--dust", "--set", "dust_contrast=1"], 2, ["dust_contrast = 1", "4..64"], marks=pytest.mark.slow),
+        pytest.param(["--dust", "--set", "dust_contrst=9"], 2, ["did you mean dust_contrast"], marks=pytest.mark.slow),
         (["--dust"], 1, ["in.mkv", "no such file"]),
     ],
 )

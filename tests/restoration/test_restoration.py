@@ -85,7 +85,7 @@ def test_bad_settings_are_refused(values: dict[str, Any]) -> None:
         RestorationConfig.model_validate(values)
 
 
-@pytest.mark.parametrize("step", [*SINGLE, "everything"])
+@pytest.mark.parametrize("step", [*SINGLE, pytest.param("everything", marks=pytest.mark.slow)])
 def test_a_part_is_restored_as_in_the_whole_film(step: str, film: list[Array]) -> None:
     """What shards rest on: begun `radius` frames early, the result is the same, sample for sample."""
     config = EVERYTHING if step == "everything" else RestorationConfig(**SINGLE[step])
@@ -102,7 +102,7 @@ def test_a_part_is_restored_as_in_the_whole_film(step: str, film: list[Array]) -
             assert np.array_equal(part[k - first], whole[k]), f"frame {k} of {start}..{end}"
 
 
-@pytest.mark.parametrize("step", ["deinterlace", "deflicker", "dust"])
+@pytest.mark.parametrize("step", ["deinterlace", "deflicker", pytest.param("dust", marks=pytest.mark.slow)])
 def test_nothing_crosses_a_cut(step: str, film: list[Array]) -> None:
     config = RestorationConfig(**SINGLE[step])
     cut = CUT
@@ -133,7 +133,10 @@ def test_the_source_is_not_written_on(film: list[Array]) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(copies, film, strict=False))
 
 
-@pytest.mark.parametrize(("depth", "range_"), [(10, "limited"), (12, "full"), (16, "limited")])
+@pytest.mark.parametrize(
+    ("depth", "range_"),
+    [pytest.param(10, "limited", marks=pytest.mark.slow), pytest.param(12, "full", marks=pytest.mark.slow), (16, "limited")],
+)
 def test_every_depth_is_mended_alike(depth: int, range_: Any, film: list[Array]) -> None:
     """A film of more bits than eight is mended as its 8-bit version is, finer than a level."""
     part = [luma[:121, :187] for luma in film[:14]]
@@ -162,6 +165,7 @@ def test_a_flat_film_stays_as_it_is(level: int) -> None:
         assert np.array_equal(frame.luma, lumas[0])
 
 
+@pytest.mark.slow
 def test_memory_holds_a_window(film: list[Array]) -> None:
     alive: list[weakref.ref[Frame]] = []
     most = 0

@@ -62,7 +62,7 @@ class Work:
 
 
 HINTS = ("none", "assigned", "painted", "own", "loose")
-QUICK = (4, 6, 10)
+QUICK = (6, 10)
 """Seeds of the fast tier: shards end inside shots, fused and not, and at cuts; with a survey and without."""
 
 

@@ -37,7 +37,7 @@ def reel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("suffix", "codec"),
     [(".mkv", "ffv1"), (".mkv", "libx264"), (".mp4", "libx264"), (".mp4", "libx265"), (".mov", "prores_ks")],
 )
-@pytest.mark.parametrize("shots", ["2", "1,4-5"])
+@pytest.mark.parametrize("shots", [pytest.param("2", marks=pytest.mark.slow), "1,4-5"])
 def test_named_shots_change_and_no_other(suffix: str, codec: str, shots: str, reel: Path, tmp_path: Path) -> None:
     target = tmp_path / f"out{suffix}"
     settings = (f"output.codec={codec}", *(["output.preset=ultrafast"] if codec.startswith("libx") else []))

@@ -32,6 +32,7 @@ def reel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_reel(tmp_path_factory.mktemp("reel") / "in.mkv", ((1, 56), (2, 40)), audio=(), subtitles=())
 
 
+@pytest.mark.slow
 def test_another_shot_list_makes_another_plan(reel: Path, tmp_path: Path) -> None:
     target, kept = tmp_path / "out.mkv", "output.keep_shards=true"
     colorize_video(reel, target, config(kept, "shots.detector=none"))

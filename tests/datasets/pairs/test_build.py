@@ -101,6 +101,7 @@ def test_same_inputs_same_bytes(built: Path, films: Path, tmp_path: Path) -> Non
     assert tree(tmp_path / "again") == tree(built)
 
 
+@pytest.mark.slow
 def test_interrupted_and_resumed_gives_the_same_bytes(
     built: Path, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +125,7 @@ def test_interrupted_and_resumed_gives_the_same_bytes(
     assert tree(folder) == tree(built)
 
 
+@pytest.mark.slow
 def test_adding_a_film_changes_no_other(built: Path, films: Path, tmp_path: Path) -> None:
     folder = tmp_path / "pairs"
     build_pairs([films / "a.mp4"], folder, config("sampling.rate=2"))
@@ -135,6 +137,7 @@ def test_adding_a_film_changes_no_other(built: Path, films: Path, tmp_path: Path
     assert both == (built / "manifest.jsonl").read_text().splitlines()
 
 
+@pytest.mark.slow
 def test_the_seed_and_the_settings_count(built: Path, films: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(built, tmp_path / "pairs")
     shutil.rmtree(folder / "shards")
@@ -174,6 +177,7 @@ def test_the_pile_goes_on_past_bad_files(films: Path, tmp_path: Path) -> None:
         assert any(name in message and "skipped" in message for message in messages), name
 
 
+@pytest.mark.slow
 def test_a_film_with_a_damaged_stretch_is_skipped_unless_wanted(films: Path, tmp_path: Path) -> None:
     data = bytearray((films / "a.mp4").read_bytes())
     for place in range(len(data) // 2, len(data) // 2 + 3000):
@@ -289,6 +293,7 @@ def test_any_rate_admits_slow_footage(tmp_path: Path) -> None:
     assert result.ok
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said_and_what_is_done_stays(
     films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -407,6 +412,7 @@ def test_progress_tells_the_time_left(films: Path, tmp_path: Path, monkeypatch: 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+@pytest.mark.slow
 def test_stopped_by_a_signal_it_says_how_to_go_on(root: Path, films: Path, tmp_path: Path) -> None:
     """SIGINT while it works; the same command then ends with the bytes of a run that was never stopped."""
     command = [sys.executable, "-m", "videocolor", "pairs", "build", str(films), "--set", "split.held_back=null"]
@@ -427,6 +433,7 @@ def test_stopped_by_a_signal_it_says_how_to_go_on(root: Path, films: Path, tmp_p
     assert tree(tmp_path / "p") == tree(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_the_command(run_cli: Run, films: Path, tmp_path: Path) -> None:
     done = run_cli(
         "pairs", "build", films / "a.mp4", slow(tmp_path), "-o", tmp_path / "p", "--set", "split.held_back=null"

@@ -80,6 +80,7 @@ def test_whole_pictures_are_the_stored_ones(stored: Path) -> None:
     assert np.abs(chroma.numpy() - np.moveaxis(rgb2lab(original), -1, 0)[1:]).max() < 0.7
 
 
+@pytest.mark.slow
 def test_torch_is_imported_for_the_dataset_alone() -> None:
     code = (
         "import sys, videocolor.datasets.pairs as p\n"
@@ -188,6 +189,7 @@ def test_old_film_saw_red_as_dark() -> None:
     assert white == pytest.approx(1, abs=1e-3) and middle == pytest.approx(0.5, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_references_give_the_films_frames(stored: Path, referred: Path) -> None:
     """PNG of the build against decoding on the fly: the same pixels, in any order, sought or read on."""
     files, films = PairDataset(stored, size=None), PairDataset(referred, size=None)

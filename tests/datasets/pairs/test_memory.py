@@ -76,6 +76,7 @@ def compare(folder: Path, short: int, long: int) -> None:
     sys.stdout.write(f"peak {low / 1024:.0f} MB for {short} s, {high / 1024:.0f} MB for {long} s\n")  # -s shows it
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow(tmp_path: Path) -> None:
     compare(tmp_path, 10, 60)
 

@@ -28,10 +28,10 @@ def measure(picture: Callable[[int], int], count: int = 600, noise: float = 1.0,
     ("picture", "fps"),
     [
         (lambda i: i, 60.0),
-        (lambda i: i // 2, 30.0),
+        pytest.param(lambda i: i // 2, 30.0, marks=pytest.mark.slow),
         (lambda i: i * 2 // 5, 24.0),
-        (lambda i: i // 5, 12.0),
-        (lambda i: i * 5 // 6, 50.0),
+        pytest.param(lambda i: i // 5, 12.0, marks=pytest.mark.slow),
+        pytest.param(lambda i: i * 5 // 6, 50.0, marks=pytest.mark.slow),
     ],
     ids=["true 60", "30 doubled", "24 by 3:2", "12 by fives", "50 in 60"],
 )

@@ -165,6 +165,7 @@ def test_bad_lines_are_named(text: str, message: str, tmp_path: Path) -> None:
         parse_decisions(tmp_path / "d.txt")
 
 
+@pytest.mark.slow
 def test_the_command(
     run_cli: Callable[..., subprocess.CompletedProcess[str]], all_doubtful: Path, tmp_path: Path
 ) -> None:

@@ -74,6 +74,7 @@ def test_config_show_knows_pairs(run_cli: Run) -> None:
     assert done.returncode == 0 and "min_fps: 20" in done.stdout and "max_s: 5" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_recipe(root: Path, tmp_path: Path) -> None:
     for number in range(2):
         color_film(tmp_path / f"{number}.mp4", 5, Fraction(30), scenes=(number,))

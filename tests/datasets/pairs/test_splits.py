@@ -216,6 +216,7 @@ def test_bad_values_are_named(built: Path, tmp_path: Path) -> None:
             read_manifest(folder)
 
 
+@pytest.mark.slow
 def test_the_commands(run_cli: Callable[..., subprocess.CompletedProcess[str]], built: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(built, tmp_path / "p")
     shutil.rmtree(folder / "shards")
