@@ -450,7 +450,9 @@ def test_a_film_from_the_command_line(run_cli: Any, samples: Path, tmp_path: Pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["film.mkv", "film.mkv.json"]
 
 
-@pytest.mark.parametrize("name", ["missing.mkv", *(pytest.param(n, marks=pytest.mark.slow) for n in ("text.mkv", "empty.mkv"))])
+@pytest.mark.parametrize(
+    "name", ["missing.mkv", *(pytest.param(n, marks=pytest.mark.slow) for n in ("text.mkv", "empty.mkv"))]
+)
 def test_bad_inputs_are_answered(run_cli: Any, tmp_path: Path, name: str) -> None:
     (tmp_path / "text.mkv").write_text("this is no film\n" * 100)
     (tmp_path / "empty.mkv").touch()

@@ -26,7 +26,6 @@ from videocolor.training import systems
 from videocolor.training.distributed import ProcessGroup
 from videocolor.training.loop import make_task, train
 
-
 SLOW = pytest.mark.slow
 
 
@@ -195,7 +194,9 @@ def rewritten(source: Path, target: Path, **changes: Any) -> Path:
         ({"output_stride": 4}, "output_stride"),
     ],
 )
-def test_cards_that_contradict_the_file(models: dict[str, Path], tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+def test_cards_that_contradict_the_file(
+    models: dict[str, Path], tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
     path = rewritten(models["r"], tmp_path / "odd.safetensors", **changes)
     with pytest.raises(ModelError, match=words):
         load_colorizer(str(path), device="cpu")
@@ -304,7 +305,9 @@ def test_a_film_gets_color(kind: str, models: dict[str, Path], tmp_path: Path) -
     assert target.stat().st_size > 0
 
 
-def test_hints_are_refused_before_a_frame_is_decoded(models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hints_are_refused_before_a_frame_is_decoded(
+    models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from media import make_film
 
     from videocolor import colorize_video

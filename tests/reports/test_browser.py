@@ -23,7 +23,7 @@ BROWSER = shutil.which("chromium")
 WORDS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="chromium is not installed")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="chromium is not installed")]
 
 _CONTRAST = """() => {
   const light = color => {
@@ -147,7 +147,6 @@ def test_the_page_that_people_judge(browser: Any, tmp_path: Path, root: Path) ->
     assert not said
 
 
-@pytest.mark.slow
 def test_the_page_of_doubtful_pairs(browser: Any, tmp_path: Path) -> None:
     pair = {"source": "</script>", "shot": 1, "distance": 2, "times": ["0", "1"], "offset": 1, "pictures": [GRAY, GRAY]}
     pairs = [{"id": name, **pair} for name in ("one", "two")]

@@ -117,7 +117,9 @@ def test_something_bright_that_enters_does_not_darken_the_rest() -> None:
     assert max(np.abs(a[:, 100:].astype(int) - b[:, 100:]).mean() for a, b in zip(clean, made, strict=True)) < 0.5
 
 
-@pytest.mark.parametrize("name", [*FILMS[1:], "london_station_60fps", *map(slow, ("cuts_audio_tears_of_steel", "flower_opening_30fps"))])
+@pytest.mark.parametrize(
+    "name", [*FILMS[1:], "london_station_60fps", *map(slow, ("cuts_audio_tears_of_steel", "flower_opening_30fps"))]
+)
 def test_film_without_damage_is_hardly_changed(name: str, root: Path) -> None:
     clean = clip(root, name, 100, 10)
     everything = {"telecine": "restore", "deinterlace": "on", "deflicker": True, "dust": True}

@@ -135,7 +135,11 @@ def test_the_source_is_not_written_on(film: list[Array]) -> None:
 
 @pytest.mark.parametrize(
     ("depth", "range_"),
-    [pytest.param(10, "limited", marks=pytest.mark.slow), pytest.param(12, "full", marks=pytest.mark.slow), (16, "limited")],
+    [
+        pytest.param(10, "limited", marks=pytest.mark.slow),
+        pytest.param(12, "full", marks=pytest.mark.slow),
+        (16, "limited"),
+    ],
 )
 def test_every_depth_is_mended_alike(depth: int, range_: Any, film: list[Array]) -> None:
     """A film of more bits than eight is mended as its 8-bit version is, finer than a level."""

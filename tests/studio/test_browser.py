@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 _REASON = missing()
-pytestmark = pytest.mark.skipif(_REASON is not None, reason=str(_REASON))
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(_REASON is not None, reason=str(_REASON))]
 Array = NDArray[Any]
 SIZE = (320, 132)
 """Width and height of the test's film."""
@@ -695,7 +695,6 @@ def test_a_long_film_is_there_before_it_is_looked_through(ten_minutes: Path, tmp
         assert page.locator("#cut-here").is_disabled()
 
 
-@pytest.mark.slow
 def test_a_long_film_is_painted_within_a_second(ten_minutes: Path, tmp_path: Path, open_page: Open) -> None:
     """Needs a quiet machine; the best of three openings counts, for the first one warms the disk."""
     with studio(ten_minutes, tmp_path / "project") as address:
