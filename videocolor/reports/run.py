@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from pydantic import ValidationError
 
-from videocolor.config import ColorizeConfig, parse_hint
+from videocolor.config import ColorizeConfig, InputConfig, parse_hint
 from videocolor.errors import InputError, OutputError, UsageError
 from videocolor.events import Observer, RunLog, ignore
 from videocolor.files import plain, write_atomically
@@ -126,13 +126,7 @@ def write_report(
     """
     path = path or report_path(target)
     pictures = pictures or PictureOptions()
-    try:
-        facts = Record.model_validate(plain(read_record(target) if record is None else record))
-        settings = ColorizeConfig.model_validate({"input": facts.config.get("input", {})}).input
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise InputError(f"{sidecar_path(target)}: is not the record of a run ({where}: {first['msg']})") from error
+    facts, settings = _facts(target, record)
     before = probe(source, rate=settings.rate)
     after = shown_like(probe(target, rate=before.rate if is_sequence(target) else None), before)
     log = RunLog(observer)
@@ -157,6 +151,17 @@ def write_report(
     )
     write_atomically(path, text)
     return path
+
+
+def _facts(target: Path, record: Mapping[str, Any] | None) -> tuple[Record, InputConfig]:
+    """Validate the record of a run, and the settings of its input."""
+    try:
+        facts = Record.model_validate(plain(read_record(target) if record is None else record))
+        return facts, ColorizeConfig.model_validate({"input": facts.config.get("input", {})}).input
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(f"{sidecar_path(target)}: is not the record of a run ({where}: {first['msg']})") from error
 
 
 def _shots(
