@@ -366,13 +366,16 @@ def test_a_node_is_killed_and_the_job_ends_whole(tmp_path: Path, cluster: Any) -
     node = cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20)
     with open_engine(EngineSettings(kind="ray", address=cluster.address, cpus_per_task=1), WORK) as engine:
         assert engine.workers == 3, "two CPUs here, one there"
-        waiting = [task(f"t{i}", tmp_path, "sleep", seconds=1.0) for i in range(12)]
-        ends: dict[str, list[str]] = {each.id: [] for each in waiting}
-        again = {each.id: each for each in waiting}
-        end = time.monotonic() + 60
-        while waiting or engine.unfinished:
+        waiting: list[Task] = []
+        ends: dict[str, list[str]] = {}
+        again: dict[str, Task] = {}
+        end = time.monotonic() + 200
+        while node is not None or waiting or engine.unfinished:
             assert time.monotonic() < end, ends
-            while waiting and engine.room:
+            while (waiting or node is not None) and engine.room:
+                if not waiting:  # there is work until the node has begun some, however late its worker starts
+                    waiting.append(task(f"t{len(again)}", tmp_path, "sleep", seconds=1.0))
+                    again[waiting[0].id], ends[waiting[0].id] = waiting[0], []
                 engine.submit(waiting.pop())
             for event in engine.events(0.3):
                 if event.kind in ENDINGS:

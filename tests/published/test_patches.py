@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -451,7 +452,8 @@ def test_the_recipe(root: Path, whole: Path, footage: Path, tmp_path: Path) -> N
 
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(root / "pipelines" / "published_patches.py"), *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+        environment = {**os.environ, "PYTHONPATH": str(root)}  # this tree, not one that is installed
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 
     shown = run("tables", "--config", file)
     assert shown.returncode == 0 and "SOM neurons" in shown.stdout, shown.stderr
