@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,9 +48,9 @@ _CPU_ONLY: Final = ("onnxruntime", "openvino")
 _HINTNET: Final = "hintnet-"
 _KEYFRAME: Final = "keyframe-"
 _LOADERS: Final[dict[str, str]] = {
-    "published-h": "videocolor.published.hetero:load_hetero",
-    "published-r": "videocolor.published.residual:load_residual",
-    "published-f": "videocolor.published.fusion:load_fusion",
+    "published-h": "videocolor.published.hetero:HeteroColorizer.load",
+    "published-r": "videocolor.published.residual:ResidualColorizer.load",
+    "published-f": "videocolor.published.fusion:FusionColorizer.load",
     "published-p": "videocolor.published.patches:load_patches",
 }
 """Architecture in a weights file -> `module:function`: (artifact, device, threads) -> Colorizer."""
@@ -141,7 +142,8 @@ def _load(name_or_path: str, *, device: str, runtime: str, threads: int | None, 
                 f"{name}: architecture {artifact.architecture} runs in torch only; leave out model.runtime"
             )
         module, function = _LOADERS[artifact.architecture].split(":")
-        load: Callable[[Artifact, str, int | None], Colorizer] = getattr(importlib.import_module(module), function)
+        load: Callable[[Artifact, str, int | None], Colorizer]
+        load = attrgetter(function)(importlib.import_module(module))
         return load(artifact, _device(device, runtime), threads)
     if artifact.architecture.startswith(_KEYFRAME):
         return _load_keyframe(artifact, device, runtime, threads, vividness)

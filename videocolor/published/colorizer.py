@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, Self, TypeVar
 
 import numpy as np
 import torch
@@ -15,14 +16,14 @@ from videocolor.models.artifact import Artifact
 from videocolor.models.base import Colorizer, HintInput, ModelCard
 from videocolor.types import Array
 
-__all__ = ["TorchColorizer", "load_network", "network_settings"]
+__all__ = ["PublishedNet", "TorchColorizer"]
 
 S = TypeVar("S")
 _CHECKED: Final = ("hints", "parameters", "multiple", "output_stride", "size", "propagates")
 """Fields of a card that follow from the network."""
 
 
-def network_settings(artifact: Artifact, kind: type[S]) -> S:
+def _settings(artifact: Artifact, kind: type[S]) -> S:
     """Read the settings that the network of a weights file is built from.
 
     Raises:
@@ -35,14 +36,25 @@ def network_settings(artifact: Artifact, kind: type[S]) -> S:
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in found.items()})
 
 
-def load_network(net: nn.Module, artifact: Artifact, expected: ModelCard, device: str, threads: int | None) -> None:
-    """Load a file's weights into a network, check its card against it, and move it to a device.
+class PublishedNet(nn.Module, ABC):
+    """A network that is built from settings and describes itself.
 
-    Raises:
-        ModelError: weights or card are not this network's.
-        DeviceError: the device is not there.
+    Args:
+        settings: a dataclass, which a weights file stores.
     """
-    card = artifact.card
+
+    def __init__(self, settings: Any) -> None:
+        super().__init__()
+        self.settings = settings
+
+    @abstractmethod
+    def card(self, name: str) -> ModelCard:
+        """Describe the network."""
+
+
+def _fill(net: PublishedNet, artifact: Artifact, device: str, threads: int | None) -> None:
+    """Load a file's weights into a network, check its card against it, and move it to a device."""
+    card, expected = artifact.card, net.card(artifact.card.name)
     for name in _CHECKED:
         said, is_ = getattr(card, name), getattr(expected, name)
         if said != is_:
@@ -73,8 +85,24 @@ class TorchColorizer(Colorizer):
         device: its name.
     """
 
+    network: ClassVar[type[PublishedNet]]
+    settings: ClassVar[type]
+    """What the network is built from."""
+
     def __init__(self, card: ModelCard, net: nn.Module, device: str) -> None:
         self.card, self.net, self._device = card, net, torch.device(device)
+
+    @classmethod
+    def load(cls, artifact: Artifact, device: str, threads: int | None) -> Self:
+        """Make a colorizer of a weights file.
+
+        Raises:
+            ModelError: weights, card and settings do not belong together.
+            DeviceError: the device is not there.
+        """
+        net = cls.network(_settings(artifact, cls.settings))
+        _fill(net, artifact, device, threads)
+        return cls(artifact.card, net, device)
 
     def begin(self, hints: Sequence[HintInput]) -> Any:
         """Check the hints; nothing is kept."""

@@ -17,17 +17,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videocolor.errors import ModelError
-from videocolor.models.artifact import Artifact
 from videocolor.models.base import ModelCard, Prediction
 from videocolor.published.autoencoder import initialize
 from videocolor.published.backbones import NAME, Lite0Values, OnnxValues
-from videocolor.published.colorizer import TorchColorizer, load_network, network_settings
+from videocolor.published.colorizer import PublishedNet, TorchColorizer
 from videocolor.published.config import FusionConfig
 from videocolor.published.training import ChromaTask
 from videocolor.training.lab import gray_lightness
 from videocolor.types import Array
 
-__all__ = ["FusionColorizer", "FusionNet", "FusionSettings", "FusionTask", "load_fusion"]
+__all__ = ["FusionColorizer", "FusionNet", "FusionSettings", "FusionTask"]
 
 AB_SCALE = 128.0
 """a*b* of -128..128 are -1..1 for the network."""
@@ -55,7 +54,7 @@ class FusionSettings:
     """Of the ONNX file; empty without."""
 
 
-class FusionNet(nn.Module):
+class FusionNet(PublishedNet):
     """The four parts; the extractor is frozen.
 
     Args:
@@ -66,8 +65,7 @@ class FusionNet(nn.Module):
     """
 
     def __init__(self, settings: FusionSettings) -> None:
-        super().__init__()
-        self.settings = settings
+        super().__init__(settings)
         self.extractor: nn.Module | None = None
         self._onnx: OnnxValues | None = None
         if settings.extractor == NAME:
@@ -122,31 +120,32 @@ class FusionNet(nn.Module):
         assert ab.shape == (n, 2, height // 2, width // 2)
         return F.interpolate(ab, scale_factor=2.0)
 
-
-def _card(net: FusionNet, name: str) -> ModelCard:
-    """Describe a network."""
-    settings = net.settings
-    side = (settings.size, settings.size)
-    return ModelCard(
-        name=name,
-        title=f"F: encoder, {settings.width} global features, fusion, decoder; {settings.fit} to {settings.size} px",
-        hints="none",
-        parameters=sum(parameter.numel() for parameter in net.parameters()),
-        macs=None,
-        # White borders: the film keeps its aspect, and fills the square's width or height.
-        area=settings.size * settings.size * 9 // 16,
-        multiple=8,
-        output_stride=1,
-        size=side if settings.fit == "stretch" else None,
-        licence="Apache-2.0",
-        source="Baldassarre et al. 2017 (Deep Koalarization), Pandey et al. 2020; extractor replaced as named",
-    )
+    def card(self, name: str) -> ModelCard:
+        """Describe a network."""
+        settings = self.settings
+        side = (settings.size, settings.size)
+        return ModelCard(
+            name=name,
+            title=f"F: encoder, {settings.width} global features, fusion, decoder; "
+            f"{settings.fit} to {settings.size} px",
+            hints="none",
+            parameters=sum(parameter.numel() for parameter in self.parameters()),
+            macs=None,
+            # White borders: the film keeps its aspect, and fills the square's width or height.
+            area=settings.size * settings.size * 9 // 16,
+            multiple=8,
+            output_stride=1,
+            size=side if settings.fit == "stretch" else None,
+            licence="Apache-2.0",
+            source="Baldassarre et al. 2017 (Deep Koalarization), Pandey et al. 2020; extractor replaced as named",
+        )
 
 
 class FusionColorizer(TorchColorizer):
     """Colors frames independently."""
 
     net: FusionNet
+    network, settings = FusionNet, FusionSettings
 
     def step(self, _state: None, luma: Array, _propagated: Array | None = None, /) -> Prediction:
         """(n, 2, h, w) a*b* of frames of the card's size; for `white`, of any size."""
@@ -182,18 +181,6 @@ def into_white(luma: Tensor, size: int) -> tuple[Tensor, tuple[int, int, int, in
     return square, (top, left, h, w)
 
 
-def load_fusion(artifact: Artifact, device: str, threads: int | None) -> FusionColorizer:
-    """Make a colorizer of a weights file.
-
-    Raises:
-        ModelError: weights, card, settings and the ONNX file do not belong together.
-        DeviceError: the device is not there.
-    """
-    net = FusionNet(network_settings(artifact, FusionSettings))
-    load_network(net, artifact, _card(net, artifact.card.name), device, threads)
-    return FusionColorizer(artifact.card, net, device)
-
-
 class FusionTask(ChromaTask[FusionConfig]):
     """Training of F; a*b* in -1..1."""
 
@@ -216,7 +203,3 @@ class FusionTask(ChromaTask[FusionConfig]):
         """Load the extractor's ImageNet weights."""
         if isinstance(self.net.extractor, Lite0Values):
             self.net.extractor.load(self.config.encoder_weights)
-
-    def card(self) -> ModelCard:
-        """Describe the network."""
-        return _card(self.net, self.config.out.name)

@@ -19,16 +19,16 @@ from torch.nn import functional as F
 
 from videocolor.color import ab_to_ycbcr, rgb_to_lab, ycbcr_to_rgb
 from videocolor.errors import ModelError
-from videocolor.models.artifact import Artifact, load_checkpoint
+from videocolor.models.artifact import load_checkpoint
 from videocolor.models.base import HintInput, ModelCard, Prediction
 from videocolor.published.autoencoder import FILTERS, Autoencoder, Encoder, SameConv2, initialize, outlines
 from videocolor.published.backbones import FirstFeatures, check_name
-from videocolor.published.colorizer import TorchColorizer, load_network, network_settings
+from videocolor.published.colorizer import PublishedNet, TorchColorizer
 from videocolor.published.config import HeteroConfig
 from videocolor.published.training import Pictures, PublishedTask, as_bytes, tensors_of
 from videocolor.types import Array
 
-__all__ = ["ColorTask", "HeteroColorizer", "HeteroNet", "HeteroSettings", "hetero_task", "load_hetero"]
+__all__ = ["ColorTask", "HeteroColorizer", "HeteroNet", "HeteroSettings", "hetero_task"]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class DenseNet(nn.Module):
         return out.reshape(-1, 3, self.size, self.size)
 
 
-class HeteroNet(nn.Module):
+class HeteroNet(PublishedNet):
     """Frozen encoders, and the color network over their codes."""
 
     mean: Tensor
@@ -93,8 +93,7 @@ class HeteroNet(nn.Module):
     """(channels,), what they are divided by then."""
 
     def __init__(self, settings: HeteroSettings) -> None:
-        super().__init__()
-        self.settings = settings
+        super().__init__(settings)
         kinds = [kind for kind in settings.inputs if kind in FILTERS]
         self.encoders = nn.ModuleDict({kind: Encoder(*FILTERS[kind]) for kind in kinds})
         self.features = FirstFeatures(settings.features_layout) if "features" in settings.inputs else None
@@ -142,30 +141,30 @@ class HeteroNet(nn.Module):
         """(n, 3, h, w) R'G'B' in 0..1."""
         return self.colors(self.codes(luma, hint))
 
-
-def _card(net: HeteroNet, name: str) -> ModelCard:
-    """Describe a network."""
-    settings = net.settings
-    dense = settings.inputs == ("image",)
-    return ModelCard(
-        name=name,
-        title=f"H: heterogeneous network, {' + '.join(settings.inputs)}",
-        hints="one" if "hint" in settings.inputs else "none",
-        parameters=sum(parameter.numel() for parameter in net.parameters()),
-        macs=None,
-        area=settings.size**2,
-        multiple=8,
-        output_stride=1,
-        size=(settings.size, settings.size) if dense else None,
-        licence="Apache-2.0",
-        source="Bulygin et al. (Ufa), Convolutional neural network in the images colorization problem; our reading",
-    )
+    def card(self, name: str) -> ModelCard:
+        """Describe a network."""
+        settings = self.settings
+        dense = settings.inputs == ("image",)
+        return ModelCard(
+            name=name,
+            title=f"H: heterogeneous network, {' + '.join(settings.inputs)}",
+            hints="one" if "hint" in settings.inputs else "none",
+            parameters=sum(parameter.numel() for parameter in self.parameters()),
+            macs=None,
+            area=settings.size**2,
+            multiple=8,
+            output_stride=1,
+            size=(settings.size, settings.size) if dense else None,
+            licence="Apache-2.0",
+            source="Bulygin et al. (Ufa), Convolutional neural network in the images colorization problem; our reading",
+        )
 
 
 class HeteroColorizer(TorchColorizer):
     """Colors frames independently; its pictures are R'G'B', of which a film gets the chroma."""
 
     net: HeteroNet
+    network, settings = HeteroNet, HeteroSettings
 
     def begin(self, hints: Sequence[HintInput]) -> Array | None:
         """(3, h, w) R'G'B' of the hint; None without one: then each frame's own gray is used."""
@@ -195,19 +194,6 @@ class HeteroColorizer(TorchColorizer):
         """Return the chroma of the network's pictures."""
         rgb = np.moveaxis(self.rgb(state, luma), 1, 0)
         return Prediction(np.ascontiguousarray(np.moveaxis(rgb_to_lab(rgb)[1:], 0, 1), dtype=np.float32))
-
-
-def load_hetero(artifact: Artifact, device: str, threads: int | None) -> HeteroColorizer:
-    """Make a colorizer of a weights file.
-
-    Raises:
-        ModelError: weights, card and settings do not belong together.
-        DeviceError: the device is not there.
-    """
-    settings = network_settings(artifact, HeteroSettings)
-    net = HeteroNet(settings)
-    load_network(net, artifact, _card(net, artifact.card.name), device, threads)
-    return HeteroColorizer(artifact.card, net, device)
 
 
 def hetero_task(config: HeteroConfig) -> PublishedTask[HeteroConfig]:
@@ -357,10 +343,6 @@ class ColorTask(PublishedTask[HeteroConfig]):
             "hint": as_bytes(batch.hint),
             "output": as_bytes(self._made(batch)),
         }
-
-    def card(self) -> ModelCard:
-        """Describe the color network with its frozen encoders."""
-        return _card(self.net, self.config.out.name)
 
 
 def _parts(count: int) -> list[Array]:

@@ -19,16 +19,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videocolor.errors import ModelError
-from videocolor.models.artifact import Artifact
 from videocolor.models.base import ModelCard, Prediction
 from videocolor.models.hint.encoder import GrayEncoder
-from videocolor.published.colorizer import TorchColorizer, load_network, network_settings
+from videocolor.published.colorizer import PublishedNet, TorchColorizer
 from videocolor.published.config import ResidualConfig
 from videocolor.published.training import ChromaTask
 from videocolor.training.lab import gray_lightness
 from videocolor.types import Array
 
-__all__ = ["ResidualColorizer", "ResidualNet", "ResidualSettings", "ResidualTask", "load_residual"]
+__all__ = ["ResidualColorizer", "ResidualNet", "ResidualSettings", "ResidualTask"]
 
 AB_SPAN = 255.0
 """a*b* of -127.5..127.5 are 0..1 for the network."""
@@ -122,12 +121,11 @@ class LiteFront(nn.Module):
         return taps[-1]
 
 
-class ResidualNet(nn.Module):
+class ResidualNet(PublishedNet):
     """Front and decoder."""
 
     def __init__(self, settings: ResidualSettings) -> None:
-        super().__init__()
-        self.settings = settings
+        super().__init__(settings)
         self.front: ResNetFront | LiteFront = ResNetFront() if settings.front == "resnet18" else LiteFront()
         layers: list[nn.Module] = []
         before = self.front.channels
@@ -153,44 +151,32 @@ class ResidualNet(nn.Module):
         ab: Tensor = self.last(self.decoder(self.front(light))).float() + 0.5
         return ab[..., :height, :width]
 
-
-def _card(net: ResidualNet, name: str) -> ModelCard:
-    """Describe a network."""
-    return ModelCard(
-        name=name,
-        title=f"R: deep residual colouriser, {net.settings.front} front",
-        hints="none",
-        parameters=sum(parameter.numel() for parameter in net.parameters()),
-        macs=None,
-        area=net.settings.size**2,
-        multiple=8,
-        output_stride=1,
-        licence="Apache-2.0",
-        source="Mikhalina et al. (Bryansk), ResNet-Gray, 2019; ResNet-18 and the decoder are our reading",
-    )
+    def card(self, name: str) -> ModelCard:
+        """Describe a network."""
+        return ModelCard(
+            name=name,
+            title=f"R: deep residual colouriser, {self.settings.front} front",
+            hints="none",
+            parameters=sum(parameter.numel() for parameter in self.parameters()),
+            macs=None,
+            area=self.settings.size**2,
+            multiple=8,
+            output_stride=1,
+            licence="Apache-2.0",
+            source="Mikhalina et al. (Bryansk), ResNet-Gray, 2019; ResNet-18 and the decoder are our reading",
+        )
 
 
 class ResidualColorizer(TorchColorizer):
     """Colors frames of any size independently."""
 
     net: ResidualNet
+    network, settings = ResidualNet, ResidualSettings
 
     def step(self, _state: None, luma: Array, _propagated: Array | None = None, /) -> Prediction:
         """(n, 2, h, w) a*b*; any h and w."""
         ab = self._run(self.net, np.ascontiguousarray(luma[:, None], dtype=np.float32))
         return Prediction((ab - np.float32(0.5)) * np.float32(AB_SPAN))
-
-
-def load_residual(artifact: Artifact, device: str, threads: int | None) -> ResidualColorizer:
-    """Make a colorizer of a weights file.
-
-    Raises:
-        ModelError: weights, card and settings do not belong together.
-        DeviceError: the device is not there.
-    """
-    net = ResidualNet(network_settings(artifact, ResidualSettings))
-    load_network(net, artifact, _card(net, artifact.card.name), device, threads)
-    return ResidualColorizer(artifact.card, net, device)
 
 
 class ResidualTask(ChromaTask[ResidualConfig]):
@@ -211,7 +197,3 @@ class ResidualTask(ChromaTask[ResidualConfig]):
             self.net.front.encoder.load_imagenet(self.config.encoder_weights)
         elif self.config.weights is not None:
             self.net.front.load(self.config.weights)
-
-    def card(self) -> ModelCard:
-        """Describe the network."""
-        return _card(self.net, self.config.out.name)

@@ -19,6 +19,7 @@ from videocolor.datasets.pack import Item, PackReader, frame_distance
 from videocolor.errors import ConfigError, InputError, ModelError
 from videocolor.models.artifact import Artifact, write_artifact
 from videocolor.models.base import ModelCard
+from videocolor.published.colorizer import PublishedNet
 from videocolor.published.config import PublishedConfig, PublishedData
 from videocolor.resize import resized
 from videocolor.training.distributed import ProcessGroup
@@ -308,9 +309,10 @@ class PublishedTask(Task[P], Generic[P]):
         weights = {name: value.float().cpu().contiguous().numpy() for name, value in floats.items()}
         return Artifact(card, self.architecture, training, weights)
 
-    @abstractmethod
     def card(self) -> ModelCard | None:
         """Describe the network, named after the run; None for a part that colors nothing by itself."""
+        assert isinstance(self.net, PublishedNet)
+        return self.net.card(self.config.out.name)
 
     @abstractmethod
     def error(self, batch: Any) -> Tensor:
