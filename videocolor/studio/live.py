@@ -1,33 +1,38 @@
-"""Color the frame on screen at once: one frame with the points that were just set, without fusion over time.
+"""Color the frame on screen at once, and hold the network that does it.
 
-A preview of the shot follows in the background. Its colors may differ a little: they are fused with those of the
-neighboring frames, and follow motion from painted frames.
+One frame is colored with the points that were just set, without fusion over time. A preview of the shot follows in the
+background; its colors may differ a little, since they are fused with those of the neighboring frames and follow motion
+from painted frames.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
+import numpy as np
+
+from videocolor.config import ColorizeConfig
 from videocolor.hints.plan import MOST_PER_SHOT, hint_ab, hint_input, load_hint
-from videocolor.models.base import HintInput
+from videocolor.models.base import Colorizer, HintInput, Prediction
+from videocolor.models.hint.colorizer import HintColorizer, Runtime
+from videocolor.pipeline.film import load_network
 from videocolor.pipeline.upsample import plane_luma, upsample_chroma
 from videocolor.preview import PreviewFrame, preview_size
 from videocolor.shots.prepare import small_luma, working_size
 from videocolor.studio.errors import NotFoundError
 from videocolor.studio.frames import FilmIndex, FrameSource
 from videocolor.studio.hints import points_layer
-from videocolor.studio.network import Memo, Network
 from videocolor.studio.pictures import Kind, PackedFrame, frame_jpeg
 from videocolor.studio.project import ProjectStore
 from videocolor.studio.projectdata import Point
 from videocolor.types import Array, Frame, Given, Hint
 
-__all__ = ["LiveColors"]
+__all__ = ["LiveColors", "Memo", "Network"]
 
 _KEPT: Final = 24
 """Colored frames that are kept for the page to fetch; lumas and hints that are kept for the next click."""
@@ -143,3 +148,96 @@ class LiveColors:
         height, width = luma.shape
         ab, mask = points_layer(luma, points, sar=self._index.aspect * height / width)
         return HintInput(luma, ab, mask, in_shot=True)
+
+
+_RESULTS: Final = 12
+"""Results of the network that are kept: a click changes one hint, and the rest is computed once."""
+T = TypeVar("T")
+
+
+class Memo:
+    """Cache of the most recently used results.
+
+    Args:
+        most: results.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return the result of `make`, which is called once per key."""
+        if key not in self._values:
+            self._values[key] = make()
+        self._values.move_to_end(key)
+        while len(self._values) > self._most:
+            self._values.popitem(last=False)
+        return cast("T", self._values[key])
+
+
+class Network:
+    """The network that the settings name; safe for threads, which use it in turn, one batch at a time."""
+
+    def __init__(self) -> None:
+        self._loading = threading.Lock()
+        self._loaded: tuple[str, Colorizer, Colorizer] | None = None
+
+    def colorizer(self, config: ColorizeConfig, *, remembers: bool = False) -> Colorizer:
+        """Return the network, loaded at the first call.
+
+        Args:
+            config: names it.
+            remembers: keep intermediate results, for many requests about one frame.
+
+        Raises:
+            ModelError, DeviceError: it cannot be loaded.
+        """
+        name = config.model.model_dump_json()
+        with self._loading:
+            if self._loaded is None or self._loaded[0] != name:
+                self._loaded = None  # frees the memory first
+                network, turn = load_network(config), threading.Lock()
+                remembering = network
+                if type(network) is HintColorizer:
+                    remembering = HintColorizer(network.card, _Remembering(network.runtime))
+                self._loaded = name, _InTurn(network, turn), _InTurn(remembering, turn)
+            return self._loaded[2] if remembers else self._loaded[1]
+
+
+class _InTurn(Colorizer):
+    """A network that several threads share."""
+
+    def __init__(self, network: Colorizer, turn: threading.Lock) -> None:
+        self.card, self._network, self._turn = network.card, network, turn
+
+    def begin(self, hints: Sequence[HintInput]) -> Any:
+        with self._turn:
+            return self._network.begin(hints)
+
+    def step(self, memory: Any, luma: Array, *propagated: Array | None) -> Prediction:
+        with self._turn:
+            return self._network.step(memory, luma, *propagated)
+
+
+class _Remembering(Runtime):
+    """A runtime that computes nothing twice: hints are encoded one by one, equal inputs return the kept result."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime, self._memo = runtime, Memo(_RESULTS)
+        self.name, self.key_channels, self.value_channels = runtime.name, runtime.key_channels, runtime.value_channels
+
+    def encode(self, luma: Array, ab: Array, mask: Array) -> tuple[Array, Array, Array]:
+        made = [self._encode(*(plane[n : n + 1] for plane in (luma, ab, mask))) for n in range(len(luma))]
+        keys, values, valid = (np.concatenate(planes) for planes in zip(*made, strict=True))
+        return keys, values, valid
+
+    def _encode(self, *hint: Array) -> tuple[Array, Array, Array]:
+        return self._memo.get(("encode", *_keys(hint)), lambda: self._runtime.encode(*hint))
+
+    def colorize(self, *inputs: Array) -> tuple[Array, Array, Array]:
+        return self._memo.get(("colorize", *_keys(inputs)), lambda: self._runtime.colorize(*inputs))
+
+
+def _keys(arrays: Sequence[Array]) -> list[Hashable]:
+    return [(array.shape, hash(array.tobytes())) for array in arrays]

@@ -21,8 +21,8 @@ from videocolor.preview import PreviewFrame, preview_part, preview_rgb, preview_
 from videocolor.studio.errors import BusyError, NotFoundError
 from videocolor.studio.events import EventHub
 from videocolor.studio.frames import ByteCache, FilmIndex
+from videocolor.studio.live import Network
 from videocolor.studio.models import Preview
-from videocolor.studio.network import Network
 from videocolor.studio.pictures import BYTES_PER_PIXEL, Kind, PackedFrame, frame_jpeg
 from videocolor.studio.project import ProjectStore
 from videocolor.studio.scan import Scan

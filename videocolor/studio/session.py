@@ -14,8 +14,7 @@ from videocolor.studio.errors import NotFoundError
 from videocolor.studio.events import EventHub
 from videocolor.studio.frames import FilmIndex, FrameSource
 from videocolor.studio.hints import sweep_unused
-from videocolor.studio.live import LiveColors
-from videocolor.studio.network import Network
+from videocolor.studio.live import LiveColors, Network
 from videocolor.studio.pictures import painted_picture
 from videocolor.studio.previews import Previews
 from videocolor.studio.project import ProjectStore
