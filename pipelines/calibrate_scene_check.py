@@ -36,7 +36,7 @@ from videocolor.datasets.pairs.first_pass import film_prints
 from videocolor.datasets.pairs.frames import picture_of
 from videocolor.datasets.pairs.scene import THRESHOLDS, SceneLook, histogram_distance, look_at, scene_delta
 from videocolor.datasets.pairs.settings import SplitConfig
-from videocolor.datasets.pairs.splits import group_near_duplicates, read_held_back
+from videocolor.datasets.pairs.splits import group_near_duplicates, held_back_of
 from videocolor.errors import VideocolorError
 from videocolor.shots.scan import scan_film
 from videocolor.video import open_video
@@ -73,7 +73,7 @@ class Pair:
 
 def read_clips(folder: Path) -> dict[str, list[View]]:
     """Frames of every clip that may be looked at."""
-    held = read_held_back(SplitConfig())
+    held = held_back_of(SplitConfig())
     clips: dict[str, list[View]] = {}
     for path in tqdm(sorted((folder / "train").glob("*.mp4")), desc="clips", unit="clip"):
         if path.name in held.files:

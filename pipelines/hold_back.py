@@ -20,7 +20,7 @@ from pathlib import Path
 import click
 import yaml
 
-from videocolor.datasets.footage import source_share
+from videocolor.datasets.held_back import source_share
 
 KIN = (
     ("skateboard_man_dog.mp4", "skateboarding_dog.mp4"),

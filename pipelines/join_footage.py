@@ -20,7 +20,8 @@ import click
 import cv2
 import numpy as np
 
-from videocolor.datasets.footage import allowed_licence, source_share
+from videocolor.datasets.held_back import source_share
+from videocolor.datasets.pairs.sources import allowed_licence
 from videocolor.types import Array
 
 _APART = 5

@@ -18,7 +18,8 @@ import yaml
 
 from tests.training.training_helpers import make_pack
 from videocolor.datasets.degrade import gray_of, old_film
-from videocolor.datasets.footage import HeldOut, pack_footage, read_held_out, select_rows, source_share
+from videocolor.datasets.footage import pack_footage, select_rows
+from videocolor.datasets.held_back import HeldBack, read_held_back, source_share
 from videocolor.datasets.pack import PackReader, frame_distance, thumbnail
 from videocolor.datasets.pairs.sources import allowed_licence
 from videocolor.errors import InputError, ModelError
@@ -87,18 +88,18 @@ def test_the_real_manifests_keep_held_back_out(root: Path) -> None:
     if not manifest.exists():
         pytest.skip("the footage is not here")
     lists = [root / "configs/evaluate" / f"{name}.yaml" for name in ("held_back", "held_back_more")]
-    out = read_held_out(lists)
+    out = read_held_back(lists)
     rows = select_rows(manifest, out)
-    assert rows and not any(out.has(row) for row in rows)
+    assert rows and not any(out.has(row["file"], row["source"]) for row in rows)
     held = [clip for path in lists for clip in yaml.safe_load(path.read_text())["clips"]]
     assert len(select_rows(manifest, out, held=True)) == len(held)
 
 
 def test_images_are_held_back_by_the_rule_itself() -> None:
     sources = [f"owner/repository:{number}.jpg" for number in range(200)]
-    below = {source for source in sources if HeldOut(images_below=0.1).has({"file": "a.tar/b.jpg", "source": source})}
+    below = {source for source in sources if HeldBack(images_below=0.1).has("a.tar/b.jpg", source)}
     assert below == {source for source in sources if source_share(source) < 0.1} and 5 < len(below) < 40
-    assert not any(HeldOut(images_below=0.1).has({"file": "clip.mp4", "source": source}) for source in sources)
+    assert not any(HeldBack(images_below=0.1).has("clip.mp4", source) for source in sources)
 
 
 def test_a_folder_that_is_no_pack(tmp_path: Path) -> None:

@@ -7,17 +7,15 @@ near-duplicates of held-back clips (the same footage redistributed under another
 from __future__ import annotations
 
 import csv
-import hashlib
 import tarfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 from tqdm import tqdm
 
+from videocolor.datasets.held_back import HeldBack, read_held_back
 from videocolor.datasets.pack import PART_BYTES, PackWriter, frame_distance, thumbnail
 from videocolor.datasets.pairs.frames import decode_picture, picture_of, shrink_to
 from videocolor.datasets.pairs.sources import allowed_licence
@@ -25,59 +23,22 @@ from videocolor.types import Array
 from videocolor.video import open_video
 
 __all__ = [
-    "HeldOut",
     "pack_footage",
     "read_clip",
-    "read_held_out",
     "read_images",
     "select_rows",
-    "source_share",
 ]
 
 _SAME_FOOTAGE = 0.06
 """Scene-check distance under which two clips count as the same footage."""
 
 
-def source_share(source: str) -> float:
-    """Position of a source name in [0, 1), uniform and always the same: what the held-back rule goes by."""
-    return int.from_bytes(hashlib.sha256(f"videocolor:{source}".encode()).digest()[:8], "big") / 2**64
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """What is never trained on."""
-
-    files: frozenset[str] = frozenset()
-    sources: frozenset[str] = frozenset()
-    images_below: float = 0.0
-    """Images whose `source_share` is below this are held back, listed or not."""
-
-    def has(self, row: dict[str, str]) -> bool:
-        """Whether a manifest's row is held back."""
-        image = ".tar/" in row["file"]
-        listed = row["file"] in self.files or row["source"] in self.sources
-        return listed or (image and source_share(row["source"]) < self.images_below)
-
-
-def read_held_out(paths: Sequence[Path]) -> HeldOut:
-    """Read lists of held-back footage, as `pipelines/hold_back.py` writes them, together."""
-    lists = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in paths]
-    clips = [clip for one in lists for clip in one["clips"]]
-    images = [source for one in lists for source in one.get("images", [])]
-    return HeldOut(
-        frozenset(clip["file"] for clip in clips),
-        frozenset([*(clip["source"] for clip in clips), *images]),
-        max([0.0, *(float(one.get("images_below", 0.0)) for one in lists)]),
-    )
-
-
-def select_rows(manifest: Path, out: HeldOut, held: bool = False) -> list[dict[str, str]]:
+def select_rows(manifest: Path, listed: HeldBack, held: bool = False) -> list[dict[str, str]]:
     """Select the rows of a manifest that may be trained on; or, with `held`, the held-back ones."""
     with manifest.open(newline="", encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle))
-    if held:
-        return [row for row in rows if out.has(row)]
-    return [row for row in rows if not out.has(row) and allowed_licence(row["licence"])]
+    rows = [row for row in rows if listed.has(row["file"], row["source"]) == held]
+    return rows if held else [row for row in rows if allowed_licence(row["licence"])]
 
 
 def read_clip(path: Path, short_side: int, rate: float) -> Iterator[tuple[float, Array]]:
@@ -156,7 +117,7 @@ def pack_footage(
     Returns:
         The notes written into the index: counts by licence, what was left out.
     """
-    left_out = read_held_out(held_back)
+    left_out = read_held_back(held_back)
     clips = select_rows(root / "train" / "manifest.csv", left_out, held)
     images = select_rows(root / "images" / "manifest.csv", left_out, held)
     writer = PackWriter(out, jpeg_quality=jpeg_quality, part_bytes=part_bytes)

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from videocolor.color import rgb_to_luv
 from videocolor.datasets.pairs.settings import SplitConfig
-from videocolor.datasets.pairs.splits import read_held_back
+from videocolor.datasets.pairs.splits import held_back_of
 from videocolor.errors import InputError
 from videocolor.files import write_atomically
 from videocolor.published.config import PatchDataConfig
@@ -61,15 +61,15 @@ def choose_images(config: PatchDataConfig) -> tuple[list[dict[str, str]], int]:
     Raises:
         InputError: there is no manifest, or it has no such images.
     """
-    from videocolor.datasets.footage import HeldOut, select_rows  # imports PyAV
+    from videocolor.datasets.footage import select_rows  # imports PyAV
 
     manifest = config.root / "images" / "manifest.csv"
     if not manifest.is_file():
         raise InputError(f"{manifest}: no such file; --set data.root=FOLDER names the folder that holds images/")
-    held = read_held_back(SplitConfig(held_back=config.held_back))
+    held = held_back_of(SplitConfig(held_back=config.held_back))
     rows = [
         row
-        for row in select_rows(manifest, HeldOut(frozenset(held.files), frozenset(held.sources)))
+        for row in select_rows(manifest, held)
         if row["file"].startswith(f"{config.archive}/")
         and (not config.scenes or any(f"/{scene}/" in row["source"] for scene in config.scenes))
     ]

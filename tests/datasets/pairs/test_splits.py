@@ -17,11 +17,12 @@ import pytest
 import yaml
 from pairs_helpers import color_film, config, moving_planes
 
+from videocolor.datasets.held_back import HeldBack
 from videocolor.datasets.pairs import build_pairs, read_manifest, verify_pairs
 from videocolor.datasets.pairs.first_pass import fingerprint
 from videocolor.datasets.pairs.manifest import PairRecord, SourceState, write_manifest
 from videocolor.datasets.pairs.settings import SplitConfig
-from videocolor.datasets.pairs.splits import HeldBack, find_leaks, group_near_duplicates, plan_splits, read_held_back
+from videocolor.datasets.pairs.splits import find_leaks, group_near_duplicates, held_back_of, is_listed, plan_splits
 from videocolor.errors import ConfigError, InputError
 
 
@@ -68,16 +69,16 @@ def test_the_list_is_honoured_by_name_origin_and_bytes(tmp_path: Path) -> None:
     path.write_text(
         yaml.safe_dump({"clips": [{"file": "a.mp4", "source": "x/y:a", "sha256": "ff"}], "images": ["x/y:1.jpg"]})
     )
-    held = read_held_back(SplitConfig(held_back=str(path)))
-    assert held.names(replace(state("z"), source="somewhere/a.mp4"))
-    assert held.names(replace(state("z"), origin="x/y:1.jpg"))
-    assert held.names(replace(state("z"), sha256="ff"))
-    assert not held.names(state("z"))
+    held = held_back_of(SplitConfig(held_back=str(path)))
+    assert is_listed(held, replace(state("z"), source="somewhere/a.mp4"))
+    assert is_listed(held, replace(state("z"), origin="x/y:1.jpg"))
+    assert is_listed(held, replace(state("z"), sha256="ff"))
+    assert not is_listed(held, state("z"))
     path.write_text("clips: 3\n")
     with pytest.raises(ConfigError, match="clips"):
-        read_held_back(SplitConfig(held_back=str(path)))
-    assert read_held_back(SplitConfig()).files, "the project's own list is the default"
-    assert read_held_back(SplitConfig(held_back=None)) == HeldBack()
+        held_back_of(SplitConfig(held_back=str(path)))
+    assert held_back_of(SplitConfig()).files, "the project's own list is the default"
+    assert held_back_of(SplitConfig(held_back=None)) == HeldBack()
 
 
 def copy_smaller(source: Path, target: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import yaml
 
+from videocolor.datasets.held_back import HeldBack
 from videocolor.datasets.pairs.manifest import (
     HASHES,
     MANIFEST,
@@ -29,7 +30,7 @@ from videocolor.datasets.pairs.review import read_decisions
 from videocolor.datasets.pairs.settings import PairsConfig, SplitConfig, settings_id
 from videocolor.datasets.pairs.sources import Source, allowed_licence, expand
 from videocolor.datasets.pairs.sourcework import FrameStore, work_on
-from videocolor.datasets.pairs.splits import HeldBack, plan_splits, read_held_back, write_split_settings
+from videocolor.datasets.pairs.splits import held_back_of, plan_splits, write_split_settings
 from videocolor.errors import InputError, OutputError, UnsupportedVideoError, VideocolorError
 from videocolor.events import Event, Observer, ignore
 from videocolor.files import file_sha256, write_atomically
@@ -145,7 +146,7 @@ def build_pairs(
     config = config or PairsConfig()
     began = time.monotonic()
     result = BuildResult(folder)
-    held = read_held_back(config.split)
+    held = held_back_of(config.split)
     _check_folder(folder)
     sources, problems = expand(inputs, without=folder)
     for problem in problems:
@@ -287,7 +288,7 @@ def assemble(
         The pairs, and notes about near-duplicates.
     """
     states = read_states(folder) if states is None else states
-    plan = plan_splits(states, split, read_held_back(split) if held is None else held)
+    plan = plan_splits(states, split, held_back_of(split) if held is None else held)
     by_hand = read_decisions(folder)
     records, hashes = [], {}
     for state in states:

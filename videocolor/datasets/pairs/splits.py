@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import yaml
 
+from videocolor.datasets.held_back import HeldBack, read_held_back
 from videocolor.datasets.pairs.manifest import PairRecord, SourceState, uniforms
 from videocolor.datasets.pairs.settings import SplitConfig
-from videocolor.errors import ConfigError, InputError
+from videocolor.errors import InputError
 from videocolor.files import write_atomically
-from videocolor.presets import find_preset, load_model, read_yaml
+from videocolor.presets import find_preset, load_model
 
 __all__ = [
     "find_leaks",
     "group_near_duplicates",
-    "HeldBack",
     "plan_splits",
-    "read_held_back",
+    "held_back_of",
+    "is_listed",
     "read_split_settings",
     "SplitPlan",
     "write_split_settings",
@@ -82,24 +83,6 @@ _SETTINGS: Final = "settings/split.yaml"
 
 
 @dataclass(frozen=True)
-class HeldBack:
-    """What is never trained on."""
-
-    files: frozenset[str] = frozenset()
-    """File names."""
-    sources: frozenset[str] = frozenset()
-    """Names of origin, as the column `source` of a manifest.csv holds them."""
-    hashes: frozenset[str] = frozenset()
-    """sha256 of files."""
-    prints: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    """Fingerprints of held-back films that were found under `held_back_root`."""
-
-    def names(self, state: SourceState) -> bool:
-        """Whether a source is on the list itself."""
-        return state.sha256 in self.hashes or Path(state.source).name in self.files or state.origin in self.sources
-
-
-@dataclass(frozen=True)
 class SplitPlan:
     """The split of every source."""
 
@@ -111,7 +94,7 @@ class SplitPlan:
     """Messages: groups found, sources held back as near-duplicates."""
 
 
-def read_held_back(settings: SplitConfig) -> HeldBack:
+def held_back_of(settings: SplitConfig) -> HeldBack:
     """Read the held-back list that the settings name, with fingerprints where `held_back_root` has the films.
 
     Raises:
@@ -120,16 +103,13 @@ def read_held_back(settings: SplitConfig) -> HeldBack:
     """
     if settings.held_back is None:
         return HeldBack()
-    path = find_preset(settings.held_back, "evaluate")
-    values = read_yaml(path)
-    clips: Any = values.get("clips") or []
-    images: Any = values.get("images") or []
-    if not isinstance(clips, list) or not isinstance(images, list) or not all(isinstance(c, dict) for c in clips):
-        raise ConfigError(f"{path}: expected `clips` (file, source, sha256) and `images` (a list of names)")
-    files = frozenset(str(clip["file"]) for clip in clips if "file" in clip)
-    sources = frozenset([*(str(clip["source"]) for clip in clips if "source" in clip), *map(str, images)])
-    hashes = frozenset(str(clip["sha256"]) for clip in clips if "sha256" in clip)
-    return HeldBack(files, sources, hashes, _prints(settings.held_back_root, files))
+    held = read_held_back([find_preset(settings.held_back, "evaluate")])
+    return replace(held, prints=_prints(settings.held_back_root, held.files))
+
+
+def is_listed(held: HeldBack, state: SourceState) -> bool:
+    """Whether a source is on the list itself."""
+    return held.has(Path(state.source).name, state.origin, state.sha256)
 
 
 def _prints(root: Path | None, files: Iterable[str]) -> dict[str, tuple[int, ...]]:
@@ -180,7 +160,7 @@ def plan_splits(states: Sequence[SourceState], settings: SplitConfig, held: Held
     prints: dict[str, Sequence[int]] = {s.sha256: [int(p, 16) for p in s.prints] for s in states}
     prints |= {_REFERENCE + name: values for name, values in held.prints.items()}
     duplicates = group_near_duplicates(prints, settings.likeness) if settings.near_duplicates else []
-    listed = {state.sha256 for state in states if held.names(state)}
+    listed = {state.sha256 for state in states if is_listed(held, state)}
     group_of = {member: group for group in duplicates for member in group}
     splits: dict[str, str] = {}
     notes: list[str] = []

@@ -29,7 +29,13 @@ from videocolor.datasets.pairs.reading import locate
 from videocolor.datasets.pairs.settings import PairsConfig
 from videocolor.datasets.pairs.shards import shard_ids
 from videocolor.datasets.pairs.sources import Source
-from videocolor.datasets.pairs.splits import find_leaks, group_near_duplicates, read_held_back, read_split_settings
+from videocolor.datasets.pairs.splits import (
+    find_leaks,
+    group_near_duplicates,
+    held_back_of,
+    is_listed,
+    read_split_settings,
+)
 from videocolor.errors import ConfigError, InputError
 from videocolor.files import file_sha256
 from videocolor.presets import load_model
@@ -307,10 +313,10 @@ def _check_splits(folder: Path, records: Sequence[PairRecord], states: Sequence[
     prints = {state.source: [int(value, 16) for value in state.prints] for state in states}
     yield from find_leaks(records, group_near_duplicates(prints, config.likeness) if config.near_duplicates else [])
     try:
-        held = read_held_back(config.model_copy(update={"held_back_root": None}))
+        held = held_back_of(config.model_copy(update={"held_back_root": None}))
     except ConfigError as error:
         yield str(error)
         return
-    listed = {state.sha256: state.source for state in states if held.names(state)}
+    listed = {state.sha256: state.source for state in states if is_listed(held, state)}
     wrong = {r.source for r in records if r.source_sha256 in listed and r.split != "held_back"}
     yield from (f"{name}: is on the held-back list and its pairs are not held back" for name in sorted(wrong))
