@@ -105,7 +105,7 @@ def lender(parts: Sequence[Part], folder: Path) -> ReusedShot:
     return ReusedShot(1, parts[1].start, parts[1].start_pts, STARTS[2] - 1, last)
 
 
-@pytest.mark.parametrize("shot", [0, 1, 2, 3])
+@pytest.mark.parametrize("shot", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3))])
 def test_a_preview_has_the_colours_of_the_render(
     shot: int, folder: Path, rendered: list[Frame], part_of: list[Part], monkeypatch: pytest.MonkeyPatch
 ) -> None:

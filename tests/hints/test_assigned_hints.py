@@ -96,6 +96,7 @@ def no_scan(*_: Any, **__: Any) -> Any:
     raise AssertionError("the film was scanned")
 
 
+@pytest.mark.slow
 def test_shots_are_known_from_the_list_without_a_survey(
     folder: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +111,7 @@ def test_shots_are_known_from_the_list_without_a_survey(
     assert a == b
 
 
+@pytest.mark.slow
 def test_shots_that_have_to_be_found_are_the_same(folder: Path, whole: Path, tmp_path: Path) -> None:
     settings = assigned(folder, listed=False)
     for resume in ("true", "false"):
@@ -118,6 +120,7 @@ def test_shots_that_have_to_be_found_are_the_same(folder: Path, whole: Path, tmp
         assert samples_of(target) == samples_of(whole)
 
 
+@pytest.mark.slow
 def test_workers_in_any_order(folder: Path, whole: Path, tmp_path: Path) -> None:
     mine = job(folder, tmp_path, *assigned(folder))
     plan = plan_film(mine)
@@ -132,6 +135,7 @@ def test_workers_in_any_order(folder: Path, whole: Path, tmp_path: Path) -> None
     assert samples_of(merge_film(mine).target) == samples_of(whole)
 
 
+@pytest.mark.slow
 def test_the_plan_of_a_film_that_was_cut_as_it_went_by(folder: Path, tmp_path: Path) -> None:
     mine = job(folder, tmp_path, *assigned(folder))
     run_task(Task("all", mine.as_dict(), None), lambda _: None)
@@ -160,6 +164,7 @@ def test_only_what_changes_is_coloured_again(folder: Path, tmp_path: Path) -> No
         run_task(Task("one", mine.as_dict(), (0,)), lambda _: None)
 
 
+@pytest.mark.slow
 def test_named_shots_are_coloured_again(folder: Path, whole: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mkv"
     settings = list(assigned(folder))
@@ -197,6 +202,7 @@ def test_a_painted_frame_comes_back(folder: Path, tmp_path: Path) -> None:
     assert np.abs(ab_of(tmp_path / "out.mkv", STARTS[1] + 4) - truth).mean() > 3.0
 
 
+@pytest.mark.slow
 def test_dealt_hints_stand_beside_assigned_ones(folder: Path, tmp_path: Path) -> None:
     items = json.dumps([f"{float(Fraction(PAINTED, 12)):.6f}={folder / 'painted.png'}"])
     hints = json.dumps([{"image": str(folder / "painted.png"), "shots": [0]}])

@@ -100,7 +100,13 @@ if named := os.environ.get("VIDEOCOLOR_MODEL"):  # a network that is not ours: d
     KINDS[named] = lambda _folder: Kind(named)
 
 
-@pytest.fixture(scope="module", params=list(KINDS))
+SLOW = ("hint-torch", "hint-openvino", *PUBLISHED)
+"""The same network in another runtime, and networks with tests of their own."""
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in KINDS]
+)
 def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Kind:
     return KINDS[request.param](tmp_path_factory.mktemp("models"))
 

@@ -29,6 +29,7 @@ def recipe(root: Path, name: str, *arguments: str | Path) -> subprocess.Complete
     )
 
 
+@pytest.mark.slow
 def test_colorize_film(root: Path, tmp_path: Path) -> None:
     make_film(tmp_path / "in.mkv", 12, pix_fmt="gray")
     out = tmp_path / "out.mkv"
@@ -89,6 +90,7 @@ def test_sheet_shows_gray_over_color(tmp_path: Path) -> None:
     assert np.ptp(picture[48:], axis=2).min() > 30
 
 
+@pytest.mark.slow
 def test_before_after(root: Path, tmp_path: Path) -> None:
     make_film(tmp_path / "in.mkv", 8, pix_fmt="gray")
     sheet = tmp_path / "sheet.jpg"

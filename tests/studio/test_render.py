@@ -127,6 +127,7 @@ def finished_store(rendered: Path, tmp_path: Path) -> Iterator[ProjectStore]:
         stop_render(store)
 
 
+@pytest.mark.slow
 def test_from_the_first_render_to_the_last_correction(finished_store: ProjectStore, tmp_path: Path) -> None:
     store = finished_store
     first = shot_digests(store.target)
@@ -179,6 +180,7 @@ def begun(store: ProjectStore, pattern: str) -> None:
 SLOW = {"shots.shard": 1, "shots.max_shard": 4, "smoothing.motion": "detailed", "model.keyframe_interval": 1}
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on_and_gives_the_same(store: ProjectStore, tmp_path: Path) -> None:
     change(store, lambda s: edits.set_settings(s, SLOW))
     start_render(store, only_changed=False)
@@ -209,6 +211,7 @@ def test_killed_it_goes_on_and_gives_the_same(store: ProjectStore, tmp_path: Pat
         assert samples_of(tmp_path / "cli.mkv") == samples_of(again.target)
 
 
+@pytest.mark.slow
 def test_a_finished_film_moves_with_its_project(finished_store: ProjectStore) -> None:
     again, rendered = finished_store, finished_store.revision
     status = render_status(again)
@@ -260,6 +263,7 @@ def test_a_render_that_ends_just_before_it_is_stopped(store: ProjectStore, monke
     assert stop_render(store).state == "idle"
 
 
+@pytest.mark.slow
 def test_names_that_yaml_does_not_take_as_they_are_and_a_change_taken_back(reel: Path, tmp_path: Path) -> None:
     film = tmp_path / "\U0001f3ac \"'" / "\u3000 a\n\u2028b\x7f\x85 \U0001f3ac.mkv"
     film.parent.mkdir()

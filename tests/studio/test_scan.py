@@ -85,7 +85,7 @@ def beginning(film: Path, target: Path, packets: int) -> Path:
     return target
 
 
-@pytest.mark.parametrize("name", ["cuts_audio_tears_of_steel.mp4", "reel"])
+@pytest.mark.parametrize("name", [pytest.param("cuts_audio_tears_of_steel.mp4", marks=pytest.mark.slow), "reel"])
 def test_cuts_and_suggestions_are_those_of_the_commands(name: str, reel: Path, samples: Path, tmp_path: Path) -> None:
     film = reel if name == "reel" else beginning(samples / name, tmp_path / name, 221)  # its first four shots
     scan, index, heard = scanned(film, tmp_path)

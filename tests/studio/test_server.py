@@ -640,6 +640,7 @@ def _studio(film: Path, *more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_the_command(reel: Path, tmp_path: Path) -> None:
     """One line, an address that answers by itself; Ctrl-C with a page open is a clean end."""
     process = _studio(reel, "--project", str(tmp_path / "project"))

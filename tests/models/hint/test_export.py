@@ -39,7 +39,9 @@ def run_openvino(path: Path, inputs: dict[str, Array]) -> list[Array]:
     return [np.array(results[port]) for port in model.outputs]
 
 
-@pytest.mark.parametrize(("suffix", "run"), [(".onnx", run_onnx), (".xml", run_openvino)])
+@pytest.mark.parametrize(
+    ("suffix", "run"), [(".onnx", run_onnx), pytest.param(".xml", run_openvino, marks=pytest.mark.slow)]
+)
 def test_exported_files_equal_torch(suffix: str, run: Run, tmp_path: Path) -> None:
     """Hints to tokens, tokens to colour, with what motion propagated, at a size and batch of its own."""
     pytest.importorskip("onnx")

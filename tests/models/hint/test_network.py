@@ -76,7 +76,7 @@ def carried_to(luma: np.ndarray, a: float, b: float, trust: float) -> np.ndarray
 
 
 @pytest.mark.parametrize("hints", [0, 1, 2])
-@pytest.mark.parametrize("size", [(96, 128), (160, 288)])
+@pytest.mark.parametrize("size", [(96, 128), pytest.param((160, 288), marks=pytest.mark.slow)])
 def test_onnx_runtime_equals_torch(
     torch_net: HintColorizer, onnx_net: HintColorizer, hints: int, size: tuple[int, int]
 ) -> None:
@@ -140,7 +140,7 @@ def test_colour_under_an_unpainted_mask_does_not_matter(torch_net: HintColorizer
     assert first.tokens.keys.shape[1] < 10
 
 
-@pytest.mark.parametrize("runtime", ["torch", "onnxruntime"])
+@pytest.mark.parametrize("runtime", [pytest.param("torch", marks=pytest.mark.slow), "onnxruntime"])
 def test_a_spot_painted_on_the_shot_is_obeyed_where_it_lies(runtime: str) -> None:
     """However little the head of belief makes of it; far off little changes, and whole hints are not touched."""
     artifact = read_artifact(WEIGHTS)
@@ -177,7 +177,9 @@ def test_a_hint_that_is_not_believed_equals_none(onnx_net: HintColorizer) -> Non
     assert np.abs(onnx_net.step(onnx_net.begin(hints), luma).ab - none.ab).max() > 5
 
 
-@pytest.mark.parametrize("wrong", ["london_station_60fps.mp4", "man_yellow_wall_60fps.mp4"])
+@pytest.mark.parametrize(
+    "wrong", [pytest.param("london_station_60fps.mp4", marks=pytest.mark.slow), "man_yellow_wall_60fps.mp4"]
+)
 def test_the_relevance_gate_judges_hints(onnx_net: HintColorizer, samples: Path, wrong: str) -> None:
     frames = [middle_frames(samples / name) for name in ("flower_opening_30fps.mp4", wrong)]
     luma, truth = frames[0][0].luma[None], frames[0][0].ab[:, ::2, ::2]
@@ -222,6 +224,7 @@ def test_hints_have_no_order(torch_net: HintColorizer) -> None:
     np.testing.assert_allclose(forward, backward, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_memory_is_bounded(onnx_net: HintColorizer) -> None:
     luma, hints = scene(10, size=(160, 288))
     memory = onnx_net.begin([hints[0]] * 14)
