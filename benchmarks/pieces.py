@@ -21,8 +21,8 @@ import numpy as np
 from videocolor.color import ChromaTable, ab_to_ycbcr
 from videocolor.models.base import HintInput
 from videocolor.models.registry import load_colorizer
-from videocolor.pipeline.chroma import source_color
 from videocolor.pipeline.upsample import plane_luma, upsample_chroma
+from videocolor.shots.color import source_color
 from videocolor.shots.prepare import prepare, working_size
 from videocolor.video import open_video
 

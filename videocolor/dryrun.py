@@ -143,11 +143,34 @@ def plan_colorize(
     colorizer = load_network(config)
     decided, scan = plan_shots(source, config, colorizer, log)
     scan = scan or scan_film(source, config, progress=log.scan_progress)
-    log.warn(*scan.losses)
+    log.warn(*scan.losses, *_source_colors(scan, config.chroma.keep_source))
     seconds, size = _sample(source, target, config, scan)
     reuses = {} if colorizer.card.hints == "none" else recurring_shots(scan, decided.hints)
     hints = (decided.hints, reuses)
     return ColorizePlan(source, target, colorizer.card, scan, output, *hints, tuple(log.warnings), seconds, size)
+
+
+def _source_colors(scan: ScanResult, kept: bool) -> list[str]:
+    """Say in which shots the film has color already, and what becomes of it."""
+    fate = "kept, as asked" if kept else "replaced; chroma.keep_source=true keeps it"
+    said = []
+    for kind, what in (("color", "already in colour"), ("tint", "tinted (one hue)")):
+        numbers = sorted(shot + 1 for shot, found in scan.colors.items() if found == kind)
+        if numbers:
+            where = "every shot" if len(numbers) == len(scan.shots) else f"shots {_ranges(numbers)}"
+            said.append(f"the source is {what} in {where}: its chroma is {fate}")
+    return said
+
+
+def _ranges(numbers: list[int]) -> str:
+    """Write ascending numbers as `2, 5-7`."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1] = [runs[-1][0], number]
+        else:
+            runs.append([number])
+    return ", ".join("-".join(str(number) for number in run) for run in runs)
 
 
 def _sample(source: Path, target: Path, config: ColorizeConfig, scan: ScanResult) -> tuple[float, int]:

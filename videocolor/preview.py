@@ -26,12 +26,13 @@ from videocolor.color import ChromaTable, codes_to_chroma, lab_to_rgb, rgb_to_la
 from videocolor.config import AssignedHint, ColorizeConfig
 from videocolor.events import Observer, RunLog, ignore
 from videocolor.models.base import Colorizer
-from videocolor.pipeline.chroma import chroma_at, source_color
+from videocolor.pipeline.chroma import chroma_at
 from videocolor.pipeline.film import Film, Part, known_shots, open_film
 from videocolor.pipeline.frames import ColoredFrame
 from videocolor.pipeline.path import color_frames, open_run
 from videocolor.pipeline.reuse import PlannedReferenceShots, reference_lumas
 from videocolor.pipeline.shot import Run
+from videocolor.shots.color import source_color
 from videocolor.shots.prepare import ListedCuts, small_luma
 from videocolor.types import Array, ColorSpec, Frame, Matrix, VideoInfo
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, Literal
-
-import numpy as np
 
 from videocolor.color import ChromaTable, chroma_to_codes, codes_to_chroma
 from videocolor.concurrency.stages import spread
@@ -17,17 +14,11 @@ from videocolor.pipeline.propagated import blend_propagated
 from videocolor.pipeline.scheduling import frame_threads
 from videocolor.pipeline.upsample import bilinear_chroma, plane_luma, scaled_chroma, upsample_chroma
 from videocolor.resize import resized
+from videocolor.shots.color import source_color
 from videocolor.types import Array, Frame
 from videocolor.video import OutputPlan
 
-__all__ = ["FinishedFrame", "SourceColor", "chroma_at", "finish_chroma", "kept_chroma", "source_color"]
-
-SourceColor = Literal["none", "tint", "color"]
-
-_NEUTRAL: Final = 0.012
-"""Mean |Cb, Cr| (of a swing of 1) up to which a source is black and white: about 3 of 255 levels."""
-_ONE_HUE: Final = 0.02
-"""Spread of (Cb, Cr) around their mean up to which color is one tint over all: about 5 of 255 levels."""
+__all__ = ["FinishedFrame", "chroma_at", "finish_chroma", "kept_chroma"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,25 +73,6 @@ def _guide(work: ColoredFrame) -> Array:
     if luma.shape == work.ab.shape[1:]:
         return luma
     return plane_luma(luma, 8, "full", (work.ab.shape[2], work.ab.shape[1]))
-
-
-def source_color(frame: Frame) -> SourceColor:
-    """Classify the chroma planes that a frame came with.
-
-    Sepia and tinted film has chroma, but one hue everywhere: its spread stays small where its mean is large.
-    """
-    if frame.chroma is None:
-        return "none"
-    depth = frame.layout.depth
-    cb, cr = (
-        # A few thousand samples classify a frame, and this runs on each.
-        codes_to_chroma(plane[:: 1 + plane.shape[0] // 64, :: 1 + plane.shape[1] // 64], depth, frame.color.range)
-        for plane in frame.chroma
-    )
-    if float(np.hypot(cb, cr).mean()) <= _NEUTRAL:
-        return "none"
-    spread = float(np.sqrt(cb.var() + cr.var()))
-    return "tint" if spread <= _ONE_HUE else "color"
 
 
 def kept_chroma(frame: Frame, plan: OutputPlan) -> tuple[Array, Array]:

@@ -7,7 +7,7 @@ run. A film without hints is coloured in one pass and never scanned.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import groupby
@@ -17,6 +17,7 @@ from typing import Final
 from videocolor.config import ColorizeConfig
 from videocolor.errors import NoVideoError, UsageError
 from videocolor.restoration import active, restore
+from videocolor.shots.color import SourceColor, source_color
 from videocolor.shots.detect import CutFinder
 from videocolor.shots.prepare import Cuts, ListedCuts, Prepared, mark_shots, prepare, working_size
 from videocolor.shots.shotlist import read_shots
@@ -59,6 +60,8 @@ class ScanResult:
     """As `VideoReader.offsets`."""
     pts: Sequence[int] = ()
     """Time of every frame, in ticks: eight bytes a frame."""
+    colors: Mapping[int, SourceColor] = field(default_factory=dict)
+    """Index of a shot -> color that the film has there already, where it has any."""
 
     def shot_at(self, index: int) -> Shot:
         """Return the shot that holds a frame."""
@@ -155,7 +158,7 @@ def one_frame(info: VideoInfo) -> int:
 
 
 def _views(
-    marked: Iterable[tuple[int, Prepared]], nearest: _Nearest, usual: int, tick: Callable[[Frame], None]
+    marked: Iterable[tuple[int, Prepared]], nearest: _Nearest, usual: int, tick: Callable[[int, Frame], None]
 ) -> Iterator[ShotView]:
     """Shots with their pictures, each as soon as the next one begins: that is its end."""
     waiting: tuple[int, Prepared, Prepared, _Gallery] | None = None
@@ -168,7 +171,7 @@ def _views(
             first, last = first or item, item
             gallery.add(item.frame.index, item.gray)
             nearest.add(item.frame)
-            tick(item.frame)
+            tick(number, item.frame)
         assert first is not None  # groupby never yields an empty group
         waiting = (number, first, last, gallery)
     if waiting is not None:
@@ -212,6 +215,8 @@ class FilmScan:
         self.info = self._video.info
         self.pts = array("q")
         """Time of every frame so far, in ticks."""
+        self.colors: dict[int, SourceColor] = {}
+        """As `ScanResult.colors`."""
 
     @property
     def nearest(self) -> dict[Fraction, int]:
@@ -239,8 +244,10 @@ class FilmScan:
         if not found:
             raise NoVideoError(f"{self._source}: no frame could be decoded between the start and the end asked for")
 
-    def _tick(self, frame: Frame) -> None:
+    def _tick(self, shot: int, frame: Frame) -> None:
         self.pts.append(frame.pts)
+        if self.colors.get(shot) != "color" and (kind := source_color(frame)) != "none":
+            self.colors[shot] = kind
         if self._progress is not None:
             self._progress(frame.index + 1, self.info.frames)
 
@@ -256,4 +263,5 @@ def scan_film(
     """Decode the film once and describe all its shots; arguments and errors as of `FilmScan`."""
     scan = FilmScan(source, config, times=times, exact=exact, progress=progress)
     views = tuple(scan)
-    return ScanResult(scan.info, views, views[-1].shot.end, scan.nearest, scan.losses, scan.offsets, scan.pts)
+    last = views[-1].shot.end
+    return ScanResult(scan.info, views, last, scan.nearest, scan.losses, scan.offsets, scan.pts, scan.colors)

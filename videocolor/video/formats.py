@@ -17,7 +17,7 @@ from av.video.frame import VideoFrame
 from videocolor.errors import UnsupportedVideoError
 from videocolor.types import Array, Matrix, PixelLayout
 
-__all__ = ["WEIGHTS", "Planes", "describe", "plane_view", "rgb_channels", "split_planes"]
+__all__ = ["WEIGHTS", "Planes", "describe", "from_rgb", "plane_view", "rgb_channels", "split_planes"]
 
 WEIGHTS: dict[Matrix, tuple[float, float, float]] = {
     "bt601": (0.299, 0.587, 0.114),
@@ -141,7 +141,7 @@ def split_planes(frame: VideoFrame, layout: PixelLayout, matrix: Matrix, *, chro
     """
     name = layout.name
     if layout.kind == "rgb":
-        return _from_rgb(rgb_channels(frame), layout.depth, matrix, chroma)
+        return from_rgb(rgb_channels(frame), layout.depth, matrix, chroma)
     if name in _SEMI_PLANAR:
         return _semi_planar(frame, *_SEMI_PLANAR[name][1:])
     if name in _PACKED_422:
@@ -234,7 +234,7 @@ def rgb_channels(frame: VideoFrame) -> tuple[Array, Array, Array]:
     raise UnsupportedVideoError(f"pixel format {name} is not supported; convert the film to rgb24 or rgb48 first")
 
 
-def _from_rgb(rgb: tuple[Array, Array, Array], depth: int, matrix: Matrix, with_chroma: bool) -> Planes:
+def from_rgb(rgb: tuple[Array, Array, Array], depth: int, matrix: Matrix, with_chroma: bool) -> Planes:
     """Derive full-range luma and 4:4:4 chroma from RGB of the same depth; R = G = B comes out as itself."""
     kr, _, kb = (np.float32(w) for w in WEIGHTS[matrix])
     red, green, blue = (c.astype(np.float32) for c in rgb)

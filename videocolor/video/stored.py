@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from videocolor.types import Array, Frame
-from videocolor.video.formats import rgb_channels
+from videocolor.video.formats import from_rgb, rgb_channels
 
-__all__ = ["stored_rgb"]
+__all__ = ["sparse_chroma", "stored_rgb"]
 
 
 def stored_rgb(frame: Frame) -> Array | None:
@@ -26,3 +26,27 @@ def stored_rgb(frame: Frame) -> Array | None:
     if frame.layout.kind != "rgb":
         return None
     return np.stack(rgb_channels(frame.native), axis=-1)
+
+
+def sparse_chroma(frame: Frame, lines: int) -> tuple[Array, Array] | None:
+    """Return a sample of a frame's chroma; of an RGB film it is derived, also where the reader spared it.
+
+    Args:
+        frame: as a reader yields it.
+        lines: about so many samples are taken along each side.
+
+    Returns:
+        (Cb, Cr) of `frame.layout.depth` bits; None where the frame has no color.
+    """
+
+    def thinned(plane: Array) -> Array:
+        return plane[:: 1 + plane.shape[0] // lines, :: 1 + plane.shape[1] // lines]
+
+    if frame.chroma is not None:
+        cb, cr = frame.chroma
+        return thinned(cb), thinned(cr)
+    if frame.layout.kind != "rgb" or frame.native is None:
+        return None
+    red, green, blue = rgb_channels(frame.native)
+    channels = thinned(red), thinned(green), thinned(blue)
+    return from_rgb(channels, frame.layout.depth, frame.color.matrix, True).chroma
