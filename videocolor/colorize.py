@@ -28,6 +28,7 @@ from videocolor.shards.work import color_film_shards, current_plan
 from videocolor.shots.prepare import unused_cuts
 from videocolor.shots.scan import ScanResult, cuts_for, scan_film
 from videocolor.video import VideoWriter
+from videocolor.video.pipes import is_pipe, kept
 
 __all__ = ["ColorizeResult", "colorize_video", "find_shots", "recolor_film"]
 
@@ -59,7 +60,7 @@ def colorize_video(
     then, finished parts are in `.TARGET.videocolor` beside the target.
 
     Args:
-        source: a film, a numbered image sequence, a folder of images, or a still.
+        source: a film, a numbered image sequence, a folder of images, a still, a named pipe, or `-`: standard input.
         target: what to write; the suffix chooses the container.
         config: see `ColorizeConfig`; None: defaults.
         observer: receives events (`Event`), from the calling thread and those of the stages.
@@ -69,9 +70,19 @@ def colorize_video(
     """
     config = config or ColorizeConfig()
     began, log = time.monotonic(), RunLog(observer)
+    if is_pipe(source):
+        return _color_pipe(source, target, config, log, began)
     film = open_film(source, target, config, log)
     in_shards = config.output.resume and film.plan.container != "image2"
     return (_color_in_shards if in_shards else _color_in_one_go)(film, log, began)
+
+
+def _color_pipe(source: Path, target: Path, config: ColorizeConfig, log: RunLog, began: float) -> ColorizeResult:
+    """Color what comes through a pipe, as soon as all of it is there."""
+    log.note(f"{source}: the pipe is read to its end first; a run that is stopped cannot be continued")
+    with kept(source, target, overwrite=config.output.overwrite) as file:
+        log.note(f"{source}: {file.stat().st_size / 1e6:.1f} MB are kept in {file} until the film is done")
+        return _color_in_one_go(open_film(file, target, config, log), log, began, named=source)
 
 
 def _color_in_shards(film: Film, log: RunLog, began: float) -> ColorizeResult:
@@ -98,7 +109,7 @@ def _color_in_shards(film: Film, log: RunLog, began: float) -> ColorizeResult:
             continues(sum(record.frames for record in done.values()))
             log.start(film.source, film.target, film.colorizer.card.name, film.total, film.info)
             if plan is not None:
-                _sweep(film.target)
+                _sweep(film.plan.target)
             plan, records = color_film_shards(film, job, log, hear, plan=plan, done=done)
             report = merge_shards(job, plan, records, log, run_began=began)
         except BaseException:
@@ -124,8 +135,8 @@ def _sweep(target: Path) -> None:
             part.unlink(missing_ok=True)
 
 
-def _color_in_one_go(film: Film, log: RunLog, began: float) -> ColorizeResult:
-    """Color a film straight into its target."""
+def _color_in_one_go(film: Film, log: RunLog, began: float, named: Path | None = None) -> ColorizeResult:
+    """Color a film straight into its target; `named`: the source as the record names it, None: as the film does."""
     source, target, config = film.source, film.target, film.config
     fixity = Fixity(source)
     log.start(source, target, film.colorizer.card.name, film.total, film.info)
@@ -143,17 +154,17 @@ def _color_in_one_go(film: Film, log: RunLog, began: float) -> ColorizeResult:
         log.warn(*out.close().warnings)
     sidecar = report = None
     if config.output.sidecar or config.output.report:
-        record = _describe_run(film, log, sha256, time.monotonic() - began)
+        record = _describe_run(film, named or source, log, sha256, time.monotonic() - began)
         sidecar, report = leave_record(source, target, config, record, observer=log.observer)
     seconds = time.monotonic() - began
     log.done(target, seconds)
     return ColorizeResult(target, log.frames, seconds, tuple(log.shots), tuple(log.warnings), sidecar, report=report)
 
 
-def _describe_run(film: Film, log: RunLog, sha256: str, elapsed: float) -> dict[str, Any]:
+def _describe_run(film: Film, named: Path, log: RunLog, sha256: str, elapsed: float) -> dict[str, Any]:
     """Describe a film that was colored in one go."""
     return describe(
-        film.source,
+        named,
         sha256,
         film.config,
         film.info,

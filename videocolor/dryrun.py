@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig, InputConfig
+from videocolor.errors import UsageError
 from videocolor.events import Observer, RunLog, ignore
 from videocolor.files import plain
 from videocolor.hints.plan import HintPlan
@@ -22,6 +23,7 @@ from videocolor.pipeline.reuse import recurring_shots
 from videocolor.shots.scan import ScanResult, scan_film
 from videocolor.types import HintUse
 from videocolor.video import OutputPlan, plan_output, probe
+from videocolor.video.pipes import is_pipe
 
 __all__ = ["ColorizePlan", "plan_colorize"]
 
@@ -135,6 +137,8 @@ def plan_colorize(
         As `colorize_video` would.
     """
     config = config or ColorizeConfig()
+    if is_pipe(source):
+        raise UsageError(f"{source}: a pipe can be read only once; --dry-run needs a file")
     log = RunLog(observer)
     info = probe(source, rate=config.input.rate)
     output = plan_output(info, target, output_options(config), protected=read_files(config))

@@ -82,8 +82,9 @@ def colorize(
 ) -> None:
     """Colour the film INPUT into OUTPUT: same picture, same timing, same sound.
 
-    INPUT is a film, a numbered image sequence (frame_%05d.png), a folder of images, or a still. The container
-    follows from OUTPUT's name: .mkv, .mp4 or .mov. Settings: defaults < --config < --set < flags.
+    INPUT is a film, a numbered image sequence (frame_%05d.png), a folder of images, a still, a named pipe, or - for
+    standard input. The container follows from OUTPUT's name: .mkv, .mp4 or .mov. Settings: defaults < --config
+    < --set < flags.
 
     A run that was stopped goes on where it stood when the same command is given again.
 

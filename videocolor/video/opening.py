@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 
 from videocolor.errors import InputError, NoVideoError, OutputError, UnsupportedVideoError
 from videocolor.files import disk_errors
+from videocolor.video.pipes import is_pipe
 
 __all__ = [
     "LEAP",
@@ -61,6 +62,8 @@ def open_input(path: Path, options: dict[str, str] | None = None) -> InputContai
     Raises:
         InputError: It is missing, unreadable, empty, or not media; the message names it.
     """
+    if is_pipe(path):
+        raise InputError(f"{path}: a pipe is read only once; `videocolor colorize` takes it, else save it as a file")
     if not path.exists():
         raise InputError(f"{path}: no such file")
     if path.is_dir():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -119,10 +119,13 @@ def plan_output(
         OutputError: The target exists, cannot be written, or is the source or a protected file.
     """
     options = options or OutputOptions()
+    named, target = target, _behind_link(target)
     images = _image_codec(target, info)
     check_target(info, Path(target), options.overwrite, images is not None, protected)
+    linked = () if target is named else (f"{named} is a symbolic link, which stays; {target} is written",)
     if images is not None:
-        return _plan_images(info, Path(target), options, images)
+        plan = _plan_images(info, Path(target), options, images)
+        return replace(plan, notes=(*linked, *plan.notes))
     suffix = Path(target).suffix.lower()
     if suffix not in _CONTAINERS:
         known = ", ".join((*_CONTAINERS, *_IMAGES))
@@ -146,10 +149,20 @@ def plan_output(
         chroma_size=_chroma_size(info, layout),
         codec_options=codec_options,
         dropped=left_out(info, container),
-        notes=(*info.notes, *_notes(info, layout, color, table, codec.name, container)),
+        notes=(*linked, *info.notes, *_notes(info, layout, color, table, codec.name, container)),
         estimated_bits=round(pixels * _bits_a_pixel(codec.name, layout)) or None,
         luma_map=table,
     )
+
+
+def _behind_link(target: Path) -> Path:
+    """Return the file that a symbolic link names, or the target itself: a rename would replace the link."""
+    if not os.path.islink(target) or os.path.isdir(target):
+        return target
+    real = Path(os.path.realpath(target))
+    if real.is_symlink():
+        raise OutputError(f"{target}: is a symbolic link that leads nowhere; remove it or give another name")
+    return real
 
 
 def image_names(target: Path) -> tuple[Path, str | None, str]:

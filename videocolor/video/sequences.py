@@ -91,6 +91,8 @@ def find_sequence(path: Path) -> ImageSequence | None:
         return _all_pages(_numbered(path, _matching(path)))
     if path.is_dir():
         return _all_pages(_folder(path))
+    if not path.is_file():
+        return None
     reel = _all_pages(ImageSequence((path,), (0,), 1, ()))
     return reel if reel.pages else None
 
