@@ -15,6 +15,7 @@ import json
 import tempfile
 import warnings
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +32,7 @@ __all__ = [
     "external_names",
     "graph_path",
     "import_openvino",
+    "openvino_core",
     "write_graphs",
     "write_network",
     "write_without_weights",
@@ -145,6 +147,19 @@ def import_openvino() -> Any:
     return openvino
 
 
+@cache
+def openvino_core() -> Any:
+    """Return the process's one OpenVINO core, which is never released.
+
+    OpenVINO's CPU plugin gives the thread that loads it an alternate signal stack. With two cores released one after
+    the other, the stack that stays is unmapped, and the next signal with a handler ends the process with SIGSEGV.
+
+    Raises:
+        UsageError: the package openvino is not installed.
+    """
+    return import_openvino().Core()
+
+
 def _properties(artifact: Artifact) -> dict[str, str]:
     return {key: str(value) for key, value in artifact.card.as_dict().items()}
 
@@ -155,7 +170,7 @@ def _intermediate(artifact: Artifact, content: bytes, target: Path) -> dict[Path
 
     ov = import_openvino()
     graph = onnx.load_from_string(content).graph
-    model = ov.Core().read_model(content)
+    model = openvino_core().read_model(content)
     for ports, values in ((model.inputs, graph.input), (model.outputs, graph.output)):
         for port, value in zip(ports, values, strict=True):
             port.get_tensor().set_names({value.name})

@@ -14,7 +14,7 @@ import numpy as np
 
 from videocolor.errors import DeviceError, ModelError
 from videocolor.models.artifact import Artifact
-from videocolor.models.hint.export import complete_onnx, external_names, graph_path, import_openvino
+from videocolor.models.hint.export import complete_onnx, external_names, graph_path, openvino_core
 from videocolor.types import Array
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class OpenVinoRuntime:
     name = "openvino"
 
     def __init__(self, artifact: Artifact, threads: int | None) -> None:
-        self._ov = import_openvino()
+        self._core = openvino_core()
         self._artifact, self._threads = artifact, _threads(threads)
         self._frame = self._request("frame")
         self._encode: Any = None
@@ -148,8 +148,7 @@ class OpenVinoRuntime:
         }
         content = complete_onnx(self._artifact, part)
         try:
-            core = self._ov.Core()
-            return core.compile_model(core.read_model(content), "CPU", settings).create_infer_request()
+            return self._core.compile_model(self._core.read_model(content), "CPU", settings).create_infer_request()
         except RuntimeError as error:
             raise ModelError(f"{self._artifact.card.name}: OpenVINO cannot load it ({error})") from error
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from videocolor.models.hint.encoder import GrayEncoder
-from videocolor.models.hint.export import import_openvino
+from videocolor.models.hint.export import import_openvino, openvino_core
 
 __all__ = ["frozen_encoder"]
 
@@ -32,7 +32,7 @@ def frozen_encoder(
     ov = import_openvino()
     model = ov.convert_model(encoder, example_input=torch.rand(2, 1, 64, 64), input=[(-1, 1, -1, -1)])
     settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
-    request = ov.Core().compile_model(model, "CPU", settings).create_infer_request()
+    request = openvino_core().compile_model(model, "CPU", settings).create_infer_request()
 
     def features(luma: Tensor) -> list[Tensor]:
         found = request.infer([luma.contiguous().numpy()])
