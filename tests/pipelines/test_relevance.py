@@ -95,6 +95,7 @@ def test_expected_gain_is_linear_between_degrees() -> None:
     np.testing.assert_allclose(got.numpy(), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_gate_opens_to_what_gains() -> None:
     rows, unseen = made_rows(), made_rows(seed=1)
     seen, gain = torch.from_numpy(rows.evidence), torch.from_numpy(rows.gain)

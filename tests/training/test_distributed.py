@@ -33,6 +33,7 @@ def _run(root: Path, processes: int, *arguments: str) -> subprocess.CompletedPro
     )
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_learns(tmp_path: Path, root: Path) -> None:
     make_pack(tmp_path / "pack")
     settings = {

@@ -35,6 +35,7 @@ def tiny(folder: Path, name: str, steps: int = 6) -> KeyframeConfig:
     )
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_one_that_never_stopped(tmp_path: Path) -> None:
     train(tiny(tmp_path, "whole"))
     train(tiny(tmp_path, "parts"), stop_after=3)
@@ -50,7 +51,7 @@ def test_a_resumed_run_equals_one_that_never_stopped(tmp_path: Path) -> None:
     assert (tmp_path / "whole/pictures/step_000006.jpg").is_file()
 
 
-@pytest.mark.parametrize("runtime", ["torch", "onnxruntime"])
+@pytest.mark.parametrize("runtime", [pytest.param("torch", marks=pytest.mark.slow), "onnxruntime"])
 def test_a_run_colors(tmp_path: Path, runtime: str) -> None:
     weights = train(tiny(tmp_path, "run", steps=2))
     assert weights == tmp_path / "run/run.safetensors"
