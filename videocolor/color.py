@@ -283,7 +283,7 @@ def ycbcr_to_ab(y: Array, cb: Array, cr: Array, matrix: Matrix) -> Array:
     return rgb_to_lab(ycbcr_to_rgb(y, cb, cr, matrix), matrix)[1:]
 
 
-def ab_to_ycbcr(y: Array, ab: Array, matrix: Matrix, *, limit: bool = True) -> tuple[Array, Array]:
+def ab_to_ycbcr(y: Array, ab: Array, matrix: Matrix) -> tuple[Array, Array]:
     """Return the chroma of the color that has this luma and this a*b*.
 
     L* is not known: it is the one whose luma is `y`. Luma grows with L*, so a bracketed secant
@@ -293,11 +293,10 @@ def ab_to_ycbcr(y: Array, ab: Array, matrix: Matrix, *, limit: bool = True) -> t
         y: Y' in 0..1, any shape.
         ab: (2, *y.shape) CIE a*b*.
         matrix: of the film's Y'CbCr.
-        limit: bring colours that R'G'B' 0..1 cannot show to the nearest showable ones of the same hue
-            angle in CbCr, instead of letting a player clip them (which would also change luma).
 
     Returns:
-        Cb and Cr in -0.5..0.5, shape of `y`.
+        Cb and Cr in -0.5..0.5, shape of `y`. Colors outside of R'G'B' 0..1 become the nearest ones inside, of the same
+        hue angle in CbCr: a player would clip them, and so change luma.
     """
     y = np.clip(y, 0, 1)
 
@@ -322,10 +321,8 @@ def ab_to_ycbcr(y: Array, ab: Array, matrix: Matrix, *, limit: bool = True) -> t
     # The luma left over by the search goes into all three channels alike: luma is exact, hue is kept.
     rgb = rgb + (y - rgb_to_luma(rgb, matrix))
     _, cb, cr = rgb_to_ycbcr(rgb, matrix)
-    if limit:
-        scale = gamut_scale(y, rgb - y)
-        cb, cr = cb * scale, cr * scale
-    return cb, cr
+    scale = gamut_scale(y, rgb - y)
+    return cb * scale, cr * scale
 
 
 def gamut_scale(y: Array, offset: Array) -> Array:

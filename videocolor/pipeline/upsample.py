@@ -20,17 +20,15 @@ from videocolor.types import Array, Range
 
 __all__ = ["bilinear_chroma", "plane_luma", "scaled_chroma", "upsample_chroma"]
 
-RADIUS: Final = 1
-"""Half window of the fit in small pixels; measured, see docs/temporal.md."""
-EPSILON: Final = 1e-3
+_WINDOW: Final = 3
+"""Side of the fit's window in small pixels; measured, see docs/temporal.md."""
+_EPSILON: Final = 1e-3
 """Luma variance (0..1 squared) under which luma says nothing about color; measured, see docs/temporal.md."""
 _COLOR_NOISE: Final = 0.5
 """Variance of a* or b* in a window that is no color edge."""
 
 
-def upsample_chroma(
-    ab: Array, small_luma: Array, plane_luma: Array, *, radius: int = RADIUS, epsilon: float = EPSILON
-) -> Array:
+def upsample_chroma(ab: Array, small_luma: Array, plane_luma: Array) -> Array:
     """Bring a*b* to a larger grid so that color stops where luma has edges.
 
     Interpolated color, plus the luma detail that interpolation cannot show, times the local slope of
@@ -41,8 +39,6 @@ def upsample_chroma(
         ab: (2, h, w) float32 CIE a*b* on the small grid.
         small_luma: (h, w) float32 Y' in 0..1 on the small grid.
         plane_luma: (H, W) float32 Y' in 0..1 on the target grid.
-        radius: half window of the local fit, in small pixels.
-        epsilon: luma variance under which the fit is not used.
 
     Returns:
         (2, H, W) float32 a*b*. No value leaves the range of the small grid's values around it, so no
@@ -59,13 +55,13 @@ def upsample_chroma(
     cv2.subtract(plane_luma, detail, dst=detail)
     # Off the middle first: the difference of two large squares loses digits.
     centered = small_luma - np.float32(0.5)
-    mean = _box(centered, radius)
-    variance = np.maximum(_box(centered * centered, radius) - mean * mean, 0)
-    variance += np.float32(epsilon)
+    mean = _box(centered)
+    variance = np.maximum(_box(centered * centered) - mean * mean, 0)
+    variance += np.float32(_EPSILON)
     around = np.ones((3, 3), np.uint8)
     for plane, target in zip(ab, out, strict=True):
         channel = np.ascontiguousarray(plane, np.float32)
-        slope = _slope(channel, centered, mean, variance, radius)
+        slope = _slope(channel, centered, mean, variance)
         cv2.multiply(cv2.resize(slope, size, dst=term, interpolation=cv2.INTER_LINEAR), detail, dst=term)
         cv2.resize(channel, size, dst=target, interpolation=cv2.INTER_LINEAR)
         cv2.add(target, term, dst=target)
@@ -131,20 +127,19 @@ def _levels(range_: Range) -> Array:
     return np.clip(codes_to_luma(np.arange(256, dtype=np.uint8), 8, range_), 0, 1).astype(np.float32)
 
 
-def _box(image: Array, radius: int) -> Array:
-    side = 2 * radius + 1
-    return cv2.blur(image, (side, side), borderType=cv2.BORDER_REPLICATE)
+def _box(image: Array) -> Array:
+    return cv2.blur(image, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REPLICATE)
 
 
-def _slope(channel: Array, luma: Array, mean: Array, variance: Array, radius: int) -> Array:
+def _slope(channel: Array, luma: Array, mean: Array, variance: Array) -> Array:
     """Slope of color over luma in the windows, shrunk by how little luma explains color."""
-    color = _box(channel, radius)
-    spread = np.maximum(_box(channel * channel, radius) - color * color, 0)
+    color = _box(channel)
+    spread = np.maximum(_box(channel * channel) - color * color, 0)
     spread += np.float32(_COLOR_NOISE)
-    common = _box(luma * channel, radius)
+    common = _box(luma * channel)
     common -= mean * color
     slope = common / variance
     common *= slope
     common /= spread  # squared correlation
     slope *= np.minimum(common, 1)
-    return _box(slope, radius)
+    return _box(slope)

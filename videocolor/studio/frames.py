@@ -20,6 +20,7 @@ from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, OutputError, UsageError
 from videocolor.hints.plan import frame_to_rgb, suggestion_png
 from videocolor.pipeline.film import FilmReader, Part
+from videocolor.resize import resized
 from videocolor.shots.scan import one_frame
 from videocolor.studio.errors import NotFoundError
 from videocolor.types import Array, Frame, VideoInfo
@@ -166,16 +167,14 @@ def display_size(info: VideoInfo, height: int | None = None) -> tuple[int, int]:
 def gray_picture(frame: Frame, size: tuple[int, int]) -> Array:
     """Return (height, width) uint8 of a frame's luma, full range."""
     gray = np.clip(codes_to_luma(frame.luma, frame.layout.depth, frame.color.range), 0, 1)
-    shrinks = size[0] < gray.shape[0]
-    small = cv2.resize(gray, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return np.asarray(np.rint(small * 255).astype(np.uint8))
+    return np.asarray(np.rint(resized(gray, size) * 255).astype(np.uint8))
 
 
-def jpeg_bytes(picture: Array, quality: int = _QUALITY) -> bytes:
+def jpeg_bytes(picture: Array) -> bytes:
     """Encode a gray (h, w) or R'G'B' (h, w, 3) uint8 picture as JPEG."""
     if picture.ndim == 3:
         picture = np.ascontiguousarray(picture[..., ::-1])
-    done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not done:
         raise OutputError(f"a picture of {picture.shape[1]}x{picture.shape[0]} cannot be written as JPEG")
     return data.tobytes()

@@ -51,6 +51,8 @@ __all__ = [
     "to_review",
 ]
 
+_SHORT_SIDE: Final = 200
+"""Of the pictures of the page, in pixels."""
 _CAPTION: Final = 18
 """Height of the line below a pair, in pixels."""
 _GAP: Final = 6
@@ -173,14 +175,13 @@ def _about(record: PairRecord) -> str:
     return f"distance {record.distance:.1f}, {times}, shot {record.shot}, {name}, {original} and {hint}"
 
 
-def review_page(folder: Path, records: Sequence[PairRecord], *, root: Path | None = None, short_side: int = 200) -> str:
+def review_page(folder: Path, records: Sequence[PairRecord], *, root: Path | None = None) -> str:
     """Write the page for a browser: one HTML text that loads nothing, pictures inside it.
 
     Args:
         folder: the data set.
         records: what to show, in this order.
         root: where sources are, in the mode of references.
-        short_side: of the pictures, in pixels.
 
     Raises:
         InputError: a picture cannot be read.
@@ -189,7 +190,7 @@ def review_page(folder: Path, records: Sequence[PairRecord], *, root: Path | Non
     jpeg = StoreConfig(quality=80)
 
     def shown(record: PairRecord, which: str) -> str:
-        rgb = shrink_to(pictures.get(record, "original" if which == "original" else "hint"), short_side)
+        rgb = shrink_to(pictures.get(record, "original" if which == "original" else "hint"), _SHORT_SIDE)
         return "data:image/jpeg;base64," + base64.b64encode(encode_picture(rgb, jpeg)).decode()
 
     by_source = sorted(range(len(records)), key=lambda i: (records[i].source_sha256, records[i].original_pts))

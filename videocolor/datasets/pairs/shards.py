@@ -25,7 +25,7 @@ _BYTES: Final = 200 * 2**20
 """Size from which a shard is closed."""
 
 
-def write_shards(folder: Path, *, root: Path | None = None, size: int = _BYTES) -> list[Path]:
+def write_shards(folder: Path, *, root: Path | None = None) -> list[Path]:
     """Write the tars of a data set and list them in files.sha256; earlier ones are replaced.
 
     Pairs are in the order of their ids, which is random as to source and time. Held-back pairs are left out.
@@ -33,7 +33,6 @@ def write_shards(folder: Path, *, root: Path | None = None, size: int = _BYTES) 
     Args:
         folder: the data set.
         root: where sources are, in the mode of references.
-        size: bytes from which a shard is closed.
 
     Raises:
         InputError: a picture cannot be read. OutputError: the tars cannot be written.
@@ -47,7 +46,7 @@ def write_shards(folder: Path, *, root: Path | None = None, size: int = _BYTES) 
             part.mkdir()
             for split in ("train", "val", "test"):
                 chosen = (record for record in records if record.split == split)
-                names += _write_split(part, split, chosen, pictures, size)
+                names += _write_split(part, split, chosen, pictures)
             shutil.rmtree(folder / "shards", ignore_errors=True)
             os.replace(part, folder / "shards")
     finally:
@@ -59,14 +58,12 @@ def write_shards(folder: Path, *, root: Path | None = None, size: int = _BYTES) 
     return paths
 
 
-def _write_split(
-    folder: Path, split: str, records: Iterable[PairRecord], pictures: PairPictures, size: int
-) -> list[str]:
+def _write_split(folder: Path, split: str, records: Iterable[PairRecord], pictures: PairPictures) -> list[str]:
     names: list[str] = []
     tar: tarfile.TarFile | None = None
     try:
         for record in records:
-            if tar is None or tar.offset >= size:
+            if tar is None or tar.offset >= _BYTES:
                 if tar is not None:
                     tar.close()
                 names.append(f"{split}-{len(names):06d}.tar")

@@ -19,8 +19,8 @@ __all__ = ["ARCHITECTURE", "count_macs", "package"]
 ARCHITECTURE = "hintnet-4"
 
 
-def count_macs(net: HintNet, size: int = 256) -> int:
-    """Multiply-accumulates of the convolutions for one `size` x `size` frame without hints."""
+def count_macs(net: HintNet) -> int:
+    """Multiply-accumulates of the convolutions for one 256x256 frame without hints."""
     total = 0
 
     def add(module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
@@ -31,7 +31,7 @@ def count_macs(net: HintNet, size: int = 256) -> int:
 
     handles = [m.register_forward_hook(add) for m in net.modules() if isinstance(m, nn.Conv2d)]
     with torch.inference_mode():
-        luma, keys = torch.zeros(1, 1, size, size), net.null.in_channels
+        luma, keys = torch.zeros(1, 1, 256, 256), net.null.in_channels
         net.colorize(luma, *no_tokens(keys), no_scribbles(keys), no_propagated(luma))
     for handle in handles:
         handle.remove()
