@@ -158,6 +158,7 @@ import videocolor.batch.run, videocolor.cli.colorize, videocolor.colorize, video
 """
 
 
+@pytest.mark.slow
 def test_the_default_path_imports_without_fcntl() -> None:
     """Modules that Windows does not have are hidden; other packages are imported before, as they are those of here."""
     done = subprocess.run([sys.executable, "-c", _WINDOWS], capture_output=True, text=True, check=False)

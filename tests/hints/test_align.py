@@ -246,6 +246,7 @@ def sample_frames(samples: Path) -> list[tuple[str, Array, Array]]:
     return out
 
 
+@pytest.mark.slow
 def test_real_frames_and_no_others(samples: Path) -> None:
     """Each frame, cropped, scaled, brightened and as JPEG 60, is found to half a pixel of 400; of others none."""
     frames = sample_frames(samples)

@@ -299,6 +299,7 @@ def whole(footage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_the_grid_is_whole_and_its_tables_have_the_published_shape(whole: Path) -> None:
     found = results(whole)
     assert set(found) == {(f"{p}x{p}_{h}", s) for p in (3, 5) for h in ("6", "8+8") for s in (0, 1)}
@@ -318,6 +319,7 @@ def test_all_published_values_are_there() -> None:
     assert PUBLISHED_ACCURACY[11, (300, 300)] == ".417/.365"
 
 
+@pytest.mark.slow
 def test_what_is_learnt_from(whole: Path) -> None:
     """Neither held-back images nor other scenes; pixels carry the image's own colour and patches."""
     data = open_patch_data(whole / "data")
@@ -332,6 +334,7 @@ def test_what_is_learnt_from(whole: Path) -> None:
     assert len({int(place) for place in data.places}) == len(data.places)
 
 
+@pytest.mark.slow
 def test_the_film_network_is_the_cell_that_was_asked_for(whole: Path) -> None:
     colorizer = load_colorizer(str(whole / "patches.safetensors"))
     assert isinstance(colorizer, PatchColorizer)
@@ -361,6 +364,7 @@ def test_a_run_that_was_left_goes_on_to_the_same_end(footage: Path, whole: Path,
     assert written == {path: path.stat().st_mtime_ns for path in done.glob("*.json")}, "done work was done again"
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_only_with_its_own_settings(footage: Path, whole: Path, tmp_path: Path) -> None:
     """Another part of the grid is no other run."""
     out = Path(shutil.copytree(whole, tmp_path / "run"))

@@ -62,8 +62,8 @@ class Work:
 
 
 HINTS = ("none", "assigned", "painted", "own", "loose")
-QUICK = (6, 10)
-"""Seeds of the fast tier: shards end inside shots, fused and not, and at cuts; with a survey and without."""
+QUICK = (10,)
+"""Seeds of the fast tier."""
 
 
 def random_case(seed: int) -> Case:

@@ -61,6 +61,7 @@ def test_named_shots_change_and_no_other(suffix: str, codec: str, shots: str, re
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
 
 
+@pytest.mark.slow
 def test_frames_times_are_whole_after_many_changes(reel: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
     settings = ("output.codec=libx264", "output.preset=ultrafast")

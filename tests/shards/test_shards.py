@@ -141,6 +141,7 @@ def _with_followers(plan: Any, first: int) -> list[int]:
     return numbers
 
 
+@pytest.mark.slow
 def test_a_film_cut_as_it_goes_by_gets_the_plan_that_is_made_beforehand(reel: Path, tmp_path: Path) -> None:
     mine = job(reel, tmp_path)
     beforehand = plan_film(mine)

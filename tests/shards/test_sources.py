@@ -115,6 +115,7 @@ def test_every_shard_by_itself_gives_the_film_in_one_go(name: str, tmp_path: Pat
     assert samples_of(merge_film(job).target) == expected
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing_that_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write_reel(tmp_path / "in.mkv", SHOTS)
     config = ColorizeConfig.load(None, list(SETTINGS))

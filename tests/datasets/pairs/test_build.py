@@ -94,6 +94,7 @@ def test_nothing_gray_is_stored(built: Path) -> None:
         assert picture.ndim == 3 and np.ptp(picture.astype(int), axis=2).mean() > 5
 
 
+@pytest.mark.slow
 def test_same_inputs_same_bytes(built: Path, films: Path, tmp_path: Path) -> None:
     build_pairs(
         [films / "c.mkv", films / "b.mp4", films / "a.mp4"], tmp_path / "again", config("sampling.rate=2"), shards=True

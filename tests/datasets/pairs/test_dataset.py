@@ -201,6 +201,7 @@ def test_references_give_the_films_frames(stored: Path, referred: Path) -> None:
     films.close()
 
 
+@pytest.mark.slow
 def test_a_data_set_can_be_sent_to_another_process(referred: Path) -> None:
     data = PairDataset(referred, size=None)
     first = data.pictures(0)

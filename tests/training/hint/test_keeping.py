@@ -36,6 +36,7 @@ def test_without_a_hint_the_colours_before_are_asked_for() -> None:
     torch.testing.assert_close(kept.error, full_hint.error, msg="what error to expect is learnt from the truth")
 
 
+@pytest.mark.slow
 def test_a_step_is_told_what_the_network_made_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = tiny_config(tmp_path, monkeypatch)
     settings = tiny.model_copy(update={"start": Path("hint"), "loss": LossConfig(keep_automatic=True)})

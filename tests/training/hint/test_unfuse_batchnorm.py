@@ -36,6 +36,7 @@ def test_it_computes_what_the_file_does(tmp_path: Path) -> None:
         torch.testing.assert_close(value, torch.from_numpy(artifact.weights[name]), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_the_packaged_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = tiny_config(tmp_path, monkeypatch)
     optimizer = tiny.optimizer.model_copy(update={"lr": 1e-12, "weight_decay": 0.0, "encoder_lr": 0.0})
