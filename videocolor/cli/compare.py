@@ -14,7 +14,7 @@ from videocolor.cli.watch import emit, watching
 __all__ = ["compare"]
 
 
-@click.command(short_help="Put a film and its coloured version into one film.")
+@click.command(short_help="Put a film and its colored version into one film.")
 @click.argument("source", metavar="FILM", type=click.Path(path_type=Path))
 @click.argument("result", metavar="RESULT", type=click.Path(path_type=Path))
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
@@ -38,7 +38,7 @@ __all__ = ["compare"]
 @json_option("One JSON event a line on stdout; `compared` at the end.")
 @verbosity_options
 def compare(source: Path, result: Path, target: Path, kind: Any, **settings: Any) -> None:
-    """Write OUT, a film that shows FILM and RESULT, its coloured version, at the same time; sound from RESULT.
+    """Write OUT, a film that shows FILM and RESULT, its colored version, at the same time; sound from RESULT.
 
     OUT.mp4 plays in browsers: H.264, 4:2:0, with square pixels.
     """

@@ -52,7 +52,7 @@ class Check:
     remedy: str = ""
     """What to do where `ok` is False."""
     required: bool = True
-    """False: colouring works without it."""
+    """False: coloring works without it."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Report:
             mark = "ok" if check.ok else "MISSING" if check.required else "-"
             remedy = f" ({check.remedy})" if check.remedy and not check.ok else ""
             lines.append(f"{mark:8}{check.name:{width}}  {check.value}{remedy}")
-        lines.append("films can be coloured" if self.ok else "films cannot be coloured before what is MISSING is there")
+        lines.append("films can be colored" if self.ok else "films cannot be colored before what is MISSING is there")
         return lines
 
 
@@ -185,11 +185,11 @@ def _disk() -> Iterator[Check]:
     yield Check("disk", free > _ROOM, f"{free / 2**30:.1f} GiB free in {here}", "films may not fit", required=False)
 
 
-@click.command(short_help="Say whether this machine can colour a film.")
+@click.command(short_help="Say whether this machine can color a film.")
 @json_option("One JSON object on stdout.")
 @click.pass_context
 def doctor(ctx: click.Context) -> None:
-    """Look at Python, packages, devices, encoders, weights and disk; exit code 0 if colouring can work."""
+    """Look at Python, packages, devices, encoders, weights and disk; exit code 0 if coloring can work."""
     found = examine()
     if session().json:
         click.echo(json.dumps(found.as_dict()))

@@ -1,4 +1,4 @@
-"""`videocolor evaluate`: methods on clips whose colours are known, under a protocol."""
+"""`videocolor evaluate`: methods on clips whose colors are known, under a protocol."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["evaluate"]
 _PATH = click.Path(path_type=Path)
 
 
-@click.command(short_help="Compare methods on clips whose colours are known.")
+@click.command(short_help="Compare methods on clips whose colors are known.")
 @click.option("--protocol", metavar="NAME", help="auto, e1, e1-far, ek, cuts, robust, similar or points.")
 @click.option("--methods", metavar="A,B,C", help="Methods to compare; LABEL=DIR scores another system's results.")
-@click.option("--clips", metavar="DIR", type=_PATH, help="A folder of videos in their true colours.")
+@click.option("--clips", metavar="DIR", type=_PATH, help="A folder of videos in their true colors.")
 @click.option("--list", "listed", metavar="NAME|FILE", help="Only the clips of a list: evaluate/held_back, or a YAML.")
 @click.option("-o", "--output", metavar="DIR", type=_PATH, help="Folder of rows and tables.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Processes.")

@@ -21,7 +21,7 @@ _ROOT = click.option(
 
 @click.group(short_help="Build, check, review and divide data sets of frame pairs.")
 def pairs() -> None:
-    """Frame pairs: an original and a hint of the same scene, seconds apart, out of any pile of colour footage."""
+    """Frame pairs: an original and a hint of the same scene, seconds apart, out of any pile of color footage."""
 
 
 @pairs.command(short_help="Build a data set out of footage.")

@@ -1,4 +1,4 @@
-"""`videocolor report`: the page of a film that was coloured earlier."""
+"""`videocolor report`: the page of a film that was colored earlier."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from videocolor.cli.watch import emit, watching
 __all__ = ["report"]
 
 
-@click.command(short_help="Write the page of a film that was coloured: shots before and after.")
+@click.command(short_help="Write the page of a film that was colored: shots before and after.")
 @click.argument("source", metavar="FILM", type=click.Path(path_type=Path))
 @click.argument("result", metavar="RESULT", type=click.Path(path_type=Path))
 @click.option(

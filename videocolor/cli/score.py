@@ -1,4 +1,4 @@
-"""`videocolor score`: how far a film is from its true colours."""
+"""`videocolor score`: how far a film is from its true colors."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from videocolor.cli.watch import watching
 __all__ = ["score"]
 
 
-@click.command(short_help="Score one film against its true colours.")
+@click.command(short_help="Score one film against its true colors.")
 @click.argument("result", metavar="RESULT", type=click.Path(path_type=Path))
 @click.option(
     "--truth",
     metavar="GT",
     required=True,
     type=click.Path(path_type=Path),
-    help="The same film in its true colours.",
+    help="The same film in its true colors.",
 )
 @click.option(
     "--reference-frames",
     "references",
     metavar="0,50|FILE",
-    help="Frames of GT, from 0, that the method was given in colour: left out of the means. A FILE has one a line.",
+    help="Frames of GT, from 0, that the method was given in color: left out of the means. A FILE has one a line.",
 )
 @click.option("--metrics", metavar="A,B,C", help="Measure these alone; docs/scoring.md names them.")
 @click.option("--lpips-weights", metavar="FILE", type=click.Path(path_type=Path), help="Weights of LPIPS-Alex.")
@@ -53,7 +53,7 @@ __all__ = ["score"]
 def score(
     result: Path, truth: Path, references: str | None, metrics: str | None, align: Any, allow: Any, **settings: Any
 ) -> None:
-    """Score the film RESULT against the same film in its true colours.
+    """Score the film RESULT against the same film in its true colors.
 
     Both may be a video, a folder of images, or a still. docs/scoring.md has the scores and formulas.
     """
