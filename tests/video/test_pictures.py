@@ -209,7 +209,9 @@ def test_a_gray_jpeg_among_color_ones_keeps_its_luma(tmp_path: Path) -> None:
         np.testing.assert_array_equal(luma, gray_by_ffmpeg(folder / f"s_{number}.jpg")[0])
 
 
-def write_dpx(path: Path, pix_fmt: str, *, packing: int = 1, rate: float = 18, code: int = 0x01020304) -> np.ndarray:
+def write_dpx(
+    path: Path, pix_fmt: str, *, packing: int = 1, rate: float = 18, code: int = 0x01020304, curve: int = 6
+) -> np.ndarray:
     """Write a DPX image with the complete headers of a scanner; return its samples as the other ffmpeg reads them."""
     Image.fromarray(np.stack([scan(1), scan(2), scan(3)], -1)).save(path.with_suffix(".png"))
     ffmpeg("-i", path.with_suffix(".png"), "-pix_fmt", pix_fmt, path)
@@ -222,6 +224,7 @@ def write_dpx(path: Path, pix_fmt: str, *, packing: int = 1, rate: float = 18, c
     head = bytearray(data[:begin] + b"\xff" * (2048 - begin))
     struct.pack_into(f"{order}I", head, 4, 2048)
     struct.pack_into(f"{order}H", head, 804, packing)
+    head[801] = curve
     struct.pack_into(f"{order}I", head, 808, 2048)
     struct.pack_into(f"{order}f", head, 1724, rate)
     struct.pack_into(f"{order}I", head, 1920, code)
@@ -353,3 +356,67 @@ def test_an_icc_profile_is_named(tmp_path: Path) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.fromarray(scan(0)).convert("RGB").save(tmp_path / "x.png", icc_profile=profile)
     assert any("its ICC profile is not applied (sRGB" in warning for warning in probe(tmp_path / "x.png").warnings)
+
+
+def test_dpx_headers_are_compared_and_curves_named(tmp_path: Path) -> None:
+    folder = tmp_path / "reel"
+    folder.mkdir()
+    for number in range(2):
+        write_dpx(folder / f"r_{number}.dpx", "gbrp10be", curve=3)
+    (warning,) = (w for w in probe(folder).warnings if "colored as they are" in w)
+    assert "r_0.dpx: its samples are logarithmic" in warning
+    (folder / "r_2.dpx").write_bytes(b"")
+    assert any("r_2.dpx: the file is empty; its time stays empty" in w for w in probe(folder).warnings)
+    Image.fromarray(scan(0, (32, 32))).save(tmp_path / "small.png")
+    ffmpeg("-i", tmp_path / "small.png", "-pix_fmt", "gbrp10be", folder / "r_2.dpx")
+    with pytest.raises(UnsupportedVideoError, match=r"r_2\.dpx: is 32x32 gbrp10le, the others are 64x48"):
+        probe(folder)
+
+
+def test_a_photograph_of_tiles_is_refused(tmp_path: Path) -> None:
+    for number in range(2):
+        Image.fromarray(scan(number)).convert("RGB").save(tmp_path / f"{number}.png")
+    inputs = ("-i", tmp_path / "0.png", "-i", tmp_path / "1.png", "-map", 0, "-map", 1)
+    ffmpeg(*inputs, "-c:v", "libx265", "-x265-params", "log-level=error", "-brand", "heic", tmp_path / "x.mp4")
+    with pytest.raises(UnsupportedVideoError, match=r"x\.mp4: is a photograph of 2 tiles"):
+        probe(tmp_path / "x.mp4")
+
+
+def test_damaged_pictures_bring_nothing_but_input_errors(tmp_path: Path) -> None:
+    """Files with bytes changed at random: a picture, or a refusal; never another error."""
+    rng = np.random.default_rng(7)
+    tifffile.imwrite(tmp_path / "a.tif", scan(0), photometric="minisblack", tile=(16, 16), bigtiff=True)
+    tifffile.imwrite(tmp_path / "b.tif", np.stack([gray16(i) for i in range(3)]), photometric="minisblack")
+    write_dpx(tmp_path / "c.dpx", "gbrp10be")
+    files = [(path, path.read_bytes()) for path in sorted(tmp_path.iterdir())]
+    refused = 0
+    for turn in range(80):
+        path, whole = files[turn % len(files)]
+        data = bytearray(whole if turn % 4 else whole[: int(len(whole) * rng.random())])
+        for place in rng.integers(0, min(len(data), 300) or 1, 3) if data else ():
+            data[place] = int(rng.integers(256))
+        path.write_bytes(data)
+        try:
+            lumas(path)
+        except InputError:
+            refused += 1
+    assert refused > 10
+
+
+def test_a_dpx_creator_that_is_not_utf_8_is_no_error(tmp_path: Path) -> None:
+    write_dpx(tmp_path / "r_1.dpx", "gbrp10be", code=0x01020344)
+    data = bytearray((tmp_path / "r_1.dpx").read_bytes())
+    data[160:170] = "Prüfstände"[:10].encode("latin-1")
+    (tmp_path / "r_1.dpx").write_bytes(data)
+    assert probe(tmp_path / "r_1.dpx").metadata == {"timecode": "01:02:03;04"}
+    assert len(lumas(tmp_path / "r_1.dpx")) == 1
+
+
+def test_motion_jpeg_that_lies_down_is_turned_by_its_container(tmp_path: Path) -> None:
+    for i in range(2):
+        Image.fromarray(scan(i)).save(tmp_path / f"s_{i}.jpg", exif=exif_bytes(6))
+    ffmpeg("-framerate", 24, "-i", tmp_path / "s_%d.jpg", "-c", "copy", tmp_path / "lying.mov")
+    pass_through(tmp_path / "lying.mov", tmp_path / "x.mov", codec="libx264", crf=0)
+    assert probe(tmp_path / "lying.mov").rotation == probe(tmp_path / "x.mov").rotation == -90
+    before = gray_by_ffmpeg(tmp_path / "lying.mov", "-noautorotate")
+    np.testing.assert_array_equal(gray_by_ffmpeg(tmp_path / "x.mov", "-noautorotate"), before)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import struct
 import warnings
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +15,7 @@ from PIL import ExifTags, Image, ImageCms
 
 from videocolor.errors import HintError
 from videocolor.types import Array
-from videocolor.video.tiff import upright
+from videocolor.video.tiff import UNREADABLE, upright
 
 __all__ = ["decode_samples", "unit_samples"]
 
@@ -24,10 +23,7 @@ log = logging.getLogger(__name__)
 
 _HEIF: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 """Brands of HEIC files."""
-_UNREADABLE: Final = (
-    *(OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, OverflowError, ZeroDivisionError, EOFError),
-    *(AttributeError, struct.error, Image.DecompressionBombError),
-)
+_UNREADABLE: Final = (*UNREADABLE, Image.DecompressionBombError)
 """What Pillow raises at damaged files."""
 
 

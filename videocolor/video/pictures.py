@@ -13,15 +13,17 @@ from typing import Any, Final
 
 import av
 import numpy as np
+from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from PIL import ExifTags, Image, ImageCms
 
-from videocolor.errors import NoVideoError, UnsupportedVideoError
+from videocolor.errors import InputError, NoVideoError, UnsupportedVideoError
 from videocolor.types import Array, PixelLayout
+from videocolor.video.dpx import DpxHeader, read_dpx_header
 from videocolor.video.formats import describe, plane_view, rgb_channels, split_planes
 from videocolor.video.opening import fraction, main_video, open_input, tolerant_frames
 from videocolor.video.sidedata import DISPLAY_MATRIX, ICC_PROFILE, side_data
-from videocolor.video.tiff import TIFF_SUFFIXES, read_tiff, tiff_pages
+from videocolor.video.tiff import TIFF_SUFFIXES, UNREADABLE, read_tiff, tiff_pages
 
 __all__ = ["Picture", "fit_format", "read_image", "survey", "unlike"]
 
@@ -42,8 +44,6 @@ _TURNABLE: Final = {
 """Formats whose chroma is subsampled along one axis, or with many pixels a byte -> formats that can be turned."""
 _LINEAR: Final = {"exr": {"apply_trc": "iec61966_2_1"}}
 """Options of decoders whose samples are linear light: sRGB's curve."""
-_NO_TIMECODE: Final = "00:00:00;00"
-"""What FFmpeg makes of a DPX header that states none (all bits set)."""
 _GRAY_MODES: Final = ("1", "L", "LA", "I", "F")
 """Pillow's, without byte order."""
 _NTSC: Final = (24, 30, 48, 60, 120)
@@ -76,7 +76,10 @@ def read_image(file: Path, page: int = 0) -> Picture:
         image = read_tiff(file, page)
         if image is not None:
             shape = image.ndim if image.ndim == 2 else image.shape[2]
-            frame = VideoFrame.from_ndarray(np.ascontiguousarray(image), format=_FORMATS[shape, image.itemsize])
+            try:
+                frame = VideoFrame.from_ndarray(np.ascontiguousarray(image), format=_FORMATS[shape, image.itemsize])
+            except FFmpegError as error:  # a side of many thousands
+                raise InputError(f"{file}: a picture of {image.shape} samples cannot be used ({error})") from error
             return Picture(frame, "tiff", notes=_left_pages(file))
     return _by_ffmpeg(file)
 
@@ -97,21 +100,21 @@ def _by_ffmpeg(file: Path) -> Picture:
             raise NoVideoError(f"{file}: {_why_not(file)}")
         # Most headers say 25 for want of anything, so FFmpeg's guess for the stream is no witness.
         rate = fraction(getattr(context, "framerate", None)) if context.name == "dpx" else None
-        code = frame.metadata.get("timecode")
-        code = None if code == _NO_TIMECODE else code
-        return Picture(_turned(frame), context.name, _exact(rate), code, _notes(file, frame, context.name))
+        header = read_dpx_header(file) if context.name == "dpx" else None
+        code = None if header is None else header.timecode
+        return Picture(_turned(frame), context.name, _exact(rate), code, _notes(file, frame, context.name, header))
 
 
 def _why_not(file: Path) -> str:
     try:
-        with Image.open(file) as picture:
+        with warnings.catch_warnings(action="ignore"), Image.open(file) as picture:
             count = getattr(picture, "n_frames", 1)
             if count > 1:
                 return (
                     f"an animated {picture.format} of {count} pictures, which FFmpeg does not decode; "
                     "save its pictures as PNG and give their folder"
                 )
-    except (OSError, ValueError, Image.DecompressionBombError):
+    except (*UNREADABLE, Image.DecompressionBombError):
         pass
     return "no picture could be decoded"
 
@@ -122,8 +125,12 @@ def _exact(rate: Fraction | None) -> Fraction | None:
     return None if rate is None else next((n for n in near if abs(n - rate) < Fraction(1, 200)), rate)
 
 
-def _notes(file: Path, frame: VideoFrame, codec: str) -> tuple[str, ...]:
+def _notes(file: Path, frame: VideoFrame, codec: str, header: DpxHeader | None) -> tuple[str, ...]:
     notes = list(_left_pages(file)) if codec == "tiff" else []
+    if header is not None and header.curve is not None:
+        notes.append(
+            f"{file}: its samples are {header.curve}, and are colored as they are; convert them for video first"
+        )
     if codec in _LINEAR:
         notes.append(f"{file}: linear light is shown by sRGB's curve; what is brighter than 1 is clipped")
     profile = dict(side_data(frame)).get(ICC_PROFILE)
@@ -222,7 +229,7 @@ class _Header:
     size: tuple[int, int]
     """Width and height, upright."""
     depth: int
-    """Bits a sample: 8 or 16."""
+    """Bits a sample: 8 or more."""
     color: bool
 
 
@@ -231,9 +238,9 @@ class Survey:
     """What the headers of a sequence's pictures say together."""
 
     rich: Path | None
-    """One with color where any has, of the most bits of those; None where the headers say nothing (DPX, OpenEXR)."""
+    """One with color where any has, of the most bits of those; None where the headers say nothing (OpenEXR)."""
     depth: int
-    """The most bits of all: 8 or 16."""
+    """The most bits of all, 8 or more."""
     odd: tuple[Path, ...]
     """Those whose size is not that of the first one."""
     unread: tuple[Path, ...]
@@ -266,6 +273,9 @@ def _header(file: Path) -> _Header | None:
 def _read_header(file: Path, _size: int, _changed: int) -> _Header | None:
     """Read a header with Pillow; size and time of change are part of the cache's key."""
     try:
+        if file.suffix.lower() == ".dpx":
+            found = read_dpx_header(file)
+            return None if found is None else _Header(found.size, max(8, found.depth), found.color)
         with warnings.catch_warnings(action="ignore"), Image.open(file) as picture:  # it warns of EXIF and of size
             width, height = picture.size
             # Asking a PNG for EXIF would decode it.
@@ -273,7 +283,7 @@ def _read_header(file: Path, _size: int, _changed: int) -> _Header | None:
                 width, height = height, width
             deep = picture.mode[0] in "IF" or any(";16" in str(tile.args) for tile in picture.tile)
             return _Header((width, height), 16 if deep else 8, picture.mode.split(";")[0] not in _GRAY_MODES)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (*UNREADABLE, Image.DecompressionBombError):
         return None
 
 

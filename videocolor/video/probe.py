@@ -14,7 +14,7 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from videocolor.errors import InputError, NoVideoError
+from videocolor.errors import InputError, NoVideoError, UnsupportedVideoError
 from videocolor.types import PixelLayout, StreamInfo, VideoInfo
 from videocolor.video.clock import frame_count, frame_rate, keeps_end_times, stated_end, timing_of
 from videocolor.video.formats import describe, split_planes
@@ -31,6 +31,8 @@ FIELD_ORDERS = ("unknown", "progressive", "tt", "bb", "tb", "bt")
 WOVEN = "the film looks interlaced (woven fields)"
 """How the warning begins that a film which will not be deinterlaced deserves."""
 _DEFAULT_RATE = Fraction(24)
+_PHOTOGRAPHS = ("heic", "heix", "mif1", "avif")
+"""Brands of HEIC and AVIF."""
 _MOST_TRIED = 20
 """Pictures without a header that can be read of which the reason is given."""
 _COMB_PLACES = (Fraction(1, 5), Fraction(2, 5), Fraction(3, 5), Fraction(4, 5))
@@ -68,11 +70,22 @@ def probe(path: Path, *, rate: Fraction | None = None) -> VideoInfo:
         return _probe_images(path, sequence, rate)
     with open_input(path) as container:
         stream = main_video(container, path)
+        _refuse_tiles(path, container, stream)
         if _is_still(container):
             return _probe_images(path, ImageSequence((path,), (0,), 1, ()), rate)
         configure(stream, threads=2)
         first = _first_frame(container, stream, path)
         return _probe_film(path, container, stream, first, rate)
+
+
+def _refuse_tiles(path: Path, container: InputContainer, stream: VideoStream) -> None:
+    """Refuse a photograph that is stored in tiles: FFmpeg decodes each, and puts none together here."""
+    if container.metadata.get("major_brand", "").strip() not in _PHOTOGRAPHS:
+        return
+    size = stream.codec_context.width, stream.codec_context.height
+    tiles = sum((s.codec_context.width, s.codec_context.height) == size for s in container.streams.video)
+    if tiles > 1:
+        raise UnsupportedVideoError(f"{path}: is a photograph of {tiles} tiles (HEIC); save it as PNG or JPEG first")
 
 
 def _is_still(container: InputContainer) -> bool:

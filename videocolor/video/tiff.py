@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,8 +17,14 @@ import tifffile
 from videocolor.errors import InputError
 from videocolor.types import Array
 
-__all__ = ["TIFF_SUFFIXES", "read_tiff", "tiff_pages", "upright"]
+__all__ = ["TIFF_SUFFIXES", "UNREADABLE", "read_tiff", "tiff_pages", "upright"]
 
+UNREADABLE: Final = (
+    *(OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, OverflowError, ZeroDivisionError, EOFError),
+    *(AttributeError, MemoryError, struct.error),
+)
+"""What Pillow and tifffile raise at damaged files."""
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its errors are raised as ours
 TIFF_SUFFIXES: Final = (".tif", ".tiff")
 _COPIES: Final = 0b101
 """Bits of NewSubfileType: a reduced copy of another page, a mask."""
@@ -79,6 +87,10 @@ def read_tiff(path: Path, page: int = 0) -> Array | None:
     image = _by_tifffile(path, pages, number) if pages.plain else None
     if image is None:
         image = _by_opencv(path, pages, number)
+    if image.ndim == 3 and image.shape[2] < 3:  # gray, perhaps with opacity
+        image = image[..., 0]
+    if not image.size or image.ndim not in (2, 3):
+        raise InputError(f"{path}: page {number + 1} is damaged: an array of {image.shape}; save it again")
     if image.dtype.kind == "f":
         image = _codes(image, path)
     if image.dtype not in (np.uint8, np.uint16):
@@ -90,7 +102,7 @@ def _look(path: Path) -> _Pages:
     try:
         state = path.stat()
         return _directories(path, state.st_size, state.st_mtime_ns)
-    except (OSError, ValueError, KeyError, IndexError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: cannot be read as TIFF ({error}); save it again") from error
 
 
@@ -119,20 +131,20 @@ def _directories(path: Path, _size: int, _changed: int) -> _Pages:
 
 
 def _by_tifffile(path: Path, pages: _Pages, number: int) -> Array | None:
-    """Read what is not compressed, or by Deflate or PackBits; None: with more it wants a package of its own."""
+    """Read what is not compressed, or by Deflate or PackBits; None: more needs a package of its own, or is damaged."""
     with tifffile.TiffFile(path) as file:
         page: Any = file.pages[number]
         try:
             image: Array = page.asarray()
-        except ValueError:
+        except UNREADABLE:  # OpenCV will say
             return None
-        planes = page.samplesperpixel > 1 and int(page.planarconfig) == 2
+        planes = page.samplesperpixel > 1 and int(page.planarconfig) == 2 and image.ndim == 3
     image = np.moveaxis(image, 0, -1) if planes else image
     image = image.astype(np.uint8) * np.uint8(255) if image.dtype == bool else image
     image = image.astype(image.dtype.newbyteorder("="))
     if pages.inverted and image.dtype.kind == "u":
         image = np.asarray(np.iinfo(image.dtype).max - image)
-    return upright(image if image.ndim == 2 else image[..., :4], pages.orientation)
+    return upright(image[..., :4] if image.ndim == 3 else image, pages.orientation)
 
 
 def _by_opencv(path: Path, pages: _Pages, number: int) -> Array:
@@ -162,7 +174,7 @@ def _by_opencv(path: Path, pages: _Pages, number: int) -> Array:
 
 
 def upright(image: Array, orientation: int) -> Array:
-    """Turn a picture as EXIF's orientation (1 to 8) says."""
+    """Turn a picture as EXIF's orientation (1 to 8) says; other numbers change nothing."""
     if orientation in (5, 6, 7, 8):
         image = np.swapaxes(image, 0, 1)
     if orientation in (2, 3, 6, 7):
@@ -174,7 +186,7 @@ def upright(image: Array, orientation: int) -> Array:
 
 def _codes(image: Array, path: Path) -> Array:
     """Turn floating point in 0..1 into 16 bits."""
-    low, high = float(np.nanmin(image)), float(np.nanmax(image))
+    low, high = float(image.min()), float(image.max())  # NaN fails the comparison
     if not (low > -0.001 and high < 1.001):
         raise InputError(f"{path}: holds values from {low:g} to {high:g}; floating point is read in 0..1: save 16 bits")
     codes: Array = np.rint(np.clip(image, 0, 1) * np.float32(65535)).astype(np.uint16)
