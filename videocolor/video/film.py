@@ -19,12 +19,13 @@ from av.video.frame import PictureType, VideoFrame
 
 from videocolor.files import part_name
 from videocolor.types import Array, Frame, VideoInfo
+from videocolor.video.carrier import Carrier
 from videocolor.video.encoders import set_tags
 from videocolor.video.formats import plane_view
 from videocolor.video.matroska import RESERVED, needs_display_size, write_display_size
 from videocolor.video.opening import muxer_errors, url
 from videocolor.video.plan import OutputPlan
-from videocolor.video.probe import FIELD_ORDERS
+from videocolor.video.probe import FIELD_ORDERS, WOVEN_ORDERS
 from videocolor.video.reader import VideoReader
 from videocolor.video.remux import StreamCopier, copy_container_metadata, timecode
 from videocolor.video.sidedata import DISPLAY_MATRIX, side_data
@@ -34,7 +35,6 @@ __all__ = ["COLOR_LABEL", "FilmSink", "PictureEncoder", "time_shift"]
 COLOR_LABEL = "colorized by videocolor, not original colour"
 _FORCED = {"libx264": {"forced-idr": "1"}, "libx265": {"forced-idr": "1"}}
 """A forced keyframe is one that no later frame refers across."""
-_WOVEN = ("tt", "bb", "tb", "bt")
 _REORDERING = 3600
 """Seconds by which a frame may be decoded before it is shown; more is an encoder's mistake."""
 
@@ -55,8 +55,8 @@ class PictureEncoder:
         if plan.codec == "libx265":
             # Else the header names processor and threads, and shards of two machines do not go together.
             options["x265-params"] = ":".join(filter(None, ("info=0", options.get("x265-params"))))
-        if info.field_order in _WOVEN and plan.codec == "libx264":
-            order = "tff" if info.field_order in ("tt", "bt") else "bff"
+        order = "" if info.field_order not in WOVEN_ORDERS else "tff" if info.field_order[0] == "t" else "bff"
+        if order and plan.codec == "libx264":
             given = options.get("x264-params")
             options["x264-params"] = f"{order}=1" + (f":{given}" if given else "")
         stream: Any = out.add_stream(plan.codec, rate=info.rate or Fraction(25), options=options)
@@ -69,8 +69,12 @@ class PictureEncoder:
             context.field_order = FIELD_ORDERS.index(info.field_order)
         context.thread_type = "AUTO"
         context.flags |= Flags.frame_duration
+        if order:
+            context.flags |= Flags.interlaced_dct
         set_tags(context, plan.color)
         self.stream = stream
+        flagged = isinstance(first.native, VideoFrame) and first.native.interlaced_frame
+        self._carrier = Carrier(plan.pix_fmt, "prog" if not order else "" if flagged else order)
         self._set_matrix(first)
 
     def _set_matrix(self, frame: Frame) -> None:
@@ -92,7 +96,8 @@ class PictureEncoder:
         `shift` ticks of the source are taken off its time; `key`: decoding can begin with this frame.
         """
         self._plan.check_samples(luma=luma, cb=cb, cr=cr)
-        native = VideoFrame(self._info.width, self._info.height, self._plan.pix_fmt)
+        carried = isinstance(frame.native, VideoFrame) and self._carrier.frame(frame.native)
+        native = carried or VideoFrame(self._info.width, self._info.height, self._plan.pix_fmt)
         for index, plane in enumerate((luma, cb, cr)):
             np.copyto(plane_view(native, index), plane, casting="equiv")
         native.pts = frame.pts - shift

@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 
 from videocolor.errors import InputError, NoVideoError, UnsupportedVideoError
 from videocolor.types import PixelLayout, StreamInfo, VideoInfo
+from videocolor.video.carrier import top_field_first
 from videocolor.video.clock import frame_count, frame_rate, keeps_end_times, stated_end, timing_of
 from videocolor.video.formats import describe, split_planes
 from videocolor.video.interlace import is_combed
@@ -24,10 +25,12 @@ from videocolor.video.pictures import Picture, fit_format, read_image, survey, u
 from videocolor.video.sequences import ImageSequence, check_name, find_sequence
 from videocolor.video.tags import RawTags, read_color
 
-__all__ = ["FIELD_ORDERS", "WOVEN", "probe"]
+__all__ = ["FIELD_ORDERS", "WOVEN", "WOVEN_ORDERS", "probe"]
 
 FIELD_ORDERS = ("unknown", "progressive", "tt", "bb", "tb", "bt")
 """FFmpeg's numbers of AVFieldOrder."""
+WOVEN_ORDERS = ("tt", "bb", "tb", "bt")
+"""Those of films whose frames hold two fields; the first letter is the earlier one, as FFmpeg's muxers have it."""
 WOVEN = "the film looks interlaced (woven fields)"
 """How the warning begins that a film which will not be deinterlaced deserves."""
 _DEFAULT_RATE = Fraction(24)
@@ -200,6 +203,9 @@ def _probe_film(
     if duration is not None and keeps_end_times(container) and 0 < first * base < duration:
         duration -= first * base
     order = FIELD_ORDERS[min(getattr(stream.codec_context, "field_order", 0), 5)]  # PyAV before 18.1 does not tell
+    if still.frame.interlaced_frame:  # frames know better than headers, of which some say nothing
+        fits = ("tt", "tb") if top_field_first(still.frame) else ("bb", "bt")
+        order = order if order in fits else fits[1]
     frames = frame_count(stream, duration, stated)
     # Last, as it seeks, and what was read of the stream before does not change any more.
     warnings += _interlaced(container, stream, still, order, duration, base)
@@ -243,7 +249,7 @@ def _interlaced(
     duration: Fraction | None,
     base: Fraction,
 ) -> list[str]:
-    flagged = order in ("tt", "bb", "tb", "bt") or still.frame.interlaced_frame
+    flagged = order in WOVEN_ORDERS or still.frame.interlaced_frame
     combed = any(
         is_combed(split_planes(frame, describe(frame.format.name), "bt601").luma, still.layout.depth)
         for frame in (still.frame, *_keyframes(container, stream, duration, base))

@@ -1,0 +1,92 @@
+"""What a frame carries beside its samples, taken over into the frame that is encoded: order of fields, captions.
+
+PyAV can read these and cannot set them; FFmpeg's filters copy them from a frame to the next. So the source's own frame
+goes through a filter into the output's format, and its samples are replaced by ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import av
+from av.error import BlockingIOError as NothingYet
+from av.video.frame import VideoFrame
+
+from videocolor.video.sidedata import side_data
+
+__all__ = ["CARRIED", "Carrier", "carried_kinds", "top_field_first"]
+
+CARRIED: Final = {
+    "A53_CC": "captions inside the pictures (A/53)",
+    "AFD": "active format description",
+    "S12M_TIMECODE": "timecodes of single frames (SMPTE 12M)",
+    "MASTERING_DISPLAY_METADATA": "mastering display metadata",
+    "CONTENT_LIGHT_LEVEL": "content light levels",
+}
+"""Side data that goes with a frame, and what it is called; other kinds describe the old bits."""
+
+
+def carried_kinds(frames: Iterable[VideoFrame]) -> set[str]:
+    """Return the kinds of side data of some frames that belong into the output."""
+    return {kind for frame in frames for kind, _ in side_data(frame) if kind in CARRIED}
+
+
+def top_field_first(frame: VideoFrame) -> bool:
+    """Tell whether the upper field of an interlaced frame is the earlier one; PyAV reads no such flag."""
+    return _pass(_graph(frame, "select=eq(interlace_type\\,TOPFIRST)"), frame) is not None
+
+
+class Carrier:
+    """Makes frames for an encoder that carry what the source's frames do.
+
+    Args:
+        pix_fmt: of the encoder.
+        order: of the film's fields, where every frame is marked so (`tff`, `bff`, `prog`); empty: as the frames say.
+    """
+
+    def __init__(self, pix_fmt: str, order: str) -> None:
+        self._pix_fmt, self._order = pix_fmt, order
+        self._graphs: dict[tuple[Any, ...], av.filter.Graph] = {}
+
+    def frame(self, native: VideoFrame) -> VideoFrame | None:
+        """Return a writable frame of the encoder's format without sensible samples; None: a plain one will do."""
+        kinds = {data.type.name for data in native.side_data}  # type: ignore[attr-defined]
+        kept = kinds & CARRIED.keys()
+        woven = native.interlaced_frame if not self._order else self._order != "prog"
+        if not kept and not woven:
+            return None
+        unwanted = sorted(kinds - kept)
+        key = (native.format.name, native.width, native.height, *unwanted)
+        if key not in self._graphs:
+            steps = [f"sidedata=mode=delete:type={kind}" for kind in unwanted if not kind.startswith("UNKNOWN")]
+            steps += [f"setfield={self._order}"] if self._order else []
+            steps += ["scale=flags=neighbor", f"format={self._pix_fmt}"]
+            self._graphs[key] = _graph(native, *steps)
+        made = _pass(self._graphs[key], native)
+        if made is not None:
+            made.make_writable()
+        return made
+
+
+def _graph(frame: VideoFrame, *steps: str) -> av.filter.Graph:
+    graph = av.filter.Graph()
+    last = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
+    for step in steps:
+        name, _, options = step.partition("=")
+        node = graph.add(name, options)
+        last.link_to(node)
+        last = node
+    last.link_to(graph.add("buffersink"))
+    graph.configure()
+    return graph
+
+
+def _pass(graph: av.filter.Graph, frame: VideoFrame) -> VideoFrame | None:
+    graph.push(frame)
+    try:
+        made = graph.pull()
+    except NothingYet:
+        return None
+    assert isinstance(made, VideoFrame)
+    return made
