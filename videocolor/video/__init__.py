@@ -2,7 +2,8 @@
 
 from videocolor.video.film import COLOR_LABEL
 from videocolor.video.joining import join_shards, take_out
-from videocolor.video.plan import OutputOptions, OutputPlan, plan_output
+from videocolor.video.output import OutputOptions, OutputPlan
+from videocolor.video.plan import plan_output
 from videocolor.video.probe import WOVEN, probe
 from videocolor.video.reader import VideoReader, open_video
 from videocolor.video.sequences import check_name, sequence_files

@@ -24,10 +24,10 @@ from videocolor.video.encoders import set_tags
 from videocolor.video.formats import plane_view
 from videocolor.video.matroska import RESERVED, needs_display_size, write_display_size
 from videocolor.video.opening import muxer_errors, url
-from videocolor.video.plan import OutputPlan
+from videocolor.video.output import OutputPlan
 from videocolor.video.probe import FIELD_ORDERS, WOVEN_ORDERS
 from videocolor.video.reader import VideoReader
-from videocolor.video.remux import StreamCopier, copy_container_metadata, timecode
+from videocolor.video.remux import TAGS, TIMECODE, StreamCopier, copy_container_metadata, is_dropped, timecode
 from videocolor.video.sidedata import DISPLAY_MATRIX, side_data
 
 __all__ = ["COLOR_LABEL", "FilmSink", "PictureEncoder", "time_shift"]
@@ -71,6 +71,13 @@ class PictureEncoder:
         context.flags |= Flags.frame_duration
         if order:
             context.flags |= Flags.interlaced_dct
+        if plan.container in (
+            "matroska",
+            "mp4",
+            "mov",
+            "webm",
+        ):  # `fifo`, through which they may be written, does not ask
+            context.flags |= Flags.global_header
         set_tags(context, plan.color)
         self.stream = stream
         flagged = isinstance(first.native, VideoFrame) and first.native.interlaced_frame
@@ -142,8 +149,11 @@ class FilmSink:
         span: tuple[Fraction | None, Fraction | None],
         label: str | None,
         reader: VideoReader | None = None,
+        *,
+        trial: bool = False,
     ) -> None:
         self._info = info
+        self._trial = trial
         self._plan = plan
         self._span = span
         self._label = label
@@ -199,25 +209,44 @@ class FilmSink:
         trimmed = any(bound is not None for bound in self._span)
         self._shift = time_shift(self._span, frame)
         movie = self._info.format != "image2"
-        self._copier = StreamCopier(self._info.path, self._plan.dropped) if movie else None
-        out = self._out = av.open(url(self._part), "w", format=self._plan.container)
+        plan = self._plan
+        self._copier = StreamCopier(self._info.path, plan.dropped, plan.recoded, trial=self._trial) if movie else None
+        out = self._out = self._opened()
         extra: dict[str, str] = {}
         if self._copier is not None:
-            extra = copy_container_metadata(self._copier.source, out, self._label, self._span[0] is not None)
+            later = self._span[0] is not None or is_dropped(TIMECODE, plan.dropped)
+            if not is_dropped(TAGS, plan.dropped):
+                extra = copy_container_metadata(self._copier.source, out, self._label, plan.container, later=later)
         else:
             out.metadata.update({"comment": self._label} if self._label else {})
             if self._span[0] is None:
                 out.metadata.update(self._info.metadata)  # timecode
-        out.container_options.update(self._muxer_options(extra))
+        options = self._muxer_options(extra)
+        if out.format.name == "fifo":
+            joined = ":".join(f"{key}={value}" for key, value in options.items())
+            options = {"fifo_format": plan.container, "format_opts": joined}
+        out.container_options.update(options)
         if self._copier is None:
             self._encoder = PictureEncoder(out, self._info, self._plan, frame)
             self._reserve()
         else:
-            self._copier.add_streams(out, lambda: self._add_picture(out, frame))
+            self._copier.add_streams(out, plan.container, lambda: self._add_picture(out, frame))
             self._reserve()
             shift = self._shift * self._info.time_base
             start = shift if trimmed else None
             self._copier.begin(out, shift, start, self._span[1])
+
+    def _opened(self) -> OutputContainer:
+        """Open the file, through FFmpeg's `fifo` where PyAV would refuse a stream that the muxer may well take.
+
+        Matroska holds any sound of Windows (A_MS/ACM), and lists it only to those who ask for it in a way of their own.
+        """
+        out = av.open(url(self._part), "w", format=self._plan.container)
+        wide = self._plan.container == "matroska" and self._copier is not None
+        if not wide or self._copier is None or not self._copier.unlisted(out.supported_codecs):
+            return out
+        out.close()
+        return av.open(url(self._part), "w", format="fifo")
 
     def _follow_clock(self, frame: Frame) -> None:
         """Tell the copier where the reader bridged a clock that restarts; smaller repairs concern one frame."""
@@ -287,8 +316,9 @@ class FilmSink:
             self._release()
             if needs_display_size(self._plan.container, self._plan.codec, self._info):
                 write_display_size(self._part, self._info.width, self._info.height, self._info.sar)
-            with open(self._part, "rb+") as file:
-                os.fsync(file.fileno())
+            if not self._trial:
+                with open(self._part, "rb+") as file:
+                    os.fsync(file.fileno())
             if check is not None:
                 check(self._part)
             os.replace(self._part, self._plan.target)

@@ -17,7 +17,8 @@ from videocolor.types import Array, Frame, VideoInfo
 from videocolor.video.dpx import with_times
 from videocolor.video.formats import WEIGHTS, plane_view
 from videocolor.video.opening import muxer_errors
-from videocolor.video.plan import OutputPlan, image_names
+from videocolor.video.output import OutputPlan
+from videocolor.video.plan import image_names
 from videocolor.video.sequences import find_sequence
 
 __all__ = ["ImageSink", "planes_to_rgb"]

@@ -17,7 +17,7 @@ from videocolor.types import Frame, VideoInfo
 from videocolor.video.clock import timing_of
 from videocolor.video.film import COLOR_LABEL, FilmSink, time_shift
 from videocolor.video.opening import ignore, main_video, muxer_errors, open_input, read_packets
-from videocolor.video.plan import OutputPlan
+from videocolor.video.output import OutputPlan
 from videocolor.video.shardfile import PacketFile, ShardFile, shard_header
 
 __all__ = ["join_shards", "picture_times", "take_out"]

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from videocolor.errors import OutputError, UsageError
 from videocolor.types import Array, ColorSpec, PixelLayout, VideoInfo
 from videocolor.video.encoders import choose_format, find_encoder, luma_table, output_spec
+from videocolor.video.output import OutputOptions, OutputPlan
 from videocolor.video.sequences import IMAGE_SUFFIXES, find_sequence, is_pattern
-from videocolor.video.trial import container_takes, left_out
+from videocolor.video.trial import container_takes, prove
 
-__all__ = ["OutputOptions", "OutputPlan", "image_names", "plan_output"]
+__all__ = ["image_names", "plan_output"]
 
 _CONTAINERS = {".mkv": "matroska", ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".webm": "webm"}
 _IMAGES = {".png": "png", ".tif": "tiff", ".tiff": "tiff", ".dpx": "dpx"}
@@ -43,64 +42,6 @@ _PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "s
 """Of x264 and x265, which print to the terminal when they meet another."""
 _BITS_A_PIXEL = {"ffv1": 5.0, "prores_ks": 3.6, "libx264": 0.25, "libx265": 0.16, "libsvtav1": 0.1, "libvpx-vp9": 0.15}
 """Rough sizes of real film at the default options; FFV1's is for 8 bits."""
-
-
-@dataclass(frozen=True)
-class OutputOptions:
-    """What a person may ask of the output; None leaves the choice to the container's defaults."""
-
-    codec: str | None = None
-    crf: float | None = None
-    preset: str | None = None
-    pix_fmt: str | None = None
-    options: Mapping[str, str] = field(default_factory=dict)
-    """Further options of the encoder, by FFmpeg's names."""
-    overwrite: bool = False
-    color_label: bool = True
-    """Say in the file's metadata that its colour is not original."""
-
-
-@dataclass(frozen=True, eq=False)
-class OutputPlan:
-    """How a film will be written."""
-
-    target: Path
-    container: str
-    """FFmpeg's muxer; `image2` for images."""
-    codec: str
-    pix_fmt: str
-    """The encoder's pixel format."""
-    layout: PixelLayout
-    """Depth and planes of what `VideoWriter.write` takes; images take 4:4:4 planes and become RGB."""
-    color: ColorSpec
-    """Matrix and range of what `VideoWriter.write` takes and of the file."""
-    chroma_size: tuple[int, int]
-    """(width, height) of the Cb and Cr planes."""
-    codec_options: dict[str, str]
-    dropped: tuple[str, ...]
-    """What the container cannot hold, each named."""
-    notes: tuple[str, ...]
-    """What a person should know: changes of format, assumptions."""
-    estimated_bits: int | None
-    """Rough size of the picture stream."""
-    luma_map: Array | None = None
-    """Table from source luma codes to the output's; None: samples pass untouched."""
-
-    @property
-    def luma_exact(self) -> bool:
-        """Whether luma samples reach the encoder as they are stored in the source."""
-        return self.luma_map is None and self.container != "image2"
-
-    def check_samples(self, **planes: Array) -> None:
-        """Refuse planes of another type: a cast would wrap their values silently.
-
-        Raises:
-            ValueError: A plane is not of `layout.depth` bits.
-        """
-        wanted = np.dtype(np.uint8 if self.layout.depth <= 8 else np.uint16)
-        for name, plane in planes.items():
-            if plane.dtype != wanted:
-                raise ValueError(f"{name}.dtype = {plane.dtype}: expected {wanted}")
 
 
 def plan_output(
@@ -139,7 +80,7 @@ def plan_output(
     layout = choose_format(codec, options.pix_fmt, info.layout, (info.width, info.height), color, codec_options)
     table = luma_table(info.layout, info.color, layout, color)
     pixels = info.width * info.height * (info.frames or 0)
-    return OutputPlan(
+    plan = OutputPlan(
         target=Path(target),
         container=container,
         codec=codec.name,
@@ -148,11 +89,12 @@ def plan_output(
         color=color,
         chroma_size=_chroma_size(info, layout),
         codec_options=codec_options,
-        dropped=left_out(info, container),
+        dropped=(),
         notes=(*linked, *info.notes, *_notes(info, layout, color, table, codec.name, container)),
         estimated_bits=round(pixels * _bits_a_pixel(codec.name, layout)) or None,
         luma_map=table,
     )
+    return prove(info, plan)
 
 
 def _behind_link(target: Path) -> Path:

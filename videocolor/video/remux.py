@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,17 @@ from av.packet import Packet
 from av.stream import Disposition
 
 from videocolor.video.opening import LEAP, clock_restarts, fraction, ignore, main_video, open_input, read_packets
+from videocolor.video.recoding import SoundRecoder
 
 __all__ = [
+    "CHAPTERS",
+    "TAGS",
+    "TIMECODE",
     "StreamCopier",
     "add_copy",
     "copy_container_metadata",
     "is_cover",
+    "is_dropped",
     "other_streams",
     "stream_name",
     "timecode",
@@ -29,6 +35,10 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+TIMECODE, CHAPTERS, TAGS = "timecode", "chapters", "tags"
+"""How messages about what is left out begin, beside those about streams."""
+_TRIAL_PACKETS = 300
+"""Packets that are copied to try an output."""
 _MUXER_KEYS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration"})
 _STATISTICS = ("BPS", "DURATION", "NUMBER_OF_", "_STATISTICS", "encoder", "ENCODER", "vendor_id")
 """Tags that describe the old bits of the picture stream and would lie about the new ones."""
@@ -64,6 +74,11 @@ def timecode(container: InputContainer) -> str | None:
     return None
 
 
+def is_dropped(what: str, dropped: Iterable[str]) -> bool:
+    """Tell whether something is among the sentences about what is left out."""
+    return any(sentence.startswith(what) for sentence in dropped)
+
+
 def _is_timecode(stream: Any) -> bool:
     return stream.type == "data" and any(k.lower() == "timecode" for k in stream.metadata)
 
@@ -86,9 +101,9 @@ def other_streams(container: InputContainer, path: Path) -> list[Any]:
     ]
 
 
-def add_copy(out: OutputContainer, stream: Any, cover: bytes | None) -> Any:
+def add_copy(out: OutputContainer, stream: Any, cover: bytes | None, container: str) -> Any:
     """Add a copy of a stream to the output's header; None where it needs no packets."""
-    if cover is not None and out.format.name == "matroska":
+    if cover is not None and container == "matroska":
         name, mime = _MIME.get(stream.codec_context.name, ("cover", "application/octet-stream"))
         out.add_attachment(stream.metadata.get("filename", name), stream.metadata.get("mimetype", mime), cover)
         return None
@@ -98,7 +113,7 @@ def add_copy(out: OutputContainer, stream: Any, cover: bytes | None) -> Any:
     if stream.type == "audio":
         _name_layout(copy.codec_context)
     language = stream.metadata.get("language")
-    if out.format.name == "mov" and language in _QUICKTIME_LANGUAGE:
+    if container == "mov" and language in _QUICKTIME_LANGUAGE:
         copy.metadata["language"] = _QUICKTIME_LANGUAGE[language]
     return None if stream.type == "attachment" else copy
 
@@ -121,7 +136,7 @@ def stream_name(stream: Any) -> str:
 
 
 def copy_container_metadata(
-    source: InputContainer, out: OutputContainer, label: str | None, later: bool
+    source: InputContainer, out: OutputContainer, label: str | None, container: str, *, later: bool
 ) -> dict[str, str]:
     """Copy tags and timecode to the output, and label its colour; a film that starts `later` loses its timecode.
 
@@ -137,7 +152,7 @@ def copy_container_metadata(
         tags[key] = f"{tags[key]}; {label}" if tags.get(key) and label not in tags[key] else label
     out.metadata.update(tags)
     unusual = {k.lower() for k in tags} - _ITUNES_KEYS
-    return {"movflags": "+use_metadata_tags"} if unusual and out.format.name in ("mp4", "mov") else {}
+    return {"movflags": "+use_metadata_tags"} if unusual and container in ("mp4", "mov") else {}
 
 
 @dataclass
@@ -154,15 +169,25 @@ class _Track:
 
 
 class StreamCopier:
-    """Copies all streams but the picture from a demuxer of its own."""
+    """Copies all streams but the picture from a demuxer of its own.
 
-    def __init__(self, path: Path, dropped: tuple[str, ...]) -> None:
+    Args:
+        path: the source.
+        dropped: sentences that begin with what is left out.
+        recoded: numbers of the sound streams that are stored as PCM.
+        trial: copy only the first packets.
+    """
+
+    def __init__(
+        self, path: Path, dropped: tuple[str, ...], recoded: Iterable[int] = (), *, trial: bool = False
+    ) -> None:
         self._path = path
+        self._dropped, self._recoded = dropped, frozenset(recoded)
+        self._most = _TRIAL_PACKETS if trial else None
+        self._recoders: dict[int, SoundRecoder] = {}
         self._source = open_input(path)
         self._main = main_video(self._source, path)
-        self._kept = [
-            s for s in other_streams(self._source, path) if not any(d.startswith(stream_name(s)) for d in dropped)
-        ]
+        self._kept = [s for s in other_streams(self._source, path) if not is_dropped(stream_name(s), dropped)]
         self._kinds = {s.index: s.type for s in self._kept}
         self._covers = self._cover_packets()
         self._copies: dict[int, Any] = {}
@@ -210,11 +235,12 @@ class StreamCopier:
                         break
         return found
 
-    def add_streams(self, out: OutputContainer, add_picture: Any) -> Any:
+    def add_streams(self, out: OutputContainer, container: str, add_picture: Any) -> Any:
         """Add all streams to the output in the source's order.
 
         Args:
             out: The output, before its header.
+            container: Its muxer.
             add_picture: Called without arguments where the picture's turn comes; returns its stream.
 
         Returns:
@@ -231,7 +257,11 @@ class StreamCopier:
             if is_cover(stream) and stream.index not in self._covers:
                 continue
             cover = bytes(self._covers[stream.index]) if is_cover(stream) else None
-            copy = add_copy(out, stream, cover)
+            if stream.index in self._recoded:
+                self._recoders[stream.index] = SoundRecoder(out, stream)
+                copy: Any = self._recoders[stream.index].stream
+            else:
+                copy = add_copy(out, stream, cover, container)
             if copy is not None:
                 self._copies[stream.index] = copy
         return picture
@@ -257,7 +287,7 @@ class StreamCopier:
                 self._source.seek(max(0, int((start - early) * 1_000_000)))
             except FFmpegError as error:
                 log.debug("cannot seek, copying from the beginning: %s", error)
-        self._packets = read_packets(self._source, wanted, self._unreadable)
+        self._packets = islice(read_packets(self._source, wanted, self._unreadable), self._most)
         self._ahead = next(self._packets, None)
 
     def _unreadable(self, error: FFmpegError) -> None:
@@ -266,7 +296,7 @@ class StreamCopier:
 
     def _set_chapters(self, out: OutputContainer) -> None:
         kept = []
-        for chapter in self._source.chapters():
+        for chapter in () if is_dropped(CHAPTERS, self._dropped) else self._source.chapters():
             base = fraction(chapter["time_base"])
             if base is None:
                 continue
@@ -303,6 +333,15 @@ class StreamCopier:
                     self._latest = replace(track)
                 self._copy(packet, base, track.offset)
             self._ahead = next(self._packets, None)
+        if until is None:
+            for recoder in self._recoders.values():
+                self._out.mux(recoder.flush())
+
+    def unlisted(self, known: Iterable[str]) -> bool:
+        """Tell whether a stream is copied whose codec is not among those that a muxer lists (if it lists any)."""
+        listed = set(known)
+        copied = [s for s in self._kept if s.index not in self._recoded and s.type in ("audio", "subtitle")]
+        return bool(listed) and any(s.codec_context.codec.name not in listed for s in copied if s.codec_context)
 
     def _place(self, track: _Track, time: Fraction, until: Fraction | None) -> tuple[int, Fraction] | None:
         """Return the count of time that a packet belongs to and its offset; None: only the picture will tell."""
@@ -339,13 +378,19 @@ class StreamCopier:
             if text and self._start is not None and packet.pts < 0:  # a line that lasts over the start
                 packet.duration = max(1, (packet.duration or 0) + packet.pts)
                 packet.pts = packet.dts = 0
-        packet.stream = self._copies[index]
         try:
-            self._out.mux(packet)
+            self._put(packet, index)
         except FFmpegError as error:
             if isinstance(error, OSError):
                 raise
             self._fail(index)
+
+    def _put(self, packet: Packet[Any], index: int) -> None:
+        if index in self._recoders:
+            self._out.mux(self._recoders[index].recode(packet))
+            return
+        packet.stream = self._copies[index]
+        self._out.mux(packet)
 
     def _fail(self, index: int) -> None:
         self._failed[index] = self._failed.get(index, 0) + 1

@@ -34,7 +34,7 @@ from videocolor.errors import InputError
 from videocolor.types import Array, Frame, VideoInfo
 from videocolor.video.film import PictureEncoder
 from videocolor.video.opening import muxer_errors
-from videocolor.video.plan import OutputPlan
+from videocolor.video.output import OutputPlan
 
 __all__ = ["PacketFile", "ShardFile", "ShardSink", "shard_header", "sync_folder"]
 
@@ -229,7 +229,8 @@ class ShardFile:
                 data = file.read(size)
                 if len(data) < size:
                     raise InputError(f"{self.path}: is cut short in packet {count}; remove it and run again")
-                packet: Packet[Any] = Packet(data)
+                packet: Packet[Any] = Packet(size)
+                packet.update(data)  # memory of FFmpeg's: bytes of Python's must not be freed by a muxer's thread
                 packet.time_base = self.time_base
                 packet.pts = None if pts == _NONE else pts
                 packet.dts = None if dts == _NONE else dts

@@ -1,89 +1,162 @@
-"""What a container cannot hold, found by trying: a few bytes in memory, before the work begins."""
+"""What a container cannot hold, found by trying: the film's first frames and packets, written as the film will be."""
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
-from typing import Any
+from pathlib import Path
 
 import av
-from av.container import InputContainer
+import av.logging
+import numpy as np
 from av.error import FFmpegError
-from av.packet import Packet
+from av.video.frame import VideoFrame
 
-from videocolor.types import VideoInfo
-from videocolor.video.opening import ignore, open_input, read_packets
-from videocolor.video.remux import add_copy, is_cover, other_streams, stream_name, timecode
+from videocolor.errors import InputError, OutputError, UsageError
+from videocolor.types import Frame, VideoInfo
+from videocolor.video.carrier import CARRIED, carried_kinds
+from videocolor.video.film import COLOR_LABEL, FilmSink
+from videocolor.video.opening import main_video, open_input, tolerant_frames
+from videocolor.video.output import OutputPlan
+from videocolor.video.probe import WOVEN_ORDERS
+from videocolor.video.reader import VideoReader
+from videocolor.video.remux import CHAPTERS, TAGS, TIMECODE, other_streams, stream_name, timecode
 
-__all__ = ["container_takes", "left_out"]
+__all__ = ["container_takes", "prove"]
 
 log = logging.getLogger(__name__)
 
-_TRIAL_PACKETS = 2000
-"""Packets that are read to find one of each stream for a trial."""
+_FRAMES = 3
+_NOT_THE_FORMAT = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
+"""Errors of the disk on which is tried."""
 
 
 def container_takes(container: str, codec: str) -> bool:
-    """Tell whether a muxer accepts an encoder's codec."""
+    """Tell whether a muxer accepts an encoder's codec; one that names no codecs says so only when it is tried."""
     with av.open(io.BytesIO(), "w", format=container) as trial:
-        return codec in trial.supported_codecs
+        known = trial.supported_codecs
+        return codec in known or not known
 
 
-def left_out(info: VideoInfo, container: str) -> tuple[str, ...]:
-    """Name what a container cannot hold, by trying to write a file with each stream and its first packet.
+def prove(info: VideoInfo, plan: OutputPlan) -> OutputPlan:
+    """Write the first frames and packets of a film in the very way of the film, and find what cannot be held.
+
+    Sound that cannot be copied is stored as PCM where the container takes that.
 
     Args:
-        info: The source.
-        container: FFmpeg's muxer.
+        info: the source.
+        plan: of a film, not of images.
 
     Returns:
-        One sentence for each stream that would be lost.
+        The plan with all that will be left out, in words, and what will be stored otherwise.
+
+    Raises:
+        UsageError: the picture alone cannot be written so.
     """
-    if info.format == "image2":
-        return ()
-    with open_input(info.path) as source:
-        others = other_streams(source, info.path)
-        samples = _first_packets(source, others)
-        refusals = [(s, _refusal(container, s, samples.get(s.index))) for s in others]
-        lost = [(s, reason) for s, reason in refusals if reason is not None]
-        names = [f"{stream_name(s)}: {container} cannot hold it{reason}" for s, reason in lost]
-        if timecode(source) and container == "webm":
-            names.append("timecode: webm cannot hold it")
-    return tuple(names)
+    frames = list(_first_frames(info))
+    if not frames:
+        return plan
+    reason = _refusal(info, plan, frames)
+    if reason is not None:
+        plan = _reduced(info, plan, frames)
+    return replace(plan, dropped=(*plan.dropped, *_unkept(info, plan, frames)))
 
 
-def _first_packets(source: InputContainer, streams: list[Any]) -> dict[int, Packet[Any]]:
-    """Read the first packet of each sound stream; subtitles may begin late, and their headers tell enough."""
-    sounds = [s for s in streams if s.type == "audio"]
-    for stream in source.streams:
-        if stream not in sounds:
-            ignore(stream)
-    found: dict[int, Packet[Any]] = {}
-    if sounds:
-        for packet in islice(read_packets(source, sounds), _TRIAL_PACKETS):
-            if packet.size:
-                found.setdefault(packet.stream_index, packet)
-            if len(found) == len(sounds):
-                break
-    return found
-
-
-def _refusal(container: str, stream: Any, sample: Packet[Any] | None) -> str | None:
-    """Return why a container refuses a stream, or None where it takes it."""
-    if is_cover(stream) and container in ("matroska", "mp4"):
-        return None
-    if container in ("mp4", "mov") and stream.type in ("attachment", "data"):
-        return ""
+def _first_frames(info: VideoInfo) -> Iterator[Frame]:
     try:
-        with av.open(io.BytesIO(), "w", format=container) as trial:
-            copy = add_copy(trial, stream, None)
-            trial.start_encoding()
-            if sample is not None:  # some muxers refuse only when they finish
-                sample.pts = sample.dts = 0
-                sample.stream = copy
-                trial.mux(sample)
-    except (FFmpegError, ValueError, NotImplementedError) as error:
-        log.debug("%s refuses stream %d: %s", container, stream.index, error)
-        return " (text subtitles of another kind; convert them first)" if stream.type == "subtitle" else ""
+        with VideoReader(info, start=None, end=None, fast=False, threads=1) as video:
+            yield from islice(video, _FRAMES)
+    except InputError as error:
+        log.debug("no frames to try the output with: %s", error)
+
+
+def _reduced(info: VideoInfo, plan: OutputPlan, frames: list[Frame]) -> OutputPlan:
+    """Leave out what the container refuses, one by one."""
+    sounds = {}
+    names: list[str] = []
+    if info.format != "image2":
+        with open_input(info.path) as source:
+            others = other_streams(source, info.path)
+            names = [stream_name(s) for s in others]
+            sounds = {stream_name(s): s.index for s in others if s.type == "audio"}
+            words = {n: _advice(s.type) for n, s in zip(names, others, strict=True)}
+    else:
+        words = {}
+    parts = [*names, TIMECODE, CHAPTERS, TAGS]
+    reason = _refusal(info, replace(plan, dropped=tuple(parts)), frames)
+    if reason is not None:
+        raise UsageError(f"{plan.target}: {plan.codec} cannot be written so in {plan.container}: {reason}")
+    left = dict.fromkeys(parts, "")
+    for part in parts:
+        rest = {name: said for name, said in left.items() if name != part}
+        tried = replace(plan, dropped=tuple(f"{n}{said}" for n, said in rest.items()))
+        reason = _refusal(info, tried, frames)
+        if reason is not None and part in sounds:
+            stored = replace(tried, recoded=plan.recoded | {sounds[part]})
+            if _refusal(info, stored, frames) is None:
+                note = f"{part}: {plan.container} cannot hold it as it is; its samples are stored as PCM"
+                plan, left = replace(plan, recoded=stored.recoded, notes=(*plan.notes, note)), rest
+                continue
+        if reason is None:
+            left = rest
+        else:
+            log.debug("%s: %s", part, reason)
+            left[part] = f": {plan.container} cannot hold it{words.get(part, f' ({reason})')}"
+    return replace(plan, dropped=tuple(f"{name}{said}" for name, said in left.items()))
+
+
+def _advice(kind: str) -> str:
+    return " (text subtitles of another kind; convert them first)" if kind == "subtitle" else ""
+
+
+def _refusal(info: VideoInfo, plan: OutputPlan, frames: list[Frame]) -> str | None:
+    """Return why some frames cannot be written by a plan, or None where they can."""
+    with tempfile.TemporaryDirectory(prefix="videocolor-") as folder:
+        return _write(info, plan, frames, Path(folder) / f"trial{plan.target.suffix}")
+
+
+def _write(info: VideoInfo, plan: OutputPlan, frames: list[Frame], target: Path) -> str | None:
+    width, height = plan.chroma_size
+    neutral = np.full((height, width), 1 << (plan.layout.depth - 1), np.uint8 if plan.layout.depth <= 8 else np.uint16)
+    sink = FilmSink(info, replace(plan, target=target), (None, None), COLOR_LABEL, trial=True)
+    with av.logging.Capture() as captured:
+        try:
+            for number, frame in enumerate(frames):
+                luma = frame.luma if plan.luma_map is None else np.take(plan.luma_map, frame.luma)
+                sink.put(frame, luma, neutral, neutral, key=number == 0)
+            sink.finish()
+        except (FFmpegError, OutputError, ValueError, NotImplementedError) as error:
+            sink.discard()
+            cause = error.__cause__ if isinstance(error, OutputError) else error
+            if getattr(cause, "errno", None) in _NOT_THE_FORMAT:
+                raise
+            said = [line.strip() for level, _, line in captured if level <= av.logging.ERROR and line.strip()]
+            return said[0] if said else str(getattr(cause, "strerror", None) or cause)
     return None
+
+
+def _unkept(info: VideoInfo, plan: OutputPlan, frames: list[Frame]) -> tuple[str, ...]:
+    """Name what was written and is not there when it is read again."""
+    natives = [frame.native for frame in frames if isinstance(frame.native, VideoFrame)]
+    with tempfile.TemporaryDirectory(prefix="videocolor-") as folder:
+        target = Path(folder) / f"trial{plan.target.suffix}"
+        if info.format == "image2" or _write(info, plan, frames, target) is not None:
+            return ()
+        with open_input(info.path) as source, open_input(target) as made:
+            lost = []
+            if timecode(source) and not timecode(made) and not any(d.startswith(TIMECODE) for d in plan.dropped):
+                lost.append(f"{TIMECODE}: {plan.container} cannot hold it")
+            if source.chapters() and not made.chapters() and not any(d.startswith(CHAPTERS) for d in plan.dropped):
+                lost.append(f"{CHAPTERS}: {plan.container} cannot hold them beside such sound")
+            shown = list(islice(tolerant_frames(made, main_video(made, target)), _FRAMES))
+    kinds = carried_kinds(natives) - carried_kinds(shown)
+    lost += [f"{CARRIED[kind]}: {plan.codec} does not write it" for kind in sorted(kinds)]
+    woven = info.field_order in WOVEN_ORDERS and any(frame.interlaced_frame for frame in natives)
+    if woven and not any(frame.interlaced_frame for frame in shown):
+        lost.append(f"order of fields in each frame: {plan.codec} does not write it")
+    return tuple(lost)

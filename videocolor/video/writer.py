@@ -14,7 +14,8 @@ from videocolor.errors import OutputError
 from videocolor.types import Array, Frame, VideoInfo
 from videocolor.video.film import COLOR_LABEL, FilmSink
 from videocolor.video.images import ImageSink
-from videocolor.video.plan import OutputOptions, OutputPlan, plan_output
+from videocolor.video.output import OutputOptions, OutputPlan
+from videocolor.video.plan import plan_output
 from videocolor.video.reader import VideoReader
 from videocolor.video.shardfile import ShardSink
 

@@ -1,0 +1,151 @@
+"""What a container can hold is found by writing to it, before the work; what it can hold arrives."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import av
+import pytest
+from ffmpeg_oracle import NOISE, TONE, ffmpeg, frames_of, packets_of, shown
+from film_helpers import pass_through
+from media import make_film
+
+from videocolor.errors import UsageError
+from videocolor.video import OutputOptions, plan_output, probe
+
+FIELDS = ("-vf", "scale=192:128,tinterlace=interleave_{0},setfield={1},format=yuv420p", "-flags", "+ildct+ilme")
+
+
+def sounding(folder: Path, codec: str, suffix: str, *more: str) -> Path:
+    """Make a film with sound of a codec."""
+    source = folder / f"{codec}{suffix}"
+    picture = "mpeg2video" if suffix == ".vob" else "wmv2" if suffix == ".wmv" else "mjpeg"
+    ffmpeg(*NOISE, *TONE, "-pix_fmt", "yuv420p", "-c:v", picture, "-c:a", codec, *more, source)
+    return source
+
+
+@pytest.mark.parametrize("codec", ["wmav2", "wmav1", "adpcm_ms", "adpcm_ima_wav", "pcm_mulaw", "pcm_alaw", "mp2"])
+def test_sound_of_windows_is_copied_into_matroska(tmp_path: Path, codec: str) -> None:
+    source, target = sounding(tmp_path, codec, ".wmv" if codec.startswith("wma") else ".avi"), tmp_path / "out.mkv"
+    _, report, writer = pass_through(source, target, codec="ffv1", options={"g": "1"})
+    assert writer.plan.dropped == report.warnings == ()
+    assert packets_of(target) == packets_of(source)
+    assert [digest for _, digest in frames_of(target)] == [digest for _, digest in frames_of(source)]
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_sound_that_cannot_be_copied_is_stored_with_its_samples(tmp_path: Path, suffix: str) -> None:
+    source, target = sounding(tmp_path, "pcm_dvd", ".vob", "-ac", "2"), tmp_path / f"out{suffix}"
+    _, report, writer = pass_through(source, target, codec="libx264")
+    assert writer.plan.dropped == report.warnings == ()
+    assert any("stored as PCM" in note for note in writer.plan.notes)
+    assert packets_of(target, coded=False) == packets_of(source, coded=False)
+
+
+def test_sound_of_windows_in_mp4_is_stored_or_named(tmp_path: Path) -> None:
+    plan = plan_output(probe(sounding(tmp_path, "wmav2", ".wmv")), tmp_path / "out.mp4")
+    assert len(plan.recoded) + len(plan.dropped) == 1
+
+
+@pytest.mark.parametrize(("first", "mark"), [("top", "tff"), ("bottom", "bff")])
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [(".mkv", "ffv1"), (".mov", "prores_ks"), (".mp4", "libx264"), (".mkv", "libx264")]
+)
+def test_the_order_of_fields_is_in_container_and_frames(
+    tmp_path: Path, first: str, mark: str, suffix: str, codec: str
+) -> None:
+    source, target = tmp_path / "in.vob", tmp_path / f"out{suffix}"
+    fields = [option.format(first, mark) for option in FIELDS]
+    ffmpeg(*NOISE, *fields, "-c:v", "mpeg2video", "-q:v", "2", source)
+    pass_through(source, target, codec=codec)
+    said = shown(target)
+    letter = first[0].upper()
+    assert set(re.findall(r" i:(.) ", said)) == {letter}
+    assert re.search(rf"Video: [^\n]*{first} (coded )?first", said)
+    with av.open(str(target)) as film:
+        assert all(frame.interlaced_frame for frame in film.decode(video=0))
+
+
+def test_a_tape_says_its_order_in_frames_alone(tmp_path: Path) -> None:
+    source, target = tmp_path / "in.dv", tmp_path / "out.mov"
+    ffmpeg(*NOISE, "-vf", "scale=720:576,format=yuv420p,setfield=bff", "-c:v", "dvvideo", "-flags", "+ildct", source)
+    assert probe(source).field_order == "bt"
+    _, report, writer = pass_through(source, target)
+    assert writer.plan.codec == "prores_ks" and report.warnings == ()
+    assert set(re.findall(r" i:(.) ", shown(target))) == {"B"}
+    assert "25 fps" in shown(target)
+
+
+def captioned(folder: Path) -> Path:
+    """Make a transport stream with CEA-608 pairs in the user data of each picture (ATSC A/53 part 4, 6.2.3)."""
+    plain, source = folder / "plain.ts", folder / "captions.ts"
+    ffmpeg(*NOISE, *TONE, "-pix_fmt", "yuv420p", "-c:v", "mpeg2video", "-q:v", "3", "-bf", "0", "-c:a", "mp2", plain)
+    with av.open(str(plain)) as film, av.open(str(source), "w", format="mpegts") as out:
+        copies = {s.index: out.add_stream_from_template(s, opaque=True) for s in film.streams}
+        for number, packet in enumerate(film.demux()):
+            if packet.dts is None:
+                continue
+            made, stream = packet, packet.stream
+            if stream.type == "video":
+                content = bytes(packet)
+                at = content.find(b"\x00\x00\x01\x01")
+                pair = bytes([0xFC, 0x80 | (0x20 + number % 64), 0x80 | (0x21 + number % 64)])
+                made = av.Packet(content[:at] + b"\x00\x00\x01\xb2GA94\x03\x41\xff" + pair + b"\xff" + content[at:])
+                made.pts, made.dts, made.time_base = packet.pts, packet.dts, packet.time_base
+                made.is_keyframe = packet.is_keyframe
+            made.stream = copies[stream.index]
+            out.mux(made)
+    return source
+
+
+def captions(film: Path) -> list[bytes]:
+    """Read the captions of each frame with PyAV."""
+    with av.open(str(film)) as container:
+        frames = container.decode(video=0)
+        return [b"".join(bytes(d) for d in f.side_data if d.type.name == "A53_CC") for f in frames]
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".mkv", "libx264"), (".mp4", "libx264"), (".mov", "libx264")])
+def test_captions_inside_the_pictures_are_kept(tmp_path: Path, suffix: str, codec: str) -> None:
+    source, target = captioned(tmp_path), tmp_path / f"out{suffix}"
+    _, report, writer = pass_through(source, target, codec=codec)
+    assert writer.plan.dropped == report.warnings == ()
+    assert captions(target) == captions(source)
+    assert all(captions(target))
+    assert packets_of(target) == packets_of(source)
+
+
+def test_captions_that_an_encoder_does_not_write_are_named(tmp_path: Path) -> None:
+    plan = plan_output(probe(captioned(tmp_path)), tmp_path / "out.mkv", OutputOptions(codec="ffv1"))
+    assert plan.dropped == ("captions inside the pictures (A/53): ffv1 does not write it",)
+
+
+def test_a_timecode_that_the_muxer_refuses_is_named_and_not_the_end(tmp_path: Path) -> None:
+    """Dropped frames are of 30000/1001 a second: found when the film was closed, formerly."""
+    source, target = tmp_path / "in.mkv", tmp_path / "out.mov"
+    make_film(source, 6, "libx264", metadata={"timecode": "01:02:03;04"})
+    plan = plan_output(probe(source), target, OutputOptions(codec="libx264"))
+    assert len(plan.dropped) == 1 and plan.dropped[0].startswith("timecode: mov cannot hold it")
+    _, report, _ = pass_through(source, target, codec="libx264")
+    assert report.frames == len(frames_of(target)) == 6
+
+
+def test_what_cannot_be_written_at_all_fails_before_the_start(tmp_path: Path) -> None:
+    source = tmp_path / "in.mkv"
+    make_film(source, 6, "libx264", size=(66, 50))
+    with pytest.raises(UsageError, match=r"h263"):
+        plan_output(probe(source), tmp_path / "out.mov", OutputOptions(codec="h263"))
+
+
+def test_a_trial_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tempfile
+
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    source = tmp_path / "in.mkv"
+    make_film(source, 6, "libx264")
+    plan_output(probe(source), tmp_path / "out.mkv")
+    assert list(scratch.iterdir()) == []
+    assert not (tmp_path / "out.mkv").exists()
