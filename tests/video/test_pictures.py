@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
+import sys
 import zlib
 from fractions import Fraction
 from pathlib import Path
@@ -356,6 +358,27 @@ def test_an_icc_profile_is_named(tmp_path: Path) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.fromarray(scan(0)).convert("RGB").save(tmp_path / "x.png", icc_profile=profile)
     assert any("its ICC profile is not applied (sRGB" in warning for warning in probe(tmp_path / "x.png").warnings)
+
+
+_TWICE = """
+import sys, av
+from videocolor.video.sidedata import side_data
+for _ in range(20):
+    with av.open(sys.argv[1]) as file:
+        frame = next(file.decode(video=0))
+    assert dict(side_data(frame))["ICC_PROFILE"]
+    del frame
+"""
+
+
+def test_side_data_with_metadata_is_freed_once(root: Path, tmp_path: Path) -> None:
+    """Without care the process dies by SIGSEGV."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(scan(0)).convert("RGB").save(tmp_path / "x.png", icc_profile=profile)
+    command = [sys.executable, "-c", _TWICE, str(tmp_path / "x.png")]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_dpx_headers_are_compared_and_curves_named(tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import logging
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+from av.dictionary import Dictionary
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 
@@ -38,6 +41,7 @@ def side_data(frame: VideoFrame) -> Iterator[tuple[str, bytes]]:
     in the log.
     """
     found: Any = frame.side_data  # yields SideData, whatever its stubs say
+    _keep_metadata(found)
     for data in found:
         if data.type.name.startswith(_UNKNOWN):
             _pass_over(int(data.type.value))
@@ -48,3 +52,15 @@ def side_data(frame: VideoFrame) -> Iterator[tuple[str, bytes]]:
 @cache
 def _pass_over(kind: int) -> None:
     log.info("side data of kind %d (of FFmpeg's AVFrameSideDataType) is passed over", kind)
+
+
+def _keep_metadata(found: Any) -> None:
+    """Keep the metadata of side data from being freed twice, which ends the process by SIGSEGV.
+
+    PyAV 18.1 wraps it, as the name of a PNG's ICC profile, in a `Dictionary` that frees it, and so does the frame. The
+    wrapper gets one reference more than are ever given back.
+    """
+    for data in found:
+        for held in gc.get_referents(data):
+            if isinstance(held, Dictionary) and len(held):
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(held))
