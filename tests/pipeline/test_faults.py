@@ -47,7 +47,7 @@ def shuffled(data: bytearray, rng: np.random.Generator) -> bytearray:
 
 MUTATIONS: tuple[Callable[[bytearray, np.random.Generator], bytearray], ...] = (truncated, flipped, zeroed, shuffled)
 CORPUS = [(kind, container, seed) for seed in range(4) for kind in range(len(MUTATIONS)) for container in CONTAINERS]
-SAMPLE = CORPUS[:: len(CONTAINERS) * 2 + 1]
+SAMPLE = CORPUS[:: len(CONTAINERS) * 4 + 2]
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,9 @@ def long_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("sent", "code"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
+)
 def test_a_signal_stops_cleanly(sent: signal.Signals, code: int, long_film: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mkv"
     command = [sys.executable, "-m", "videocolor", "colorize", str(long_film), str(target), "--model", "constant"]

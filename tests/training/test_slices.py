@@ -26,10 +26,12 @@ from videocolor.training.graceful_stop import GracefulStop
 from videocolor.training.hint.start import initial_network, new_network
 from videocolor.training.prefetch import open_sampler
 
+LARGE = ("train/hint_cpu_lines", "train/hint_gpu")
 PRESETS = [preset.name for preset in list_presets("train") if preset.name.startswith("train/hint_")]
 """Of the hint network; the others have tests of their own."""
 
 
+@pytest.mark.slow
 def test_slices_of_minutes_make_the_whole_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny_config(tmp_path, monkeypatch, steps=3)
     slices = config.model_copy(update={"out": tmp_path / "slices"})
@@ -75,6 +77,7 @@ def test_the_second_signal_acts_at_once() -> None:
         assert caught.value.exit_code == 130
 
 
+@pytest.mark.slow
 def test_training_needs_no_pyav(tmp_path: Path, root: Path) -> None:
     make_pack(tmp_path / "pack")
     script = """
@@ -123,7 +126,7 @@ def test_encoder_weights_from_a_file(tmp_path: Path) -> None:
         new_network(3, tmp_path / "missing.pth")
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in LARGE else ()) for n in PRESETS])
 def test_a_preset_trains(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     preset = load_model(TrainConfig, "train", name)
     assert preset.phase_at(0) == preset.phases[0] and preset.phase_at(preset.steps - 1) == preset.phases[-1]

@@ -24,7 +24,7 @@ MATRICES = {"bt601": 6, "bt709": 1, "bt2020": 9}
 TAGGED = [(matrix, value) for matrix in MATRICES for value in (1, 2)]
 
 
-@pytest.mark.parametrize("size", [(64, 48), (37, 29)], ids=["even", "odd"])
+@pytest.mark.parametrize("size", [pytest.param((64, 48), marks=pytest.mark.slow), (37, 29)], ids=["even", "odd"])
 @pytest.mark.parametrize("pix_fmt", list(itertools.chain.from_iterable(FORMATS.values())))
 def test_every_luma_sample_survives_ffv1(tmp_path: Path, pix_fmt: str, size: tuple[int, int]) -> None:
     for case, (matrix, value) in enumerate([*TAGGED, (None, 0)]):
