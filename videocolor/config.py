@@ -221,6 +221,8 @@ class ModelConfig(Section):
     """The same in shots with a painted frame, if less: there the network also mends what motion carried."""
     self_references: Annotated[Bool, COLOR] = False
     """In a shot without a hint the network's own colours of some frames are hints for the rest: if colours jump."""
+    memory: Annotated[Int, COLOR] = Field(default=1, ge=0, le=8)
+    """In a shot with a painted frame, how many of the frames coloured last are hints for the next, 0..8. 0: none."""
     threads: Annotated[Annotated[Int, Field(ge=1, le=256)] | None, ROUNDING] = None
     """CPU threads of the network, 1..256. Null: half the cores, the other stages need the rest."""
 

@@ -26,6 +26,9 @@ Keys in full, also below a list: `"hints.min_likeness": "hints.min_match"`, `"ch
 "chroma.by_shot.at"`. A value with its key as cases write it: `"smoothing.motion=fast": "coarse"`.
 """
 
+OFF = ["model.memory=0"]
+"""Settings of the present tree without what the reference does not have and what changes samples on purpose."""
+
 
 def settings_of(values: Mapping[str, Any], present: bool) -> list[str]:
     """`section.key=value` lines of a case's settings, in the words of the tree that colors it."""
@@ -54,7 +57,8 @@ def main(side: str, tree: str, cases: str, out: str) -> None:
         target = folder / f"{case['id']}.mkv"
         try:
             for values in (*case["before"], {}):  # earlier runs that leave shards, then the run that counts
-                settings = settings_of(case["settings"] | values, side == "present")
+                present = side == "present"
+                settings = settings_of(case["settings"] | values, present) + OFF * present
                 colorize_video(Path(case["film"]), target, ColorizeConfig.load(None, settings))
         except Exception as error:
             errors[case["id"]] = f"{type(error).__name__}: {error}"

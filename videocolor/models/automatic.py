@@ -40,6 +40,10 @@ class AutomaticColorizer(Colorizer):
         chosen = self.hinted if hints else self.automatic
         return _State(chosen, chosen.begin(hints))
 
+    def remember(self, state: _State, frames: Sequence[HintInput]) -> _State:
+        """See `Colorizer`."""
+        return _State(state.colorizer, state.colorizer.remember(state.own, frames))
+
     def step(self, state: _State, luma: Array, propagated: Array | None = None, /) -> Prediction:
         """Color frames of the shot."""
         return state.colorizer.step(state.own, luma, propagated)

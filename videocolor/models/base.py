@@ -131,6 +131,19 @@ class Colorizer(ABC):
             The shot's state, opaque to the caller, bounded in size.
         """
 
+    def remember(self, state: Any, frames: Sequence[HintInput]) -> Any:
+        """Match frames of the shot that were colored on the way, beside the hints. By default they are ignored.
+
+        Args:
+            state: what `begin` returned; it stays valid.
+            frames: their masks say how far each place's color came from a hint.
+
+        Returns:
+            The shot's state from now on.
+        """
+        del frames
+        return state
+
     @abstractmethod
     def step(self, state: Any, luma: Array, propagated: Array | None = None, /) -> Prediction:
         """Color a batch of frames of the shot, in film order.

@@ -104,6 +104,10 @@ class Film:
         """(height, width) of the network's predictions for luma of this size."""
         return size[0] // self.colorizer.card.output_stride, size[1] // self.colorizer.card.output_stride
 
+    def memory(self, number: int) -> int:
+        """How many frames of a shot are remembered: of shots with a reference frame alone."""
+        return self.config.model.memory if self.hints.has_reference(number) else 0
+
     def _working_size(self, hints: Given) -> tuple[int, int]:
         return working_size(self.info.width, self.info.height, self.colorizer.card, hints=hints)
 

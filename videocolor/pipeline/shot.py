@@ -14,6 +14,7 @@ from videocolor.hints.uses import hints_used
 from videocolor.models.base import HintInput, Prediction
 from videocolor.pipeline.film import Film
 from videocolor.pipeline.frames import ColoredFrame, ReferenceColor, ShotFrame
+from videocolor.pipeline.memory import ShotMemory
 from videocolor.pipeline.propagated import PropagatedColors, propagated_input
 from videocolor.pipeline.references import ShotHints
 from videocolor.pipeline.reuse import ReferenceShots, SeenReferenceShots, reused_hints, self_references
@@ -113,6 +114,7 @@ class ShotColorizer:
         self._hints = ShotHints(number, self._inputs(), film, run.log, self._propagator.flow)
         self.record.uses = hints_used(film.hints, number, film.colorizer.card, self.record.reuses)
         self._own = self_references(film, self._hints.inputs, hinted=bool(self.record.hints))
+        self._memory = ShotMemory(film.memory(number))
         self._waiting: list[ShotFrame] = []
         state, run.state = run.state, None
         if state is not None:
@@ -129,7 +131,7 @@ class ShotColorizer:
         grays = [frame.item.gray for frame in window]
         for frame, colors in zip(window, self._propagator.follow(grays, steps, pictures, candidates), strict=True):
             frame.propagated = colors
-        seen = self._predict([window[i] for i in keyframes])
+        lumas, seen = self._predict([window[i] for i in keyframes])
         for i, observation in zip(keyframes, seen.observations(), strict=True):
             self._smoother.observe(window[i].moment, *observation)
         for i, color in references.items():
@@ -138,6 +140,8 @@ class ShotColorizer:
         self.record.add(self._last.frame, seen.confidence)
         if self._own.look([window[i].item.luma for i in keyframes], seen):
             self._begin()
+        if self._memory.look([window[i] for i in keyframes], lumas, seen):
+            self._recall()
         self._waiting += window
         return self._release(self.progress.take(len(window)))
 
@@ -184,6 +188,7 @@ class ShotColorizer:
             "propagation": self._propagator,
             "hints": self._hints,
             "own": self._own,
+            "memory": self._memory,
         }
 
     def _inputs(self) -> list[HintInput]:
@@ -199,7 +204,13 @@ class ShotColorizer:
         return [] if reference is None else reused_hints(film, self._run.references, reference, self._run.reused)[:most]
 
     def _begin(self) -> None:
-        self._memory = self._film.colorizer.begin([*self._hints.inputs, *self._own.state.hints])
+        self._begun = self._film.colorizer.begin([*self._hints.inputs, *self._own.state.hints])
+        self._recall()
+
+    def _recall(self) -> None:
+        """Let the network match what is remembered, beside the hints."""
+        remembered, colorizer = self._memory.state.frames, self._film.colorizer
+        self._network = colorizer.remember(self._begun, remembered) if remembered else self._begun
 
     def _find_references(self, window: list[ShotFrame]) -> dict[int, ReferenceColor]:
         """Note the reference frames; place -> the color that they give to others."""
@@ -211,12 +222,12 @@ class ShotColorizer:
             self._begin()
         return found | cleaned
 
-    def _predict(self, frames: list[ShotFrame]) -> Prediction:
-        """Let the network color keyframes."""
+    def _predict(self, frames: list[ShotFrame]) -> tuple[list[Array], Prediction]:
+        """Let the network color keyframes; also return their luma as it sees them."""
         film, size = self._film, self._film.seen_size(self._number)
         propagated = [propagated_input(frame.propagated, frame.item.gray, film.grid(size)) for frame in frames]
         lumas, grid = [frame.item.luma_at(size) for frame in frames], film.grid(film.size(self._number))
-        return film.predictor.predict(self._memory, lumas, grid, propagated)
+        return lumas, film.predictor.predict(self._network, lumas, grid, propagated)
 
     def _release(self, count: int, *, last: bool = False) -> Iterator[ColoredFrame]:
         """Finish the first frames that wait."""

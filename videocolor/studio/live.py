@@ -215,6 +215,10 @@ class _InTurn(Colorizer):
         with self._turn:
             return self._network.begin(hints)
 
+    def remember(self, state: Any, frames: Sequence[HintInput]) -> Any:
+        with self._turn:
+            return self._network.remember(state, frames)
+
     def step(self, memory: Any, luma: Array, *propagated: Array | None) -> Prediction:
         with self._turn:
             return self._network.step(memory, luma, *propagated)

@@ -88,6 +88,14 @@ class HintColorizer(Colorizer):
             cases.append(Case(hint.luma, made[0], hint.ab, hint.mask))
         return ShotState(tokens, calibrate(cases))
 
+    def remember(self, state: ShotState, frames: Sequence[HintInput]) -> ShotState:
+        """Add frames' tokens to those of the hints; the residual correction stays that of the hints."""
+        found = [self._encoded([frame]) for frame in frames]
+        added = [tokens for tokens in found if tokens.valid.any()]
+        parts = zip(*(tokens[:3] for tokens in (state.tokens, *added)), strict=True)
+        joined = (np.concatenate(part, axis=1) for part in parts)
+        return state._replace(tokens=Tokens(*joined, state.tokens.scribbles))
+
     def _encoded(self, hints: Sequence[HintInput]) -> Tokens:
         """Encode the painted parts of hints."""
         luma = np.stack([hint.luma for hint in hints])[:, None].astype(np.float32)
