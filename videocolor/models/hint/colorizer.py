@@ -92,9 +92,8 @@ class HintColorizer(Colorizer):
         """Add frames' tokens to those of the hints; the residual correction stays that of the hints."""
         found = [self._encoded([frame]) for frame in frames]
         added = [tokens for tokens in found if tokens.valid.any()]
-        parts = zip(*(tokens[:3] for tokens in (state.tokens, *added)), strict=True)
-        joined = (np.concatenate(part, axis=1) for part in parts)
-        return state._replace(tokens=Tokens(*joined, state.tokens.scribbles))
+        keys, values, valid, _ = (np.concatenate(parts, axis=1) for parts in zip(state.tokens, *added, strict=True))
+        return state._replace(tokens=Tokens(keys, values, valid, state.tokens.scribbles))
 
     def _encoded(self, hints: Sequence[HintInput]) -> Tokens:
         """Encode the painted parts of hints."""
