@@ -132,7 +132,7 @@ class Colorizer(ABC):
         """
 
     def remember(self, state: Any, frames: Sequence[HintInput]) -> Any:
-        """Match frames of the shot that were colored on the way, beside the hints. By default they are ignored.
+        """Match frames of the shot that were colored on the way, beside the hints. Ignored by default.
 
         Args:
             state: what `begin` returned; it stays valid.

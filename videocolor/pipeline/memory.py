@@ -2,7 +2,8 @@
 
 The reference frame shows a thing from one side and at one size. Matching bridges a large change by small steps if
 the frames between are remembered, too, as in space-time memory networks (Oh et al., ICCV 2019). Each place counts by
-the confidence that its color came from a hint, so that colors which the network chose itself do not become hints.
+the confidence that its color came from a hint, so that colors which the network chose itself do not become hints;
+and the network leaves out what the hints show as well (`Colorizer.remember`).
 """
 
 from __future__ import annotations

@@ -26,6 +26,8 @@ _LARGE = 1.5
 """Times the card's area above which colors without a hint are decided at the card's own size."""
 _SCRIBBLES = 0.1
 """Share of a picture up to which its painted part counts as scribbles; above it the relevance gate can judge."""
+_NEW, _SHOWN = 0.8, 0.9
+"""Cosine to the nearest token of the hints up to which a remembered token counts fully, and from which not at all."""
 MAX_TOKENS = 8192
 """Of all hints of a shot together (about 11 hints of 288x160); more are thinned out evenly."""
 
@@ -89,9 +91,8 @@ class HintColorizer(Colorizer):
         return ShotState(tokens, calibrate(cases))
 
     def remember(self, state: ShotState, frames: Sequence[HintInput]) -> ShotState:
-        """Add frames' tokens to those of the hints; the residual correction stays that of the hints."""
-        found = [self._encoded([frame]) for frame in frames]
-        added = [tokens for tokens in found if tokens.valid.any()]
+        """Add those tokens of the frames that the hints do not show as well; the residual correction stays the hints'."""
+        added = [_new(self._encoded([frame]), state.tokens) for frame in frames]
         keys, values, valid, _ = (np.concatenate(parts, axis=1) for parts in zip(state.tokens, *added, strict=True))
         return state._replace(tokens=Tokens(keys, values, valid, state.tokens.scribbles))
 
@@ -149,6 +150,16 @@ class HintColorizer(Colorizer):
         k, v = self.runtime.key_channels, self.runtime.value_channels
         key, value = np.zeros((1, 1, k), np.float32), np.zeros((1, 1, v), np.float32)
         return Tokens(key, value, np.zeros((1, 1), np.float32), np.full_like(key, 1e4))
+
+
+def _new(tokens: Tokens, known: Tokens) -> Tokens:
+    """Those tokens, and by how much, that resemble none of the known ones; attention takes the log as a bias."""
+    ours, theirs = (np.ascontiguousarray(each.keys[0, :, :-3]) for each in (tokens, known))
+    cosine: Array = cv2.gemm(ours, theirs, 1.0, None, 0.0, flags=cv2.GEMM_2_T).max(axis=1)  # type: ignore[call-overload]
+    weight = np.clip((_SHOWN - cosine) / (_SHOWN - _NEW), 0, 1).astype(np.float32)
+    kept = np.flatnonzero(weight * tokens.valid[0])
+    valid = (tokens.valid[0] * weight)[None, kept]
+    return Tokens(tokens.keys[:, kept], tokens.values[:, kept], valid, tokens.scribbles)
 
 
 def _no_propagated(luma: Array) -> Array:
