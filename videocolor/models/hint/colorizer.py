@@ -91,7 +91,7 @@ class HintColorizer(Colorizer):
         return ShotState(tokens, calibrate(cases))
 
     def remember(self, state: ShotState, frames: Sequence[HintInput]) -> ShotState:
-        """Add those tokens of the frames that the hints do not show as well; the residual correction stays the hints'."""
+        """Add those tokens of the frames that the hints do not show as well; the correction stays that of the hints."""
         added = [_new(self._encoded([frame]), state.tokens) for frame in frames]
         keys, values, valid, _ = (np.concatenate(parts, axis=1) for parts in zip(state.tokens, *added, strict=True))
         return state._replace(tokens=Tokens(keys, values, valid, state.tokens.scribbles))
