@@ -330,6 +330,8 @@ class OutputConfig(Section):
     """Pixel format: yuv420p, yuv422p10le... Null: the smallest colour format that holds luma exactly."""
     options: Annotated[dict[str, Text], ENCODING] = {}
     """Further options of the encoder, by FFmpeg's names."""
+    muxer: Annotated[dict[str, Text], NOTHING] = {}
+    """Options of the container's muxer, by FFmpeg's names: {movflags: +write_colr}."""
     overwrite: Annotated[Bool, NOTHING] = False
     """Replace an existing output."""
     sidecar: Annotated[Bool, NOTHING] = True

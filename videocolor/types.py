@@ -104,6 +104,8 @@ class VideoInfo:
     """Sample aspect ratio."""
     rotation: int = 0
     """Display rotation in degrees, counter-clockwise."""
+    crop: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Pixels at the left, top, right and bottom that players hide (Matroska's PixelCrop, the `clap` of MP4)."""
     field_order: str = "progressive"
     """`progressive`, `tt`, `bb`, `tb`, `bt` or `unknown`, as the codec says."""
     streams: tuple[StreamInfo, ...] = ()

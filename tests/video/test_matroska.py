@@ -10,12 +10,14 @@ from pathlib import Path
 
 import av
 import pytest
+from ffmpeg_oracle import ffmpeg, frames_of, shown
+from film_helpers import pass_through
 from media import make_film
 
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
 from videocolor.errors import OutputError
-from videocolor.video import probe
+from videocolor.video import plan_output, probe
 from videocolor.video.matroska import RESERVED, write_display_size
 
 
@@ -86,3 +88,26 @@ def test_a_file_without_room_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="no room"):
         write_display_size(tmp_path / "odd.mkv", 64, 48, Fraction(4, 3))
     assert film.read_bytes() == before
+
+
+@pytest.mark.parametrize("codec", ["ffv1", "libx264"])
+def test_a_crop_stays_a_crop(tmp_path: Path, codec: str) -> None:
+    source, target, mp4 = tmp_path / "in.mkv", tmp_path / "out.mkv", tmp_path / "in.mp4"
+    make_film(mp4, 6, "libx264", size=(96, 64))
+    source = cropped(mp4, source)
+    assert probe(source).crop == (2, 8, 0, 12)
+    assert ", 94x44" in shown(source)
+    _, report, writer = pass_through(source, target, codec=codec, options={"crf": "0"} if codec == "libx264" else {})
+    assert writer.plan.dropped == report.warnings == ()
+    assert probe(target).crop == (2, 8, 0, 12)
+    assert frames_of(target) == frames_of(source)
+    assert probe(target).sar == 1
+    plan = plan_output(probe(source), tmp_path / "out.mp4")
+    assert plan.dropped[0].startswith("crop (2 at the left, 8 at the top, 12 at the bottom)")
+
+
+def cropped(film: Path, target: Path) -> Path:
+    """Copy a film into Matroska with a crop, which is written where room was kept for it."""
+    ffmpeg("-i", film, "-c", "copy", "-metadata:s:v", f"title={RESERVED}", target)
+    write_display_size(target, 96, 64, Fraction(1), (2, 8, 0, 12))
+    return target

@@ -149,3 +149,33 @@ def test_a_trial_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Monke
     plan_output(probe(source), tmp_path / "out.mkv")
     assert list(scratch.iterdir()) == []
     assert not (tmp_path / "out.mkv").exists()
+
+
+@pytest.mark.parametrize("suffix", [".mxf", ".mov"])
+def test_dnxhr_for_editors(tmp_path: Path, suffix: str) -> None:
+    source, target = tmp_path / "in.mov", tmp_path / f"out{suffix}"
+    ffmpeg(*NOISE, *TONE, "-vf", "scale=256:144,format=yuv420p", "-c:v", "libx264", "-c:a", "pcm_s16le", source)
+    _, report, writer = pass_through(source, target, codec="dnxhd")
+    assert writer.plan.dropped == report.warnings == ()
+    said = shown(target)
+    assert "dnxhd (DNXHR HQX)" in said and "25 fps" in said
+    assert [time for time, _ in frames_of(target)] == [time for time, _ in frames_of(source)]
+    assert packets_of(target, coded=False) == packets_of(source, coded=False)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_hevc_has_the_tag_that_quicktime_plays(tmp_path: Path, suffix: str) -> None:
+    source, target = tmp_path / "in.mkv", tmp_path / f"out{suffix}"
+    make_film(source, 6, "libx264")
+    pass_through(source, target, codec="libx265")
+    assert "hvc1" in shown(target)
+    assert len(frames_of(target)) == 6
+
+
+def test_options_of_the_muxer_are_checked(tmp_path: Path) -> None:
+    source, target = tmp_path / "in.mkv", tmp_path / "out.mov"
+    make_film(source, 6, "libx264")
+    pass_through(source, target, codec="libx264", muxer={"brand": "abcd"})
+    assert b"ftypabcd" in target.read_bytes()[:16]
+    with pytest.raises(UsageError, match=r"output\.muxer: mov does not take brant"):
+        plan_output(probe(source), tmp_path / "x.mov", OutputOptions(codec="libx264", muxer={"brant": "abcd"}))

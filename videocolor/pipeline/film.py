@@ -335,6 +335,7 @@ def output_options(config: ColorizeConfig) -> OutputOptions:
         preset=output.preset,
         pix_fmt=output.pix_fmt,
         options=dict(output.options),
+        muxer=dict(output.muxer),
         overwrite=output.overwrite,
     )
 

@@ -71,12 +71,9 @@ class PictureEncoder:
         context.flags |= Flags.frame_duration
         if order:
             context.flags |= Flags.interlaced_dct
-        if plan.container in (
-            "matroska",
-            "mp4",
-            "mov",
-            "webm",
-        ):  # `fifo`, through which they may be written, does not ask
+        if plan.container in ("mp4", "mov") and context.codec.canonical_name == "hevc":
+            context.codec_tag = "hvc1"  # the only one that QuickTime plays
+        if plan.container in ("matroska", "mp4", "mov", "webm"):  # `fifo` does not ask for it
             context.flags |= Flags.global_header
         set_tags(context, plan.color)
         self.stream = stream
@@ -221,7 +218,7 @@ class FilmSink:
             out.metadata.update({"comment": self._label} if self._label else {})
             if self._span[0] is None:
                 out.metadata.update(self._info.metadata)  # timecode
-        options = self._muxer_options(extra)
+        options = self._muxer_options(extra) | dict(plan.muxer_options)
         if out.format.name == "fifo":
             joined = ":".join(f"{key}={value}" for key, value in options.items())
             options = {"fifo_format": plan.container, "format_opts": joined}
@@ -241,7 +238,9 @@ class FilmSink:
 
         Matroska holds any sound of Windows (A_MS/ACM), and lists it only to those who ask for it in a way of their own.
         """
-        out = av.open(url(self._part), "w", format=self._plan.container)
+        # Given as `options`, those that nothing takes are named in the log, which the trial reads.
+        asked = dict(self._plan.muxer_options) if self._trial else {}
+        out = av.open(url(self._part), "w", format=self._plan.container, options=asked)
         wide = self._plan.container == "matroska" and self._copier is not None
         if not wide or self._copier is None or not self._copier.unlisted(out.supported_codecs):
             return out
@@ -315,7 +314,7 @@ class FilmSink:
                 self._out.close()
             self._release()
             if needs_display_size(self._plan.container, self._plan.codec, self._info):
-                write_display_size(self._part, self._info.width, self._info.height, self._info.sar)
+                write_display_size(self._part, self._info.width, self._info.height, self._info.sar, self._info.crop)
             if not self._trial:
                 with open(self._part, "rb+") as file:
                     os.fsync(file.fileno())

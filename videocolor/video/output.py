@@ -23,6 +23,8 @@ class OutputOptions:
     pix_fmt: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     """Further options of the encoder, by FFmpeg's names."""
+    muxer: Mapping[str, str] = field(default_factory=dict)
+    """Options of the muxer, by FFmpeg's names."""
     overwrite: bool = False
     color_label: bool = True
     """Say in the file's metadata that its colour is not original."""
@@ -53,6 +55,8 @@ class OutputPlan:
     """Rough size of the picture stream."""
     luma_map: Array | None = None
     """Table from source luma codes to the output's; None: samples pass untouched."""
+    muxer_options: Mapping[str, str] = field(default_factory=dict)
+    """Options that were asked for; they replace ours of the same name."""
     recoded: frozenset[int] = frozenset()
     """Numbers of the source's sound streams that are stored as PCM, since the container takes them in no other way."""
 

@@ -17,7 +17,7 @@ from videocolor.video.trial import container_takes, prove
 
 __all__ = ["image_names", "plan_output"]
 
-_CONTAINERS = {".mkv": "matroska", ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".webm": "webm"}
+_CONTAINERS = {".mkv": "matroska", ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".webm": "webm", ".mxf": "mxf"}
 _IMAGES = {".png": "png", ".tif": "tiff", ".tiff": "tiff", ".dpx": "dpx"}
 _IMAGE_FORMATS = {
     "png": {8: "rgb24", 16: "rgb48be"},
@@ -25,13 +25,14 @@ _IMAGE_FORMATS = {
     "dpx": {8: "rgb24", 10: "gbrp10be", 12: "gbrp12be", 16: "rgb48be"},
 }
 """Image encoder -> bits a sample -> pixel format."""
-_DEFAULT_CODEC = {"matroska": "libx264", "mp4": "libx264", "mov": "prores_ks", "webm": "libvpx-vp9"}
+_DEFAULT_CODEC = {"matroska": "libx264", "mp4": "libx264", "mov": "prores_ks", "webm": "libvpx-vp9", "mxf": "dnxhd"}
 _DEFAULT_OPTIONS: dict[str, dict[str, str]] = {
     "libx264": {"crf": "18", "preset": "medium"},
     "libx265": {"crf": "18", "preset": "medium", "x265-params": "log-level=error"},
     "libsvtav1": {"crf": "24", "preset": "6"},
     "libvpx-vp9": {"crf": "20", "b": "0", "row-mt": "1"},
     "prores_ks": {"profile": "3"},
+    "dnxhd": {"profile": "dnxhr_hqx"},
     "ffv1": {"level": "3", "coder": "1", "context": "1", "g": "1", "slices": "4", "slicecrc": "1"},
 }
 _NO_RANGE = frozenset({"prores_ks", "prores", "prores_aw", "dnxhd"})
@@ -51,7 +52,7 @@ def plan_output(
 
     Args:
         info: The source.
-        target: A .mkv, .mp4, .mov or .webm file; for images a number pattern, a folder (ending in `/`), or one image.
+        target: A .mkv, .mp4, .mov, .mxf or .webm file; for images a number pattern, a folder (`/` at its end), or one.
         options: What is asked for.
         protected: Other files of the run (hints, lists of shots, configuration) that the target must not replace.
 
@@ -93,6 +94,7 @@ def plan_output(
         notes=(*linked, *info.notes, *_notes(info, layout, color, table, codec.name, container)),
         estimated_bits=round(pixels * _bits_a_pixel(codec.name, layout)) or None,
         luma_map=table,
+        muxer_options={str(key): str(value) for key, value in options.muxer.items()},
     )
     return prove(info, plan)
 

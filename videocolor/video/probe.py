@@ -20,6 +20,7 @@ from videocolor.video.carrier import top_field_first
 from videocolor.video.clock import frame_count, frame_rate, keeps_end_times, stated_end, timing_of
 from videocolor.video.formats import describe, split_planes
 from videocolor.video.interlace import is_combed
+from videocolor.video.matroska import read_crop
 from videocolor.video.opening import configure, fraction, main_video, open_input, tolerant_frames
 from videocolor.video.pictures import Picture, fit_format, read_image, survey, unlike
 from videocolor.video.sequences import ImageSequence, check_name, find_sequence
@@ -224,6 +225,7 @@ def _probe_film(
         codec=stream.codec_context.name,
         sar=fraction(stream.sample_aspect_ratio) or Fraction(1),
         rotation=int(still.frame.rotation),
+        crop=read_crop(stream) if container.format.name.startswith(("matroska", "mov")) else (0, 0, 0, 0),
         field_order=order,
         streams=tuple(_stream_info(s) for s in container.streams),
         chapters=len(container.chapters()),

@@ -7,6 +7,7 @@ import io
 import logging
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -32,15 +33,19 @@ __all__ = ["container_takes", "prove"]
 log = logging.getLogger(__name__)
 
 _FRAMES = 3
+_SIDES = ("left", "top", "right", "bottom")
 _NOT_THE_FORMAT = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
 """Errors of the disk on which is tried."""
 
 
 def container_takes(container: str, codec: str) -> bool:
-    """Tell whether a muxer accepts an encoder's codec; one that names no codecs says so only when it is tried."""
+    """Tell whether a muxer accepts an encoder's codec; one that lists no codecs says so only when it is tried."""
     with av.open(io.BytesIO(), "w", format=container) as trial:
-        known = trial.supported_codecs
-        return codec in known or not known
+        try:
+            trial.add_mux_stream(codec)
+        except ValueError:
+            return False
+    return True
 
 
 def prove(info: VideoInfo, plan: OutputPlan) -> OutputPlan:
@@ -61,10 +66,27 @@ def prove(info: VideoInfo, plan: OutputPlan) -> OutputPlan:
     frames = list(_first_frames(info))
     if not frames:
         return plan
-    reason = _refusal(info, plan, frames)
+    with _unused_options() as unused:
+        reason = _refusal(info, plan, frames)
+    if plan.muxer_options and unused:
+        raise UsageError(f"output.muxer: {plan.container} does not take {', '.join(plan.muxer_options)} ({unused[0]})")
     if reason is not None:
         plan = _reduced(info, plan, frames)
     return replace(plan, dropped=(*plan.dropped, *_unkept(info, plan, frames)))
+
+
+@contextmanager
+def _unused_options() -> Iterator[list[str]]:
+    """Collect what PyAV says of options that neither encoder nor muxer took."""
+    said: list[str] = []
+    listener = logging.Handler(logging.WARNING)
+    listener.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    spoken = logging.getLogger("av.container.output")
+    spoken.addHandler(listener)
+    try:
+        yield said
+    finally:
+        spoken.removeHandler(listener)
 
 
 def _first_frames(info: VideoInfo) -> Iterator[Frame]:
@@ -154,6 +176,9 @@ def _unkept(info: VideoInfo, plan: OutputPlan, frames: list[Frame]) -> tuple[str
             if source.chapters() and not made.chapters() and not any(d.startswith(CHAPTERS) for d in plan.dropped):
                 lost.append(f"{CHAPTERS}: {plan.container} cannot hold them beside such sound")
             shown = list(islice(tolerant_frames(made, main_video(made, target)), _FRAMES))
+    if any(info.crop) and plan.container not in ("matroska", "webm"):
+        sides = ", ".join(f"{n} at the {side}" for n, side in zip(info.crop, _SIDES, strict=True) if n)
+        lost.append(f"crop ({sides}): not written to {plan.container}, the picture is shown complete; .mkv keeps it")
     kinds = carried_kinds(natives) - carried_kinds(shown)
     lost += [f"{CARRIED[kind]}: {plan.codec} does not write it" for kind in sorted(kinds)]
     woven = info.field_order in WOVEN_ORDERS and any(frame.interlaced_frame for frame in natives)
