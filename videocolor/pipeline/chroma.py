@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from videocolor.color import ChromaTable, chroma_to_codes, codes_to_chroma
 from videocolor.concurrency.stages import spread
 from videocolor.events import RunLog, ShotRecord
@@ -16,7 +18,7 @@ from videocolor.pipeline.upsample import bilinear_chroma, plane_luma, scaled_chr
 from videocolor.resize import resized
 from videocolor.shots.color import source_color
 from videocolor.types import Array, Frame
-from videocolor.video import OutputPlan
+from videocolor.video import WOVEN_ORDERS, OutputPlan, is_combed
 
 __all__ = ["FinishedFrame", "chroma_at", "finish_chroma", "kept_chroma"]
 
@@ -37,6 +39,7 @@ def finish_chroma(colored: Iterable[ColoredFrame], film: Film, log: RunLog) -> I
     """Upsample chroma to the chroma plane, guided by luma, and convert it to stored (Cb, Cr)."""
     plan, keep = film.plan, film.config.chroma.keep_source
     table = ChromaTable(plan.color, plan.layout.depth)
+    woven = film.info.field_order in WOVEN_ORDERS
 
     def noted() -> Iterator[tuple[ColoredFrame, bool]]:
         for work in colored:
@@ -48,11 +51,39 @@ def finish_chroma(colored: Iterable[ColoredFrame], film: Film, log: RunLog) -> I
         (work, kept), frame = one, one[0].item.frame
         if kept:
             return FinishedFrame(frame, *kept_chroma(frame, plan), work.shot, work.shard)
-        luma = plane_luma(frame.luma, frame.layout.depth, frame.color.range, plan.chroma_size)
-        codes = table.codes(luma, chroma_at(work, luma, film), film.saturation(work.shot.number))
+        # A reference frame is as it was painted, of whatever time its fields are.
+        apart = woven and work.reference is None and is_combed(frame.luma, frame.layout.depth)
+        codes = _by_field(work, film, table) if apart else _codes(work, film, table, frame.luma, plan.chroma_size)
         return FinishedFrame(frame, *codes, work.shot, work.shard)
 
     yield from spread(finish, noted(), frame_threads(film.info, film.config))
+
+
+def _codes(
+    work: ColoredFrame, film: Film, table: ChromaTable, luma: Array, size: tuple[int, int]
+) -> tuple[Array, Array]:
+    """Return stored (Cb, Cr) of a (width, height) for stored luma of a frame or of one of its fields."""
+    frame = work.item.frame
+    small = plane_luma(luma, frame.layout.depth, frame.color.range, size)
+    cb, cr = table.codes(small, chroma_at(work, small, film), film.saturation(work.shot.number))
+    return cb, cr
+
+
+def _by_field(work: ColoredFrame, film: Film, table: ChromaTable) -> tuple[Array, Array]:
+    """Return stored (Cb, Cr) of a frame whose fields are of different times: each follows its own luma.
+
+    Rows of chroma alternate between the fields as those of luma do (ISO/IEC 13818-2, 6.1.1.8, for 4:2:0).
+    """
+    width, height = film.plan.chroma_size
+    fields = [work.item.frame.luma[parity::2] for parity in (0, 1)]
+    sizes = [(width, len(range(parity, height, 2))) for parity in (0, 1)]
+    halves = [_codes(work, film, table, luma, size) for luma, size in zip(fields, sizes, strict=True)]
+    planes = []
+    for upper, lower in zip(*halves, strict=True):
+        plane = np.empty((height, width), upper.dtype)
+        plane[0::2], plane[1::2] = upper, lower
+        planes.append(plane)
+    return planes[0], planes[1]
 
 
 def chroma_at(work: ColoredFrame, luma: Array, film: Film) -> Array:
