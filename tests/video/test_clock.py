@@ -41,6 +41,7 @@ MATRIX: dict[str, tuple[str, ...]] = {
     "null_b1.avi": (*GAPS, *MPEG4, "-bf", "1", *MP3),
     "gaps.wmv": (*GAPS, "-c:v", "wmv2", "-c:a", "wmav2", "-enc_time_base", "1:1000"),
     "plain.wmv": (*PLAIN, "-c:v", "wmv2", "-c:a", "wmav2"),
+    "plain.mjpeg": ("-c:v", "mjpeg", "-an"),
     "plain.y4m": (*PLAIN, "-an"),
     "pal.dv": (*DV, "-ac", "2"),
     "ntsc.dv": (*NTSC, "-ac", "2"),

@@ -26,6 +26,13 @@ CARRIED: Final = {
 }
 """Side data that goes with a frame, and what it is called; other kinds describe the old bits."""
 
+_DELETED: Final = (
+    *("PANSCAN", "STEREO3D", "DISPLAYMATRIX", "MOTION_VECTORS", "GOP_TIMECODE", "SPHERICAL", "ICC_PROFILE"),
+    *("DYNAMIC_HDR_PLUS", "REGIONS_OF_INTEREST", "DETECTION_BOUNDING_BOXES", "SEI_UNREGISTERED"),
+    *("FILM_GRAIN_PARAMS", "DOVI_RPU_BUFFER", "DOVI_METADATA", "DYNAMIC_HDR_VIVID"),
+)
+"""Kinds that describe the old bits, by the names of FFmpeg's filter `sidedata`."""
+
 
 def carried_kinds(frames: Iterable[VideoFrame]) -> set[str]:
     """Return the kinds of side data of some frames that belong into the output."""
@@ -47,23 +54,24 @@ class Carrier:
 
     def __init__(self, pix_fmt: str, order: str) -> None:
         self._pix_fmt, self._order = pix_fmt, order
-        self._graphs: dict[tuple[Any, ...], av.filter.Graph] = {}
+        self._graphs: dict[tuple[Any, ...], tuple[av.filter.Graph, av.filter.Graph]] = {}
 
     def frame(self, native: VideoFrame) -> VideoFrame | None:
-        """Return a writable frame of the encoder's format without sensible samples; None: a plain one will do."""
-        kinds = {data.type.name for data in native.side_data}  # type: ignore[attr-defined]
-        kept = kinds & CARRIED.keys()
-        woven = native.interlaced_frame if not self._order else self._order != "prog"
-        if not kept and not woven:
-            return None
-        unwanted = sorted(kinds - kept)
-        key = (native.format.name, native.width, native.height, *unwanted)
+        """Return a writable frame of the encoder's format without sensible samples; None: a plain one will do.
+
+        PyAV's list of a frame's side data is not asked: it holds the frame in a circle, and so in memory for long.
+        """
+        key = (native.format.name, native.width, native.height)
         if key not in self._graphs:
-            steps = [f"sidedata=mode=delete:type={kind}" for kind in unwanted if not kind.startswith("UNKNOWN")]
-            steps += [f"setfield={self._order}"] if self._order else []
-            steps += ["scale=flags=neighbor", f"format={self._pix_fmt}"]
-            self._graphs[key] = _graph(native, *steps)
-        made = _pass(self._graphs[key], native)
+            marked = [f"setfield={self._order}"] if self._order else []
+            steps = [*(f"sidedata=delete:type={kind}" for kind in _DELETED), *marked, "scale=flags=neighbor"]
+            captions = _graph(native, "sidedata=select:type=A53_CC")
+            self._graphs[key] = captions, _graph(native, *steps, f"format={self._pix_fmt}")
+        captions, carrying = self._graphs[key]
+        woven = native.interlaced_frame if not self._order else self._order != "prog"
+        if not woven and _pass(captions, native) is None:
+            return None
+        made = _pass(carrying, native)
         if made is not None:
             made.make_writable()
         return made

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from videocolor.video.clock import frame_count, frame_rate, keeps_end_times, sta
 from videocolor.video.formats import describe, split_planes
 from videocolor.video.interlace import is_combed
 from videocolor.video.matroska import read_crop
-from videocolor.video.opening import configure, fraction, main_video, open_input, tolerant_frames
+from videocolor.video.opening import configure, fraction, main_video, open_input, read_packets, tolerant_frames
 from videocolor.video.pictures import Picture, fit_format, read_image, survey, unlike
 from videocolor.video.sequences import ImageSequence, check_name, find_sequence
 from videocolor.video.tags import RawTags, read_color
@@ -35,6 +36,8 @@ WOVEN_ORDERS = ("tt", "bb", "tb", "bt")
 WOVEN = "the film looks interlaced (woven fields)"
 """How the warning begins that a film which will not be deinterlaced deserves."""
 _DEFAULT_RATE = Fraction(24)
+_MOTION = 3
+"""Pictures in one file from which on they are a film."""
 _PHOTOGRAPHS = ("heic", "heix", "mif1", "avif")
 """Brands of HEIC and AVIF."""
 _MOST_TRIED = 20
@@ -75,7 +78,7 @@ def probe(path: Path, *, rate: Fraction | None = None) -> VideoInfo:
     with open_input(path) as container:
         stream = main_video(container, path)
         _refuse_tiles(path, container, stream)
-        if _is_still(container):
+        if _is_still(container) and not _goes_on(container, path):
             return _probe_images(path, ImageSequence((path,), (0,), 1, ()), rate)
         configure(stream, threads=2)
         first = _first_frame(container, stream, path)
@@ -95,6 +98,15 @@ def _refuse_tiles(path: Path, container: InputContainer, stream: VideoStream) ->
 def _is_still(container: InputContainer) -> bool:
     name = container.format.name
     return name == "image2" or (name.endswith("_pipe") and "yuv4mpeg" not in name)
+
+
+def _goes_on(container: InputContainer, path: Path) -> bool:
+    """Tell whether a file of JPEGs one after the other is raw Motion-JPEG; stereo photographs hold two."""
+    if container.format.name != "jpeg_pipe":
+        return False
+    with open_input(path) as file:
+        packets = read_packets(file, [main_video(file, path)])
+        return sum(1 for packet in islice(packets, _MOTION) if packet.size) == _MOTION
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> _Still:
