@@ -128,6 +128,13 @@ def test_compressed_tiff_is_read(tmp_path: Path, compression: str) -> None:
         np.testing.assert_array_equal(lumas(tmp_path / "x.tif")[0], np.asarray(again.convert("L")))
 
 
+@pytest.mark.parametrize("kind", ["int16", "uint32"])
+def test_samples_of_other_types_are_refused(tmp_path: Path, kind: str) -> None:
+    tifffile.imwrite(tmp_path / "x.tif", gray16(0).astype(kind), photometric="minisblack")
+    with pytest.raises(InputError, match=rf"x\.tif: holds samples of type {kind}; save it with 8 or 16 bits"):
+        probe(tmp_path / "x.tif")
+
+
 def test_floating_point_tiff_is_read_in_0_to_1(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "x.tif", (gray16(0) / 65535).astype(np.float32), photometric="minisblack")
     np.testing.assert_array_equal(lumas(tmp_path / "x.tif")[0], gray16(0))
@@ -253,6 +260,8 @@ def test_dpx_is_read_with_its_rate_and_timecode(tmp_path: Path, pix_fmt: str, pa
     pass_through(folder, tmp_path / "x.mov", codec="libx264")
     assert times(tmp_path / "x.mov") == [Fraction(i, 18) for i in range(3)]
     assert probe(folder, rate=Fraction(24)).rate == 24
+    _, report, _ = pass_through(folder, tmp_path / "y.mov", start=Fraction(1, 18), codec="libx264")
+    assert report.warnings == ("the timecode 01:02:03:04 is left out: a trimmed film starts at another time",)
     said = subprocess.run(
         [get_ffmpeg_exe(), "-i", tmp_path / "x.mov"], capture_output=True, text=True, check=False
     ).stderr

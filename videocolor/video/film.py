@@ -304,12 +304,13 @@ class FilmSink:
             if self._encoder is not None and not encoded:
                 self._mux(self._encoder.flush())
             warnings: tuple[str, ...] = ()
+            code = self._info.metadata.get("timecode")
             if self._copier is not None:
                 self._copier.advance(None)
                 warnings = self._copier.warnings()
                 code = timecode(self._copier.source)
-                if code is not None and self._span[0] is not None:
-                    warnings += (f"the timecode {code} is left out: a trimmed film starts at another time",)
+            if code is not None and self._span[0] is not None:
+                warnings += (f"the timecode {code} is left out: a trimmed film starts at another time",)
             if self._out is not None:
                 self._out.close()
             self._release()

@@ -278,8 +278,8 @@ def _read_header(file: Path, _size: int, _changed: int) -> _Header | None:
             return None if found is None else _Header(found.size, max(8, found.depth), found.color)
         with warnings.catch_warnings(action="ignore"), Image.open(file) as picture:  # it warns of EXIF and of size
             width, height = picture.size
-            # Asking a PNG for EXIF would decode it.
-            if picture.format in ("JPEG", "TIFF") and picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5:
+            # A TIFF's is upright already, and asking a PNG for EXIF would decode it.
+            if picture.format == "JPEG" and picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5:
                 width, height = height, width
             deep = picture.mode[0] in "IF" or any(";16" in str(tile.args) for tile in picture.tile)
             return _Header((width, height), 16 if deep else 8, picture.mode.split(";")[0] not in _GRAY_MODES)

@@ -25,7 +25,22 @@ __all__ = [
 
 IMAGE_SUFFIXES = frozenset(
     {
-        *(*TIFF_SUFFIXES, ".dpx", ".exr", ".png", ".jpg", ".jpeg", ".jp2", ".j2k", ".j2c", ".jpc", ".bmp", ".webp"),
+        *(
+            *TIFF_SUFFIXES,
+            ".dpx",
+            ".exr",
+            ".png",
+            ".jpg",
+            ".jpeg",
+            ".jpe",
+            ".jfif",
+            ".jp2",
+            ".j2k",
+            ".j2c",
+            ".jpc",
+            ".bmp",
+            ".webp",
+        ),
         *(".pbm", ".pgm", ".ppm", ".pnm", ".tga"),
     }
 )

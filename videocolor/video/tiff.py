@@ -118,11 +118,14 @@ def _directories(path: Path, _size: int, _changed: int) -> _Pages:
             like = page.shape == first.shape and page.dtype == first.dtype and page.photometric == first.photometric
             if number == 0 or (like and not int(page.subfiletype) & _COPIES):
                 alike.append(number)
-        big = bool(file.is_bigtiff)
+        big, samples = bool(file.is_bigtiff), str(first.dtype)
         return _Pages(
             tuple(alike),
             tuple(offsets),
-            not (big or first.is_tiled or first.dtype.kind == "f") and int(first.compression) in _FFMPEG_READS,
+            samples in ("bool", "uint8", "uint16")
+            and not big
+            and not first.is_tiled
+            and int(first.compression) in _FFMPEG_READS,
             int(first.photometric) == 0,
             int(first.photometric) in (0, 1, 2),
             int(first.tags.valueof(274, 1)),
