@@ -1,7 +1,7 @@
 """Score the keyframe network alone on held-back footage, at several sizes and vividnesses; or make sheets of it.
 
     python benchmarks/keyframe.py score HELD_PACK --weights FILE [--kind clip|image] [--only LIST] [--most N]
-                                  [--short 256,384] [--vividness 0,0.5,1]
+                                  [--short 256,384] [--vividness 0,0.5,1] [--proposals 5]
     python benchmarks/keyframe.py sheet FILM_OR_PICTURE... --weights FILE -o SHEET.jpg [--times 1,3] [--height 240]
 
 `score`: RGB-PSNR, CIEDE2000, colorfulness, beyond_tint of pictures with the truth's L* and our a*b*, means over items
@@ -55,7 +55,7 @@ def colors(colorizer: KeyframeColorizer, rgb: Array, short: int, vividness: tupl
     """One picture for each vividness, (h, w, 3) uint8."""
     evidence = colorizer.evidence(seen(rgb, short))
     given = evidence, find_regions(evidence), colorizer.runtime.centers, colorizer.runtime.weights
-    return [recolor(rgb, choose_chroma(*given, value)) for value in vividness]
+    return [recolor(rgb, choose_chroma(*given, value)[0]) for value in vividness]
 
 
 def frames(pack: PackReader, kind: str, only: Path | None, most: int) -> Iterator[list[Array]]:
@@ -94,6 +94,7 @@ def main() -> None:
 @click.option("--most", default=1000)
 @click.option("--short", default="256", callback=numbers)
 @click.option("--vividness", default="0,0.5,1", callback=numbers)
+@click.option("--proposals", default=0, help="Also the best (by CIEDE2000) of so many proposals at vividness 0.5.")
 def score(
     pack: Path,
     weights: str,
@@ -102,6 +103,7 @@ def score(
     most: int,
     short: tuple[float, ...],
     vividness: tuple[float, ...],
+    proposals: int,
 ) -> None:
     """Print a table."""
     colorizer, rows = load(weights), {}
@@ -114,6 +116,9 @@ def score(
             for side in short:
                 for value, picture in zip(vividness, colors(colorizer, rgb, int(side), vividness), strict=True):
                     made.setdefault(f"{side:g} px, vividness {value:g}", []).append(scores(rgb, picture))
+            if proposals:
+                tried = [scores(rgb, recolor(rgb, ab)) for ab in colorizer.propose(seen(rgb, int(short[0])), proposals)]
+                made.setdefault(f"best of {proposals}", []).append(min(tried, key=lambda row: row[1]))
         for name, values in made.items():
             rows.setdefault(name, []).append(np.mean(values, axis=0))
     for name, values in rows.items():

@@ -47,3 +47,7 @@ class AutomaticColorizer(Colorizer):
     def step(self, state: _State, luma: Array, propagated: Array | None = None, /) -> Prediction:
         """Color frames of the shot."""
         return state.colorizer.step(state.own, luma, propagated)
+
+    def propose(self, luma: Array, count: int) -> list[Array]:
+        """Color a frame without a hint in several ways."""
+        return self.automatic.propose(luma, count)

@@ -158,3 +158,15 @@ class Colorizer(ABC):
         Raises:
             DeviceError: the device's memory does not hold this batch; the caller may halve it.
         """
+
+    def propose(self, luma: Array, count: int) -> list[Array]:
+        """Color a frame without a hint in up to `count` ways that differ as wholes, the likeliest first.
+
+        Args:
+            luma: (h, w) float32, full-range Y' in 0..1, at the size for shots without a hint.
+            count: how many are wanted; a network that has one answer returns that.
+
+        Returns:
+            (2, h', w') float32 a*b* each.
+        """
+        return [self.step(self.begin([]), luma[None]).ab[0]][:count]

@@ -9,7 +9,7 @@ import numpy as np
 
 from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
 from videocolor.models.hint import AB_SCALE
-from videocolor.models.keyframe.regions import Evidence, choose_chroma, find_regions
+from videocolor.models.keyframe.regions import Evidence, choose_chroma, find_regions, propose
 from videocolor.types import Array
 
 __all__ = ["ARCHITECTURE", "DEFAULT_VIVIDNESS", "KeyframeColorizer", "Runtime"]
@@ -18,6 +18,8 @@ ARCHITECTURE: Final = "keyframe-1"
 
 _STRIDE: Final = 4
 DEFAULT_VIVIDNESS: Final = 0.5
+_LEAST_ERROR: Final = np.float32(3)
+"""Error of a*b* where the distribution has one narrow peak."""
 
 
 class Runtime(Protocol):
@@ -60,17 +62,17 @@ class KeyframeColorizer(Colorizer):
             luma: (h, w) float32 Y' in 0..1; h and w multiples of 32.
         """
         mean, scores = self.runtime.colorize(luma[None, None].astype(np.float32))
-        shares = np.exp(scores[0] - scores[0].max(axis=0, keepdims=True))
-        shares /= shares.sum(axis=0, keepdims=True)
         height, width = luma.shape
         small = luma.reshape(height // _STRIDE, _STRIDE, width // _STRIDE, _STRIDE).mean(axis=(1, 3))
-        return Evidence(small, mean[0] * np.float32(AB_SCALE), shares)
+        return Evidence(small, mean[0] * np.float32(AB_SCALE), scores[0])
+
+    def propose(self, luma: Array, count: int) -> list[Array]:
+        """Color a frame in several ways; see `Colorizer.propose`."""
+        return propose(self.evidence(luma), self.runtime.centers, self.runtime.weights, self.vividness, count)
 
     def _colored(self, luma: Array) -> tuple[Array, Array]:
         """a*b* and its expected error on the grid of prediction."""
         evidence = self.evidence(luma)
-        ab = choose_chroma(evidence, find_regions(evidence), self.runtime.centers, self.runtime.weights, self.vividness)
-        squares = np.tensordot(np.square(self.runtime.centers).sum(axis=1), evidence.shares, axes=1)
-        middle = np.tensordot(self.runtime.centers.T, evidence.shares, axes=1)
-        variance = np.maximum(squares - np.square(middle).sum(axis=0), 0)
-        return ab, (np.sqrt(variance) / 2).astype(np.float32)
+        centers, weights = self.runtime.centers, self.runtime.weights
+        ab, spread = choose_chroma(evidence, find_regions(evidence), centers, weights, self.vividness)
+        return ab, _LEAST_ERROR + spread / 2

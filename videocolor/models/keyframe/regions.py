@@ -1,8 +1,9 @@
-"""One thing, one choice: regions of a picture, and one color for each from its distribution.
+"""One thing, one choice: regions of a picture, and the color of each place from its distribution and its region's.
 
 Regions are those of P. Felzenszwalb, D. Huttenlocher: Efficient Graph-Based Image Segmentation (IJCV 2004), over luma
-and the mean of what is plausible. A region's distribution is the mean of its pixels'; sharpened by a temperature below
-1 it is bold where it is narrow. Where it is wide, the color stays near the mean of all that is plausible.
+and the mean of what is plausible. A place decides by its own distribution and by its region's (a product of experts),
+so that a thing keeps one color up to its edge; the color is the annealed mean of R. Zhang, P. Isola, A. Efros: Colorful
+Image Colorization (ECCV 2016).
 """
 
 from __future__ import annotations
@@ -10,23 +11,38 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import cv2
 import numpy as np
 from skimage.segmentation import felzenszwalb
 
 from videocolor.types import Array
 
-__all__ = ["Evidence", "choose_chroma", "find_regions"]
+__all__ = ["Evidence", "choose_chroma", "find_regions", "propose"]
 
-_SCALE: Final = 30.0
-_LEAST: Final = 40
+_SCALE: Final = 200.0
+_LEAST: Final = 80
 """Pixels of a region at least."""
 _LUMA_WEIGHT: Final = 3.0
 _CHROMA_UNIT: Final = 15.0
 """Lab units of the mean that count as much as a third of the range of luma."""
-_COLDEST: Final = 0.3
-"""Temperature of a region's distribution from vividness 0.5 on."""
-_NEAR: Final = 25.0
-"""Lab units around a region's choice within which a color counts as the same."""
+_TEMPERATURE: Final = 0.12
+_REGION: Final = 0.7
+"""Weight of a region's distribution against that of the place itself."""
+_CAUTIOUS: Final = -0.1
+"""Exponent of the bins' training weights at vividness 0: common colors, which are pale, count for more."""
+_BOLD: Final = 1.2
+"""The exponent at vividness 1: rare colors count for more."""
+_FLOOR: Final = 1e-9
+_DRAWN: Final = 24
+"""Proposals that are drawn, of which those that differ most are kept."""
+_TASTE: Final = 0.6
+"""Standard deviation, in nats, of a taste."""
+_SMOOTH: Final = 2.0
+"""Standard deviation, in bins of 10 Lab units, of the colors that a taste treats alike."""
+_LIKELY: Final = 10.0
+"""Lab units of difference that are worth a nat of likelihood."""
+_APART: Final = 15.0
+"""Lab units within which two colors count as the same choice (standard deviation)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +53,8 @@ class Evidence:
     """(h, w) float32 Y' in 0..1."""
     mean: Array
     """(2, h, w) float32 a*b*, the mean of what is plausible."""
-    shares: Array
-    """(q, h, w) float32, probabilities of the bins; they add up to 1."""
+    scores: Array
+    """(q, h, w) float32, logits of the bins."""
 
 
 def find_regions(evidence: Evidence) -> Array:
@@ -49,34 +65,90 @@ def find_regions(evidence: Evidence) -> Array:
     return np.asarray(found, np.int64)
 
 
-def choose_chroma(evidence: Evidence, regions: Array, centers: Array, weights: Array, vividness: float) -> Array:
-    """Color a picture region by region.
+def choose_chroma(
+    evidence: Evidence, regions: Array, centers: Array, weights: Array, vividness: float, taste: Array | None = None
+) -> tuple[Array, Array]:
+    """Color a picture.
 
     Args:
         evidence: what the network says.
         regions: (h, w) as `find_regions` returns.
         centers: (q, 2) float32 a*b* of the bins.
         weights: (q,) float32, what the bins weighed in training: more where a color is rare.
-        vividness: 0 keeps the mean of all that is plausible; 0.5 takes each region's likeliest color as far as its
-            distribution is narrow; up to 1 rare colors count for more.
+        vividness: from 0, common and pale colors, to 1, rare and vivid ones.
+        taste: (q,) float32, nats by which the bins count for more everywhere; None: 0.
 
     Returns:
-        (2, h, w) float32 a*b*.
+        (2, h, w) float32 a*b*, and the standard deviation (h, w) of the distribution whose mean they are.
     """
-    if vividness <= 0:
-        return np.asarray(evidence.mean)
-    flat, count = regions.ravel(), int(regions.max()) + 1
-    sizes = np.bincount(flat, minlength=count)
-    inside = np.stack([np.bincount(flat, plane.ravel(), count) for plane in evidence.shares]) / sizes
-    inside *= (weights ** (2 * vividness))[:, None]
-    inside /= inside.sum(axis=0, keepdims=True)
-    bold = min(1.0, 2 * vividness)
-    sharp = inside ** (1.0 / (1.0 + bold * (_COLDEST - 1.0)))
-    sharp /= sharp.sum(axis=0, keepdims=True)
-    chosen = centers.T @ sharp
-    apart = np.square(centers[:, :, None] - chosen[None]).sum(axis=1)
-    certain = np.where(apart <= _NEAR**2, inside, 0).sum(axis=0)
-    middle = np.stack([np.bincount(flat, plane.ravel(), count) for plane in evidence.mean]) / sizes
-    # What differs inside of a region is kept: shading and texture of one color, not other colors.
-    shift = (bold * certain) * (chosen - middle)
-    return np.asarray(evidence.mean + shift[:, regions], np.float32)
+    flat, scores = regions.ravel(), evidence.scores.reshape(len(centers), -1)
+    preferred = np.float32(_CAUTIOUS + (_BOLD - _CAUTIOUS) * vividness) * np.log(weights)
+    inside = (
+        np.float32(_REGION) * _region_means(scores, flat) + (preferred if taste is None else preferred + taste)[:, None]
+    )
+    shares = np.float32(1 - _REGION) * scores
+    shares += inside[:, flat]
+    shares -= shares.max(axis=0)
+    shares /= np.float32(_TEMPERATURE)
+    np.exp(shares, out=shares)
+    squares = np.square(centers).sum(axis=1, keepdims=True)
+    moments = np.concatenate([centers, squares, np.ones_like(squares)], axis=1).T @ shares
+    moments /= moments[3]
+    variance = np.maximum(moments[2] - np.square(moments[:2]).sum(axis=0), 0)
+    ab = moments[:2].reshape(2, *regions.shape)
+    return np.asarray(ab, np.float32), np.asarray(np.sqrt(variance).reshape(regions.shape), np.float32)
+
+
+def propose(evidence: Evidence, centers: Array, weights: Array, vividness: float, count: int) -> list[Array]:
+    """Color a picture in several ways that differ as wholes, the likeliest first.
+
+    A proposal is the picture's colors under a random taste, by which some colors count for more everywhere: what is
+    certain keeps its color, and things that are alike get the same one. Of many, those are returned that differ most.
+
+    Args:
+        evidence: what the network says.
+        centers: as of `choose_chroma`.
+        weights: as of `choose_chroma`.
+        vividness: as of `choose_chroma`.
+        count: how many proposals.
+
+    Returns:
+        (2, h, w) float32 a*b* each; the first is the color that a film gets by itself.
+    """
+    regions = find_regions(evidence)
+    first, *drawn = (
+        choose_chroma(evidence, regions, centers, weights, vividness, taste)[0]
+        for taste in (None, *(_tastes(centers) if count > 1 else ()))
+    )
+    likely = [_likelihood(evidence, centers, ab) for ab in drawn]
+    apart, chosen = np.full(len(drawn), np.inf), list[int]()
+    newest = first
+    while len(chosen) < count - 1:
+        apart = np.minimum(apart, [float(np.hypot(*(ab - newest)).mean()) for ab in drawn])
+        chosen.append(int(np.argmax(apart + np.float32(_LIKELY) * np.array(likely))))
+        newest = drawn[chosen[-1]]
+    return [first, *(drawn[i] for i in sorted(chosen, key=lambda i: -likely[i]))]
+
+
+def _tastes(centers: Array) -> list[Array]:
+    """Draw (q,) nats by which bins count for more: noise that is smooth over a*b*, the same in each call."""
+    place = np.rint(centers / np.float32(10)).astype(int) + 16
+    noise = np.random.default_rng(1).standard_normal((_DRAWN, 33, 33)).astype(np.float32)
+    smooth = [cv2.GaussianBlur(plane, (0, 0), _SMOOTH) for plane in noise]
+    return [np.float32(_TASTE) * (plane / plane.std())[place[:, 0], place[:, 1]] for plane in smooth]
+
+
+def _region_means(planes: Array, flat: Array) -> Array:
+    """Average (q, n) inside regions: (q, regions) float32."""
+    order = np.argsort(flat, kind="stable")
+    sizes = np.bincount(flat)
+    begins = np.cumsum(sizes) - sizes
+    return np.asarray(np.add.reduceat(planes[:, order], begins, axis=1) / sizes, np.float32)
+
+
+def _likelihood(evidence: Evidence, centers: Array, ab: Array) -> float:
+    """Mean logarithm of the probability of colors near those of a picture."""
+    shares = np.exp(evidence.scores - evidence.scores.max(axis=0))
+    apart = np.square(centers[:, :, None, None] - ab[None]).sum(axis=1)
+    near = (shares * np.exp(apart / np.float32(-2 * _APART**2))).sum(axis=0) / shares.sum(axis=0)
+    return float(np.log(near + _FLOOR).mean())
