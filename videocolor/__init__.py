@@ -42,7 +42,7 @@ _HOMES = {
     "parse_time": "config",
     "plan_colorize": "dryrun",
     "read_shots": "shots.shotlist",
-    "suggest_hints": "hints.plan",
+    "write_keyframes": "keyframes",
     "verify_film": "reports.verify",
     "write_shots": "shots.shotlist",
 }
@@ -75,7 +75,7 @@ __all__ = [
     "parse_time",
     "plan_colorize",
     "read_shots",
-    "suggest_hints",
+    "write_keyframes",
     "verify_film",
     "write_shots",
 ]
@@ -86,7 +86,7 @@ if TYPE_CHECKING:
     from videocolor.dryrun import ColorizePlan, plan_colorize
     from videocolor.errors import VideocolorError
     from videocolor.events import Event
-    from videocolor.hints.plan import suggest_hints
+    from videocolor.keyframes import write_keyframes
     from videocolor.models.base import Colorizer, ModelCard
     from videocolor.models.registry import export_model, list_models, load_colorizer
     from videocolor.presets import list_presets

@@ -119,7 +119,7 @@ def test_version() -> None:
         (["colorize", "a.mkv", "b.mkv", "--start", "soon"], "HH:MM:SS.mmm"),
         (["colorize", "a.mkv", "b.mkv", "--shots", ""], "--shots: names nothing"),
         (["colorize", "a.mkv", "b.mkv", "--hints", " "], "--hints: names nothing"),
-        (["hints", "suggest", "a.mkv", "-o", "b", "--shots", ""], "--shots: names nothing"),
+        (["keyframes", "a.mkv", "-o", "b", "--shots", ""], "--shots: names nothing"),
         (["config", "show", "nowhere.yaml"], "no such configuration file"),
         (["train"], "--config"),
     ],

@@ -14,7 +14,7 @@ cli = CommandLine(
         "studio": "See, hint, preview and render a film in a browser.",
         "batch": "Colour archives: many films, many workers, resumable.",
         "shots": "List the shots of a film in a file that a person can edit.",
-        "hints": "Suggest the frames that are worth colouring by hand.",
+        "keyframes": "Write the frames that explain a film, to colour, or in proposed colours.",
         "models": "List, show and export networks.",
         "config": "List and show configurations.",
         "train": "Train a network.",

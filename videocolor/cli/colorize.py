@@ -25,6 +25,7 @@ _FLAGS = {
     "preset": "output.preset",
     "pix_fmt": "output.pix_fmt",
     "saturation": "chroma.saturation",
+    "vividness": "model.vividness",
     "rate": "input.rate",
     "start": "input.start",
     "end": "input.end",
@@ -44,7 +45,7 @@ _FLAGS = {
     metavar="[TIME=]IMAGE",
     help="A colour frame, with the film time it belongs to; IMAGE may be FILM@TIME. Repeatable.",
 )
-@click.option("--hints", metavar="DIR", help="A folder of hints as `hints suggest` lays it out.")
+@click.option("--hints", metavar="DIR", help="A folder of hints as `keyframes` lays it out.")
 @click.option("--shots", metavar="FILE", help="A shot list, in place of detection.")
 @click.option("--model", metavar="NAME|FILE", help="A network of `videocolor models`, or a weights file.")
 @config_options
@@ -55,6 +56,7 @@ _FLAGS = {
 @click.option("--preset", help="The encoder's preset: veryfast, medium, slow...")
 @click.option("--pix-fmt", help="Pixel format of the output: yuv420p, yuv422p10le...")
 @click.option("--saturation", type=float, metavar="X", help="Factor on chroma, 0..4.")
+@click.option("--vividness", type=float, metavar="X", help="Without a hint: from 0, cautious, to 1, bold.")
 @click.option("--rate", help="Frames a second of an image sequence.")
 @click.option("--start", metavar="TIME", help="Colour from here: seconds or HH:MM:SS.mmm.")
 @click.option("--end", metavar="TIME", help="Colour up to here.")

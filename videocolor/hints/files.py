@@ -1,4 +1,4 @@
-"""Reading hints: pictures, frames of other films, and the folder that `hints suggest` laid out."""
+"""Reading hints: pictures, frames of other films, and the folder that `keyframes` laid out."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ IMAGES: Final = (
     *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".avif", ".heic", ".heif", ".gif", ".jp2"),
     *(".ppm", ".tga"),
 )
+CHOICES: Final = "choices"
+"""Folder of the pictures that nobody has chosen, beside the hints; see `videocolor.keyframes`."""
 _SPOTS: Final = 0.1
 """Share of a picture up to which its painted part counts as spots."""
 _GRAY: Final = 1.5
@@ -119,7 +121,7 @@ def collect_hints(config: ColorizeConfig) -> tuple[list[Hint], list[str]]:
 
 
 def read_folder(argument: str) -> tuple[list[Hint], list[str]]:
-    """Read a folder of hints as `videocolor hints suggest` lays it out.
+    """Read a folder of hints as `videocolor keyframes` lays it out.
 
     Args:
         argument: the folder.
@@ -129,7 +131,7 @@ def read_folder(argument: str) -> tuple[list[Hint], list[str]]:
     """
     folder = Path(argument)
     if not folder.is_dir():
-        raise HintError(f"{folder}: not a folder; --hints takes the folder that `hints suggest` wrote")
+        raise HintError(f"{folder}: not a folder; --hints takes the folder that `keyframes` wrote")
     hints: list[Hint] = []
     warnings: list[str] = []
     present = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
@@ -144,7 +146,11 @@ def read_folder(argument: str) -> tuple[list[Hint], list[str]]:
             warnings.append(f"{path}: still gray, not used as a hint; paint it or remove it")
         else:
             hints.append(FileHint(hint, path, None))
-    warnings += [f"{path}: not used as a hint, {_why_not(path)}" for path in present if path not in files]
+    warnings += [
+        f"{path}: not used as a hint, {_why_not(path)}"
+        for path in present
+        if path not in files and path.name != CHOICES
+    ]
     return hints, warnings
 
 
@@ -177,7 +183,7 @@ def collect_assigned(assigned: Collection[AssignedHint]) -> list[tuple[AssignedH
 
 
 def hint_time_in_name(name: str) -> Fraction | None:
-    """Film time that `hints suggest` wrote into a file name (`..._t00012.345s.png`), in seconds; may be negative."""
+    """Film time that `keyframes` wrote into a file name (`..._t00012.345s.png`), in seconds; may be negative."""
     match = _TIME_IN_NAME.search(name)
     return None if match is None else Fraction(f"{match[1]}.{match[2]}")
 

@@ -1,4 +1,4 @@
-"""Hints: reading them (`_hintfiles`), dealing them to shots, reproducing them at their own frame, and suggesting them.
+"""Hints: reading them (`_hintfiles`), matching them to shots, reproducing them at their own frame.
 
 A hint with a time belongs to the shot that holds the time, and to other shots only where they look alike.
 A hint without a time, or with one outside the part that is coloured, belongs to every shot that looks like it.
@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from time import monotonic
 from typing import Final
 
 import cv2
 import numpy as np
 
 from videocolor.color import codes_to_luma, rgb_to_lab, rgb_to_luma
-from videocolor.config import AssignedHint, ColorizeConfig
+from videocolor.config import AssignedHint
 from videocolor.errors import OutputError
-from videocolor.events import Event, Observer, ignore
 from videocolor.hints.files import (
     check_hint,
     collect_assigned,
@@ -30,11 +27,10 @@ from videocolor.hints.files import (
 )
 from videocolor.models.base import HintInput
 from videocolor.motion.matching import scene_similarity
-from videocolor.shots.scan import ScanResult, Span, scan_film
+from videocolor.shots.scan import ScanResult, Span
 from videocolor.shots.shotlist import FilmShots
 from videocolor.similarity import correlation, shot_similarity, thumbnail
 from videocolor.types import Array, Frame, Given, Hint
-from videocolor.video import open_video
 
 __all__ = [
     "HintPlan",
@@ -52,7 +48,6 @@ __all__ = [
     "cap_hints_per_shot",
     "load_hint",
     "rank_views",
-    "suggest_hints",
     "suggestion_name",
     "suggestion_png",
 ]
@@ -295,59 +290,6 @@ def _spread(hints: Sequence[PlannedHint], most: int) -> list[PlannedHint]:
     return chosen
 
 
-def suggest_hints(film: Path, folder: Path, config: ColorizeConfig, *, observer: Observer = ignore) -> list[Path]:
-    """Write, for each shot, the frame that explains most of it, as a PNG to be coloured.
-
-    The frame is the shot's medoid: of up to eight frames evenly spread, the one most like all others.
-    Its name carries its time (`shot0003_t00012.345s.png`), so the painted folder can be given back with
-    `--hints`.
-
-    Args:
-        film: film, image sequence or still.
-        folder: where the pictures go; made if missing.
-        config: its input, shots and output.overwrite count.
-        observer: hears of progress and warnings.
-
-    Returns:
-        The files, in film order.
-
-    Raises:
-        InputError: the film cannot be read.
-        OutputError: the folder cannot be written, or holds such files already.
-    """
-    from videocolor.events import RunLog  # imports this module
-
-    log = RunLog(observer)
-    scan = scan_film(film, config, progress=log.scan_progress)
-    log.warn(*scan.info.warnings, *scan.losses)
-    wanted = {rank_views(view.views)[0]: view.shot for view in scan.shots}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror or error}") from error
-    written: list[Path] = []
-    span, began = config.input, monotonic()
-    with open_video(film, rate=span.rate, start=span.start, end=span.end) as video:
-        for frame in video:
-            shot = wanted.get(frame.index)
-            if shot is None:
-                continue
-            written.append(_write_suggestion(folder, shot.index, frame, config.output.overwrite))
-            observer(_progress(frame.index + 1, scan.frames, monotonic() - began))
-            if len(written) == len(wanted):
-                break
-    if len(written) < len(wanted):
-        log.warn(f"{len(wanted) - len(written)} shots have no suggestion: their frames could not be read again")
-    return written
-
-
-def _progress(done: int, total: int, seconds: float) -> Event:
-    """Like `RunLog`'s, one for each picture written."""
-    rate = done / max(seconds, 1e-6)
-    eta = (total - done) / rate
-    return Event("progress", {"stage": "hints", "frames": done, "total": total, "fps": round(rate, 2), "eta_s": eta})
-
-
 def rank_views(views: Sequence[tuple[int, Array]]) -> list[int]:
     """Frame indices of a shot's views, the one that explains most of the shot first: its medoid.
 
@@ -387,14 +329,3 @@ def suggestion_png(frame: Frame) -> bytes:
     if not done:
         raise OutputError(f"frame {frame.index} cannot be written as PNG")
     return data.tobytes()
-
-
-def _write_suggestion(folder: Path, number: int, frame: Frame, overwrite: bool) -> Path:
-    path = folder / suggestion_name(number, frame)
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path}: exists; a painted hint is not overwritten without --overwrite")
-    try:
-        path.write_bytes(suggestion_png(frame))
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
-    return path

@@ -1,0 +1,180 @@
+"""The frames that explain a film, a shot each: gray, to color by hand, or in colors that the network proposes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+import cv2
+import numpy as np
+
+from videocolor.config import ColorizeConfig
+from videocolor.errors import OutputError
+from videocolor.events import Event, Observer, RunLog, ignore
+from videocolor.hints.files import CHOICES
+from videocolor.hints.plan import rank_views, suggestion_name, suggestion_png
+from videocolor.models.base import Colorizer
+from videocolor.pipeline.film import load_network
+from videocolor.pipeline.upsample import plane_luma, upsample_chroma
+from videocolor.preview import PreviewFrame, before_rgb, preview_rgb
+from videocolor.shots.prepare import small_luma, working_size
+from videocolor.shots.scan import scan_film
+from videocolor.types import Array, Frame
+from videocolor.video import open_video
+
+__all__ = ["propose_colors", "rgb_png", "write_keyframes"]
+
+_ROWS: Final = 12
+"""Shots on a page of the contact sheet."""
+_LINES: Final = 180
+"""Height of a picture on it."""
+
+
+def write_keyframes(
+    film: Path, folder: Path, config: ColorizeConfig, *, proposals: int = 0, observer: Observer = ignore
+) -> list[Path]:
+    """Write, for each shot, the frame that explains most of it, as a PNG whose name carries its time.
+
+    The frame is the shot's medoid: of up to eight frames evenly spread, the one most similar to all others. The folder
+    (`shot0003_t00012.345s.png`, ...) is taken back by `--hints`. With proposals it holds the likeliest colors, and
+    beside them choices/2, choices/3, ... hold further ones under the same names, with choices/sheet01.jpg to compare
+    them: copy a file over the one in the folder to choose it.
+
+    Args:
+        film: film, image sequence or still.
+        folder: where the pictures go; made if missing.
+        config: its input, shots, model and output.overwrite count.
+        proposals: how many colored versions of each frame, 0..9; 0: the frame's luma, to be colored by a person.
+        observer: receives progress and warnings.
+
+    Returns:
+        The folder's own pictures, in film order.
+
+    Raises:
+        InputError: the film cannot be read.
+        OutputError: the folder cannot be written, or holds such files already.
+    """
+    colorizer = load_network(config) if proposals else None
+    log = RunLog(observer)
+    scan = scan_film(film, config, progress=log.scan_progress)
+    log.warn(*scan.info.warnings, *scan.losses)
+    wanted = {rank_views(view.views)[0]: view.shot.index for view in scan.shots}
+    names = _Names(folder, config.output.overwrite)
+    sheet, written, began = _Sheet(names), list[Path](), monotonic()
+    for frame in _frames(film, config, max(wanted)):
+        if (shot := wanted.get(frame.index)) is None:
+            continue
+        name = suggestion_name(shot, frame)
+        if colorizer is None:
+            written.append(names.write(name, suggestion_png(frame)))
+        else:
+            pictures = [preview_rgb(colored) for colored in propose_colors(frame, colorizer, proposals)]
+            if len(pictures) < proposals and not written:
+                log.warn(f"network {colorizer.card.name}: makes {len(pictures)} of {proposals} proposals")
+            written.append(names.write(name, rgb_png(pictures[0])))
+            for place, picture in enumerate(pictures[1:], 2):
+                names.write(f"{CHOICES}/{place}/{name}", rgb_png(picture))
+            sheet.add(name.removesuffix(".png"), [before_rgb(_colored(frame, None)), *pictures])
+        observer(_progress(frame.index + 1, scan.frames, monotonic() - began))
+    sheet.finish()
+    if len(written) < len(wanted):
+        log.warn(f"{len(wanted) - len(written)} shots have no keyframe: their frames could not be read again")
+    return written
+
+
+def propose_colors(frame: Frame, colorizer: Colorizer, count: int) -> list[PreviewFrame]:
+    """Color a frame without a hint in up to `count` ways, at its own size, the likeliest first."""
+    height, width = frame.luma.shape
+    seen = working_size(width, height, colorizer.card, hints="automatic")
+    luma = small_luma(frame, seen)
+    full = _luma(frame)
+    found = colorizer.propose(luma, count)
+    guide = cv2.resize(luma, found[0].shape[:0:-1], interpolation=cv2.INTER_AREA)
+    return [_colored(frame, upsample_chroma(ab, guide, full)) for ab in found]
+
+
+def _frames(film: Path, config: ColorizeConfig, last: int) -> Iterator[Frame]:
+    span = config.input
+    with open_video(film, rate=span.rate, start=span.start, end=span.end) as video:
+        for frame in video:
+            yield frame
+            if frame.index >= last:
+                return
+
+
+def _colored(frame: Frame, ab: Array | None) -> PreviewFrame:
+    luma = _luma(frame)
+    ab = np.zeros((2, *luma.shape), np.float32) if ab is None else ab
+    return PreviewFrame(frame.index, frame.pts, frame.time_base, luma, ab, frame.color.matrix)
+
+
+def _luma(frame: Frame) -> Array:
+    return plane_luma(frame.luma, frame.layout.depth, frame.color.range, frame.luma.shape[::-1])
+
+
+class _Names:
+    """Files of a folder, none of which is overwritten unasked."""
+
+    def __init__(self, folder: Path, overwrite: bool) -> None:
+        self._folder, self._overwrite = folder, overwrite
+        self._make(folder)
+
+    def write(self, name: str, data: bytes) -> Path:
+        path = self._folder / name
+        if path.exists() and not self._overwrite:
+            raise OutputError(f"{path}: exists; a painted hint is not overwritten without --overwrite")
+        self._make(path.parent)
+        try:
+            path.write_bytes(data)
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+        return path
+
+    def _make(self, folder: Path) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot be made: {error.strerror or error}") from error
+
+
+class _Sheet:
+    """Contact sheets: a shot a row, gray and its proposals."""
+
+    def __init__(self, names: _Names) -> None:
+        self._names, self._rows, self._pages = names, list[Array](), 0
+
+    def add(self, label: str, pictures: Sequence[Array]) -> None:
+        height, width = pictures[0].shape[:2]
+        size = (max(1, round(width * _LINES / height)), _LINES)
+        row = np.concatenate([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in pictures], axis=1)
+        title = np.full((24, row.shape[1], 3), 255, np.uint8)
+        cv2.putText(title, label, (4, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+        self._rows.append(np.concatenate([title, row]))
+        if len(self._rows) == _ROWS:
+            self.finish()
+
+    def finish(self) -> None:
+        """Write the page, if it holds anything."""
+        if not self._rows:
+            return
+        self._pages += 1
+        done, data = cv2.imencode(".jpg", np.concatenate(self._rows)[..., ::-1])
+        assert done
+        self._names.write(f"{CHOICES}/sheet{self._pages:02d}.jpg", data.tobytes())
+        self._rows = []
+
+
+def rgb_png(rgb: Array) -> bytes:
+    """Encode (h, w, 3) uint8 R'G'B' as PNG."""
+    done, data = cv2.imencode(".png", rgb[..., ::-1])
+    assert done
+    return data.tobytes()
+
+
+def _progress(done: int, total: int, seconds: float) -> Event:
+    """Like `RunLog`'s, one for each picture written."""
+    rate = done / max(seconds, 1e-6)
+    eta = (total - done) / rate
+    return Event("progress", {"stage": "hints", "frames": done, "total": total, "fps": round(rate, 2), "eta_s": eta})
