@@ -301,6 +301,25 @@ def saved_points(page: Page) -> list[Any]:
     return found
 
 
+def test_a_proposal_becomes_the_painted_frame(tmp_path: Path, colors: Array, open_page: Open) -> None:
+    film, _ = write_films(tmp_path, colors)
+    with studio(film, tmp_path / "project") as address:
+        page = open_page(address)
+        go_to(page, 4)
+        page.click("#tab-choices")
+        page.click("#propose")
+        ready = (
+            "[...document.querySelectorAll('#choices img')].filter((i) => i.complete && i.naturalWidth).length === 3"
+        )
+        until(page, ready)
+        keep(page, "proposals-1280")
+        page.locator("#choices button.go").nth(1).click()
+        hint_count(page, 1)
+        assert "frame 4" in page.inner_text("#hints > li")
+        go_to(page, 5)
+        assert page.locator("#choices li").count() == 0, "they were of another frame"
+
+
 def test_a_color_is_for_the_next_point_and_appears(tmp_path: Path, colors: Array, open_page: Open) -> None:
     """Colour, click, colour, click: by the mouse and by keys; only a point that is picked changes."""
     film, _ = write_films(tmp_path, colors)

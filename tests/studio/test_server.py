@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -719,3 +720,18 @@ def test_nothing_is_left_behind(reel: Path, tmp_path: Path) -> None:
         begin(client, shot=8, lines=72)
         client.get("/api/frames/3.jpg")
     until(lambda: {thread for thread in threading.enumerate() if thread.is_alive()} <= before, 20)
+
+
+def test_proposals_are_pictures_of_the_frame_in_other_colors(page: Client) -> None:
+    small = [picture(page.get(f"/api/proposals/3/{number}.jpg")) for number in range(3)]
+    assert all(one.shape == (240, 360, 3) for one in small)
+    full = [picture(page.get(f"/api/proposals/3/{number}.png")).astype(int) for number in range(3)]
+    gray = picture(page.get("/api/frames/3.png"))
+    assert all(one.shape[:2] == gray.shape[:2] for one in full)
+    assert min(np.abs(one - other).mean() for one, other in pairwise(full)) > 0.2
+    assert page.get("/api/proposals/3/3.png").status_code == 404
+    assert page.get("/api/proposals/999/0.png").status_code == 404
+    assert page.get("/api/proposals/3/0.gif").status_code in (400, 404)
+    page.change("PATCH", "/api/settings", model="constant")
+    assert page.get("/api/proposals/3/0.jpg").status_code == 200  # has one answer
+    assert page.get("/api/proposals/3/1.jpg").status_code == 404

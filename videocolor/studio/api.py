@@ -51,9 +51,6 @@ Answer: TypeAlias = dict[str, Any]
 router = APIRouter()
 
 
-# ---- the page -------------------------------------------------------------------------------------------------------
-
-
 @router.get("/")
 def page(request: Request) -> Response:
     answer = HTMLResponse(_PARTS["index.html"].read_bytes())
@@ -78,9 +75,6 @@ def favicon() -> Response:
 @router.get("/api/events")
 async def events(studio: Served) -> Response:
     return StreamingResponse(studio.events.stream(), media_type="text/event-stream")
-
-
-# ---- project, shots, settings ---------------------------------------------------------------------------------------
 
 
 def _change(studio: Studio, revision: int, edit: Callable[[State], State]) -> Answer:
@@ -144,9 +138,6 @@ def redo(studio: Served, body: models.Change) -> Answer:
     return studio.document.full()
 
 
-# ---- pictures of the film -------------------------------------------------------------------------------------------
-
-
 def _cached(request: Request, tag: str, version: str, make: Callable[[], bytes]) -> Response:
     """Return a JPEG with an entity tag; immutable where the address names `version`.
 
@@ -186,9 +177,6 @@ def shot_jpeg(request: Request, studio: Served, start: FrameIndex) -> Response:
         raise NotFoundError(f"the shot of frame {start} has not been scanned yet")
     version = studio.index.version
     return _cached(request, f"{version}-shot-{view.suggested[0]}-{len(view.jpeg)}", version, lambda: view.jpeg)
-
-
-# ---- hints ----------------------------------------------------------------------------------------------------------
 
 
 def _name(request: Request) -> str:
@@ -288,9 +276,6 @@ def color(studio: Served, frame: Frame, x: Share, y: Share) -> Answer:
     return {"color": color_at(rgb, x, y), "source": source}
 
 
-# ---- previews -------------------------------------------------------------------------------------------------------
-
-
 @router.post("/api/preview")
 def start_preview(studio: Served, body: models.Preview) -> Answer:
     return studio.previews.start(body)
@@ -329,7 +314,11 @@ def live_picture(studio: Served, number: FrameIndex, kind: Kind = "after", satur
     return _jpeg(studio.live.picture(number, kind, saturation))
 
 
-# ---- render, comparison, report -------------------------------------------------------------------------------------
+@router.get("/api/proposals/{frame}/{number}.{kind}")
+def proposal(studio: Served, frame: FrameIndex, number: FrameIndex, kind: Literal["jpg", "png"]) -> Response:
+    studio.shots.check_frame(frame)
+    data = studio.live.proposal(frame, number, kind)
+    return Response(data, media_type="image/png" if kind == "png" else "image/jpeg", headers=_REVALIDATE)
 
 
 def _film(path: Path) -> Response:

@@ -226,7 +226,7 @@ class FrameSource:
         return data
 
     def png(self, index: int) -> bytes:
-        """Return the PNG that `videocolor hints suggest` writes; errors as of `frame`."""
+        """Return the PNG that `videocolor keyframes` writes; errors as of `frame`."""
         return suggestion_png(self.frame(index))
 
     def close(self) -> None:

@@ -12,22 +12,24 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from time import monotonic
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Literal, TypeVar, cast
 
 import numpy as np
 
 from videocolor.config import ColorizeConfig
 from videocolor.hints.plan import MOST_PER_SHOT, hint_ab, hint_input, load_hint
+from videocolor.keyframes import propose_colors, rgb_png
+from videocolor.models.automatic import AutomaticColorizer
 from videocolor.models.base import Colorizer, HintInput, Prediction
 from videocolor.models.hint.colorizer import HintColorizer, Runtime
 from videocolor.pipeline.film import load_network
 from videocolor.pipeline.upsample import plane_luma, upsample_chroma
-from videocolor.preview import PreviewFrame, preview_size
+from videocolor.preview import PreviewFrame, preview_rgb, preview_size
 from videocolor.shots.prepare import small_luma, working_size
 from videocolor.studio.errors import NotFoundError
-from videocolor.studio.frames import FilmIndex, FrameSource
+from videocolor.studio.frames import FilmIndex, FrameSource, jpeg_bytes
 from videocolor.studio.hints import points_layer
-from videocolor.studio.pictures import Kind, PackedFrame, frame_jpeg
+from videocolor.studio.pictures import Kind, PackedFrame, frame_jpeg, resized
 from videocolor.studio.project import ProjectStore
 from videocolor.studio.projectdata import Point
 from videocolor.types import Array, Frame, Given, Hint
@@ -36,6 +38,8 @@ __all__ = ["LiveColors", "Memo", "Network"]
 
 _KEPT: Final = 24
 """Colored frames that are kept for the page to fetch; lumas and hints that are kept for the next click."""
+
+_PROPOSALS: Final = 3
 
 
 class LiveColors:
@@ -59,7 +63,7 @@ class LiveColors:
     ) -> None:
         self._store, self._index, self._source, self._network, self._make_way = store, index, source, network, make_way
         self._lock = threading.Lock()
-        self._memo = Memo(_KEPT)
+        self._memo, self._proposed = Memo(_KEPT), Memo(1)
         self._frames: OrderedDict[int, PackedFrame] = OrderedDict()
         self._number = 0
 
@@ -98,6 +102,29 @@ class LiveColors:
         if frame is None:
             raise NotFoundError(f"picture {number} is not kept any more")
         return frame_jpeg(frame.unpacked(), kind, saturation)
+
+    def proposal(self, index: int, number: int, kind: Literal["jpg", "png"]) -> bytes:
+        """Return a frame in colors that the network proposes without a hint: a small JPEG, or a PNG of the film's size.
+
+        Args:
+            index: of the frame.
+            number: of the proposal, from 0, the likeliest.
+            kind: of picture.
+
+        Raises:
+            NotFoundError: the network makes fewer proposals.
+            InputError, ModelError, DeviceError: as of a preview.
+        """
+        config = self._store.config()
+        key = index, config.model.model_dump_json()
+        with self._lock:
+            found = self._proposed.get(
+                key, lambda: propose_colors(self._source.frame(index), self._network.colorizer(config), _PROPOSALS)
+            )
+        if number >= len(found):
+            raise NotFoundError(f"the network makes {len(found)} proposals of a frame")
+        rgb = preview_rgb(found[number])
+        return rgb_png(rgb) if kind == "png" else jpeg_bytes(resized(rgb, 240, self._index.aspect))
 
     def _colored(self, frame: Frame, points: Sequence[Point], lines: int) -> PreviewFrame:
         info, network = self._index.info, self._network.colorizer(self._store.config(), remembers=True)
@@ -198,11 +225,16 @@ class Network:
             if self._loaded is None or self._loaded[0] != name:
                 self._loaded = None  # frees the memory first
                 network, turn = load_network(config), threading.Lock()
-                remembering = network
-                if type(network) is HintColorizer:
-                    remembering = HintColorizer(network.card, _Remembering(network.runtime))
-                self._loaded = name, _InTurn(network, turn), _InTurn(remembering, turn)
+                self._loaded = name, _InTurn(network, turn), _InTurn(_remembering(network), turn)
             return self._loaded[2] if remembers else self._loaded[1]
+
+
+def _remembering(network: Colorizer) -> Colorizer:
+    if isinstance(network, AutomaticColorizer):
+        return AutomaticColorizer(_remembering(network.hinted), network.automatic)
+    if type(network) is HintColorizer:
+        return HintColorizer(network.card, _Remembering(network.runtime))
+    return network
 
 
 class _InTurn(Colorizer):
@@ -222,6 +254,10 @@ class _InTurn(Colorizer):
     def step(self, memory: Any, luma: Array, *propagated: Array | None) -> Prediction:
         with self._turn:
             return self._network.step(memory, luma, *propagated)
+
+    def propose(self, luma: Array, count: int) -> list[Array]:
+        with self._turn:
+            return self._network.propose(luma, count)
 
 
 class _Remembering(Runtime):

@@ -8,6 +8,7 @@ import { aspect } from "./viewer.js";
 
 const WAYS = [
   { name: "painted", label: "Painted", icon: "brush" },
+  { name: "choices", label: "Choose", icon: "dropper" },
   { name: "loose", label: "Photo", icon: "photo" },
   { name: "frame", label: "Other shot", icon: "film" },
   { name: "points", label: "Points", icon: "points" },
@@ -59,6 +60,28 @@ export const addPainted = (file, frame) => upload(file, "/api/hints/painted", { 
   const origin = project.hints.find((hint) => hint.kind === "painted" && hint.frame === frame)?.origin;
   return `${file.name} was laid onto frame ${frame}${origin?.moved ? `: ${origin.moved}` : ""}.`;
 });
+
+/** Show the colours that the network proposes for the shown frame; a click makes one of them its painted frame. */
+function propose() {
+  const frame = state.frame;
+  const made = Date.now(); // the network's settings may have changed since the last time
+  const choices = [0, 1, 2].map((number) => {
+    const name = number === 0 ? "likeliest" : `choice ${number + 1}`;
+    const image = el("img", { src: `/api/proposals/${frame}/${number}.jpg?of=${made}`, alt: "", decoding: "async" });
+    const use = el("button", { type: "button", class: "go", title: `Colour frame ${frame} so`, "aria-label": `Use ${name} for frame ${frame}`, on: { click: () => useProposal(frame, number) } }, image);
+    const node = el("li", { class: "suggest" }, use, el("p", { class: "number", text: name }));
+    image.addEventListener("error", () => node.remove());
+    return node;
+  });
+  find("choices").style.setProperty("--aspect", String(aspect()));
+  find("choices").replaceChildren(...choices);
+}
+
+async function useProposal(frame, number) {
+  const answer = await fetch(`/api/proposals/${frame}/${number}.png`);
+  if (!answer.ok) return toast("The proposal could not be read; propose again.");
+  return addPainted(new File([await answer.blob()], `proposal ${number + 1}.png`), frame);
+}
 
 export const addLoose = (file, shot) => upload(file, "/api/hints/loose", { shot: shot.start }, `${file.name} is a hint of shot ${shot.number}.`);
 
@@ -196,9 +219,12 @@ export function startAddHint() {
   chooseWay("painted");
   dress(find("save-frame"), "save", "Save this frame as PNG, to be painted", { text: "Save this frame" });
   dress(find("choose-painted"), "open", "Choose the painted picture", { text: "Bring it back…" });
+  dress(find("propose"), "dropper", "Let the network propose colours for this frame", { text: "Propose colours" });
   dress(find("choose-loose"), "photo", "Choose a colour picture", { text: "Choose a colour photo…" });
   dress(find("pick-frame"), "film", "Pick a frame of another shot", { text: "Pick a frame…" });
   find("choose-painted").addEventListener("click", () => askPainted(null));
+  find("propose").addEventListener("click", propose);
+  on("frame shot", () => find("choices").replaceChildren());
   find("choose-loose").addEventListener("click", () => find("file-loose").click());
   find("pick-frame").addEventListener("click", startPicking);
   for (const kind of ["painted", "loose"]) {
