@@ -97,8 +97,8 @@ def test_torch_is_pinned_for_installers(root: Path) -> None:
 
 def test_weights_are_there_and_small(root: Path) -> None:
     weights = list((root / "videocolor" / "models" / "weights").glob("*"))
-    assert "hint.safetensors" in {path.name for path in weights}, "the default network is packaged"
-    assert sum(path.stat().st_size for path in weights) <= 14 * 2**20
+    assert {"hint.safetensors", "keyframe.safetensors"} <= {path.name for path in weights}, "the default networks"
+    assert sum(path.stat().st_size for path in weights) <= 32e6
 
 
 def test_samples_are_what_their_list_says(samples: Path) -> None:

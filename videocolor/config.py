@@ -13,17 +13,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
+import pydantic
 import yaml
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    Strict,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, Strict, WithJsonSchema
 
 from videocolor.errors import UsageError
 from videocolor.presets import load_model
@@ -193,7 +185,7 @@ class InputConfig(Section):
     end: Time | None = None
     """Colour up to this film time, itself not included. Null: to the last frame."""
 
-    @model_validator(mode="after")
+    @pydantic.model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.start is not None and self.end is not None and self.end <= self.start:
             raise ValueError(f"end {_exact(self.end)} is not after start {_exact(self.start)}")
@@ -206,9 +198,9 @@ class ModelConfig(Section):
     name: Annotated[str, COLOR] = Field(default="hint", min_length=1)
     """A model that `videocolor models` lists, or a weights file (.safetensors)."""
     automatic: Annotated[str | None, COLOR] = None
-    """The model for shots without a hint, named as `name` is. Null: `name` colors them, too."""
+    """The model for shots without a hint, named as `name` is. Null: `keyframe` beside `hint`, else `name` itself."""
     vividness: Annotated[Number, Field(ge=0, le=1), COLOR] = 0.5
-    """Of automatic color by the keyframe network, 0..1: 0 is cautious (the mean of what is plausible), 1 bold."""
+    """Of automatic color by the keyframe network, 0..1: 0 is cautious (common, pale colors), 1 bold."""
     device: Annotated[str, ROUNDING] = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """auto (a GPU where there is one), cpu, cuda or cuda:N."""
     runtime: Annotated[Literal["auto", "torch", "onnxruntime", "openvino"], COLOR] = "auto"
@@ -250,7 +242,7 @@ class AssignedHint(Section):
     shots: tuple[Annotated[Int, Field(ge=0)], ...] = ()
     """Further shots that get it, each named by the index of any frame of it."""
 
-    @model_validator(mode="after")
+    @pydantic.model_validator(mode="after")
     def _somewhere(self) -> Self:
         if self.frame is None and not self.shots:
             raise ValueError(f"{self.image}: goes nowhere; name its frame, or shots by a frame of each")
@@ -269,7 +261,7 @@ class HintsConfig(Section):
     items: Annotated[tuple[str, ...], SHOTS] = ()
     """A list of [TIME=]IMAGE or [TIME=]FILM@TIME. --hint replaces the list."""
     folder: Annotated[Path | None, SHOTS] = None
-    """A folder of hints as `videocolor hints suggest` lays it out, coloured by a person."""
+    """A folder of hints as `videocolor keyframes` lays it out, coloured by a person."""
     sources: Annotated[tuple[str, ...], SHOTS] = ()
     """More hints: a list of SOURCE=ARGUMENT; folder, or a source of yours as module:function (docs/adding.md)."""
     min_similarity: Annotated[float, Strict(), SHOTS] = Field(default=0.5, ge=0, le=1)

@@ -32,9 +32,7 @@ def scores(truth: Array, task: Task, names: list[str]) -> dict[str, float]:
     return {name: error_db(truth[rest], coloured(name, task)[rest]) for name in names}
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if n in ("network", "videocolor") else ()) for n in ALL]
-)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n == "videocolor" else ()) for n in ALL])
 def test_contract(name: str) -> None:
     truth = pan(6)
     mask = np.zeros(truth.shape[1:3], bool)

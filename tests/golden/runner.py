@@ -33,7 +33,9 @@ OFF = ["model.memory=0"]
 def settings_of(values: Mapping[str, Any], present: bool) -> list[str]:
     """`section.key=value` lines of a case's settings, in the words of the tree that colors it."""
     named = {key: _translated(key, value) if present else value for key, value in values.items()}
-    return [f"{RENAMED.get(key, key) if present else key}={json.dumps(value)}" for key, value in named.items()]
+    lines = [f"{RENAMED.get(key, key) if present else key}={json.dumps(value)}" for key, value in named.items()]
+    # The reference has no network of its own for shots without a hint.
+    return [*lines, "model.automatic=hint"] if present and values.get("model.name", "hint") == "hint" else lines
 
 
 def _translated(key: str, value: Any) -> Any:

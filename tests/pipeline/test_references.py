@@ -52,7 +52,7 @@ def errors(film: Path, frames: list[Array]) -> list[float]:
     return found
 
 
-@pytest.mark.parametrize("timed", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("timed", [True, False])
 def test_colour_comes_from_a_hint_that_lies_ahead(timed: bool, tmp_path: Path) -> None:
     frames = pan()
     film, hint, place = gray_film(tmp_path / "film.mkv", frames), tmp_path / "hint.png", COUNT // 2
@@ -101,7 +101,6 @@ def test_a_hint_that_does_not_fit_its_frame_is_followed_from_where_it_fits(tmp_p
     assert max(errors(tmp_path / "out.mkv", frames)[:20]) < 0.2 * colorless
 
 
-@pytest.mark.slow
 def test_threads_of_the_stages_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Motion and chroma of several frames are found at once where there are cores for it."""
     frames = pan()[:20]

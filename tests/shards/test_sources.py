@@ -87,8 +87,12 @@ CASES: dict[str, tuple[Callable[[Path], Path], tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", list(CASES))
+_QUICK = "repeated times"
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == _QUICK else pytest.mark.slow) for name in CASES]
+)
 def test_every_shard_by_itself_gives_the_film_in_one_go(name: str, tmp_path: Path) -> None:
     make, extra = CASES[name]
     source = make(tmp_path)

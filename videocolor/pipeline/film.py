@@ -185,8 +185,7 @@ def _note_restoration(source: Path, config: ColorizeConfig, log: RunLog) -> None
 def film_info(source: Path, config: ColorizeConfig) -> VideoInfo:
     """Probe a film as it will be when it is colored: progressive where fields are put together before."""
     info = probe(source, rate=config.input.rate)
-    settings = config.restoration
-    if settings.deinterlace == "off" and settings.telecine == "off":
+    if config.restoration.deinterlace == "off" and config.restoration.telecine == "off":
         return info
     warnings = tuple(text for text in info.warnings if WOVEN not in text)
     return replace(info, field_order="progressive", warnings=warnings)
@@ -200,7 +199,7 @@ def load_network(config: ColorizeConfig) -> Colorizer:
         device=model.device,
         runtime=model.runtime,
         threads=network_threads(config),
-        automatic=model.automatic,
+        automatic=model.automatic or ("keyframe" if model.name in ("hint", "default") else None),
         vividness=model.vividness,
     )
 

@@ -209,7 +209,6 @@ def test_a_data_set_can_be_sent_to_another_process(referred: Path) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(first, sent.pictures(0), strict=True))
 
 
-@pytest.mark.slow
 def test_references_without_a_cache(referred: Path, stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "_CACHE", 1)
     monkeypatch.setattr(reading, "_OPEN", 1)

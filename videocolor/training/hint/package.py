@@ -19,9 +19,9 @@ __all__ = ["ARCHITECTURE", "count_macs", "package"]
 ARCHITECTURE = "hintnet-4"
 
 
-def count_macs(net: HintNet) -> int:
+def count_macs(net: nn.Module) -> int:
     """Multiply-accumulates of the convolutions for one 256x256 frame without hints."""
-    total = 0
+    total, luma = 0, torch.zeros(1, 1, 256, 256)
 
     def add(module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
         nonlocal total
@@ -31,8 +31,11 @@ def count_macs(net: HintNet) -> int:
 
     handles = [m.register_forward_hook(add) for m in net.modules() if isinstance(m, nn.Conv2d)]
     with torch.inference_mode():
-        luma, keys = torch.zeros(1, 1, 256, 256), net.null.in_channels
-        net.colorize(luma, *no_tokens(keys), no_scribbles(keys), no_propagated(luma))
+        if isinstance(net, HintNet):
+            keys = net.null.in_channels
+            net.colorize(luma, *no_tokens(keys), no_scribbles(keys), no_propagated(luma))
+        else:
+            net(luma)
     for handle in handles:
         handle.remove()
     return total

@@ -12,6 +12,7 @@ from videocolor.models.artifact import Artifact
 from videocolor.models.base import ModelCard
 from videocolor.models.keyframe.colorizer import ARCHITECTURE
 from videocolor.models.keyframe.network import KeyframeNet
+from videocolor.training.hint.package import count_macs
 
 __all__ = ["make_artifact", "network_of"]
 
@@ -47,8 +48,8 @@ def make_artifact(averaged: Mapping[str, Tensor], training: dict[str, Any]) -> A
         title="Keyframe network: EfficientNet-Lite0 on gray, decoder to 1/4, mean and distribution of a*b*",
         hints="none",
         parameters=sum(p.numel() for p in net.parameters()),
-        macs=None,
-        area=448 * 256,
+        macs=count_macs(net),
+        area=384 * 224,
         output_stride=4,
         licence="Apache-2.0",
         source="trained by videocolor (videocolor train --config train/keyframe)",
