@@ -7,6 +7,7 @@ goes through a filter into the output's format, and its samples are replaced by 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import Any, Final
 
 import av
@@ -79,7 +80,8 @@ class Carrier:
 
 def _graph(frame: VideoFrame, *steps: str) -> av.filter.Graph:
     graph = av.filter.Graph()
-    last = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
+    base = frame.time_base or Fraction(1, 25)  # pages of a picture have none
+    last = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=base)
     for step in steps:
         name, _, options = step.partition("=")
         node = graph.add(name, options)
