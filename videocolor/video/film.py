@@ -100,7 +100,8 @@ class PictureEncoder:
         `shift` ticks of the source are taken off its time; `key`: decoding can begin with this frame.
         """
         self._plan.check_samples(luma=luma, cb=cb, cr=cr)
-        carried = isinstance(frame.native, VideoFrame) and self._carrier.frame(frame.native)
+        movie = self._info.format != "image2"  # pictures carry nothing
+        carried = movie and isinstance(frame.native, VideoFrame) and self._carrier.frame(frame.native)
         native = carried or VideoFrame(self._info.width, self._info.height, self._plan.pix_fmt)
         for index, plane in enumerate((luma, cb, cr)):
             np.copyto(plane_view(native, index), plane, casting="equiv")

@@ -22,7 +22,6 @@ from videocolor.types import Array, PixelLayout
 from videocolor.video.dpx import DpxHeader, read_dpx_header
 from videocolor.video.formats import describe, plane_view, rgb_channels, split_planes
 from videocolor.video.opening import fraction, main_video, open_input, tolerant_frames
-from videocolor.video.sidedata import DISPLAY_MATRIX, ICC_PROFILE, side_data
 from videocolor.video.tiff import TIFF_SUFFIXES, UNREADABLE, read_tiff, tiff_pages
 
 __all__ = ["Picture", "fit_format", "read_image", "survey", "unlike"]
@@ -100,9 +99,13 @@ def _by_ffmpeg(file: Path) -> Picture:
             raise NoVideoError(f"{file}: {_why_not(file)}")
         # Most headers say 25 for want of anything, so FFmpeg's guess for the stream is no witness.
         rate = fraction(getattr(context, "framerate", None)) if context.name == "dpx" else None
-        header = read_dpx_header(file) if context.name == "dpx" else None
-        code = None if header is None else header.timecode
-        return Picture(_turned(frame), context.name, _exact(rate), code, _notes(file, frame, context.name, header))
+        dpx = read_dpx_header(file) if context.name == "dpx" else None
+        code = None if dpx is None else dpx.timecode
+        # Side data would say the same, but PyAV's list of it holds the frame in a circle, and so in memory for long.
+        header = _header(file)
+        upright = frame if header is None else _turned(frame, header.orientation)
+        profile = "" if header is None else header.profile
+        return Picture(upright, context.name, _exact(rate), code, _notes(file, context.name, dpx, profile))
 
 
 def _why_not(file: Path) -> str:
@@ -125,7 +128,7 @@ def _exact(rate: Fraction | None) -> Fraction | None:
     return None if rate is None else next((n for n in near if abs(n - rate) < Fraction(1, 200)), rate)
 
 
-def _notes(file: Path, frame: VideoFrame, codec: str, header: DpxHeader | None) -> tuple[str, ...]:
+def _notes(file: Path, codec: str, header: DpxHeader | None, profile: str) -> tuple[str, ...]:
     notes = list(_left_pages(file)) if codec == "tiff" else []
     if header is not None and header.curve is not None:
         notes.append(
@@ -133,9 +136,8 @@ def _notes(file: Path, frame: VideoFrame, codec: str, header: DpxHeader | None) 
         )
     if codec in _LINEAR:
         notes.append(f"{file}: linear light is shown by sRGB's curve; what is brighter than 1 is clipped")
-    profile = dict(side_data(frame)).get(ICC_PROFILE)
-    if profile is not None:
-        notes.append(f"{file}: its samples count as sRGB; its ICC profile is not applied ({_profile_name(profile)})")
+    if profile:
+        notes.append(f"{file}: its samples count as sRGB; its ICC profile is not applied ({profile})")
     return tuple(notes)
 
 
@@ -146,20 +148,13 @@ def _profile_name(profile: bytes) -> str:
         return "damaged"
 
 
-def _turned(frame: VideoFrame) -> VideoFrame:
-    """Apply the display matrix that FFmpeg makes of EXIF's orientation."""
-    matrix = dict(side_data(frame)).get(DISPLAY_MATRIX)
-    if matrix is None:
-        return frame
-    across, skew, turn, down = (int(v) for v in np.frombuffer(matrix, np.int32)[[0, 1, 3, 4]])
-    if skew or turn:
+def _turned(frame: VideoFrame, orientation: int) -> VideoFrame:
+    """Turn a picture as EXIF's orientation (1 to 8) says."""
+    steps = ["transpose=cclock_flip"] if orientation in (5, 6, 7, 8) else []
+    if steps:
         frame = frame.reformat(format=_TURNABLE.get(frame.format.name, frame.format.name))
-        steps = ["transpose=cclock_flip"]
-        across, down = turn, skew
-    else:
-        steps = []
-    steps += ["hflip"] if across < 0 else []
-    steps += ["vflip"] if down < 0 else []
+    steps += ["hflip"] if orientation in (2, 3, 6, 7) else []
+    steps += ["vflip"] if orientation in (3, 4, 7, 8) else []
     return _filtered(frame, steps) if steps else frame
 
 
@@ -231,6 +226,10 @@ class _Header:
     depth: int
     """Bits a sample: 8 or more."""
     color: bool
+    orientation: int = 1
+    """As EXIF counts, 1 to 8."""
+    profile: str = ""
+    """Name of the ICC profile; empty: it has none."""
 
 
 @dataclass(frozen=True)
@@ -277,14 +276,25 @@ def _read_header(file: Path, _size: int, _changed: int) -> _Header | None:
             found = read_dpx_header(file)
             return None if found is None else _Header(found.size, max(8, found.depth), found.color)
         with warnings.catch_warnings(action="ignore"), Image.open(file) as picture:  # it warns of EXIF and of size
-            width, height = picture.size
-            # A TIFF's is upright already, and asking a PNG for EXIF would decode it.
-            if picture.format == "JPEG" and picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5:
-                width, height = height, width
+            exif, icc = _exif(picture), picture.info.get("icc_profile")
+            orientation = exif.get(ExifTags.Base.Orientation, 1)
+            lying = picture.format != "TIFF" and orientation in (5, 6, 7, 8)  # a TIFF's size is upright already
+            size = picture.size[::-1] if lying else picture.size
             deep = picture.mode[0] in "IF" or any(";16" in str(tile.args) for tile in picture.tile)
-            return _Header((width, height), 16 if deep else 8, picture.mode.split(";")[0] not in _GRAY_MODES)
+            color = picture.mode.split(";")[0] not in _GRAY_MODES
+            return _Header(size, 16 if deep else 8, color, orientation, _profile_name(icc) if icc else "")
     except (*UNREADABLE, Image.DecompressionBombError):
         return None
+
+
+def _exif(picture: Image.Image) -> Image.Exif:
+    """Read EXIF without decoding the picture, which a PNG would be if it were simply asked."""
+    if picture.format in ("JPEG", "TIFF"):
+        return picture.getexif()
+    exif = Image.Exif()
+    if "exif" in picture.info:
+        exif.load(picture.info["exif"])
+    return exif
 
 
 def _filtered(frame: VideoFrame, steps: list[str]) -> VideoFrame:
