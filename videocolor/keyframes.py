@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import monotonic
@@ -19,6 +20,7 @@ from videocolor.models.base import Colorizer
 from videocolor.pipeline.film import load_network
 from videocolor.pipeline.upsample import plane_luma, upsample_chroma
 from videocolor.preview import PreviewFrame, before_rgb, preview_rgb
+from videocolor.restoration import active, restore
 from videocolor.shots.prepare import small_luma, working_size
 from videocolor.shots.scan import scan_film
 from videocolor.types import Array, Frame
@@ -45,7 +47,7 @@ def write_keyframes(
     Args:
         film: film, image sequence or still.
         folder: where the pictures go; made if missing.
-        config: its input, shots, model and output.overwrite count.
+        config: its input, restoration, shots, model and output.overwrite count.
         proposals: how many colored versions of each frame, 0..9; 0: the frame's luma, to be colored by a person.
         observer: receives progress and warnings.
 
@@ -98,7 +100,7 @@ def propose_colors(frame: Frame, colorizer: Colorizer, count: int) -> list[Previ
 def _frames(film: Path, config: ColorizeConfig, last: int) -> Iterator[Frame]:
     span = config.input
     with open_video(film, rate=span.rate, start=span.start, end=span.end) as video:
-        for frame in video:
+        for frame in restore(video, config.restoration) if active(config.restoration) else video:
             yield frame
             if frame.index >= last:
                 return
@@ -120,6 +122,8 @@ class _Names:
     def __init__(self, folder: Path, overwrite: bool) -> None:
         self._folder, self._overwrite = folder, overwrite
         self._make(folder)
+        if overwrite:
+            shutil.rmtree(folder / CHOICES, ignore_errors=True)  # further ones of an earlier run
 
     def write(self, name: str, data: bytes) -> Path:
         path = self._folder / name
@@ -177,4 +181,6 @@ def _progress(done: int, total: int, seconds: float) -> Event:
     """Like `RunLog`'s, one for each picture written."""
     rate = done / max(seconds, 1e-6)
     eta = (total - done) / rate
-    return Event("progress", {"stage": "hints", "frames": done, "total": total, "fps": round(rate, 2), "eta_s": eta})
+    return Event(
+        "progress", {"stage": "keyframes", "frames": done, "total": total, "fps": round(rate, 2), "eta_s": eta}
+    )

@@ -160,8 +160,9 @@ def settings_id(job: FilmJob) -> str:
 def _read_beside(job: FilmJob) -> Iterator[Path]:
     """Yield the files that are read besides the film; missing ones are reported by whoever reads them."""
     hints, shots, model = (job.config.get(name) or {} for name in ("hints", "shots", "model"))
-    if Path(model.get("name", "")).is_file():
-        yield Path(model["name"])
+    for network in (model.get("name"), model.get("automatic")):
+        if network and Path(network).is_file():
+            yield Path(network)
     for item in (*(hints.get("items") or ()), *(entry["image"] for entry in hints.get("assigned") or ())):
         yield parse_hint(item)[1]
     if hints.get("folder"):

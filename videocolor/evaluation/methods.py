@@ -41,7 +41,7 @@ from videocolor.files import file_sha256
 from videocolor.hints.plan import load_hint
 from videocolor.models.artifact import read_card
 from videocolor.models.base import HintInput, ModelCard
-from videocolor.models.registry import list_models, load_colorizer
+from videocolor.models.registry import automatic_partner, list_models, load_colorizer
 from videocolor.pipeline.upsample import upsample_chroma
 from videocolor.presets import suggest
 from videocolor.shots.prepare import working_size
@@ -204,7 +204,9 @@ class FilmPath(Method):
 
     def identity(self) -> dict[str, Any]:
         """Return the merged configuration and the weights' sha256."""
-        return {"kind": "videocolor", "config": self.config.as_dict(), "weights": self._card.sha256}
+        automatic = automatic_partner(self.config.model.name, self.config.model.automatic)
+        weights = [self._card.sha256, *([] if automatic is None else [_card(automatic).sha256])]
+        return {"kind": "videocolor", "config": self.config.as_dict(), "weights": weights}
 
     def color(self, task: Task) -> Iterator[Array]:
         """Colour the task's film in a temporary folder."""

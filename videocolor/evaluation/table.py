@@ -181,7 +181,8 @@ def facts(evaluation: Evaluation) -> list[str]:
     for label, identity in evaluation.identities.items():
         sha = identity.get("weights") or (identity.get("card") or {}).get("sha256")
         if sha:
-            lines.append(f"{label}: weights sha256 {sha[:12]}")
+            names = [sha] if isinstance(sha, str) else sha
+            lines.append(f"{label}: weights sha256 {', '.join(one[:12] for one in names)}")
     lines += [f"left out: {reason}" for reason in evaluation.left_out]
     lines += _incomplete(evaluation)
     notes: dict[tuple[str, str], list[str]] = {}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from videocolor.errors import UsageError
 from videocolor.models.base import Colorizer, HintInput, Prediction
 from videocolor.types import Array
 
@@ -23,13 +25,19 @@ class AutomaticColorizer(Colorizer):
     Args:
         hinted: colors shots that have a hint; the pair has its card, whose title names the other network, too.
         automatic: colors the others.
+
+    Raises:
+        UsageError: one of them takes pictures of one size only.
     """
 
     def __init__(self, hinted: Colorizer, automatic: Colorizer) -> None:
         self.hinted, self.automatic = hinted, automatic
         other = automatic.card
+        if other.size != hinted.card.size:
+            raise UsageError(f"model.automatic {other.name}: its size {other.size} is not that of {hinted.card.name}")
         self.card = replace(
             hinted.card,
+            multiple=math.lcm(hinted.card.multiple, other.multiple),
             title=f"{hinted.card.title}; without a hint: {other.name}, sha256 {other.sha256}",
             area_automatic=other.area_automatic or other.area,
         )

@@ -20,7 +20,7 @@ from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
 from videocolor.presets import config_root, import_named, list_presets, read_yaml, suggest
 from videocolor.types import Array
 
-__all__ = ["export_model", "find_artifact", "list_models", "load_colorizer"]
+__all__ = ["automatic_partner", "export_model", "find_artifact", "list_models", "load_colorizer"]
 
 _WEIGHTS: Final = Path(__file__).parent / "weights"
 _ALIASES: Final = {"default": "hint"}
@@ -105,17 +105,26 @@ def load_colorizer(
         vividness: of the keyframe network, 0..1; see `videocolor.models.keyframe.regions.choose_chroma`.
 
     Raises:
-        UsageError: no such name, device or runtime.
+        UsageError: no such name, device or runtime, or two networks that do not go together.
         ModelError: the file is missing, damaged, or not a network of ours.
         DeviceError: the device is not there.
     """
     settings: dict[str, Any] = {"device": device, "runtime": runtime, "threads": threads, "vividness": vividness}
     loaded = _load(name_or_path, **settings)
-    if automatic is None or automatic == name_or_path or loaded.card.hints == "none":
+    if automatic is None or automatic == name_or_path:
         return loaded
+    if loaded.card.hints == "none":
+        raise UsageError(f"model.automatic: {name_or_path} takes no hints and colors every shot; leave it out")
     from videocolor.models.automatic import AutomaticColorizer
 
-    return AutomaticColorizer(loaded, _load(automatic, **settings))
+    # The packaged pair is one choice: what cannot execute the second network does not forbid the first.
+    pair = settings | {"runtime": "auto"} if runtime == "openvino" and automatic == "keyframe" else settings
+    return AutomaticColorizer(loaded, _load(automatic, **pair))
+
+
+def automatic_partner(name: str, automatic: str | None) -> str | None:
+    """Name the network that colors shots without a hint beside `name`; None: `name` itself."""
+    return automatic or ("keyframe" if _ALIASES.get(name, name) == "hint" else None)
 
 
 def _load(name_or_path: str, *, device: str, runtime: str, threads: int | None, vividness: float) -> Colorizer:
@@ -254,7 +263,10 @@ def _load_keyframe(artifact: Artifact, device: str, runtime: str, threads: int |
     from videocolor.models.keyframe.runtimes import OnnxRuntime, TorchRuntime
 
     if runtime == "openvino":
-        raise UsageError(f"{artifact.card.name}: the keyframe network runs in onnxruntime and torch, not in openvino")
+        raise UsageError(
+            f"{artifact.card.name}: the keyframe network runs in onnxruntime and torch, not in openvino; "
+            "leave out model.runtime"
+        )
     device, runtime = _placed(device, runtime)
     loaded = OnnxRuntime(artifact, threads) if runtime == "onnxruntime" else TorchRuntime(artifact, device, threads)
     return KeyframeColorizer(artifact.card, loaded, vividness)

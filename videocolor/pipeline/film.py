@@ -22,7 +22,7 @@ from videocolor.hints.plan import (
     place_assigned_hints,
 )
 from videocolor.models.base import Colorizer
-from videocolor.models.registry import load_colorizer
+from videocolor.models.registry import automatic_partner, load_colorizer
 from videocolor.pipeline.predict import Predictor
 from videocolor.record import report_path, sidecar_path
 from videocolor.restoration import active, find_cadence, radius, restore, steps
@@ -84,8 +84,8 @@ class Film:
 
     @property
     def reuse_size(self) -> tuple[int, int]:
-        """(height, width) of shots without hints, and so of what they reuse."""
-        return self._working_size("none")
+        """(height, width) at which shots that are reused are colored: that of shots without hints."""
+        return self._working_size("automatic")
 
     def size(self, number: int) -> tuple[int, int]:
         """(height, width) of a shot's luma for motion and smoothing."""
@@ -199,7 +199,7 @@ def load_network(config: ColorizeConfig) -> Colorizer:
         device=model.device,
         runtime=model.runtime,
         threads=network_threads(config),
-        automatic=model.automatic or ("keyframe" if model.name in ("hint", "default") else None),
+        automatic=automatic_partner(model.name, model.automatic),
         vividness=model.vividness,
     )
 

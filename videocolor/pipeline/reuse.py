@@ -89,9 +89,10 @@ class SelfReferences:
         """
         state = self.state
         state.since += 1
-        if not self._wanted or not len(lumas) or seen.confidence is None:
+        if not self._wanted or not len(lumas) or (seen.confidence is None and state.hints):
             return False
-        known = float(seen.confidence[-1].mean()) if state.hints else 0.0
+        # A network for shots without a hint has no confidence: its first frame is a hint for the other network.
+        known = 0.0 if seen.confidence is None or not state.hints else float(seen.confidence[-1].mean())
         if (known >= _KNOWN and state.since < _APART) or float(lumas[-1].std()) < _FLAT:
             return False
         luma, film = lumas[-1], self._film

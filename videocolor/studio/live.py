@@ -62,7 +62,7 @@ class LiveColors:
         make_way: Callable[[], None],
     ) -> None:
         self._store, self._index, self._source, self._network, self._make_way = store, index, source, network, make_way
-        self._lock = threading.Lock()
+        self._lock, self._proposing = threading.Lock(), threading.Lock()
         self._memo, self._proposed = Memo(_KEPT), Memo(1)
         self._frames: OrderedDict[int, PackedFrame] = OrderedDict()
         self._number = 0
@@ -117,14 +117,16 @@ class LiveColors:
         """
         config = self._store.config()
         key = index, config.model.model_dump_json()
-        with self._lock:
-            found = self._proposed.get(
-                key, lambda: propose_colors(self._source.frame(index), self._network.colorizer(config), _PROPOSALS)
-            )
+        with self._proposing:
+            found = self._proposed.get(key, lambda: self._propose(index, config))
         if number >= len(found):
             raise NotFoundError(f"the network makes {len(found)} proposals of a frame")
-        rgb = preview_rgb(found[number])
+        rgb = found[number]
         return rgb_png(rgb) if kind == "png" else jpeg_bytes(resized(rgb, 240, self._index.aspect))
+
+    def _propose(self, index: int, config: ColorizeConfig) -> list[Array]:
+        network = self._network.colorizer(config)
+        return [preview_rgb(one) for one in propose_colors(self._source.frame(index), network, _PROPOSALS)]
 
     def _colored(self, frame: Frame, points: Sequence[Point], lines: int) -> PreviewFrame:
         info, network = self._index.info, self._network.colorizer(self._store.config(), remembers=True)

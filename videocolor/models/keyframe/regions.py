@@ -123,9 +123,10 @@ def propose(evidence: Evidence, centers: Array, weights: Array, vividness: float
     likely = [_likelihood(evidence, centers, ab) for ab in drawn]
     apart, chosen = np.full(len(drawn), np.inf), list[int]()
     newest = first
-    while len(chosen) < count - 1:
+    while len(chosen) < min(count - 1, len(drawn)):
         apart = np.minimum(apart, [float(np.hypot(*(ab - newest)).mean()) for ab in drawn])
         chosen.append(int(np.argmax(apart + np.float32(_LIKELY) * np.array(likely))))
+        apart[chosen[-1]] = -np.inf
         newest = drawn[chosen[-1]]
     return [first, *(drawn[i] for i in sorted(chosen, key=lambda i: -likely[i]))]
 

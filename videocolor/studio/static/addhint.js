@@ -70,7 +70,10 @@ function propose() {
     const image = el("img", { src: `/api/proposals/${frame}/${number}.jpg?of=${made}`, alt: "", decoding: "async" });
     const use = el("button", { type: "button", class: "go", title: `Colour frame ${frame} so`, "aria-label": `Use ${name} for frame ${frame}`, on: { click: () => useProposal(frame, number) } }, image);
     const node = el("li", { class: "suggest" }, use, el("p", { class: "number", text: name }));
-    image.addEventListener("error", () => node.remove());
+    image.addEventListener("error", async () => {
+      node.remove(); // a network may have fewer; none at all has a reason
+      if (number === 0) toast((await (await fetch(image.src)).json()).error ?? "No colours could be proposed.");
+    });
     return node;
   });
   find("choices").style.setProperty("--aspect", String(aspect()));
