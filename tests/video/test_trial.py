@@ -163,6 +163,38 @@ def test_dnxhr_for_editors(tmp_path: Path, suffix: str) -> None:
     assert packets_of(target, coded=False) == packets_of(source, coded=False)
 
 
+def test_mxf_begins_at_zero_and_takes_sound_of_24_bits(tmp_path: Path) -> None:
+    source, target = tmp_path / "in.ts", tmp_path / "out.mxf"
+    ffmpeg(
+        *NOISE,
+        *TONE,
+        "-vf",
+        "scale=256:144,format=yuv420p",
+        "-c:v",
+        "mpeg2video",
+        "-c:a",
+        "ac3",
+        "-ar",
+        "48000",
+        source,
+    )
+    _, _, writer = pass_through(source, target, codec="dnxhd")
+    assert writer.plan.dropped == () and any("PCM of at most 24 bits" in note for note in writer.plan.notes)
+    begins = frames_of(source)[0][0]
+    assert begins > 1
+    assert [time for time, _ in frames_of(target)] == pytest.approx([time - begins for time, _ in frames_of(source)])
+    assert "pcm_s24le" in shown(target)
+
+
+def test_interlaced_film_as_dnxhr_says_what_is_lost(tmp_path: Path) -> None:
+    source, target = tmp_path / "in.mkv", tmp_path / "out.mov"
+    ffmpeg(*NOISE, "-vf", "scale=256:144,setfield=tff,format=yuv420p", "-c:v", "libx264", "-flags", "+ildct+ilme",
+           "-x264-params", "tff=1", source)  # fmt: skip
+    _, _, writer = pass_through(source, target, codec="dnxhd")
+    assert len(frames_of(target)) == len(frames_of(source))
+    assert any("order of fields" in lost for lost in writer.plan.dropped)
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])
 def test_hevc_has_the_tag_that_quicktime_plays(tmp_path: Path, suffix: str) -> None:
     source, target = tmp_path / "in.mkv", tmp_path / f"out{suffix}"

@@ -69,7 +69,7 @@ class PictureEncoder:
             context.field_order = FIELD_ORDERS.index(info.field_order)
         context.thread_type = "AUTO"
         context.flags |= Flags.frame_duration
-        if order:
+        if order and plan.codec != "dnxhd":  # DNxHR has no interlaced coding
             context.flags |= Flags.interlaced_dct
         if plan.container in ("mp4", "mov") and context.codec.canonical_name == "hevc":
             context.codec_tag = "hvc1"  # the only one that QuickTime plays
@@ -125,13 +125,13 @@ class PictureEncoder:
         return bytes(self.stream.codec_context.extradata or b"")
 
 
-def time_shift(span: tuple[Fraction | None, Fraction | None], first: Frame) -> int:
+def time_shift(span: tuple[Fraction | None, Fraction | None], first: Frame, container: str) -> int:
     """Return the ticks that are taken off all times: a trimmed film begins at zero, as does one that began before.
 
-    No container that is written keeps a picture before zero.
+    No container that is written keeps a picture before zero, and MXF none that begins later.
     """
     trimmed = any(bound is not None for bound in span)
-    return first.pts if trimmed or first.pts < 0 else 0
+    return first.pts if trimmed or first.pts < 0 or container == "mxf" else 0
 
 
 class FilmSink:
@@ -205,7 +205,7 @@ class FilmSink:
 
     def _open(self, frame: Frame) -> None:
         trimmed = any(bound is not None for bound in self._span)
-        self._shift = time_shift(self._span, frame)
+        self._shift = time_shift(self._span, frame, self._plan.container)
         movie = self._info.format != "image2"
         plan = self._plan
         self._copier = StreamCopier(self._info.path, plan.dropped, plan.recoded, trial=self._trial) if movie else None

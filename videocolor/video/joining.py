@@ -70,7 +70,7 @@ def join_shards(
             shard = ShardFile.open(path)
             _check_kin(shard, info, plan, sink.extradata)
             sink.put_encoded(_noted(shard.packets(), written))
-        shift = time_shift(span, first)
+        shift = time_shift(span, first, plan.container)
         times = _microseconds(sorted(written), info.time_base, shift)
 
         def check(part: Path) -> None:

@@ -1,4 +1,7 @@
-"""Sound that a container takes in no other way, stored as PCM: the very samples that its decoder gives."""
+"""Sound that a container takes in no other way, stored as PCM: the very samples that its decoder gives.
+
+MXF takes 16 and 24 bits only; what a decoder gives as floating point is rounded to 24 there.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +28,11 @@ class SoundRecoder:
         self._decoder: Any = stream.codec_context
         layout, rate = self._decoder.layout.name, self._decoder.sample_rate
         packed = self._decoder.format.packed.name
+        codec = _PCM[packed]
+        if out.format.name == "mxf" and packed != "s16":  # it takes PCM of 16 and 24 bits
+            packed, codec = "s32", "pcm_s24le"
         self._packing = AudioResampler(format=packed, layout=layout, rate=rate)
-        self.stream: Any = out.add_stream(_PCM[packed], rate=rate, layout=layout)
+        self.stream: Any = out.add_stream(codec, rate=rate, layout=layout)
         context: Any = self.stream.codec_context
         context.format = packed
         self.stream.metadata.update(stream.metadata)

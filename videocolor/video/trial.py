@@ -121,7 +121,8 @@ def _reduced(info: VideoInfo, plan: OutputPlan, frames: list[Frame]) -> OutputPl
         if reason is not None and part in sounds:
             stored = replace(tried, recoded=plan.recoded | {sounds[part]})
             if _refusal(info, stored, frames) is None:
-                note = f"{part}: {plan.container} cannot hold it as it is; its samples are stored as PCM"
+                bits = " of at most 24 bits" if plan.container == "mxf" else ""
+                note = f"{part}: {plan.container} cannot hold it as it is; its samples are stored as PCM{bits}"
                 plan, left = replace(plan, recoded=stored.recoded, notes=(*plan.notes, note)), rest
                 continue
         if reason is None:
