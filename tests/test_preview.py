@@ -173,13 +173,19 @@ def test_pictures_have_the_displays_shape(lines: int, width: int, tmp_path: Path
     assert np.abs(wide[..., 0] - truth).mean() < 2
 
 
-def test_closing_stops_all_threads(folder: Path, part_of: list[Part]) -> None:
-    before = set(threading.enumerate())
+def test_closing_stops_all_threads(folder: Path, part_of: list[Part], monkeypatch: pytest.MonkeyPatch) -> None:
+    started = list[threading.Thread]()
+    start = threading.Thread.start
+
+    def noted(thread: threading.Thread) -> None:
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", noted)
     frames = preview_part(folder / "film.mkv", config(folder), part_of[1], shot=1)
     next(frames)
-    assert set(threading.enumerate()) - before
     frames.close()
-    assert set(threading.enumerate()) <= before
+    assert started and not any(thread.is_alive() for thread in started)
 
 
 def test_a_loaded_network_is_used_again(folder: Path, part_of: list[Part], monkeypatch: pytest.MonkeyPatch) -> None:
