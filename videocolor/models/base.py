@@ -56,7 +56,7 @@ class ModelCard:
     """(height, width) where the network takes one size only; overrides `area`."""
     licence: str = ""
     sha256: str = ""
-    """Of the weights file; empty where there is none."""
+    """Of the weights file, or of all files that the network is made of; empty where there is none."""
     source: str = ""
     """Paper or origin."""
 

@@ -170,6 +170,32 @@ def test_facts_of_the_file(tmp_path: Path) -> None:
     assert load(make_onnx(tmp_path / "c.onnx", IDENTITY[:2], [0, 0])).card.parameters == 8
 
 
+def test_the_hash_is_of_all_that_the_colors_follow_from(tmp_path: Path) -> None:
+    """The file, its card, and weights beside it: of an initializer, of a constant, of one inside a branch."""
+    onnx = pytest.importorskip("onnx")
+    path = make_onnx(tmp_path / "m.onnx", IDENTITY[:2], [0, 0])
+    model = onnx.load(str(path))
+    onnx.save(model, str(path), save_as_external_data=True, location="m.data", size_threshold=0)
+    assert describe_onnx(path).external == (tmp_path / "m.data",)
+    sums = [load(path).card.sha256]
+    (tmp_path / "m.data").write_bytes((0.5 * np.fromfile(tmp_path / "m.data", np.float32)).tobytes())
+    sums.append(load(path).card.sha256)
+    path.with_suffix(".yaml").write_text("input: {color: gray_rgb}\noutput: {color: ab, scale: 2}\n")
+    sums.append(load(path).card.sha256)
+    assert len(set(sums)) == 3
+    (tmp_path / "m.data").unlink()
+    with pytest.raises(ModelError, match=r"m\.data, which is missing"):
+        load(path)
+    outside = onnx.numpy_helper.from_array(np.ones(3, np.float32))
+    onnx.external_data_helper.set_external_data(outside, "inner.data")
+    helper = onnx.helper
+    constant = helper.make_node("Constant", [], ["c"], value=outside)
+    branch = helper.make_graph([constant], "branch", [], [])
+    model.graph.node.append(helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch))
+    path.write_bytes(model.SerializeToString())
+    assert describe_onnx(path).external == (tmp_path / "inner.data", tmp_path / "m.data")
+
+
 GOOD = "input: {color: gray_rgb}\noutput: {color: ab}\n"
 
 

@@ -30,12 +30,21 @@ CHANNELS: Final = {"gray_rgb": 3, "luma": 1, "lightness": 1} | {
 }
 """Channels of each colour space that a card may name."""
 
-_GRAPH: Final = 7
-"""Field of ModelProto."""
 _OPSET: Final = 8
 """Field of ModelProto: domain (1), version (2)."""
-_INITIALIZER: Final = 5
-"""Field of GraphProto: a tensor, whose dims are field 1."""
+_PARTS: Final[dict[str, dict[int, str]]] = {
+    "model": {7: "graph", 25: "function"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+}
+"""Where tensors are in an ONNX file (onnx.proto): message -> field -> message."""
+_DIMS: Final = 1
+"""Field of TensorProto."""
+_EXTERNAL: Final = 13
+"""Field of TensorProto: entries of key (1) and value (2); that of `location` names a file."""
 
 _Numbers = Annotated[tuple[float, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else (v,))]
 _Size = Annotated[tuple[Int, Int], BeforeValidator(lambda v: (v, v) if isinstance(v, int) else v)]
@@ -163,15 +172,17 @@ class OnnxFile:
     """Version of the standard operators."""
     parameters: int
     """Numbers in the graph's weights."""
+    external: tuple[Path, ...]
+    """Files with weights that are not inside."""
 
 
 def describe_onnx(path: Path) -> OnnxFile:
-    """Read opset and number of weights; only lengths are followed, weights are not read.
+    """Read opset, number of weights, and the names of files with further weights; weights are not read.
 
     Raises:
         ModelError: the file cannot be read, or is not ONNX.
     """
-    opset, parameters, graphs = 0, 0, 0
+    opset, parameters, graphs, names = 0, 0, 0, set[str]()
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             for field, start, end in _fields(data, 0, len(data)):
@@ -179,23 +190,45 @@ def describe_onnx(path: Path) -> OnnxFile:
                     values = {f: (a, b) for f, a, b in _fields(data, start, end)}
                     if 1 not in values or data[slice(*values[1])] in (b"", b"ai.onnx"):
                         opset = _varint(data, values[2][0])[0] if 2 in values else 0
-                elif field == _GRAPH:
+                elif _PARTS["model"].get(field) == "graph":
                     graphs += 1
-                    parameters += sum(_count(data, a, b) for f, a, b in _fields(data, start, end) if f == _INITIALIZER)
+                    tensors = (span for f, *span in _fields(data, start, end) if _PARTS["graph"].get(f) == "tensor")
+                    parameters += sum(_count(data, *span) for span in tensors)
+            for start, end in _tensors(data, 0, len(data), "model"):
+                names.update(_external(data, start, end))
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, IndexError) as error:
         raise ModelError(f"{path}: not an ONNX file, or cut off ({error})") from error
     if not graphs or not opset:
         raise ModelError(f"{path}: not an ONNX file (no graph, or no opset)")
-    return OnnxFile(path, opset, parameters)
+    return OnnxFile(path, opset, parameters, tuple(path.parent / name for name in sorted(names)))
+
+
+def _tensors(data: mmap.mmap, start: int, end: int, kind: str) -> Iterator[tuple[int, int]]:
+    """Yield the (start, end) of every tensor in a message."""
+    for field, a, b in _fields(data, start, end):
+        inner = _PARTS[kind].get(field)
+        if inner == "tensor":
+            yield a, b
+        elif inner is not None:
+            yield from _tensors(data, a, b, inner)
+
+
+def _external(data: mmap.mmap, start: int, end: int) -> Iterator[str]:
+    """Yield the name of the file that holds a tensor's numbers, if one does."""
+    for field, a, b in _fields(data, start, end):
+        if field == _EXTERNAL:
+            entry = {f: data[c:d] for f, c, d in _fields(data, a, b)}
+            if entry.get(1) == b"location":
+                yield entry[2].decode()
 
 
 def _count(data: mmap.mmap, start: int, end: int) -> int:
     """Numbers in a tensor."""
     product = 1
     for field, a, b in _fields(data, start, end):
-        while field == 1 and a < b:  # one dimension, or all of them packed
+        while field == _DIMS and a < b:  # one dimension, or all of them packed
             size, a = _varint(data, a)
             product *= size
     return product

@@ -17,7 +17,7 @@ import numpy as np
 
 from videocolor.color import luv_gamut_scale, luv_to_lab, rgb_to_lab, ycbcr_to_ab
 from videocolor.errors import DeviceError, ModelError
-from videocolor.files import file_sha256
+from videocolor.files import source_sha256
 from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
 from videocolor.models.hint.runtimes import onnxruntime_errors
 from videocolor.models.onnx.card import (
@@ -67,6 +67,9 @@ def load_user_onnx(path: Path, device: str = "cpu", threads: int | None = None) 
     file = describe_onnx(path)
     if card.opset is not None and card.opset != file.opset:
         raise ModelError(f"{card.path}: opset {card.opset}, but {path.name} has opset {file.opset}")
+    for weights in file.external:
+        if not weights.is_file():
+            raise ModelError(f"{path}: its weights are in {weights}, which is missing")
     session = _session(path, device, threads)
     source = _port(card, "input", session.get_inputs())
     target = _port(card, "output", session.get_outputs())
@@ -111,7 +114,7 @@ class UserOnnxColorizer(Colorizer):
             output_stride=stride,
             size=None if self._padded else size,
             licence=card.licence,
-            sha256=file_sha256(file.path),
+            sha256=source_sha256(file.path, (file.path, card.path, *file.external)),
             source=card.source,
         )
 
