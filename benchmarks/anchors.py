@@ -7,7 +7,7 @@
 Quality: `videocolor evaluate` of the whole film path on held-back clips of CLIPS (configs/evaluate/held_back.yaml,
 evenly chosen, 3 s each, 240 lines), without a hint (`auto`, model.keyframe_interval) and with the true first frame
 (`e1`, model.keyframe_interval_painted). Speed: CPU milliseconds a frame of `colorize_video` (decoding and x264
-veryfast with it, one network thread) on each FILM, one in colour, at 480 lines; its own first frame is the hint of
+veryfast with it, one network thread) on each FILM, one in color, at 480 lines; its own first frame is the hint of
 `e1`. Settings take turns within a round; median of the rounds, mean over films. Beside it, which share of the
 frames the network saw: it also looks where motion cannot reach.
 """

@@ -1,10 +1,10 @@
-"""What a batch costs beside the colouring itself.
+"""What a batch costs beside the coloring itself.
 
     python benchmarks/batch.py scale [--films 1000] [--shots 200] [--workers 2] [-o benchmarks/results/batch_scale.json]
     python benchmarks/batch.py overhead FILM [--rounds 3] [-o benchmarks/results/batch_overhead.json]
 
-`scale`: a synthetic archive whose colouriser does nothing: each shot is a shard, each shard a file of a few bytes
-with its record (not synced, which is the colouriser's business). Driver, plans, worker processes, receipts and
+`scale`: a synthetic archive whose colorizer does nothing: each shot is a shard, each shard a file of a few bytes
+with its record (not synced, which is the colorizer's business). Driver, plans, worker processes, receipts and
 status are the real ones. While it runs a second process asks for the status; at last the batch is run again, with
 nothing left to do.
 
@@ -77,8 +77,8 @@ def noop(task: Task, tell: Tell) -> None:
     wanted = range(len(plan.shards)) if task.shards is None else task.shards
     for number in wanted:
         shard, path = plan.shards[number], shard_path(job.folder, number)
-        path.write_bytes(b"colour")
-        digest = hashlib.sha256(b"colour").hexdigest()
+        path.write_bytes(b"color")
+        digest = hashlib.sha256(b"color").hexdigest()
         record = ShardRecord(
             number, shard.key, path.name, digest, 6, FRAMES, shard.start_pts, shard.end_pts - 1, 0.0, "noop"
         )
@@ -154,7 +154,7 @@ def main() -> None:
 @click.option("--workers", default=2, show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path))
 def scale(films: int, shots: int, workers: int, output: Path | None) -> None:
-    """A synthetic archive whose colouriser does nothing."""
+    """A synthetic archive whose colorizer does nothing."""
     with tempfile.TemporaryDirectory(prefix="videocolor-batch-") as name:
         folder, out = Path(name) / "in", Path(name) / "out"
         folder.mkdir()

@@ -1,9 +1,9 @@
-"""Does colour hold still over a shot: how far followed places move from the colour they had at its beginning.
+"""Does color hold still over a shot: how far followed places move from the color they had at its beginning.
 
     python benchmarks/drift.py CLIP... [--seconds 8] [--set KEY=VALUE]... [-o benchmarks/results/drift.json] \\
         [--picture docs/images/held.jpg]
 
-Every CLIP, a film in colour, is coloured without a hint, with `model.self_references` on and off. From its first frame
+Every CLIP, a film in color, is colored without a hint, with `model.self_references` on and off. From its first frame
 places are followed by motion (luma alone, with the carrier that painted frames have); where they are trusted above 0.7,
 the a*b* that stand there are compared with those of the first frame, every 8 frames of the second half of the span.
 "Moved": mean distance (Lab units). "Otherwise than the truth": the same of the difference between the film's change

@@ -1,4 +1,4 @@
-"""How much of a plain transcode's speed is left when the film is coloured: ratios, side by side in one run.
+"""How much of a plain transcode's speed is left when the film is colored: ratios, side by side in one run.
 
     python benchmarks/film.py FILM [--height 480] [--frames 300] [--rounds 3] [-o benchmarks/results/film.json]
 
@@ -8,7 +8,7 @@ Every row decodes the same file and encodes with the same encoder (x264 veryfast
     constant    our path with a constant predictor, smoothing off
     fused       our path with a constant predictor, smoothing on
     default     our path as it comes: packaged network, anchors, smoothing
-    painted     the same with the film's own first frame, in colour, as a hint: finer motion, more anchors
+    painted     the same with the film's own first frame, in color, as a hint: finer motion, more anchors
     usual       as other tools do it: decode to RGB, whole-frame Lab by scikit-image, network on every frame,
                 Lab to RGB, encode; a tenth of the frames, because it is slow
 Rows take turns within a round, so that a drifting machine moves them together; the ratio of the medians

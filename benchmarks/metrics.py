@@ -10,7 +10,7 @@ in which the rows take turns. One thread, but for the rows that say otherwise.
     scorer     `FilmScorer`: the frame metrics alone; the default set (flow on every 5th pair); flow on every pair
     command    `score_film` on two FFV1 films: the default set with decoding
     plain      the frame metrics by scikit-image and SciPy, as one would write them down: PSNR, PSNR of Lab's ab, SSIM,
-               CIEDE2000 (mean, 90 %), both colourfulnesses, CDC, edge-band CIEDE2000
+               CIEDE2000 (mean, 90 %), both colorfulnesses, CDC, edge-band CIEDE2000
 """
 
 from __future__ import annotations

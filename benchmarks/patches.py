@@ -1,4 +1,4 @@
-"""Seconds that the patch colouriser takes for a frame of 848x480, by patch and network; weights are random.
+"""Seconds that the patch colorizer takes for a frame of 848x480, by patch and network; weights are random.
 
 OMP_NUM_THREADS=1 python benchmarks/patches.py
 """

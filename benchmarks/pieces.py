@@ -41,7 +41,7 @@ def pieces(film: Path) -> None:
     grid, plane = (size[0] // 2, size[1] // 2), ((info.width + 1) // 2, (info.height + 1) // 2)
     click.echo(f"{film.name}: {info.width}x{info.height}, working size {size[1]}x{size[0]}")
     cost("luma to working size", count, lambda: list(prepare(iter(frames), size)))
-    cost("source's own colour", count, lambda: [source_color(frame) for frame in frames])
+    cost("source's own color", count, lambda: [source_color(frame) for frame in frames])
     shrink = lambda: [plane_luma(f.luma, f.layout.depth, f.color.range, plane) for f in frames]  # noqa: E731
     cost("luma on the chroma grid", count, shrink)
     large = shrink()

@@ -1,9 +1,9 @@
-"""What a few clicked points do to one frame: the network with 1, 3, 5 and 10 points of true colour against none.
+"""What a few clicked points do to one frame: the network with 1, 3, 5 and 10 points of true color against none.
 
     python benchmarks/points.py FOLDER [FOLDER...] [--list configs/evaluate/held_back.yaml] [--frames 8] [--most 12]
         [--radii 0.02,0.05,0.12] [-o RESULT.json]
 
-Points lie where a seed puts them; each has the frame's true colour there (mean of 5x5 pixels). Told: mean dE00 of the
+Points lie where a seed puts them; each has the frame's true color there (mean of 5x5 pixels). Told: mean dE00 of the
 whole frame, at the points (nearer than 0.02 of the height), near them (0.1) and far from them, with and without.
 `--list` keeps the clips that a file names. One frame at a time: motion plays no part.
 """

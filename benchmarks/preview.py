@@ -1,12 +1,12 @@
-"""Seconds until a preview shows its first coloured frame, and until five seconds of film are coloured.
+"""Seconds until a preview shows its first colored frame, and until five seconds of film are colored.
 
     python benchmarks/preview.py FILM [--height 480] [--lines 240] [--rounds 3] [-o benchmarks/results/preview.json]
 
 FILM is scaled to HEIGHT once and repeated to 800 frames; the previews begin in the middle of a group of pictures.
 
     automatic   the network alone
-    painted     the first frame of the preview, in its own colour, as an assigned hint
-    cold        automatic, with the network and the table of colours still to be loaded; modules are imported
+    painted     the first frame of the preview, in its own color, as an assigned hint
+    cold        automatic, with the network and the table of colors still to be loaded; modules are imported
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
-"""What the path does to a film, measured film in, film out, on clips whose colour is known.
+"""What the path does to a film, measured film in, film out, on clips whose color is known.
 
     python benchmarks/quality.py FOOTAGE [--clips 8] [--seconds 2.5] [-o benchmarks/results/quality.json]
 
 FOOTAGE is the folder with train/ (`data.root`); the clips are those of configs/evaluate/held_back.yaml, evenly chosen.
-Each is coloured through FFV1 by the command's own function, with the true frame 0 as hint (`e1`) or without hints
+Each is colored through FFV1 by the command's own function, with the true frame 0 as hint (`e1`) or without hints
 (`auto`), under several settings; frame 0 is left out of the means. Luma is the source's in every row.
 
     rgb_psnr   float64, mean over frames, then clips, dB
     de00       CIEDE2000, every fifth frame
     edge       the same, within 3 px (at 480 lines) of the Canny edges (40, 80) of the truth's 8-bit a*b*
     flicker    mean |ab(t) - warp(ab(t-1))| over unoccluded pixels, DIS flow from luma, a*b* units
-    color      Hasler-Suesstrunk colourfulness
+    color      Hasler-Suesstrunk colorfulness
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def pictures(film: Path, count: int) -> Iterator[tuple[Array, Array, Array]]:
 
 
 def edge_band(ab: Array) -> Array:
-    """Pixels beside the truth's colour edges."""
+    """Pixels beside the truth's color edges."""
     levels = np.clip(ab + 128, 0, 255).astype(np.uint8)
     edges = cv2.Canny(levels[0], 40, 80) | cv2.Canny(levels[1], 40, 80)
     reach = 2 * max(1, round(3 * ab.shape[1] / 480)) + 1

@@ -3,7 +3,7 @@
     python benchmarks/runtimes.py measure FILM... --calibrate FILM... [-o benchmarks/results/runtimes.json]
     python benchmarks/runtimes.py score CLIPS --int8 onnxruntime --calibrate FILM... [-o benchmarks/results/int8.json]
 
-`measure` colours a second of each FILM without and with its own first frame as a painted one, keeps what the network
+`measure` colors a second of each FILM without and with its own first frame as a painted one, keeps what the network
 was asked (luma, tokens, propagated chroma; batches as they came) and gives every runtime the same. The runtimes take
 turns within a round; medians. Differences are against eager torch: of a*b*, and CIEDE2000 on the network's own grid.
 Load seconds are from weights to the first answer, modules imported. Runtimes that are not installed are named.
@@ -284,7 +284,7 @@ def gathered(films: Sequence[Path], seconds: float) -> dict[str, list[Call]]:
 
 @contextmanager
 def quantized(which: str, calls: Sequence[Call]) -> Iterator[None]:
-    """While it lasts, the network that colours frames is the int8 one."""
+    """While it lasts, the network that colors frames is the int8 one."""
     if which == "onnxruntime":
         session = onnx_session(onnx_int8(calls, INT8[CHOSEN]), 1)
         original = OnnxRuntime._session

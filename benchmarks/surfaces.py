@@ -1,10 +1,10 @@
-"""What evening out the network's own colours (`videocolor.models.hint.nonlocal_means`) does, without any hint.
+"""What evening out the network's own colors (`videocolor.models.hint.nonlocal_means`) does, without any hint.
 
     python benchmarks/surfaces.py PACK [--items 150] [--sheet SHEET.jpg --frame samples/man_yellow_wall_60fps.mp4:100]
         [-o benchmarks/results/surfaces.json]
 
-PACK is packed footage (pipelines/train_hint_network.py pack). The middle frame of some items is coloured by the network
-alone at its working size, with and without evening out, and compared with the truth there: RGB-PSNR, colourfulness
+PACK is packed footage (pipelines/train_hint_network.py pack). The middle frame of some items is colored by the network
+alone at its working size, with and without evening out, and compared with the truth there: RGB-PSNR, colorfulness
 (Hasler and Suesstrunk 2003) over the truth's, and patches: the spread of a*b* (standard deviation, both together) in
 windows of 40 px in which the truth's L* spreads by less than 12 and its a* and b* by less than 3 each. --sheet shows
 frames of films: as they are, without, with.
@@ -41,7 +41,7 @@ WINDOW = 40
 
 
 def colored(net: HintNet, rgb: Array, card: Any) -> tuple[Array, Array, Array]:
-    """(3, h, w) true picture at the working size, and it in the network's colours, without and with evening out."""
+    """(3, h, w) true picture at the working size, and it in the network's colors, without and with evening out."""
     height, width = working_size(rgb.shape[2], rgb.shape[1], card)
     small = cv2.resize(np.moveaxis(rgb, 0, -1), (width, height), interpolation=cv2.INTER_AREA)
     true = np.moveaxis(small, -1, 0).astype(np.float64)

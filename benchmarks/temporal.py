@@ -2,8 +2,8 @@
 
     python benchmarks/temporal.py cuts FOLDER...        errors of the cut detector, on clips and spliced clips
     python benchmarks/temporal.py likeness FOLDER...    same-shot pairs against pairs of different films
-    python benchmarks/temporal.py fuse CLIP...          colour carried from anchors; flicker and noise
-    python benchmarks/temporal.py upsample CLIP...      colour error at edges, guided beside bilinear
+    python benchmarks/temporal.py fuse CLIP...          color carried from anchors; flicker and noise
+    python benchmarks/temporal.py upsample CLIP...      color error at edges, guided beside bilinear
     python benchmarks/temporal.py cost                  CPU milliseconds of every piece, one thread
 
 Figures and their discussion: docs/temporal.md.
@@ -234,7 +234,7 @@ def cost() -> None:
     report("motion both ways with trust", lambda: estimator.motion(a, b))
     for every in (1, 4):
         seen: dict[int, Observation] = {t: (ab, 1.0) for t in range(0, 48, every)}
-        report(f"fusion, colours every {every}, a frame", lambda seen=seen: fused(frames, seen), 48)
+        report(f"fusion, colors every {every}, a frame", lambda seen=seen: fused(frames, seen), 48)
     for w, h in ((427, 240), (960, 540)):
         luma = rng.random((h, w)).astype(np.float32)
         small = rng.random((160, 288)).astype(np.float32)

@@ -1,9 +1,9 @@
-"""Make the README's picture: two sample films before and after, coloured with the packaged weights.
+"""Make the README's picture: two sample films before and after, colored with the packaged weights.
 
     python pipelines/before_after.py samples/bw_his_girl_friday_1940.mp4 samples/bw_chaplin.mp4 \
         -o docs/images/before_after.jpg
 
-Each film is coloured without hints into a temporary file; rows are the source's frames and the coloured ones.
+Each film is colored without hints into a temporary file; rows are the source's frames and the colored ones.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ are left out, so are clips that look alike. Cuts are found as `pairs build` find
 1. half of the clips (by hash of their names) choose the thresholds: `accept` lets one in a hundred pairs of two clips
    pass, `reject` turns one in a hundred pairs of one shot away;
 2. the other half says how often these thresholds are wrong;
-3. AUC of both checks and of other sizes and colour spaces, over all pairs, over those where the camera panned or
+3. AUC of both checks and of other sizes and color spaces, over all pairs, over those where the camera panned or
    zoomed by a tenth and more (measured with SIFT and RANSAC), and over made pans and zooms of known extent.
 
 The picture shows the ROC curves. The thresholds are `THRESHOLDS` in videocolor/pairs/scene.py.

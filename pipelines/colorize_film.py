@@ -1,9 +1,9 @@
-"""Colour a film, prove that it is still the same film, and make a picture of it.
+"""Color a film, prove that it is still the same film, and make a picture of it.
 
     python pipelines/colorize_film.py film.mov film_color.mkv --config master --hint 3.5=painted.png
 
 1. says what will happen (shots, hints, what is assumed, what the container cannot hold);
-2. colours (`videocolor.colorize_video`);
+2. colors (`videocolor.colorize_video`);
 3. decodes both films and compares luma and times; with a lossless codec any difference is a failure;
 4. writes `OUTPUT.before_after.jpg`.
 
@@ -23,7 +23,7 @@ import videocolor
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("target", type=click.Path(path_type=Path))
 @click.option("--config", help="Preset or YAML file.")
-@click.option("--hint", "hints", multiple=True, metavar="[TIME=]IMAGE", help="A colour frame; may be repeated.")
+@click.option("--hint", "hints", multiple=True, metavar="[TIME=]IMAGE", help="A color frame; may be repeated.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
 def main(source: Path, target: Path, config: str | None, hints: tuple[str, ...], settings: tuple[str, ...]) -> None:
     try:

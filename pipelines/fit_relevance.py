@@ -198,7 +198,7 @@ def measure(pack: Path, weights: Path, output: Path, frames: int, images: int, s
 @click.argument("rows", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 @click.option("--seed", default=5, show_default=True)
-@click.option("--lean", default=3.5, show_default=True, help="Added to the gate's logit: towards using a hint.")
+@click.option("--lean", default=3.5, show_default=True, help="Added to the gate's logit: toward using a hint.")
 @click.option("--graphs", is_flag=True, help="Write the ONNX graphs beside OUTPUT.")
 def fit(weights: Path, rows: tuple[Path, ...], output: Path, seed: int, lean: float, graphs: bool) -> None:
     """Write a weights file with a fitted gate."""

@@ -31,7 +31,7 @@ Hashes = tuple[np.uint64, np.uint64]
 
 
 def difference_hash(gray: Array) -> Hashes:
-    """64 bits: whether each of 9x8 cells is darker than its right neighbour; of the picture and of its mirror."""
+    """64 bits: whether each of 9x8 cells is darker than its right neighbor; of the picture and of its mirror."""
     small = cv2.resize(gray, (9, 8), interpolation=cv2.INTER_AREA).astype(np.int16)
     bits = [np.packbits((one[:, 1:] > one[:, :-1]).ravel()).view(">u8")[0] for one in (small, small[:, ::-1])]
     return np.uint64(bits[0]), np.uint64(bits[1])

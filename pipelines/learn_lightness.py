@@ -1,4 +1,4 @@
-"""Learn the table of the `lightness` baseline: the mean colour that footage has at each luma.
+"""Learn the table of the `lightness` baseline: the mean color that footage has at each luma.
 
     python pipelines/learn_lightness.py PACK
 
@@ -21,14 +21,14 @@ from videocolor.types import Array
 
 
 def mean_ab_by_luma(pictures: Iterable[Array], classes: int = 32) -> Array:
-    """Mean colour of pictures in equally wide classes of luma; every picture weighs alike in each class it has.
+    """Mean color of pictures in equally wide classes of luma; every picture weighs alike in each class it has.
 
     Args:
         pictures: (h, w, 3) uint8 R'G'B'.
         classes: how many, a divisor of 256.
 
     Returns:
-        (classes, 2) float64 CIE a*b*; classes that no picture has are filled from their neighbours.
+        (classes, 2) float64 CIE a*b*; classes that no picture has are filled from their neighbors.
 
     Raises:
         ValueError: there is no picture.

@@ -5,7 +5,7 @@
     python pipelines/look_sheet.py --clips OUT/auto OUT/e1 --film samples/bw_chaplin.mp4 -o docs/images/look.jpg
 
 A row for each still of a clip: truth, gray, automatic, with the true first frame as hint, DIS flow with the same hint.
-A row for each of some frames of an archival film: as it is, automatic, with a hint made by hand (points of colour on
+A row for each of some frames of an archival film: as it is, automatic, with a hint made by hand (points of color on
 one frame, `POINTS` below), that hint. Numbers in the first column are frames. --clips may be given more than once, and
 --only limits it to some clips: stills of footage that may not be passed on belong into no repository.
 """
@@ -71,7 +71,7 @@ POINTS: Final[dict[str, tuple[int, tuple[tuple[float, float, str], ...]]]] = {
         ),
     ),
 }
-"""Hints made by hand: the frame, and places (x, y in 0..1) with the colour that a person gave them."""
+"""Hints made by hand: the frame, and places (x, y in 0..1) with the color that a person gave them."""
 
 
 @click.command(help=__doc__)

@@ -1,4 +1,4 @@
-"""The patch colouriser of Richart, Visca and Baliosian (2017): train it, print its tables, paint its figures.
+"""The patch colorizer of Richart, Visca and Baliosian (2017): train it, print its tables, paint its figures.
 
     python pipelines/published_patches.py train   [--config NAME|PATH] [--root FOOTAGE] [--resume]
     python pipelines/published_patches.py tables  [--config NAME|PATH]
@@ -7,7 +7,7 @@
 `train` is `videocolor train`; the default configuration is the paper's whole grid (train/published/p_grid: 4 maps, 3
 patches x 7 networks x 10 splits), train/published/p is the one network that its authors chose. Stopped, it goes on with
 --resume. `tables` prints the paper's two tables with the published values beside ours, also while the grid is under
-way. `picture` shows for each IMAGE: the original, its colour without lightness, gray, the predicted colour, the
+way. `picture` shows for each IMAGE: the original, its color without lightness, gray, the predicted color, the
 prediction; and the image repainted with each codebook. OUT/patches.safetensors is what `videocolor colorize FILM OUT
 --model OUT/patches.safetensors` takes. --set KEY=VALUE changes a value of the configuration.
 
@@ -73,7 +73,7 @@ def patch_sheet(
     """A sheet of two blocks, a row an image in each.
 
     The upper block: original, its (u*, v*) at L* = 50, gray, predicted (u*, v*) at L* = 50, prediction. The lower one:
-    original, then repainted with each codebook, every pixel with the codeword nearest to its own colour: the best that
+    original, then repainted with each codebook, every pixel with the codeword nearest to its own color: the best that
     a classifier could do.
 
     Args:

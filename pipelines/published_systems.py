@@ -9,7 +9,7 @@
 autoencoders first). What is done is skipped, what was stopped goes on; each run writes its weights file into the
 preset's folder, under --runs. --set changes a value of all of them. `evaluate` takes the weights files that are there:
 protocol e1 (systems without hints leave the hint aside) into OUT/e1, protocol auto into OUT/auto; H also as the R'G'B'
-pictures of its paper (`h4-rgb`), which it makes into OUT/rgb. `strip` colours one frame of some clips with each of
+pictures of its paper (`h4-rgb`), which it makes into OUT/rgb. `strip` colors one frame of some clips with each of
 them, the clip's first frame being the hint. `report` writes the errors of the epochs, parameters, files' sha256 and
 CPU seconds for a 256x256 picture. P has a recipe of its own for its grid: pipelines/published_patches.py.
 
@@ -236,14 +236,14 @@ def _head(names: Sequence[str], width: int) -> Array:
 @click.option("--runs", default="runs/published", show_default=True, type=click.Path(path_type=Path))
 def report(output: Path, only: str | None, runs: Path) -> None:
     """Errors of the epochs, parameters, sha256, seconds."""
-    lines = ["| system | epochs | samples | MSE first -> last epoch (learnt from) | MSE -> (held back) | RMSE |"]
+    lines = ["| system | epochs | samples | MSE first -> last epoch (learned from) | MSE -> (held back) | RMSE |"]
     lines.append("| --- | --- | --- | --- | --- | --- |")
     for name in _chosen(only):
         rows = _epochs(runs / name / "metrics.jsonl")
         if rows:
-            learnt, held = ([row.get(key, math.nan) for row in rows] for key in ("train_mse", "mse"))
+            learned, held = ([row.get(key, math.nan) for row in rows] for key in ("train_mse", "mse"))
             lines.append(
-                f"| {name} | {len(rows)} | {rows[-1]['step']} steps | {learnt[0]:.4f} -> {learnt[-1]:.4f} | "
+                f"| {name} | {len(rows)} | {rows[-1]['step']} steps | {learned[0]:.4f} -> {learned[-1]:.4f} | "
                 f"{held[0]:.4f} -> {held[-1]:.4f} | {math.sqrt(held[0]):.3f} -> {math.sqrt(held[-1]):.3f} |"
             )
     lines += ["", "| system | parameters | working size | CPU s, 256x256 film | at 256x256 itself | sha256 |"]

@@ -1,9 +1,9 @@
-"""Colour an archive, prove what was made, and show it.
+"""Color an archive, prove what was made, and show it.
 
     python pipelines/restore_archive.py REELS -o OUT --config master [--workers 2] [--set output.crf=14] [--sheet 8]
 
 1. finds the films of REELS: a folder, or a job file (`videocolor.batch.jobs.read_jobs`);
-2. colours them, going on where an earlier run stopped (`run_batch`); results go to OUT;
+2. colors them, going on where an earlier run stopped (`run_batch`); results go to OUT;
 3. checks every finished film against its source: bytes, frames, times, luma, package (`verify_batch`);
 4. writes OUT/archive.csv, a line a film: state, reason, frames, sha256;
 5. draws OUT/before_after.jpg of the first films (--sheet 0: none).

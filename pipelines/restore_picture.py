@@ -9,7 +9,7 @@
    out exposure, --dust repairs dust and vertical scratches; --set changes their strengths (docs/restoration.md);
 3. writes the film losslessly (FFV1) with neutral chroma, the source's times, sound and other streams.
 
-Frames are as many as before, at the same times: frames that a pulldown repeats stay. To restore and colour in one go,
+Frames are as many as before, at the same times: frames that a pulldown repeats stay. To restore and color in one go,
 see the section `restoration` of `videocolor colorize`.
 """
 

@@ -24,11 +24,11 @@ function answer(word) {
   }
 }
 document.querySelector('#real').addEventListener('click', () => answer('real'));
-document.querySelector('#coloured').addEventListener('click', () => answer('coloured'));
+document.querySelector('#colored').addEventListener('click', () => answer('colored'));
 document.querySelector('#back').addEventListener('click', () => { answers.pop(); show(); });
 document.addEventListener('keydown', event => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === 'TEXTAREA') return;
   if (event.key === 'r') answer('real');
-  if (event.key === 'c') answer('coloured');
+  if (event.key === 'c') answer('colored');
 });
 show();

@@ -1,10 +1,10 @@
-"""People judge: a page of real and coloured stills, and the share of coloured ones that were taken for real.
+"""People judge: a page of real and colored stills, and the share of colored ones that were taken for real.
 
     python pipelines/user_study.py make CLIPS SURVEY -o OUT --protocol auto --methods videocolor
     python pipelines/user_study.py count SURVEY anna.csv ben.csv
 
 The first command runs `videocolor evaluate` into OUT, or takes up what is done there, and writes SURVEY/survey.html, to
-hand out, and SURVEY/key.json, to keep. Every clip is shown either as it was or as the last method coloured it, never
+hand out, and SURVEY/key.json, to keep. Every clip is shown either as it was or as the last method colored it, never
 both: half of the clips each, drawn and shuffled by `page.seed`. The page holds no answer; only key.json does.
 """
 
@@ -30,7 +30,7 @@ from videocolor.pages import data_url, read_still, render, scaled
 from videocolor.presets import load_model
 
 _HEAD: Final = ("survey", "picture", "answer")
-_ANSWERS: Final = ("real", "coloured")
+_ANSWERS: Final = ("real", "colored")
 _HEIGHT: Final = 480
 """Lines of the pictures, at most: both kinds go the same way through the same JPEG encoder."""
 _Z: Final = 1.959963984540054
@@ -57,7 +57,7 @@ class FoolingRate:
     people: int
     """Files of answers."""
     fooled: Share
-    """Coloured pictures that were taken for real: the fooling rate."""
+    """Colored pictures that were taken for real: the fooling rate."""
     trusted: Share
     """Real pictures that were taken for real; without it a person who always says "real" would look fooled."""
     by_person: dict[str, Share]
@@ -70,7 +70,7 @@ class FoolingRate:
     def lines(self) -> list[str]:
         """For a person."""
         lines = [
-            f'fooling rate of {self.method}: {_words(self.fooled)} of the answers to coloured pictures were "real"',
+            f'fooling rate of {self.method}: {_words(self.fooled)} of the answers to colored pictures were "real"',
             f"real pictures taken for real: {_words(self.trusted)}",
             f"answers of {self.people} {'person' if self.people == 1 else 'people'}; the intervals take answers as "
             "independent of each other, which those of one person are not quite",
@@ -165,7 +165,7 @@ def _drawn(evaluation: Evaluation, method: str, random: np.random.Generator) -> 
 
 
 def fooling_rate(key: Path, answers: Sequence[Path]) -> FoolingRate:
-    """The share of coloured pictures that people took for real.
+    """The share of colored pictures that people took for real.
 
     Args:
         key: key.json of the survey.
@@ -191,8 +191,8 @@ def fooling_rate(key: Path, answers: Sequence[Path]) -> FoolingRate:
             counts[kind][1] += total
         if str(path) in by_person:
             raise UsageError(f"{path}: given twice")
-        by_person[str(path)] = _share(*mine["coloured"])
-    return FoolingRate(record["method"], len(answers), _share(*counts["coloured"]), _share(*counts["real"]), by_person)
+        by_person[str(path)] = _share(*mine["colored"])
+    return FoolingRate(record["method"], len(answers), _share(*counts["colored"]), _share(*counts["real"]), by_person)
 
 
 def _read_key(path: Path) -> dict[str, Any]:

@@ -144,8 +144,8 @@ def scratches(clean: list[Array], seed: int, lines: int = 3) -> Damaged:
         xx = np.arange(w)[None, :]
         yy = np.arange(h)[:, None]
         for (x, width, tone, opacity), drift in zip(drawn, wander, strict=True):
-            centre = x + drift + 0.8 * np.sin(yy / h * 2.0 + x)
-            cover = np.clip(width / 2 + 0.5 - np.abs(xx - centre), 0, 1) * opacity
+            center = x + drift + 0.8 * np.sin(yy / h * 2.0 + x)
+            cover = np.clip(width / 2 + 0.5 - np.abs(xx - center), 0, 1) * opacity
             picture += cover * (tone * peak - picture)
         damaged.append(np.rint(picture).astype(luma.dtype))
     return Damaged(clean, damaged)

@@ -42,7 +42,7 @@ def noise_planes(width: int, height: int, pix_fmt: str, index: int = 0) -> list[
 
 
 def neutral_chroma(size: tuple[int, int], depth: int) -> Array:
-    """Make a chroma plane (size is width, height) without colour."""
+    """Make a chroma plane (size is width, height) without color."""
     return np.full((size[1], size[0]), 1 << (depth - 1), np.uint8 if depth <= 8 else np.uint16)
 
 

@@ -1,4 +1,4 @@
-"""Colour films and small data sets for the tests of pairs."""
+"""Color films and small data sets for the tests of pairs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIZE = (96, 64)
 
 
 def moving_planes(index: int, seed: int = 0, size: tuple[int, int] = SIZE) -> list[Array]:
-    """Y, Cb, Cr of a coloured texture that moves by a pixel and a half a frame; another seed is another scene."""
+    """Y, Cb, Cr of a colored texture that moves by a pixel and a half a frame; another seed is another scene."""
     width, height = size
     random = np.random.default_rng([77, seed])
     coarse = np.tile(random.integers(40, 216, (6, 8)).astype(np.float32), (1, 3))

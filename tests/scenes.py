@@ -25,8 +25,8 @@ def smooth_noise(seed: int, height: int, width: int, grain: int = 8) -> Array:
     return np.clip(large, 0, 1)
 
 
-def coloured_noise(seed: int, height: int, width: int) -> Array:
-    """(height, width, 3) uint8 with texture, and colours that luma does not tell."""
+def colored_noise(seed: int, height: int, width: int) -> Array:
+    """(height, width, 3) uint8 with texture, and colors that luma does not tell."""
     luma = smooth_noise(seed, height, width, 4) * 100 + 70
     planes = [luma + (smooth_noise(seed + 1 + k, height, width, 12) - 0.5) * 110 for k in range(3)]
     return np.clip(np.rint(np.stack(planes, axis=-1)), 0, 255).astype(np.uint8)
@@ -40,11 +40,11 @@ def task_of(truth: Array, known: tuple[int, ...] = (0,), **changes: Any) -> Task
 
 
 def still(count: int = 6) -> Array:
-    return np.stack([coloured_noise(1, 64, 96)] * count)
+    return np.stack([colored_noise(1, 64, 96)] * count)
 
 
 def pan(count: int = 8, step: int = 4) -> Array:
-    wide = coloured_noise(5, 64, 96 + count * step)
+    wide = colored_noise(5, 64, 96 + count * step)
     return np.stack([wide[:, k * step : k * step + 96] for k in range(count)])
 
 

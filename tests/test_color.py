@@ -1,4 +1,4 @@
-"""Colour mathematics against scikit-image, published code values, and itself there and back."""
+"""Color mathematics against scikit-image, published code values, and itself there and back."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_lab_and_back(matrix: Matrix) -> None:
 @pytest.mark.parametrize(
     ("matrix", "rgb", "codes"),
     [
-        # 8-bit limited code values of the 100 % colour bars, ITU-R BT.601-7 and BT.709-6 rounded.
+        # 8-bit limited code values of the 100 % color bars, ITU-R BT.601-7 and BT.709-6 rounded.
         ("bt601", (1, 0, 0), (81, 90, 240)),
         ("bt601", (0, 0, 1), (41, 240, 110)),
         ("bt709", (1, 0, 0), (63, 102, 240)),

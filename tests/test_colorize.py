@@ -30,7 +30,7 @@ FFV1 = ("output.codec=ffv1",)
 
 
 class Teller(Colorizer):
-    """Colours by lightness, so that every frame's answer is known; notes what it was asked."""
+    """Colors by lightness, so that every frame's answer is known; notes what it was asked."""
 
     def __init__(self, hints: str = "many", most: int = 99, broken: bool = False) -> None:
         self.card = ModelCard("teller", "Teller", hints, 0, 0, area=WIDTH * HEIGHT)  # type: ignore[arg-type]
@@ -62,7 +62,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[Colorizer], None]:
 
 
 def scene(seed: int, width: int = WIDTH + 64, height: int = HEIGHT) -> Array:
-    """(3, h, w) float32 R'G'B' of soft colours with some texture."""
+    """(3, h, w) float32 R'G'B' of soft colors with some texture."""
     rng = np.random.default_rng(seed)
     small = rng.uniform(0.25, 0.75, (8, 14, 3)).astype(np.float32)
     soft = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
@@ -174,7 +174,7 @@ def test_every_shot_begins_anew_and_a_returning_one_remembers(tmp_path: Path, us
     result = colorize_video(tmp_path / "in.mkv", tmp_path / "out.mkv", config())
     assert [(shot.start, shot.end) for shot in result.shots] == [(0, 16), (16, 32), (32, 48)]
     assert teller.begun[:3] == [0, 0, 0], "two new shots, and the first one by itself, for what it lends"
-    assert teller.begun[3] > 0, "the third shot is the first come back: it is told the first one's colours"
+    assert teller.begun[3] > 0, "the third shot is the first come back: it is told the first one's colors"
     assert [shot.reuses for shot in result.shots] == [None, None, 0]
 
 
@@ -223,7 +223,7 @@ def test_source_color_is_replaced_and_said_or_kept_where_asked(
     frames = color_frames([1], 8)
     make_film(tmp_path / "in.mkv", frames, size=(WIDTH, HEIGHT))
     result = colorize_video(tmp_path / "in.mkv", tmp_path / "new.mkv", config())
-    assert any("already in colour" in warning for warning in result.warnings)
+    assert any("already in color" in warning for warning in result.warnings)
     assert any((a[2][0] != planes[1]).any() for a, planes in zip(decoded(tmp_path / "new.mkv"), frames, strict=True))
     colorize_video(tmp_path / "in.mkv", tmp_path / "kept.mkv", config("chroma.keep_source=true"))
     for (_, _, chroma, _), planes in zip(decoded(tmp_path / "kept.mkv"), frames, strict=True):
@@ -300,7 +300,7 @@ def test_color_that_begins_late_is_seen(tmp_path: Path, use: Callable[[Colorizer
     frames = [black, *color_frames([1], 7)]
     make_film(tmp_path / "in.mkv", frames, size=(WIDTH, HEIGHT))
     result = colorize_video(tmp_path / "in.mkv", tmp_path / "out.mkv", config("chroma.keep_source=true"))
-    assert any("already in colour" in warning for warning in result.warnings)
+    assert any("already in color" in warning for warning in result.warnings)
     for (_, _, chroma, _), planes in zip(decoded(tmp_path / "out.mkv")[1:], frames[1:], strict=True):
         np.testing.assert_array_equal(chroma[0], planes[1])
 

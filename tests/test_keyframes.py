@@ -40,7 +40,7 @@ def test_a_suggestion_is_the_same_frame_when_it_comes_back(tmp_path: Path, pts: 
 
 
 class Plain(Colorizer):
-    """Colours everything alike; hints show at their own frames alone."""
+    """Colors everything alike; hints show at their own frames alone."""
 
     def __init__(self) -> None:
         self.card = ModelCard("plain", "Plain", "many", 0, 0, area=96 * 64)
@@ -70,7 +70,7 @@ def rough(seed: int) -> Array:
 
 
 def tint(path: Path, by: Sequence[float]) -> None:
-    """Paint a suggestion: same luma, one colour of a*b*."""
+    """Paint a suggestion: same luma, one color of a*b*."""
     gray = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
     cb, cr = color.ab_to_ycbcr(gray, np.stack([np.full_like(gray, v) for v in by]), "bt709")
     rgb = np.clip(color.ycbcr_to_rgb(gray, cb, cr, "bt709"), 0, 1)
@@ -158,7 +158,7 @@ def test_suggest_takes_a_part_and_replaces_when_told(tmp_path: Path) -> None:
 
 
 def test_a_painted_folder_and_a_part_of_the_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hints of the whole film, given while only its second shot is coloured: the first shot's is not pinned to it."""
+    """Hints of the whole film, given while only its second shot is colored: the first shot's is not pinned to it."""
     film, folder = tmp_path / "film.mkv", tmp_path / "hints"
     gray_film(film)
     for path in write_keyframes(film, folder, ColorizeConfig()):
@@ -169,7 +169,7 @@ def test_a_painted_folder_and_a_part_of_the_film(tmp_path: Path, monkeypatch: py
             None, [f"hints.folder={folder}", "output.codec=ffv1", "output.overwrite=true", part]
         )
         result = colorize_video(film, tmp_path / "out.mkv", config)
-        said = [w for w in result.warnings if "lies outside the part that is coloured" in w]
+        said = [w for w in result.warnings if "lies outside the part that is colored" in w]
         assert len(said) == 1 and f"shot{outside}" in said[0]
         record = json.loads((tmp_path / "out.mkv.json").read_text())
         assert [h["reproduced"] for h in record["hints"] if f"shot{outside}" not in h["name"]] == [True]

@@ -140,7 +140,7 @@ def test_a_dry_run_says_which_shots_have_color_already(tmp_path: Path, pix_fmt: 
     make_film(tmp_path / "in.mkv", frames, "ffv1", pix_fmt)
     plan = plan_colorize(tmp_path / "in.mkv", tmp_path / "x.mkv", config())
     assert len(plan.scan.shots) == 3
-    said = [warning for warning in plan.warnings if "already in colour" in warning]
+    said = [warning for warning in plan.warnings if "already in color" in warning]
     fate = "its chroma is replaced; chroma.keep_source=true keeps it"
-    assert said == [f"the source is already in colour in shots 2: {fate}"]
+    assert said == [f"the source is already in color in shots 2: {fate}"]
     assert f"warning   {said[0]}" in plan.lines()

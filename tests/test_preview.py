@@ -106,7 +106,7 @@ def lender(parts: Sequence[Part], folder: Path) -> ReusedShot:
 
 
 @pytest.mark.parametrize("shot", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3))])
-def test_a_preview_has_the_colours_of_the_render(
+def test_a_preview_has_the_colors_of_the_render(
     shot: int, folder: Path, rendered: list[Frame], part_of: list[Part], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_scan(*_: Any, **__: Any) -> Any:
@@ -136,7 +136,7 @@ def test_a_preview_has_the_colours_of_the_render(
 
 
 def test_a_loan_that_is_not_named_is_missed(folder: Path, rendered: list[Frame], part_of: list[Part]) -> None:
-    """The test above can fail: without its lender shot 4 is coloured otherwise."""
+    """The test above can fail: without its lender shot 4 is colored otherwise."""
     frame = next(preview_part(folder / "film.mkv", config(folder), part_of[3], shot=3, lines=SIZE[1]))
     assert np.abs(preview_rgb(frame).astype(int) - shown(rendered[STARTS[3]])).max() > 3
 
@@ -221,7 +221,7 @@ def test_mistakes_are_said(folder: Path, part_of: list[Part]) -> None:
         next(preview_part(folder / "none.mkv", config(folder), part_of[2], shot=2))
 
 
-def test_colour_of_the_source_is_kept_where_asked(tmp_path: Path) -> None:
+def test_color_of_the_source_is_kept_where_asked(tmp_path: Path) -> None:
     planes = [
         np.full((48, 64), 120, np.uint8),
         np.full((24, 32), 110, np.uint8),
@@ -238,7 +238,7 @@ def test_colour_of_the_source_is_kept_where_asked(tmp_path: Path) -> None:
 
 
 def sample(matrix: str = "bt709") -> PreviewFrame:
-    """All kinds of luma and colour, far out of gamut, too."""
+    """All kinds of luma and color, far out of gamut, too."""
     rng = np.random.default_rng(5)
     ab = rng.uniform(-100, 100, (2, 40, 50)).astype(np.float32)
     return PreviewFrame(0, 0, Fraction(1, 25), rng.uniform(0, 1, (40, 50)).astype(np.float32), ab, matrix)  # type: ignore[arg-type]
@@ -254,7 +254,7 @@ def test_saturation_leaves_luma(saturation: float) -> None:
         np.testing.assert_array_equal(preview_rgb(frame, 0.0), before_rgb(frame))
 
 
-def test_colours_are_those_of_the_formula() -> None:
+def test_colors_are_those_of_the_formula() -> None:
     """The exact way without a table: same luma, this a*b*, gamut-limited."""
     frame = sample()
     cb, cr = color.ab_to_ycbcr(frame.luma, 0.3 * frame.ab, "bt709")

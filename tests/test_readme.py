@@ -29,9 +29,9 @@ def test_the_first_two_blocks() -> None:
     assert install[0] == check[0] == "python3 -m venv .venv"
     assert install[1] == ".venv/bin/pip install -c constraints.txt ."
     assert check[1] == ".venv/bin/pip install -c constraints.txt -e '.[dev]'"
-    colour = shlex.split(install[2])
-    assert colour[:2] == [".venv/bin/videocolor", "colorize"]
-    source, target = [word for word in colour[2:] if not word.startswith("-")]
+    color = shlex.split(install[2])
+    assert color[:2] == [".venv/bin/videocolor", "colorize"]
+    source, target = [word for word in color[2:] if not word.startswith("-")]
     assert (ROOT / source).is_file() and source.startswith("samples/")
     assert "/" not in target, "the film lies in the current folder"
     assert check[2:] == [".venv/bin/pytest"]
@@ -108,7 +108,7 @@ def _environment() -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["colour-first", "tests-first"])
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["color-first", "tests-first"])
 def test_the_first_two_blocks_in_a_fresh_clone(order: tuple[int, int], tmp_path: Path) -> None:
     """The real thing, in either order; the tests are only collected, as they would run themselves."""
     clone = tmp_path / "clone"

@@ -1,4 +1,4 @@
-"""videocolor: colour for black-and-white film, from a few colour frames or from none.
+"""videocolor: color for black-and-white film, from a few color frames or from none.
 
     from pathlib import Path
     from videocolor import ColorizeConfig, colorize_video

@@ -1,4 +1,4 @@
-"""Colour mathematics: Y'CbCr, R'G'B', CIE Lab, and chroma at a fixed luma.
+"""Color mathematics: Y'CbCr, R'G'B', CIE Lab, and chroma at a fixed luma.
 
 All functions are pure, take and return float32 (or float64 where given float64) NumPy arrays, and
 state their ranges. Channels come first: (3, ...) or (2, ...).
@@ -66,7 +66,7 @@ _AGAINST_G: Final = np.array([[1.0, -1.0, 0.0], [0.0, 1.0, 0.0], [0.0, -1.0, 1.0
 """R, G, B -> R - G, G, B - G: exactly (0, G, 0) for gray, hence exactly X = Y = Z. The hue term multiplies the roots of
 both chromas, so a gray that is off by 1e-5 would be off by 0.02 against a saturated color."""
 _AB_LIMIT: Final[dict[Matrix, float]] = {"bt601": 110.0, "bt709": 110.0, "bt2020": 180.0}
-"""Largest |a*| and |b*| that the table covers; the colours of the primaries stay inside it."""
+"""Largest |a*| and |b*| that the table covers; the colors of the primaries stay inside it."""
 _SLICES: Final = 128
 _GRID: Final = 81
 
@@ -215,7 +215,7 @@ def _linear_codes(peak: int) -> Array:
 
 
 def lab_to_rgb(lab: Array, matrix: Matrix = "bt709") -> Array:
-    """CIE L* 0..100, a*, b* (3, ...) -> R'G'B' (3, ...), not clipped: out-of-gamut colours leave 0..1."""
+    """CIE L* 0..100, a*, b* (3, ...) -> R'G'B' (3, ...), not clipped: out-of-gamut colors leave 0..1."""
     fy = (lab[0] + 16) / 116
     xyz = _f_inverse(np.stack([fy + lab[1] / 500, fy, fy - lab[2] / 200]))
     return to_display(_mix(np.linalg.inv(_xyz(matrix)), xyz))
@@ -388,5 +388,5 @@ def _atlas(matrix: Matrix) -> Array:
     y, a, b = np.meshgrid(np.linspace(0, 1, _SLICES, dtype=np.float32), axis, axis, indexing="ij")
     cb, cr = ab_to_ycbcr(y, np.stack([a, b]), matrix)
     cube = np.stack([cb, cr], axis=-1).astype(np.float32)
-    cube[:, _GRID // 2, _GRID // 2] = 0  # no colour is no chroma, exactly, whatever the search left over
+    cube[:, _GRID // 2, _GRID // 2] = 0  # no color is no chroma, exactly, whatever the search left over
     return np.ascontiguousarray(cube.transpose(1, 0, 2, 3).reshape(_GRID, _SLICES * _GRID, 2))

@@ -100,7 +100,7 @@ def _color_in_shards(film: Film, log: RunLog, began: float) -> ColorizeResult:
                 nonlocal before
                 before = frames
                 if frames:
-                    log.note(f"{frames} frames were coloured by an earlier run; going on from there")
+                    log.note(f"{frames} frames were colored by an earlier run; going on from there")
 
             def hear(message: dict[str, Any]) -> None:
                 if message["kind"] == "planned":
@@ -135,7 +135,7 @@ def _joined(job: FilmJob, plan: FilmPlan, records: Mapping[int, ShardRecord], lo
     try:
         return merge_shards(job, plan, records, log, run_began=began)
     except OutputError as error:
-        kept = f"what was coloured is kept in {job.folder}; the same command goes on from there"
+        kept = f"what was colored is kept in {job.folder}; the same command goes on from there"
         raise OutputError(f"{error}; {kept}") from error
 
 

@@ -181,9 +181,9 @@ class InputConfig(Section):
     rate: Rate | None = None
     """Frames a second of an image sequence: 24, 23.976 or 24000/1001. Films state their own."""
     start: Time | None = None
-    """Colour from this film time on: seconds or HH:MM:SS.mmm. Null: from the first frame."""
+    """Color from this film time on: seconds or HH:MM:SS.mmm. Null: from the first frame."""
     end: Time | None = None
-    """Colour up to this film time, itself not included. Null: to the last frame."""
+    """Color up to this film time, itself not included. Null: to the last frame."""
 
     @pydantic.model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -193,7 +193,7 @@ class InputConfig(Section):
 
 
 class ModelConfig(Section):
-    """Which network colours, and where it runs."""
+    """Which network colors, and where it runs."""
 
     name: Annotated[str, COLOR] = Field(default="hint", min_length=1)
     """A model that `videocolor models` lists, or a weights file (.safetensors)."""
@@ -208,13 +208,13 @@ class ModelConfig(Section):
     batch: Annotated[Int, COLOR] = Field(default=2, ge=1, le=256)
     """Frames that go through the network at once, 1..256. Halved by itself when memory runs out."""
     keyframe_interval: Annotated[Int, COLOR] = Field(default=16, ge=1, le=32)
-    """The network sees every n-th frame, 1..32; colour in between follows motion. 1: every frame."""
+    """The network sees every n-th frame, 1..32; color in between follows motion. 1: every frame."""
     keyframe_interval_painted: Annotated[Int, COLOR] = Field(default=8, ge=1, le=32)
     """The same in shots with a painted frame, if less: there the network also mends what motion carried."""
     self_references: Annotated[Bool, COLOR] = False
-    """In a shot without a hint the network's own colours of some frames are hints for the rest: if colours jump."""
+    """In a shot without a hint the network's own colors of some frames are hints for the rest: if colors jump."""
     memory: Annotated[Int, COLOR] = Field(default=1, ge=0, le=8)
-    """In a shot with a painted frame, how many of the frames coloured last are hints for the next, 0..8. 0: none."""
+    """In a shot with a painted frame, how many of the frames colored last are hints for the next, 0..8. 0: none."""
     threads: Annotated[Annotated[Int, Field(ge=1, le=256)] | None, ROUNDING] = None
     """CPU threads of the network, 1..256. Null: half the cores, the other stages need the rest."""
 
@@ -256,24 +256,24 @@ class AssignedHint(Section):
 
 
 class HintsConfig(Section):
-    """Colour frames that the network gets."""
+    """Color frames that the network gets."""
 
     items: Annotated[tuple[str, ...], SHOTS] = ()
     """A list of [TIME=]IMAGE or [TIME=]FILM@TIME. --hint replaces the list."""
     folder: Annotated[Path | None, SHOTS] = None
-    """A folder of hints as `videocolor keyframes` lays it out, coloured by a person."""
+    """A folder of hints as `videocolor keyframes` lays it out, colored by a person."""
     sources: Annotated[tuple[str, ...], SHOTS] = ()
     """More hints: a list of SOURCE=ARGUMENT; folder, or a source of yours as module:function (docs/adding.md)."""
     min_similarity: Annotated[float, Strict(), SHOTS] = Field(default=0.5, ge=0, le=1)
     """How similar a shot must be to a hint not made for it, 0..1, to use it. A film of one shot does not ask."""
     remove_flare: Annotated[Bool, COLOR] = True
-    """Where coloured light lies on a hinted frame alone (a leak, a flash), its shot gets the hint without it."""
+    """Where colored light lies on a hinted frame alone (a leak, a flash), its shot gets the hint without it."""
     assigned: Annotated[tuple[AssignedHint, ...], SHOTS] = ()
     """Hints assigned to shots by hand, a list of {image: IMAGE, frame: N, shots: [N]}; see docs/hints.md."""
 
 
 class ShotChroma(Section):
-    """The colour strength of one shot."""
+    """The color strength of one shot."""
 
     frame: Int = Field(ge=0)
     """Index of any frame of the shot, counted from the film's first, which is 0."""
@@ -282,20 +282,20 @@ class ShotChroma(Section):
 
 
 class ChromaConfig(Section):
-    """What becomes of the predicted colour."""
+    """What becomes of the predicted color."""
 
     saturation: Annotated[float, Strict(), SATURATION] = Field(default=1.0, ge=0, le=4)
     """Factor on chroma, 0..4; hinted frames are reproduced exactly at 1."""
     upsample: Annotated[Literal["guided", "bilinear"], COLOR] = "guided"
     """How chroma reaches the film's size: guided (stops at the edges of luma) or bilinear."""
     keep_source: Annotated[Bool, COLOR] = False
-    """Keep the colour that the source already has (tints, toning) instead of replacing it."""
+    """Keep the color that the source already has (tints, toning) instead of replacing it."""
     by_shot: Annotated[tuple[ShotChroma, ...], SHOTS] = ()
     """Other saturations for single shots, a list of {frame: N, saturation: X}; N is any frame of the shot."""
 
 
 class SmoothingConfig(Section):
-    """How colour is held still over time."""
+    """How color is held still over time."""
 
     enabled: Bool = True
     """Smooth chroma along motion; cuts reset it."""
@@ -319,7 +319,7 @@ class OutputConfig(Section):
     preset: Annotated[Text | None, ENCODING] = None
     """The encoder's preset: veryfast, medium, slow..."""
     pix_fmt: Annotated[str | None, ENCODING] = None
-    """Pixel format: yuv420p, yuv422p10le... Null: the smallest colour format that holds luma exactly."""
+    """Pixel format: yuv420p, yuv422p10le... Null: the smallest color format that holds luma exactly."""
     options: Annotated[dict[str, Text], ENCODING] = {}
     """Further options of the encoder, by FFmpeg's names."""
     muxer: Annotated[dict[str, Text], NOTHING] = {}
@@ -333,7 +333,7 @@ class OutputConfig(Section):
     resume: Annotated[Bool, NOTHING] = True
     """Work in shards, so that a run that was stopped goes on where it stood. False: write the film in one go."""
     keep_shards: Annotated[Bool, NOTHING] = False
-    """Leave the shards in place when the film is whole: other shots are then recoloured sooner, for twice the disk."""
+    """Leave the shards in place when the film is whole: other shots are then recolored sooner, for twice the disk."""
 
 
 class ColorizeConfig(Section):

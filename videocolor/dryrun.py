@@ -158,7 +158,7 @@ def _source_colors(scan: ScanResult, kept: bool) -> list[str]:
     """Say in which shots the film has color already, and what becomes of it."""
     fate = "kept, as asked" if kept else "replaced; chroma.keep_source=true keeps it"
     said = []
-    for kind, what in (("color", "already in colour"), ("tint", "tinted (one hue)")):
+    for kind, what in (("color", "already in color"), ("tint", "tinted (one hue)")):
         numbers = sorted(shot + 1 for shot, found in scan.colors.items() if found == kind)
         if numbers:
             where = "every shot" if len(numbers) == len(scan.shots) else f"shots {_ranges(numbers)}"

@@ -5,7 +5,7 @@
     │   └── ConfigError            exit 2   a configuration file or `--set` that does not validate
     ├── InputError                 exit 1   a file that is missing, unreadable, damaged or not what it claims
     │   ├── NoVideoError           exit 1   no video stream, or a stream without a single frame
-    │   ├── UnsupportedVideoError  exit 1   a film we refuse to colour wrongly (HDR, encrypted, resized midway)
+    │   ├── UnsupportedVideoError  exit 1   a film we refuse to color wrongly (HDR, encrypted, resized midway)
     │   └── HintError              exit 1   a hint that cannot be read or cannot be used
     ├── OutputError                exit 1   the target cannot be written, or cannot hold what it must
     ├── ModelError                 exit 1   weights, card and network do not belong together

@@ -50,7 +50,7 @@ def ignore(event: Event) -> None:
 
 @dataclass
 class ShotRecord:
-    """One shot as it was coloured."""
+    """One shot as it was colored."""
 
     number: int
     start: int
@@ -64,7 +64,7 @@ class ShotRecord:
     uses: list[HintUse] = field(default_factory=list)
     """See `videocolor.hints.uses.hints_used`."""
     reuses: int | None = None
-    """Number of the earlier shot whose colours it took up."""
+    """Number of the earlier shot whose colors it took up."""
     confidence: float | None = None
     """Mean of the network's confidence in its hints, 0..1; None without hints."""
     saturation: float = 1.0
@@ -183,16 +183,16 @@ class RunLog:
         self._emit("progress", stage=stage, frames=done, total=total, fps=round(rate, 2), eta_s=eta)
 
     def note_source(self, kind: str, kept: bool) -> None:
-        """Say once what colour the source has and what becomes of it."""
+        """Say once what color the source has and what becomes of it."""
         if kind != "none" and kind not in self._sources:
             self._sources.add(kind)
-            what = "is tinted (one hue)" if kind == "tint" else "is already in colour in places"
+            what = "is tinted (one hue)" if kind == "tint" else "is already in color in places"
             fate = "kept, as asked" if kept else "replaced; chroma.keep_source=true keeps it"
             self.warn(f"the source {what}: its chroma is {fate}")
 
     @property
     def coloring_seconds(self) -> float:
-        """Seconds since the colouring began."""
+        """Seconds since the coloring began."""
         return time.monotonic() - self._began
 
     def shot_done(self, record: ShotRecord) -> None:

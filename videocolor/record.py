@@ -70,7 +70,7 @@ def read_record(target: Path) -> dict[str, Any]:
 
 
 class Fixity:
-    """sha256 of the source, read in a thread of its own while the film is coloured.
+    """sha256 of the source, read in a thread of its own while the film is colored.
 
     Known before the result gets its final name, so that no film ever stands there without its record
     because somebody lost patience with a hash.
@@ -166,8 +166,8 @@ def timing(frames: int, work: float, elapsed: float | None, workers: int = 1) ->
     """How long a film took.
 
     Args:
-        frames: that were coloured in this time.
-        work: seconds of colouring and joining, of all workers together, in all runs that the film took.
+        frames: that were colored in this time.
+        work: seconds of coloring and joining, of all workers together, in all runs that the film took.
         elapsed: seconds of the run that finished it, from its start to the writing of the record; None where several
             films were worked on at once.
         workers: processes that had a part in it.

@@ -29,7 +29,7 @@ THUMB: Final = (90, 160)
 _SIZE: Final = (18, 32)
 """(height, width) of the scene check's thumbnails: small motion and grain vanish."""
 FLAT: Final = 10.0
-"""Spread of luma (8-bit levels) under which a thumbnail is not normalised up: fog, black, a faded picture."""
+"""Spread of luma (8-bit levels) under which a thumbnail is not normalized up: fog, black, a faded picture."""
 _SHIFT: Final = 2
 """Thumbnail pixels that two pictures may be shifted against each other: camera motion."""
 _LIKE_EVEN, _LIKE_SCALE = 1.08, 0.108

@@ -36,7 +36,7 @@ Given = Literal["none", "automatic", "style", "reference"]
 
 @dataclass(frozen=True)
 class ColorSpec:
-    """How stored samples map to colour."""
+    """How stored samples map to color."""
 
     matrix: Matrix
     """Luma weights: BT.601, BT.709 or BT.2020 non-constant luminance."""
@@ -165,7 +165,7 @@ class Shot:
 
 @dataclass(frozen=True, eq=False)
 class Hint:
-    """A colour frame that informs the network."""
+    """A color frame that informs the network."""
 
     name: str
     """Where it came from, for messages and reports."""

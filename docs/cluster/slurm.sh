@@ -1,5 +1,5 @@
 #!/bin/bash
-# Colour a folder of reels on several machines of a SLURM cluster. Untested: written without such a cluster at hand.
+# Color a folder of reels on several machines of a SLURM cluster. Untested: written without such a cluster at hand.
 #
 #     sbatch docs/cluster/slurm.sh REELS OUT [further options of `videocolor batch run`]
 #

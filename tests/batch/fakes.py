@@ -1,7 +1,7 @@
 """Films of a few lines of text, and steps that color them: the driver and the engines are the real ones.
 
 A reel is a JSON file: `{"shots": [10, 4, 7], "shards": 2}` (frames of each shot; shots a shard), perhaps with
-`"trouble": {"shard": 1, "kind": "lost", "times": 1}` or `"refused": "reason"`. Its colour is a line a frame.
+`"trouble": {"shard": 1, "kind": "lost", "times": 1}` or `"refused": "reason"`. Its color is a line a frame.
 """
 
 from __future__ import annotations
@@ -127,13 +127,13 @@ def read_plan(path: Path) -> FilmPlan:
 
 
 def lines_of(job: FilmJob, shard: Shard) -> str:
-    """The colour of a shard."""
+    """The color of a shard."""
     mark = f"{job.source.name} {job.config['chroma']['saturation']}"
     return "".join(f"{mark} frame {index}\n" for index in range(shard.start, shard.end))
 
 
 def color(task: Task, tell: Tell, *, inline: bool = False) -> None:
-    """What a worker does: plans where there is no plan, colours shards, leaves their records."""
+    """What a worker does: plans where there is no plan, colors shards, leaves their records."""
     job = FilmJob.from_dict(task.job)
     trouble = read_reel(job.source).get("trouble", {})
     lazy = task.shards is None

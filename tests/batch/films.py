@@ -23,7 +23,7 @@ WIDTH, HEIGHT, RATE = 96, 64, Fraction(12)
 
 
 def picture(seed: int, frame: int) -> Array:
-    """(3, h, w) float32 R'G'B': a frame of a pan over soft colours, another for every seed."""
+    """(3, h, w) float32 R'G'B': a frame of a pan over soft colors, another for every seed."""
     rng = np.random.default_rng(seed)
     small = rng.uniform(0.2, 0.8, (8, 14, 3)).astype(np.float32)
     wide = cv2.resize(small, (WIDTH + 64, HEIGHT), interpolation=cv2.INTER_CUBIC)

@@ -39,7 +39,7 @@ from videocolor.shards.types import FilmJob, Task
 from videocolor.shards.work import run_task
 
 bagit = pytest.importorskip("bagit", reason="extra `archive` is not installed")
-LABEL = "colorized by videocolor, not original colour"
+LABEL = "colorized by videocolor, not original color"
 EVERYTHING = ArchiveSettings(
     luma_proof=True, bag=True, organization="Archiv für Film", bag_info={"Contact-Name": "N. N."}
 )

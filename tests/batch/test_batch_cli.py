@@ -192,7 +192,7 @@ def test_shots_of_finished_films(three: Path, monkeypatch: pytest.MonkeyPatch) -
     assert [line.split()[1] for line in lines] == ["1.0"] * 10 + ["0.5"] * 10 + ["1.0"] * 10 + ["0.5"] * 10
     jobs = read_jobs(three.parent / "in", three, config(), ["chroma.saturation=0.5"]).jobs
     kept = run_batch(jobs[:1], three, config(), steps=fakes.fake_steps())
-    assert kept.ok and not kept.films[0].made_now, "the recoloured film is the finished one"
+    assert kept.ok and not kept.films[0].made_now, "the recolored film is the finished one"
 
 
 @pytest.mark.parametrize("file", sorted((config_root() / "batch").glob("*.yaml")), ids=lambda file: file.stem)

@@ -237,7 +237,7 @@ def test_a_merge_that_was_killed_after_its_rename(tmp_path: Path) -> None:
     assert result(tmp_path, "a").read_text() == fakes.expected(path)
 
 
-def test_a_shard_that_is_damaged_before_the_merge_is_coloured_again(tmp_path: Path) -> None:
+def test_a_shard_that_is_damaged_before_the_merge_is_colored_again(tmp_path: Path) -> None:
     path = fakes.reel(tmp_path / "in/a.mkv", [2] * 8)
     merges: list[str] = []
 

@@ -109,7 +109,7 @@ def test_version() -> None:
     ("arguments", "said"),
     [
         (["bogus"], "No such command 'bogus'. Commands: colorize"),
-        (["colorise", "a", "b"], "Did you mean 'colorize'?"),
+        (["colorize", "a", "b"], "Did you mean 'colorize'?"),
         (["colorize"], "Missing argument 'INPUT'"),
         (["colorize", "a.mkv", "b.mkv", "--bacth", "3"], "--batch"),
         (["colorize", "a.mkv", "b.mkv", "--batch", "0"], "command line: model.batch = 0"),
@@ -181,7 +181,7 @@ def test_events_for_people(stub: Stub) -> None:
     assert "wrote b.mkv: 20 frames in 1.6 s (12.5 frames/s)" in result.stderr
 
 
-def test_a_returning_shot_says_whose_colours_it_took(stub: Stub) -> None:
+def test_a_returning_shot_says_whose_colors_it_took(stub: Stub) -> None:
     back = {"index": 5, "start": 0, "end": 20, "hints": [], "reuses": 2, "confidence": 1.0}
     alone = {"index": 6, "start": 20, "end": 30, "hints": [], "reuses": None, "confidence": None}
     stub.events = (Event("shot", back), Event("shot", alone))
@@ -372,8 +372,8 @@ def test_public_names() -> None:
     assert set(videocolor.__all__) == {*videocolor._HOMES, "__version__"}
     assert videocolor.ColorizeConfig is ColorizeConfig
     assert "ColorizeConfig" in dir(videocolor)
-    with pytest.raises(AttributeError, match="no attribute 'colorise'"):
-        videocolor.colorise  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'colorize'"):
+        videocolor.colorize  # noqa: B018
 
 
 def test_sidecar(tmp_path: Path) -> None:

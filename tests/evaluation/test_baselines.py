@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scenes import Array, coloured_noise, error_db, pan, smooth_noise, still, task_of, two_tone
+from scenes import Array, colored_noise, error_db, pan, smooth_noise, still, task_of, two_tone
 
 from pipelines.learn_lightness import mean_ab_by_luma
 from videocolor.color import rgb_to_lab, rgb_to_luma
@@ -20,7 +20,7 @@ from videocolor.evaluation.tasks import GivenHint, Task, luma_codes, picture
 ALL = [*BASELINES, "network", "videocolor@constant", "videocolor"]
 
 
-def coloured(name: str, task: Task) -> Array:
+def colored(name: str, task: Task) -> Array:
     (spec,) = parse_methods([name])
     return np.stack(list(build_method(spec, NetworkSettings()).color(task)))
 
@@ -29,7 +29,7 @@ def scores(truth: Array, task: Task, names: list[str]) -> dict[str, float]:
     """PSNR of the frames that were no hints."""
     given = {hint.frame for hint in task.hints}
     rest = [index for index in range(len(truth)) if index not in given]
-    return {name: error_db(truth[rest], coloured(name, task)[rest]) for name in names}
+    return {name: error_db(truth[rest], colored(name, task)[rest]) for name in names}
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n == "videocolor" else ()) for n in ALL])
@@ -40,17 +40,17 @@ def test_contract(name: str) -> None:
     small = truth[0][::2, ::2]
     for hints in ((), (GivenHint(truth[2], 2),), (GivenHint(small),), (GivenHint(truth[0], 0, mask),)):
         task = task_of(truth, (), hints=hints)
-        made = coloured(name, task)
+        made = colored(name, task)
         assert made.shape == truth.shape and made.dtype == np.uint8
         lumas = np.stack([luma_codes(frame, "bt601") for frame in made])
         assert np.abs(lumas.astype(int) - task.luma).max() <= 1, hints
-        np.testing.assert_array_equal(coloured(name, task), made)
+        np.testing.assert_array_equal(colored(name, task), made)
 
 
 @pytest.mark.parametrize("name", [name for name, kind in BASELINES.items() if kind.needs_hint])
-def test_colour_never_crosses_a_cut(name: str) -> None:
+def test_color_never_crosses_a_cut(name: str) -> None:
     truth = np.concatenate([two_tone(3), pan(3)])
-    made = coloured(name, task_of(truth, (0,), shots=(0, 3)))
+    made = colored(name, task_of(truth, (0,), shots=(0, 3)))
     assert np.ptp(made[:3].astype(int), axis=3).max() > 20
     assert np.ptp(made[3:].astype(int), axis=3).max() <= 1, "the second shot has no hint"
 
@@ -63,9 +63,9 @@ def test_copy_wins_on_a_still() -> None:
 
 
 def test_copy_takes_the_nearest_hint() -> None:
-    truth = np.concatenate([np.stack([coloured_noise(seed, 32, 32)] * 5) for seed in (1, 9)])
+    truth = np.concatenate([np.stack([colored_noise(seed, 32, 32)] * 5) for seed in (1, 9)])
     task = replace(task_of(truth, (0, 9)), luma=np.full((10, 32, 32), 128, np.uint8))
-    made = coloured("copy", task)
+    made = colored("copy", task)
     assert (made[:5] == made[0]).all() and (made[5:] == made[9]).all() and (made[0] != made[9]).any()
 
 
@@ -89,7 +89,7 @@ def test_table_wins_on_a_two_tone_scene() -> None:
 
 
 def test_reinhard_wins_where_exposure_changes() -> None:
-    """Colour goes with the place of a luma among the frame's own, not with the luma itself."""
+    """Color goes with the place of a luma among the frame's own, not with the luma itself."""
     frames = []
     for index, (level, spread) in enumerate(((130, 30), (90, 15), (170, 20), (110, 22))):
         z = np.clip((smooth_noise(80 + index, 64, 96, 6) - 0.5) * 4, -2, 2)
@@ -105,7 +105,7 @@ def test_reinhard_wins_where_exposure_changes() -> None:
     assert found["reinhard"] > found["table"] + 1
 
 
-def test_welsh_wins_where_texture_tells_colour() -> None:
+def test_welsh_wins_where_texture_tells_color() -> None:
     """Smooth is blue, rough is orange, both of one mean luma; the regions change place."""
     frames = []
     for index in range(4):
@@ -123,11 +123,11 @@ def test_welsh_wins_where_texture_tells_colour() -> None:
 
 def test_gray_wins_on_black_and_white_film() -> None:
     truth = np.repeat(np.stack([luma_codes(rgb, "bt601") for rgb in pan()])[..., None], 3, axis=3)
-    found = scores(truth, task_of(truth, (), hints=(GivenHint(coloured_noise(30, 64, 96)),)), list(BASELINES))
+    found = scores(truth, task_of(truth, (), hints=(GivenHint(colored_noise(30, 64, 96)),)), list(BASELINES))
     assert found["gray"] == max(found.values()) == float("inf")
 
 
-def test_lightness_wins_where_colours_are_the_usual_ones() -> None:
+def test_lightness_wins_where_colors_are_the_usual_ones() -> None:
     levels = np.tile(np.arange(256, dtype=np.uint8), (32, 1))
     known = np.asarray(MEAN_AB)
     ab = np.stack([np.repeat(column, 256 // len(known)) for column in known.T]).astype(np.float32)

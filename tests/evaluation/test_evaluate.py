@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from scenes import coloured_noise, error_db, pan, still, write_truth
+from scenes import colored_noise, error_db, pan, still, write_truth
 
 from pipelines.evaluate_methods import overview_markdown
 from videocolor.cli import cli
@@ -151,7 +151,7 @@ def test_robust_shows_the_harm(clips: Path, tmp_path: Path) -> None:
         for unit in ("pan", "still")
     ]
     assert harm == pytest.approx(np.mean(expected))
-    assert lines["copy", "wrong hint"]["psnr_vs_auto"].value < 0, "against gray, for copy has no colour without a hint"
+    assert lines["copy", "wrong hint"]["psnr_vs_auto"].value < 0, "against gray, for copy has no color without a hint"
     assert "psnr_vs_auto" not in lines["gray", ""]
 
 
@@ -355,7 +355,7 @@ def test_export_gives_others_what_methods_get(clips: Path, tmp_path: Path, run_c
 def test_a_flat_clip_has_numbers(tmp_path: Path) -> None:
     (tmp_path / "c").mkdir()
     write_truth(tmp_path / "c" / "flat.mkv", np.full((4, 32, 32, 3), 90, np.uint8))
-    write_truth(tmp_path / "c" / "noise.mkv", np.stack([coloured_noise(2, 32, 32)] * 4))
+    write_truth(tmp_path / "c" / "noise.mkv", np.stack([colored_noise(2, 32, 32)] * 4))
     config = load_model(
         EvaluateConfig, "evaluate", None, (), {"methods": ["gray", "table", "reinhard", "welsh", "flow"]}
     )
@@ -397,6 +397,6 @@ def test_recipe_of_the_lightness_table(tmp_path: Path, root: Path) -> None:
         writer.close({"held": held})
     done = recipe(root, "learn_lightness.py", tmp_path / "packFalse", "--classes", "4")
     assert done.returncode == 0, done.stderr
-    assert len(set(done.stdout.split("\n")[:4])) == 1, "one colour is known"
+    assert len(set(done.stdout.split("\n")[:4])) == 1, "one color is known"
     refused = recipe(root, "learn_lightness.py", tmp_path / "packTrue")
     assert refused.returncode == 1 and "held-back" in refused.stderr

@@ -8,7 +8,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from scenes import coloured_noise, pan, write_truth
+from scenes import colored_noise, pan, write_truth
 
 from videocolor.evaluation.evaluate import Evaluation, evaluate
 from videocolor.evaluation.output import page_html, worst_first
@@ -39,7 +39,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     folder = tmp_path_factory.mktemp("clips")
-    write_truth(folder / "easy.mkv", coloured_noise(3, 48, 64)[None].repeat(6, axis=0))
+    write_truth(folder / "easy.mkv", colored_noise(3, 48, 64)[None].repeat(6, axis=0))
     write_truth(folder / "hard.mkv", pan(8, 6))
     write_truth(folder / f"{EVIL.replace('/', '_')}.mkv", pan(6, 3))
     config = load_model(

@@ -209,7 +209,7 @@ def test_luma_that_means_something_else(
     scores = score_film(tmp_path / "result.mkv", tmp_path / "truth.mkv", CHEAP)
     assert scores["luma_max_diff"] is None
     assert scores.not_measured["luma_max_diff"].startswith(reason)
-    assert scores["psnr_rgb"] is not None and scores["psnr_rgb"] < 60  # each by its own tags: the colours differ
+    assert scores["psnr_rgb"] is not None and scores["psnr_rgb"] < 60  # each by its own tags: the colors differ
 
 
 def test_how_each_film_was_decoded_is_said(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from scenes import Array, coloured_noise, pan, still, write_truth
+from scenes import Array, colored_noise, pan, still, write_truth
 
 from videocolor.errors import ConfigError, InputError, UsageError
 from videocolor.evaluation.clips import list_clips, read_frames
@@ -29,7 +29,7 @@ def clips(tmp_path: Path) -> Path:
     folder.mkdir()
     write_truth(folder / "a.mkv", pan(12, 2))
     write_truth(folder / "b.mkv", still(8))
-    write_truth(folder / "c.mkv", np.stack([coloured_noise(40, 64, 96)] * 30))
+    write_truth(folder / "c.mkv", np.stack([colored_noise(40, 64, 96)] * 30))
     return folder
 
 
@@ -48,7 +48,7 @@ def frames_of(path: Path) -> Array:
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
-def test_the_task_holds_no_colour_but_the_hints(name: str, clips: Path, tmp_path: Path) -> None:
+def test_the_task_holds_no_color_but_the_hints(name: str, clips: Path, tmp_path: Path) -> None:
     pairs = [{"clip": "a.mkv", "hint": "b.mkv"}]
     cases = dealt(clips, settings(name, **{"protocol.pairs": pairs, "protocol.shot_seconds": 0.5}), tmp_path)
     assert cases
@@ -100,7 +100,7 @@ def test_ek_has_a_hint_every_so_often(clips: Path, tmp_path: Path) -> None:
 
 
 def test_cuts_joins_clips(clips: Path, tmp_path: Path) -> None:
-    write_truth(clips / "d.mkv", np.stack([coloured_noise(3, 120, 60)] * 12))
+    write_truth(clips / "d.mkv", np.stack([colored_noise(3, 120, 60)] * 12))
     config = settings("cuts", "protocol.film_shots=2", "protocol.shot_seconds=0.5")
     cases = dealt(clips, config, tmp_path)
     assert [unit for unit, _ in cases] == ["film01", "film02"]
@@ -129,7 +129,7 @@ def test_robust_takes_the_clip_before(clips: Path, tmp_path: Path) -> None:
 
 
 def test_similar_takes_the_listed_hint(clips: Path, tmp_path: Path) -> None:
-    picture = coloured_noise(77, 40, 50)
+    picture = colored_noise(77, 40, 50)
     cv2.imwrite(str(tmp_path / "p.png"), picture[..., ::-1])
     with tarfile.open(tmp_path / "pictures.tar", "w") as archive:
         archive.add(tmp_path / "p.png", "./p.png")
@@ -164,7 +164,7 @@ def test_points_are_drawn_by_seed(clips: Path, tmp_path: Path) -> None:
 def test_the_longest_shot_is_scored(tmp_path: Path) -> None:
     folder = tmp_path / "clips"
     folder.mkdir()
-    dark = np.clip(coloured_noise(9, 64, 96) // 3, 0, 255).astype(np.uint8)
+    dark = np.clip(colored_noise(9, 64, 96) // 3, 0, 255).astype(np.uint8)
     write_truth(folder / "cut.mkv", np.concatenate([np.stack([dark] * 10), pan(20, 1)]))
     (case,) = dealt(folder, settings("e1"), tmp_path).values()
     assert case.clip.about["cuts"] == [10] and case.clip.about["first_frame"] == 10

@@ -28,8 +28,8 @@ def score(*arguments: str | Path) -> Result:
     return CliRunner().invoke(cli, ["score", *map(str, arguments)])
 
 
-def colours(count: int = 8) -> list[list[np.ndarray]]:
-    """Planes G, B, R of a pan over colours."""
+def colors(count: int = 8) -> list[list[np.ndarray]]:
+    """Planes G, B, R of a pan over colors."""
     coarse = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
     wide = cv2.resize(coarse, (96, 48), interpolation=cv2.INTER_CUBIC)
     return [[np.ascontiguousarray(wide[:, i : i + 64, c]) for c in range(3)] for i in range(count)]
@@ -37,9 +37,9 @@ def colours(count: int = 8) -> list[list[np.ndarray]]:
 
 @pytest.fixture
 def films(tmp_path: Path) -> tuple[Path, Path]:
-    """A film in RGB, and one whose colours are off by a noise that grows."""
+    """A film in RGB, and one whose colors are off by a noise that grows."""
     truth, result, rng = tmp_path / "truth.avi", tmp_path / "result.avi", np.random.default_rng(1)
-    frames = make_film(truth, colours(), "utvideo", "gbrp")
+    frames = make_film(truth, colors(), "utvideo", "gbrp")
     noisy = [
         [np.clip(plane + rng.normal(0, 4 + 3 * i, plane.shape), 0, 255).astype(np.uint8) for plane in frame]
         for i, frame in enumerate(frames)
@@ -125,7 +125,7 @@ def test_what_is_wrong_is_said(
     films: tuple[Path, Path], tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
     truth, result = films
-    make_film(tmp_path / "short.avi", colours(5), "utvideo", "gbrp")
+    make_film(tmp_path / "short.avi", colors(5), "utvideo", "gbrp")
     places = {"truth": truth, "result": result, "short": tmp_path / "short.avi"}
     done = score(*(argument.format(**places) for argument in arguments), "--json")
     assert done.exit_code == code, done.output

@@ -22,7 +22,7 @@ Array = np.ndarray
 
 
 def film(count: int = 9, shape: tuple[int, int] = (48, 64), seed: int = 0) -> tuple[list[Array], list[Array]]:
-    """A pan over smooth colours, and the same with wrong colours that change from frame to frame."""
+    """A pan over smooth colors, and the same with wrong colors that change from frame to frame."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
     wide = cv2.resize(coarse, (shape[1] + 2 * count, shape[0]), interpolation=cv2.INTER_CUBIC)
@@ -199,7 +199,7 @@ def test_what_cannot_be_measured_says_why() -> None:
         assert scores[name] is None
         assert scores["not_measured"][name]
     assert "five frames" in scores["not_measured"]["cdc"]
-    assert "colour edges" in scores["not_measured"]["edge_ciede2000"]
+    assert "color edges" in scores["not_measured"]["edge_ciede2000"]
     assert "--lpips-weights" in scores["not_measured"]["lpips_alex"]
     assert "warp error is 0" in scores["not_measured"]["warp_error_ratio"]
     none = score(flat, flat, references=(0, 1, 2))

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from scenes import coloured_noise, write_truth
+from scenes import colored_noise, write_truth
 
 from pipelines.user_study import fooling_rate, main, wilson, write_survey
 from videocolor.errors import InputError, OutputError, UsageError
@@ -38,7 +38,7 @@ class Images(HTMLParser):
 def done(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     folder = tmp_path_factory.mktemp("clips")
     for index in range(5):
-        frame = coloured_noise(index, 32, 48)
+        frame = colored_noise(index, 32, 48)
         write_truth(folder / f"clip{index}.mkv", frame[None].repeat(4, axis=0))
     return evaluate(folder, tmp_path_factory.mktemp("out"), config(1))
 
@@ -68,7 +68,7 @@ def of_kind(survey: dict[str, Any], kind: str) -> list[str]:
 def test_balanced_and_no_clip_both_ways(survey: dict[str, Any]) -> None:
     pictures = survey["key"]["pictures"]
     assert survey["key"]["method"] == "gray"
-    assert len(of_kind(survey, "real")) == len(of_kind(survey, "coloured")) == 4, "one clip of five is left out"
+    assert len(of_kind(survey, "real")) == len(of_kind(survey, "colored")) == 4, "one clip of five is left out"
     kinds = {}
     for entry in pictures.values():
         kinds.setdefault(entry["clip"], set()).add(entry["kind"])
@@ -87,7 +87,7 @@ def test_the_pictures_are_what_the_key_says(survey: dict[str, Any]) -> None:
         data = base64.b64decode(str(image["src"]).partition(",")[2])
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).astype(int)
         gray = np.ptp(pixels, axis=2).mean() < 3
-        assert gray == (survey["key"]["pictures"][image["data-picture"]]["kind"] == "coloured")
+        assert gray == (survey["key"]["pictures"][image["data-picture"]]["kind"] == "colored")
 
 
 def test_the_page_gives_nothing_away(survey: dict[str, Any]) -> None:
@@ -110,12 +110,12 @@ def test_the_seed_decides(done: Evaluation, tmp_path: Path) -> None:
 
 
 def test_fooling_rate(survey: dict[str, Any], tmp_path: Path) -> None:
-    real, coloured = of_kind(survey, "real"), of_kind(survey, "coloured")
-    first = answers(tmp_path / "1.csv", survey, {**dict.fromkeys(real, "real"), **dict.fromkeys(coloured, "coloured")})
+    real, colored = of_kind(survey, "real"), of_kind(survey, "colored")
+    first = answers(tmp_path / "1.csv", survey, {**dict.fromkeys(real, "real"), **dict.fromkeys(colored, "colored")})
     second = answers(
         tmp_path / "2.csv",
         survey,
-        {real[0]: "coloured", **dict.fromkeys(real[1:], "real"), **dict.fromkeys(coloured, "real")},
+        {real[0]: "colored", **dict.fromkeys(real[1:], "real"), **dict.fromkeys(colored, "real")},
     )
     rate = fooling_rate(survey["path"], [first, second])
     assert (rate.fooled.count, rate.fooled.of, rate.fooled.share) == (4, 8, 0.5)
@@ -187,7 +187,7 @@ def test_commands(tmp_path: Path) -> None:
     folder, survey, csv = tmp_path / "clips", tmp_path / "survey", tmp_path / "answers.csv"
     folder.mkdir()
     for index in range(2):
-        write_truth(folder / f"clip{index}.mkv", coloured_noise(index, 32, 48)[None].repeat(3, axis=0))
+        write_truth(folder / f"clip{index}.mkv", colored_noise(index, 32, 48)[None].repeat(3, axis=0))
     quick = ["--protocol", "e1", "--methods", "copy", "--set", "scores.metrics=[psnr_rgb]"]
 
     def run(*words: str | Path) -> str:

@@ -1,4 +1,4 @@
-"""A picture coloured elsewhere is laid over its frame: known maps, synthetic scenes, frames of the samples."""
+"""A picture colored elsewhere is laid over its frame: known maps, synthetic scenes, frames of the samples."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
 def scene(seed: int, height: int = 240, width: int = 320) -> Array:
-    """(h, w, 3) float32: shapes and texture of all sizes, coloured."""
+    """(h, w, 3) float32: shapes and texture of all sizes, colored."""
     rng = np.random.default_rng(seed)
     picture = np.zeros((height, width, 3), np.float32)
     for size, weight in ((4, 0.35), (12, 0.2), (40, 0.12), (120, 0.05)):
@@ -71,7 +71,7 @@ def error(found: Array, truth: Array, shape: tuple[int, ...]) -> float:
 
 
 def scaling(x: float, y: float, dx: float = 0, dy: float = 0) -> Array:
-    """The map of pixel centres for a picture that is x and y times as large, then shifted."""
+    """The map of pixel centers for a picture that is x and y times as large, then shifted."""
     return np.array([[x, 0, (x - 1) / 2 + dx], [0, y, (y - 1) / 2 + dy]])
 
 
@@ -181,7 +181,7 @@ def test_a_layer_of_flat_colors_is_taken_where_it_lies() -> None:
     layer, mask = np.zeros_like(TRUE), np.zeros((240, 320), np.float32)
     layer[50:150, 80:200], mask[50:150, 80:200] = (0.8, 0.2, 0.1), 1
     found = align_painted(layer, mask, luma_of(TRUE))
-    assert found.mask is not None and "colour layer" in found.moved
+    assert found.mask is not None and "color layer" in found.moved
     ab = rgb_to_lab(np.moveaxis(found.rgb[90:110, 120:160], -1, 0))[1:].mean(axis=(1, 2))
     assert ab[0] > 20 and ab[1] > 15  # red
     with pytest.raises(HintError, match="does not show this frame"):
@@ -211,7 +211,7 @@ def test_another_scene_is_refused_with_numbers() -> None:
 
 def test_gray_and_transparent_pictures_are_refused() -> None:
     gray = np.repeat(luma_of(TRUE)[..., None], 3, axis=2)
-    with pytest.raises(HintError, match="no colour"):
+    with pytest.raises(HintError, match="no color"):
         align_painted(gray, None, luma_of(TRUE))
     with pytest.raises(HintError, match="transparent"):
         align_painted(TRUE, np.zeros((240, 320), np.float32), luma_of(TRUE))
@@ -233,7 +233,7 @@ def test_a_plain_frame_takes_a_picture_of_its_own_sides_only() -> None:
 
 
 def sample_frames(samples: Path) -> list[tuple[str, Array, Array]]:
-    """(name, R'G'B', luma) of frames of the colour clips; of the clip with cuts, of three of its shots."""
+    """(name, R'G'B', luma) of frames of the color clips; of the clip with cuts, of three of its shots."""
     wanted = {"hawk_25fps": (40,), "flower_opening_30fps": (20,), "london_station_60fps": (60,)}
     wanted["cuts_audio_tears_of_steel"] = (10, 150, 300)
     out = []

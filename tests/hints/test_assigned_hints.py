@@ -1,4 +1,4 @@
-"""Hints that a person assigns to shots, and saturations of single shots: the same film however it is coloured."""
+"""Hints that a person assigns to shots, and saturations of single shots: the same film however it is colored."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def assigned(folder: Path, *, listed: bool = True) -> tuple[str, ...]:
 
 @pytest.fixture(scope="module")
 def whole(folder: Path) -> Path:
-    """Coloured in one go."""
+    """Colored in one go."""
     colorize_video(folder / "reel.mkv", folder / "whole.mkv", config("output.resume=false", *assigned(folder)))
     return folder / "whole.mkv"
 
@@ -144,7 +144,7 @@ def test_the_plan_of_a_film_that_was_cut_as_it_went_by(folder: Path, tmp_path: P
     assert made.shots[3].reuses == 1 and made.shots[0].hints == (str(folder / "painted.png"),)
 
 
-def test_only_what_changes_is_coloured_again(folder: Path, tmp_path: Path) -> None:
+def test_only_what_changes_is_colored_again(folder: Path, tmp_path: Path) -> None:
     mine = job(folder, tmp_path, *assigned(folder))
     before = plan_film(mine)
     settings = list(assigned(folder))
@@ -165,7 +165,7 @@ def test_only_what_changes_is_coloured_again(folder: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_named_shots_are_coloured_again(folder: Path, whole: Path, tmp_path: Path) -> None:
+def test_named_shots_are_colored_again(folder: Path, whole: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mkv"
     settings = list(assigned(folder))
     settings[1] = 'chroma.by_shot=[{"frame": 0, "saturation": 2.0}]'
@@ -188,7 +188,7 @@ def test_each_shot_gets_what_it_was_assigned_and_no_other(folder: Path, whole: P
     plain = tmp_path / "plain.mkv"
     colorize_video(folder / "reel.mkv", plain, config(assigned(folder)[0], assigned(folder)[2]))
     same = [a == b for a, b in zip(parts(samples_of(plain)), parts(samples_of(whole)), strict=True)]
-    assert same == [True, False, False, True, True], "a shot that returns lends colours, not their strength"
+    assert same == [True, False, False, True, True], "a shot that returns lends colors, not their strength"
     weak, strong = (np.hypot(*ab_of(path, STARTS[1] + 4)).mean() for path in (whole, plain))
     assert weak < 0.35 * strong
 

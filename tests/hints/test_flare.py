@@ -1,4 +1,4 @@
-"""Coloured light on a hinted frame: seen where it is, taken off, and nothing else touched."""
+"""Colored light on a hinted frame: seen where it is, taken off, and nothing else touched."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ AROUND = [gray(scene(0.5 * i)) for i in range(2, 10)]
 
 
 @pytest.mark.parametrize("color", [RED, (1.0, 0.3, 0.05), (1.0, 0.05, 0.5), (0.05, 0.1, 1.0)])
-def test_coloured_light_is_taken_off(color: tuple[float, float, float]) -> None:
+def test_colored_light_is_taken_off(color: tuple[float, float, float]) -> None:
     seen = lit(scene(), color)
     cleaned = without_flare(Hint("leak", seen, Fraction(1)), gray(seen), AROUND)
     assert cleaned is not None and (cleaned.name, cleaned.time) == ("leak", 1)
@@ -69,7 +69,7 @@ def test_coloured_light_is_taken_off(color: tuple[float, float, float]) -> None:
     ],
     ids=["nothing", "exposure", "pale", "faint", "filter"],
 )
-def test_what_is_no_coloured_light_is_left(change: object) -> None:
+def test_what_is_no_colored_light_is_left(change: object) -> None:
     assert callable(change)
     seen = change(scene())
     assert without_flare(Hint("as it is", seen), gray(seen), AROUND) is None
@@ -86,7 +86,7 @@ def test_what_moves_is_no_light() -> None:
     assert without_flare(Hint("still empty", bright * np.array(RED, np.float32)), gray(bright), around) is None
 
 
-def test_without_neighbours_or_with_a_few_points_nothing_can_tell() -> None:
+def test_without_neighbors_or_with_a_few_points_nothing_can_tell() -> None:
     seen = lit(scene(), RED)
     assert without_flare(Hint("alone", seen), gray(seen), []) is None
     mask = np.zeros((HEIGHT, WIDTH), np.float32)
@@ -107,7 +107,7 @@ def test_the_frame_keeps_its_hint_and_the_shot_does_not_get_the_light(tmp_path: 
     cv2.imwrite(str(hint), np.rint(frames[0][..., ::-1] * 255))
     config = ColorizeConfig.load(None, [f"hints.items=['0={hint}']", "output.codec=ffv1", "output.pix_fmt=yuv444p10le"])
     result = colorize_video(film, tmp_path / "out.mkv", config)
-    assert any("coloured light" in warning for warning in result.warnings)
+    assert any("colored light" in warning for warning in result.warnings)
     with open_video(tmp_path / "out.mkv") as video:
         chroma = [np.stack(frame.chroma).astype(np.float32) / 4 - 128 for frame in video if frame.chroma is not None]
     truth = [224 * np.stack(rgb_to_ycbcr(np.moveaxis(rgb, -1, 0), "bt709")[1:]) for rgb in frames]
@@ -116,4 +116,4 @@ def test_the_frame_keeps_its_hint_and_the_shot_does_not_get_the_light(tmp_path: 
     assert errors[0] < 2, "the frame itself is as it was painted"
     assert max(errors[1:]) < 0.6 * given, (errors, given)
     trusting = config.model_copy(update={"hints": config.hints.model_copy(update={"remove_flare": False})})
-    assert not any("coloured light" in w for w in colorize_video(film, tmp_path / "lit.mkv", trusting).warnings)
+    assert not any("colored light" in w for w in colorize_video(film, tmp_path / "lit.mkv", trusting).warnings)

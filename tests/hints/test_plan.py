@@ -1,4 +1,4 @@
-"""Hints: read from pictures, dealt to shots, recognised as their own frame."""
+"""Hints: read from pictures, dealt to shots, recognized as their own frame."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from videocolor.types import Array, Hint, Shot
 
 
 def scene(seed: int, height: int = 120, width: int = 200) -> Array:
-    """(h, w, 3) float32 R'G'B': smooth coloured blobs, unlike those of another seed."""
+    """(h, w, 3) float32 R'G'B': smooth colored blobs, unlike those of another seed."""
     rng = np.random.default_rng(seed)
     small = rng.random((6, 9, 3)).astype(np.float32)
     return np.clip(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1)
@@ -104,7 +104,7 @@ def test_errors_name_the_file_and_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(HintError, match=r"empty\.png"):
         load_hint(None, tmp_path / "empty.png")
     gray = save(tmp_path / "gray.png", np.repeat(scene(1)[..., :1], 3, axis=2))
-    with pytest.raises(HintError, match="has no colour"):
+    with pytest.raises(HintError, match="has no color"):
         load_hint(None, gray)
     with pytest.raises(InputError, match="the name is not UTF-8"):
         load_hint(None, tmp_path / "caf\udce9.png")  # Latin-1, as Python shows it
@@ -202,7 +202,7 @@ def test_a_time_behind_the_end_is_reported() -> None:
     assert "after the film's end" in plan.warnings[0]
 
 
-def test_its_own_frame_is_recognised() -> None:
+def test_its_own_frame_is_recognized() -> None:
     assert hint_fits_frame(Hint("a", scene(1)), gray_of(scene(1))) > 0.99
     assert hint_fits_frame(Hint("a", scene(1)), gray_of(scene(2))) < 0.5
 
@@ -217,7 +217,7 @@ def test_its_own_frame_is_recognised() -> None:
         (np.int16(200), "int16"),
     ],
 )
-def test_samples_that_are_no_colour_are_refused(tmp_path: Path, pixel: Any, said: str) -> None:
+def test_samples_that_are_no_color_are_refused(tmp_path: Path, pixel: Any, said: str) -> None:
     image = np.zeros((20, 30, 3), pixel.dtype) if pixel.dtype.kind == "i" else scene(1, 20, 30)
     image[3, 4] = pixel
     path = tmp_path / "float.tif"
@@ -248,11 +248,11 @@ def test_a_transparent_hint_says_that_nothing_is_painted(tmp_path: Path) -> None
     assert "nothing is painted" in warnings[0]
 
 
-def test_only_what_is_painted_decides_whether_there_is_colour(tmp_path: Path) -> None:
+def test_only_what_is_painted_decides_whether_there_is_color(tmp_path: Path) -> None:
     gray = np.repeat(scene(1)[..., :1], 3, axis=2)
     part = np.zeros((120, 200), bool)
     part[:60] = True
-    with pytest.raises(HintError, match="has no colour"):
+    with pytest.raises(HintError, match="has no color"):
         load_hint(None, save_rgba(tmp_path / "hidden.png", np.where(part[..., None], gray, scene(2)), part))
     dot = np.zeros((120, 200), bool)
     dot[50:53, 80:83] = True
@@ -283,7 +283,7 @@ def test_a_folder_is_read_without_hidden_files_and_names_what_cannot_be(tmp_path
         (Fraction(39, 10), (3, 2), {1}, None),
     ],
 )
-def test_a_time_outside_the_part_that_is_coloured(
+def test_a_time_outside_the_part_that_is_colored(
     moment: Fraction, seeds: Sequence[int], shots: set[int] | None, said: str | None
 ) -> None:
     plan = match_hints([Hint("a.png", scene(1), moment)], scan(*seeds, before=20, behind=20), 0.5)
@@ -294,7 +294,7 @@ def test_a_time_outside_the_part_that_is_coloured(
     else:
         assert len(plan.warnings) == 1
         assert (
-            f"its time {float(moment):.3f} s lies outside the part that is coloured (2.000 to 4.000 s); {said}"
+            f"its time {float(moment):.3f} s lies outside the part that is colored (2.000 to 4.000 s); {said}"
             in (plan.warnings[0])
         )
         assert all(p.frame is None for p in plan.hints)
@@ -334,7 +334,7 @@ def test_loose_hints_fill_what_the_timed_ones_leave() -> None:
 
 
 def bt2020_film(path: Path) -> list[Array]:
-    """One frame of strong colours, some of which BT.709 cannot show."""
+    """One frame of strong colors, some of which BT.709 cannot show."""
     y, cb, cr = color.rgb_to_ycbcr(np.moveaxis(0.1 + 0.8 * scene(4, 48, 64), -1, 0), "bt2020")
     planes = [
         color.luma_to_codes(y, 10, "limited"),
@@ -345,7 +345,7 @@ def bt2020_film(path: Path) -> list[Array]:
     return planes
 
 
-def test_a_hint_from_a_bt2020_film_keeps_its_colour(tmp_path: Path) -> None:
+def test_a_hint_from_a_bt2020_film_keeps_its_color(tmp_path: Path) -> None:
     y, cb, cr = bt2020_film(tmp_path / "wide.mkv")
     wanted = color.ycbcr_to_ab(
         color.codes_to_luma(y, 10, "limited"),
@@ -364,7 +364,7 @@ def test_a_hint_from_a_bt2020_film_keeps_its_colour(tmp_path: Path) -> None:
     [("0", 0), ("0.04", 0), ("0.051", 1), ("0.05", 0), ("0.1", 1), ("0.149", 1), ("3.0", 3), ("1.7", 2), ("14", 3)],
 )
 def test_a_frame_of_a_film_is_the_nearest_one(tmp_path: Path, moment: str, frame: int) -> None:
-    """Frames at 0, 0.1, 0.2, 3.3 and 30 s, each of a colour of its own."""
+    """Frames at 0, 0.1, 0.2, 3.3 and 30 s, each of a color of its own."""
     frames = [
         [np.full((48, 64), 120, np.uint8), *(np.full((24, 32), 60 + 30 * n, np.uint8) for _ in "ab")] for n in range(5)
     ]

@@ -56,7 +56,7 @@ def _openvino(_folder: Path) -> Kind:
 
 
 def _onnx(folder: Path) -> Kind:
-    path = make_onnx(folder / "colour.onnx", [[30, 0, 0], [0, -20, 0]], [5, 1])
+    path = make_onnx(folder / "color.onnx", [[30, 0, 0], [0, -20, 0]], [5, 1])
     return Kind(str(path), file=path)
 
 
@@ -318,7 +318,7 @@ def config(kind: Kind, *more: str) -> ColorizeConfig:
 
 
 def test_a_film(kind: Kind, colorizer: Colorizer, film: Path, tmp_path: Path) -> None:
-    """Luma untouched, the same frames and times; colour, but for the one that has none."""
+    """Luma untouched, the same frames and times; color, but for the one that has none."""
     out = tmp_path / "out.mkv"
     assert colorize_video(film, out, config(kind)).frames == 7
     check = verify_film(film, out)

@@ -1,4 +1,4 @@
-"""What is settled before the first frame of a film is coloured."""
+"""What is settled before the first frame of a film is colored."""
 
 from __future__ import annotations
 

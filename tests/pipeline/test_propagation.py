@@ -1,4 +1,4 @@
-"""A hint's colour on its way through a shot: where it goes, what is trusted, what is mended."""
+"""A hint's color on its way through a shot: where it goes, what is trusted, what is mended."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def same(one: PropagatedColors, other: PropagatedColors) -> None:
         np.testing.assert_array_equal(mine.weight, theirs.weight)
 
 
-def test_colour_arrives_where_its_place_has_gone() -> None:
+def test_color_arrives_where_its_place_has_gone() -> None:
     grays, truth = pan(21, 1.5)
     flow = FlowEstimator("detailed")
     (arrival,) = HintPropagator(flow).follow(grays, steps_of(grays, flow), {0: truth[0]})[20]
@@ -165,7 +165,7 @@ def test_without_hints_nothing_is_tracked() -> None:
     assert continued(first).state.since == 3
 
 
-def test_fine_colour_of_the_painted_frame_comes_back() -> None:
+def test_fine_color_of_the_painted_frame_comes_back() -> None:
     """Stripes that the small grid cannot show are there again, a pan later, and only where they were seen."""
     grays, _ = pan(9, 2.0)
     flow = FlowEstimator("detailed")
@@ -221,7 +221,7 @@ def test_what_a_picture_shows_of_another_one() -> None:
     assert np.median(missing_grain(grain[0], between)) < 0.1, "half a pixel blurs, and is no other texture"
 
 
-def test_colour_does_not_stay_where_its_thing_has_left() -> None:
+def test_color_does_not_stay_where_its_thing_has_left() -> None:
     """A smooth red bar moves off a rough gray ground: none of its red is taken where it was, by film or network."""
     rng = np.random.default_rng(7)
     ground = cv2.GaussianBlur(rng.normal(0, 1, (HEIGHT, WIDTH)).astype(np.float32), (0, 0), 0.8)
@@ -270,8 +270,8 @@ def test_nothing_is_trusted_across_another_picture() -> None:
     assert only(came[5]).confidence.mean() < 0.05
 
 
-def test_colour_of_a_picture_comes_from_wherever_it_is_found() -> None:
-    """The painted frame lies ahead, eighty pixels of a pan away: its colour is there before it."""
+def test_color_of_a_picture_comes_from_wherever_it_is_found() -> None:
+    """The painted frame lies ahead, eighty pixels of a pan away: its color is there before it."""
     grays, truth = pan(21, 1.5)
     flow = FlowEstimator("detailed")
     ahead = {0: painted(grays[20], truth[20], flow)}

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from media import make_film
-from scenes import coloured_noise
+from scenes import colored_noise
 
 import videocolor.pipeline.chroma
 import videocolor.pipeline.path
@@ -26,8 +26,8 @@ WIDTH, HEIGHT, COUNT = 160, 96, 30
 
 
 def pan() -> list[Array]:
-    """(3, h, w) float32 R'G'B' of a camera that moves to the right, over colours that luma does not tell."""
-    world = cv2.GaussianBlur(coloured_noise(5, HEIGHT, 2 * WIDTH), (0, 0), 0.8).astype(np.float32) / 255
+    """(3, h, w) float32 R'G'B' of a camera that moves to the right, over colors that luma does not tell."""
+    world = cv2.GaussianBlur(colored_noise(5, HEIGHT, 2 * WIDTH), (0, 0), 0.8).astype(np.float32) / 255
     views = (cv2.getRectSubPix(world, (WIDTH, HEIGHT), (80 + 1.5 * i, HEIGHT / 2 - 0.5)) for i in range(COUNT))
     return [np.moveaxis(view, -1, 0) for view in views]
 
@@ -53,7 +53,7 @@ def errors(film: Path, frames: list[Array]) -> list[float]:
 
 
 @pytest.mark.parametrize("timed", [True, False])
-def test_colour_comes_from_a_hint_that_lies_ahead(timed: bool, tmp_path: Path) -> None:
+def test_color_comes_from_a_hint_that_lies_ahead(timed: bool, tmp_path: Path) -> None:
     frames = pan()
     film, hint, place = gray_film(tmp_path / "film.mkv", frames), tmp_path / "hint.png", COUNT // 2
     cv2.imwrite(str(hint), np.rint(np.moveaxis(frames[place], 0, -1)[..., ::-1] * 255))

@@ -1,4 +1,4 @@
-"""A shot that nobody hinted stays near the colours that it had."""
+"""A shot that nobody hinted stays near the colors that it had."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WIDTH, HEIGHT = 96, 64
 
 
 class Moody(Colorizer):
-    """Gives every frame another colour, unless it is told of some: then it takes the mean of the hints'."""
+    """Gives every frame another color, unless it is told of some: then it takes the mean of the hints'."""
 
     def __init__(self, hints: str = "many", sure: float = 1.0) -> None:
         self.card = ModelCard("moody", "Moody", hints, 0, 0, area=WIDTH * HEIGHT)  # type: ignore[arg-type]
@@ -74,13 +74,13 @@ def hues(film: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[floa
     return run
 
 
-def test_colour_stays_near_what_it_was(hues: Callable[..., list[float]]) -> None:
+def test_color_stays_near_what_it_was(hues: Callable[..., list[float]]) -> None:
     moody = Moody()
     held = hues(moody, "model.self_references=true")
     drifting = hues(Moody())
     assert abs(held[-1] - held[40]) < 0.7 * abs(drifting[-1] - drifting[40])
     assert abs(drifting[-1] - drifting[40]) > 10
-    assert moody.begun[:2] == [0, 0], "the shot, and its first hint, which is coloured without any"
+    assert moody.begun[:2] == [0, 0], "the shot, and its first hint, which is colored without any"
     assert [n for n in moody.begun if n] == [1, 2], "four windows: one after the first, one two windows later"
 
 

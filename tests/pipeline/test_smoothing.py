@@ -1,4 +1,4 @@
-"""Colour that follows motion, holds still, survives flashes and reaches uncovered areas."""
+"""Color that follows motion, holds still, survives flashes and reaches uncovered areas."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def grained(frame: Array, rng: np.random.Generator) -> Array:
 
 
 def difference(lumas: list[Array], ab: Array, truth: Array) -> Array:
-    """(n, h, w) dE00 of colours at the frames' lightness."""
+    """(n, h, w) dE00 of colors at the frames' lightness."""
     lightness = np.stack(lumas).astype(np.float32)[..., None] * np.float32(100 / 255)
 
     def lab(x: Array) -> Array:
@@ -175,7 +175,7 @@ def test_a_painted_frame_comes_back(place: int) -> None:
     out = run(lumas, seen)
     error = difference([lumas[place]], out[place][None], hint[None])
     assert float(error.mean()) <= 0.3
-    # And its neighbours take after it: no flash of right colour in a film of wrong ones.
+    # And its neighbors take after it: no flash of right color in a film of wrong ones.
     beside = out[place + 1 if place < 39 else place - 1]
     assert (
         np.abs(beside - truth[place]).mean() < 0.5 * np.abs(beside - seen[place // 4 * 4 - 4 if place else 4][0]).mean()

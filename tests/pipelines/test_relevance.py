@@ -55,7 +55,7 @@ def test_rows_say_what_a_hint_gains(rows: Rows) -> None:
     np.testing.assert_array_equal(rows.gain[:, 0], 0)
     assert np.isfinite(rows.evidence).all() and (rows.relevance >= 0).all() and (rows.relevance <= 1).all()
     mean = {kind: rows.gain[rows.kind == n, -1].mean() for n, kind in enumerate(KINDS) if (rows.kind == n).any()}
-    assert mean["right"] > 3 > mean["wrong"], "the same colours, rolled along, against those of another picture"
+    assert mean["right"] > 3 > mean["wrong"], "the same colors, rolled along, against those of another picture"
     same = rows.group[:, 0] == rows.group[:, 1]
     assert set(rows.kind[same]) == {KINDS.index(k) for k in ("right", "far", "rotated", "scribbles", "two")} & set(
         rows.kind

@@ -63,7 +63,7 @@ def test_two_by_two_convolutions_are_padded_as_keras_does() -> None:
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([[1.0, 10.0], [100.0, 1000.0]])[None, None])
         layer.bias.zero_()
-        # By hand: weights lie on the pixel, its right, its lower and its lower right neighbour; outside is 0.
+        # By hand: weights lie on the pixel, its right, its lower and its lower right neighbor; outside is 0.
         assert layer(x)[0, 0].tolist() == [[4310, 5421, 502], [43, 54, 5]]
 
 

@@ -1,4 +1,4 @@
-"""The patch colouriser: colour space, classifier, maps, and a grid that goes on where it was killed."""
+"""The patch colorizer: color space, classifier, maps, and a grid that goes on where it was killed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def last(values: Array) -> Array:
     return np.moveaxis(values, 0, -1)
 
 
-# Colour space -------------------------------------------------------------------------------------------------------
+# Color space -------------------------------------------------------------------------------------------------------
 
 
 def test_luv_is_that_of_scikit_image() -> None:
@@ -60,14 +60,14 @@ def test_luv_is_that_of_scikit_image() -> None:
     np.testing.assert_allclose(luv_to_lab(luv), rgb_to_lab(rgb), atol=1e-6)
 
 
-def test_gray_has_no_colour_in_luv() -> None:
+def test_gray_has_no_color_in_luv() -> None:
     gray = np.linspace(0, 1, 256)
     assert np.abs(rgb_to_luv(np.stack([gray] * 3))[1:]).max() < 1e-9
 
 
 @given(st.floats(0.1, 99.9), st.floats(-150, 150), st.floats(-150, 150))
 def test_gamut_of_luv(lightness: float, u: float, v: float) -> None:
-    """Scaled colours can be shown; a little more of those that were scaled cannot."""
+    """Scaled colors can be shown; a little more of those that were scaled cannot."""
     luv = np.array([lightness, u, v])[:, None]
     factor = float(luv_gamut_scale(luv)[0])
     inside, outside = luv.copy(), luv.copy()
@@ -81,7 +81,7 @@ def test_gamut_of_luv(lightness: float, u: float, v: float) -> None:
         assert rgb.min() < 0 or rgb.max() > 1
 
 
-def test_colours_are_painted_with_the_frames_lightness() -> None:
+def test_colors_are_painted_with_the_frames_lightness() -> None:
     lightness = np.full((4, 6), 55.0)
     lab = repaint(lightness, np.broadcast_to(CODEBOOK[0], (4, 6, 2)))
     luv = np.broadcast_to([55.0, *CODEBOOK[0]], (4, 6, 3))
@@ -137,7 +137,7 @@ def test_two_classes() -> None:
 
 
 def test_a_film_frame_gets_the_codewords_of_its_tones(tmp_path: Path) -> None:
-    """Flat dark, middle and light fields: each the colour of its codeword at its own lightness."""
+    """Flat dark, middle and light fields: each the color of its codeword at its own lightness."""
     colorizer = load_colorizer(str(make_patches(tmp_path / "p.safetensors", 5)))
     assert isinstance(colorizer, PatchColorizer) and colorizer.card.hints == "none"
     tones = np.array([20, 50, 80], np.float32)
@@ -196,7 +196,7 @@ def test_weights_that_do_not_fit(tmp_path: Path, tensors: dict[str, tuple[int, .
 # Maps ---------------------------------------------------------------------------------------------------------------
 
 
-def test_a_map_finds_the_colours_there_are() -> None:
+def test_a_map_finds_the_colors_there_are() -> None:
     rng = np.random.default_rng(0)
     centers = np.array([[60, 10], [-40, 30], [-10, -70], [20, 80]], float)
     uv = (centers[rng.integers(0, 4, 8000)] + rng.normal(0, 1, (8000, 2))).astype(np.float32)
@@ -321,7 +321,7 @@ def test_all_published_values_are_there() -> None:
 
 @pytest.mark.slow
 def test_what_is_learnt_from(whole: Path) -> None:
-    """Neither held-back images nor other scenes; pixels carry the image's own colour and patches."""
+    """Neither held-back images nor other scenes; pixels carry the image's own color and patches."""
     data = open_patch_data(whole / "data")
     assert len(set(data.names)) == 8 and data.seen_rows == 1800
     assert not {"scenes.tar/3.png", "scenes.tar/7.png", "scenes.tar/11.png"} & set(data.names)

@@ -1,4 +1,4 @@
-"""Every preset trains; a resumed run equals one that never stopped; what comes out colours a film, or says why not."""
+"""Every preset trains; a resumed run equals one that never stopped; what comes out colors a film, or says why not."""
 
 from __future__ import annotations
 
@@ -297,7 +297,7 @@ def test_a_film_gets_color(kind: str, models: dict[str, Path], tmp_path: Path) -
 
     from videocolor import colorize_video
 
-    source, target = tmp_path / "film.mkv", tmp_path / "colour.mkv"
+    source, target = tmp_path / "film.mkv", tmp_path / "color.mkv"
     make_film(source, 5, size=(96, 64))
     weights = models[kind]
     changes = {"model.name": str(weights), "model.device": "cpu", "output.codec": "ffv1", "shots.detector": "none"}

@@ -56,7 +56,7 @@ def tiny_models(folder: Path) -> dict[str, Path]:
     for kind, preset in (("h", "h4"), ("r", "r"), ("f", "f")):
         config = tiny(preset, folder, "size=32", *(["data.fit=white"] if kind == "f" else []))
         task = make_task(config)
-        if kind == "f":  # untrained it gives next to no colour
+        if kind == "f":  # untrained it gives next to no color
             torch.nn.init.constant_(task.net.decoder[-1].bias, 0.2)
         artifact = task.artifact()
         made[kind] = folder / f"{kind}.safetensors"

@@ -143,7 +143,7 @@ def test_the_page_that_people_judge(browser: Any, tmp_path: Path, root: Path) ->
     for key in ("r", "c"):
         page.keyboard.press(key)
     rows = page.locator("textarea").input_value().split()
-    assert rows == ["survey,picture,answer", "s1,p1,real", "s1,p2,coloured"]
+    assert rows == ["survey,picture,answer", "s1,p1,real", "s1,p2,colored"]
     assert not said
 
 

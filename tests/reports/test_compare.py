@@ -60,7 +60,7 @@ def test_side_by_side_sample_for_sample(tmp_path: Path) -> None:
     for index, (y, cb, cr) in enumerate(found):
         np.testing.assert_array_equal(y[:, WIDTH:], picture(index))
         np.testing.assert_array_equal(y[:, :WIDTH], y[:, WIDTH:])
-        assert (cb[:, : WIDTH // 2] == 128).all() and (cr[:, : WIDTH // 2] == 128).all(), "a gray film has no colour"
+        assert (cb[:, : WIDTH // 2] == 128).all() and (cr[:, : WIDTH // 2] == 128).all(), "a gray film has no color"
         assert (cb[:, WIDTH // 2 :] == 60 + index).all() and (cr[:, WIDTH // 2 :] == 200 - index).all()
 
 

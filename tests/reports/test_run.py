@@ -136,7 +136,7 @@ def test_every_shot_with_the_same_frame_before_and_after(colored: Path) -> None:
         # One step of brightness is one frame.
         half = np.s_[:, : WIDTH // 2]
         assert np.mean(before[half]) == pytest.approx(truth[half].mean(), abs=0.45)
-        assert after.ndim == 3 and np.ptp(after.astype(int), axis=2).mean() > 8, "the result is in colour"
+        assert after.ndim == 3 and np.ptp(after.astype(int), axis=2).mean() > 8, "the result is in color"
         luma = after @ [0.299, 0.587, 0.114]
         assert np.mean(luma[half]) == pytest.approx(truth[half].mean(), abs=0.6)
         start += length
@@ -153,7 +153,7 @@ def test_what_it_says(reel: Path, colored: Path) -> None:
         "model.name constant",
         "output.codec libx264",
         "0:00:01.600 to 0:00:02.800, frames 40 to 69",
-        "reuses the colours" if any(shot["reuses"] for shot in record["shots"]) else "no hint",
+        "reuses the colors" if any(shot["reuses"] for shot in record["shots"]) else "no hint",
         *record["notes"],
         *record["warnings"],
     ):
@@ -284,7 +284,7 @@ def test_both_pictures_have_the_shape_of_the_film(tmp_path: Path) -> None:
     assert before.shape[:2] == after.shape[:2] == (HEIGHT, WIDTH // 2)
 
 
-def test_recoloured_shots_give_a_new_report(reel: Path, tmp_path: Path) -> None:
+def test_recolored_shots_give_a_new_report(reel: Path, tmp_path: Path) -> None:
     from videocolor.colorize import recolor_film
 
     target = tmp_path / "out.mp4"
@@ -407,7 +407,7 @@ def test_flags(reel: Path, tmp_path: Path) -> None:
     film = tmp_path / "out" / "reel_colorized.mkv"
     before = film.stat().st_mtime_ns
     assert run("batch", "run", reel, "-o", tmp_path / "out", *model) == 0
-    assert film.stat().st_mtime_ns == before, "the report is no reason to colour a film again"
+    assert film.stat().st_mtime_ns == before, "the report is no reason to color a film again"
 
 
 def test_a_record_without_timing_is_an_older_one(reel: Path, colored: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Some shots of a finished film are coloured again; the others stay, bit for bit."""
+"""Some shots of a finished film are colored again; the others stay, bit for bit."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def write_hint(path: Path, seed: int, frame: int) -> str:
 
 
 @pytest.mark.slow
-def test_who_borrows_colours_is_coloured_again_with_the_lender(tmp_path: Path) -> None:
+def test_who_borrows_colors_is_colored_again_with_the_lender(tmp_path: Path) -> None:
     shots = ((1, 20), (2, 12), (1, 20), (2, 10), (3, 9))  # 3 returns to 1, 4 to 2
     reel, out, starts = tmp_path / "reel.mkv", tmp_path / "out", [0, 20, 32, 52, 62]
     write_reel(reel, shots)

@@ -1,4 +1,4 @@
-"""Shards give exactly the film that is coloured in one go, in whatever order and however often the work is stopped."""
+"""Shards give exactly the film that is colored in one go, in whatever order and however often the work is stopped."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def test_two_runs_at_once_are_refused(reel: Path, tmp_path: Path) -> None:
     folder.mkdir()
     with (folder / "lock").open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(OutputError, match="another process is colouring it"):
+        with pytest.raises(OutputError, match="another process is coloring it"):
             colorize_video(reel, tmp_path / "out.mkv", config("model.name=constant"))
     assert colorize_video(reel, tmp_path / "out.mkv", config("model.name=constant")).resumed == 0
 
@@ -244,7 +244,7 @@ def test_predicted_frames_survive_the_joints(codec: str, suffix: str, reel: Path
 
 
 def killed_at(reel: Path, target: Path, delay: float) -> bool:
-    """Colour in a process of its own and kill it after some seconds; whether it was still at work."""
+    """Color in a process of its own and kill it after some seconds; whether it was still at work."""
     words = [word for setting in SETTINGS for word in ("--set", setting)]
     process = subprocess.Popen(
         [sys.executable, "-m", "videocolor", "colorize", str(reel), str(target), *words, "-q"],
@@ -286,7 +286,7 @@ def test_a_killed_run_goes_on(reel: Path, tmp_path: Path) -> None:
     result = colorize_video(
         reel, target, config(), observer=lambda e: said.append(str(e.data.get("message"))) if e.kind == "note" else None
     )
-    assert result.resumed > 0 and any("coloured by an earlier run" in message for message in said)
+    assert result.resumed > 0 and any("colored by an earlier run" in message for message in said)
     assert samples_of(target) == whole and packets_of(target) == packets_of(reel)
     assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 

@@ -43,7 +43,7 @@ WIDTHS = {"1280": (1280, 800), "1920": (1920, 1080), "phone": (390, 844)}
 
 @pytest.fixture(scope="module")
 def colors(samples: Path) -> Array:
-    """(frames, height, width, 3) uint8 R'G'B': frames around a cut of a colour film, `CUT` before it."""
+    """(frames, height, width, 3) uint8 R'G'B': frames around a cut of a color film, `CUT` before it."""
     with av.open(str(samples / "cuts_audio_tears_of_steel.mp4")) as film:
         frames = [frame.to_ndarray(format="rgb24") for frame in islice(film.decode(video=0), 84)]
     small = [cv2.resize(frame, SIZE, interpolation=cv2.INTER_AREA) for frame in frames]
@@ -53,7 +53,7 @@ def colors(samples: Path) -> Array:
 
 
 def write_films(folder: Path, colors: Array, name: str = "film.mkv") -> tuple[Path, Path]:
-    """The film in black and white, and the same in its true colours; luma is equal to the sample."""
+    """The film in black and white, and the same in its true colors; luma is equal to the sample."""
     tags = {"color_range": 2, "colorspace": 6}
     planes = []
     for rgb in colors:
@@ -197,7 +197,7 @@ def test_a_shot_is_painted_previewed_compared_and_rendered(tmp_path: Path, color
         hint_count(page, 1)
         assert f"frame {frame}" in page.inner_text("#hints > li")
 
-        # Preview, and compare by the wipe: gray at the left of the line, colour at the right, moved by keys.
+        # Preview, and compare by the wipe: gray at the left of the line, color at the right, moved by keys.
         preview(page)
         go_to(page, frame)
         wait_drawn(page, color="preview")
@@ -227,7 +227,7 @@ def test_a_shot_is_painted_previewed_compared_and_rendered(tmp_path: Path, color
         page.mouse.up()
         assert page.get_attribute("#wipe", "aria-valuenow") == "25"
 
-        # This frame, in the colour that it has here, as a hint of the other shot; taken back again.
+        # This frame, in the color that it has here, as a hint of the other shot; taken back again.
         page.evaluate("document.activeElement.blur()")
         go_to(page, 3)
         page.keyboard.press("k")
@@ -240,7 +240,7 @@ def test_a_shot_is_painted_previewed_compared_and_rendered(tmp_path: Path, color
         page.keyboard.press("Control+z")
         hint_count(page, 0)
 
-        # The eyedropper takes a colour of this frame for a point of another one.
+        # The eyedropper takes a color of this frame for a point of another one.
         page.keyboard.press("o")
         page.click("#dropper")
         go_to(page, frame)
@@ -254,7 +254,7 @@ def test_a_shot_is_painted_previewed_compared_and_rendered(tmp_path: Path, color
         page.keyboard.press("Escape")
         go_to(page, frame)
 
-        # The slider recolours nothing: the same preview, gray at once.
+        # The slider recolors nothing: the same preview, gray at once.
         number = page.evaluate("fetch('/api/project').then((a) => a.json()).then((d) => d.preview.id)")
         page.evaluate("document.activeElement.blur()")
         page.keyboard.press("4")
@@ -321,7 +321,7 @@ def test_a_proposal_becomes_the_painted_frame(tmp_path: Path, colors: Array, ope
 
 
 def test_a_color_is_for_the_next_point_and_appears(tmp_path: Path, colors: Array, open_page: Open) -> None:
-    """Colour, click, colour, click: by the mouse and by keys; only a point that is picked changes."""
+    """Color, click, color, click: by the mouse and by keys; only a point that is picked changes."""
     film, _ = write_films(tmp_path, colors)
     with studio(film, tmp_path / "project") as address:
         page = open_page(address)
@@ -398,7 +398,7 @@ def test_a_color_is_for_the_next_point_and_appears(tmp_path: Path, colors: Array
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory, colors: Array) -> Iterator[str]:
-    """A studio for what needs no colour; its film has a hostile name."""
+    """A studio for what needs no color; its film has a hostile name."""
     folder = tmp_path_factory.mktemp("studio")
     film, _ = write_films(folder, colors, NAME)
     with studio(film, folder / "project") as printed:
@@ -615,7 +615,7 @@ def test_everything_can_be_done_by_keys(address: str, open_page: Open) -> None:
     page.evaluate(f"document.body.dispatchEvent({capital})")  # Caps Lock is on
     until(page, f"{cards} === 2")
 
-    # Points: set, coloured and removed without a mouse.
+    # Points: set, colored and removed without a mouse.
     page.keyboard.press("o")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Shift+ArrowDown")

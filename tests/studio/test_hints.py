@@ -53,7 +53,7 @@ def store(reel: Path, tmp_path: Path) -> Any:
 
 
 def painting(seed: int) -> Array:
-    """(120, 160, 3) float32, of shapes and texture, coloured."""
+    """(120, 160, 3) float32, of shapes and texture, colored."""
     rng = np.random.default_rng(seed)
     picture = np.full((HEIGHT, WIDTH, 3), 0.5, np.float32)
     for size in (4, 12, 36):
@@ -111,7 +111,7 @@ def test_a_refused_painting_leaves_nothing(store: ProjectStore) -> None:
     with pytest.raises(HintError, match=r"other\.png: does not show frame 3"):
         hints.add_painted(store, before, frame_of(painting(1), 3), png(painting(2)), "other.png")
     gray = np.repeat(luma_of(painting(1))[..., None], 3, axis=2)
-    with pytest.raises(HintError, match="has no colour"):
+    with pytest.raises(HintError, match="has no color"):
         hints.add_painted(store, before, frame_of(painting(1), 3), png(gray), "gray.png")
     with pytest.raises(HintError, match="not a picture"):
         hints.add_loose(store, before, 0, b"<html>", "page.png")
@@ -162,7 +162,7 @@ def test_a_frame_of_another_shot(store: ProjectStore) -> None:
     assert (hint.kind, hint.frame, hint.shots) == ("frame", None, (14,))
     assert hint.origin == {"frame": 3, "source": "preview"}
     np.testing.assert_allclose(load_hint(None, store.image_path(hint)).rgb * 255, rgb, atol=1e-3)
-    with pytest.raises(HintError, match="no colour"):
+    with pytest.raises(HintError, match="no color"):
         hints.add_frame(store, store.revision, 14, np.full((60, 80, 3), 90, np.uint8))
 
 

@@ -206,7 +206,7 @@ def test_killed_it_goes_on_and_gives_the_same(store: ProjectStore, tmp_path: Pat
         assert render_status(again).state == "running"
         process.wait()
         assert render_status(again).state == "done"
-        assert shard.stat().st_mtime_ns == written  # what was finished was not coloured again
+        assert shard.stat().st_mtime_ns == written  # what was finished was not colored again
         assert colorize("--project", again.folder, tmp_path / "cli.mkv").exit_code == 0
         assert samples_of(tmp_path / "cli.mkv") == samples_of(again.target)
 

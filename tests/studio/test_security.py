@@ -45,7 +45,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 def raw(
     page: Client, method: str, path: str, headers: dict[str, str | list[str]] | None = None, body: Any = None
 ) -> tuple[int, dict[str, str], bytes]:
-    """A request byte for byte: nothing is normalised, nothing added but what is given."""
+    """A request byte for byte: nothing is normalized, nothing added but what is given."""
     connection = http.client.HTTPConnection("127.0.0.1", page.served.port, timeout=30)
     try:
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
@@ -382,7 +382,7 @@ def test_names_of_uploads_name_no_file(page: Client, opened: list[str]) -> None:
     before = {path for path in folder.parent.rglob("*") if folder not in path.parents}
     name = "..%2F..%2F%3Cscript%3Ealert(1)%3C%2Fscript%3E%00.png"
     start = page.project()["shots"][0]["start"]
-    answer = page.upload("/api/hints/loose", _png(_colours()), name, shot=start)
+    answer = page.upload("/api/hints/loose", _png(_colors()), name, shot=start)
     assert answer.status_code == 200, answer.text
     hint = answer.json()["hints"][-1]
     assert "/" not in hint["label"] and "\0" not in hint["label"] and ".." not in hint["label"]
@@ -454,7 +454,7 @@ def test_json_has_a_limit(page: Client, stated: bool) -> None:
     headers = {"Content-Type": "application/json"}
     answer = page.http.request("PATCH", "/api/shots/0", content=body, headers=headers)
     assert answer.status_code == 413 and answer.json()["kind"] == "too_large"
-    assert page.project()["scan"]["state"] == "done", "the connection is of use afterwards"
+    assert page.project()["scan"]["state"] == "done", "the connection is of use afterward"
 
 
 @pytest.mark.parametrize("stated", [True, False])
@@ -513,7 +513,7 @@ def _png(rgb: np.ndarray[Any, Any]) -> bytes:
     return data.tobytes()
 
 
-def _colours() -> np.ndarray[Any, Any]:
+def _colors() -> np.ndarray[Any, Any]:
     return np.random.default_rng(1).integers(0, 255, (64, 96, 3), dtype=np.uint8)
 
 
@@ -534,7 +534,7 @@ def _bomb() -> bytes:
         b"",
         b"GIF89a",
         b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>",
-        _png(_colours())[:900],
+        _png(_colors())[:900],
         _bomb(),
         b"\0" * 4096,
         b"#!/bin/sh\nrm -rf /\n",
@@ -594,7 +594,7 @@ def test_every_change_asks_for_the_revision(page: Client) -> None:
     """What a tab has not seen it cannot change, whichever way it tries."""
     document = page.project()
     old = document["revision"] - 1
-    png = _png(_colours())
+    png = _png(_colors())
     tries: list[tuple[str, str, dict[str, Any]]] = [
         ("POST", "/api/shots/cut", {"json": {"frame": 3}}),
         ("POST", "/api/shots/merge", {"json": {"start": 8}}),

@@ -259,14 +259,14 @@ def test_a_preview(page: Client) -> None:
     gray = picture(page.get(address, kind="before")).astype(int)
     source = picture(page.get("/api/frames/9.jpg", height=72)).astype(int)
     assert gray.shape == (72, 108, 3) and np.abs(gray.mean(axis=2) - source).mean() < 3
-    assert np.ptp(gray, axis=2).max() <= 4, "no colour before"
+    assert np.ptp(gray, axis=2).max() <= 4, "no color before"
 
     def chroma(**query: Any) -> float:
         return float(np.ptp(picture(page.get(address, **query)).astype(int), axis=2).mean())
 
     assert chroma(saturation=0) < 3 < chroma(saturation=0.5) < chroma() < chroma(saturation=2)
     flat = picture(page.get(address, kind="chroma")).astype(int)
-    assert flat.std(axis=(0, 1)).max() < 3, "the constant network gives one colour, at one lightness"
+    assert flat.std(axis=(0, 1)).max() < 3, "the constant network gives one color, at one lightness"
     assert page.get(f"/api/preview/{done['id']}/14.jpg").status_code == 404
     assert page.get("/api/preview/p99").status_code == 404
     assert page.http.post("/api/preview", json={"shot": 9}).status_code == 404
@@ -290,10 +290,10 @@ def test_only_what_a_change_affects_is_computed_again(page: Client) -> None:
     anew = finished(page, begin(page, shot=8, lines=72))
     assert anew["id"] != first["id"] and anew["count"] == 3
     page.change("POST", "/api/undo")
-    assert begin(page, shot=8, lines=72)["id"] == first["id"], "undone: the old colours hold again"
+    assert begin(page, shot=8, lines=72)["id"] == first["id"], "undone: the old colors hold again"
 
 
-def test_what_the_colours_of_a_shot_follow_from(page: Client) -> None:
+def test_what_the_colors_of_a_shot_follow_from(page: Client) -> None:
     """By the key alone: hints of this shot and of its lender, the network's size; nothing else."""
     studio = page.served.studio
 
@@ -310,7 +310,7 @@ def test_what_the_colours_of_a_shot_follow_from(page: Client) -> None:
     assert changed(before) == [8]
     before = keys()
     page.change("PATCH", "/api/hints/h0001", shots=[0])
-    assert changed(before) == [0, 8, 14], "shot 14 takes up the colours of shot 0"
+    assert changed(before) == [0, 8, 14], "shot 14 takes up the colors of shot 0"
     page.change("PATCH", "/api/hints/h0001", shots=[8])
     before = keys()
     with open_video(studio.store.film) as video:
@@ -363,7 +363,7 @@ def test_a_new_preview_ends_the_old_one(page: Client, monkeypatch: pytest.Monkey
     slow.go.release()  # the frame after which it sees that it is to end
     until(lambda: slow.closed == 1 and slow.begun == 2)
     assert page.get(f"/api/preview/{first['id']}").json()["state"] == "cancelled"
-    assert page.get(f"/api/preview/{first['id']}/8.jpg").status_code == 200, "what is coloured can be looked at"
+    assert page.get(f"/api/preview/{first['id']}/8.jpg").status_code == 200, "what is colored can be looked at"
     assert page.http.delete(f"/api/preview/{second['id']}").json()["state"] == "cancelled"
     slow.go.release()
     until(lambda: slow.closed == 2)
@@ -371,7 +371,7 @@ def test_a_new_preview_ends_the_old_one(page: Client, monkeypatch: pytest.Monkey
 
 
 def test_previews_have_room_for_so_much(page: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What does not fit is refused before anything is coloured; what was looked at longest ago makes room."""
+    """What does not fit is refused before anything is colored; what was looked at longest ago makes room."""
     page.change("PATCH", "/api/settings", model="constant")
     slow = Slow(lines=72)
     slow.go = threading.Semaphore(10_000)
@@ -416,7 +416,7 @@ def test_previews_that_were_cancelled_do_not_pile_up(page: Client, monkeypatch: 
 
 
 def test_what_is_kept_of_a_preview_looks_the_same() -> None:
-    """For every view and saturation, against the frame as it was coloured: within what 8 bits can tell."""
+    """For every view and saturation, against the frame as it was colored: within what 8 bits can tell."""
     rng = np.random.default_rng(5)
     luma = rng.uniform(0, 1, (90, 160)).astype(np.float32)
     for most in (10, 40, 90):
@@ -469,12 +469,12 @@ def test_a_film_that_is_another_one_by_now(page: Client) -> None:
         answer = page.http.post(f"/api/{path}", json=body)
         assert answer.status_code == 422 and answer.json()["kind"] == "input", path
         assert "reel.mkv: has changed" in answer.json()["error"] and "Put that film back" in answer.json()["error"]
-    assert page.get(f"/api/preview/{done['id']}/9.jpg").status_code == 200, "what was coloured can be looked at"
+    assert page.get(f"/api/preview/{done['id']}/9.jpg").status_code == 200, "what was colored can be looked at"
     film.write_bytes(was)
     assert finished(page, begin(page, shot=0, lines=72))["state"] == "done", "the same film with another time"
 
 
-def test_colours_that_are_known(page: Client) -> None:
+def test_colors_that_are_known(page: Client) -> None:
     page.change("PATCH", "/api/settings", model="constant")
     assert page.get("/api/color", frame=9, x=0.5, y=0.5).status_code == 404
     revision = page.project()["revision"]

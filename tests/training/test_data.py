@@ -1,4 +1,4 @@
-"""Which footage is learnt from, how it is packed, drawn and damaged."""
+"""Which footage is learned from, how it is packed, drawn and damaged."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_shares_of_hints(tmp_path: Path) -> None:
     assert not len(Sampler(pack, SampleConfig(none=1.0), 1).batch(0, 4, 32).owner)
 
 
-def test_who_is_told_their_colours(tmp_path: Path) -> None:
+def test_who_is_told_their_colors(tmp_path: Path) -> None:
     pack = make_pack(tmp_path)
     settings = SampleConfig(none=0.3, wrong=0.3, two=0.3, masked=0.4, hue_turn=0.5, gain=0.4)
     batch = Sampler(pack, settings, 1).batch(0, 400, 32)

@@ -16,7 +16,7 @@ from videocolor.training.hint import start
 
 
 def make_pack(folder: Path, seed: int = 0) -> PackReader:
-    """Two clips and three pictures of smooth random colour."""
+    """Two clips and three pictures of smooth random color."""
     rng, writer = np.random.default_rng(seed), PackWriter(folder)
     for name in ("a", "b"):
         base = cv2.resize(rng.integers(0, 256, (5, 7, 3), dtype=np.uint8), (100, 70))

@@ -184,8 +184,8 @@ def test_bad_targets_are_refused_before_work(tmp_path: Path) -> None:
     for options, word in (
         (OutputOptions(codec="nonsense"), "no such encoder"),
         (OutputOptions(codec="aac"), "not a video encoder"),
-        (OutputOptions(pix_fmt="gray"), "cannot write it as planar colour"),
-        (OutputOptions(options={"colour": "1"}), "no option colour"),
+        (OutputOptions(pix_fmt="gray"), "cannot write it as planar color"),
+        (OutputOptions(options={"color": "1"}), "no option color"),
         (OutputOptions(preset="quickly"), "preset"),
     ):
         with pytest.raises(UsageError, match=word):
@@ -350,7 +350,7 @@ def test_images_never_replace_the_images_they_come_from(tmp_path: Path) -> None:
     _scan(one, range(1, 2))
     with pytest.raises(OutputError, match="never overwritten"):
         plan_output(probe(one), one / "f_0001.png", OutputOptions(overwrite=True))
-    _, report, _ = pass_through(folder, folder / "colour_%04d.png")
+    _, report, _ = pass_through(folder, folder / "color_%04d.png")
     assert report.frames == 3
     assert all(file.read_bytes() == data for file, data in before.items())
 

@@ -63,7 +63,7 @@ def test_every_luma_sample_survives_ffv1(tmp_path: Path, pix_fmt: str, size: tup
 def test_a_player_decodes_the_rgb_that_was_meant(
     tmp_path: Path, name: str, kind: str, matrix: str, number: int, suffix: str, codec: str
 ) -> None:
-    """A flat saturated colour, written by us and turned to RGB by FFmpeg alone from the tags of the file."""
+    """A flat saturated color, written by us and turned to RGB by FFmpeg alone from the tags of the file."""
     wr, _, wb = weights = {
         "bt601": (0.299, 0.587, 0.114),
         "bt709": (0.2126, 0.7152, 0.0722),

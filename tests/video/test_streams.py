@@ -55,7 +55,7 @@ def test_a_rich_film_keeps_everything(tmp_path: Path) -> None:
         assert [c["end"] * c["time_base"] for c in b.chapters()] == [c["end"] * c["time_base"] for c in a.chapters()]
         tags = {k.lower(): v for k, v in b.metadata.items()}
         assert tags["title"] == "Berlin 1927"
-        assert tags["comment"] == "print 3; colorized by videocolor, not original colour"
+        assert tags["comment"] == "print 3; colorized by videocolor, not original color"
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])

@@ -157,7 +157,7 @@ def sound_end(path: Path) -> Fraction | None:
 def space_needed(sizes: Iterable[int], *, at_once: int) -> int:
     """Return the bytes that results and shards need at most.
 
-    A film takes its size twice while its shards are merged, once afterwards.
+    A film takes its size twice while its shards are merged, once afterward.
 
     Args:
         sizes: estimated bytes of each film that is not finished.

@@ -35,7 +35,7 @@ _FLAGS = {
 """Parameter -> key of the configuration that it sets."""
 
 
-@click.command(short_help="Colour a film.")
+@click.command(short_help="Color a film.")
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path), required=False)
 @click.argument("target", metavar="OUTPUT", type=click.Path(path_type=Path), required=False)
 @click.option("--project", metavar="DIR", type=click.Path(path_type=Path), help="Render a project of the studio.")
@@ -43,7 +43,7 @@ _FLAGS = {
     "--hint",
     multiple=True,
     metavar="[TIME=]IMAGE",
-    help="A colour frame, with the film time it belongs to; IMAGE may be FILM@TIME. Repeatable.",
+    help="A color frame, with the film time it belongs to; IMAGE may be FILM@TIME. Repeatable.",
 )
 @click.option("--hints", metavar="DIR", help="A folder of hints as `keyframes` lays it out.")
 @click.option("--shots", metavar="FILE", help="A shot list, in place of detection.")
@@ -58,12 +58,12 @@ _FLAGS = {
 @click.option("--saturation", type=float, metavar="X", help="Factor on chroma, 0..4.")
 @click.option("--vividness", type=float, metavar="X", help="Without a hint: from 0, cautious, to 1, bold.")
 @click.option("--rate", help="Frames a second of an image sequence.")
-@click.option("--start", metavar="TIME", help="Colour from here: seconds or HH:MM:SS.mmm.")
-@click.option("--end", metavar="TIME", help="Colour up to here.")
+@click.option("--start", metavar="TIME", help="Color from here: seconds or HH:MM:SS.mmm.")
+@click.option("--end", metavar="TIME", help="Color up to here.")
 @click.option(
     "--only-shots",
     metavar="A-B,C",
-    help="Colour these shots of the finished OUTPUT again, by their numbers in its record; keep the rest bit for bit.",
+    help="Color these shots of the finished OUTPUT again, by their numbers in its record; keep the rest bit for bit.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option(
@@ -82,7 +82,7 @@ def colorize(
     dry_run: bool,
     **flags: Any,
 ) -> None:
-    """Colour the film INPUT into OUTPUT: same picture, same timing, same sound.
+    """Color the film INPUT into OUTPUT: same picture, same timing, same sound.
 
     INPUT is a film, a numbered image sequence (frame_%05d.png), a folder of images, a still, a named pipe, or - for
     standard input. The container follows from OUTPUT's name: .mkv, .mp4 or .mov. Settings: defaults < --config

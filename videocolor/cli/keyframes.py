@@ -44,7 +44,7 @@ def keyframes(
 ) -> None:
     """Write the frame of each shot that explains most of it into DIR.
 
-    Colour the gray frames, keep their names, and give the folder to `videocolor colorize --hints DIR`. With
+    Color the gray frames, keep their names, and give the folder to `videocolor colorize --hints DIR`. With
     --proposals, compare DIR/choices/sheet01.jpg, copy the pictures that you like better from DIR/choices/2, 3, ...
     over those in DIR, and give DIR back likewise.
     """

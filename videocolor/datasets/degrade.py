@@ -78,7 +78,7 @@ def age(rgb: Array, luma: Array, settings: Archival, rng: np.random.Generator) -
 
     Args:
         rgb: (h, w, 3) float32 R'G'B' in 0..1: the frame, for the emulsion's response.
-        luma: (h, w) float32 in 0..1: its luma, used where the emulsion sees all colours.
+        luma: (h, w) float32 in 0..1: its luma, used where the emulsion sees all colors.
         settings: probabilities.
         rng: decides; the same generator state gives the same film.
 

@@ -1,1 +1,1 @@
-"""Scores of coloured film against the truth."""
+"""Scores of colored film against the truth."""

@@ -1,12 +1,12 @@
 """Simple methods, the floor of every table.
 
-gray        no colour
+gray        no color
 copy        the chroma of the hint nearest in time, pixel for pixel
-table       one colour for each luma level, averaged from the hints
+table       one color for each luma level, averaged from the hints
 reinhard    the hints' channel statistics
-welsh       the colour of the hints' most similar neighbourhood
+welsh       the color of the hints' most similar neighborhood
 flow        the hint's chroma propagated from frame to frame along optical flow
-lightness   one colour for each luma level, learnt from other footage
+lightness   one color for each luma level, learned from other footage
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MEAN_AB: Final = (
 
 
 class Gray(ChromaMethod):
-    """No colour: what any method must beat."""
+    """No color: what any method must beat."""
 
     name = "gray"
     uses_hints = False
@@ -65,7 +65,7 @@ class Copy(ChromaMethod):
 
 
 class Table(ChromaMethod):
-    """The mean a*b* of the hints' pixels of the same luma: right where luma determines colour."""
+    """The mean a*b* of the hints' pixels of the same luma: right where luma determines color."""
 
     name = "table"
     needs_hint = True
@@ -110,7 +110,7 @@ class Reinhard(ChromaMethod):
 
 
 class Welsh(ChromaMethod):
-    """Neighbourhood transfer (Welsh et al., Transferring color to greyscale images, SIGGRAPH 2002).
+    """Neighborhood transfer (Welsh et al., Transferring color to greyscale images, SIGGRAPH 2002).
 
     Pixels take the a*b* of the hints' sample that is nearest in luma and local deviation (5x5), weighted equally; the
     hints' luma first gets the shot's mean and deviation. As in the paper, samples are taken on a jittered grid; here by
@@ -190,7 +190,7 @@ BASELINES: Final[dict[str, type[Method]]] = {
 
 
 def _mean_by_level(levels: Array, colors: Array) -> Array:
-    """(256, 2) float32: mean of (2, n) colours by (n,) uint8 level, gaps interpolated."""
+    """(256, 2) float32: mean of (2, n) colors by (n,) uint8 level, gaps interpolated."""
     count = np.bincount(levels, minlength=256)
     seen = np.flatnonzero(count)
     means = [np.bincount(levels, weights=channel, minlength=256)[seen] / count[seen] for channel in colors]
@@ -198,7 +198,7 @@ def _mean_by_level(levels: Array, colors: Array) -> Array:
 
 
 def _deviation(luma: Array) -> Array:
-    """(h, w) float32 standard deviation of 5x5 neighbourhoods, in levels."""
+    """(h, w) float32 standard deviation of 5x5 neighborhoods, in levels."""
     level = luma.astype(np.float32)
     mean = cv2.blur(level, (5, 5), borderType=cv2.BORDER_REFLECT_101)
     square = cv2.blur(level * level, (5, 5), borderType=cv2.BORDER_REFLECT_101)

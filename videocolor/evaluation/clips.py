@@ -1,4 +1,4 @@
-"""Clips whose colours are known: listing them, and reading a part of one into a working copy.
+"""Clips whose colors are known: listing them, and reading a part of one into a working copy.
 
 A working copy is a memory-mapped file in a temporary folder, so methods may access any frame of it.
 """
@@ -89,7 +89,7 @@ def list_clips(folder: Path, settings: ClipSettings) -> list[ClipFile]:
         ConfigError: the list cannot be read.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: not a folder; --clips takes a folder of videos with their true colours")
+        raise InputError(f"{folder}: not a folder; --clips takes a folder of videos with their true colors")
     if settings.listed is None:
         paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in _VIDEOS and not p.name.startswith("."))
         if not paths:

@@ -77,7 +77,7 @@ def evaluate(
     """Score methods on clips.
 
     Args:
-        clips: a folder of videos with their true colours.
+        clips: a folder of videos with their true colors.
         output: a folder for rows, stills and tables; an earlier run's rows in it are used.
         config: see `EvaluateConfig`.
         workers: processes; the result does not depend on it.

@@ -209,10 +209,10 @@ class FilmPath(Method):
         return {"kind": "videocolor", "config": self.config.as_dict(), "weights": weights}
 
     def color(self, task: Task) -> Iterator[Array]:
-        """Colour the task's film in a temporary folder."""
+        """Color the task's film in a temporary folder."""
         with tempfile.TemporaryDirectory(prefix="videocolor-") as name:
             folder = Path(name)
-            source, target = folder / "gray", folder / "colour.mkv"
+            source, target = folder / "gray", folder / "color.mkv"
             source.mkdir()
             for index, luma in enumerate(task.luma, 1):
                 write_png(source / f"{index:06d}.png", luma)

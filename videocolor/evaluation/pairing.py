@@ -129,7 +129,7 @@ class FilmPairs:
     A film may be a video, a folder of images, a number pattern, or a still. Memory holds a few frames.
 
     Args:
-        truth: the film in its true colours.
+        truth: the film in its true colors.
         result: what a method made of it.
         align: how partners are found.
         allow: misfits that are reported rather than refused.

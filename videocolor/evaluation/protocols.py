@@ -59,7 +59,7 @@ class Case:
     """Frames given as hints; left out of the means."""
 
     def task(self) -> Task:
-        """Return what the method gets: no colour but the hints'."""
+        """Return what the method gets: no color but the hints'."""
         clip = self.clip
         return Task(clip.luma, clip.rate, self.hints, clip.shots, clip.matrix, clip.name, self.name)
 
@@ -195,10 +195,10 @@ def export_inputs(clips: Path, output: Path, config: EvaluateConfig) -> Iterator
     """Write DIR/[CASE/]CLIP/gray/000001.png..., hints beside them, and task.json, clip by clip.
 
     Hints are PNG files; what is not painted is transparent. task.json has the frame rate, the shots, and each hint's
-    frame. No true colours are written but the hints'.
+    frame. No true colors are written but the hints'.
 
     Args:
-        clips: a folder of videos with their true colours.
+        clips: a folder of videos with their true colors.
         output: a new folder.
         config: protocol, clips.
 

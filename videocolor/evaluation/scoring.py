@@ -2,7 +2,7 @@
 
     scorer = FilmScorer()
     for truth, test in frames:                      # (h, w, 3) R'G'B', in film order
-        scorer.add(truth, test, reference=...)      # a frame whose true colour was given to the method
+        scorer.add(truth, test, reference=...)      # a frame whose true color was given to the method
     print(scorer.result().as_dict())
 
 Reference frames are left out of every mean. Scores of a film are means over its frames in float64; where another mean
@@ -119,7 +119,7 @@ class FilmScorer:
         Args:
             truth: (h, w, 3) R'G'B': uint8, uint16 (0..65535) or float 0..1.
             test: what a method made of it, of the same size and type.
-            reference: the method was given this frame's true colour.
+            reference: the method was given this frame's true color.
             luma_diff: largest difference of stored luma, in code values; None: unknown.
 
         Raises:
@@ -204,9 +204,9 @@ def score_film(
 
     Args:
         result: what a method made: a film, a folder of images, or a still.
-        truth: the same in true colours.
+        truth: the same in true colors.
         options: what is measured; `chroma_shift` is taken from the result.
-        reference_frames: numbers of frames of the truth, from 0, whose true colour the method was given.
+        reference_frames: numbers of frames of the truth, from 0, whose true color the method was given.
         align: how frames are paired, see `videocolor.evaluation.pairing`.
         allow: misfits that are reported rather than refused.
         observer: receives progress and warnings.

@@ -19,7 +19,7 @@ class Pair(Section):
     """A clip and its hint."""
 
     clip: str
-    """File name of the clip that is coloured."""
+    """File name of the clip that is colored."""
     hint: str
     """Path of the picture or clip that the hint is taken from, relative to the clips' folder."""
     at: Annotated[Number, Field(ge=0)] = 0

@@ -1,7 +1,7 @@
 """The task of a method, and the interface that all methods share.
 
-A task is a few seconds of film without its colours: stored luma, first frames of shots, and the protocol's hints. A
-method yields the frames in colour and keeps luma.
+A task is a few seconds of film without its colors: stored luma, first frames of shots, and the protocol's hints. A
+method yields the frames in color and keeps luma.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Task:
 
 
 class Method(ABC):
-    """Colours a task. One object serves one task after another, in one process.
+    """Colors a task. One object serves one task after another, in one process.
 
     Every method keeps the contract of tests/evaluation/test_baselines.py: as many frames as given, in order, uint8,
     of the task's size; luma within rounding; the same frames for the same task.
@@ -124,10 +124,10 @@ class ShotTask:
 
 
 class ChromaMethod(Method):
-    """A method that colours shot by shot and returns a*b* of the frames' own grid."""
+    """A method that colors shot by shot and returns a*b* of the frames' own grid."""
 
     def color(self, task: Task) -> Iterator[Array]:
-        """Colour each shot with its own hints."""
+        """Color each shot with its own hints."""
         for start, stop in pairwise((*task.shots, len(task.luma))):
             shot = ShotTask(task.luma[start:stop], _hints_of(task, start, stop))
             for luma, ab in zip(shot.luma, self.chroma(shot), strict=True):

@@ -1,12 +1,12 @@
-"""Lay a picture that was coloured elsewhere over the film frame that it was made from, or say why it cannot be that.
+"""Lay a picture that was colored elsewhere over the film frame that it was made from, or say why it cannot be that.
 
-A frame comes back from a painting program, a colouriser or a scanner scaled, cropped, letter-boxed, with square
+A frame comes back from a painting program, a colorizer or a scanner scaled, cropped, letter-boxed, with square
 samples instead of the film's, turned by a degree, with another gamma, as JPEG. The place is found by
 `videocolor.hints.registration`; a picture is taken only if its luma correlates with the frame's (the rule by which the
-colouring counts a hint as its own frame) AND its detail does, which pictures of other shots never reach.
+coloring counts a hint as its own frame) AND its detail does, which pictures of other shots never reach.
 
-What comes out has the frame's own luma and the picture's colour, so nothing of the picture's brightness gets into
-the film: a curve of brightness that the program put on all three channels is undone first, for it bends colour too.
+What comes out has the frame's own luma and the picture's color, so nothing of the picture's brightness gets into
+the film: a curve of brightness that the program put on all three channels is undone first, for it bends color too.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _STRETCHED: Final = 1.75
 _NEGLIGIBLE: Final = 0.3
 """Frame samples under which a place counts as the plain one, so that nothing is interpolated for nothing."""
 _EXTENDED: Final = 0.06
-"""Share of the frame's height by which colour is drawn out where the picture was cropped; the rest stays unpainted."""
+"""Share of the frame's height by which color is drawn out where the picture was cropped; the rest stays unpainted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +64,11 @@ class Aligned:
     """A painted picture on its frame."""
 
     rgb: Array
-    """(h, w, 3) float32 R'G'B' in 0..1: the frame's luma, the picture's colour; at the frame's size."""
+    """(h, w, 3) float32 R'G'B' in 0..1: the frame's luma, the picture's color; at the frame's size."""
     mask: Array | None
     """(h, w) float32 in 0..1: where it is painted; None: everywhere."""
     correlation: float
-    """Of luma, -1..1, where the picture covers the frame; of a colour layer without luma of its own: 1."""
+    """Of luma, -1..1, where the picture covers the frame; of a color layer without luma of its own: 1."""
     moved: str
     """What was found, for people: `as it is`, or scale, turn, crop."""
     matrix: Array
@@ -100,7 +100,7 @@ def align_painted(
         The picture at the size of `luma`.
 
     Raises:
-        HintError: it has no colour, or does not show this frame; with numbers, and with what it is instead if that
+        HintError: it has no color, or does not show this frame; with numbers, and with what it is instead if that
             can be recognized (mirrored, turned, negative).
     """
     target = _unit(luma)
@@ -109,7 +109,7 @@ def align_painted(
     painted = np.clip(rgb_to_luma(np.moveaxis(rgb, -1, 0), "bt709"), 0, 1)
     layer = _color_layer(painted, mask, target)
     if layer is not None:
-        words = "as it is (a colour layer of the frame's size)"
+        words = "as it is (a color layer of the frame's size)"
         return _composed(rgb, mask, None, target, layer, 1.0, 1.0, words, layer=True)
     picture, frame = Picture.of(painted, mask), Picture.of(target, None)
     place = register(picture, frame)
@@ -124,7 +124,7 @@ def align_painted(
 
 
 def with_luma(ab: Array, luma: Array) -> Array:
-    """Return the colour that has this luma and this a*b*, brought into the gamut as the writer of films does.
+    """Return the color that has this luma and this a*b*, brought into the gamut as the writer of films does.
 
     Args:
         ab: (2, h, w) CIE a*b*.
@@ -146,7 +146,7 @@ def _unit(luma: Array) -> Array:
 
 
 def _color_layer(painted: Array, mask: Array | None, target: Array) -> Array | None:
-    """Return the plain map of a layer of flat colours over a transparent ground, saved without the picture under it.
+    """Return the plain map of a layer of flat colors over a transparent ground, saved without the picture under it.
 
     Its luma says nothing, so its position is taken as it is if it has the frame's size or aspect.
     """
@@ -254,7 +254,7 @@ def _composed(
     *,
     layer: bool = False,
 ) -> Aligned:
-    """Return the picture's colour on the frame's luma; a layer has no luma whose curve could be undone."""
+    """Return the picture's color on the frame's luma; a layer has no luma whose curve could be undone."""
     height, width = rgb.shape[:2]
     box = box or Box(0, height, 0, width)
     inset = Box(*(edge + step for edge, step in zip(box, _inset(box, height, width), strict=True)))

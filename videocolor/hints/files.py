@@ -41,7 +41,7 @@ CHOICES: Final = "choices"
 _SPOTS: Final = 0.1
 """Share of a picture up to which its painted part counts as spots."""
 _GRAY: Final = 1.5
-"""Mean chroma (CIE a*b*) under which a picture counts as not coloured."""
+"""Mean chroma (CIE a*b*) under which a picture counts as not colored."""
 _UNPAINTED: Final = 0.01
 """Opacity under which a pixel, and a picture whose strongest pixel stays under it, counts as not painted."""
 _TIME_IN_NAME = re.compile(r"_t(-?\d+)\.(\d{3})s")
@@ -64,7 +64,7 @@ class FileHint(Hint):
         path: Path = self.__dict__["_path"]
         stamp = self.__dict__["_stamp"]
         if _stamp(path) != stamp:
-            raise HintError(f"{path}: has changed or gone while the film was coloured; run again")
+            raise HintError(f"{path}: has changed or gone while the film was colored; run again")
         return _picture_of(path, self.__dict__["_other"], stamp)
 
     @property
@@ -100,10 +100,10 @@ def collect_hints(config: ColorizeConfig) -> tuple[list[Hint], list[str]]:
     """Read every hint that the configuration names.
 
     Returns:
-        The hints, and warnings about files of the hint folder that nobody has coloured yet.
+        The hints, and warnings about files of the hint folder that nobody has colored yet.
 
     Raises:
-        HintError: a file is missing, unreadable, or has no colour.
+        HintError: a file is missing, unreadable, or has no color.
     """
     hints, warnings = [load_hint(*parse_hint(item)) for item in config.hints.items], list[str]()
     sources = [] if config.hints.folder is None else [f"folder={config.hints.folder}"]
@@ -172,7 +172,7 @@ def collect_assigned(assigned: Collection[AssignedHint]) -> list[tuple[AssignedH
     """Read the hints that a person has assigned to shots; a file that is named twice is read once.
 
     Raises:
-        HintError: a file is missing, unreadable, or has no colour.
+        HintError: a file is missing, unreadable, or has no color.
     """
     read: dict[str, Hint] = {}
     for entry in assigned:
@@ -197,7 +197,7 @@ def load_hint(time: Fraction | None, path: Path, other_time: Fraction | None = N
         other_time: time in that film, seconds; its nearest frame is taken.
 
     Raises:
-        HintError: missing, unreadable, transparent, or without colour.
+        HintError: missing, unreadable, transparent, or without color.
         InputError: its name is not UTF-8.
     """
     check_name(path)
@@ -210,12 +210,12 @@ def check_hint(hint: Hint) -> None:
     """Refuse a hint that says nothing.
 
     Raises:
-        HintError: transparent, or without colour where it is painted; spots may be gray, which asks for no colour.
+        HintError: transparent, or without color where it is painted; spots may be gray, which asks for no color.
     """
     if _is_blank(hint):
         raise HintError(f"{hint.name}: nothing is painted, it is transparent everywhere; paint it or leave it out")
     if _is_gray(hint) and not _is_spots(hint):
-        raise HintError(f"{hint.name}: has no colour, so it cannot be a hint; give a coloured picture")
+        raise HintError(f"{hint.name}: has no color, so it cannot be a hint; give a colored picture")
 
 
 def _read(path: Path, time: Fraction | None) -> Hint:
@@ -273,7 +273,7 @@ def frame_to_rgb(frame: Frame) -> Array:
 
 
 def _exact_rgb(frame: Frame) -> Array:
-    """(h, w, 3) float32 R'G'B', BT.709 primaries; colours that these cannot show lie outside 0..1."""
+    """(h, w, 3) float32 R'G'B', BT.709 primaries; colors that these cannot show lie outside 0..1."""
     depth, range_ = frame.layout.depth, frame.color.range
     y = codes_to_luma(frame.luma, depth, range_)
     if frame.chroma is None:
@@ -298,7 +298,7 @@ def _is_spots(hint: Hint) -> bool:
 
 
 def _is_gray(hint: Hint) -> bool:
-    """Has it no colour where it is painted?"""
+    """Has it no color where it is painted?"""
     rgb, mask = hint.rgb, np.ones(hint.rgb.shape[:2], np.float32) if hint.mask is None else hint.mask
     weight = cv2.resize(mask, (64, 64), interpolation=cv2.INTER_AREA)
     small = cv2.resize(rgb * mask[..., None], (64, 64), interpolation=cv2.INTER_AREA)

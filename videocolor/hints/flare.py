@@ -1,9 +1,9 @@
-"""Stray light on a hinted frame, and its colour taken off what the frame gives to others.
+"""Stray light on a hinted frame, and its color taken off what the frame gives to others.
 
 A leak of the camera, a reflection, or the first frames of a take lie on a frame as light that is not the scene's. A
-hint that was taken from such a frame, or painted over it, has that light's colour in it, and would give it to the whole
+hint that was taken from such a frame, or painted over it, has that light's color in it, and would give it to the whole
 shot. Luma of the frames around says where the light lies and how strong it is: it lifts the blacks, which no exposure
-does. What colour it has is read off the hint's darkest places, which have next to none of their own: the dark-object
+does. What color it has is read off the hint's darkest places, which have next to none of their own: the dark-object
 subtraction of remote sensing (Chavez, Remote Sensing of Environment 24, 1988). The frame itself keeps its hint.
 """
 
@@ -29,14 +29,14 @@ _SHARE: Final = 0.5
 _EVERYWHERE: Final = (0.01, 0.9)
 """Y' by which a place must be brighter than around to count as lit, and the share of places that must be."""
 _SATURATION: Final = 0.8
-"""Saturation of the light, linear, from which it changes hues: paler light is left, colours hold under it."""
+"""Saturation of the light, linear, from which it changes hues: paler light is left, colors hold under it."""
 _LEFT: Final = 0.1
 """Least of a place's light, linear and channel by channel, that stays."""
 _LUMINANCE: Final = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
 def without_flare(hint: Hint, gray: Array, around: Sequence[Array]) -> Hint | None:
-    """Return the hint as it would be without coloured light that lay on its frame alone.
+    """Return the hint as it would be without colored light that lay on its frame alone.
 
     Args:
         hint: a whole frame, painted.
@@ -44,7 +44,7 @@ def without_flare(hint: Hint, gray: Array, around: Sequence[Array]) -> Hint | No
         around: (h, w) uint8 each, luma of frames near it in its shot.
 
     Returns:
-        The hint with other colours; None where no such light is seen, or nothing could tell.
+        The hint with other colors; None where no such light is seen, or nothing could tell.
     """
     if not around or hint.mask is not None:
         return None
@@ -69,7 +69,7 @@ def without_flare(hint: Hint, gray: Array, around: Sequence[Array]) -> Hint | No
 
 
 def _color_of_the_dark(rgb: Array) -> Array:
-    """Mean colour of the darkest places of (h, w, 3) linear R, G, B, with luminance 1."""
+    """Mean color of the darkest places of (h, w, 3) linear R, G, B, with luminance 1."""
     brightest = rgb.max(axis=-1)  # what is dark in luma alone may be deep blue
     mean = rgb[brightest <= np.percentile(brightest, _DARK)].mean(axis=0)
     return np.asarray(mean / max(float(mean @ _LUMINANCE), 1e-6), np.float32)

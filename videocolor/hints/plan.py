@@ -1,7 +1,7 @@
 """Hints: reading them (`_hintfiles`), matching them to shots, reproducing them at their own frame.
 
 A hint with a time belongs to the shot that holds the time, and to other shots only where they look alike.
-A hint without a time, or with one outside the part that is coloured, belongs to every shot that looks like it.
+A hint without a time, or with one outside the part that is colored, belongs to every shot that looks like it.
 One that fits nowhere is reported.
 """
 
@@ -122,7 +122,7 @@ class HintPlan:
         return [p for p in self.for_shot(number) if p.is_whole and p.similarity(number) >= _SAME_SHOT]
 
     def propagates(self, number: int) -> bool:
-        """Whether motion has colour to carry in a shot."""
+        """Whether motion has color to carry in a shot."""
         return bool(self.propagated(number)) or self.has_reference(number)
 
     def at_frame(self, number: int, index: int) -> PlannedHint | None:
@@ -207,7 +207,7 @@ def match_hints(
             if not span.holds(hint.time):
                 use = "used where it looks alike" if shots else "not used, it looks like no shot"
                 warnings.append(
-                    f"hint {hint.name}: its time {float(hint.time):.3f} s lies outside the part that is coloured "
+                    f"hint {hint.name}: its time {float(hint.time):.3f} s lies outside the part that is colored "
                     f"({float(span.start):.3f} to {float(span.end):.3f} s); {use}"
                 )
                 if not shots:

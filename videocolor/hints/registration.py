@@ -39,7 +39,7 @@ _AREA: Final = 480 * 270
 _COARSE: Final = 96
 """Lines at which templates are tried."""
 _SPREAD: Final = 5.0
-"""Sigma of the neighbourhood that detail is relative to, in pixels at `_AREA`."""
+"""Sigma of the neighborhood that detail is relative to, in pixels at `_AREA`."""
 _NOISE: Final = 0.012
 """Spread of luma (0..1) under which detail is grain or JPEG."""
 _BAR: Final = 0.035
@@ -155,7 +155,7 @@ def detail(luma: Array, spread: float = _SPREAD) -> Array:
 
 
 def scale_matrix(x: float, y: float) -> Array:
-    """(3, 3): pixel centres of a picture -> of the same picture scaled by x and y."""
+    """(3, 3): pixel centers of a picture -> of the same picture scaled by x and y."""
     return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
 
 
@@ -262,7 +262,7 @@ def correlation(a: Array, b: Array, weight: Array) -> float:
 
 
 def _bytes(luma: Array) -> Array:
-    """Equalised 8 bits: SIFT's thresholds know nothing of a faint or dark print."""
+    """Equalized 8 bits: SIFT's thresholds know nothing of a faint or dark print."""
     return np.asarray(cv2.equalizeHist(np.rint(np.clip(luma, 0, 1) * 255).astype(np.uint8)))
 
 

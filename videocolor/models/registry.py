@@ -34,7 +34,7 @@ _CONSTANT = ModelCard(
 )
 _GRAY = ModelCard(
     name="gray",
-    title="No colour at all; the floor that others are measured by",
+    title="No color at all; the floor that others are measured by",
     hints="none",
     parameters=0,
     macs=0,
@@ -163,7 +163,7 @@ def _load(name_or_path: str, *, device: str, runtime: str, threads: int | None, 
 
 
 def export_model(name_or_path: str, path: Path) -> list[Path]:
-    """Write a network for other programs: `path` colours frames, `*.encode.*` beside it encodes hints.
+    """Write a network for other programs: `path` colors frames, `*.encode.*` beside it encodes hints.
 
     Args:
         name_or_path: as for `load_colorizer`; the hint network only.

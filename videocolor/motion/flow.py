@@ -40,11 +40,11 @@ _DEVIATION: Final = 48.0
 _GAIN: Final = (0.4, 4.0)
 """A nearly flat picture is not blown up into its noise."""
 _NOISE: Final = 14.0
-"""Residual in normalised 8-bit levels, averaged over 5x5 pixels, at which trust is one half."""
+"""Residual in normalized 8-bit levels, averaged over 5x5 pixels, at which trust is one half."""
 _SLACK: Final = 0.4
 """Squared forward-backward error in pixels of the flow's grid that even a still picture may show."""
 _TEXTURE: Final = 40.0
-"""Variance of luma in 5x5 pixels (normalised 8-bit levels) from which a missed place is taken seriously."""
+"""Variance of luma in 5x5 pixels (normalized 8-bit levels) from which a missed place is taken seriously."""
 _SUM: Final = np.ones((1, 2), np.float32)
 
 

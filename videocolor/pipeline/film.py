@@ -175,7 +175,7 @@ def _note_restoration(source: Path, config: ColorizeConfig, log: RunLog) -> None
     """Note what restoration changes, and the cadence of a telecined film."""
     if not active(config.restoration):
         return
-    log.note(f"the picture is restored before it is coloured, so luma changes: {', '.join(steps(config.restoration))}")
+    log.note(f"the picture is restored before it is colored, so luma changes: {', '.join(steps(config.restoration))}")
     if config.restoration.telecine != "off":
         span = config.input
         with open_video(source, rate=span.rate, start=span.start, end=span.end) as video:

@@ -128,7 +128,7 @@ class ShotHints:
             if hint is None:
                 continue
             self._log.warn(
-                f"hint {hint.name}: coloured light lies on its frame alone; the frame is reproduced as painted, "
+                f"hint {hint.name}: colored light lies on its frame alone; the frame is reproduced as painted, "
                 "and the light taken off what the shot gets of it (hints.remove_flare)"
             )
             cleaned[place] = self._on_grids(hint)

@@ -81,7 +81,7 @@ class Autoencoder(nn.Module):
     """One of the three.
 
     Args:
-        kind: `gray`, `outlines` (both: gray in) or `hint` (colour in).
+        kind: `gray`, `outlines` (both: gray in) or `hint` (color in).
     """
 
     def __init__(self, kind: str) -> None:

@@ -16,7 +16,7 @@ class PublishedModel:
     """`published/PRESET`: what `videocolor train --config` takes, and, once it is trained, `colorize --model`."""
     title: str
     hints: str
-    """none or one; empty: an autoencoder, which colours nothing by itself."""
+    """none or one; empty: an autoencoder, which colors nothing by itself."""
     parts: dict[str, int]
     """Parameters part by part, frozen ones too."""
 
@@ -73,6 +73,6 @@ PUBLISHED: Final = (
         )
         for name, how in (("f", "stretched"), ("f_batch5", "padded white"))
     ),
-    PublishedModel("published/p", "P: 3x3 patches, 50+50, 9 colours", "none", {"perceptron": 3_509}),
+    PublishedModel("published/p", "P: 3x3 patches, 50+50, 9 colors", "none", {"perceptron": 3_509}),
 )
 """In the order of the papers' table."""

@@ -88,12 +88,12 @@ class PublishedConfig(RunConfig):
 
 
 class HeteroConfig(PublishedConfig):
-    """H: the heterogeneous network with a colour hint, or one of its autoencoders."""
+    """H: the heterogeneous network with a color hint, or one of its autoencoders."""
 
     system: Literal["hetero"] = "hetero"
     """Which of the systems is trained."""
     part: Literal["gray", "outlines", "hint", "color"]
-    """An autoencoder, or the colour network over frozen codes."""
+    """An autoencoder, or the color network over frozen codes."""
     inputs: tuple[Literal["image", "gray", "outlines", "hint", "features"], ...] = ()
     """Inputs of the color network, in this order; `image` (not compressed) only alone."""
     gray: Path = Path("runs/published/h_gray")
@@ -109,11 +109,11 @@ class HeteroConfig(PublishedConfig):
     features_layout: Literal["reshape", "shuffle"] = "reshape"
     """How 32x32x16 becomes 128x128x1: the paper's plain reshape, or shuffle, which keeps positions."""
     input_scale: float = Field(default=1.0, gt=0)
-    """Factor on all of the colour network's inputs: 1, or 255 for pictures of integers."""
+    """Factor on all of the color network's inputs: 1, or 255 for pictures of integers."""
     standardize: Bool = False
-    """Bring each of the colour network's inputs to mean 0 and deviation 1 over the training samples."""
+    """Bring each of the color network's inputs to mean 0 and deviation 1 over the training samples."""
     bottleneck: Int = Field(default=64, ge=1)
-    """Channels in the middle of the colour network."""
+    """Channels in the middle of the color network."""
     code_bias: float = Field(default=0.5, ge=0)
     """Initial bias of a code. At 0 a code of few ReLU channels often dies in the first steps."""
     output_bias: float = 0.0
@@ -133,7 +133,7 @@ class HeteroConfig(PublishedConfig):
 
 
 class ResidualConfig(PublishedConfig):
-    """R: the deep residual colouriser."""
+    """R: the deep residual colorizer."""
 
     system: Literal["residual"] = "residual"
     """Which of the systems is trained."""
@@ -186,7 +186,7 @@ class PatchDataConfig(Section):
 
 
 class MapConfig(Section):
-    """The self-organising maps (minisom)."""
+    """The self-organizing maps (minisom)."""
 
     neurons: tuple[Int, ...] = (9, 25, 100, 400)
     """Neurons of each map, square numbers."""

@@ -100,7 +100,7 @@ class FusionNet(PublishedNet):
             return out
 
     def forward(self, luma: Tensor) -> Tensor:
-        """Colour square pictures.
+        """Color square pictures.
 
         Args:
             luma: (n, 1, s, s) Y' in 0..1, s a multiple of 8.

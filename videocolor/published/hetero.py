@@ -1,7 +1,7 @@
-"""H, the heterogeneous network with a colour hint: a colour network over frozen codes, and what it is used through.
+"""H, the heterogeneous network with a color hint: a color network over frozen codes, and what it is used through.
 
 Bulygin, Gayanova, Vulfin, Kirillova, Gayanov: "Convolutional neural network in the images colorization problem" (Ufa).
-The colour network's layers are not in the paper. Our reading: the autoencoders' own kind (2x2 convolutions, ReLU,
+The color network's layers are not in the paper. Our reading: the autoencoders' own kind (2x2 convolutions, ReLU,
 sigmoid at the end), without further pooling, for the codes are compressed already; experiment 1: one hidden layer.
 """
 
@@ -40,17 +40,17 @@ class HeteroSettings:
     inputs: tuple[str, ...]
     """`image` alone, or any of gray, outlines, hint, features."""
     bottleneck: int
-    """Channels in the middle of the colour network."""
+    """Channels in the middle of the color network."""
     hidden: int
     """Units of the fully connected network's hidden layer."""
     features_layout: str
     """`reshape` or `shuffle`."""
     input_scale: float
-    """Factor on the colour network's inputs."""
+    """Factor on the color network's inputs."""
 
 
 class ColorNet(nn.Module):
-    """Codes at a quarter of height and width to colour."""
+    """Codes at a quarter of height and width to color."""
 
     def __init__(self, channels: int, bottleneck: int) -> None:
         super().__init__()
@@ -240,7 +240,7 @@ class AutoencoderTask(PublishedTask[HeteroConfig]):
 
 
 class Coded(NamedTuple):
-    """A batch of the colour network: what it gets, and what it should make of it."""
+    """A batch of the color network: what it gets, and what it should make of it."""
 
     codes: Tensor
     """(n, channels, h/4, w/4), or luma (n, 1, h, w) where nothing is compressed."""

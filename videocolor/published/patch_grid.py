@@ -1,13 +1,13 @@
-"""Train the patch colouriser: self-organising maps of (u*, v*), and perceptrons that classify patches of lightness.
+"""Train the patch colorizer: self-organizing maps of (u*, v*), and perceptrons that classify patches of lightness.
 
 After Richart, Visca and Baliosian (see `videocolor.published.patches`). One run is a grid: maps of several
 sizes, and on one of them every patch size with every network, over several stratified shuffle splits. Each split of
 each cell is written to its own file when it is done, so a run that was killed goes on from there:
 
     OUT/data/                          training pixels
-    OUT/maps.json                      codebooks and their quantisation errors
+    OUT/maps.json                      codebooks and their quantization errors
     OUT/cells/3x3_50+50/split_0.json   accuracies of one network
-    OUT/cells/3x3_50+50/patches.safetensors   the first split's network, to colour films with
+    OUT/cells/3x3_50+50/patches.safetensors   the first split's network, to color films with
     OUT/tables.md, OUT/results.json    the paper's two tables, published values beside ours
     OUT/patches.safetensors            the network of the cell that `film` names
 """
@@ -42,7 +42,7 @@ __all__ = ["PUBLISHED_ACCURACY", "PUBLISHED_ERROR", "patch_tables", "train_patch
 _FREE = ("out", "workers", "film")
 """Settings that change no number of the run; so do the lists of what is in the grid."""
 PUBLISHED_ERROR: Final = {9: 0.621739, 25: 0.4585945, 100: 0.19889, 400: 0.100954}
-"""Quantisation error by neurons of the map."""
+"""Quantization error by neurons of the map."""
 _HIDDEN: Final = ((10,), (50,), (100,), (50, 50), (100, 100), (200, 200), (300, 300))
 _PUBLISHED: Final = {
     3: ".376/.371 .383/.379 .387/.378 .419/.409 .429/.405 .474/.402 .497/.399",
@@ -272,12 +272,12 @@ def patch_tables(
     """Both tables in Markdown, with what must be known to read them.
 
     Args:
-        errors: quantisation error by neurons.
+        errors: quantization error by neurons.
         cells: (patch, hidden layers) of the grid.
         results: one mapping a trained network: patch, hidden, train, test, unseen, settled, seconds.
         notes: rows, images, commonest (share of the commonest codeword), splits, neurons.
     """
-    lines = [f"Learnt from {notes['rows']:,} pixels of {notes['images']} images.", ""]
+    lines = [f"Learned from {notes['rows']:,} pixels of {notes['images']} images.", ""]
     lines += [_row(["SOM neurons", *map(str, errors)]), _row(["---"] * (1 + len(errors)))]
     lines += [_row(["published", *(str(PUBLISHED_ERROR.get(neurons, "-")) for neurons in errors)])]
     lines += [_row(["ours", *(f"{error:.6f}" for error in errors.values())]), ""]

@@ -1,10 +1,10 @@
 """A patch of lightness classified into a codeword of (u*, v*), pixel by pixel; no deep network.
 
 After M. Richart, J. Visca, J. Baliosian: Self-organizing maps and patch classification for automatic colorization
-(Montevideo, 2017): a self-organising map quantises the (u*, v*) of photographs into a codebook; a multi-layer
+(Montevideo, 2017): a self-organizing map quantizes the (u*, v*) of photographs into a codebook; a multi-layer
 perceptron classifies the L* patch around a pixel; the pixel gets its own L* and the codeword's (u*, v*).
 
-Here is what colours a film, in NumPy alone; `videocolor.published.patch_grid` trains it. The perceptron's first
+Here is what colors a film, in NumPy alone; `videocolor.published.patch_grid` trains it. The perceptron's first
 layer over the patches of a frame is a convolution, done as one matrix product over blocks of rows.
 """
 
@@ -42,11 +42,11 @@ __all__ = [
 _ARCHITECTURE: Final = "published-p"
 _MIDDLE: Final = 50.0
 _SPREAD: Final = 25.0
-"""L* is centred and scaled by about its spread in photographs before the perceptron sees it; the paper does not say."""
+"""L* is centered and scaled by about its spread in photographs before the perceptron sees it (not in the paper)."""
 _BLOCK: Final = 2**22
 """Numbers in a block of patches (16 MB): it stays in the cache and in memory, whatever the frame."""
 _LEVELS: Final = 1001
-"""Steps of L* in the table of colours; 0.1 is far below what the eye distinguishes."""
+"""Steps of L* in the table of colors; 0.1 is far below what the eye distinguishes."""
 
 
 def bordered(lightness: Array, patch: int) -> Array:
@@ -115,7 +115,7 @@ class PatchClassifier:
 
         Returns:
             (h, w) integers in 0..classes - 1. A frame is always cut into the same blocks, so that it gets the same
-            classes to the last bit whatever is coloured beside it.
+            classes to the last bit whatever is colored beside it.
         """
         h, w = lightness.shape
         windows = np.lib.stride_tricks.sliding_window_view(bordered(lightness, self.patch), (self.patch, self.patch))
@@ -218,10 +218,10 @@ def load_patches(artifact: Artifact, _device: str, _threads: int | None) -> Patc
 
 
 def fit_map(uv: Array, neurons: int, config: MapConfig, seed: int) -> tuple[Array, float]:
-    """Quantise (u*, v*) with a self-organising map.
+    """Quantize (u*, v*) with a self-organizing map.
 
-    The values are normalised to zero mean and unit variance first, each of u* and v*: the published errors are only
-    possible so. The neighbourhood shrinks to one neuron, as in the published library (SOMPY).
+    The values are normalized to zero mean and unit variance first, each of u* and v*: the published errors are only
+    possible so. The neighborhood shrinks to one neuron, as in the published library (SOMPY).
 
     Args:
         uv: (n, 2) u*, v*.
@@ -230,7 +230,7 @@ def fit_map(uv: Array, neurons: int, config: MapConfig, seed: int) -> tuple[Arra
         seed: of the order of the pixels.
 
     Returns:
-        Codebook (neurons, 2) of u*, v*; quantisation error, the mean distance to the nearest codeword in normalised
+        Codebook (neurons, 2) of u*, v*; quantization error, the mean distance to the nearest codeword in normalized
         units.
     """
     from minisom import MiniSom

@@ -1,4 +1,4 @@
-"""R, the deep residual colouriser: a ResNet front for gray pictures, a decoder, and padding for any size.
+"""R, the deep residual colorizer: a ResNet front for gray pictures, a decoder, and padding for any size.
 
 Mikhalina and others (Bryansk, "ResNet-Gray", 2019). L* in, a*b* out, mean squared error. The front's depth is not in
 the paper: ResNet-18 here (He et al., CVPR 2016), its modules under torchvision's names so that a user's file fits.
@@ -137,7 +137,7 @@ class ResidualNet(PublishedNet):
         self.last = nn.Conv2d(before, 2, 3, padding=1)
 
     def forward(self, luma: Tensor) -> Tensor:
-        """Colour pictures of any size: padded to a multiple of 32 by repeating the edge, cropped after.
+        """Color pictures of any size: padded to a multiple of 32 by repeating the edge, cropped after.
 
         Args:
             luma: (n, 1, h, w) Y' in 0..1.
@@ -155,7 +155,7 @@ class ResidualNet(PublishedNet):
         """Describe a network."""
         return ModelCard(
             name=name,
-            title=f"R: deep residual colouriser, {self.settings.front} front",
+            title=f"R: deep residual colorizer, {self.settings.front} front",
             hints="none",
             parameters=sum(parameter.numel() for parameter in self.parameters()),
             macs=None,

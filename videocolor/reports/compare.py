@@ -1,4 +1,4 @@
-"""A comparison film: the source and its coloured version side by side, or split by a moving line."""
+"""A comparison film: the source and its colored version side by side, or split by a moving line."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _SAME_TIME: Final = Fraction(1, 500)
 _LOOK: Final = 12
 """Every Nth frame is checked to show the same in both films."""
 _SAME: Final = 0.5
-"""Least similarity of two frames that show the same; a coloured frame keeps its luma."""
+"""Least similarity of two frames that show the same; a colored frame keeps its luma."""
 _PLAYED: Final = frozenset({"aac", "mp3", "opus", "flac", "vorbis", "alac"})
 """Sound that browsers play."""
 
@@ -104,14 +104,14 @@ def write_comparison(
     options: CompareOptions | None = None,
     observer: Observer = ignore,
 ) -> ComparisonResult:
-    """Write a film that shows the source and its coloured version at the same time.
+    """Write a film that shows the source and its colored version at the same time.
 
     H.264, 4:2:0, 8 bits, limited range by default, in MP4 with its index at the front: what browsers play. Frame
     times are the result's, exactly; its sound and other streams are copied. Both films are decoded in step, so memory
     holds a few frames of each. The target appears under its name when complete.
 
     Args:
-        source: the film that was coloured.
+        source: the film that was colored.
         result: what came out.
         target: .mp4, .mkv or .mov.
         kind: `side`: source left, result right. `wipe`: the source left of a line, the result right of it.
@@ -172,7 +172,7 @@ def _trimmed_alike(result: Path, options: CompareOptions, log: RunLog) -> Compar
         settings = read_record(result)["config"]["input"]
         said = InputConfig.model_validate(settings)
     except (InputError, KeyError, TypeError, ValidationError) as error:
-        log.warn(f"{sidecar_path(result)}: is not read, as it is no record of a colouring ({type(error).__name__})")
+        log.warn(f"{sidecar_path(result)}: is not read, as it is no record of a coloring ({type(error).__name__})")
         return options
     if options.start is None and options.end is None:
         options = replace(options, start=said.start, end=said.end)

@@ -70,7 +70,7 @@ def picture_size(info: VideoInfo, width: float, height: float = math.inf) -> tup
 
 @dataclass(frozen=True)
 class Scaler:
-    """Brings frames of one film to a size and colour description.
+    """Brings frames of one film to a size and color description.
 
     Args:
         info: of the film.
@@ -87,7 +87,7 @@ class Scaler:
     right: bool = False
 
     def __call__(self, frame: Frame) -> Planes:
-        """Return the frame's planes; a frame without colour gives neutral ones."""
+        """Return the frame's planes; a frame without color gives neutral ones."""
         turns, (width, height) = _turns(self.info), self.size
         stored = (height, width) if turns % 2 else (width, height)
         half = (stored[0] // 2, stored[1] // 2)
@@ -198,7 +198,7 @@ def read_stills(info: VideoInfo, times: Sequence[Fraction]) -> Iterator[Frame | 
         times: film times in seconds, ascending.
 
     Yields:
-        A frame for each time; None where the film has ended or cannot be read there. Neighbouring times may give the
+        A frame for each time; None where the film has ended or cannot be read there. Neighboring times may give the
         same frame.
     """
     path = info.path

@@ -68,7 +68,7 @@ class HintFacts(_Part):
 
 
 class ColorFacts(_Part):
-    """Which colour description the source was decoded by."""
+    """Which color description the source was decoded by."""
 
     matrix: str
     range: str
@@ -132,7 +132,7 @@ def summary(record: Record, end_seconds: float) -> str:
 def said_of_run(record: Record) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return (caption, lines) of each table but the film's own."""
     return [
-        ("Colour of the source", _color(record.assumed_color)),
+        ("Color of the source", _color(record.assumed_color)),
         ("Network", _model(record)),
         ("Time", _timing(record.timing)),
         ("Settings that differ from the defaults", _changed(record)),
@@ -191,11 +191,11 @@ def _timing(timing: Timing | None) -> list[tuple[str, str]]:
     if timing.elapsed_seconds is not None:
         lines.append(("from start to finish", _seconds(timing.elapsed_seconds)))
     workers = "" if timing.workers <= 1 else f" of {timing.workers} workers together"
-    lines.append(("colouring and joining", _seconds(timing.work_seconds) + workers))
+    lines.append(("coloring and joining", _seconds(timing.work_seconds) + workers))
     if timing.work_seconds > 0:
         speed = timing.frames / timing.work_seconds
         lines.append(("frames a second", f"{speed:.1f}{' a worker' if timing.workers > 1 else ''}"))
-    lines.append(("frames coloured in that time", str(timing.frames)))
+    lines.append(("frames colored in that time", str(timing.frames)))
     return lines
 
 

@@ -32,7 +32,7 @@ encoders put keyframes, a seek is quick."""
 _ROUNDED: Final = Fraction(1, 500)
 """Largest rounding of a frame's time by a container, seconds."""
 _SAME: Final = 0.5
-"""Least similarity of a frame and its coloured version."""
+"""Least similarity of a frame and its colored version."""
 _HINT_BYTES: Final = 12_000
 _HINT_LINES: Final = 160
 _HINTS: Final = 500
@@ -72,7 +72,7 @@ def leave_record(
     """Write the record and the report of a finished film, if the settings ask for them.
 
     Args:
-        source: the film that was coloured.
+        source: the film that was colored.
         target: the finished film.
         config: its settings.
         record: as `videocolor.record.describe` makes it.
@@ -110,7 +110,7 @@ def write_report(
     One frame of each shot is read from source and result, by seeking.
 
     Args:
-        source: the film that was coloured.
+        source: the film that was colored.
         target: the finished film.
         record: of the run, as `videocolor.record.describe` makes it; None: read OUTPUT.json beside the target.
         path: of the page; None: `report_path(target)`. Replaced if it exists.
@@ -256,9 +256,9 @@ def _film(record: Record, before: VideoInfo, after: VideoInfo) -> list[tuple[str
         ("result is", f"{_describe(after)}, {_size(after.path)}"),
         ("left out", "; ".join(map(str, left)) or "nothing"),
         ("frames", str(record.frames)),
-        ("coloured", clock(_end(record, before) - (record.shots[0].start_seconds if record.shots else 0))),
+        ("colored", clock(_end(record, before) - (record.shots[0].start_seconds if record.shots else 0))),
         ("shots", str(len(record.shots))),
-        ("restored before colouring", ", ".join(record.restored) or "nothing"),
+        ("restored before coloring", ", ".join(record.restored) or "nothing"),
     ]
     return [line for line in lines if line[1]]
 

@@ -1,4 +1,4 @@
-"""Verify that a coloured film is the same film: same frames, same times, same luma."""
+"""Verify that a colored film is the same film: same frames, same times, same luma."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["FilmCheck", "before_after", "verify_film"]
 
 @dataclass(frozen=True)
 class FilmCheck:
-    """How a coloured film compares with its source."""
+    """How a colored film compares with its source."""
 
     frames: int
     """Frames of the source."""
@@ -51,7 +51,7 @@ def verify_film(
     times to its millisecond.
 
     Args:
-        source: the film that was coloured.
+        source: the film that was colored.
         result: what came out.
         rate: frames a second, where the source is an image sequence.
         start: the result begins at this time of the source, seconds; None: at its beginning.
@@ -82,7 +82,7 @@ def _luma_difference(a: Frame, b: Frame) -> int | None:
 
 
 def before_after(pairs: Sequence[tuple[Path, Path]], target: Path, *, columns: int = 4, height: int = 240) -> Path:
-    """Write a sheet: for each film a row of its source's frames over a row of the coloured ones.
+    """Write a sheet: for each film a row of its source's frames over a row of the colored ones.
 
     Args:
         pairs: (source, result) films.

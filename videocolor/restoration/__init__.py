@@ -1,4 +1,4 @@
-"""Before colour: deinterlacing, inverse telecine, flicker, dust and scratches; each off unless asked.
+"""Before color: deinterlacing, inverse telecine, flicker, dust and scratches; each off unless asked.
 
     from videocolor.restoration import RestorationConfig, radius, restore
 

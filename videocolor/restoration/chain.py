@@ -5,7 +5,7 @@
     deflicker     exposure against the frames around             +- deflicker_frames
     dust          dust and specks, then scratches                +- 2, +- 2
 
-Fields come first, since all later steps work on complete pictures; exposure before dust, so that neighbours can
+Fields come first, since all later steps work on complete pictures; exposure before dust, so that neighbors can
 be compared.
 """
 

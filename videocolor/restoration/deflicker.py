@@ -1,6 +1,6 @@
 """Exposure that jumps from frame to frame, evened out against the frames around.
 
-Between neighbours the change of exposure (gain and offset) is fitted to the blocks that agree on one, so
+Between neighbors the change of exposure (gain and offset) is fitted to the blocks that agree on one, so
 that what moves through the picture is not taken for light. Chained outwards from a frame these changes tell
 how the same content would look at every frame of the window; a local straight line through them, without
 outliers, is the exposure that the frame gets. Gain and offset as a model of flicker: van Roosmalen,

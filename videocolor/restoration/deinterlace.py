@@ -80,7 +80,7 @@ def _items(frames: Iterable[Frame]) -> Generator[_Item, None, None]:
             cut = last is not None and not one_shot(last.thumb, thumb)
             top_first = 0.0
             if last is not None and not cut:
-                # The lower field of the last frame and the upper one of this are neighbours if the upper comes first.
+                # The lower field of the last frame and the upper one of this are neighbors if the upper comes first.
                 top_first = _combing(last.gray, gray) - _combing(gray, last.gray)
             last = _Item(frame, gray, thumb, top_first, cut)
             yield last

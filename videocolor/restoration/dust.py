@@ -2,10 +2,10 @@
 
 A sample is dirt if the frame before and the frame after, brought onto this one by motion, agree with each
 other and both differ from it to the same side: the spike detection index of Kokaram ("Motion Picture
-Restoration", Springer 1998, SDIp), with the range of 3x3 neighbours in place of single samples against small
+Restoration", Springer 1998, SDIp), with the range of 3x3 neighbors in place of single samples against small
 errors of motion (the rank order detector of Nadenau and Mitra, 1997). The threshold rises where the
 surroundings do not fit either (water, wings, a shaken cloth). A spot that is found again elsewhere in both
-neighbours is something that flies past, and stays.
+neighbors is something that flies past, and stays.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from videocolor.types import Array, Frame
 __all__ = ["REACH", "remove_dust"]
 
 REACH: Final = 2
-"""Frames on each side among which the neighbours are looked for: a repeated frame is passed over."""
+"""Frames on each side among which the neighbors are looked for: a repeated frame is passed over."""
 _FLOW_WIDTH: Final = 1100
 """Motion is found on half of a picture that is halved until it is no wider than this."""
 _CUT: Final = 0.8
@@ -46,7 +46,7 @@ _LARGE: Final = 400
 """...unless they are of no more samples than this."""
 _UPROAR: Final = (0.13, 81, 0.05)
 """(side of a square as a share of the picture's width, at least so many samples, share of it): where more than this
-around a spot fits neither neighbour, a thing moves too fast to be followed, and the spot is no dirt."""
+around a spot fits neither neighbor, a thing moves too fast to be followed, and the spot is no dirt."""
 _EDGE: Final = 0.5
 """Share of a spot's height that its edge must climb from a sample to the next but one."""
 _EDGE_WIDTH: Final = 1100
@@ -54,11 +54,11 @@ _EDGE_WIDTH: Final = 1100
 _MOST: Final = 0.05
 """Share of the picture that all spots may cover; beyond it the frame is another picture and stays."""
 _SEARCH: Final = 0.06
-"""Share of the picture's width within which a flying thing is looked for in the neighbours."""
+"""Share of the picture's width within which a flying thing is looked for in the neighbors."""
 _FOUND: Final = 0.3
 """Share of a spot's energy that may remain where it is found again."""
 _SURROUNDINGS: Final = (31, 31)
-"""Samples around a spot that tell how well the neighbours fit."""
+"""Samples around a spot that tell how well the neighbors fit."""
 _CROSS: Final = np.ones((3, 3), np.uint8)
 
 
@@ -88,7 +88,7 @@ def remove_dust(frames: Iterable[Frame], contrast: float) -> Iterator[Frame]:
     motions: dict[tuple[int, int], Array] = {}
     with closing(sliding(_items(frames, flow), REACH)) as windows:
         for window, place in windows:
-            before, after = _neighbour(window, place, -1), _neighbour(window, place, 1)
+            before, after = _neighbor(window, place, -1), _neighbor(window, place, 1)
             here = window[place]
             if before is None or after is None or _cut(before, after):
                 yield here.frame
@@ -125,7 +125,7 @@ def _motion(known: dict[tuple[int, int], Array], flow: FlowEstimator, a: _Item, 
     return known[key]
 
 
-def _neighbour(window: list[_Item], place: int, way: int) -> _Item | None:
+def _neighbor(window: list[_Item], place: int, way: int) -> _Item | None:
     """Find the nearest frame that is not this one shown again."""
     k = place + way
     while 0 <= k < len(window):
@@ -137,12 +137,12 @@ def _neighbour(window: list[_Item], place: int, way: int) -> _Item | None:
 
 @dataclass(frozen=True, eq=False)
 class _Brought:
-    """A neighbour on this frame's grid."""
+    """A neighbor on this frame's grid."""
 
     gray: Array
     """(h, w) uint8, at this frame's exposure."""
     places: Array
-    """(h, w, 2) float32: coordinates of each sample in the neighbour."""
+    """(h, w, 2) float32: coordinates of each sample in the neighbor."""
     change: Exposure
 
 
@@ -182,7 +182,7 @@ def _repaired(here: _Item, before: _Item, after: _Item, pictures: tuple[_Brought
 
 
 def _fill(frame: Frame, others: tuple[Frame, Frame], pictures: tuple[_Brought, _Brought]) -> Array:
-    """(h, w) float32 codes: the mean of both neighbours, in the film's own depth."""
+    """(h, w) float32 codes: the mean of both neighbors, in the film's own depth."""
     if frame.layout.depth == 8:
         return cv2.addWeighted(pictures[0].gray, 0.5, pictures[1].gray, 0.5, 0, dtype=cv2.CV_32F)
     parts = []
@@ -212,7 +212,7 @@ class Spots:
 
 
 def find_spots(here: Array, before: Array, after: Array, contrast: float) -> Spots:
-    """Patches that are dirt as far as the aligned neighbours tell.
+    """Patches that are dirt as far as the aligned neighbors tell.
 
     Args:
         here: (h, w) uint8.
@@ -258,7 +258,7 @@ def _sharp(height: Array, labels: Array, number: int, box: tuple[int, int, int, 
 
 
 def _in_calm(chosen: Array, unfit: Array, labels: Array, middles: Array) -> Array:
-    """Those of the patches around which, such patches aside, nearly everything fits a neighbour."""
+    """Those of the patches around which, such patches aside, nearly everything fits a neighbor."""
     if not chosen.size:
         return chosen
     spots = np.zeros(int(labels.max()) + 1, np.float32)
@@ -276,7 +276,7 @@ def _flies(
     pictures: tuple[_Brought, _Brought],
     box: tuple[int, int, int, int],
 ) -> bool:
-    """Tell whether both neighbours show a spot too, elsewhere: then it is a thing that flies past."""
+    """Tell whether both neighbors show a spot too, elsewhere: then it is a thing that flies past."""
     x, y, w, h = box
     top, bottom, left, right = max(0, y - 2), y + h + 2, max(0, x - 2), x + w + 2
     patch = here[top:bottom, left:right]

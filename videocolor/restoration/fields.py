@@ -18,7 +18,7 @@ __all__ = ["combed", "on_planes", "plane", "teeth", "weave"]
 _TOOTH = 5
 """Least height of a comb's tooth in 8-bit levels."""
 _FLAT = 2
-"""How many times higher teeth must be between neighbouring lines than between every second one."""
+"""How many times higher teeth must be between neighboring lines than between every second one."""
 _AREA = (9, 13)
 """(rows, columns) in which a share of the samples must comb: grain and thin lines do so here and there."""
 _DENSE = 0.22
@@ -36,7 +36,7 @@ def teeth(gray: Array, step: int = 1) -> Array:
 
     Args:
         gray: (h, w) uint8.
-        step: 1: neighbouring lines, which are of two fields; 2: lines of one field.
+        step: 1: neighboring lines, which are of two fields; 2: lines of one field.
 
     Returns:
         (h, w) uint8; 0 on the outermost lines.

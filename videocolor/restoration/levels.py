@@ -16,7 +16,7 @@ __all__ = ["Exposure", "distance", "eight_bit", "exposure_between", "nominal", "
 _THUMB: Final = (54, 96)
 """(height, width) of the pictures that exposure is judged on: grain, dust and small motion vanish."""
 _CUT: Final = 0.48
-"""Scene distance from which neighbouring frames are two shots, as `CutFinder` has it for a still film."""
+"""Scene distance from which neighboring frames are two shots, as `CutFinder` has it for a still film."""
 _ROUNDS: Final = 6
 """Rounds of reweighting; the fit moves by less than 0.01 level after them."""
 _RIDGE: Final = 4.0
@@ -60,10 +60,10 @@ def distance(a: Array, b: Array) -> float:
 
 
 def one_shot(a: Array, b: Array) -> bool:
-    """Tell whether two neighbouring frames (thumbnails on the 8-bit scale) are of one shot.
+    """Tell whether two neighboring frames (thumbnails on the 8-bit scale) are of one shot.
 
     From these two alone, so that it does not matter where reading began. Very fast motion may be taken for a cut:
-    then a step forgoes a neighbour.
+    then a step forgoes a neighbor.
     """
     return distance(a, b) < _CUT
 

@@ -148,7 +148,7 @@ def _seen(signed: Array, thin: Array, half: int) -> Array:
 
 
 def _paths(seen: Array, thin: Array, height: float, bright: bool, half: int) -> list[Line]:
-    """Lines through the bands: the best chain of neighbours that lean by at most a column a band."""
+    """Lines through the bands: the best chain of neighbors that lean by at most a column a band."""
     found: list[Line] = []
     score = np.where(seen, 1.0 + 1e-3 * np.minimum(thin, 100.0), 0.0)
     if np.count_nonzero(cv2.dilate(seen.astype(np.uint8), np.ones((1, 5), np.uint8)).sum(axis=0)) == 0:
@@ -192,10 +192,10 @@ def _remove(levels: Array, changed: Array, line: Line) -> None:
     widest = max(2, round(_WIDEST * w / 2)) + 1
     rows = np.arange(h)
     band = (np.arange(len(line.columns)) + 0.5) * h / len(line.columns) - 0.5
-    centre = np.rint(np.interp(rows, band, line.columns)).astype(np.int64)
+    center = np.rint(np.interp(rows, band, line.columns)).astype(np.int64)
     reach = widest + 3
     offsets = np.arange(-reach, reach + 1)
-    columns = np.clip(centre[:, None] + offsets[None, :], 0, w - 1)
+    columns = np.clip(center[:, None] + offsets[None, :], 0, w - 1)
     patch = levels[rows[:, None], columns]
     half = _half_width(patch, widest, line.bright)
     inner = slice(reach - half, reach + half + 1)

@@ -22,7 +22,7 @@ Bool = Annotated[bool, Strict()]
 
 
 class RestorationConfig(BaseModel):
-    """Repairs before colour. All off by default; the only steps that change luma."""
+    """Repairs before color. All off by default; the only steps that change luma."""
 
     # As `videocolor.config.Section`, which cannot be imported here: config.py holds this section.
     model_config = ConfigDict(

@@ -27,14 +27,14 @@ Match = Literal["own", "before", "after"]
 """Where the lower field comes from."""
 REACH: Final = 1
 _OPTIONS: Final = "order=tff:field=top:mode=pcn:combmatch=full"
-"""The upper field stays, and the lower one may come from either neighbour: then the order of fields says nothing.
+"""The upper field stays, and the lower one may come from either neighbor: then the order of fields says nothing.
 `combmatch=full` judges combing at every frame, so that a decision depends on three frames alone."""
 
 
 def restore_telecine(frames: Iterable[Frame]) -> Iterator[Frame]:
     """Put fields back together; frames whose own fields match are the very same objects.
 
-    A neighbour across a cut does no harm: its field is taken only where it combs least.
+    A neighbor across a cut does no harm: its field is taken only where it combs least.
     """
     with closing(_windows(frames)) as windows:
         for before, frame, after, match in windows:
@@ -50,7 +50,7 @@ def match_fields(frames: Iterable[Frame]) -> Iterator[tuple[Frame, Match]]:
 
 
 def _windows(frames: Iterable[Frame]) -> Generator[tuple[Frame | None, Frame, Frame | None, Match], None, None]:
-    """Yield each frame with its neighbours and its match."""
+    """Yield each frame with its neighbors and its match."""
     held: deque[tuple[Frame, Array]] = deque()
 
     def grays() -> Iterator[Array]:

@@ -18,11 +18,11 @@ def close(items: object) -> None:
 
 
 def sliding(items: Iterable[T], radius: int) -> Generator[tuple[list[T], int], None, None]:
-    """Show every item with its neighbours.
+    """Show every item with its neighbors.
 
     Args:
         items: A stream; closed (if it can be) when this generator ends.
-        radius: Neighbours on each side, 0 or more; fewer only at the ends of the stream.
+        radius: Neighbors on each side, 0 or more; fewer only at the ends of the stream.
 
     Yields:
         (up to 2 * radius + 1 items in order, place of the item in question among them).

@@ -62,7 +62,7 @@ def recolor_shots(
         OutputError: it cannot be written.
     """
     if not job.target.is_file():
-        raise InputError(f"{job.target}: no such file; only shots of a finished film can be coloured again")
+        raise InputError(f"{job.target}: no such file; only shots of a finished film can be colored again")
     config = ColorizeConfig.model_validate(job.config)
     config = config.model_copy(update={"output": config.output.model_copy(update={"overwrite": True})})
     log = RunLog(observer)

@@ -22,7 +22,7 @@ _PROPOSE: Final = (36, 64)
 _CUT: Final = 0.48
 """Scene distance, beyond what motion around explains, from which two frames are two shots."""
 _MOTION_MEDIAN, _MOTION_MOST = 0.3, 0.4
-"""Shares of the neighbouring frames' median and largest distance that motion explains."""
+"""Shares of the neighboring frames' median and largest distance that motion explains."""
 _REPEAT: Final = 0.02
 """Scene distance under which a frame is the one before, shown again."""
 _BEFORE, _AFTER = 3, 3
@@ -40,7 +40,7 @@ class _Look:
     """What is remembered of a frame."""
 
     thumb: Array
-    """Normalised thumbnail."""
+    """Normalized thumbnail."""
     spread: float
     """Standard deviation of luma in 8-bit levels: near 0 for a black or white frame."""
     change: float
@@ -134,7 +134,7 @@ class CutFinder:
         return self._looks[place] if 0 <= place < len(self._looks) else None
 
     def _decide(self, index: int) -> list[int]:
-        """[index] if it is a cut. Scores are known two frames ahead: the strongest of neighbours wins."""
+        """[index] if it is a cut. Scores are known two frames ahead: the strongest of neighbors wins."""
         for near in range(max(1, index), index + _APART):
             if near in self._proposed:
                 self._proposed.discard(near)

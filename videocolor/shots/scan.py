@@ -1,7 +1,7 @@
 """A first pass over the film: its shots, how each looks, and which frame each timed hint means.
 
-Needed when hints are to be dealt to shots before the colouring starts, for the shot list, and for a dry
-run. A film without hints is coloured in one pass and never scanned.
+Needed when hints are to be dealt to shots before the coloring starts, for the shot list, and for a dry
+run. A film without hints is colored in one pass and never scanned.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class ScanResult:
 
 @dataclass(frozen=True)
 class Span:
-    """The part of a film that is coloured, and the film's own bounds, in seconds."""
+    """The part of a film that is colored, and the film's own bounds, in seconds."""
 
     start: Fraction
     end: Fraction
@@ -192,7 +192,7 @@ class FilmScan:
         source: the film.
         config: names the shot detector, or the shot file that replaces it.
         times: film times in seconds whose nearest frames are wanted.
-        exact: decode as for colouring, without shortcuts: a seventh slower, and cuts are those that colouring finds.
+        exact: decode as for coloring, without shortcuts: a seventh slower, and cuts are those that coloring finds.
         progress: called with (frames so far, estimated total). What it raises ends the pass.
 
     Raises:

@@ -218,7 +218,7 @@ async def loose_hint(request: Request, studio: Served, revision: Revision, shot:
 def frame_hint(studio: Served, body: models.FrameHint) -> Answer:
     studio.store.check_revision(body.revision)
     rgb, source = studio.colored_frame(body.frame)
-    add_frame(studio.store, body.revision, body.shot, rgb, frame=body.frame, origin={"colour": source})
+    add_frame(studio.store, body.revision, body.shot, rgb, frame=body.frame, origin={"color": source})
     return studio.document.full()
 
 

@@ -117,7 +117,7 @@ def add_frame(
         origin: what else is to be kept of where it came from.
 
     Raises:
-        HintError: the frame has no colour yet.
+        HintError: the frame has no color yet.
         StaleRevisionError, UsageError, OutputError: as `ProjectStore.change`.
     """
     store.check_revision(revision)  # before anything is decoded or written
@@ -198,7 +198,7 @@ def points_layer(luma: Array, points: Sequence[Point], *, sar: Fraction = Fracti
         HintError: no points.
     """
     if not points:
-        raise HintError("no points; click at least one colour")
+        raise HintError("no points; click at least one color")
     height, width = luma.shape
     mask = np.zeros((height, width), np.float32)
     ab = np.zeros((2, height, width), np.float32)

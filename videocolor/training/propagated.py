@@ -64,7 +64,7 @@ class PropagatedPair:
     hint: int
     """Number of the hinted frame in the clip's item."""
     frame: int
-    """Number of the frame that its colour was propagated to."""
+    """Number of the frame that its color was propagated to."""
     part: int
     start: int
     """Byte offset in the part."""

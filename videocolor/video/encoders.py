@@ -64,7 +64,7 @@ def choose_format(
     color: ColorSpec,
     options: dict[str, str],
 ) -> PixelLayout:
-    """Choose the smallest colour format in which the encoder holds the source's luma.
+    """Choose the smallest color format in which the encoder holds the source's luma.
 
     Args:
         codec: The encoder.
@@ -82,7 +82,7 @@ def choose_format(
         formats = [f for f in formats if f.name == wanted]
         if not formats:
             names = ", ".join(f.name for f in _color_formats(codec)) or "none"
-            raise UsageError(f"pix_fmt {wanted}: {codec.name} cannot write it as planar colour; it takes {names}")
+            raise UsageError(f"pix_fmt {wanted}: {codec.name} cannot write it as planar color; it takes {names}")
     refusals = []
     for layout in _ranked(formats, source):
         refusal = _try_encoder(codec, layout, size, color, options)
@@ -118,7 +118,7 @@ def _try_encoder(
 
 
 def set_tags(target: Any, color: ColorSpec) -> None:
-    """Write the four colour tags on an encoder context or a frame (ProRes writes the frame's)."""
+    """Write the four color tags on an encoder context or a frame (ProRes writes the frame's)."""
     tags = output_numbers(color)
     target.color_range = tags.range
     target.colorspace = tags.matrix
@@ -148,7 +148,7 @@ def luma_table(source: PixelLayout, given: ColorSpec, target: PixelLayout, color
 
 
 def output_spec(info_color: ColorSpec, states_range: bool) -> ColorSpec:
-    """Return the output's colour: the source's, but limited where the file could not say "full"."""
+    """Return the output's color: the source's, but limited where the file could not say "full"."""
     if info_color.range == "full" and not states_range:
         return replace(info_color, range="limited")
     return info_color

@@ -32,7 +32,7 @@ from videocolor.video.sidedata import DISPLAY_MATRIX, side_data
 
 __all__ = ["COLOR_LABEL", "FilmSink", "PictureEncoder", "time_shift"]
 
-COLOR_LABEL = "colorized by videocolor, not original colour"
+COLOR_LABEL = "colorized by videocolor, not original color"
 _FORCED = {"libx264": {"forced-idr": "1"}, "libx265": {"forced-idr": "1"}}
 """A forced keyframe is one that no later frame refers across."""
 _REORDERING = 3600

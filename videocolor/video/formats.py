@@ -114,7 +114,7 @@ def plane_view(frame: VideoFrame, index: int, per_pixel: int = 1, order: str = "
         words: Bytes a sample (1, 2 or 4); 0 takes it from the format's depth.
 
     Returns:
-        View of the frame's memory, honouring its line size and direction.
+        View of the frame's memory, honoring its line size and direction.
     """
     plane = frame.planes[index]
     size = words or (1 if frame.format.components[0].bits <= 8 else 2)

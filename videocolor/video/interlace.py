@@ -9,7 +9,7 @@ from videocolor.types import Array
 __all__ = ["comb_share", "is_combed"]
 
 _STEP = 12 / 255
-"""Least difference between neighbouring lines, as a share of full scale, that counts as a comb tooth."""
+"""Least difference between neighboring lines, as a share of full scale, that counts as a comb tooth."""
 _SHARE = 0.01
 """Least share of the picture that must comb."""
 _EXCESS = 4.0
@@ -24,7 +24,7 @@ def comb_share(luma: Array, depth: int) -> tuple[float, float]:
         depth: Bits a sample.
 
     Returns:
-        Share of samples in 0..1 that zigzag between neighbouring lines, and between every second line.
+        Share of samples in 0..1 that zigzag between neighboring lines, and between every second line.
     """
     rows = luma[: luma.shape[0] // 4 * 4, ::2].astype(np.int32)
     if rows.shape[0] < 16:

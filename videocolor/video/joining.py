@@ -181,7 +181,7 @@ def take_out(
     """
     order: list[tuple[Fraction, bool]] = [(time, key) for time, key, _ in _pictures(film)]
     if len(order) != len(pts):
-        raise InputError(f"{film}: has {len(order)} frames, its source {len(pts)}; colour the complete film again")
+        raise InputError(f"{film}: has {len(order)} frames, its source {len(pts)}; color the complete film again")
     rank = {time: place for place, time in enumerate(sorted(time for time, _ in order))}
     places = [rank[time] for time, _ in order]
     packets = enumerate(_pictures(film))
@@ -189,7 +189,7 @@ def take_out(
         # Where decoding restarts at both ends, packet number i decodes frames of the same part as frame i.
         whole = sorted(places[start:end]) == list(range(start, end)) and places[start] == start and order[start][1]
         if not whole:
-            raise InputError(f"{film}: cannot be split at frames {start} and {end}; colour the complete film again")
+            raise InputError(f"{film}: cannot be split at frames {start} and {end}; color the complete film again")
         late = max(pts[number] - pts[places[number]] for number in range(start, end))
         with muxer_errors(path):
             file = PacketFile(path, shard_header(info, plan, None))

@@ -19,7 +19,7 @@ class _Span:
 
 @dataclass
 class LossLog:
-    """Collects losses of one pass over a film and merges neighbours into spans."""
+    """Collects losses of one pass over a film and merges neighbors into spans."""
 
     time_base: Fraction
     _lost: list[_Span] = field(default_factory=list)

@@ -155,7 +155,7 @@ def read_packets(
 
 
 def tolerant_frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """Decode what can be decoded, silently: for looking at a film, not for colouring it."""
+    """Decode what can be decoded, silently: for looking at a film, not for coloring it."""
     for packet in read_packets(container, [stream]):
         try:
             yield from stream.codec_context.decode(packet)

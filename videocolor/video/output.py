@@ -27,7 +27,7 @@ class OutputOptions:
     """Options of the muxer, by FFmpeg's names."""
     overwrite: bool = False
     color_label: bool = True
-    """Say in the file's metadata that its colour is not original."""
+    """Say in the file's metadata that its color is not original."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""What the output will be, decided and checked before the first frame is coloured."""
+"""What the output will be, decided and checked before the first frame is colored."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def _codec_options(codec: str, container: str, options: OutputOptions) -> dict[s
             raise UsageError(f"preset {options.preset}: {codec} knows {', '.join(_PRESETS)}")
         given["preset"] = options.preset
     if {"b", "qp"} & given.keys() and options.crf is None:
-        chosen.pop("crf", None)  # a rate or a fixed quantiser replaces the default quality
+        chosen.pop("crf", None)  # a rate or a fixed quantizer replaces the default quality
     if "x265-params" in given:
         given["x265-params"] = f"log-level=error:{given['x265-params']}"
     return chosen | given
@@ -252,7 +252,7 @@ def _notes(
     if layout.name != info.layout.name or table is not None:
         notes.append(f"{info.layout.name} becomes {layout.name}, {color.range} range; {luma}")
     if info.layout.kind == "gray" and layout.chroma_shift != (1, 1):
-        notes.append(f"{codec} takes no 4:2:0 at {info.width}x{info.height}, so colour is stored as {layout.name}")
+        notes.append(f"{codec} takes no 4:2:0 at {info.width}x{info.height}, so color is stored as {layout.name}")
     if info.layout.name.startswith(("yuva", "ya", "gbrap", "rgba", "bgra", "argb", "abgr")):
         notes.append(f"{info.layout.name}: the alpha channel is not carried over")
     if info.color.assumed:

@@ -271,7 +271,7 @@ def _interlaced(
     if combed:
         said = "and flagged so" if flagged else "though it is flagged progressive"
         return [
-            f"{WOVEN} {said}, and colour will comb too: restoration.deinterlace=on "
+            f"{WOVEN} {said}, and color will comb too: restoration.deinterlace=on "
             "repairs video, restoration.telecine=restore film that was pulled down to video"
         ]
     if flagged:

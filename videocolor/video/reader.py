@@ -291,7 +291,7 @@ class VideoReader:
             raise UnsupportedVideoError(
                 f"{self.info.path}: the picture changes from {self.info.width}x{self.info.height} "
                 f"{self.info.layout.name} to {native.width}x{native.height} {layout.name} at frame {index}; "
-                "cut the film there and colour the parts"
+                "cut the film there and color the parts"
             )
         return same
 

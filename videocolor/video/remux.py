@@ -138,7 +138,7 @@ def stream_name(stream: Any) -> str:
 def copy_container_metadata(
     source: InputContainer, out: OutputContainer, label: str | None, container: str, *, later: bool
 ) -> dict[str, str]:
-    """Copy tags and timecode to the output, and label its colour; a film that starts `later` loses its timecode.
+    """Copy tags and timecode to the output, and label its color; a film that starts `later` loses its timecode.
 
     Returns:
         Options the muxer needs to keep every tag.

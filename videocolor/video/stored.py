@@ -1,6 +1,6 @@
 """The R'G'B' samples that an RGB film stores, for those who compare pictures.
 
-`Frame.luma` and `Frame.chroma` of an RGB film are derived and rounded, which is right for colouring and costs a level
+`Frame.luma` and `Frame.chroma` of an RGB film are derived and rounded, which is right for coloring and costs a level
 or two of R'G'B' on the way back.
 """
 

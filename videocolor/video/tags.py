@@ -1,4 +1,4 @@
-"""Colour tags: from FFmpeg's numbers (ITU-T H.273) to a `ColorSpec` and back, with every assumption named."""
+"""Color tags: from FFmpeg's numbers (ITU-T H.273) to a `ColorSpec` and back, with every assumption named."""
 
 from __future__ import annotations
 
@@ -54,19 +54,19 @@ def read_color(
         rate: Frames a second, to tell 625-line film (25 or 50) from 525-line film.
 
     Returns:
-        The spec, and warnings about tags that were replaced by their nearest neighbour.
+        The spec, and warnings about tags that were replaced by their nearest neighbor.
 
     Raises:
         UnsupportedVideoError: HDR transfer, or a matrix whose first plane is not luma.
     """
     if tags.transfer in _HDR:
         raise UnsupportedVideoError(
-            f"{path}: HDR film with {_HDR[tags.transfer]} transfer; colouring it as SDR would be wrong. "
-            "Tone-map it to BT.709 SDR first, then colour the result"
+            f"{path}: HDR film with {_HDR[tags.transfer]} transfer; coloring it as SDR would be wrong. "
+            "Tone-map it to BT.709 SDR first, then color the result"
         )
     if layout.kind != "rgb" and tags.matrix in _REFUSED:
         raise UnsupportedVideoError(
-            f"{path}: colour matrix {_REFUSED[tags.matrix]} is not supported; convert the film to BT.709 first"
+            f"{path}: color matrix {_REFUSED[tags.matrix]} is not supported; convert the film to BT.709 first"
         )
     assumed: list[str] = []
     warnings: list[str] = []
@@ -88,7 +88,7 @@ def _matrix(tags: RawTags, layout: PixelLayout, height: int, assumed: list[str],
         return _MATRIX[tags.matrix]
     if layout.kind != "rgb" and tags.matrix in _NEAREST:
         nearest, name = _NEAREST[tags.matrix]
-        warnings.append(f"colour matrix {name} is treated as its nearest, {nearest}")
+        warnings.append(f"color matrix {name} is treated as its nearest, {nearest}")
         return nearest
     assumed.append("matrix")
     if tags.primaries == 9:

@@ -1,4 +1,4 @@
-"""Writing the coloured film: the source's luma, our chroma, the source's times, and everything else of the source."""
+"""Writing the colored film: the source's luma, our chroma, the source's times, and everything else of the source."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Sink(Protocol):
 
 
 class VideoWriter:
-    """Write a coloured film beside its target and rename it when it is complete.
+    """Write a colored film beside its target and rename it when it is complete.
 
     Made by `like`. As a context manager it completes the film when the block ends well, and leaves nothing over when
     it does not.

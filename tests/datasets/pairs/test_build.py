@@ -225,7 +225,7 @@ def gray(folder: Path) -> Path:
     return folder / "gray.mkv"
 
 
-def colourless(folder: Path) -> Path:
+def colorless(folder: Path) -> Path:
     plain = np.full((32, 48), 128, np.uint8)
     frames = [[moving_planes(i)[0], plain, plain] for i in range(180)]
     make_film(folder / "pale.mkv", frames, rate=Fraction(60), size=(96, 64))
@@ -248,8 +248,8 @@ def unreadable(folder: Path) -> Path:
         (repeated, "refused", ["60.00", "by content", "repeat the one before", "--set input.min_fps="]),
         (short, "refused", ["0.78 s", "sampling.min_s = 1 s", "--set sampling.min_s="]),
         (sound, "failed", ["holds no video stream"]),
-        (gray, "refused", ["black and white", "colour footage"]),
-        (colourless, "refused", ["no colour"]),
+        (gray, "refused", ["black and white", "color footage"]),
+        (colorless, "refused", ["no color"]),
         (missing, "failed", ["no such file"]),
         (unreadable, "failed", ["permission denied", "make the file readable"]),
     ],
@@ -385,7 +385,7 @@ def test_a_picture_pairs_with_itself(mode: str, tmp_path: Path) -> None:
     hint = pictures.get(one, "hint").astype(int)
     assert hint.shape == truth.shape
     assert np.abs(hint - truth).mean() > 5, "the hint does not lie on the picture"
-    assert np.abs(hint.mean((0, 1)) - truth.mean((0, 1))).max() < 30, "and has its colours"
+    assert np.abs(hint.mean((0, 1)) - truth.mean((0, 1))).max() < 30, "and has its colors"
 
 
 def test_licences_come_from_the_table_beside_the_films(films: Path, tmp_path: Path) -> None:

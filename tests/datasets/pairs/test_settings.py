@@ -66,7 +66,7 @@ def test_the_id_stands_for_what_makes_the_pairs() -> None:
     assert base == settings_id(load_model(PairsConfig, "pairs", "default"))
     for override in ("sampling.seed=1", "input.min_fps=20", "scene.accept=3", "store.quality=90"):
         assert settings_id(load_model(PairsConfig, "pairs", None, [override])) != base
-    assert settings_id(load_model(PairsConfig, "pairs", None, ["split.seed=1"])) == base, "splits are made afterwards"
+    assert settings_id(load_model(PairsConfig, "pairs", None, ["split.seed=1"])) == base, "splits are made afterward"
 
 
 def test_config_show_knows_pairs(run_cli: Run) -> None:

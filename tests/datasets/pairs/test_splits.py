@@ -64,7 +64,7 @@ def test_twins_share_a_split_and_the_fate_of_what_is_held_back() -> None:
     assert alone.splits[states[1].sha256] != "held_back"
 
 
-def test_the_list_is_honoured_by_name_origin_and_bytes(tmp_path: Path) -> None:
+def test_the_list_is_honored_by_name_origin_and_bytes(tmp_path: Path) -> None:
     path = tmp_path / "held.yaml"
     path.write_text(
         yaml.safe_dump({"clips": [{"file": "a.mp4", "source": "x/y:a", "sha256": "ff"}], "images": ["x/y:1.jpg"]})

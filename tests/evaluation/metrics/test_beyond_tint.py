@@ -1,4 +1,4 @@
-"""Colour beyond a tint: none in sepia, all of what lightness does not predict."""
+"""Color beyond a tint: none in sepia, all of what lightness does not predict."""
 
 from __future__ import annotations
 

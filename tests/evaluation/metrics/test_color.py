@@ -18,7 +18,7 @@ Array = np.ndarray
 
 
 def picture(seed: int, shape: tuple[int, int] = (60, 80)) -> Array:
-    """Smooth colours, as film has them."""
+    """Smooth colors, as film has them."""
     coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     return cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC)
 
@@ -42,7 +42,7 @@ def test_ciede2000_of_pictures_equals_scikit_image() -> None:
     assert one("ciede2000_p90", a, b) == pytest.approx(float(np.percentile(delta, 90)), abs=0.02)
 
 
-def two_colours(height: int, width: int, at: int, first: tuple[int, ...], second: tuple[int, ...]) -> Array:
+def two_colors(height: int, width: int, at: int, first: tuple[int, ...], second: tuple[int, ...]) -> Array:
     rgb = np.empty((height, width, 3), np.uint8)
     rgb[:, :at], rgb[:, at:] = first, second
     return rgb
@@ -50,7 +50,7 @@ def two_colours(height: int, width: int, at: int, first: tuple[int, ...], second
 
 @pytest.mark.parametrize(("height", "radius"), [(480, 3), (960, 6), (240, 1)])
 def test_edge_band_is_three_pixels_at_480_lines(height: int, radius: int) -> None:
-    rgb = two_colours(height, 64, 32, (200, 60, 60), (60, 60, 200))
+    rgb = two_colors(height, 64, 32, (200, 60, 60), (60, 60, 200))
     band = edge_band(lab_of(rgb))
     columns = np.flatnonzero(band[height // 2])
     edge = columns.mean()
@@ -68,7 +68,7 @@ def test_edge_band_is_the_distance_from_cannys_edges() -> None:
 
 
 def test_edge_score_sees_bleeding_at_the_edge_alone() -> None:
-    truth = two_colours(480, 64, 32, (200, 60, 60), (60, 60, 200))
+    truth = two_colors(480, 64, 32, (200, 60, 60), (60, 60, 200))
     bled, far = truth.copy(), truth.copy()
     bled[:, 32:34] = truth[:, 0:2]  # red runs two pixels into blue
     far[:, 2:4] = truth[:, 60:62]  # the same, far from the edge
@@ -78,12 +78,12 @@ def test_edge_score_sees_bleeding_at_the_edge_alone() -> None:
 
 
 def test_edge_score_of_gray_is_none() -> None:
-    gray = two_colours(48, 64, 32, (20, 20, 20), (220, 220, 220))
+    gray = two_colors(48, 64, 32, (20, 20, 20), (220, 220, 220))
     assert one("edge_ciede2000", gray, gray) is None
 
 
 def test_reference_score_is_on_the_chroma_grid() -> None:
-    """Colours that alternate from pixel to pixel, against their mean: nothing that 4:2:0 could hold is wrong."""
+    """Colors that alternate from pixel to pixel, against their mean: nothing that 4:2:0 could hold is wrong."""
     truth = np.full((16, 16, 3), 120, np.uint8)
     truth[:, ::2] = (140, 120, 100)
     truth[:, 1::2] = (100, 120, 140)

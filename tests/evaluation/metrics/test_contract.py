@@ -19,7 +19,7 @@ Array = np.ndarray
 
 
 def film(count: int, shape: tuple[int, int] = (48, 64)) -> tuple[list[Array], list[Array]]:
-    """A pan over smooth colours, and the same with a tint that changes from frame to frame."""
+    """A pan over smooth colors, and the same with a tint that changes from frame to frame."""
     rng = np.random.default_rng(5)
     wide = cv2.resize(rng.integers(0, 256, (9, 16, 3), dtype=np.uint8), (shape[1] + 2 * count, shape[0]))
     truth = [np.ascontiguousarray(wide[:, 2 * i : 2 * i + shape[1]]) for i in range(count)]

@@ -69,7 +69,7 @@ def test_published_pairs() -> None:
 
 @pytest.mark.parametrize("spread", [1, 4, 30, 255])
 def test_scikit_image_agrees_within_a_thousandth(spread: int) -> None:
-    """For colours that are near, far, gray and beyond, the two halves of Lab and the difference together."""
+    """For colors that are near, far, gray and beyond, the two halves of Lab and the difference together."""
     rng = np.random.default_rng(spread)
     rgb = rng.integers(0, 256, (300, 400, 3), dtype=np.uint8)
     rgb[:60] = rgb[:60, :, :1]  # gray
@@ -86,10 +86,10 @@ def test_scikit_image_agrees_within_a_thousandth(spread: int) -> None:
 @example((60, 154, 54, 142, 41, 188))  # hues opposite to 1e-5 degrees: the formula leaps by 29.7 there
 @example((0, 5, 0, 5, 0, 5))
 @settings(max_examples=200, deadline=None)
-def test_any_two_colours(codes: tuple[int, ...]) -> None:
+def test_any_two_colors(codes: tuple[int, ...]) -> None:
     first, second = (np.array(c, np.uint8).reshape(1, 1, 3) for c in (codes[:3], codes[3:]))
     fast = float(ciede2000(lab_of(first), lab_of(second))[0, 0])
-    # Where hues are opposite the formula itself leaps, and which side a colour is on hangs on its last digit.
+    # Where hues are opposite the formula itself leaps, and which side a color is on hangs on its last digit.
     turns = np.array([(0, 0, 0), (0, 3e-4, 0), (0, -3e-4, 0), (0, 0, 3e-4), (0, 0, -3e-4)]).T[:, :, None]
     exact = exact_ciede2000(exact_lab(first) + turns, np.broadcast_to(exact_lab(second), turns.shape))
     assert np.abs(exact - fast).min() <= 1e-3
@@ -102,7 +102,7 @@ def test_equal_and_gray_pictures_are_exact() -> None:
     assert not ciede2000(lab_of(rgb), lab_of(rgb)).any()
 
 
-def test_16_bits_and_floats_give_the_same_colours() -> None:
+def test_16_bits_and_floats_give_the_same_colors() -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     exact = exact_lab(rgb)
     np.testing.assert_allclose(lab_of(rgb), exact, atol=1e-3)

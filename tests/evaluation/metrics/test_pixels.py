@@ -1,4 +1,4 @@
-"""PSNR, SSIM and colourfulness of single frames against scikit-image and hand-made values."""
+"""PSNR, SSIM and colorfulness of single frames against scikit-image and hand-made values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def noise(seed: int, shape: tuple[int, int] = (40, 50)) -> Array:
 
 
 def picture(seed: int, shape: tuple[int, int] = (60, 80)) -> Array:
-    """Smooth colours, as film has them."""
+    """Smooth colors, as film has them."""
     coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     return cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC)
 
@@ -66,7 +66,7 @@ def test_psnr_ab_is_that_of_scikit_images_lab() -> None:
 
 
 def test_psnr_ab_of_a_known_shift() -> None:
-    """Two plain colours 10 and 24 units apart in a* and b*: mean square (100 + 576) / 2."""
+    """Two plain colors 10 and 24 units apart in a* and b*: mean square (100 + 576) / 2."""
     first, second = (
         np.moveaxis(lab_to_rgb(np.tile(np.array(lab, float).reshape(3, 1, 1), (1, 8, 8))), 0, -1)
         for lab in ((60, 0, 0), (60, 10, 24))
@@ -101,7 +101,7 @@ def test_colorfulness_by_its_definition() -> None:
         assert colorfulness(rgb.astype(np.uint16) * 257)[form] == pytest.approx(expected, abs=1e-3)
 
 
-def test_colorfulness_of_gray_and_of_one_colour() -> None:
+def test_colorfulness_of_gray_and_of_one_color() -> None:
     gray = np.repeat(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), 3, axis=2)
     assert colorfulness(gray)[0] == 0
     red = np.zeros((8, 8, 3), np.uint8)
@@ -109,7 +109,7 @@ def test_colorfulness_of_gray_and_of_one_colour() -> None:
     assert colorfulness(red)[0] == pytest.approx(0.3 * np.hypot(200, 100))
 
 
-def test_both_colorfulnesses_part_at_opposite_colours() -> None:
+def test_both_colorfulnesses_part_at_opposite_colors() -> None:
     """Red beside as much green: rg is +200 and -200, which its absolute value cannot tell apart."""
     rgb = np.zeros((8, 8, 3), np.uint8)
     rgb[:, :4, 0] = rgb[:, 4:, 1] = 200

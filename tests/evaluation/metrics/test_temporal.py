@@ -40,7 +40,7 @@ def test_cdc_equals_scipys_divergence() -> None:
 
 
 def test_cdc_of_a_worked_case() -> None:
-    """Black and white in turns: neighbours have nothing in common (ln 2), frames two and four apart are equal."""
+    """Black and white in turns: neighbors have nothing in common (ln 2), frames two and four apart are equal."""
     turns = [np.full((4, 4, 3), 255 * (i % 2), np.uint8) for i in range(8)]
     assert cdc(turns) == pytest.approx(np.log(2) / 3, abs=1e-12)
     assert cdc([turns[0]] * 8) == 0
@@ -160,7 +160,7 @@ def test_flicker_by_its_definition() -> None:
 
 
 def test_flow_of_the_truth_finds_a_known_shift() -> None:
-    """Six pixels right, two down; the second frame moved back is the first, and colour that moves along is calm."""
+    """Six pixels right, two down; the second frame moved back is the first, and color that moves along is calm."""
     rng = np.random.default_rng(0)
     big = cv2.GaussianBlur(rng.integers(0, 256, (140, 180, 3), dtype=np.uint8), (0, 0), 2)
     big = cv2.normalize(big, None, 0, 255, cv2.NORM_MINMAX)

@@ -1,4 +1,4 @@
-"""What the network errs on its hints is learnt, and taken off elsewhere."""
+"""What the network errs on its hints is learned, and taken off elsewhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EVERYWHERE = np.ones((SIZE[0] // 2, SIZE[1] // 2), np.float32)
 
 
 def picture(name: str, top: int = 0) -> tuple[Array, Array]:
-    """Luma and a*b* of a colour photograph."""
+    """Luma and a*b* of a color photograph."""
     rgb = getattr(skimage.data, name)()[top : top + 200, :300]
     planes = np.moveaxis(cv2.resize(rgb, SIZE[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255, -1, 0)
     return rgb_to_luma(planes, "bt601"), rgb_to_lab(planes)[1:]
@@ -34,7 +34,7 @@ def error(one: Array, other: Array) -> float:
 
 
 def test_a_dull_network_is_mended() -> None:
-    """It says two thirds of the colour, and its blue is too low in the light: the same everywhere."""
+    """It says two thirds of the color, and its blue is too low in the light: the same everywhere."""
     cases = []
     for top in (0, 120):
         luma, truth = picture("coffee", top)

@@ -47,7 +47,7 @@ def run_openvino(path: Path, inputs: dict[str, Array]) -> list[Array]:
     ("suffix", "run"), [(".onnx", run_onnx), pytest.param(".xml", run_openvino, marks=pytest.mark.slow)]
 )
 def test_exported_files_equal_torch(suffix: str, run: Run, tmp_path: Path) -> None:
-    """Hints to tokens, tokens to colour, with what motion propagated, at a size and batch of its own."""
+    """Hints to tokens, tokens to color, with what motion propagated, at a size and batch of its own."""
     pytest.importorskip("onnx")
     if suffix == ".xml":
         pytest.importorskip("openvino", reason="the extra openvino is not installed")

@@ -54,7 +54,7 @@ def scene(seed: int, n: int = 2, size: tuple[int, int] = (96, 128)) -> tuple[np.
 
 
 def middle_frames(path: Path) -> list[HintInput]:
-    """Two frames of a film, the second one a second after the first, with their true colours at 288x160."""
+    """Two frames of a film, the second one a second after the first, with their true colors at 288x160."""
     with av.open(str(path)) as film:
         stream = film.streams.video[0]
         times = [1.0, 2.0]
@@ -118,7 +118,7 @@ def test_a_true_hint_is_followed(onnx_net: HintColorizer) -> None:
     assert abs(float(got.ab[:, 1].mean()) + 20) < 10
 
 
-def test_carried_colour_is_taken_where_it_is_trusted(onnx_net: HintColorizer) -> None:
+def test_carried_color_is_taken_where_it_is_trusted(onnx_net: HintColorizer) -> None:
     luma, _ = scene(11)
     memory = onnx_net.begin([])
     own = onnx_net.step(memory, luma)
@@ -131,7 +131,7 @@ def test_carried_colour_is_taken_where_it_is_trusted(onnx_net: HintColorizer) ->
     assert len(own.observations()) == len(luma) and own.observations()[0][0].shape == own.ab[0].shape
 
 
-def test_colour_under_an_unpainted_mask_does_not_matter(torch_net: HintColorizer) -> None:
+def test_color_under_an_unpainted_mask_does_not_matter(torch_net: HintColorizer) -> None:
     spots = scene(8)[1][1]
     assert spots.mask is not None
     other = HintInput(spots.luma, np.where(spots.mask > 0, spots.ab, 77).astype(np.float32), spots.mask)
@@ -191,7 +191,7 @@ def test_the_relevance_gate_judges_hints(onnx_net: HintColorizer, samples: Path,
 
 
 class Sizes:
-    """A runtime that makes the height of what it sees its colour, and has half a mind of hints."""
+    """A runtime that makes the height of what it sees its color, and has half a mind of hints."""
 
     name, key_channels, value_channels = "sizes", 1, 1
 

@@ -1,4 +1,4 @@
-"""Colours of one surface are brought together; what a hint supports, and fine detail, stay."""
+"""Colors of one surface are brought together; what a hint supports, and fine detail, stay."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from videocolor.models.hint.nonlocal_means import VIVID, smooth_by_feature_simil
 
 
 def scene() -> tuple[torch.Tensor, torch.Tensor]:
-    """Features of two surfaces, left and right, and their patchy colours: (1, 2, 8, 16), (1, 2, 32, 64)."""
+    """Features of two surfaces, left and right, and their patchy colors: (1, 2, 8, 16), (1, 2, 32, 64)."""
     features = torch.zeros(1, 2, 8, 16)
     features[:, 0, :, :8], features[:, 1, :, 8:] = 3.0, 5.0
     noise = torch.randn(1, 2, 4, 8, generator=torch.Generator().manual_seed(3))

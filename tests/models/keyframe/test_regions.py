@@ -1,4 +1,4 @@
-"""Bins of a*b*, and one colour for each region."""
+"""Bins of a*b*, and one color for each region."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_bins_are_those_that_occur_and_rare_ones_weigh_more() -> None:
     assert (make_bins(count_bins(rgb), uniform=0.5, power=0.0).weights == 1).all()
 
 
-def test_soft_labels_keep_the_colour() -> None:
+def test_soft_labels_keep_the_color() -> None:
     grid = np.stack(np.meshgrid(np.arange(-50, 51, 10), np.arange(-50, 51, 10), indexing="ij"), -1)
     centers = grid.reshape(-1, 2).astype(np.float32)
     bins, shares = soft_labels(centers)
@@ -65,7 +65,7 @@ def test_a_place_follows_its_region_where_it_does_not_know() -> None:
     assert ab[0, 8, 24] > 30  # its own distribution alone says 0
 
 
-def test_vividness_prefers_rare_colours() -> None:
+def test_vividness_prefers_rare_colors() -> None:
     given, weights = evidence((0.5, 0.5, 0)), np.array([0.5, 4, 4], np.float32)
     regions = find_regions(given)
     chroma = [float(np.hypot(*choose_chroma(given, regions, CENTERS, weights, v)[0][:, 8, 24])) for v in (0, 0.5, 1)]
@@ -85,7 +85,7 @@ def test_proposals_differ_where_there_is_a_choice() -> None:
     )
 
 
-def test_a_proposal_gives_alike_things_one_colour() -> None:
+def test_a_proposal_gives_alike_things_one_color() -> None:
     given = evidence((0, 0.55, 0.45))
     given.luma[:8, 16:] = 0.6  # another region with the same distribution
     for ab in propose(given, CENTERS, EVEN, 0.5, 4):

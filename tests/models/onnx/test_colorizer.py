@@ -1,4 +1,4 @@
-"""A user's ONNX image colouriser: what its card means, and every way in which card and file can disagree."""
+"""A user's ONNX image colorizer: what its card means, and every way in which card and file can disagree."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_ab_comes_back_as_it_is(tmp_path: Path) -> None:
     np.testing.assert_allclose(ab[0, 1], 1 - 20 * ramp()[0], atol=1e-4)
 
 
-def test_input_is_normalised_as_the_card_says(tmp_path: Path) -> None:
+def test_input_is_normalized_as_the_card_says(tmp_path: Path) -> None:
     """The network hands its first and third input on: (Y' * scale - mean) / std of each."""
     card = "input: {color: gray_rgb, scale: 2, mean: [0.1, 0.2, 0.3], std: [0.5, 1, 0.25]}\noutput: {color: ab}\n"
     path = make_onnx(tmp_path / "m.onnx", [[1, 0, 0], [0, 0, 1]], [0, 0], card=card)
@@ -64,7 +64,7 @@ def test_lightness_is_that_of_the_gray(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("color", "order"), [("rgb", [0, 1, 2]), ("bgr", [2, 1, 0])])
 def test_pictures_in_rgb_with_imagenet_statistics(tmp_path: Path, color: str, order: list[int]) -> None:
-    """What DeOldify returns: R'G'B' normalised; the oracle is scikit-image's Lab."""
+    """What DeOldify returns: R'G'B' normalized; the oracle is scikit-image's Lab."""
     mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
     card = f"input: {{color: luma}}\noutput: {{color: {color}, mean: {mean}, std: {std}}}\n"
     path = make_onnx(tmp_path / "m.onnx", [[1.0], [0.5], [-0.5]], [0.1, -0.2, 0.4], card=card)
@@ -204,7 +204,7 @@ GOOD = "input: {color: gray_rgb}\noutput: {color: ab}\n"
     [
         (None, ["m.onnx", "no card m.yaml", "own-models.md"]),
         ("", ["input", "required"]),
-        ("input: {color: gray_rgb}\noutput:\n  colour: ab\n", ["m.yaml:3:", "output.colour", "did you mean color?"]),
+        ("input: {color: gray_rgb}\noutput:\n  color: ab\n", ["m.yaml:3:", "output.color", "did you mean color?"]),
         ("title: x\ninput:\n\n  color: red\noutput: {color: ab}\n", ["m.yaml:4:", "'red'", "gray_rgb"]),
         ("input:\n  color: gray_rgb\n  size: big\noutput: {color: ab}\n", ["m.yaml:3:", "input.size"]),
         ("input: {color: gray_rgb, std: 0}\noutput: {color: ab}\n", ["std must not be 0"]),
@@ -320,7 +320,7 @@ def test_more_than_one_input_or_output(tmp_path: Path) -> None:
 
 
 def test_the_documented_cards_are_valid_and_mean_what_they_say(tmp_path: Path) -> None:
-    """Every card of the manual, each with a network of its kind that returns a known colour."""
+    """Every card of the manual, each with a network of its kind that returns a known color."""
     cards = re.findall(r"```yaml\n# (\S+)\.yaml.*?\n(.*?)```", EXAMPLES.read_text(), re.DOTALL)
     assert {name for name, _ in cards} == {"ddcolor", "deoldify", "deoldify_raw"}
     orange = np.array([0.8, 0.5, 0.3])

@@ -99,7 +99,7 @@ _TEXT: Final = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8
 def text_faults(page: Any) -> tuple[int, list[str]]:
     """How many texts are seen, and those whose contrast is below WCAG 2.2 AA (1.4.3: 4.5, large text 3).
 
-    Colours are as computed by the browser, laid over all grounds below them with their opacity; text of controls that
+    Colors are as computed by the browser, laid over all grounds below them with their opacity; text of controls that
     are disabled is exempt there.
     """
     result = page.evaluate(_TEXT)

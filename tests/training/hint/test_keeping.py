@@ -1,4 +1,4 @@
-"""Automatic colour is kept to while hinted colour is taught."""
+"""Automatic color is kept to while hinted color is taught."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from videocolor.training.hint.network import Losses, Trainee, chroma_losses, ten
 from videocolor.training.samples import Sampler
 
 
-def test_without_a_hint_the_colours_before_are_asked_for() -> None:
+def test_without_a_hint_the_colors_before_are_asked_for() -> None:
     torch.manual_seed(1)
     ab, target = torch.rand(3, 2, 8, 8) - 0.5, torch.rand(3, 2, 16, 16) - 0.5
     output = Output(ab, ab, torch.full((3, 1, 8, 8), 0.2), torch.ones(3, 1, 2, 2), torch.zeros(3, 2, 2, 2))
@@ -33,7 +33,7 @@ def test_without_a_hint_the_colours_before_are_asked_for() -> None:
         Output(*(part[1:2] for part in output)), target[1:2], hinted[1:2], none[1:2], none[1:2], LossConfig()
     )
     torch.testing.assert_close(3 * kept.color, alone.color, msg="what is as before costs nothing")
-    torch.testing.assert_close(kept.error, full_hint.error, msg="what error to expect is learnt from the truth")
+    torch.testing.assert_close(kept.error, full_hint.error, msg="what error to expect is learned from the truth")
 
 
 @pytest.mark.slow

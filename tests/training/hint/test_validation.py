@@ -51,7 +51,7 @@ def test_an_untrained_network_scores_as_gray(tmp_path: Path) -> None:
     assert scores == again
 
 
-def test_true_colours_score_perfectly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_true_colors_score_perfectly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from videocolor.training.hint import validate as module
 
     def omniscient(_net: Any, batch: Any) -> Any:
@@ -70,7 +70,7 @@ def test_the_sheet_of_pictures(tmp_path: Path) -> None:
     assert sheet.shape == (14 + 2 * 33, 4 * 33, 3) and sheet.dtype == np.uint8
     truth, gray, automatic, hinted = (sheet[14:46, 33 * i : 33 * i + 32].astype(int) for i in range(4))
     assert np.ptp(truth, axis=-1).max() > 40 and np.ptp(gray, axis=-1).max() == 0
-    assert np.ptp(automatic, axis=-1).max() <= 1  # untrained: no colour
+    assert np.ptp(automatic, axis=-1).max() <= 1  # untrained: no color
     np.testing.assert_array_equal(automatic, hinted)
     assert np.corrcoef(truth.mean(axis=-1).ravel(), gray[..., 0].ravel())[0, 1] > 0.6  # any of three lumas
     torch.nn.init.normal_(net.decoder.out.weight)

@@ -235,7 +235,7 @@ def _generator(*key: object) -> np.random.Generator:
 class PairBatches(Sampler[list[int]]):
     """Batches in a random order that reads films piece by piece: for the mode of references.
 
-    Pairs are cut into blocks of 32 neighbours of one source; blocks are shuffled, eight at a time are mixed. Each
+    Pairs are cut into blocks of 32 neighbors of one source; blocks are shuffled, eight at a time are mixed. Each
     worker of the loader gets its own blocks, so no stretch of film is decoded twice:
 
         DataLoader(data, batch_sampler=PairBatches(data, 16, workers=2), num_workers=2)

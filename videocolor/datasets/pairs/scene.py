@@ -1,6 +1,6 @@
-"""The scene check of a data set: do two colour frames show one scene?
+"""The scene check of a data set: do two color frames show one scene?
 
-Two checks. The Euclidean distance decides unless settings say otherwise; the histogram ignores where colours are, so
+Two checks. The Euclidean distance decides unless settings say otherwise; the histogram ignores where colors are, so
 pans and zooms hardly touch it. docs/pairs.md holds their error rates; `pipelines/calibrate_scene_check.py` made the
 thresholds.
 """
@@ -24,7 +24,7 @@ __all__ = ["THRESHOLDS", "SceneLook", "decide", "histogram_distance", "look_at",
 _THUMB: Final = 8
 """Side of the thumbnails; of 8, 16 and 32 the one that separates scenes best (docs/pairs.md)."""
 _PICTURE: Final = (72, 96)
-"""(height, width) of the picture whose colours are counted."""
+"""(height, width) of the picture whose colors are counted."""
 _BINS: Final = (8, 10, 10)
 """Bins of L*, a*, b*."""
 _LOW: Final = np.array([0, -60, -60], np.float32)
@@ -41,7 +41,7 @@ class SceneLook:
     thumb: Array
     """(8, 8, 3) float32 CIE L*a*b*."""
     colors: Array
-    """(800,) float32, square roots of the shares of colours."""
+    """(800,) float32, square roots of the shares of colors."""
 
 
 def look_at(rgb: Array) -> SceneLook:
@@ -66,7 +66,7 @@ def scene_delta(a: SceneLook, b: SceneLook) -> float:
     """Compute the Euclidean distance of two frames.
 
     Each frame is area-averaged to 8x8 pixels in R'G'B' and brought to CIE L*a*b* (D65). The result is the root mean
-    square over the 64 pixels of the colour difference (CIE 1976 delta E): sqrt(mean(dL^2 + da^2 + db^2)). Aspect
+    square over the 64 pixels of the color difference (CIE 1976 delta E): sqrt(mean(dL^2 + da^2 + db^2)). Aspect
     ratio and resolution do not enter.
 
     Returns:
@@ -77,10 +77,10 @@ def scene_delta(a: SceneLook, b: SceneLook) -> float:
 
 
 def histogram_distance(a: SceneLook, b: SceneLook) -> float:
-    """Hellinger distance of colour histograms (8x10x10 bins of CIE L*a*b* at 96x72 pixels; a*b* clipped at 60).
+    """Hellinger distance of color histograms (8x10x10 bins of CIE L*a*b* at 96x72 pixels; a*b* clipped at 60).
 
     Returns:
-        0 for the same colours in the same amounts, 1 for no colour in common.
+        0 for the same colors in the same amounts, 1 for no color in common.
     """
     return math.sqrt(max(0.0, 1.0 - float((a.colors * b.colors).sum(dtype=np.float64))))
 

@@ -63,7 +63,7 @@ class SceneConfig(Section):
     """Do the two frames of a pair show one scene? docs/pairs.md says how the thresholds were found."""
 
     check: Literal["distance", "histogram"] = "distance"
-    """What decides: distance (Euclidean, CIE delta E) or histogram (colours alone; always used for pictures)."""
+    """What decides: distance (Euclidean, CIE delta E) or histogram (colors alone; always used for pictures)."""
     accept: Annotated[Number, Field(ge=0, le=200)] | None = None
     """Pairs up to this value are accepted. Null: as calibrated for the check."""
     reject: Annotated[Number, Field(ge=0, le=200)] | None = None

@@ -28,7 +28,7 @@ from videocolor.video import open_video
 __all__ = ["FrameStore", "work_on"]
 
 _GRAY: Final = 2.0
-"""Mean chroma (CIE a*b*) under which a source has no colour to learn from."""
+"""Mean chroma (CIE a*b*) under which a source has no color to learn from."""
 _FAINT: Final = 5.0
 """Mean chroma under which it is said to be faint."""
 
@@ -90,7 +90,7 @@ def _picture(source: Source, sha256: str, config: PairsConfig, store: FrameStore
     hint = self_hint(rgb, name)
     store.put(sha256, 0, rgb)
     store.put(sha256, 0, hint, warped=True)
-    # Its geometry was changed on purpose, so only its colours are judged.
+    # Its geometry was changed on purpose, so only its colors are judged.
     scene = config.scene if config.scene.check == "histogram" else SceneConfig(check="histogram")
     distance, decision = decide(look_at(rgb), look_at(hint), scene)
     pair = _pair(name, 0, 0, 0.0, 1, distance, decision)
@@ -154,7 +154,7 @@ def _about(source: Source, sha256: str, config: PairsConfig) -> dict[str, Any]:
 def _admit(source: Source, look: FilmLook, config: PairsConfig) -> None:
     """Refuse what is black and white, damaged, or of too few frames a second."""
     if look.info.layout.kind == "gray":
-        raise UnsupportedVideoError(f"{source.name}: is black and white; pairs need colour footage")
+        raise UnsupportedVideoError(f"{source.name}: is black and white; pairs need color footage")
     if look.losses and config.input.damaged == "skip":
         raise InputError(
             f"{source.name}: damaged: {'; '.join(look.losses[:3])}; use the rest with --set input.damaged=use"
@@ -254,8 +254,8 @@ def _chroma(rgb: Array) -> float:
 
 
 def _color_warnings(source: Source, chromas: Iterable[float]) -> list[str]:
-    """Refuse what is stored in colour and is gray; a warning where colour is faint."""
+    """Refuse what is stored in color and is gray; a warning where color is faint."""
     mean = float(np.mean(list(chromas)))
     if mean < _GRAY:
-        raise UnsupportedVideoError(f"{source.name}: has no colour (mean chroma {mean:.1f}); pairs need colour footage")
-    return [f"its colour is faint (mean chroma {mean:.1f} of CIE a*b*)"] if mean < _FAINT else []
+        raise UnsupportedVideoError(f"{source.name}: has no color (mean chroma {mean:.1f}); pairs need color footage")
+    return [f"its color is faint (mean chroma {mean:.1f} of CIE a*b*)"] if mean < _FAINT else []

@@ -34,7 +34,7 @@ class MetricOptions(Section):
     lpips_every: Int = Field(10, ge=1)
     """LPIPS is measured on every Nth scored frame, from the first on."""
     flow_every: Int = Field(5, ge=1)
-    """Warp error and flicker are measured on every Nth pair of neighbouring frames, from the first on."""
+    """Warp error and flicker are measured on every Nth pair of neighboring frames, from the first on."""
     chroma_shift: tuple[Int, Int] = (1, 1)
     """Chroma grid (log2 of its subsampling) for `reference_ciede2000`; `score_film` takes the result's own."""
 

@@ -1,4 +1,4 @@
-"""Colour beyond a tint: a sepia picture can score well on colourfulness, and has none of this."""
+"""Color beyond a tint: a sepia picture can score well on colorfulness, and has none of this."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["BeyondTint", "beyond_tint"]
 
 
 class BeyondTint(Metric):
-    """Colour that lightness does not predict, of result and truth; see `beyond_tint`."""
+    """Color that lightness does not predict, of result and truth; see `beyond_tint`."""
 
     name = "beyond_tint"
     keys = ("beyond_tint", "beyond_tint_truth")
@@ -26,14 +26,14 @@ class BeyondTint(Metric):
 
 
 def beyond_tint(lab: Array) -> float:
-    """Measure how much colour a picture has that a tint could not give: what its lightness does not predict.
+    """Measure how much color a picture has that a tint could not give: what its lightness does not predict.
 
     Args:
         lab: (3, h, w) float32 CIE L*a*b*.
 
     Returns:
         Root mean square length, in Lab units, of a*b* less the cubic in L* that fits it best. 0 for gray and sepia;
-        colour film has about 5 to 12.
+        color film has about 5 to 12.
     """
     lightness, ab = lab[0].ravel().astype(np.float64) / 50 - 1, lab[1:].reshape(2, -1).astype(np.float64)
     powers = np.stack([lightness**degree for degree in range(4)])

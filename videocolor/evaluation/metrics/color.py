@@ -1,4 +1,4 @@
-"""Metrics of CIEDE2000: over the picture, at colour edges, at reference frames."""
+"""Metrics of CIEDE2000: over the picture, at color edges, at reference frames."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Ciede2000", "EdgeCiede2000", "ReferenceCiede2000", "differences", "e
 _BIN: Final = 0.01
 """Width of the bins in which the pixels of a film are counted for the percentile; 0 has a bin of its own."""
 _BINS: Final = 20001
-"""Up to 200; R'G'B' colours are at most about 120 apart."""
+"""Up to 200; R'G'B' colors are at most about 120 apart."""
 _EDGE_THRESHOLDS: Final = (20, 40)
 """Canny's low and high threshold on a* and b* (one CIE unit a level): a clean step of 10 units is an edge, one of 5
 continues one."""
@@ -27,7 +27,7 @@ _EDGE_PIXELS: Final = 3.0
 
 
 class Ciede2000(Metric):
-    """CIEDE2000 colour difference (Sharma, Wu, Dalal 2005), D65: means and percentiles.
+    """CIEDE2000 color difference (Sharma, Wu, Dalal 2005), D65: means and percentiles.
 
     `ciede2000_p90` is over all pixels of all scored frames (counted in bins of 0.01), `ciede2000_frames_p90` over the
     frames' means.
@@ -75,15 +75,15 @@ class Ciede2000(Metric):
 
 
 class EdgeCiede2000(Metric):
-    """Mean CIEDE2000 in the band around the truth's colour edges: how much colour bleeds over them."""
+    """Mean CIEDE2000 in the band around the truth's color edges: how much color bleeds over them."""
 
     name = "edge_ciede2000"
     keys = ("edge_ciede2000",)
-    columns = (Column("edge_ciede2000", "dE00 at colour edges", 2, "lower", on_page=True),)
-    missing = "the truth has no colour edges"
+    columns = (Column("edge_ciede2000", "dE00 at color edges", 2, "lower", on_page=True),)
+    missing = "the truth has no color edges"
 
     def measure(self, frame: ScoredFrame) -> Mapping[str, Any]:
-        """Take the mean over the band; nothing where the truth has no colour edge."""
+        """Take the mean over the band; nothing where the truth has no color edge."""
         band = edge_band(frame.truth.lab)
         return {"edge_ciede2000": float(frame.once(differences)[band].mean(dtype=np.float64))} if band.any() else {}
 
@@ -96,7 +96,7 @@ class EdgeCiede2000(Metric):
 class ReferenceCiede2000(Metric):
     """Mean CIEDE2000 at the reference frames, on the grid of the chroma planes: how well a hint is reproduced.
 
-    A film of 4:2:0 stores one colour for four pixels, so no film can reproduce a hint more finely; both pictures are
+    A film of 4:2:0 stores one color for four pixels, so no film can reproduce a hint more finely; both pictures are
     averaged over these cells first.
     """
 
@@ -137,7 +137,7 @@ def edge_band(truth_lab: Array) -> Array:
         truth_lab: (3, h, w) float32 CIE L*a*b*.
 
     Returns:
-        (h, w) bool; all False where the picture has no colour edge.
+        (h, w) bool; all False where the picture has no color edge.
     """
     levels = np.clip(np.rint(truth_lab[1:] + 128), 0, 255).astype(np.uint8)
     a, b = (cv2.Canny(plane, *_EDGE_THRESHOLDS, L2gradient=True) for plane in levels)

@@ -38,7 +38,7 @@ def peak_of(picture: Array) -> float:
 
 
 def ciede2000(first: Array, second: Array) -> Array:
-    """Compute CIEDE2000 colour differences, kL = kC = kH = 1.
+    """Compute CIEDE2000 color differences, kL = kC = kH = 1.
 
     Args:
         first: (3, h, w) float32 CIE L*a*b*, from `videocolor.color.lab_of`.
@@ -57,7 +57,7 @@ def ciede2000(first: Array, second: Array) -> Array:
 
 
 def _block(first: Array, second: Array) -> Array:
-    """CIEDE2000 of (3, n) float32 colours; the constants are Python floats, so nothing leaves float32."""
+    """CIEDE2000 of (3, n) float32 colors; the constants are Python floats, so nothing leaves float32."""
     (l1, a1, b1), (l2, a2, b2) = first, second
     tiny = np.float32(1e-20)
     g = 1.5 - 0.5 * _seventh((np.sqrt(a1 * a1 + b1 * b1) + np.sqrt(a2 * a2 + b2 * b2)) * 0.5)

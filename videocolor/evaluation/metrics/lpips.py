@@ -94,7 +94,7 @@ class LpipsAlex:
         return cls(tensors)
 
     def __call__(self, truth: Array, test: Array) -> float:
-        """Return the distance: weighted squared differences of normalised features, averaged, summed over stages.
+        """Return the distance: weighted squared differences of normalized features, averaged, summed over stages.
 
         Args:
             truth: (h, w, 3) R'G'B': uint8, uint16 or float 0..1, at least 32 pixels a side.

@@ -1,4 +1,4 @@
-"""Metrics of samples: PSNR, SSIM, colourfulness, luma.
+"""Metrics of samples: PSNR, SSIM, colorfulness, luma.
 
 Pictures are (h, w, 3) R'G'B' (sRGB): uint8, uint16 (0..65535) or float in 0..1; truth and test of one type and size.
 Sums are taken in float64, and no difference is formed in an unsigned type.
@@ -71,7 +71,7 @@ class PsnrRgb(Metric):
 
 
 class PsnrAb(PsnrRgb):
-    """Peak signal-to-noise ratio of the colour alone: over CIE a* and b*, peak 255.
+    """Peak signal-to-noise ratio of the color alone: over CIE a* and b*, peak 255.
 
     SVCNet's "Lab" score (Evaluation/comp_psnr_ssim_video_Lab.py) takes OpenCV's 8-bit Lab, whose a and b are a* + 128
     and b* + 128 rounded, and subtracts unsigned bytes; this is the same ratio without rounding and wrap-around.
@@ -101,15 +101,15 @@ class Ssim(Metric):
 
 
 class Colorfulness(Metric):
-    """Colourfulness of result and truth, see `colorfulness`, and the mean over frames of |result - truth|."""
+    """Colorfulness of result and truth, see `colorfulness`, and the mean over frames of |result - truth|."""
 
     name = "colorfulness"
     keys = (
         "colorfulness", "colorfulness_truth", "colorfulness_abs", "colorfulness_abs_truth", "colorfulness_delta",
     )  # fmt: skip
     columns = (
-        Column("colorfulness", "colourfulness", 1),
-        Column("colorfulness_delta", "colourfulness, difference", 1, "lower", on_page=True),
+        Column("colorfulness", "colorfulness", 1),
+        Column("colorfulness_delta", "colorfulness, difference", 1, "lower", on_page=True),
     )
 
     def measure(self, frame: ScoredFrame) -> Mapping[str, Any]:
@@ -223,7 +223,7 @@ def _ssim_map(x: Array, y: Array) -> Array:
 
 
 def colorfulness(rgb: Array) -> tuple[float, float]:
-    """Measure how colourful a picture is: 0 gray, about 33 moderate, 80 and more very.
+    """Measure how colorful a picture is: 0 gray, about 33 moderate, 80 and more very.
 
     D. Hasler, S. Suesstrunk: Measuring colourfulness in natural images (SPIE 2003), metric M3: with rg = R - G and
     yb = (R + G) / 2 - B, sqrt(var rg + var yb) + 0.3 sqrt(mean(rg)^2 + mean(yb)^2), R'G'B' on the scale of 255.
@@ -233,7 +233,7 @@ def colorfulness(rgb: Array) -> tuple[float, float]:
 
     Returns:
         M3; and the same of |rg| and |yb|, as in the code of DDColor and ColorMNet: not the published metric, since
-        opposite colours count as one, but comparable with their tables.
+        opposite colors count as one, but comparable with their tables.
     """
     opponent = cv2.transform(rgb.astype(np.float32), _OPPONENT * np.float32(255.0 / peak_of(rgb)))
     return _hasler(opponent), _hasler(np.abs(opponent))

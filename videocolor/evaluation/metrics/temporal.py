@@ -1,4 +1,4 @@
-"""Metrics of colour in time: colour distribution consistency, warp error, flicker.
+"""Metrics of color in time: color distribution consistency, warp error, flicker.
 
 A gray or frozen film scores well on all of them, so the truth's own value is always given beside.
 
@@ -33,7 +33,7 @@ _SMALLEST: Final = 16
 
 
 class Cdc(Metric):
-    """Colour distribution consistency; holds the histograms of four frames.
+    """Color distribution consistency; holds the histograms of four frames.
 
     Y. Liu et al.: Temporally consistent video colorization (TCVC, IJCV 2024), as its `compute_hist.py` computes it
     (ColorMNet's `cdc.py` is the same): per channel the Jensen-Shannon divergence of the histograms of frames i and
@@ -44,7 +44,7 @@ class Cdc(Metric):
     keys = ("cdc", "cdc_truth", "cdc_delta")
     columns = (Column("cdc_delta", "CDC difference", 5, "lower"),)
     frames = "all"
-    missing = "the film has fewer than five frames whose neighbours can be compared"
+    missing = "the film has fewer than five frames whose neighbors can be compared"
 
     def __init__(self, options: MetricOptions) -> None:
         super().__init__(options)
@@ -78,7 +78,7 @@ class Cdc(Metric):
 class _Motion(Metric):
     """A metric between a frame and the one before, on every Nth pair, in the truth's flow."""
 
-    missing = f"no two neighbouring frames of at least {_SMALLEST} pixels a side in which anything can be compared"
+    missing = f"no two neighboring frames of at least {_SMALLEST} pixels a side in which anything can be compared"
 
     def measure(self, frame: ScoredFrame) -> Mapping[str, Any]:
         """Score truth and result; nothing for pairs that are not sampled."""
@@ -127,7 +127,7 @@ class WarpError(_Motion):
 
 
 class Flicker(_Motion):
-    """How much colour changes from frame to frame where the picture only moves; see `flicker`."""
+    """How much color changes from frame to frame where the picture only moves; see `flicker`."""
 
     name = "flicker"
     keys = ("flicker", "flicker_truth")

@@ -78,7 +78,7 @@ def write_network(artifact: Artifact, path: Path) -> list[Path]:
     """Write a network in the format of the suffix, `.onnx` or `.xml` (OpenVINO IR), and the card beside it.
 
     Returns:
-        The files written, the one that colours frames first, the card last.
+        The files written, the one that colors frames first, the card last.
 
     Raises:
         UsageError: another suffix, or a package is not installed.

@@ -5,7 +5,7 @@
 
 Correspondence by attention over features follows He et al., Deep Exemplar-based Colorization (SIGGRAPH 2018) and
 Zhang et al., Deep Exemplar-based Video Colorization (CVPR 2019); the "null token" that takes what matches nothing,
-and the bias towards the same position in the picture, are ours. Tokens of several hints are concatenated, so any
+and the bias toward the same position in the picture, are ours. Tokens of several hints are concatenated, so any
 number of hints is one attention. Where motion has propagated a hint's chroma to the frame, the network decides for each
 pixel whether that or its own color is right. It also predicts its error, for fusion over time. All shapes are static
 once the input's are: both parts export to ONNX.

@@ -28,7 +28,7 @@ NEIGHBORS: Final = 5
 
 @dataclass(frozen=True, eq=False)
 class Bins:
-    """Centres of the bins, how often they occur, and what they weigh in the loss."""
+    """Centers of the bins, how often they occur, and what they weigh in the loss."""
 
     centers: Array
     """(q, 2) float32 a*b*."""

@@ -28,7 +28,7 @@ CHANNELS: Final = {"gray_rgb": 3, "luma": 1, "lightness": 1} | {
     "cbcr": 2,
     "ycbcr": 3,
 }
-"""Channels of each colour space that a card may name."""
+"""Channels of each color space that a card may name."""
 
 _OPSET: Final = 8
 """Field of ModelProto: domain (1), version (2)."""
@@ -56,7 +56,7 @@ class _PortCard(Section):
     layout: Literal["nchw", "nhwc"] = "nchw"
     """Where the channels are: nchw or nhwc."""
     scale: float = Field(default=1.0, gt=0)
-    """The tensor holds (value * scale - mean) / std; for values of 0..255 where the colour space has 0..1: 255."""
+    """The tensor holds (value * scale - mean) / std; for values of 0..255 where the color space has 0..1: 255."""
     mean: _Numbers = (0.0,)
     """One number, or one a channel."""
     std: _Numbers = (1.0,)
@@ -136,7 +136,7 @@ def read_user_card(model: Path) -> UserCard:
 
 
 def _with_lines(message: str, path: Path) -> str:
-    """`colour.yaml: unknown key input.size...` -> `colour.yaml:7: unknown key input.size...`."""
+    """`color.yaml: unknown key input.size...` -> `color.yaml:7: unknown key input.size...`."""
     try:
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except yaml.YAMLError:  # then the message is about that, and has its place

@@ -1,6 +1,6 @@
-"""A user's image colorizer as an ONNX file: `--model colour.onnx`, described by `colour.yaml` beside it.
+"""A user's image colorizer as an ONNX file: `--model color.onnx`, described by `color.yaml` beside it.
 
-The card says what the file cannot: which colour space its numbers mean, and how they are normalised. Names, shapes and
+The card says what the file cannot: which color space its numbers mean, and how they are normalized. Names, shapes and
 number types are checked against the file, and one gray picture is sent through, before a film is opened.
 docs/own-models.md has cards for DDColor and DeOldify.
 """
@@ -105,7 +105,7 @@ class UserOnnxColorizer(Colorizer):
         stride = self._try()
         self.card = ModelCard(
             name=file.path.stem,
-            title=card.title or f"{file.path.name}, an ONNX image colouriser",
+            title=card.title or f"{file.path.name}, an ONNX image colorizer",
             hints="none",
             parameters=file.parameters,
             macs=None,
@@ -270,7 +270,7 @@ def _to_tensor(luma: Array, card: InputCard) -> Array:
 
 
 def _to_ab(found: Array, luma: Array, card: OutputCard) -> Array:
-    """a*b* of (n, c, h', w') of the network; where a colour space needs lightness, the frame's own is taken."""
+    """a*b* of (n, c, h', w') of the network; where a color space needs lightness, the frame's own is taken."""
     values = (found * _column(card.std) + _column(card.mean)) / np.float32(card.scale)
     color = np.moveaxis(values, 1, 0)
     if card.color in ("ab", "lab"):

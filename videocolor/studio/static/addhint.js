@@ -1,4 +1,4 @@
-// Adding hints: painted frames brought back, colour photos, frames of other shots. Points have a file of their own.
+// Adding hints: painted frames brought back, color photos, frames of other shots. Points have a file of their own.
 import { change, toast } from "./api.js";
 import { clock, dress, el, find, glyph, keyed } from "./dom.js";
 import { pngUrl, sourceUrl } from "./frames.js";
@@ -61,18 +61,18 @@ export const addPainted = (file, frame) => upload(file, "/api/hints/painted", { 
   return `${file.name} was laid onto frame ${frame}${origin?.moved ? `: ${origin.moved}` : ""}.`;
 });
 
-/** Show the colours that the network proposes for the shown frame; a click makes one of them its painted frame. */
+/** Show the colors that the network proposes for the shown frame; a click makes one of them its painted frame. */
 function propose() {
   const frame = state.frame;
   const made = Date.now(); // the network's settings may have changed since the last time
   const choices = [0, 1, 2].map((number) => {
     const name = number === 0 ? "likeliest" : `choice ${number + 1}`;
     const image = el("img", { src: `/api/proposals/${frame}/${number}.jpg?of=${made}`, alt: "", decoding: "async" });
-    const use = el("button", { type: "button", class: "go", title: `Colour frame ${frame} so`, "aria-label": `Use ${name} for frame ${frame}`, on: { click: () => useProposal(frame, number) } }, image);
+    const use = el("button", { type: "button", class: "go", title: `Color frame ${frame} so`, "aria-label": `Use ${name} for frame ${frame}`, on: { click: () => useProposal(frame, number) } }, image);
     const node = el("li", { class: "suggest" }, use, el("p", { class: "number", text: name }));
     image.addEventListener("error", async () => {
       node.remove(); // a network may have fewer; none at all has a reason
-      if (number === 0) toast((await (await fetch(image.src)).json()).error ?? "No colours could be proposed.");
+      if (number === 0) toast((await (await fetch(image.src)).json()).error ?? "No colors could be proposed.");
     });
     return node;
   });
@@ -157,7 +157,7 @@ function dropAnywhere() {
     if (!event.dataTransfer?.types.includes("Files")) return;
     depth += 1;
     veil.hidden = false;
-    veil.firstElementChild.textContent = kind() === "loose" ? `Drop a colour photo for shot ${currentShot()?.number ?? ""}` : `Drop the painted frame ${state.frame}, or any by the name it was saved under`;
+    veil.firstElementChild.textContent = kind() === "loose" ? `Drop a color photo for shot ${currentShot()?.number ?? ""}` : `Drop the painted frame ${state.frame}, or any by the name it was saved under`;
   });
   addEventListener("dragleave", () => {
     depth = Math.max(0, depth - 1);
@@ -211,7 +211,7 @@ function showPicking() {
   message.dataset.kind = "pick";
   message.hidden = false;
   message.classList.remove("quiet");
-  message.replaceChildren(el("span", { text: own ? `Go to a frame of another shot that shall colour shot ${wanting.number}.` : `For shot ${wanting.number}:` }), use, cancel);
+  message.replaceChildren(el("span", { text: own ? `Go to a frame of another shot that shall color shot ${wanting.number}.` : `For shot ${wanting.number}:` }), use, cancel);
   if (focused) (focused === "use-picked" && !own ? use : cancel).focus();
 }
 
@@ -222,8 +222,8 @@ export function startAddHint() {
   chooseWay("painted");
   dress(find("save-frame"), "save", "Save this frame as PNG, to be painted", { text: "Save this frame" });
   dress(find("choose-painted"), "open", "Choose the painted picture", { text: "Bring it back…" });
-  dress(find("propose"), "dropper", "Let the network propose colours for this frame", { text: "Propose colours" });
-  dress(find("choose-loose"), "photo", "Choose a colour picture", { text: "Choose a colour photo…" });
+  dress(find("propose"), "dropper", "Let the network propose colors for this frame", { text: "Propose colors" });
+  dress(find("choose-loose"), "photo", "Choose a color picture", { text: "Choose a color photo…" });
   dress(find("pick-frame"), "film", "Pick a frame of another shot", { text: "Pick a frame…" });
   find("choose-painted").addEventListener("click", () => askPainted(null));
   find("propose").addEventListener("click", propose);

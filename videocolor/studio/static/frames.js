@@ -17,7 +17,7 @@ const version = () => film().version ?? "";
 export const sourceUrl = (frame, height) => `/api/frames/${frame}.jpg?height=${height}&v=${version()}`;
 export const pngUrl = (frame) => `/api/frames/${frame}.png`;
 export const thumbUrl = (shot) => `/api/shots/${shot.start}.jpg?v=${version()}.${shot.suggested?.[0] ?? ""}`;
-/** The small picture of a shot: in colour where the rendered film shows it as it is now. */
+/** The small picture of a shot: in color where the rendered film shows it as it is now. */
 export function cardUrl(shot) {
   if (!rendered() || isChanged(shot) || state.render.state === "running" || !shot.suggested?.length) return thumbUrl(shot);
   return `/api/render/${shot.suggested[0]}.jpg?height=144&kind=after&v=${state.render.rendered}`;
@@ -33,7 +33,7 @@ function mark(text) {
   return hash.toString(36);
 }
 
-/** The preview that holds a frame's colour, if one does. */
+/** The preview that holds a frame's color, if one does. */
 export function previewOf(frame) {
   const shot = shotAt(frame);
   const preview = shot ? state.previews.get(shot.start) : null;
@@ -46,7 +46,7 @@ export const rendered = () => (state.render?.rendered ?? null) !== null;
 /** Whether a shot would look otherwise than in the rendered film. */
 export const isChanged = (shot) => Boolean(shot && state.render?.changed?.includes(shot.number));
 
-/** The frame that a click has just coloured, unless a preview that was begun after it shows it too. */
+/** The frame that a click has just colored, unless a preview that was begun after it shows it too. */
 function liveOf(frame, preview) {
   const { live } = state;
   if (live?.frame !== frame || state.colorFrom === "render") return null;
@@ -54,7 +54,7 @@ function liveOf(frame, preview) {
 }
 
 /**
- * Where a frame's colour comes from: {from, old, url(kind, height), label}; null where it has none yet.
+ * Where a frame's color comes from: {from, old, url(kind, height), label}; null where it has none yet.
  * The newest wins: a click, a preview that is up to date, then the rendered film, then a preview that is not.
  */
 export function colorOf(frame) {

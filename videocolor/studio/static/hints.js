@@ -5,7 +5,7 @@ import { hintUrl, sourceUrl } from "./frames.js";
 import { currentShot, emit, goTo, hints, on, secondsOf, setTool, shotAt, shots, state } from "./state.js";
 import { aspect } from "./viewer.js";
 
-const KINDS = { painted: "Painted frame", loose: "Colour photo", frame: "Frame of another shot", points: "Points" };
+const KINDS = { painted: "Painted frame", loose: "Color photo", frame: "Frame of another shot", points: "Points" };
 
 /** Hints that are listed for the shot: its own, on or off, and those that no shot uses any more (their shot was joined away). */
 function hintsOf(shot) {
@@ -147,7 +147,7 @@ function show() {
   find("no-hints").hidden = list.length > 0;
   const model = (state.project?.models ?? []).find((one) => one.name === state.project?.settings?.model);
   const blind = model && !model.hints;
-  say(find("no-hints"), blind ? `The network “${model.name}” takes no hints; choose another in the film's settings.` : shot?.reuses ? `None of its own: it is coloured as shot ${shot.reuses}.` : "None: the colours are the network's own proposal.");
+  say(find("no-hints"), blind ? `The network “${model.name}” takes no hints; choose another in the film's settings.` : shot?.reuses ? `None of its own: it is colored as shot ${shot.reuses}.` : "None: the colors are the network's own proposal.");
 }
 
 export function startHints() {

@@ -32,7 +32,7 @@ const KEYS = [
     [["b"], "B", "Gray around the picture", () => find("surround").click()],
     [["f"], "F", "Full screen", toggleFullscreen],
   ]],
-  ["Colour", [
+  ["Color", [
     [["p"], "P", "Preview the shot", () => startPreview()],
     [["Shift+p"], "Shift P", "Preview from this frame", () => startPreview(true)],
     [["h"], "H", "Add a hint", () => chooseWay("painted", true)],

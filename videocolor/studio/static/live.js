@@ -1,4 +1,4 @@
-// The frame that is shown, in colour at once after a click; the preview of its shot follows.
+// The frame that is shown, in color at once after a click; the preview of its shot follows.
 import { call, complain } from "./api.js";
 import { find } from "./dom.js";
 import { stepHeight } from "./frames.js";
@@ -7,7 +7,7 @@ import { emit, shotAt, state } from "./state.js";
 let wish = null;
 let busy = false;
 
-/** Colour a frame with points that need not be saved yet; of several wishes the newest counts. */
+/** Color a frame with points that need not be saved yet; of several wishes the newest counts. */
 export function recolor(frame, points) {
   wish = { frame, points, at: performance.now() };
   if (!busy) run();

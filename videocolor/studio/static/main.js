@@ -66,7 +66,7 @@ async function history(direction) {
 
 function showTheme() {
   const theme = document.documentElement.dataset.theme;
-  dress(find("theme"), "theme", `Colours of the page: ${THEME_NAMES[theme]}`);
+  dress(find("theme"), "theme", `Colors of the page: ${THEME_NAMES[theme]}`);
 }
 
 function listen() {

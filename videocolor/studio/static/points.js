@@ -1,5 +1,5 @@
-// Points: click things in the picture and say what colour they were. By mouse, by finger or by keys.
-// A chosen colour is for the next point; it changes a set one only while that is picked.
+// Points: click things in the picture and say what color they were. By mouse, by finger or by keys.
+// A chosen color is for the next point; it changes a set one only while that is picked.
 import { call, change, complain, toast } from "./api.js";
 import { clock, dress, el, find, keyed, later } from "./dom.js";
 import { forgetLive, recolor } from "./live.js";
@@ -93,7 +93,7 @@ function setColor(color) {
   else show();
 }
 
-/** Pick a point, or let it go: while it is picked, a colour or a size changes it. */
+/** Pick a point, or let it go: while it is picked, a color or a size changes it. */
 function pick(index) {
   draft.picked = index === draft.picked ? -1 : index;
   show();
@@ -105,7 +105,7 @@ function setRadius(radius) {
   else show();
 }
 
-/** The colour of a frame where it is known: what was clicked in the picture becomes the colour of the next point. */
+/** The color of a frame where it is known: what was clicked in the picture becomes the color of the next point. */
 async function dropAt(place) {
   const home = draft.frame;
   try {
@@ -114,7 +114,7 @@ async function dropAt(place) {
     goTo(home);
     setColor(found.color);
   } catch (error) {
-    if (error.status === 404) toast("No colour is known for this frame yet. Preview its shot first.", { error: true });
+    if (error.status === 404) toast("No color is known for this frame yet. Preview its shot first.", { error: true });
     else complain(error);
   }
 }
@@ -202,7 +202,7 @@ function showLayer() {
   }
   ui.cross.hidden = !draft.aim;
   if (draft.aim) Object.assign(ui.cross.style, { left: `${draft.aim.x * 100}%`, top: `${draft.aim.y * 100}%` });
-  ui.layer.setAttribute("aria-label", here ? "Points. Digits choose a colour, arrow keys move the cross, Enter sets a point, Escape ends." : "Eyedropper. Arrow keys move the cross, Enter takes the colour, Escape ends.");
+  ui.layer.setAttribute("aria-label", here ? "Points. Digits choose a color, arrow keys move the cross, Enter sets a point, Escape ends." : "Eyedropper. Arrow keys move the cross, Enter takes the color, Escape ends.");
 }
 
 function showEditor() {
@@ -220,9 +220,9 @@ function showEditor() {
   ui.swatches.show(ui.picker.value, place ? lumaAt({ radius, ...place }) : null);
   ui.state.textContent =
     state.tool === "dropper"
-      ? `Go to any frame in colour and click what you want. The colour is for frame ${draft.frame}.`
-      : picked ? `Point ${draft.picked + 1} is picked: a colour or a size changes it. Escape lets it go.`
-      : draft.points.length ? `Points of frame ${draft.frame}, ${clock(secondsOf(draft.frame))}:` : "Choose a colour, then click in the picture.";
+      ? `Go to any frame in color and click what you want. The color is for frame ${draft.frame}.`
+      : picked ? `Point ${draft.picked + 1} is picked: a color or a size changes it. Escape lets it go.`
+      : draft.points.length ? `Points of frame ${draft.frame}, ${clock(secondsOf(draft.frame))}:` : "Choose a color, then click in the picture.";
   keyed(ui.list, draft.points, (point) => draft.points.indexOf(point), () => el("li", {}, el("span", { class: "chip" }), el("span", { class: "mono" }), el("button", { type: "button", class: "icon" }), el("button", { type: "button", class: "icon danger" })), (row, point, index) => {
     const [chip, text, edit, drop] = row.children;
     const shade = shadeOf(point.color, lumaAt(point));
@@ -263,8 +263,8 @@ function toggleDropper() {
 function build() {
   const editor = find("points-editor");
   ui.toggle = el("button", { type: "button", id: "set-points", "aria-pressed": "false", "data-key": "O", on: { click: togglePoints } });
-  ui.picker = el("input", { type: "color", value: draft.color, "aria-label": "Colour of the point", on: { input: (event) => setColor(event.target.value) } });
-  ui.dropper = dress(el("button", { type: "button", id: "dropper", "aria-pressed": "false", on: { click: toggleDropper } }), "dropper", "Take a colour from any frame that has one", { text: "Eyedropper" });
+  ui.picker = el("input", { type: "color", value: draft.color, "aria-label": "Color of the point", on: { input: (event) => setColor(event.target.value) } });
+  ui.dropper = dress(el("button", { type: "button", id: "dropper", "aria-pressed": "false", on: { click: toggleDropper } }), "dropper", "Take a color from any frame that has one", { text: "Eyedropper" });
   ui.swatches = createSwatches(setColor);
   ui.radius = el("input", { type: "range", min: 1, max: 15, step: 0.5, "aria-label": "Size of the point", on: { input: (event) => setRadius(Number(event.target.value) / 100) } });
   ui.state = el("p", { class: "explain", role: "status" });
@@ -280,7 +280,7 @@ function build() {
   ui.layer.setAttribute("role", "application");
 }
 
-/** While points are set, digits choose colours wherever nobody types. */
+/** While points are set, digits choose colors wherever nobody types. */
 function keySwatch(event) {
   const color = state.tool === "points" && !document.querySelector("dialog[open]") ? swatchKey(event) : null;
   if (!color || (event.target instanceof Element && event.target.closest('input:not([type="range"], [type="color"]), textarea, select'))) return;

@@ -13,7 +13,7 @@ const lines = new Map();
 
 const current = () => state.previews.get(currentShot()?.start) ?? null;
 
-/** Colour the current shot for a look: from its first frame, or from the one that is shown. */
+/** Color the current shot for a look: from its first frame, or from the one that is shown. */
 export async function startPreview(here = false, asked = true) {
   const shot = currentShot();
   if (!shot || asking) return;
@@ -98,13 +98,13 @@ function stateText(preview) {
   if (!preview) return "";
   const seconds = Number.isFinite(preview.seconds) ? `, ${preview.seconds.toFixed(1)} s` : "";
   if (preview.state === "running") {
-    if (!preview.done) return "Waiting for the first frame in colour…";
+    if (!preview.done) return "Waiting for the first frame in color…";
     return `${preview.done} of ${plural(preview.count, "frame")}${seconds}`;
   }
   if (preview.state === "failed") return preview.error || "The preview failed.";
   if (preview.state === "cancelled") return `Cancelled after ${plural(preview.done, "frame")}.`;
   if (preview.stale) return "Changed since: preview again to see it.";
-  return `${plural(preview.count, "frame")}${preview.reused ? ", nothing had to be coloured again" : seconds}`;
+  return `${plural(preview.count, "frame")}${preview.reused ? ", nothing had to be colored again" : seconds}`;
 }
 
 function show() {
@@ -113,7 +113,7 @@ function show() {
   const active = Boolean(running) || asking;
   const mine = preview && preview.id === running;
   find("preview").disabled = !shot || asking;
-  dress(find("preview"), "play", "Colour this shot for a look", { text: preview?.stale ? "Preview again" : "Preview shot" });
+  dress(find("preview"), "play", "Color this shot for a look", { text: preview?.stale ? "Preview again" : "Preview shot" });
   find("preview-here").disabled = !shot || asking;
   find("preview-cancel").hidden = !active;
   const bar = find("preview-progress");
@@ -129,7 +129,7 @@ function show() {
   message(preview, shot);
 }
 
-/** What stands over the picture where there is no colour yet. */
+/** What stands over the picture where there is no color yet. */
 function message(preview, shot) {
   const box = find("stage-message");
   if (box.dataset.kind === "pick" && !box.hidden) return;
@@ -143,7 +143,7 @@ function message(preview, shot) {
   box.hidden = !needed || state.tool !== null;
   if (box.hidden) return;
   box.classList.add("quiet");
-  const text = waits ? "Its colour is on the way…" : part ? `Only frames ${part[0]}–${part[1] - 1} have a preview.` : "No colour yet: preview the shot.";
+  const text = waits ? "Its color is on the way…" : part ? `Only frames ${part[0]}–${part[1] - 1} have a preview.` : "No color yet: preview the shot.";
   if (box.textContent !== text) {
     const words = document.createElement("span");
     words.textContent = text;

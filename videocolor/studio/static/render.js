@@ -5,7 +5,7 @@ import { rendered } from "./frames.js";
 
 import { emit, hints, on, shots, state } from "./state.js";
 
-const STAGES = { planning: "Planning…", coloring: "Colouring", merging: "Putting the film together", recoloring: "Colouring changed shots" };
+const STAGES = { planning: "Planning…", coloring: "Coloring", merging: "Putting the film together", recoloring: "Coloring changed shots" };
 let wasRunning = false;
 
 async function start(onlyChanged) {
@@ -74,7 +74,7 @@ function show() {
   main.hidden = running;
   main.disabled = !ready;
   say(main, render?.state === "stopped" ? "Go on rendering" : render?.state === "done" ? "Render again" : "Render film");
-  main.title = ready ? "Colour the whole film (R)" : "When the film has been scanned";
+  main.title = ready ? "Color the whole film (R)" : "When the film has been scanned";
   main.classList.toggle("primary", !(render?.state === "done"));
   const part = find("render-changed");
   part.hidden = running || !changed;
@@ -110,7 +110,7 @@ function dialogFrame(dialog, title, id) {
 function watch() {
   const dialog = find("watch-dialog");
   const body = dialogFrame(dialog, fileName(state.render?.target ?? state.project.target), "watch-title");
-  fillPlayer(body, `/api/render/film?v=${state.render?.rendered ?? ""}`, "This browser cannot play the film's codec. Look at it frame by frame in the viewer (Colour: rendered film), or make a comparison film, which every browser plays.");
+  fillPlayer(body, `/api/render/film?v=${state.render?.rendered ?? ""}`, "This browser cannot play the film's codec. Look at it frame by frame in the viewer (Color: rendered film), or make a comparison film, which every browser plays.");
   const path = el("p", { class: "explain", text: state.render?.target ?? "" });
   body.append(path);
   dialog.showModal();
@@ -132,7 +132,7 @@ function openCompare() {
   const kind = el("select", { id: "compare-kind" }, el("option", { value: "side", text: "Side by side" }), el("option", { value: "wipe", text: "A line that travels to and fro" }));
   const make = el("button", { type: "button", class: "primary", id: "compare-make", text: "Make the film", on: { click: () => makeCompare(kind.value) } });
   body.append(
-    el("p", { class: "explain", text: "The film as it was and in colour, with its sound, as H.264 that every browser and phone plays: for a client to look at." }),
+    el("p", { class: "explain", text: "The film as it was and in color, with its sound, as H.264 that every browser and phone plays: for a client to look at." }),
     el("label", { class: "field" }, "Shown", kind),
     el("div", { class: "dialogactions" }, el("progress", { id: "compare-progress", max: 1, hidden: true, "aria-label": "Progress of the comparison film" }), el("p", { id: "compare-state", class: "explain grow", role: "status" }), make),
     el("div", { id: "compare-result" }),

@@ -22,10 +22,10 @@ function fields() {
   const settings = state.project.settings ?? {};
   const models = (state.project.models ?? []).map((model) => [model.name, model.hints ? model.name : `${model.name} (takes no hints)`]);
   const all = [
-    ["model", "Network", choice(models), "What colours the film."],
+    ["model", "Network", choice(models), "What colors the film."],
     ["saturation", "Saturation", number({ min: 0, max: 4, step: 0.05 }), "Of every shot that has none of its own."],
-    ["keep_source", "Keep tints", box(), "Keep the colour that the film already has: tints, toning."],
-    ["smoothing", "Smoothing", box(), "Hold colour still along motion; cuts reset it."],
+    ["keep_source", "Keep tints", box(), "Keep the color that the film already has: tints, toning."],
+    ["smoothing", "Smoothing", box(), "Hold color still along motion; cuts reset it."],
     ["decay", "Weight of the past", number({ min: 0, max: 0.99, step: 0.01 }), "For smoothing: nearer to 1 is calmer, and slower to change."],
     ["container", "File", choice(CONTAINERS), ".mkv holds everything that the film has; browsers play .mp4."],
     ["codec", "Encoder", choice(CODECS, "what suits the file"), "ffv1 and prores_ks are for masters."],

@@ -20,7 +20,7 @@ function showHead() {
   say(find("shot-times"), `${clock(shot.start_seconds)} – ${end} · ${plural(endOf(shot) - shot.start, "frame")} (${shot.start}–${endOf(shot) - 1})`);
   const returns = find("shot-returns");
   returns.hidden = !shot.reuses;
-  if (shot.reuses) say(returns, `Takes its colours from shot ${shot.reuses}, unless it has hints of its own.`);
+  if (shot.reuses) say(returns, `Takes its colors from shot ${shot.reuses}, unless it has hints of its own.`);
 }
 
 function showSaturation() {

@@ -16,7 +16,7 @@ export const state = {
   colorFrom: "auto",
   /** Previews by the start of their shot. */
   previews: new Map(),
-  /** The frame that a click has just coloured: {id, frame, over: the preview that it is newer than}. */
+  /** The frame that a click has just colored: {id, frame, over: the preview that it is newer than}. */
   live: null,
   /** Saturation that is being dragged, by the start of the shot; not yet saved. */
   saturations: new Map(),

@@ -1,26 +1,26 @@
-// Colours to choose from, and what becomes of a colour at a place: the film's luma stays, so a dark one turns pale on bright things.
+// Colors to choose from, and what becomes of a color at a place: the film's luma stays, so a dark one turns pale on bright things.
 import { call } from "./api.js";
 import { el } from "./dom.js";
 import { picture, sourceUrl } from "./frames.js";
 import { emit, state } from "./state.js";
 
-/** Colours that things had, to begin with: skin, hair, wood, brick, cloth, grass, sky... */
+/** Colors that things had, to begin with: skin, hair, wood, brick, cloth, grass, sky... */
 export const SWATCHES = [
   ["#c99478", "fair skin"], ["#a06a4a", "tanned skin"], ["#6b4632", "dark skin"], ["#b0433f", "lips, red cloth"],
   ["#5b3d28", "brown hair"], ["#c2a36b", "fair hair, straw"], ["#8b5e3c", "wood"], ["#96503c", "brick"],
   ["#7a6a58", "earth"], ["#9aa05a", "dry grass"], ["#55743a", "leaves"], ["#2f5233", "dark green"],
-  ["#7fa3c7", "sky"], ["#33507a", "blue cloth"], ["#3a4a5e", "navy"], ["#8a8a8a", "no colour: gray"],
+  ["#7fa3c7", "sky"], ["#33507a", "blue cloth"], ["#3a4a5e", "navy"], ["#8a8a8a", "no color: gray"],
 ];
 /** 1 to 8, then the same with Shift. */
 const keyOf = (index) => (index < 8 ? String(index + 1) : `Shift ${index - 7}`);
 const STEPS = 64;
 
-/** Colour -> what a film shows of it at 65 lumas, as the server says. */
+/** Color -> what a film shows of it at 65 lumas, as the server says. */
 const shades = new Map();
 const asked = new Set();
 const luma = { frame: null, data: null, width: 0, height: 0 };
 
-/** Learn the shades of colours; "shades" is told when they are known. */
+/** Learn the shades of colors; "shades" is told when they are known. */
 async function learn(colors) {
   const fresh = colors.filter((color) => !asked.has(color));
   if (!fresh.length) return;
@@ -30,7 +30,7 @@ async function learn(colors) {
     for (const [color, list] of Object.entries(answer.shades)) shades.set(`#${color}`, list);
     emit("shades");
   } catch {
-    fresh.forEach((color) => asked.delete(color)); // the plain colour is shown until then
+    fresh.forEach((color) => asked.delete(color)); // the plain color is shown until then
   }
 }
 
@@ -63,7 +63,7 @@ export function lumaAt({ x, y, radius = 0.02 }) {
   return count ? sum / count / 255 : null;
 }
 
-/** What a colour becomes at this luma; the colour itself while that is not known. */
+/** What a color becomes at this luma; the color itself while that is not known. */
 export function shadeOf(color, at) {
   const list = shades.get(color);
   if (!list) learn([color]);
@@ -74,7 +74,7 @@ const nameOf = (color) => SWATCHES.find(([known]) => known === color)?.[1] ?? co
 
 /** The row of swatches with the name of the one that is pointed at; `choose(color)` is called with the one that is chosen. */
 export function createSwatches(choose) {
-  const row = el("div", { class: "swatches", role: "group", "aria-label": "Common colours" });
+  const row = el("div", { class: "swatches", role: "group", "aria-label": "Common colors" });
   const name = el("p", { class: "swatchname" });
   let current = SWATCHES[0][0];
   const tell = (index) => {
@@ -96,7 +96,7 @@ export function createSwatches(choose) {
     target?.focus();
   });
   learn(SWATCHES.map(([color]) => color));
-  /** Show which colour is chosen, and all of them as they would be at a luma. */
+  /** Show which color is chosen, and all of them as they would be at a luma. */
   const show = (chosen, at) => {
     current = chosen;
     const pointed = [...row.children].findIndex((swatch) => swatch.matches(":hover, :focus-visible"));
@@ -110,7 +110,7 @@ export function createSwatches(choose) {
   return { row, name, show };
 }
 
-/** The colour that a key chooses, or null. */
+/** The color that a key chooses, or null. */
 export function swatchKey(event) {
   const digit = /^Digit([1-8])$/.exec(event.code)?.[1];
   if (!digit || event.ctrlKey || event.metaKey || event.altKey) return null;

@@ -71,12 +71,12 @@ function update(node, { shot, index }, pitch, selected, count) {
   node.dataset.signature = signature;
   const marks = el("span", { class: "marks" });
   if (used) marks.append(el("span", { class: "mark-hint", text: `◆${used > 1 ? used : ""}`, title: `${used} hint${used > 1 ? "s" : ""}` }));
-  if (shot.reuses) marks.append(el("span", { text: `↩${shot.reuses}`, title: `Takes its colours from shot ${shot.reuses}` }));
+  if (shot.reuses) marks.append(el("span", { text: `↩${shot.reuses}`, title: `Takes its colors from shot ${shot.reuses}` }));
   if (shot.saturation !== null && shot.saturation !== undefined) marks.append(el("span", { text: `×${shot.saturation}`, title: "Its own saturation" }));
   if (changed) marks.append(el("span", { class: "mark-changed", title: "Changed since the render" }));
   top.replaceChildren(el("b", { text: index + 1 }), marks);
   bottom.replaceChildren(el("span", { text: clock(shot.start_seconds ?? secondsOf(shot.start), "short") }), el("span", { class: "marks", text: seconds === null ? "…" : seconds < 90 ? `${seconds.toFixed(1)} s` : span(seconds) }));
-  node.setAttribute("aria-label", `Shot ${index + 1}, ${clock(shot.start_seconds ?? 0)}, ${frames} frames${used ? `, ${used} hint${used > 1 ? "s" : ""}` : ""}${shot.reuses ? `, takes its colours from shot ${shot.reuses}` : ""}${changed ? ", changed since the render" : ""}`);
+  node.setAttribute("aria-label", `Shot ${index + 1}, ${clock(shot.start_seconds ?? 0)}, ${frames} frames${used ? `, ${used} hint${used > 1 ? "s" : ""}` : ""}${shot.reuses ? `, takes its colors from shot ${shot.reuses}` : ""}${changed ? ", changed since the render" : ""}`);
 }
 
 function ask() {

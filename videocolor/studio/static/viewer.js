@@ -1,14 +1,14 @@
-// The picture: the film as it is and in colour, one over the other (wipe), beside each other, or alone.
+// The picture: the film as it is and in color, one over the other (wipe), beside each other, or alone.
 import { dress, el, find, remembered, say } from "./dom.js";
 import { colorOf, picture, sourceUrl, stepHeight } from "./frames.js";
 import { emit, film, frameCount, on, saturationOf, currentShot, setTool, state } from "./state.js";
 
 export const MODES = [
   { name: "source", label: "Source", key: "1", tip: "The film as it is" },
-  { name: "wipe", label: "Wipe", key: "2", tip: "The film as it is and in colour, parted by a line" },
+  { name: "wipe", label: "Wipe", key: "2", tip: "The film as it is and in color, parted by a line" },
   { name: "side", label: "Side by side", key: "3", tip: "Both beside each other" },
-  { name: "color", label: "Colour", key: "4", tip: "In colour" },
-  { name: "chroma", label: "Chroma only", key: "5", tip: "Colour alone, at one lightness" },
+  { name: "color", label: "Color", key: "4", tip: "In color" },
+  { name: "chroma", label: "Chroma only", key: "5", tip: "Color alone, at one lightness" },
 ];
 const ZOOMS = [0, 1, 2, 4];
 const SURROUNDS = ["dark gray", "black", "middle gray", "white"];
@@ -100,7 +100,7 @@ export function layOut() {
     const [top, bottom] = [Math.max(0, first.top), Math.min(first.cell[3], first.top + first.height)];
     Object.assign(parts.wipe.style, { left: `${x}px`, top: `${top}px`, height: `${bottom - top}px` });
     parts.wipe.setAttribute("aria-valuenow", Math.round(state.wipe * 100));
-    parts.wipe.setAttribute("aria-valuetext", `${Math.round(state.wipe * 100)} % as it is, the rest in colour`);
+    parts.wipe.setAttribute("aria-valuetext", `${Math.round(state.wipe * 100)} % as it is, the rest in color`);
   }
   const target = single || !hasColor ? first : second;
   view.box = { left: target.cell[0] + target.left, top: target.cell[1] + target.top, width: target.width, height: target.height };
@@ -177,7 +177,7 @@ function paint(canvas, bitmap) {
   canvas.getContext("2d").drawImage(bitmap, 0, 0);
 }
 
-/** Fetch what will be asked for next: frames ahead while playing, both neighbours at rest. */
+/** Fetch what will be asked for next: frames ahead while playing, both neighbors at rest. */
 function prefetch() {
   const steps = state.playing ? [1, 2, 3, 4, 5, 6] : [1, -1];
   for (const step of steps) {
@@ -199,7 +199,7 @@ function caption() {
   say(find("caption-after"), state.mode === "source" || !color ? "" : `${state.mode === "chroma" ? "Chroma only. " : ""}${color.label}${saturation}`);
   find("caption-after").classList.toggle("old", Boolean(color?.old));
   parts.before.setAttribute("aria-label", `Frame ${state.frame} of the film as it is`);
-  parts.after.setAttribute("aria-label", `Frame ${state.frame} in colour: ${color?.label ?? "none yet"}`);
+  parts.after.setAttribute("aria-label", `Frame ${state.frame} in color: ${color?.label ?? "none yet"}`);
 }
 
 /** The picture's place under the pointer, from its left and top in its own widths and heights; may lie outside 0..1. */

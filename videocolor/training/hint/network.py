@@ -174,10 +174,10 @@ def chroma_losses(
 ) -> Losses:
     """Compare the network's output with the truth.
 
-    Colourful pixels weigh more, for a plain mean of the plausible is mud (Zhang et al., ECCV 2016, rebalance classes
+    Colorful pixels weigh more, for a plain mean of the plausible is mud (Zhang et al., ECCV 2016, rebalance classes
     for the same reason). The matching term lets the network give up (confidence 0) at a fixed cost, so confidence
-    comes to mean "the hint's colour is right to within that cost". The expected error is fitted by the likelihood of a
-    Laplace distribution; it learns from colour's error, colour does not learn from it.
+    comes to mean "the hint's color is right to within that cost". The expected error is fitted by the likelihood of a
+    Laplace distribution; it learns from color's error, color does not learn from it.
 
     Args:
         output: of the network, for n samples.
