@@ -109,7 +109,7 @@ def test_version() -> None:
     ("arguments", "said"),
     [
         (["bogus"], "No such command 'bogus'. Commands: colorize"),
-        (["colorize", "a", "b"], "Did you mean 'colorize'?"),
+        (["colorise", "a", "b"], "Did you mean 'colorize'?"),
         (["colorize"], "Missing argument 'INPUT'"),
         (["colorize", "a.mkv", "b.mkv", "--bacth", "3"], "--batch"),
         (["colorize", "a.mkv", "b.mkv", "--batch", "0"], "command line: model.batch = 0"),
@@ -372,8 +372,8 @@ def test_public_names() -> None:
     assert set(videocolor.__all__) == {*videocolor._HOMES, "__version__"}
     assert videocolor.ColorizeConfig is ColorizeConfig
     assert "ColorizeConfig" in dir(videocolor)
-    with pytest.raises(AttributeError, match="no attribute 'colorize'"):
-        videocolor.colorize  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'colorise'"):
+        videocolor.colorise  # noqa: B018
 
 
 def test_sidecar(tmp_path: Path) -> None:
