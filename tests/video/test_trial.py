@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from ffmpeg_oracle import NOISE, TONE, ffmpeg, frames_of, packets_of, shown
 from film_helpers import pass_through
-from media import make_film
+from media import make_film, make_image
 
 from videocolor.errors import UsageError
 from videocolor.video import OutputOptions, plan_output, probe
@@ -211,3 +214,21 @@ def test_options_of_the_muxer_are_checked(tmp_path: Path) -> None:
     assert b"ftypabcd" in target.read_bytes()[:16]
     with pytest.raises(UsageError, match=r"output\.muxer: mov does not take brant"):
         plan_output(probe(source), tmp_path / "x.mov", OutputOptions(codec="libx264", muxer={"brant": "abcd"}))
+
+
+@pytest.mark.parametrize("source", ["film.mkv", "pictures"])
+def test_a_gap_into_mxf_is_refused_before_the_start(tmp_path: Path, source: str) -> None:
+    """MXF counts frames; the film would be shorter, which was found when it was finished."""
+    numbers = (0, 1, 2, 3, 6, 7)
+    if source == "pictures":
+        for number in numbers:
+            make_image(tmp_path / f"a_{number:03d}.png", [np.full((144, 256), number, np.uint8)], "gray")
+        path, rate = tmp_path / "a_%03d.png", Fraction(25)
+    else:
+        path, rate = tmp_path / source, None
+        make_film(path, 6, "ffv1", pts=numbers, rate=Fraction(25), size=(256, 144))
+    film, asked = probe(path, rate=rate), OutputOptions(codec="dnxhd", options={"profile": "dnxhr_hq"})
+    with pytest.raises(UsageError, match=r"at 0\.240 s the film leaves its 25 frames"):
+        plan_output(film, tmp_path / "out.mxf", asked)
+    assert plan_output(film, tmp_path / "out.mxf", replace(asked, span=(None, Fraction(6, 25)))).container == "mxf"
+    assert plan_output(film, tmp_path / "out.mov", asked).container == "mov"

@@ -17,12 +17,11 @@ from videocolor.types import Frame, VideoInfo
 from videocolor.video.clock import timing_of
 from videocolor.video.film import COLOR_LABEL, FilmSink, time_shift
 from videocolor.video.opening import ignore, main_video, muxer_errors, open_input, read_packets
-from videocolor.video.output import OutputPlan
+from videocolor.video.output import OutputPlan, Span
 from videocolor.video.shardfile import PacketFile, ShardFile, shard_header
 
 __all__ = ["join_shards", "picture_times", "take_out"]
 
-Span = tuple[Fraction | None, Fraction | None]
 _MICRO, _MILLI = 1_000_000, 1_001
 """A second, and a millisecond with its rounding, in microseconds."""
 _FRAMES = ("progressive", "unknown")

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
 from videocolor.types import Array, ColorSpec, PixelLayout
 
-__all__ = ["OutputOptions", "OutputPlan"]
+__all__ = ["OutputOptions", "OutputPlan", "Span"]
+
+Span = tuple[Fraction | None, Fraction | None]
+"""Start and end of a part of a film in seconds; None: the film's own."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class OutputOptions:
     overwrite: bool = False
     color_label: bool = True
     """Say in the file's metadata that its color is not original."""
+    span: Span = (None, None)
+    """The part of the film that is written."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,8 @@ from pathlib import Path
 from videocolor.errors import OutputError, UsageError
 from videocolor.types import Array, ColorSpec, PixelLayout, VideoInfo
 from videocolor.video.encoders import choose_format, find_encoder, luma_table, output_spec
-from videocolor.video.output import OutputOptions, OutputPlan
+from videocolor.video.evenness import counts_frames, first_uneven
+from videocolor.video.output import OutputOptions, OutputPlan, Span
 from videocolor.video.sequences import IMAGE_SUFFIXES, find_sequence, is_pattern
 from videocolor.video.trial import container_takes, prove
 
@@ -96,7 +97,19 @@ def plan_output(
         luma_map=table,
         muxer_options={str(key): str(value) for key, value in options.muxer.items()},
     )
-    return prove(info, plan)
+    plan = prove(info, plan)
+    _check_rate(info, plan, options.span)
+    return plan
+
+
+def _check_rate(info: VideoInfo, plan: OutputPlan, span: Span) -> None:
+    """Refuse a film whose frames do not last equally long where the container counts frames."""
+    uneven = first_uneven(info, span) if counts_frames(plan.container) else None
+    if uneven is not None:
+        raise UsageError(
+            f"{plan.target}: {plan.container} holds frames of one length only, and at {float(uneven):.3f} s the film "
+            f"leaves its {float(info.rate or 25):.5g} frames a second (a gap, or a variable rate); use .mov or .mkv"
+        )
 
 
 def _behind_link(target: Path) -> Path:

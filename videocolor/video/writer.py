@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -88,7 +88,7 @@ class VideoWriter:
         options = options or OutputOptions()
         info = info or (source if isinstance(source, VideoInfo) else source.info)
         span = (None, None) if isinstance(source, VideoInfo) else (source.start, source.end)
-        plan = plan_output(info, target, options)
+        plan = plan_output(info, target, replace(options, span=span))
         label = COLOR_LABEL if options.color_label else None
         reader = source if isinstance(source, VideoReader) else None
         sink: Sink = ImageSink(info, plan) if plan.container == "image2" else FilmSink(info, plan, span, label, reader)

@@ -1,0 +1,97 @@
+"""Whether a film's frames come at one even rate, which some containers count on in place of times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import av.format
+from av.format import ContainerFormat
+
+from videocolor.types import VideoInfo
+from videocolor.video.clock import timing_of
+from videocolor.video.opening import clock_restarts, ignore, main_video, open_input, read_packets
+from videocolor.video.output import Span
+from videocolor.video.probe import WOVEN_ORDERS
+from videocolor.video.sequences import find_sequence
+
+__all__ = ["counts_frames", "first_uneven"]
+
+_TOLERANCE: Final = Fraction(1001, 1_000_000)
+"""Seconds by which a time may miss its place: Matroska rounds to milliseconds."""
+_HALF: Final = Fraction(1, 10)
+"""Share of a frame within which a packet counts as the second field of one."""
+
+
+def counts_frames(container: str) -> bool:
+    """Tell whether a muxer writes no times, so that all frames of its films last equally long."""
+    flags = ContainerFormat(container, "w").flags
+    return bool(int(getattr(flags, "value", flags)) & av.format.Flags.no_timestamps.value)
+
+
+def first_uneven(info: VideoInfo, span: Span) -> Fraction | None:
+    """Find the first frame that is not where the frame rate has it.
+
+    All packets are read, none is decoded.
+
+    Args:
+        info: the film.
+        span: the part of it that is used, in seconds.
+
+    Returns:
+        Its time in seconds; None: there is none, or the film's clock restarts, which only decoding can follow.
+    """
+    rate = info.rate or Fraction(25)
+    found: int | None = None
+    if info.format == "image2":
+        sequence = find_sequence(info.path)
+        ticks = () if sequence is None else sequence.ticks
+        found = _first_off(ticks, info.time_base, rate, span, apart=False)
+    elif not clock_restarts(info.path):
+        state = info.path.stat()
+        key = info.path, state.st_size, state.st_mtime_ns
+        found = _uneven_film(*key, info.time_base, rate, span, info.field_order in WOVEN_ORDERS)
+    return None if found is None else found * info.time_base
+
+
+@lru_cache(maxsize=8)
+def _uneven_film(
+    path: Path, _size: int, _changed: int, base: Fraction, rate: Fraction, span: Span, apart: bool
+) -> int | None:
+    """Answer `first_uneven` for a film; size and time of change are part of the cache's key."""
+    with open_input(path) as container:
+        timing = timing_of(container)
+        if timing.kind == "counted":
+            return None
+        stream = main_video(container, path)
+        for other in container.streams:
+            if other.index != stream.index:
+                ignore(other)
+        packets = (p for p in read_packets(container, [stream]) if p.size and not p.is_discard)
+        times = (p.dts if timing.kind == "decoded" else p.pts for p in packets)
+        return _first_off(sorted(t for t in times if t is not None), base, rate, span, apart=apart)
+
+
+def _first_off(times: Iterable[int], base: Fraction, rate: Fraction, span: Span, *, apart: bool) -> int | None:
+    """Find the first of ascending times that is off the rate; `apart`: a frame's two fields may be two packets."""
+    first: int | None = None
+    count = 0
+    for time in _within(times, base, span):
+        first = time if first is None else first
+        place = (time - first) * base * rate
+        if apart and abs(place - count + Fraction(1, 2)) < _HALF:
+            continue
+        if abs(place - count) > _TOLERANCE * rate:
+            return time
+        count += 1
+    return None
+
+
+def _within(times: Iterable[int], base: Fraction, span: Span) -> Iterator[int]:
+    start, end = span
+    for time in times:
+        if (start is None or time * base >= start) and (end is None or time * base < end):
+            yield time
