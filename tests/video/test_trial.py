@@ -129,7 +129,8 @@ def test_a_timecode_that_the_muxer_refuses_is_named_and_not_the_end(tmp_path: Pa
     source, target = tmp_path / "in.mkv", tmp_path / "out.mov"
     make_film(source, 6, "libx264", metadata={"timecode": "01:02:03;04"})
     plan = plan_output(probe(source), target, OutputOptions(codec="libx264"))
-    assert len(plan.dropped) == 1 and plan.dropped[0].startswith("timecode: mov cannot hold it")
+    reason = "Drop frame is only allowed with multiples of 30000/1001 FPS"
+    assert plan.dropped == (f"timecode: mov cannot hold it ({reason})",)
     _, report, _ = pass_through(source, target, codec="libx264")
     assert report.frames == len(frames_of(target)) == 6
 
@@ -137,7 +138,7 @@ def test_a_timecode_that_the_muxer_refuses_is_named_and_not_the_end(tmp_path: Pa
 def test_what_cannot_be_written_at_all_fails_before_the_start(tmp_path: Path) -> None:
     source = tmp_path / "in.mkv"
     make_film(source, 6, "libx264", size=(66, 50))
-    with pytest.raises(UsageError, match=r"h263"):
+    with pytest.raises(UsageError, match=r"h263 cannot write .*multiple of 4"):
         plan_output(probe(source), tmp_path / "out.mov", OutputOptions(codec="h263"))
 
 
@@ -232,3 +233,41 @@ def test_a_gap_into_mxf_is_refused_before_the_start(tmp_path: Path, source: str)
         plan_output(film, tmp_path / "out.mxf", asked)
     assert plan_output(film, tmp_path / "out.mxf", replace(asked, span=(None, Fraction(6, 25)))).container == "mxf"
     assert plan_output(film, tmp_path / "out.mov", asked).container == "mov"
+
+
+def side_data_of(film: Path, kind: str) -> list[bytes]:
+    """Read one kind of side data of each frame that has it with PyAV."""
+    with av.open(str(film)) as container:
+        return [bytes(d) for frame in container.decode(video=0) for d in frame.side_data if d.type.name == kind]
+
+
+def test_light_levels_are_written_or_named(tmp_path: Path) -> None:
+    source = tmp_path / "in.mkv"
+    display = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
+    light = {"x265-params": f"log-level=error:master-display={display}:max-cll=1000,400"}
+    make_film(source, 3, "libx265", options=light)
+    film, kinds = probe(source), ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL")
+    for codec in ("libx264", "libx265"):
+        _, report, writer = pass_through(source, tmp_path / f"{codec}.mp4", codec=codec)
+        assert writer.plan.dropped == report.warnings == ()
+        for kind in kinds:
+            assert set(side_data_of(tmp_path / f"{codec}.mp4", kind)) == set(side_data_of(source, kind)) != set()
+    dropped = plan_output(film, tmp_path / "out.mkv", OutputOptions(codec="ffv1")).dropped
+    assert len(dropped) == 2 and all("libx264, libx265, libsvtav1 are" in said for said in dropped)
+
+
+def test_timecodes_of_frames_are_named(tmp_path: Path) -> None:
+    """One time code message (ITU-T H.265, D.2.27) before each picture: 01:02:03 and the frame's number."""
+    plain, source = tmp_path / "plain.hevc", tmp_path / "in.mkv"
+    make_film(plain, 3, "libx265", options={"x265-params": "log-level=error:bframes=0"})
+    head, *pictures = re.split(rb"(?=\x00\x00\x01[\x02\x26\x28])", plain.read_bytes())  # TRAIL_R, IDR
+    bits = [f"01100000100{n:010b}{3:06b}{2:06b}{1:05b}000001" for n in range(3)]
+    message = [b"\x00\x00\x01\x4e\x01\x88\x06" + int(b.ljust(48, "0"), 2).to_bytes(6, "big") + b"\x80" for b in bits]
+    raw = tmp_path / "raw.hevc"
+    raw.write_bytes(
+        head + b"".join(m.replace(b"\0\0\0", b"\0\0\3\0") + p for m, p in zip(message, pictures, strict=True))
+    )
+    ffmpeg("-i", raw, "-c", "copy", source)
+    assert len(side_data_of(source, "S12M_TIMECODE")) == 3
+    dropped = plan_output(probe(source), tmp_path / "out.mkv").dropped
+    assert dropped == ("timecodes of single frames (SMPTE 12M): libx264 does not write it",)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-import av
-import av.logging
 import numpy as np
 from av.codec import Codec, CodecContext
 from av.codec.codec import UnknownCodecError
@@ -16,6 +15,7 @@ from av.error import FFmpegError
 from videocolor.errors import UsageError
 from videocolor.types import Array, ColorSpec, PixelLayout
 from videocolor.video.formats import describe
+from videocolor.video.reasons import reason_of
 from videocolor.video.tags import output_numbers
 
 __all__ = ["choose_format", "find_encoder", "luma_table", "output_spec", "set_tags"]
@@ -31,6 +31,8 @@ def find_encoder(name: str) -> Codec:
         codec = Codec(name, "w")
     except UnknownCodecError as error:
         raise UsageError(f"codec {name}: no such encoder; try libx264, libx265, ffv1 or prores_ks") from error
+    if name == "libsvtav1":
+        os.environ.setdefault("SVT_LOG", "1")  # else it prints its settings to the terminal
     if codec.type != "video" or not codec.video_formats:
         raise UsageError(f"codec {name}: is not a video encoder; try libx264, libx265, ffv1 or prores_ks")
     return codec
@@ -85,16 +87,18 @@ def choose_format(
             raise UsageError(f"pix_fmt {wanted}: {codec.name} cannot write it as planar color; it takes {names}")
     refusals = []
     for layout in _ranked(formats, source):
-        refusal = _try_encoder(codec, layout, size, color, options)
+        refusal = _refusal(codec.name, layout, size, color, options)
         if refusal is None:
             return layout
         refusals.append(f"{layout.name}: {refusal}")
-    reason = "; ".join(refusals[:3]) or "it has no planar YUV format"
+    best = _ranked(formats, source)[:1]
+    said = reason_of((codec.name,), _refusal, codec.name, *best, size, color, options) if best else None
+    reason = said or "; ".join(refusals[:3]) or "it has no planar YUV format"
     raise UsageError(f"codec {codec.name} cannot write {size[0]}x{size[1]} {source.name} film ({reason})")
 
 
-def _try_encoder(
-    codec: Codec, layout: PixelLayout, size: tuple[int, int], color: ColorSpec, options: dict[str, str]
+def _refusal(
+    codec: str, layout: PixelLayout, size: tuple[int, int], color: ColorSpec, options: dict[str, str]
 ) -> str | None:
     """Open the encoder for a moment; return why it refuses, or None."""
     context: Any = CodecContext.create(codec, "w")
@@ -105,15 +109,13 @@ def _try_encoder(
     context.thread_count = 1
     context.options = dict(options)
     set_tags(context, color)
-    with av.logging.Capture() as captured:
-        try:
-            context.open()
-        except (FFmpegError, ValueError) as error:
-            said = " ".join(line.strip() for level, _, line in captured if level <= av.logging.ERROR)
-            return said or getattr(error, "strerror", None) or str(error)
+    try:
+        context.open()
+    except (FFmpegError, ValueError) as error:
+        return getattr(error, "strerror", None) or str(error)
     unknown = [name for name in options if name in context.options]
     if unknown:
-        raise UsageError(f"codec {codec.name} has no option {', '.join(unknown)}")
+        raise UsageError(f"codec {codec} has no option {', '.join(unknown)}")
     return None
 
 

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-import av.format
-from av.format import ContainerFormat
+from av.format import ContainerFormat, Flags
 
 from videocolor.types import VideoInfo
 from videocolor.video.clock import timing_of
@@ -28,8 +27,8 @@ _HALF: Final = Fraction(1, 10)
 
 def counts_frames(container: str) -> bool:
     """Tell whether a muxer writes no times, so that all frames of its films last equally long."""
-    flags = ContainerFormat(container, "w").flags
-    return bool(int(getattr(flags, "value", flags)) & av.format.Flags.no_timestamps.value)
+    flags: Any = ContainerFormat(container, "w").flags  # a plain number, whatever PyAV's stubs say
+    return bool(getattr(flags, "value", flags) & Flags.no_timestamps.value)
 
 
 def first_uneven(info: VideoInfo, span: Span) -> Fraction | None:

@@ -76,7 +76,8 @@ def plan_output(
     container = _CONTAINERS[suffix]
     codec = find_encoder(options.codec or _DEFAULT_CODEC[container])
     if not container_takes(container, codec.name):
-        raise UsageError(f"{target}: {container} cannot hold {codec.name}; use .mkv, or another codec")
+        other = ".mov" if container == "matroska" else ".mkv"
+        raise UsageError(f"{target}: {container} cannot hold {codec.name}; use {other}, or another codec")
     codec_options = _codec_options(codec.name, container, options)
     color = output_spec(info.color, _states_range(container, codec.name))
     layout = choose_format(codec, options.pix_fmt, info.layout, (info.width, info.height), color, codec_options)

@@ -13,7 +13,6 @@ from itertools import islice
 from pathlib import Path
 
 import av
-import av.logging
 import numpy as np
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
@@ -22,10 +21,12 @@ from videocolor.errors import InputError, OutputError, UsageError
 from videocolor.types import Frame, VideoInfo
 from videocolor.video.carrier import CARRIED, carried_kinds
 from videocolor.video.film import COLOR_LABEL, FilmSink
+from videocolor.video.light import LIGHT, LIGHT_ENCODERS, with_light
 from videocolor.video.opening import main_video, open_input, tolerant_frames
 from videocolor.video.output import OutputPlan
 from videocolor.video.probe import WOVEN_ORDERS
 from videocolor.video.reader import VideoReader
+from videocolor.video.reasons import reason_of
 from videocolor.video.remux import CHAPTERS, TAGS, TIMECODE, other_streams, stream_name, timecode
 
 __all__ = ["container_takes", "prove"]
@@ -66,6 +67,9 @@ def prove(info: VideoInfo, plan: OutputPlan) -> OutputPlan:
     frames = list(_first_frames(info))
     if not frames:
         return plan
+    native = frames[0].native
+    if isinstance(native, VideoFrame):
+        plan = replace(plan, codec_options=with_light(plan.codec, plan.codec_options, native))
     with _unused_options() as unused:
         reason = _refusal(info, plan, frames)
     if plan.muxer_options and unused:
@@ -110,8 +114,10 @@ def _reduced(info: VideoInfo, plan: OutputPlan, frames: list[Frame]) -> OutputPl
     else:
         words = {}
     parts = [*names, TIMECODE, CHAPTERS, TAGS]
-    reason = _refusal(info, replace(plan, dropped=tuple(parts)), frames)
+    bare = replace(plan, dropped=tuple(parts))
+    reason = _refusal(info, bare, frames)
     if reason is not None:
+        reason = _said(info, bare) or reason
         raise UsageError(f"{plan.target}: {plan.codec} cannot be written so in {plan.container}: {reason}")
     left = dict.fromkeys(parts, "")
     for part in parts:
@@ -128,13 +134,23 @@ def _reduced(info: VideoInfo, plan: OutputPlan, frames: list[Frame]) -> OutputPl
         if reason is None:
             left = rest
         else:
-            log.debug("%s: %s", part, reason)
-            left[part] = f": {plan.container} cannot hold it{words.get(part, f' ({reason})')}"
+            advice = words.get(part) or f" ({_said(info, tried) or reason})"
+            left[part] = f": {plan.container} cannot hold it{advice}"
     return replace(plan, dropped=tuple(f"{name}{said}" for name, said in left.items()))
 
 
 def _advice(kind: str) -> str:
     return " (text subtitles of another kind; convert them first)" if kind == "subtitle" else ""
+
+
+def _said(info: VideoInfo, plan: OutputPlan) -> str | None:
+    """Return what the encoder or the muxer says first when the film's first frames are written by a plan."""
+    return reason_of((plan.codec, plan.container, "fifo"), refusal, info, plan)
+
+
+def refusal(info: VideoInfo, plan: OutputPlan) -> str | None:
+    """Return why the film's first frames cannot be written by a plan, or None where they can."""
+    return _refusal(info, plan, list(_first_frames(info)))
 
 
 def _refusal(info: VideoInfo, plan: OutputPlan, frames: list[Frame]) -> str | None:
@@ -147,19 +163,17 @@ def _write(info: VideoInfo, plan: OutputPlan, frames: list[Frame], target: Path)
     width, height = plan.chroma_size
     neutral = np.full((height, width), 1 << (plan.layout.depth - 1), np.uint8 if plan.layout.depth <= 8 else np.uint16)
     sink = FilmSink(info, replace(plan, target=target), (None, None), COLOR_LABEL, trial=True)
-    with av.logging.Capture() as captured:
-        try:
-            for number, frame in enumerate(frames):
-                luma = frame.luma if plan.luma_map is None else np.take(plan.luma_map, frame.luma)
-                sink.put(frame, luma, neutral, neutral, key=number == 0)
-            sink.finish()
-        except (FFmpegError, OutputError, ValueError, NotImplementedError) as error:
-            sink.discard()
-            cause = error.__cause__ if isinstance(error, OutputError) else error
-            if getattr(cause, "errno", None) in _NOT_THE_FORMAT:
-                raise
-            said = [line.strip() for level, _, line in captured if level <= av.logging.ERROR and line.strip()]
-            return said[0] if said else str(getattr(cause, "strerror", None) or cause)
+    try:
+        for number, frame in enumerate(frames):
+            luma = frame.luma if plan.luma_map is None else np.take(plan.luma_map, frame.luma)
+            sink.put(frame, luma, neutral, neutral, key=number == 0)
+        sink.finish()
+    except (FFmpegError, OutputError, ValueError, NotImplementedError) as error:
+        sink.discard()
+        cause = error.__cause__ if isinstance(error, OutputError) else error
+        if getattr(cause, "errno", None) in _NOT_THE_FORMAT:
+            raise
+        return str(getattr(cause, "strerror", None) or cause)
     return None
 
 
@@ -173,7 +187,8 @@ def _unkept(info: VideoInfo, plan: OutputPlan, frames: list[Frame]) -> tuple[str
         with open_input(info.path) as source, open_input(target) as made:
             lost = []
             if timecode(source) and not timecode(made) and not any(d.startswith(TIMECODE) for d in plan.dropped):
-                lost.append(f"{TIMECODE}: {plan.container} cannot hold it")
+                said = _said(info, plan)
+                lost.append(f"{TIMECODE}: {plan.container} cannot hold it" + (f" ({said})" if said else ""))
             if source.chapters() and not made.chapters() and not any(d.startswith(CHAPTERS) for d in plan.dropped):
                 lost.append(f"{CHAPTERS}: {plan.container} cannot hold them beside such sound")
             shown = list(islice(tolerant_frames(made, main_video(made, target)), _FRAMES))
@@ -181,7 +196,10 @@ def _unkept(info: VideoInfo, plan: OutputPlan, frames: list[Frame]) -> tuple[str
         sides = ", ".join(f"{n} at the {side}" for n, side in zip(info.crop, _SIDES, strict=True) if n)
         lost.append(f"crop ({sides}): not written to {plan.container}, the picture is shown complete; .mkv keeps it")
     kinds = carried_kinds(natives) - carried_kinds(shown)
-    lost += [f"{CARRIED[kind]}: {plan.codec} does not write it" for kind in sorted(kinds)]
+    light = f" (it is not given it; {', '.join(LIGHT_ENCODERS)} are)"
+    lost += [
+        f"{CARRIED[kind]}: {plan.codec} does not write it{light if kind in LIGHT else ''}" for kind in sorted(kinds)
+    ]
     woven = info.field_order in WOVEN_ORDERS and any(frame.interlaced_frame for frame in natives)
     if woven and not any(frame.interlaced_frame for frame in shown):
         lost.append(f"order of fields in each frame: {plan.codec} does not write it")
