@@ -261,12 +261,11 @@ def test_timecodes_of_frames_are_named(tmp_path: Path) -> None:
     plain, source = tmp_path / "plain.hevc", tmp_path / "in.mkv"
     make_film(plain, 3, "libx265", options={"x265-params": "log-level=error:bframes=0"})
     head, *pictures = re.split(rb"(?=\x00\x00\x01[\x02\x26\x28])", plain.read_bytes())  # TRAIL_R, IDR
-    bits = [f"01100000100{n:010b}{3:06b}{2:06b}{1:05b}000001" for n in range(3)]
-    message = [b"\x00\x00\x01\x4e\x01\x88\x06" + int(b.ljust(48, "0"), 2).to_bytes(6, "big") + b"\x80" for b in bits]
+    bits = [f"011000000100{n:09b}{3:06b}{2:06b}{1:05b}000001" for n in range(3)]
+    codes = [int(b.ljust(48, "0"), 2).to_bytes(6, "big").replace(b"\0\0\0", b"\0\0\3\0") for b in bits]
+    messages = [b"\x00\x00\x01\x4e\x01\x88\x06" + code + b"\x80" for code in codes]
     raw = tmp_path / "raw.hevc"
-    raw.write_bytes(
-        head + b"".join(m.replace(b"\0\0\0", b"\0\0\3\0") + p for m, p in zip(message, pictures, strict=True))
-    )
+    raw.write_bytes(head + b"".join(m + p for m, p in zip(messages, pictures, strict=True)))
     ffmpeg("-i", raw, "-c", "copy", source)
     assert len(side_data_of(source, "S12M_TIMECODE")) == 3
     dropped = plan_output(probe(source), tmp_path / "out.mkv").dropped

@@ -26,7 +26,7 @@ _OPTIONS: Final = {
 """Encoder -> its option of options, and the names of the two in there."""
 LIGHT_ENCODERS: Final = tuple(_OPTIONS)
 _DISPLAY: Final = struct.Struct("@20i2i")
-"""FFmpeg's AVMasteringDisplayMetadata: R, G, B and white as x and y, least and most luminance, all as rationals; flags."""
+"""FFmpeg's AVMasteringDisplayMetadata: R, G, B, white (x, y), least and most luminance as rationals; flags."""
 
 
 def with_light(codec: str, options: Mapping[str, str], frame: VideoFrame) -> dict[str, str]:
