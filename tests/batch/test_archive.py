@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -29,6 +30,7 @@ from videocolor.batch.archive import (
 )
 from videocolor.batch.bag import bag_problems, check_archive, write_bag
 from videocolor.batch.finish import merge_one
+from videocolor.batch.manifest import read_manifest, update_manifest
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.steps import Batch, film_steps
 from videocolor.batch.verify import verify_batch
@@ -367,73 +369,145 @@ def test_without_the_library_a_package_is_refused_early(monkeypatch: pytest.Monk
 # ---- verification ----------------------------------------------------------------------------------------------------
 
 
-def test_a_batch_is_verified(tmp_path: Path) -> None:
-    job = film_job(tmp_path)
+@pytest.fixture(scope="module")
+def proved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A result folder with film, record, report, proofs and package; not to be changed."""
+    folder = tmp_path_factory.mktemp("proved")
+    job = film_job(folder, ".mkv", "master", "output.report=true")
     finished(job, EVERYTHING)
-    out = job.target.parent
-    assert not job.folder.exists(), "shards and plan are gone"
-    (verdict,) = verify_batch(out)
-    assert verdict.ok, verdict.problems
-    assert verdict.checked == ("record", "result", "source", "frames", "times", "luma", "package")
+    (folder / "out" / ".videocolor" / "status.json").write_text("{}")  # of the driver; proves nothing
+    return folder
+
+
+@pytest.fixture
+def copied(proved: Path, tmp_path: Path) -> Path:
+    """A copy of the result folder, under another name."""
+    return Path(shutil.copytree(proved / "out", tmp_path / "copy"))
+
+
+def problems_of(out: Path) -> list[str]:
+    return [problem for verdict in verify_batch(out, decode=False) for problem in verdict.problems]
+
+
+def files_of(out: Path) -> list[Path]:
+    return sorted(path for path in out.rglob("*") if path.is_file() and path.name != "status.json")
+
+
+def test_a_copy_proves_itself(proved: Path, copied: Path) -> None:
+    verdict, rest = verify_batch(copied)
+    assert verdict.ok and rest.ok, (verdict.problems, rest.problems)
+    assert verdict.target.parent == copied
+    assert verdict.checked == ("files", "source", "frames", "times", "luma")
     assert json.loads(json.dumps(verdict.as_dict()))["ok"] is True
-    (quick,) = verify_batch(out, [job.name], decode=False)
-    assert quick.checked == ("record", "result", "source", "package")
-    with pytest.raises(UsageError, match="nobody"):
-        verify_batch(out, ["nobody"])
+    check = ["sha256sum", "-c", "--quiet", "--strict", "manifest-sha256.txt"]
+    assert subprocess.run(check, cwd=copied, capture_output=True, text=True, check=True).stdout == ""
+    listed = {line[66:] for line in (copied / "manifest-sha256.txt").read_text().splitlines()}
+    assert listed == {str(path.relative_to(copied)) for path in files_of(copied)} - {"manifest-sha256.txt"}
+    assert len(listed) == 15
+    (quick,) = verify_batch(copied, [verdict.name], decode=False)
+    assert quick.checked == ("files", "source")
+
+
+def test_no_byte_of_a_result_folder_changes_unseen(copied: Path) -> None:
+    assert problems_of(copied) == []
+    for path in files_of(copied):
+        data = path.read_bytes()
+        for place in {0, len(data) // 3, len(data) // 2, len(data) - 1}:
+            for bit in (1, 0x20):
+                path.write_bytes(data[:place] + bytes([data[place] ^ bit]) + data[place + 1 :])
+                assert problems_of(copied), (path, place, bit)
+        assert any(path.name in text for text in problems_of(copied)), path
+        path.write_bytes(data)
+        path.rename(path.with_name("elsewhere"))
+        assert any(path.name in text and "missing" in text for text in problems_of(copied)), path
+        path.with_name("elsewhere").rename(path)
+    assert problems_of(copied) == []
+
+
+def test_swapped_and_added_files_are_named(copied: Path) -> None:
+    for first, second in itertools.pairwise(files_of(copied)):
+        one, other = first.read_bytes(), second.read_bytes()
+        if one == other:
+            continue
+        first.write_bytes(other), second.write_bytes(one)
+        found = problems_of(copied)
+        assert any(first.name in text for text in found) and any(second.name in text for text in found)
+        first.write_bytes(one), second.write_bytes(other)
+    for name in ("more.mkv", "sub/b.txt", ".videocolor/films/z.json"):
+        path = copied / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("{}")
+        assert problems_of(copied) == [f"{name}: was added; no finished film has it"]
+        path.unlink()
+
+
+def test_a_folder_whose_files_are_gone_is_no_success(copied: Path, tmp_path: Path) -> None:
+    for path in files_of(copied):
+        if path != copied / "manifest-sha256.txt":
+            path.unlink()
+    assert len(problems_of(copied)) == 15
     with pytest.raises(UsageError, match="no film was finished"):
         verify_batch(tmp_path)
+    with pytest.raises(UsageError, match="nobody"):
+        verify_batch(copied, ["nobody"])
 
 
-@pytest.mark.parametrize(
-    ("harm", "words"),
-    [
-        ("result", "its bytes have changed"),
-        ("gone", "is missing"),
-        ("source", "the source has changed"),
-        ("record", "is missing"),
-        ("bag", "film.mkv.bag"),
-        ("stale", "another version"),
-        ("luma", "luma differs"),
-    ],
-)
-def test_harm_is_found(harm: str, words: str, tmp_path: Path) -> None:
-    job = film_job(tmp_path)
-    job = dataclasses.replace(job, target=job.target.with_name("film.mkv"))
-    finished(job, ArchiveSettings(bag=harm in ("bag", "stale")))
-    out, target = job.target.parent, job.target
-    if harm in ("result", "source"):
-        path = target if harm == "result" else job.source
-        data = bytearray(path.read_bytes())
-        data[-1] ^= 1
-        path.write_bytes(data)
-    elif harm == "gone":
-        target.unlink()
-    elif harm == "record":
-        target.with_name("film.mkv.json").unlink()
-    elif harm == "bag":
-        (out / "film.mkv.bag" / "data" / "film.mkv").unlink()
-    elif harm == "stale":
-        receipt = out / ".videocolor" / "films" / f"{job.name}.json"
-        data = target.read_bytes() + b"\x00"
-        target.unlink()
-        target.write_bytes(data)
-        receipt.write_text(json.dumps({**json.loads(receipt.read_text()), "sha256": sha256(target)}))
-    else:
-        frames = [noise_planes(96, 64, "gray", n + 1) for n in range(12)]
-        neutral = np.full((32, 48), 128, np.uint8)
-        make_film(target, [[*planes, neutral, neutral] for planes in frames], "ffv1", "yuv420p", size=(96, 64))
-        receipt = out / ".videocolor" / "films" / f"{job.name}.json"
-        receipt.write_text(json.dumps({**json.loads(receipt.read_text()), "sha256": sha256(target)}))
-    (verdict,) = verify_batch(out)
-    assert not verdict.ok
-    assert any(words in problem for problem in verdict.problems), verdict.problems
+def test_other_luma_is_found_whatever_the_hashes_say(copied: Path) -> None:
+    (receipt,) = (copied / ".videocolor" / "films").iterdir()
+    target = next(copied.glob("*.mkv"))
+    frames = [noise_planes(96, 64, "gray", n + 1) for n in range(12)]
+    neutral = np.full((32, 48), 128, np.uint8)
+    was = sha256(target)
+    make_film(target, [[*planes, neutral, neutral] for planes in frames], "ffv1", "yuv420p", size=(96, 64))
+    receipt.write_text(receipt.read_text().replace(was, sha256(target)))
+    verdict, _ = verify_batch(copied)
+    assert any("luma differs" in problem for problem in verdict.problems)
 
 
-def test_a_source_that_is_elsewhere_is_no_error(tmp_path: Path) -> None:
+def test_a_changed_or_absent_source_is_told(tmp_path: Path) -> None:
     job = film_job(tmp_path)
     finished(job, ArchiveSettings())
+    job.source.write_bytes(job.source.read_bytes()[:-1] + b"\x7f")
+    (verdict,) = verify_batch(job.target.parent, [job.name], decode=False)
+    assert "the source has changed" in verdict.problems[0]
     shutil.rmtree(job.source.parent)
-    (verdict,) = verify_batch(job.target.parent)
-    assert verdict.ok
-    assert "is not there" in verdict.notes[0]
-    assert "source" not in verdict.checked
+    (verdict,) = verify_batch(job.target.parent, [job.name])
+    assert verdict.ok and "is not there" in verdict.notes[0] and "source" not in verdict.checked
+
+
+def test_a_folder_of_version_0_1_0_is_verified_as_far_as_it_can_be(copied: Path) -> None:
+    (copied / "manifest-sha256.txt").unlink()
+    assert "manifest-sha256.txt: is missing or empty" in problems_of(copied)
+    (path,) = (copied / ".videocolor" / "films").iterdir()
+    receipt = json.loads(path.read_text())
+    target = copied / receipt["target"]
+    for key in ("files", "luma_differs", "config"):
+        del receipt[key]
+    path.write_text(json.dumps({**receipt, "target": f"/old/place/{target.name}", "sha256": sha256(target)}))
+    verdict, rest = verify_batch(copied)
+    assert verdict.ok and rest.ok and "0.1.0" in verdict.notes[0]
+    target.write_bytes(target.read_bytes()[:-1])
+    assert "has changed" in verify_batch(copied)[0].problems[0]
+
+
+def test_names_are_escaped_as_sha256sum_does(tmp_path: Path) -> None:
+    names = ["a b.mkv", "back\\slash", "new\nline", "\\n", "ü.mkv"]
+    for name in names:
+        (tmp_path / name).write_text(name)
+    update_manifest(tmp_path, (), {name: sha256(tmp_path / name) for name in names})
+    subprocess.run(["sha256sum", "-c", "--strict", "manifest-sha256.txt"], cwd=tmp_path, check=True)
+    entries, problems = read_manifest(tmp_path)
+    assert set(entries) == set(names) and not problems
+    update_manifest(tmp_path, names[1:], {})
+    assert set(read_manifest(tmp_path)[0]) == {"a b.mkv"}
+
+
+def test_a_package_follows_its_film(tmp_path: Path) -> None:
+    job = film_job(tmp_path)
+    finished(job, ArchiveSettings(bag=True))
+    again = {**job.config, "chroma": {**job.config["chroma"], "saturation": 0.5}}
+    job = dataclasses.replace(job, config={**again, "output": {**job.config["output"], "overwrite": True}})
+    finished(job, ArchiveSettings())
+    verdict, rest = verify_batch(job.target.parent, decode=False)
+    assert verdict.ok and rest.ok, (verdict.problems, rest.problems)
+    assert sha256(bag_path(job.target) / "data" / job.target.name) == sha256(job.target)

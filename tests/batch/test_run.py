@@ -57,6 +57,7 @@ def test_films_come_out_whole(settings: tuple[str, ...], tmp_path: Path) -> None
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         ".videocolor",
         *(f"{p.stem}_colorized.mkv" for p in reels),
+        "manifest-sha256.txt",
     ]
     assert not list((tmp_path / "out/.videocolor/shards").iterdir()), "shards of finished films are removed"
     assert {row.state for row in rows(tmp_path).values()} == {"done"}

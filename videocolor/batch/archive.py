@@ -13,7 +13,6 @@ film's own ticks, so two files are compared by their last two columns, size and 
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import os
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import zip_longest
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any
 
 import numpy as np
 
@@ -30,16 +29,14 @@ from videocolor.batch.settings import ArchiveSettings
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, OutputError
 from videocolor.files import disk_errors, part_name, source_sha256
-from videocolor.pipeline.film import output_options
 from videocolor.record import read_record, write_sidecar
-from videocolor.restoration import active, steps
 from videocolor.shards.merge import MergeReport
 from videocolor.shards.plan import PLAN_NAME
 from videocolor.shards.planfile import read_plan
 from videocolor.shards.types import FilmJob
 from videocolor.types import Frame
 from videocolor.version import __version__
-from videocolor.video import open_video, plan_output, probe
+from videocolor.video import open_video
 from videocolor.video.film import COLOR_LABEL
 from videocolor.video.sequences import sequence_files
 
@@ -49,17 +46,15 @@ __all__ = [
     "compare_framemd5",
     "finish_film",
     "framemd5_path",
-    "keeps_luma",
     "luma_framemd5",
 ]
-
-_LOSSLESS: Final = frozenset({"ffv1", "ffvhuff", "huffyuv", "utvideo", "rawvideo"})
 
 
 def finish_film(job: FilmJob, report: MergeReport, settings: ArchiveSettings) -> list[str]:
     """Check that the source is unchanged, prove the luma, complete the record, package the film.
 
-    May be called again for a finished film: what it made is replaced.
+    May be called again for a finished film: what it made is replaced, proofs and package that are there already also
+    where they are not asked for, since they would be of another version.
 
     Args:
         job: the film; its working folder still has the plan.
@@ -74,6 +69,10 @@ def finish_film(job: FilmJob, report: MergeReport, settings: ArchiveSettings) ->
         OutputError: luma is not the source's though the codec is lossless; something cannot be written.
         UsageError: the extra `archive` is not installed.
     """
+    bag, ours = bag_path(report.target), framemd5_path(report.target)
+    settings = settings.model_copy(
+        update={"luma_proof": settings.luma_proof or ours.exists(), "bag": settings.bag or bag.exists()}
+    )
     check_archive(settings)
     facts: dict[str, Any] = {}
     warnings: list[str] = []
@@ -112,25 +111,6 @@ def _unaltered(source: Path, before: str, target: Path) -> str:
     return after
 
 
-def keeps_luma(job: FilmJob) -> str | None:
-    """Return why a film's luma cannot equal the source's; None: it must, sample for sample.
-
-    Raises:
-        InputError: the source cannot be read.
-        UsageError: the job's output settings cannot be used.
-    """
-    config = ColorizeConfig.model_validate(job.config)
-    if active(config.restoration):
-        return f"luma was restored on purpose ({', '.join(steps(config.restoration))})"
-    options = dataclasses.replace(output_options(config), overwrite=True)
-    plan = plan_output(probe(job.source, rate=config.input.rate), job.target, options)
-    if plan.codec not in _LOSSLESS:
-        return f"{plan.codec} is a lossy codec"
-    if not plan.luma_exact:
-        return f"luma is stored in another depth or range ({plan.pix_fmt})"
-    return None
-
-
 def _prove_luma(job: FilmJob, report: MergeReport) -> tuple[dict[str, Any], list[Path], list[str]]:
     """Write the digests of both films; return findings, files and warnings."""
     config = ColorizeConfig.model_validate(job.config)
@@ -138,7 +118,7 @@ def _prove_luma(job: FilmJob, report: MergeReport) -> tuple[dict[str, Any], list
     ours = luma_framemd5(report.target, framemd5_path(report.target))
     source = framemd5_path(report.target, "source-luma")
     luma_framemd5(job.source, source, rate=span.rate, start=span.start, end=span.end)
-    found, reason = compare_framemd5(source, ours), keeps_luma(job)
+    found, reason = compare_framemd5(source, ours), report.luma_differs
     facts = {
         "result": ours.name,
         "source": source.name,

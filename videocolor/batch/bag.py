@@ -24,7 +24,7 @@ from videocolor.files import disk_errors, file_sha256
 from videocolor.version import __version__
 from videocolor.video import sync_folder
 
-__all__ = ["bag_digest", "bag_problems", "check_archive", "write_bag"]
+__all__ = ["bag_problems", "check_archive", "write_bag"]
 
 _DECLARATION: Final = "BagIt-Version: 0.97\nTag-File-Character-Encoding: UTF-8\n"
 
@@ -150,16 +150,6 @@ def bag_problems(folder: Path) -> list[str]:
     except (bagit.BagError, OSError, UnicodeDecodeError) as error:
         return [_short(error, folder)]
     return []
-
-
-def bag_digest(folder: Path, name: str) -> str | None:
-    """Return the sha256 of a payload file in a bag's manifest; None: it is not there."""
-    try:
-        lines = (folder / "manifest-sha256.txt").read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError):
-        return None
-    wanted = f"data/{_encoded(name)}"
-    return next((line.split(maxsplit=1)[0] for line in lines if line.partition("  ")[2] == wanted), None)
 
 
 def _short(what: object, folder: Path) -> str:

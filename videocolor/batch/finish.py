@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from videocolor.batch.manifest import Digests, result_files
 from videocolor.batch.reel import Reel
 from videocolor.batch.reporting import Reporter
 from videocolor.batch.state import (
@@ -69,7 +70,7 @@ def merge_one(job: FilmJob, batch: Batch, *, seconds: float, stop: threading.Eve
     report = steps.merge(job, watch)
     warnings = steps.finish(job, report, batch.config)
     job = dataclasses.replace(job, config=config_asked)
-    receipt = _receipt(job, state, plan.sha256, settings, report, warnings, seconds, len(plan.shards))
+    receipt = _receipt(batch.out, job, state, plan.sha256, settings, report, warnings, seconds, len(plan.shards))
     write_receipt(batch.out, receipt)
     if keeps_shards(job):
         clear_merging(job)
@@ -126,13 +127,15 @@ def _recolor(job: FilmJob, shots: Sequence[int], reusing: Sequence[int], batch: 
     archive = config.archive.model_copy(update={"fixity": False})  # checked: there is no plan to compare with
     warnings = steps.finish(job, report, config.model_copy(update={"archive": archive}))
     seconds = before.seconds + report.seconds
-    receipt = _receipt(job, state, before.source_sha256, settings_id(job), report, warnings, seconds, before.shards)
+    sha256 = before.source_sha256
+    receipt = _receipt(batch.out, job, state, sha256, settings_id(job), report, warnings, seconds, before.shards)
     write_receipt(batch.out, receipt)
     steps.discard(job)
     return receipt
 
 
 def _receipt(
+    out: Path,
     job: FilmJob,
     state: SourceState,
     source_sha256: str,
@@ -143,6 +146,7 @@ def _receipt(
     shards: int,
 ) -> Receipt:
     target = report.target.stat()
+    digests = Digests({report.target: report.sha256})
     return Receipt(
         name=job.name,
         source=str(job.source),
@@ -150,10 +154,11 @@ def _receipt(
         source_sha256=source_sha256,
         settings=settings,
         config=job.config,
-        target=str(report.target),
+        target=report.target.relative_to(out).as_posix(),
         target_bytes=target.st_size,
         target_mtime_ns=target.st_mtime_ns,
-        sha256=report.sha256,
+        files={path.relative_to(out).as_posix(): digests.of(path) for path in result_files(report.target)},
+        luma_differs=report.luma_differs,
         frames=report.frames,
         seconds=seconds,
         shards=shards,

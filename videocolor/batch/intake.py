@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from videocolor.batch.reel import Reel
@@ -11,16 +13,18 @@ from videocolor.batch.schedule import missing_shards
 from videocolor.batch.state import (
     Receipt,
     clear_merging,
+    drop_receipt,
     drop_work,
+    is_sealed,
     keeps_shards,
     merging,
     plan_path,
     read_receipt,
     receipt_fits,
-    receipt_path,
     same_job,
     source_state,
     write_job,
+    write_receipt,
 )
 from videocolor.batch.steps import Batch
 from videocolor.errors import InputError, OutputError, VideocolorError
@@ -60,13 +64,13 @@ def _take_in(reel: Reel, batch: Batch, restart: bool) -> None:
     source = source_state(job.source)
     receipt = read_receipt(batch.out, job.name)
     if receipt is not None and receipt_fits(receipt, job) and not (restart and overwrite):
-        reel.receipt = receipt
+        reel.receipt = receipt = _here(receipt, job, batch.out)
         if job.folder.exists() and not keeps_shards(job):
             steps.discard(job)  # a driver was killed after it wrote the receipt
         return
     if restart:
         drop_work(job)
-    _check_target(job, receipt, overwrite)
+    _check_target(job, batch.out, receipt, overwrite)
     with disk_errors(job.target):
         job.target.parent.mkdir(parents=True, exist_ok=True)
     reel.outlook = steps.inspect(job)
@@ -76,16 +80,24 @@ def _take_in(reel: Reel, batch: Batch, restart: bool) -> None:
         _set_plan_aside(job)
         write_job(job)
     if receipt is not None and overwrite:
-        receipt_path(batch.out, job.name).unlink(missing_ok=True)
+        drop_receipt(batch.out, receipt)
     _take_plan(reel, batch)
 
 
-def _check_target(job: FilmJob, receipt: Receipt | None, overwrite: bool) -> None:
+def _here(receipt: Receipt, job: FilmJob, out: Path) -> Receipt:
+    """Note where the source of a finished film is now, so that it is not read again for that."""
+    now = replace(receipt, source=str(job.source), source_state=source_state(job.source))
+    if now != receipt and is_sealed(out, receipt.name):
+        write_receipt(out, now)
+    return now
+
+
+def _check_target(job: FilmJob, out: Path, receipt: Receipt | None, overwrite: bool) -> None:
     if overwrite or not job.target.exists() or merging(job):
         return
     why = (
         "was made with other settings, other hints or from another source"
-        if receipt is not None and receipt.target == str(job.target)
+        if receipt is not None and out / receipt.target == job.target
         else "exists already, and this batch has not made it"
     )
     raise OutputError(f"{job.target}: {why}; move it away, or --set output.overwrite=true")

@@ -65,7 +65,7 @@ class Entry:
     where: str
     """For messages: the job file's line, or empty."""
     output: Path | None = None
-    """Path of its result, relative to OUT or absolute; None: follows from `stem`."""
+    """Path of its result, relative to OUT; None: follows from `stem`."""
     preset: str | None = None
     overrides: tuple[str, ...] = ()
     priority: int = 0
@@ -211,7 +211,7 @@ def _text(row: Mapping[str, Any], key: str) -> str | None:
 
 def _output(text: str) -> Path:
     path = Path(text)
-    if not path.suffix or ".." in path.parts:
+    if not path.suffix or ".." in path.parts or path.is_absolute():
         raise ConfigError(f"output = {text!r}: expected a file in the output folder, with its suffix: reel_color.mkv")
     return path
 

@@ -70,9 +70,10 @@ class Reporter:
     def done(self, receipt: Receipt) -> None:
         """Report a finished film."""
         self._warned.pop(receipt.name, None)
-        self.note(receipt.name, "done", f"{receipt.target}, {receipt.frames} frames, sha256 {receipt.sha256}")
+        target = self._out / receipt.target
+        self.note(receipt.name, "done", f"{target}, {receipt.frames} frames, sha256 {receipt.sha256}")
         rate = receipt.frames / max(receipt.seconds, 1e-6)
-        data = {"target": receipt.target, "frames": receipt.frames, "seconds": round(receipt.seconds, 3)}
+        data = {"target": str(target), "frames": receipt.frames, "seconds": round(receipt.seconds, 3)}
         self._observer(Event("done", {**data, "fps": round(rate, 2), "film": receipt.name}))
 
     # ---- the batch ----------------------------------------------------------------------------------------------

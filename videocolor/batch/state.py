@@ -3,7 +3,7 @@
     batch.json               what was asked for: the configuration and the films, in order
     shards/NAME/job.json     what a film's working folder was made for; beside it the plan, shards and their records
     shards/NAME/merging      the film is being merged: a file under its final name is this batch's own
-    films/NAME.json          receipt: the film is finished; outlives the working folder
+    films/NAME.json          receipt: the film is finished; outlives the working folder, is listed in the manifest
     status.json              the driver's last report, for people (`videocolor.batch.status`); nothing depends on it
 
 Plans, shard records and receipts alone decide what is done. Whatever cannot be written raises OutputError.
@@ -11,17 +11,19 @@ Plans, shard records and receipts alone decide what is done. Whatever cannot be 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from videocolor.batch.manifest import read_manifest, update_manifest
 from videocolor.config import ColorizeConfig, parse_hint
 from videocolor.errors import InputError
-from videocolor.files import disk_errors, file_sha256, write_atomically
+from videocolor.files import disk_errors, file_sha256, source_sha256, write_atomically
 from videocolor.fingerprint import digest, settings_of
 from videocolor.shards.types import FilmJob
 from videocolor.version import __version__
@@ -30,7 +32,9 @@ __all__ = [
     "Receipt",
     "SourceState",
     "clear_merging",
+    "drop_receipt",
     "drop_work",
+    "is_sealed",
     "keeps_shards",
     "mark_merging",
     "merging",
@@ -76,19 +80,30 @@ class Receipt:
     config: dict[str, Any]
     """The configuration that it was made with, as `FilmJob.config`."""
     target: str
+    """Relative to the output folder, as all names of results."""
     target_bytes: int
     target_mtime_ns: int
-    sha256: str
-    """Of the finished film."""
+    files: dict[str, str]
+    """sha256 of each file of the result: film, record, report, proofs, package."""
+    luma_differs: str | None
+    """Why luma need not equal the source's; None: it must, sample for sample."""
     frames: int
     seconds: float
     """Work of all workers, in seconds."""
     shards: int
     warnings: tuple[str, ...] = ()
 
+    @property
+    def sha256(self) -> str:
+        """Of the finished film."""
+        return self.files[self.target]
+
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Receipt:
-        """Read what `dataclasses.asdict` made."""
+        """Read what `dataclasses.asdict` made, or a receipt of 0.1.0, which has an absolute target and no settings."""
+        if "files" not in data:
+            older = {"files": {data["target"]: data["sha256"]}, "luma_differs": None, "config": {}}
+            data = {key: value for key, value in (older | data).items() if key != "sha256"}
         return cls(**{**data, "source_state": SourceState(**data["source_state"]), "warnings": tuple(data["warnings"])})
 
 
@@ -149,12 +164,27 @@ def source_state(source: Path) -> SourceState:
 def settings_id(job: FilmJob) -> str:
     """Return sixteen hex digits for what is made of a film.
 
-    Hashed are its target and configuration, less what changes no sample, and the files that it names: hints, shot list,
-    weights (by their bytes, very large ones by their size).
+    Hashed are its target in the output folder, its configuration, less what changes no sample, and the files that it
+    names: hints, shot list, weights (by their bytes, very large ones by their size). Folders do not count: archives
+    are mounted elsewhere.
     """
     config = settings_of(ColorizeConfig.model_validate(job.config), "color", "saturation", "shots", "encoding")
-    beside = [(str(path), _print(path)) for path in _read_beside(job)]
-    return digest(job.target, config, beside)[:16]
+    beside = {str(path): _print(path) for path in _read_beside(job)}
+    out = job.folder.parent.parent.parent
+    target = os.path.relpath(job.target, out) if job.target.is_relative_to(out) else job.target.name
+    return digest(target, _without_folders(config, [*beside, config["hints.folder"]]), list(beside.values()))[:16]
+
+
+def _without_folders(value: Any, paths: Collection[str | None]) -> Any:
+    """Replace paths in plain values by their names."""
+    if isinstance(value, dict):
+        return {key: _without_folders(inner, paths) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_folders(inner, paths) for inner in value]
+    if isinstance(value, str):
+        for path in filter(None, paths):
+            value = value.replace(path, Path(path).name)
+    return value
 
 
 def _read_beside(job: FilmJob) -> Iterator[Path]:
@@ -241,8 +271,26 @@ def receipt_path(out: Path, name: str) -> Path:
 
 
 def write_receipt(out: Path, receipt: Receipt) -> None:
-    """Record that a film is finished."""
-    _write(receipt_path(out, receipt.name), asdict(receipt))
+    """Record that a film is finished: in the manifest, then by its receipt."""
+    path, before = receipt_path(out, receipt.name), read_receipt(out, receipt.name)
+    text = _text(asdict(receipt))
+    seal = {path.relative_to(out).as_posix(): hashlib.sha256(text.encode()).hexdigest()}
+    update_manifest(out, () if before is None else before.files, receipt.files | seal)
+    _write_text(path, text)
+
+
+def is_sealed(out: Path, name: str) -> bool:
+    """Return whether a receipt is, byte for byte, the one that the manifest lists."""
+    path = receipt_path(out, name)
+    return path.is_file() and read_manifest(out)[0].get(path.relative_to(out).as_posix()) == file_sha256(path)
+
+
+def drop_receipt(out: Path, receipt: Receipt) -> None:
+    """Record that a film is not finished any more."""
+    path = receipt_path(out, receipt.name)
+    with disk_errors(path):
+        path.unlink(missing_ok=True)
+    update_manifest(out, (*receipt.files, path.relative_to(out).as_posix()), {})
 
 
 def read_receipt(out: Path, name: str) -> Receipt | None:
@@ -257,9 +305,9 @@ def read_receipt(out: Path, name: str) -> Receipt | None:
 def receipt_fits(receipt: Receipt, job: FilmJob) -> bool:
     """Return whether a receipt is for this job, its source is unchanged, and the finished film is in place.
 
-    Compares sizes and times; where the source's time alone differs, its sha256. `batch verify` reads everything.
+    Compares sizes and times; where the source's time or folder differs, its sha256. `batch verify` reads everything.
     """
-    if receipt.settings != settings_id(job) or receipt.source != str(job.source):
+    if receipt.settings != settings_id(job):
         return False
     try:
         target = os.stat(job.target)
@@ -267,18 +315,30 @@ def receipt_fits(receipt: Receipt, job: FilmJob) -> bool:
         return False
     if target.st_size != receipt.target_bytes:
         return False
-    now = source_state(job.source)
-    if now == receipt.source_state:
-        return True
-    if (now.bytes, now.files) != (receipt.source_state.bytes, receipt.source_state.files) or not job.source.is_file():
+    if merging(job) and file_sha256(job.target) != receipt.sha256:  # replaced, and killed before the new receipt
         return False
-    return file_sha256(job.source) == receipt.source_sha256
+    now, was = source_state(job.source), receipt.source_state
+    if (now, str(job.source)) == (was, receipt.source):
+        return True
+    if (now.bytes, now.files) != (was.bytes, was.files):
+        return False
+    from videocolor.video.sequences import sequence_files
+
+    return source_sha256(job.source, sequence_files(job.source)) == receipt.source_sha256
 
 
 def _write(path: Path, data: dict[str, Any]) -> None:
+    _write_text(path, _text(data))
+
+
+def _text(data: dict[str, Any]) -> str:
+    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+
+
+def _write_text(path: Path, text: str) -> None:
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    write_atomically(path, text)
 
 
 def read_file(path: Path) -> dict[str, Any] | None:

@@ -179,10 +179,11 @@ def merge(out: Path, films: tuple[str, ...]) -> None:
 @json_option("One JSON object per film on stdout.")
 @verbosity_options
 def verify(out: Path, films: tuple[str, ...], quick: bool) -> None:
-    """Check finished films of OUT: their bytes and their sources', frames, times and luma, and their packages.
+    """Check finished films of OUT, or of a copy of it: every file against manifest-sha256.txt, and against the sources.
 
-    Prints one line per film; the exit code is 1 if something is wrong.
+    Names what is changed, missing or added. Prints one line per film; the exit code is 1 if something is wrong.
     """
+    from videocolor.batch.manifest import MANIFEST
     from videocolor.batch.verify import verify_batch
 
     state = session()
@@ -192,13 +193,18 @@ def verify(out: Path, films: tuple[str, ...], quick: bool) -> None:
         if state.json:
             emit("film", film.as_dict())
             continue
-        click.echo(f"{film.name}: " + ("; ".join(film.problems) or f"well ({', '.join(film.checked)})"))
+        if film.name == MANIFEST:
+            click.echo("".join(f"{problem}\n" for problem in film.problems), nl=False)
+        else:
+            click.echo(f"{film.name}: " + ("; ".join(film.problems) or f"well ({', '.join(film.checked)})"))
         for note in film.notes:
             click.echo(f"note: {film.name}: {note}", err=True)
-    wrong = sum(not film.ok for film in found)
     if not state.json:
-        click.echo(f"{out}: {len(found)} finished films, " + (f"{wrong} wrong" if wrong else "all well"), err=True)
-    click.get_current_context().exit(1 if wrong else 0)
+        listed = [film for film in found if film.name != MANIFEST]
+        wrong, others = sum(not film.ok for film in listed), sum(len(f.problems) for f in found if f.name == MANIFEST)
+        words = (f"{wrong} wrong" if wrong else "all well") + (f"; {others} other files wrong" if others else "")
+        click.echo(f"{out}: {len(listed)} finished films, {words}", err=True)
+    click.get_current_context().exit(0 if all(film.ok for film in found) else 1)
 
 
 def _configure(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError
@@ -16,6 +16,7 @@ from videocolor.files import file_sha256
 from videocolor.pipeline.film import FilmReader, check_sidecar, film_info, output_options, read_files
 from videocolor.record import describe, describe_hints, timing
 from videocolor.reports.run import leave_record
+from videocolor.restoration import active, steps
 from videocolor.shards.plan import PLAN_NAME, planned_hints
 from videocolor.shards.planfile import read_plan
 from videocolor.shards.records import discard_work, finished_shards, shard_path
@@ -24,6 +25,8 @@ from videocolor.types import VideoInfo
 from videocolor.video import OutputPlan, join_shards, plan_output
 
 __all__ = ["MergeReport", "discard_work", "merge_film", "merge_shards"]
+
+_LOSSLESS: Final = frozenset({"ffv1", "ffvhuff", "huffyuv", "utvideo", "rawvideo"})
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class MergeReport:
     sidecar: Path | None
     page: Path | None = None
     """The report page, where it was asked for."""
+    luma_differs: str | None = None
+    """Why its luma need not equal the source's; None: it must, sample for sample."""
 
 
 def merge_film(job: FilmJob, observer: Observer = ignore) -> MergeReport:
@@ -112,7 +117,17 @@ def merge_shards(
         record = _record(job, config, plan, done, info, output, messages, took)
         sidecar, page = leave_record(job.source, job.target, config, record, observer=log.observer)
     seconds = time.monotonic() - began
-    return MergeReport(job.target, plan.frames, "", seconds, tuple(messages), sidecar, page)
+    return MergeReport(
+        job.target, plan.frames, "", seconds, tuple(messages), sidecar, page, _luma_differs(config, output)
+    )
+
+
+def _luma_differs(config: ColorizeConfig, output: OutputPlan) -> str | None:
+    if active(config.restoration):
+        return f"luma was restored on purpose ({', '.join(steps(config.restoration))})"
+    if output.codec not in _LOSSLESS:
+        return f"{output.codec} is a lossy codec"
+    return None if output.luma_exact else f"luma is stored in another depth or range ({output.pix_fmt})"
 
 
 def _timing(done: Sequence[ShardRecord], joining: float, elapsed: float | None) -> dict[str, Any]:

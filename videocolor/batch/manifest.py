@@ -1,0 +1,138 @@
+"""`OUT/manifest-sha256.txt`: the sha256 of every file of the finished films, in the format of `sha256sum`.
+
+    cd OUT && sha256sum -c manifest-sha256.txt
+
+Names are relative to OUT. Listed are what `result_files` finds for each film, and the film's receipt; all else in
+`OUT/.videocolor` is the driver's working state. A line is written when its film is finished and never mended in
+passing: what has changed since is for `batch verify` to say.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from videocolor.errors import InputError
+from videocolor.files import file_sha256, write_atomically
+
+__all__ = ["MANIFEST", "Digests", "listed_files", "read_manifest", "result_files", "update_manifest"]
+
+MANIFEST: Final = "manifest-sha256.txt"
+_BESIDE: Final = (".json", ".html", ".luma.framemd5", ".source-luma.framemd5")
+"""Record, report and proofs of a film, after its name."""
+_ESCAPES: Final = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
+_LINE: Final = re.compile(rb"(\\?)([0-9a-f]{64})  ([^\r\n]+)")
+_lock = threading.Lock()
+"""Films are merged in several threads."""
+
+
+def result_files(target: Path) -> Iterator[Path]:
+    """Yield the files of a finished film: itself, record, report, proofs, and those of its package."""
+    yield from (path for path in (target, *(Path(f"{target}{end}") for end in _BESIDE)) if path.is_file())
+    yield from sorted(path for path in Path(f"{target}.bag").rglob("*") if path.is_file())
+
+
+class Digests:
+    """sha256 of files, read once however many hard links they have.
+
+    Args:
+        known: digests of files that were read just now.
+    """
+
+    def __init__(self, known: Mapping[Path, str] | None = None) -> None:
+        self._found: dict[tuple[int, int], str] = {}
+        for path, digest in (known or {}).items():
+            self._found[self._place(path)] = digest
+
+    def of(self, path: Path) -> str:
+        """Return the sha256 of a file.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        place = self._place(path)
+        if not place[1] or place not in self._found:  # some file systems do not number files
+            self._found[place] = file_sha256(path)
+        return self._found[place]
+
+    @staticmethod
+    def _place(path: Path) -> tuple[int, int]:
+        stat = path.stat()
+        return stat.st_dev, stat.st_ino
+
+
+def read_manifest(out: Path) -> tuple[dict[str, str], list[str]]:
+    """Return the sha256 of each listed file, and what is wrong with the manifest; both empty if there is none.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    entries: dict[str, str] = {}
+    problems: list[str] = []
+    *lines, rest = _read(out).split(b"\n")
+    if rest:
+        problems.append(f"{MANIFEST}: ends within a line")
+    for number, line in enumerate(lines, 1):
+        found = _LINE.fullmatch(line)
+        name = "" if found is None else _unescaped(os.fsdecode(found[3]), bool(found[1]))
+        if found is None or name in entries:
+            problems.append(f"{MANIFEST}, line {number}: {'is damaged' if found is None else f'repeats {name}'}")
+        else:
+            entries[name] = found[2].decode()
+    return entries, problems
+
+
+def update_manifest(out: Path, gone: Collection[str], new: Mapping[str, str]) -> None:
+    """Replace the lines of some files; all other lines stay as they are, damaged ones, too.
+
+    Args:
+        out: the output folder.
+        gone: names whose lines are removed.
+        new: name to sha256.
+
+    Raises:
+        InputError, OutputError: the manifest cannot be read or written.
+    """
+    with _lock:
+        kept = {}
+        for line in filter(None, _read(out).split(b"\n")):
+            found = _LINE.fullmatch(line)
+            name = line.decode("latin-1") if found is None else _unescaped(os.fsdecode(found[3]), bool(found[1]))
+            if found is None or (name not in gone and name not in new):
+                kept[name] = line
+        kept |= {name: _line(name, digest) for name, digest in new.items()}
+        write_atomically(out / MANIFEST, b"".join(kept[name] + b"\n" for name in sorted(kept)))
+
+
+def listed_files(out: Path, skipped: Iterable[str] = (".videocolor",)) -> Iterator[str]:
+    """Yield the name of each file of a result folder, hidden ones and the manifest aside."""
+    for place, folders, files in os.walk(out):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in skipped)
+        for name in sorted(files):
+            path = (Path(place) / name).relative_to(out).as_posix()
+            if not name.startswith(".") and path != MANIFEST:
+                yield path
+
+
+def _read(out: Path) -> bytes:
+    try:
+        return (out / MANIFEST).read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise InputError(f"{out / MANIFEST}: cannot be read: {error.strerror or error}") from error
+
+
+def _line(name: str, digest: str) -> bytes:
+    escaped = "".join(_ESCAPES.get(letter, letter) for letter in name)
+    return os.fsencode(f"{'' if escaped == name else chr(92)}{digest}  {escaped}")
+
+
+def _unescaped(name: str, escaped: bool) -> str:
+    if not escaped:
+        return name
+    return re.sub(r"\\([\\nr])", lambda found: {"\\": "\\", "n": "\n", "r": "\r"}[found[1]], name)
