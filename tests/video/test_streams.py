@@ -9,10 +9,11 @@ from typing import Any
 
 import av
 import pytest
+from ffmpeg_oracle import NOISE, TONE, ffmpeg, packets_of
 from film_helpers import pass_through, times
 from media import make_film, neutral_chroma, noise_planes
 
-from videocolor.video import OutputOptions, VideoWriter, open_video, plan_output, probe, remux
+from videocolor.video import OutputOptions, VideoWriter, open_video, plan_output, probe, streams
 from videocolor.video.remux import StreamCopier, _Track
 
 FONT = bytes(range(256)) * 8
@@ -258,7 +259,7 @@ def test_sound_without_a_layout_is_kept(tmp_path: Path, suffix: str) -> None:
 
 
 def test_what_a_muxer_refuses_only_at_the_end_is_named_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remux, "_LAYOUTS", {})
+    monkeypatch.setattr(streams, "_LAYOUTS", {})
     source, target = tmp_path / "in.mkv", tmp_path / "out.mp4"
     make_film(source, 24, "libx264", audio=[{}])
     _, _, out = pass_through(source, target)
@@ -286,3 +287,42 @@ def test_a_timecode_lost_by_a_trim_is_said(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "shorter.mkv")) as film:
         found = {k.lower(): v for owner in (film, *film.streams) for k, v in owner.metadata.items()}
     assert found["timecode"] == "01:02:03:04"
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_no_sound_is_dropped_where_two_parts_overlap(tmp_path: Path, suffix: str) -> None:
+    """Recordings in parts, one file after the other: the last packet of sound overlaps the next part's first."""
+    source, target = tmp_path / "in.ts", tmp_path / f"out{suffix}"
+    for number in (0, 1):
+        part = tmp_path / f"{number}.ts"
+        codecs = (
+            "-pix_fmt",
+            "yuv420p",
+            "-c:v",
+            "mpeg2video",
+            "-bf",
+            "0",
+            "-c:a",
+            "mp2",
+            "-output_ts_offset",
+            str(number),
+        )
+        ffmpeg(
+            *NOISE,
+            *TONE,
+            "-t",
+            "1",
+            *codecs,
+            "-output_ts_offset",
+            str(number),
+            "-muxpreload",
+            "0",
+            "-muxdelay",
+            "0",
+            part,
+        )
+        with source.open("ab") as film:
+            film.write(part.read_bytes())
+    _, report, _ = pass_through(source, target, codec="libx264")
+    assert report.warnings == ()
+    assert packets_of(target) == packets_of(source)

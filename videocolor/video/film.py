@@ -27,8 +27,9 @@ from videocolor.video.opening import muxer_errors, url
 from videocolor.video.output import OutputPlan
 from videocolor.video.probe import FIELD_ORDERS, WOVEN_ORDERS
 from videocolor.video.reader import VideoReader
-from videocolor.video.remux import TAGS, TIMECODE, StreamCopier, copy_container_metadata, is_dropped, timecode
+from videocolor.video.remux import StreamCopier
 from videocolor.video.sidedata import DISPLAY_MATRIX, side_data
+from videocolor.video.streams import TAGS, TIMECODE, copy_container_metadata, is_dropped, timecode
 
 __all__ = ["COLOR_LABEL", "FilmSink", "PictureEncoder", "time_shift"]
 

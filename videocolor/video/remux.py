@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import re
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -13,146 +13,31 @@ from typing import Any
 
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
+from av.format import Flags
 from av.packet import Packet
-from av.stream import Disposition
 
 from videocolor.video.opening import LEAP, clock_restarts, fraction, ignore, main_video, open_input, read_packets
 from videocolor.video.recoding import SoundRecoder
+from videocolor.video.streams import (
+    CHAPTERS,
+    STATISTICS,
+    add_copy,
+    is_cover,
+    is_dropped,
+    other_streams,
+    stream_name,
+)
 
-__all__ = [
-    "CHAPTERS",
-    "TAGS",
-    "TIMECODE",
-    "StreamCopier",
-    "add_copy",
-    "copy_container_metadata",
-    "is_cover",
-    "is_dropped",
-    "other_streams",
-    "stream_name",
-    "timecode",
-]
+__all__ = ["StreamCopier"]
 
 log = logging.getLogger(__name__)
 
-TIMECODE, CHAPTERS, TAGS = "timecode", "chapters", "tags"
-"""How messages about what is left out begin, beside those about streams."""
 _TRIAL_PACKETS = 300
 """Packets that are copied to try an output."""
-_MUXER_KEYS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration"})
-_STATISTICS = ("BPS", "DURATION", "NUMBER_OF_", "_STATISTICS", "encoder", "ENCODER", "vendor_id")
-"""Tags that describe the old bits of the picture stream and would lie about the new ones."""
-_ITUNES_KEYS = frozenset(
-    {
-        *("title", "artist", "album_artist", "album", "comment", "genre", "date", "description", "synopsis", "show"),
-        *("network", "copyright", "lyrics", "grouping", "composer", "episode_id", "season_number", "episode_sort"),
-        *("track", "disc", "compilation", "media_type", "hd_video", "gapless_playback", "creation_time", "timecode"),
-    }
-)
-"""What the MP4 and QuickTime muxers write without the option to keep every key."""
-_MIME = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png"), "bmp": ("cover.bmp", "image/bmp")}
-_QUICKTIME_LANGUAGE = {
-    **{"deu": "ger", "nld": "dut", "ell": "gre", "isl": "ice", "zho": "chi", "sqi": "alb", "mkd": "mac"},
-    **{"hye": "arm", "kat": "geo", "bod": "tib", "mya": "bur", "msa": "may", "fre": "fra", "rum": "ron"},
-    **{"cze": "ces", "slo": "slk"},
-}
-"""QuickTime's own table knows some languages by the other of their two codes, and loses them otherwise."""
 _SLACK = Fraction(10)
 """Seconds after the end of a trim, from which on no stream is expected to hold anything before it."""
 _LONGEST_LINE = 60
 """Seconds before the start of a trim from which on subtitles are looked for that last over it."""
-_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-"""FFmpeg's layout for a number of channels."""
-
-
-def timecode(container: InputContainer) -> str | None:
-    """Return the film's start timecode, wherever its container keeps it."""
-    for owner in (container, *container.streams):
-        for key, value in owner.metadata.items():
-            if key.lower() == "timecode":
-                return str(value)
-    return None
-
-
-def is_dropped(what: str, dropped: Iterable[str]) -> bool:
-    """Tell whether something is among the sentences about what is left out."""
-    return any(sentence.startswith(what) for sentence in dropped)
-
-
-def _is_timecode(stream: Any) -> bool:
-    return stream.type == "data" and any(k.lower() == "timecode" for k in stream.metadata)
-
-
-def _is_chapter_track(stream: Any, container: InputContainer) -> bool:
-    """Recognize QuickTime's text track of chapter names, which the muxer makes again from the chapters."""
-    return stream.type == "data" and stream.name == "bin_data" and bool(container.chapters())
-
-
-def is_cover(stream: Any) -> bool:
-    """Tell whether a stream is a cover picture."""
-    return stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
-
-
-def other_streams(container: InputContainer, path: Path) -> list[Any]:
-    """List the streams to copy: all but the picture, its timecode and its chapter names."""
-    main = main_video(container, path).index
-    return [
-        s for s in container.streams if s.index != main and not _is_timecode(s) and not _is_chapter_track(s, container)
-    ]
-
-
-def add_copy(out: OutputContainer, stream: Any, cover: bytes | None, container: str) -> Any:
-    """Add a copy of a stream to the output's header; None where it needs no packets."""
-    if cover is not None and container == "matroska":
-        name, mime = _MIME.get(stream.codec_context.name, ("cover", "application/octet-stream"))
-        out.add_attachment(stream.metadata.get("filename", name), stream.metadata.get("mimetype", mime), cover)
-        return None
-    copy = out.add_stream_from_template(stream, opaque=True)
-    copy.disposition = stream.disposition.value
-    copy.metadata.update(stream.metadata)
-    if stream.type == "audio":
-        _name_layout(copy.codec_context)
-    language = stream.metadata.get("language")
-    if container == "mov" and language in _QUICKTIME_LANGUAGE:
-        copy.metadata["language"] = _QUICKTIME_LANGUAGE[language]
-    return None if stream.type == "attachment" else copy
-
-
-def _name_layout(context: Any) -> None:
-    """Give sound that states only its number of channels the usual layout, without which MP4 cannot be finished."""
-    match = re.fullmatch(r"(\d+) channels?", context.layout.name)
-    name = _LAYOUTS.get(int(match.group(1))) if match else None
-    if name is not None:
-        context.layout = name
-
-
-def stream_name(stream: Any) -> str:
-    """Name a stream for a person: kind, number, codec, language, title."""
-    context = stream.codec_context
-    codec = context.name if context is not None else stream.metadata.get("filename") or stream.name or "unknown"
-    words = [f"{stream.type} stream {stream.index}", f"({codec})"]
-    words += [stream.metadata[key] for key in ("language", "title") if stream.metadata.get(key)]
-    return " ".join(words)
-
-
-def copy_container_metadata(
-    source: InputContainer, out: OutputContainer, label: str | None, container: str, *, later: bool
-) -> dict[str, str]:
-    """Copy tags and timecode to the output, and label its color; a film that starts `later` loses its timecode.
-
-    Returns:
-        Options the muxer needs to keep every tag.
-    """
-    tags = {k: v for k, v in source.metadata.items() if k.lower() not in _MUXER_KEYS and k.lower() != "timecode"}
-    code = timecode(source)
-    if code is not None and not later:
-        tags["timecode"] = code
-    if label is not None:
-        key = next((k for k in tags if k.lower() == "comment"), "comment")
-        tags[key] = f"{tags[key]}; {label}" if tags.get(key) and label not in tags[key] else label
-    out.metadata.update(tags)
-    unusual = {k.lower() for k in tags} - _ITUNES_KEYS
-    return {"movflags": "+use_metadata_tags"} if unusual and container in ("mp4", "mov") else {}
 
 
 @dataclass
@@ -166,6 +51,12 @@ class _Track:
     count: int = 0
     """How often the stream's clock restarted."""
     offset: Fraction = Fraction(0)
+
+
+def _ticks(time: int, base: Fraction, unit: Fraction) -> int:
+    """Convert ticks as FFmpeg does: halves go away from zero."""
+    ratio = abs(time) * base / unit
+    return int(math.copysign(math.floor(ratio + Fraction(1, 2)), time))
 
 
 class StreamCopier:
@@ -201,6 +92,8 @@ class StreamCopier:
         self._latest = _Track()
         self._failed: dict[int, int] = {}
         self._errors: dict[str, int] = {}
+        self._written: dict[int, int] = {}
+        """Decoding time of the last packet of each stream, in ticks of the output."""
 
     def warnings(self) -> tuple[str, ...]:
         """Return what could not be copied, in words."""
@@ -251,7 +144,7 @@ class StreamCopier:
             if stream.index == self._main.index:
                 picture = add_picture()
                 picture.disposition = stream.disposition.value
-                own = {k: v for k, v in stream.metadata.items() if not k.startswith(_STATISTICS)}
+                own = {k: v for k, v in stream.metadata.items() if not k.startswith(STATISTICS)}
                 picture.metadata.update({k: v for k, v in own.items() if k.lower() != "timecode"})
                 continue
             if is_cover(stream) and stream.index not in self._covers:
@@ -317,6 +210,9 @@ class StreamCopier:
             packet = self._ahead
             stamp = packet.dts if packet.dts is not None else packet.pts
             base = fraction(packet.time_base)
+            if packet.size and stamp is None and base is not None and packet.stream_index in self._tracks:
+                track = self._tracks[packet.stream_index]
+                stamp = packet.pts = packet.dts = round((track.end - track.offset) / base)  # after the one before
             if packet.size and (stamp is None or base is None):
                 self._fail(packet.stream_index)
             elif packet.size and stamp is not None and base is not None:
@@ -334,8 +230,9 @@ class StreamCopier:
                 self._copy(packet, base, track.offset)
             self._ahead = next(self._packets, None)
         if until is None:
-            for recoder in self._recoders.values():
-                self._out.mux(recoder.flush())
+            for index, recoder in self._recoders.items():
+                for packet in recoder.flush():
+                    self._write(packet, index)
 
     def unlisted(self, known: Iterable[str]) -> bool:
         """Tell whether a stream is copied whose codec is not among those that a muxer lists (if it lists any)."""
@@ -386,10 +283,25 @@ class StreamCopier:
             self._fail(index)
 
     def _put(self, packet: Packet[Any], index: int) -> None:
-        if index in self._recoders:
-            self._out.mux(self._recoders[index].recode(packet))
-            return
+        recoder = self._recoders.get(index)
+        for made in (packet,) if recoder is None else recoder.recode(packet):
+            self._write(made, index)
+
+    def _write(self, packet: Packet[Any], index: int) -> None:
+        """Write a packet, after the one before: where parts of a film overlap, its time moves as far as it must."""
         packet.stream = self._copies[index]
+        self._out.start_encoding()  # the muxer may choose another unit of time with its header
+        base, unit = fraction(packet.time_base), fraction(packet.stream.time_base)
+        if packet.dts is not None and base is not None and unit is not None:
+            flags: Any = self._out.format.flags  # a plain number, whatever PyAV's stubs say
+            strict = not getattr(flags, "value", flags) & Flags.ts_nonstrict.value
+            due, last = _ticks(packet.dts, base, unit), self._written.get(index)
+            if last is not None and due < last + strict:
+                due = last + strict
+                later = due if packet.pts is None else max(due, _ticks(packet.pts, base, unit))
+                packet.duration = _ticks(packet.duration or 0, base, unit)
+                packet.time_base, packet.dts, packet.pts = unit, due, later
+            self._written[index] = due
         self._out.mux(packet)
 
     def _fail(self, index: int) -> None:

@@ -27,7 +27,7 @@ from videocolor.video.output import OutputPlan
 from videocolor.video.probe import WOVEN_ORDERS
 from videocolor.video.reader import VideoReader
 from videocolor.video.reasons import reason_of
-from videocolor.video.remux import CHAPTERS, TAGS, TIMECODE, other_streams, stream_name, timecode
+from videocolor.video.streams import CHAPTERS, TAGS, TIMECODE, other_streams, stream_name, timecode
 
 __all__ = ["container_takes", "prove"]
 
