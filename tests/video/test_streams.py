@@ -295,32 +295,9 @@ def test_no_sound_is_dropped_where_two_parts_overlap(tmp_path: Path, suffix: str
     source, target = tmp_path / "in.ts", tmp_path / f"out{suffix}"
     for number in (0, 1):
         part = tmp_path / f"{number}.ts"
-        codecs = (
-            "-pix_fmt",
-            "yuv420p",
-            "-c:v",
-            "mpeg2video",
-            "-bf",
-            "0",
-            "-c:a",
-            "mp2",
-            "-output_ts_offset",
-            str(number),
-        )
-        ffmpeg(
-            *NOISE,
-            *TONE,
-            "-t",
-            "1",
-            *codecs,
-            "-output_ts_offset",
-            str(number),
-            "-muxpreload",
-            "0",
-            "-muxdelay",
-            "0",
-            part,
-        )
+        codecs = ("-pix_fmt", "yuv420p", "-c:v", "mpeg2video", "-bf", "0", "-c:a", "mp2")
+        place = ("-output_ts_offset", str(number), "-muxpreload", "0", "-muxdelay", "0")
+        ffmpeg(*NOISE, *TONE, "-t", "1", *codecs, *place, part)
         with source.open("ab") as film:
             film.write(part.read_bytes())
     _, report, _ = pass_through(source, target, codec="libx264")
