@@ -117,8 +117,8 @@ def _reduced(info: VideoInfo, plan: OutputPlan, frames: list[Frame]) -> OutputPl
     bare = replace(plan, dropped=tuple(parts))
     reason = _refusal(info, bare, frames)
     if reason is not None:
-        reason = _said(info, bare) or reason
-        raise UsageError(f"{plan.target}: {plan.codec} cannot be written so in {plan.container}: {reason}")
+        why = _said(info, bare) or f" ({reason})"
+        raise UsageError(f"{plan.target}: {plan.codec} cannot be written so in {plan.container}{why}")
     left = dict.fromkeys(parts, "")
     for part in parts:
         rest = {name: said for name, said in left.items() if name != part}
@@ -134,8 +134,7 @@ def _reduced(info: VideoInfo, plan: OutputPlan, frames: list[Frame]) -> OutputPl
         if reason is None:
             left = rest
         else:
-            advice = words.get(part) or f" ({_said(info, tried) or reason})"
-            left[part] = f": {plan.container} cannot hold it{advice}"
+            left[part] = f": {plan.container} cannot hold it{words.get(part) or _said(info, tried)}"
     return replace(plan, dropped=tuple(f"{name}{said}" for name, said in left.items()))
 
 
@@ -143,9 +142,10 @@ def _advice(kind: str) -> str:
     return " (text subtitles of another kind; convert them first)" if kind == "subtitle" else ""
 
 
-def _said(info: VideoInfo, plan: OutputPlan) -> str | None:
-    """Return what the encoder or the muxer says first when the film's first frames are written by a plan."""
-    return reason_of((plan.codec, plan.container, "fifo"), refusal, info, plan)
+def _said(info: VideoInfo, plan: OutputPlan) -> str:
+    """Return what encoder or muxer say first when the first frames are written by a plan, in brackets; else nothing."""
+    said = reason_of((plan.codec, plan.container, "fifo"), refusal, info, plan)
+    return "" if said is None else f" ({said})"
 
 
 def refusal(info: VideoInfo, plan: OutputPlan) -> str | None:
@@ -187,8 +187,7 @@ def _unkept(info: VideoInfo, plan: OutputPlan, frames: list[Frame]) -> tuple[str
         with open_input(info.path) as source, open_input(target) as made:
             lost = []
             if timecode(source) and not timecode(made) and not any(d.startswith(TIMECODE) for d in plan.dropped):
-                said = _said(info, plan)
-                lost.append(f"{TIMECODE}: {plan.container} cannot hold it" + (f" ({said})" if said else ""))
+                lost.append(f"{TIMECODE}: {plan.container} cannot hold it{_said(info, plan)}")
             if source.chapters() and not made.chapters() and not any(d.startswith(CHAPTERS) for d in plan.dropped):
                 lost.append(f"{CHAPTERS}: {plan.container} cannot hold them beside such sound")
             shown = list(islice(tolerant_frames(made, main_video(made, target)), _FRAMES))
