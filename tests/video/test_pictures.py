@@ -160,6 +160,37 @@ def test_pages_of_a_tiff_are_frames(tmp_path: Path, bits: int, compression: str 
     reel.rename(tmp_path / "reels" / "a1.tif")
     pages[6].save(tmp_path / "reels" / "a2.tif", save_all=True, append_images=pages[:2])
     np.testing.assert_array_equal(lumas(tmp_path / "reels"), [*frames, frames[6], *frames[:2]])
+    pages[3].save(tmp_path / "reels" / "a0.tif")
+    (tmp_path / "reels" / "a1.tif").unlink()
+    assert [frame.pts for frame in open_video(tmp_path / "reels")] == [0, 2, 3, 4]
+    np.testing.assert_array_equal(lumas(tmp_path / "reels"), [frames[3], frames[6], *frames[:2]])
+
+
+@pytest.mark.parametrize("tiled", [False, True])
+def test_a_thumbnail_before_the_page_is_no_frame(tmp_path: Path, tiled: bool) -> None:
+    path = tmp_path / "x.tif"
+    with tifffile.TiffWriter(path) as file:
+        file.write(scan(1, (32, 24)), photometric="minisblack", subfiletype=1)
+        file.write(scan(0), photometric="minisblack", tile=(16, 16) if tiled else None)
+    info = probe(path)
+    assert (info.width, info.height, info.frames) == (64, 48, 1)
+    np.testing.assert_array_equal(lumas(path), [scan(0)])
+
+
+def test_pages_of_several_sizes_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(scan(0)).save(tmp_path / "x.tif", save_all=True, append_images=[Image.fromarray(scan(1, (60, 48)))])
+    with pytest.raises(UnsupportedVideoError, match=r"page 2 is 60x48 .* others are 64x48 .*tiffsplit"):
+        probe(tmp_path / "x.tif")
+
+
+def test_a_gamma_that_is_not_applied_is_said(tmp_path: Path) -> None:
+    from PIL import PngImagePlugin
+
+    for gamma, said in ((100000, True), (45455, False)):
+        chunks = PngImagePlugin.PngInfo()
+        chunks.add(b"gAMA", gamma.to_bytes(4, "big"))
+        Image.fromarray(scan(0)).save(tmp_path / "x.png", pnginfo=chunks)
+        assert any("gAMA" in warning for warning in probe(tmp_path / "x.png").warnings) == said
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "tif", "tiles.tif", "rgb.jpg", "422.jpg", "deep.tif"])

@@ -45,6 +45,9 @@ _LINEAR: Final = {"exr": {"apply_trc": "iec61966_2_1"}}
 """Options of decoders whose samples are linear light: sRGB's curve."""
 _GRAY_MODES: Final = ("1", "L", "LA", "I", "F")
 """Pillow's, without byte order."""
+_SRGB_GAMMA: Final = 0.45455
+"""What PNG's gAMA says where samples are sRGB (PNG, third edition, 11.3.2.2)."""
+_SAME_GAMMA: Final = 0.005
 _NTSC: Final = (24, 30, 48, 60, 120)
 
 
@@ -85,7 +88,7 @@ def read_image(file: Path, page: int = 0) -> Picture:
 
 def _left_pages(file: Path) -> tuple[str, ...]:
     _, others = tiff_pages(file)
-    return (f"{file}: {others} pages are thumbnails, masks or of another size; left out",) if others else ()
+    return (f"{file}: {others} pages are thumbnails or masks; left out",) if others else ()
 
 
 def _by_ffmpeg(file: Path) -> Picture:
@@ -104,8 +107,7 @@ def _by_ffmpeg(file: Path) -> Picture:
         # Side data would say the same, but PyAV's list of it holds the frame in a circle, and so in memory for long.
         header = _header(file)
         upright = frame if header is None else _turned(frame, header.orientation)
-        profile = "" if header is None else header.profile
-        return Picture(upright, context.name, _exact(rate), code, _notes(file, context.name, dpx, profile))
+        return Picture(upright, context.name, _exact(rate), code, _notes(file, context.name, dpx, header))
 
 
 def _why_not(file: Path) -> str:
@@ -128,16 +130,16 @@ def _exact(rate: Fraction | None) -> Fraction | None:
     return None if rate is None else next((n for n in near if abs(n - rate) < Fraction(1, 200)), rate)
 
 
-def _notes(file: Path, codec: str, header: DpxHeader | None, profile: str) -> tuple[str, ...]:
+def _notes(file: Path, codec: str, dpx: DpxHeader | None, header: _Header | None) -> tuple[str, ...]:
     notes = list(_left_pages(file)) if codec == "tiff" else []
-    if header is not None and header.curve is not None:
-        notes.append(
-            f"{file}: its samples are {header.curve}, and are colored as they are; convert them for video first"
-        )
+    if dpx is not None and dpx.curve is not None:
+        notes.append(f"{file}: its samples are {dpx.curve}, and are colored as they are; convert them for video first")
     if codec in _LINEAR:
         notes.append(f"{file}: linear light is shown by sRGB's curve; what is brighter than 1 is clipped")
-    if profile:
-        notes.append(f"{file}: its samples count as sRGB; its ICC profile is not applied ({profile})")
+    if header is not None and header.profile:
+        notes.append(f"{file}: its samples count as sRGB; its ICC profile is not applied ({header.profile})")
+    if header is not None and header.gamma and abs(header.gamma - _SRGB_GAMMA) > _SAME_GAMMA:
+        notes.append(f"{file}: its samples count as sRGB; its gamma (gAMA {header.gamma:.5g}) is not applied")
     return tuple(notes)
 
 
@@ -230,6 +232,8 @@ class _Header:
     """As EXIF counts, 1 to 8."""
     profile: str = ""
     """Name of the ICC profile; empty: it has none."""
+    gamma: float = 0.0
+    """Exponent by which light became samples (PNG's gAMA); zero: not stated."""
 
 
 @dataclass(frozen=True)
@@ -276,13 +280,16 @@ def _read_header(file: Path, _size: int, _changed: int) -> _Header | None:
             found = read_dpx_header(file)
             return None if found is None else _Header(found.size, max(8, found.depth), found.color)
         with warnings.catch_warnings(action="ignore"), Image.open(file) as picture:  # it warns of EXIF and of size
+            if picture.format == "TIFF":
+                picture.seek(tiff_pages(file)[0][0])  # the first may be a thumbnail
             exif, icc = _exif(picture), picture.info.get("icc_profile")
             orientation = exif.get(ExifTags.Base.Orientation, 1)
             lying = picture.format != "TIFF" and orientation in (5, 6, 7, 8)  # a TIFF's size is upright already
             size = picture.size[::-1] if lying else picture.size
             deep = picture.mode[0] in "IF" or any(";16" in str(tile.args) for tile in picture.tile)
             color = picture.mode.split(";")[0] not in _GRAY_MODES
-            return _Header(size, 16 if deep else 8, color, orientation, _profile_name(icc) if icc else "")
+            gamma = 0.0 if icc or "srgb" in picture.info else picture.info.get("gamma", 0.0)
+            return _Header(size, 16 if deep else 8, color, orientation, _profile_name(icc) if icc else "", gamma)
     except (*UNREADABLE, Image.DecompressionBombError):
         return None
 

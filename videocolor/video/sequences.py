@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 from videocolor.errors import InputError, NoVideoError
@@ -113,13 +113,21 @@ def find_sequence(path: Path) -> ImageSequence | None:
 
 
 def _all_pages(sequence: ImageSequence) -> ImageSequence:
-    """Make one image of every page where the first file is a TIFF of several."""
-    first = sequence.files[0]
-    if first.suffix.lower() not in TIFF_SUFFIXES or tiff_pages(first)[0] == 1:
+    """Make one image of every page of TIFFs; a missing file leaves one time empty."""
+    tiffs = sequence.files[0].suffix.lower() in TIFF_SUFFIXES
+    counts = [len(tiff_pages(file)[0]) if tiffs else 1 for file in sequence.files]
+    if sum(counts) == len(counts):
         return sequence
-    images = [(file, page) for file in sequence.files for page in range(tiff_pages(file)[0])]
-    files, pages = zip(*images, strict=True)
-    return ImageSequence(files, tuple(range(len(files))), 1, sequence.warnings, pages)
+    before = [total - count for total, count in zip(accumulate(counts), counts, strict=True)]
+    images = [
+        (file, tick + first - place + page, page)
+        for place, (file, tick, first, count) in enumerate(
+            zip(sequence.files, sequence.ticks, before, counts, strict=True)
+        )
+        for page in range(count)
+    ]
+    files, ticks, pages = zip(*images, strict=True)
+    return ImageSequence(files, ticks, 1, sequence.warnings, pages)
 
 
 def _listing(folder: Path) -> list[Path]:

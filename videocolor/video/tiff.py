@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import tifffile
 
-from videocolor.errors import InputError
+from videocolor.errors import InputError, UnsupportedVideoError
 from videocolor.types import Array
 
 __all__ = ["TIFF_SUFFIXES", "UNREADABLE", "read_tiff", "tiff_pages", "upright"]
@@ -39,7 +39,9 @@ class _Pages:
     """What the directories of a file say."""
 
     numbers: tuple[int, ...]
-    """Pages that are frames: all of the first one's size and type, without reduced copies and masks."""
+    """Pages that are frames, without reduced copies and masks."""
+    odd: str
+    """What differs in a page that is neither a frame like the others nor a small copy; empty: there is none."""
     offsets: tuple[int, ...]
     """Where the directory of each page begins; pages that are no frames included."""
     for_ffmpeg: bool
@@ -53,18 +55,25 @@ class _Pages:
     """Where the header states the first directory: offset, bytes, byte order."""
 
 
-def tiff_pages(path: Path) -> tuple[int, int]:
-    """Count the pages of a TIFF.
+def tiff_pages(path: Path) -> tuple[tuple[int, ...], int]:
+    """List the pages of a TIFF.
 
     Returns:
-        How many are frames, and how many are not: thumbnails, masks, pages of another size. (1, 0) where the file
-        cannot be read, for the decoder to say why.
+        Which are frames, and how many are not: thumbnails, masks. The first one alone where the file cannot be read,
+        for the decoder to say why.
+
+    Raises:
+        UnsupportedVideoError: its pages are not of one size and kind.
     """
     try:
         pages = _look(path)
     except InputError:
-        return 1, 0
-    return len(pages.numbers), len(pages.offsets) - len(pages.numbers)
+        return (0,), 0
+    if pages.odd:
+        raise UnsupportedVideoError(
+            f"{path}: {pages.odd}; save the pages as files of their own (tiffsplit), and convert them to one size"
+        )
+    return pages.numbers, len(pages.offsets) - len(pages.numbers)
 
 
 def read_tiff(path: Path, page: int = 0) -> Array | None:
@@ -81,7 +90,7 @@ def read_tiff(path: Path, page: int = 0) -> Array | None:
         InputError: it is damaged, or its samples are of a kind that is not read.
     """
     pages = _look(path)
-    if len(pages.numbers) == 1 and pages.for_ffmpeg:
+    if pages.numbers == (0,) and pages.for_ffmpeg:
         return None
     number = pages.numbers[page]
     image = _by_tifffile(path, pages, number) if pages.plain else None
@@ -106,22 +115,23 @@ def _look(path: Path) -> _Pages:
         raise InputError(f"{path}: cannot be read as TIFF ({error}); save it again") from error
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=1 << 16)
 def _directories(path: Path, _size: int, _changed: int) -> _Pages:
     """Read all directories; size and time of change are part of the cache's key."""
     with tifffile.TiffFile(path) as file:
-        first: Any = file.pages[0]
-        alike, offsets = [], []
-        every: Iterable[Any] = file.pages
-        for number, page in enumerate(every):
-            offsets.append(int(page.offset))
-            like = page.shape == first.shape and page.dtype == first.dtype and page.photometric == first.photometric
-            if number == 0 or (like and not int(page.subfiletype) & _COPIES):
-                alike.append(number)
+        every: list[Any] = list(file.pages)
+        whole = [number for number, page in enumerate(every) if not int(page.subfiletype) & _COPIES] or [0]
+        largest = max(every[number].imagelength for number in whole)
+        # Some thumbnails are not marked as reduced.
+        whole = [number for number in whole if every[number].imagelength * 2 > largest]
+        first = every[whole[0]]
         big, samples = bool(file.is_bigtiff), str(first.dtype)
         return _Pages(
-            tuple(alike),
-            tuple(offsets),
+            tuple(whole),
+            next(
+                (_difference(first, every[number], number) for number in whole if not _alike(first, every[number])), ""
+            ),
+            tuple(int(page.offset) for page in every),
             samples in ("bool", "uint8", "uint16")
             and not big
             and not first.is_tiled
@@ -131,6 +141,15 @@ def _directories(path: Path, _size: int, _changed: int) -> _Pages:
             int(first.tags.valueof(274, 1)),
             (8, 8, file.byteorder) if big else (4, 4, file.byteorder),
         )
+
+
+def _alike(first: Any, page: Any) -> bool:
+    return bool(page.shape == first.shape and page.dtype == first.dtype and page.photometric == first.photometric)
+
+
+def _difference(first: Any, page: Any, number: int) -> str:
+    one, other = (f"{p.imagewidth}x{p.imagelength} {p.photometric.name} of {p.dtype}" for p in (page, first))
+    return f"page {number + 1} is {one}, others are {other}"
 
 
 def _by_tifffile(path: Path, pages: _Pages, number: int) -> Array | None:
