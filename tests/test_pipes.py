@@ -98,6 +98,9 @@ def test_what_cannot_be_read_from_a_pipe_is_said_at_once(tmp_path: Path, monkeyp
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: False, buffer=io.BytesIO(b"")))
     with pytest.raises(InputError, match="nothing came through"):
         colorize_video(Path("-"), tmp_path / "x.mkv", config())
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: False, buffer=io.BytesIO(b"no film")))
+    with pytest.raises(InputError, match=r"^-: cannot be read as a film"):
+        colorize_video(Path("-"), tmp_path / "x.mkv", config())
     (tmp_path / "x.mkv").write_bytes(b"old")
     with pytest.raises(OutputError, match="exists already"):
         colorize_video(pipe, tmp_path / "x.mkv", config())

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from videocolor.config import ColorizeConfig
-from videocolor.errors import OutputError
+from videocolor.errors import OutputError, VideocolorError
 from videocolor.events import Event, Observer, RunLog, ShotRecord, ignore
 from videocolor.files import disk_errors, folder_lock
 from videocolor.pipeline.film import Film, open_film, output_options
@@ -84,7 +84,12 @@ def _color_pipe(source: Path, target: Path, config: ColorizeConfig, log: RunLog,
     log.note(f"{source}: the pipe is read to its end first; a run that is stopped cannot be continued")
     with kept(source, target, overwrite=config.output.overwrite) as file:
         log.note(f"{source}: {file.stat().st_size / 1e6:.1f} MB are kept in {file} until the film is done")
-        return _color_in_one_go(open_film(file, target, config, log), log, began, named=source)
+        log.names[str(file)] = str(source)
+        try:
+            return _color_in_one_go(open_film(file, target, config, log), log, began, named=source)
+        except VideocolorError as error:
+            error.args = tuple(log.named(text) if isinstance(text, str) else text for text in error.args)
+            raise
 
 
 def _color_in_shards(film: Film, log: RunLog, began: float) -> ColorizeResult:
@@ -150,7 +155,7 @@ def _color_in_one_go(film: Film, log: RunLog, began: float, named: Path | None =
     """Color a film straight into its target; `named`: the source as the record names it, None: as the film does."""
     source, target, config = film.source, film.target, film.config
     fixity = Fixity(source)
-    log.start(source, target, film.colorizer.card.name, film.total, film.info)
+    log.start(named or source, target, film.colorizer.card.name, film.total, film.info)
     cuts = cuts_for(config, film.scan)
     run = Run(cuts, log, SeenReferenceShots(film.scan_size))
     with (

@@ -21,9 +21,11 @@ from click.testing import CliRunner, Result
 
 import videocolor
 from videocolor.cli import cli
+from videocolor.cli.group import Session, set_up_logging
+from videocolor.cli.watch import watching
 from videocolor.config import ColorizeConfig
 from videocolor.errors import HintError, Interrupted, OutputError, UsageError
-from videocolor.events import Event
+from videocolor.events import Event, RunLog
 from videocolor.files import plain
 from videocolor.presets import list_presets
 from videocolor.record import write_sidecar
@@ -169,6 +171,13 @@ EVENTS = (
     Event("shot", {"index": 1, "start": 0, "end": 20, "hints": ["still.png"], "confidence": 0.84}),
     Event("done", {"target": Path("b.mkv"), "frames": 20, "seconds": 1.6, "fps": 12.5}),
 )
+
+
+def test_a_warning_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logging(1)
+    with watching(Session(verbosity=1)) as observer:
+        RunLog(observer).warn("the source is tinted")
+    assert capsys.readouterr().err == "warning: the source is tinted\n"
 
 
 def test_events_for_people(stub: Stub) -> None:

@@ -30,7 +30,7 @@ def watching(state: Session, *, events: bool = True) -> Iterator[Observer]:
         events: False for commands whose output is not the run's events: JSON has only that output, people see
             bar and warnings.
     """
-    log = logging.getLogger("videocolor.runlog")
+    log = logging.getLogger("videocolor.events")
     log.addFilter(_unheard)
     person = _Person(state.verbosity)
     try:

@@ -125,12 +125,11 @@ def _directories(path: Path, _size: int, _changed: int) -> _Pages:
         # Some thumbnails are not marked as reduced.
         whole = [number for number in whole if every[number].imagelength * 2 > largest]
         first = every[whole[0]]
+        odd = (_difference(first, every[number], number) for number in whole if not _alike(first, every[number]))
         big, samples = bool(file.is_bigtiff), str(first.dtype)
         return _Pages(
             tuple(whole),
-            next(
-                (_difference(first, every[number], number) for number in whole if not _alike(first, every[number])), ""
-            ),
+            next(odd, ""),
             tuple(int(page.offset) for page in every),
             samples in ("bool", "uint8", "uint16")
             and not big
