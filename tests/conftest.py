@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+# Workers collect every module and some tests start processes: compiled once, not once a process.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # One process a core already (pytest-xdist): threads below would fight over the cores.
 if "PYTEST_XDIST_WORKER" in os.environ:
     for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -13,12 +16,22 @@ import hashlib
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+from videocolor.models import registry
+from videocolor.models.base import Colorizer
 
 ROOT = Path(__file__).parent.parent
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that; the tests of Ctrl-C need it to act.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -38,6 +51,21 @@ def root() -> Path:
 def samples(root: Path) -> Path:
     """The folder of film clips."""
     return root / "samples"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def networks_loaded_once() -> Iterator[None]:
+    """Open each packaged network once a process: that takes as long as a small film."""
+    load = registry._load
+    once = cache(load)
+
+    def load_or_reuse(name: str, **how: Any) -> Colorizer:
+        packaged = name in ("default", "hint", "keyframe") and how["runtime"] in ("auto", "onnxruntime")
+        return (once if packaged and how["device"] in ("auto", "cpu") else load)(name, **how)
+
+    registry._load = load_or_reuse
+    yield
+    registry._load = load
 
 
 @pytest.fixture(scope="session")

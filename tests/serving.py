@@ -52,7 +52,7 @@ class Client:
     def scanned(self) -> Any:
         """The document when the film has been looked through."""
         until(lambda: self.project()["scan"]["state"] != "running")
-        self.served.studio.scan.settled(20)
+        self.served.studio.scan.settled(60)
         return self.project()
 
 
@@ -69,5 +69,5 @@ def serving(film: Path, project: Path | None = None) -> Iterator[Client]:
                 yield Client(served, http)
         finally:
             served.server.should_exit = True
-            thread.join(20)
+            thread.join(60)
             assert not thread.is_alive()

@@ -200,6 +200,7 @@ def test_a_loaded_network_is_used_again(folder: Path, part_of: list[Part], monke
     np.testing.assert_array_equal(first.ab, again.ab)
 
 
+@pytest.mark.slow
 def test_only_the_hints_that_count_are_read(folder: Path, part_of: list[Part], tmp_path: Path) -> None:
     settings = config(folder)
     entry = settings.hints.assigned[0]

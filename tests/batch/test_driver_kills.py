@@ -56,7 +56,7 @@ def reels(folder: Path) -> None:
 def killed_at(folder: Path, workers: int, seconds: float) -> bool:
     """Start the driver and kill it that long after its first sign of life; False: it was done before."""
     process = start(folder, workers)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 100
     while (
         not (state_folder(folder / "out") / "batch.json").exists()
         and time.monotonic() < deadline
@@ -66,7 +66,7 @@ def killed_at(folder: Path, workers: int, seconds: float) -> bool:
     time.sleep(seconds)
     alive = process.poll() is None
     process.kill()
-    _, error = process.communicate(timeout=30)
+    _, error = process.communicate(timeout=100)
     assert alive or process.returncode == 0, error.decode()
     return alive
 

@@ -80,7 +80,7 @@ def content(path: Path) -> dict[str, Any]:
 def kill_at_random(folder: Path, chance: random.Random, *settings: str) -> None:
     """Kill the driver, or one of its workers, at a moment of its work."""
     process = start(folder, *settings)
-    shards, deadline = state_folder(folder / "out") / "shards", time.monotonic() + 30
+    shards, deadline = state_folder(folder / "out") / "shards", time.monotonic() + 100
     while process.poll() is None and not any(shards.glob("*/*")) and time.monotonic() < deadline:
         time.sleep(0.02)
     time.sleep(chance.uniform(0, 3))

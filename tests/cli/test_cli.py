@@ -346,7 +346,7 @@ def test_signals(number: int, code: int) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=100)
     assert process.returncode == code
     assert said.strip().startswith("error: ") and "Traceback" not in said
 

@@ -144,6 +144,7 @@ def test_the_plan_of_a_film_that_was_cut_as_it_went_by(folder: Path, tmp_path: P
     assert made.shots[3].reuses == 1 and made.shots[0].hints == (str(folder / "painted.png"),)
 
 
+@pytest.mark.slow
 def test_only_what_changes_is_colored_again(folder: Path, tmp_path: Path) -> None:
     mine = job(folder, tmp_path, *assigned(folder))
     before = plan_film(mine)
@@ -176,6 +177,7 @@ def test_named_shots_are_colored_again(folder: Path, whole: Path, tmp_path: Path
     assert [shot["saturation"] for shot in record["shots"]] == [1.0, 0.25, 1.5, 1.0, 1.0]
 
 
+@pytest.mark.slow
 def test_each_shot_gets_what_it_was_assigned_and_no_other(folder: Path, whole: Path, tmp_path: Path) -> None:
     record = json.loads(whole.with_suffix(".mkv.json").read_text())
     painted, loose = str(folder / "painted.png"), str(folder / "loose.png")
@@ -217,6 +219,7 @@ def test_dealt_hints_stand_beside_assigned_ones(folder: Path, tmp_path: Path) ->
     assert samples_of(merge_film(mine).target) == samples_of(tmp_path / "whole.mkv")
 
 
+@pytest.mark.slow
 def test_a_hint_that_fits_nowhere_does_not_make_its_plan_stale(folder: Path, tmp_path: Path) -> None:
     mine = job(folder, tmp_path, f"hints.items={json.dumps([str(folder / 'loose.png')])}", "hints.min_similarity=1.0")
     assert plan_film(mine).hints[0]["shots"] == {}

@@ -93,6 +93,7 @@ def test_without_neighbors_or_with_a_few_points_nothing_can_tell() -> None:
     assert without_flare(Hint("points", seen, None, mask), gray(seen), AROUND) is None
 
 
+@pytest.mark.slow
 def test_the_frame_keeps_its_hint_and_the_shot_does_not_get_the_light(tmp_path: Path) -> None:
     frames = [scene(0.25 * i) for i in range(20)]
     frames[0] = lit(frames[0], RED)

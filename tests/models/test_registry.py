@@ -14,8 +14,8 @@ from videocolor.models.artifact import read_artifact, write_artifact
 from videocolor.models.base import HintInput, ModelCard
 from videocolor.models.hint.colorizer import HintColorizer
 from videocolor.models.hint.network import no_scribbles
-from videocolor.models.hint.runtimes import graph_path
 from videocolor.models.registry import export_model, list_models, load_colorizer
+from videocolor.models.runtimes import graph_path
 
 WEIGHTS = graph_path("hintnet-4", "frame").with_name("hint.safetensors")
 

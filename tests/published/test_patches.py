@@ -196,6 +196,7 @@ def test_weights_that_do_not_fit(tmp_path: Path, tensors: dict[str, tuple[int, .
 # Maps ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_map_finds_the_colors_there_are() -> None:
     rng = np.random.default_rng(0)
     centers = np.array([[60, 10], [-40, 30], [-10, -70], [20, 80]], float)

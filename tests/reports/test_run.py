@@ -265,6 +265,7 @@ def test_a_trimmed_film_shows_its_own_part(reel: Path, tmp_path: Path) -> None:
     assert np.mean((after @ [0.299, 0.587, 0.114])[half]) == pytest.approx(truth[half].mean(), abs=0.6)
 
 
+@pytest.mark.slow
 def test_in_one_go_into_images_and_after_a_change(reel: Path, tmp_path: Path) -> None:
     words = ["output.resume=false", "output.codec=ffv1", "output.options={}"]
     colorize_video(reel, tmp_path / "one.mkv", settings(*words))
@@ -284,6 +285,7 @@ def test_both_pictures_have_the_shape_of_the_film(tmp_path: Path) -> None:
     assert before.shape[:2] == after.shape[:2] == (HEIGHT, WIDTH // 2)
 
 
+@pytest.mark.slow
 def test_recolored_shots_give_a_new_report(reel: Path, tmp_path: Path) -> None:
     from videocolor.colorize import recolor_film
 

@@ -237,6 +237,7 @@ def test_chroma_fields_go_with_luma() -> None:
         assert all(np.array_equal(a, b) for a, b in zip(frame.chroma, chroma[number], strict=True))
 
 
+@pytest.mark.slow
 def test_the_cadence_is_told(root: Path) -> None:
     film = damage.textured_pan(3, 40, speed=3.0)
     woven, _ = damage.pulldown(film, "23")

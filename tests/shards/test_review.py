@@ -47,6 +47,7 @@ def test_another_shot_list_makes_another_plan(reel: Path, tmp_path: Path) -> Non
     assert colorize_video(reel, target, config(listed)).resumed == 96
 
 
+@pytest.mark.slow
 def test_a_shard_whose_memory_is_damaged_is_colored_again(reel: Path, tmp_path: Path) -> None:
     target, once = tmp_path / "out.mkv", ("shots.detector=none", "output.keep_shards=true")
     colorize_video(reel, target, config(*once))

@@ -206,6 +206,7 @@ def test_a_plan_can_be_edited(reel: Path, tmp_path: Path) -> None:
     assert read_plan(path) == plan
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_are_refused(reel: Path, tmp_path: Path) -> None:
     import fcntl
 
@@ -223,6 +224,7 @@ def test_nothing_is_left_behind(reel: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mkv", "out.mkv.json"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suffix", "codec"),
     [

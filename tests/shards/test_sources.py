@@ -90,6 +90,7 @@ CASES: dict[str, tuple[Callable[[Path], Path], tuple[str, ...]]] = {
 _QUICK = "repeated times"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name == _QUICK else pytest.mark.slow) for name in CASES]
 )
@@ -165,6 +166,7 @@ def test_a_source_without_a_change_but_another_date_is_the_same(tmp_path: Path) 
     assert Fraction(12) == RATE
 
 
+@pytest.mark.slow
 def test_a_mended_film_is_not_called_interlaced(tmp_path: Path) -> None:
     from videocolor.video import probe
 

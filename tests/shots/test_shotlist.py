@@ -143,6 +143,7 @@ def test_fade_through_black_to_another_scene_parts_two_shots_and_back_to_the_sam
     assert faded(first) == []
 
 
+@pytest.mark.slow
 def test_float_and_uint8_find_the_same() -> None:
     frames, _, _, _ = film()
     part = frames[:120]

@@ -182,7 +182,7 @@ def test_a_list_that_was_edited_by_hand(starts: list[int], expected: dict[int, f
     assert saturations(edits.recut(state(s20=0.2, s50=0.5, s80=0.8), starts)) == expected
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.tuples(st.sampled_from(["add", "remove", "move"]), st.integers(0, 99), st.integers(0, 99)), max_size=12)
 )

@@ -304,6 +304,7 @@ def test_a_film_that_is_gone_or_another_one(store: ProjectStore, tmp_path: Path)
     assert render_status(store).state == "idle"
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_either_a_film_or_a_project(store: ProjectStore, tmp_path: Path) -> None:
     def says(*arguments: str | Path) -> str:
         said = colorize(*arguments)

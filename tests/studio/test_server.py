@@ -301,7 +301,7 @@ def test_what_the_colors_of_a_shot_follow_from(page: Client) -> None:
         return [studio.shots.colors(start, start, 240).key.digest for start in (0, 8, 14, 21)]
 
     def changed(before: list[str]) -> list[int]:
-        studio.scan.settled(20)
+        studio.scan.settled(60)
         return [start for start, one, other in zip(CUTS, before, keys(), strict=True) if one != other]
 
     before = keys()
@@ -585,6 +585,7 @@ def test_a_painted_frame_is_shown_at_once_and_previews_are_kept(page: Client) ->
 # ---- the render and what is made of it ----
 
 
+@pytest.mark.slow
 def test_render_compare_report(page: Client) -> None:
     for path in ("render/film", "render/3.jpg", "compare/film", "report"):
         assert page.get(f"/api/{path}").status_code == 404
@@ -719,7 +720,7 @@ def test_nothing_is_left_behind(reel: Path, tmp_path: Path) -> None:
         client.change("PATCH", "/api/settings", model="constant")
         begin(client, shot=8, lines=72)
         client.get("/api/frames/3.jpg")
-    until(lambda: {thread for thread in threading.enumerate() if thread.is_alive()} <= before, 20)
+    until(lambda: {thread for thread in threading.enumerate() if thread.is_alive()} <= before)
 
 
 def test_proposals_are_pictures_of_the_frame_in_other_colors(page: Client) -> None:

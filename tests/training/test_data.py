@@ -132,6 +132,7 @@ def test_shares_of_a_batch_make_the_batch(tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.concatenate(pieces), getattr(whole, name))
 
 
+@pytest.mark.slow
 def test_workers_make_the_same_batches(tmp_path: Path) -> None:
     make_pack(tmp_path / "pack")
     config = TrainConfig(out=tmp_path, phases=[{"steps": 5, "size": 32, "batch": 2}], data={"pack": tmp_path / "pack"})
@@ -144,14 +145,25 @@ def test_workers_make_the_same_batches(tmp_path: Path) -> None:
             np.testing.assert_array_equal(batch.luma, sampler.batch(step, 2, 32).luma)
 
 
+def _until_asleep(pids: list[int]) -> None:
+    """Wait until the workers wait: what dies while it hands over a batch leaves the pool waiting for the rest of it."""
+    asleep, end = 0, time.monotonic() + 100
+    while asleep < 20 and time.monotonic() < end:
+        stats = [Path(f"/proc/{pid}/stat") for pid in pids]
+        states = [stat.read_text().rpartition(")")[2].split()[0] for stat in stats if stat.exists()]
+        asleep = asleep + 1 if set(states) <= {"S"} else 0  # elsewhere than on Linux: a second
+        time.sleep(0.05)
+
+
 def test_a_worker_that_dies_is_said(tmp_path: Path) -> None:
     make_pack(tmp_path / "pack")
     phases, data = [{"steps": 50, "size": 32, "batch": 2}], {"pack": tmp_path / "pack"}
     config = TrainConfig(out=tmp_path, phases=phases, data=data, worker_kind="process", ahead=1)
     batches = drawn_ahead(config, 0, 50)
     next(batches)
-    time.sleep(1)  # until it waits: what dies while it hands over a batch leaves the pool waiting for the rest of it
-    for child in multiprocessing.active_children():
+    children = multiprocessing.active_children()
+    _until_asleep([child.pid for child in children if child.pid])
+    for child in children:
         child.kill()
     with pytest.raises(ModelError, match="worker"):
         list(batches)

@@ -79,6 +79,7 @@ def test_a_held_back_pack_is_refused(tiny: TrainConfig) -> None:
         loop.train(tiny)
 
 
+@pytest.mark.slow
 def test_steps_that_are_not_finite_are_skipped_then_fatal(tiny: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     real, calls = Trainee.forward, []
 

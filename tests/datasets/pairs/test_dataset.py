@@ -209,6 +209,7 @@ def test_a_data_set_can_be_sent_to_another_process(referred: Path) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(first, sent.pictures(0), strict=True))
 
 
+@pytest.mark.slow
 def test_references_without_a_cache(referred: Path, stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "_CACHE", 1)
     monkeypatch.setattr(reading, "_OPEN", 1)
@@ -218,6 +219,7 @@ def test_references_without_a_cache(referred: Path, stored: Path, monkeypatch: p
         assert np.array_equal(files.pictures(index)[0], films.pictures(index)[0])
 
 
+@pytest.mark.slow
 def test_a_film_that_moved_and_one_that_changed(films: Path, tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "0.mp4").write_bytes((films / "0.mp4").read_bytes())

@@ -41,6 +41,7 @@ def test_repeats_are_seen_through_noise(picture: Callable[[int], int], fps: floa
     assert report.fps == pytest.approx(fps, rel=0.03)
 
 
+@pytest.mark.slow
 def test_a_still_picture_says_nothing() -> None:
     report = measure(lambda _i: 0)
     assert report.judged == 0
@@ -52,6 +53,7 @@ def test_standing_still_for_a_while_is_no_repeat() -> None:
     assert report.repeats < 0.01
 
 
+@pytest.mark.slow
 def test_a_few_repeats_are_counted_and_not_refused() -> None:
     report = measure(lambda i: i - i // 100)
     assert 0.005 < report.repeats <= 0.02

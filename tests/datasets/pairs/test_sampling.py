@@ -28,7 +28,7 @@ def timelines(draw: st.DrawFn) -> Timeline:
     return Timeline((first + ticks).astype(np.int64), sharp, usable, base, (0, *sorted(cuts)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     line=timelines(),
     low=st.sampled_from([0.5, 1, 2.5]),

@@ -102,6 +102,7 @@ def test_the_recipe(root: Path, tmp_path: Path) -> None:
     assert drawn and all(cv2.imread(str(path)).shape[2] == 3 for path in drawn)
 
 
+@pytest.mark.slow
 def test_sheets_show_each_pair(tmp_path: Path) -> None:
     color_film(tmp_path / "a.mp4", 8)
     build_pairs([tmp_path / "a.mp4"], tmp_path / "p", load_model(PairsConfig, "pairs", None, ["sampling.rate=2"]))

@@ -94,6 +94,7 @@ def copy_smaller(source: Path, target: Path) -> None:
         out.mux(stream.encode(None))
 
 
+@pytest.mark.slow
 def test_a_copy_at_another_size_is_found(tmp_path: Path) -> None:
     color_film(tmp_path / "a.mp4", 4, scenes=(11,))
     copy_smaller(tmp_path / "a.mp4", tmp_path / "b.mp4")

@@ -85,7 +85,7 @@ def test_scikit_image_agrees_within_a_thousandth(spread: int) -> None:
 @given(st.tuples(*[st.integers(0, 255)] * 6))
 @example((60, 154, 54, 142, 41, 188))  # hues opposite to 1e-5 degrees: the formula leaps by 29.7 there
 @example((0, 5, 0, 5, 0, 5))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_two_colors(codes: tuple[int, ...]) -> None:
     first, second = (np.array(c, np.uint8).reshape(1, 1, 3) for c in (codes[:3], codes[3:]))
     fast = float(ciede2000(lab_of(first), lab_of(second))[0, 0])

@@ -18,8 +18,9 @@ from videocolor.models.hint import AB_SCALE
 from videocolor.models.hint.colorizer import MAX_TOKENS, HintColorizer
 from videocolor.models.hint.encoder import GrayEncoder
 from videocolor.models.hint.network import HintNet, no_propagated, no_scribbles, no_tokens
-from videocolor.models.hint.runtimes import OnnxRuntime, TorchRuntime, graph_path
+from videocolor.models.hint.runtimes import OnnxRuntime, TorchRuntime
 from videocolor.models.registry import load_colorizer
+from videocolor.models.runtimes import graph_path
 
 WEIGHTS = graph_path("hintnet-4", "frame").with_name("hint.safetensors")
 
@@ -177,6 +178,7 @@ def test_a_hint_that_is_not_believed_equals_none(onnx_net: HintColorizer) -> Non
     assert np.abs(onnx_net.step(onnx_net.begin(hints), luma).ab - none.ab).max() > 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wrong", [pytest.param("london_station_60fps.mp4", marks=pytest.mark.slow), "man_yellow_wall_60fps.mp4"]
 )

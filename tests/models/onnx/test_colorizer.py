@@ -204,7 +204,7 @@ GOOD = "input: {color: gray_rgb}\noutput: {color: ab}\n"
     [
         (None, ["m.onnx", "no card m.yaml", "own-models.md"]),
         ("", ["input", "required"]),
-        ("input: {color: gray_rgb}\noutput:\n  color: ab\n", ["m.yaml:3:", "output.color", "did you mean color?"]),
+        ("input: {color: gray_rgb}\noutput:\n  colour: ab\n", ["m.yaml:3:", "output.colour", "did you mean color?"]),
         ("title: x\ninput:\n\n  color: red\noutput: {color: ab}\n", ["m.yaml:4:", "'red'", "gray_rgb"]),
         ("input:\n  color: gray_rgb\n  size: big\noutput: {color: ab}\n", ["m.yaml:3:", "input.size"]),
         ("input: {color: gray_rgb, std: 0}\noutput: {color: ab}\n", ["std must not be 0"]),

@@ -51,6 +51,7 @@ def test_a_resumed_run_equals_one_that_never_stopped(tmp_path: Path) -> None:
     assert (tmp_path / "whole/pictures/step_000006.jpg").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", [pytest.param("torch", marks=pytest.mark.slow), "onnxruntime"])
 def test_a_run_colors(tmp_path: Path, runtime: str) -> None:
     weights = train(tiny(tmp_path, "run", steps=2))

@@ -23,14 +23,13 @@ from videocolor.errors import ModelError, UsageError
 from videocolor.files import write_atomically
 from videocolor.models.artifact import Artifact
 from videocolor.models.hint import PROPAGATED_CHANNELS
+from videocolor.models.runtimes import external_names, graph_path
 
 if TYPE_CHECKING:
     from videocolor.models.hint.network import HintNet
 
 __all__ = [
     "complete_onnx",
-    "external_names",
-    "graph_path",
     "import_openvino",
     "openvino_core",
     "write_graphs",
@@ -38,40 +37,11 @@ __all__ = [
     "write_without_weights",
 ]
 
-_FOLDER: Final = Path(__file__).parents[1] / "weights"
 _PARTS: Final = {"frame": "", "encode": ".encode"}
 """Part of the network -> what comes between a file's name and its suffix."""
 _PIXELS: Final = {0: "n", 2: "h", 3: "w"}
 _TOKENS: Final = {0: "k", 1: "t"}
 _OPSET: Final = 17
-
-
-def graph_path(architecture: str, part: str) -> Path:
-    """Find the packaged graph of an architecture.
-
-    Args:
-        architecture: as the weights file names it, e.g. `hintnet-4`.
-        part: `encode` or `frame`.
-
-    Raises:
-        ModelError: there is no such graph.
-    """
-    path = _FOLDER / f"{architecture}.{part}.onnx"
-    if not path.is_file():
-        raise ModelError(f"no graph for architecture {architecture!r} in {_FOLDER}; use --set model.runtime=torch")
-    return path
-
-
-def external_names(path: Path, artifact: Artifact) -> list[str]:
-    """List the weights that a packaged graph expects, from the file beside it.
-
-    Raises:
-        ModelError: the artifact lacks one of them.
-    """
-    wanted = path.with_suffix(".txt").read_text(encoding="utf-8").split()
-    if missing := [name for name in wanted if name not in artifact.weights]:
-        raise ModelError(f"{artifact.card.name}: the weights lack {missing[0]!r} and {len(missing) - 1} more")
-    return wanted
 
 
 def write_network(artifact: Artifact, path: Path) -> list[Path]:

@@ -6,17 +6,12 @@ them in.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from videocolor.errors import DeviceError, ModelError
+from videocolor.errors import ModelError
 from videocolor.models.artifact import Artifact
-from videocolor.models.hint.runtimes import open_session
+from videocolor.models.runtimes import TorchRunner, open_session, with_weights
 from videocolor.types import Array
-
-if TYPE_CHECKING:
-    from videocolor.models.keyframe.network import KeyframeNet
 
 __all__ = ["OnnxRuntime", "TorchRuntime"]
 
@@ -50,8 +45,8 @@ class OnnxRuntime:
         return mean, scores.reshape(n, -1, height, width)
 
 
-class TorchRuntime:
-    """Eager torch, for CUDA and for CPUs without ONNX Runtime: norms folded, channels last, inference mode.
+class TorchRuntime(TorchRunner):
+    """Torch with norms folded; for the device, see `TorchRunner`.
 
     Args:
         artifact: weights and card.
@@ -63,45 +58,16 @@ class TorchRuntime:
         ModelError: the weights belong to another network.
     """
 
-    name = "torch"
-
     def __init__(self, artifact: Artifact, device: str, threads: int | None) -> None:
-        import torch
+        from videocolor.models.keyframe.network import KeyframeNet
 
-        if threads is not None:
-            torch.set_num_threads(threads)
-        net = _network(artifact)
-        try:
-            self._device = torch.device(device)
-            if self._device.type == "cuda" and not torch.cuda.is_available():
-                raise DeviceError(f"device {device!r}: torch sees no CUDA device; use --device cpu")
-            self._net: KeyframeNet = net.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        except RuntimeError as error:
-            raise DeviceError(f"device {device!r} cannot be used: {error}") from error
+        if missing := {"centers", "weights"} - artifact.weights.keys():
+            raise ModelError(f"{artifact.card.name}: the weights lack {min(missing)!r}")
         self.centers, self.weights = artifact.weights["centers"], artifact.weights["weights"]
+        self._net = with_weights(KeyframeNet(len(self.centers)).folded(), artifact)
+        super().__init__(self._net, device, threads)
 
     def colorize(self, luma: Array) -> tuple[Array, Array]:
         """Compute mean and scores of frames."""
-        import torch
-
-        try:
-            with torch.inference_mode():
-                output = self._net(torch.from_numpy(np.ascontiguousarray(luma)).to(self._device))
-                mean, scores = (x.float().cpu().contiguous().numpy() for x in output)
-        except torch.OutOfMemoryError as error:
-            torch.cuda.empty_cache()
-            raise DeviceError(f"{self._device}: out of memory with an input of {luma.shape}") from error
+        mean, scores = self.run(self._net, luma)
         return mean, scores
-
-
-def _network(artifact: Artifact) -> KeyframeNet:
-    import torch
-
-    from videocolor.models.keyframe.network import KeyframeNet
-
-    try:
-        net = KeyframeNet(len(artifact.weights["centers"])).folded()
-        net.load_state_dict({name: torch.from_numpy(value) for name, value in artifact.weights.items()})
-    except (RuntimeError, KeyError) as error:
-        raise ModelError(f"{artifact.card.name}: the weights do not fit the network ({error})") from error
-    return net

@@ -19,7 +19,6 @@ from videocolor.color import luv_gamut_scale, luv_to_lab, rgb_to_lab, ycbcr_to_a
 from videocolor.errors import DeviceError, ModelError
 from videocolor.files import source_sha256
 from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
-from videocolor.models.hint.runtimes import onnxruntime_errors
 from videocolor.models.onnx.card import (
     CHANNELS,
     InputCard,
@@ -29,6 +28,7 @@ from videocolor.models.onnx.card import (
     describe_onnx,
     read_user_card,
 )
+from videocolor.models.runtimes import onnxruntime_errors, session_options
 from videocolor.types import Array
 
 __all__ = ["UserOnnxColorizer", "load_user_onnx"]
@@ -195,12 +195,8 @@ def _session(path: Path, device: str, threads: int | None) -> Any:
             )
         number = device.partition(":")[2] or "0"
         providers.insert(0, ("CUDAExecutionProvider", {"device_id": number}))
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads or 0
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return ort.InferenceSession(str(path), options, providers=providers)
+        return ort.InferenceSession(str(path), session_options(threads or 0), providers=providers)
     except onnxruntime_errors() as error:
         raise ModelError(f"{path}: ONNX Runtime cannot load it ({str(error)[:300]})") from error
 
