@@ -6,6 +6,7 @@ import json
 from fractions import Fraction
 from pathlib import Path
 
+import pytest
 from damage import pulldown, textured_pan
 from media import make_film
 
@@ -13,6 +14,7 @@ from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
 
 
+@pytest.mark.slow
 def test_the_cadence_of_a_film_that_is_mended_is_noted(tmp_path: Path) -> None:
     woven, _ = pulldown(textured_pan(1, 40))
     height, width = woven[0].shape

@@ -52,7 +52,7 @@ def errors(film: Path, frames: list[Array]) -> list[float]:
     return found
 
 
-@pytest.mark.parametrize("timed", [True, False])
+@pytest.mark.parametrize("timed", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_color_comes_from_a_hint_that_lies_ahead(timed: bool, tmp_path: Path) -> None:
     frames = pan()
     film, hint, place = gray_film(tmp_path / "film.mkv", frames), tmp_path / "hint.png", COUNT // 2
@@ -89,6 +89,7 @@ def test_a_click_is_obeyed(tmp_path: Path) -> None:
         assert np.linalg.norm(got - wanted) < 12 < 35 < np.linalg.norm(wanted)
 
 
+@pytest.mark.slow
 def test_a_hint_that_does_not_fit_its_frame_is_followed_from_where_it_fits(tmp_path: Path) -> None:
     """The picture is the frame eight pixels on: not this very frame, so a loose hint, but of this very scene."""
     frames = pan()
@@ -101,6 +102,7 @@ def test_a_hint_that_does_not_fit_its_frame_is_followed_from_where_it_fits(tmp_p
     assert max(errors(tmp_path / "out.mkv", frames)[:20]) < 0.2 * colorless
 
 
+@pytest.mark.slow
 def test_threads_of_the_stages_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Motion and chroma of several frames are found at once where there are cores for it."""
     frames = pan()[:20]

@@ -27,6 +27,8 @@ from videocolor.training.distributed import ProcessGroup
 from videocolor.training.loop import make_task, train
 
 SLOW = pytest.mark.slow
+QUICK = ("h6_cured", "r_lite0", "f")
+"""One preset of each system."""
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,7 @@ def test_all_presets_are_tried_here() -> None:
     assert {name for name in found if not name.startswith("p")} == {*AUTOENCODERS, *NAMES}
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=SLOW if n in ("r", "f_batch5") else ()) for n in NAMES])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else SLOW) for n in NAMES])
 def test_a_preset_trains_and_its_network_colors(name: str, runs: Path) -> None:
     path = train(tiny(name, runs), observer=lambda _event: None)
     assert path == runs / name / f"{name}.safetensors"
@@ -92,7 +94,10 @@ def test_autoencoders_learn_what_they_are_for(runs: Path) -> None:
         assert torch.equal(target[:, 0], source[:, 0]) == (kind != "outlines")
 
 
-@pytest.mark.parametrize("name", ["h_gray", "h5_cured", pytest.param("r", marks=SLOW), pytest.param("f", marks=SLOW)])
+@pytest.mark.parametrize(
+    "name",
+    ["h5_cured", pytest.param("h_gray", marks=SLOW), pytest.param("r", marks=SLOW), pytest.param("f", marks=SLOW)],
+)
 def test_resuming_equals_never_having_stopped(name: str, runs: Path, tmp_path: Path) -> None:
     rows: list[Any] = []
     for part in ("whole", "halves"):

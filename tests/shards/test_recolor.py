@@ -35,7 +35,13 @@ def reel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     ("suffix", "codec"),
-    [(".mkv", "ffv1"), (".mkv", "libx264"), (".mp4", "libx264"), (".mp4", "libx265"), (".mov", "prores_ks")],
+    [
+        (".mkv", "ffv1"),
+        (".mp4", "libx264"),
+        (".mov", "prores_ks"),
+        pytest.param(".mkv", "libx264", marks=pytest.mark.slow),
+        pytest.param(".mp4", "libx265", marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("shots", [pytest.param("2", marks=pytest.mark.slow), "1,4-5"])
 def test_named_shots_change_and_no_other(suffix: str, codec: str, shots: str, reel: Path, tmp_path: Path) -> None:

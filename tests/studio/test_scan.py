@@ -270,7 +270,7 @@ def index_of(film: Path) -> tuple[FilmIndex, list[Any]]:
     return index, frames
 
 
-@pytest.mark.parametrize("name", ["bw_chaplin.mp4", "london_station_60fps.mp4"])
+@pytest.mark.parametrize("name", ["bw_chaplin.mp4", pytest.param("london_station_60fps.mp4", marks=pytest.mark.slow)])
 def test_frames_are_exact_in_any_order(samples: Path, name: str) -> None:
     index, frames = index_of(samples / name)
     source = FrameSource(samples / name, index)

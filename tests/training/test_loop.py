@@ -108,6 +108,7 @@ def test_a_checkpoint_becomes_a_network(tiny: TrainConfig, tmp_path: Path) -> No
     assert net.step(net.begin([]), np.zeros((1, 64, 64), np.float32)).ab.shape == (1, 2, 32, 32)
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_an_earlier_ones_weights(tiny: TrainConfig, tmp_path: Path) -> None:
     earlier = loop.train(tiny, stop_after=2)
     weights = load_checkpoint(earlier)["ema"]

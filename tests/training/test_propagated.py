@@ -38,6 +38,7 @@ def pack(tmp_path: Path) -> PackReader:
     return PackReader(tmp_path / "pack")
 
 
+@pytest.mark.slow
 def test_the_carried_picture_lies_on_the_frame(pack: PackReader, tmp_path: Path) -> None:
     assert propagate_pack(pack, tmp_path, tmp_path / "propagated", processes=1) > 0
     propagated, item = PropagatedReader(tmp_path / "propagated"), pack.clips[0]

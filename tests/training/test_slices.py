@@ -129,7 +129,9 @@ def test_encoder_weights_from_a_file(tmp_path: Path) -> None:
         new_network(3, tmp_path / "missing.pth")
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in LARGE else ()) for n in PRESETS])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n == "train/hint_cpu" else pytest.mark.slow) for n in PRESETS]
+)
 def test_a_preset_trains(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     preset = load_model(TrainConfig, "train", name)
     assert preset.phase_at(0) == preset.phases[0] and preset.phase_at(preset.steps - 1) == preset.phases[-1]

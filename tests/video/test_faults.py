@@ -136,8 +136,17 @@ def test_lost_frames_are_counted_and_the_rest_keeps_its_time(tmp_path: Path) -> 
     assert report.frames == 8
 
 
-@pytest.mark.parametrize("codec", ["libx264", "ffv1", "mpeg4"])
-@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+@pytest.mark.parametrize(
+    ("codec", "suffix"),
+    [
+        ("ffv1", ".mkv"),
+        ("libx264", ".mp4"),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (("libx264", ".mkv"), ("mpeg4", ".mkv"), ("ffv1", ".mp4"), ("mpeg4", ".mp4"))
+        ),
+    ],
+)
 def test_flipped_bits_never_crash_or_shorten_silently(tmp_path: Path, codec: str, suffix: str) -> None:
     source, bad = tmp_path / f"in{suffix}", tmp_path / f"bad{suffix}"
     make_film(source, 24, codec, audio=[{}], audio_codec="aac", options={"g": "6"})

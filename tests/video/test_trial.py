@@ -70,6 +70,7 @@ def test_the_order_of_fields_is_in_container_and_frames(
         assert all(frame.interlaced_frame for frame in film.decode(video=0))
 
 
+@pytest.mark.slow
 def test_a_tape_says_its_order_in_frames_alone(tmp_path: Path) -> None:
     source, target = tmp_path / "in.dv", tmp_path / "out.mov"
     ffmpeg(*NOISE, "-vf", "scale=720:576,format=yuv420p,setfield=bff", "-c:v", "dvvideo", "-flags", "+ildct", source)

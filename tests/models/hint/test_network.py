@@ -267,6 +267,7 @@ def test_the_encoder_is_efficientnet_lite0() -> None:
     torch.testing.assert_close(taps[-1], seen[0], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_packaged_graphs_are_those_of_the_code(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     from videocolor.models.hint.export import write_graphs
