@@ -26,7 +26,6 @@ from videocolor.training.graceful_stop import GracefulStop
 from videocolor.training.hint.start import initial_network, new_network
 from videocolor.training.prefetch import open_sampler
 
-LARGE = ("train/hint_cpu_lines", "train/hint_gpu")
 PRESETS = [preset.name for preset in list_presets("train") if preset.name.startswith("train/hint_")]
 """Of the hint network; the others have tests of their own."""
 
