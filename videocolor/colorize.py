@@ -6,20 +6,24 @@ The data path is `videocolor.pipeline.path`.
 from __future__ import annotations
 
 import glob
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from videocolor.config import ColorizeConfig
-from videocolor.errors import OutputError, VideocolorError
+from videocolor.config import ColorizeConfig, SmoothingConfig
+from videocolor.errors import OutputError, UsageError, VideocolorError
 from videocolor.events import Event, Observer, RunLog, ShotRecord, ignore
 from videocolor.files import disk_errors, folder_lock
+from videocolor.models.base import Colorizer
 from videocolor.pipeline.film import Film, open_film, output_options
 from videocolor.pipeline.path import colorize_film, open_run
 from videocolor.pipeline.reuse import SeenReferenceShots
 from videocolor.pipeline.shot import Run
+from videocolor.pipeline.smoothing import Smoother
+from videocolor.plugins import name_of
 from videocolor.record import Fixity, describe, describe_hints, describe_model, joined, timing
 from videocolor.reports.run import leave_record
 from videocolor.shards.merge import MergeReport, merge_shards
@@ -52,7 +56,14 @@ class ColorizeResult:
 
 
 def colorize_video(
-    source: Path, target: Path, config: ColorizeConfig | None = None, *, observer: Observer = ignore
+    source: str | Path,
+    target: str | Path,
+    config: ColorizeConfig | None = None,
+    *,
+    colorizer: Colorizer | None = None,
+    smoother: str | Callable[[SmoothingConfig, float], Smoother] | None = None,
+    observer: Observer = ignore,
+    cancel: threading.Event | None = None,
 ) -> ColorizeResult:
     """Color a film: same picture, same timing, same sound.
 
@@ -65,28 +76,55 @@ def colorize_video(
         source: a film, a numbered image sequence, a folder of images, a still, a named pipe, or `-`: standard input.
         target: what to write; the suffix chooses the container.
         config: see `ColorizeConfig`; None: defaults.
+        colorizer: the network, in place of the one that the settings name. A stopped run is continued with another
+            object only where class, code and card are the same: what changes its colors must change its card.
+        smoother: in place of `smoothing.method`, called as smoother(settings, cap) for each shot: a class or function
+            at the top level of a module, or its name.
         observer: receives events (`Event`), from the calling thread and those of the stages.
+        cancel: when it is set, from any thread, the run ends at the next frame.
 
     Raises:
+        Interrupted: `cancel` was set; the finished parts stay for the next call.
+        PluginError: colorizer or smoother returned what it must not.
         UsageError, InputError, OutputError, ModelError, DeviceError: see `videocolor.errors`.
     """
-    config = config or ColorizeConfig()
-    began, log = time.monotonic(), RunLog(observer)
+    source, target, config = Path(source), Path(target), _with(config or ColorizeConfig(), colorizer, smoother)
+    began, log = time.monotonic(), RunLog(observer, cancel)
     if is_pipe(source):
-        return _color_pipe(source, target, config, log, began)
-    film = open_film(source, target, config, log)
+        return _color_pipe(source, target, config, log, began, colorizer)
+    film = open_film(source, target, config, log, colorizer=colorizer)
     in_shards = config.output.resume and film.plan.container != "image2"
     return (_color_in_shards if in_shards else _color_in_one_go)(film, log, began)
 
 
-def _color_pipe(source: Path, target: Path, config: ColorizeConfig, log: RunLog, began: float) -> ColorizeResult:
+def _with(
+    config: ColorizeConfig,
+    colorizer: Colorizer | None,
+    smoother: str | Callable[[SmoothingConfig, float], Smoother] | None,
+) -> ColorizeConfig:
+    """Put the caller's own parts into the settings, by name: the record says what a film was made with."""
+    if colorizer is not None:
+        if config.model.automatic is not None:
+            raise UsageError("model.automatic names a second network; it does not go together with colorizer=")
+        kind = type(colorizer)
+        model = config.model.model_copy(update={"name": f"{kind.__module__}:{kind.__qualname__}"})
+        config = config.model_copy(update={"model": model})
+    if smoother is not None:
+        method = {"method": name_of(smoother, "smoother")}
+        config = config.model_copy(update={"smoothing": config.smoothing.model_copy(update=method)})
+    return config
+
+
+def _color_pipe(
+    source: Path, target: Path, config: ColorizeConfig, log: RunLog, began: float, colorizer: Colorizer | None
+) -> ColorizeResult:
     """Color what comes through a pipe, as soon as all of it is there."""
     log.note(f"{source}: the pipe is read to its end first; a run that is stopped cannot be continued")
     with kept(source, target, overwrite=config.output.overwrite) as file:
         log.note(f"{source}: {file.stat().st_size / 1e6:.1f} MB are kept in {file} until the film is done")
         log.names[str(file)] = str(source)
         try:
-            return _color_in_one_go(open_film(file, target, config, log), log, began, named=source)
+            return _color_in_one_go(open_film(file, target, config, log, colorizer=colorizer), log, began, named=source)
         except VideocolorError as error:
             error.args = tuple(log.named(text) if isinstance(text, str) else text for text in error.args)
             raise
@@ -185,7 +223,7 @@ def _describe_run(film: Film, named: Path, log: RunLog, sha256: str, elapsed: fl
         film.config,
         film.info,
         film.plan,
-        model=describe_model(film.colorizer),
+        model=describe_model(film.colorizer, film.config),
         shots=[shot.as_dict() for shot in log.shots],
         hints=describe_hints(film.hints, log.reproduced),
         frames=log.frames,
@@ -215,7 +253,18 @@ def recolor_film(
     return ColorizeResult(target, report.frames, seconds, (), report.warnings, report.sidecar, report=report.page)
 
 
-def find_shots(source: Path, config: ColorizeConfig | None = None, *, observer: Observer = ignore) -> ScanResult:
-    """Find the film's shots, with a few pictures of each; see `videocolor.shots.shotlist.write_shots`."""
-    log = RunLog(observer)
-    return scan_film(source, config or ColorizeConfig(), progress=log.scan_progress)
+def find_shots(
+    source: str | Path,
+    config: ColorizeConfig | None = None,
+    *,
+    observer: Observer = ignore,
+    cancel: threading.Event | None = None,
+) -> ScanResult:
+    """Find the film's shots, with a few pictures of each; see `videocolor.shots.shotlist.write_shots`.
+
+    Raises:
+        Interrupted: `cancel` was set.
+        InputError, ConfigError: the film or its shot list cannot be read.
+    """
+    log = RunLog(observer, cancel)
+    return scan_film(Path(source), config or ColorizeConfig(), progress=log.scan_progress)

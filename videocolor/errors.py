@@ -9,6 +9,7 @@
     │   └── HintError              exit 1   a hint that cannot be read or cannot be used
     ├── OutputError                exit 1   the target cannot be written, or cannot hold what it must
     ├── ModelError                 exit 1   weights, card and network do not belong together
+    ├── PluginError                exit 1   code that is not ours returned what it must not
     ├── DeviceError                exit 1   the device is not there, or its memory ran out for good
     └── Interrupted                exit 130 / 143 (Ctrl-C, SIGTERM)
 
@@ -26,6 +27,7 @@ __all__ = [
     "ModelError",
     "NoVideoError",
     "OutputError",
+    "PluginError",
     "UnsupportedVideoError",
     "UsageError",
     "VideocolorError",
@@ -70,6 +72,10 @@ class OutputError(VideocolorError):
 
 class ModelError(VideocolorError):
     """Weights, card and network do not belong together."""
+
+
+class PluginError(VideocolorError):
+    """A plug-in returned what its interface does not allow: another shape, type, range or number."""
 
 
 class DeviceError(VideocolorError):

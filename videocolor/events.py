@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from videocolor.errors import Interrupted
 from videocolor.files import plain
 from videocolor.types import Array, Frame, HintUse, VideoInfo
 
@@ -114,10 +115,15 @@ class ShotRecord:
 
 
 class RunLog:
-    """Collects shots, warnings and counts; the observer hears of each, one at a time."""
+    """Collects shots, warnings and counts; the observer hears of each, one at a time.
 
-    def __init__(self, observer: Observer) -> None:
-        self.frames = 0
+    Args:
+        observer: receives events.
+        cancel: ends the run when it is set, at the next frame that is counted.
+    """
+
+    def __init__(self, observer: Observer, cancel: threading.Event | None = None) -> None:
+        self.frames, self._cancel = 0, cancel
         self.shots: list[ShotRecord] = []
         self.warnings: list[str] = []
         self.notes: list[str] = []
@@ -129,6 +135,11 @@ class RunLog:
         self._lock = threading.RLock()  # stages run in threads of their own
         self._began = self._told = time.monotonic()
         self._sources: set[str] = set()
+
+    def go_on(self) -> None:
+        """Raise Interrupted where the caller has cancelled the run."""
+        if self._cancel is not None and self._cancel.is_set():
+            raise Interrupted("cancelled; what is finished stays, and the same call goes on from there")
 
     def _emit(self, kind: EventKind, **data: Any) -> None:
         with self._lock:
@@ -182,6 +193,7 @@ class RunLog:
         self._progress(frames, total, "color", before)
 
     def _progress(self, done: int, total: int | None, stage: str, before: int = 0) -> None:
+        self.go_on()
         now = time.monotonic()
         if now - self._told < _EVERY and done != total:
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -12,22 +12,26 @@ import cv2
 import numpy as np
 
 from videocolor.config import ColorizeConfig
-from videocolor.errors import OutputError
+from videocolor.errors import OutputError, PluginError
 from videocolor.events import Event, Observer, RunLog, ignore
 from videocolor.hints.files import CHOICES
 from videocolor.hints.plan import rank_views, suggestion_name, suggestion_png
 from videocolor.models.base import Colorizer
 from videocolor.pipeline.film import load_network
 from videocolor.pipeline.upsample import plane_luma, upsample_chroma
+from videocolor.plugins import find
 from videocolor.preview import PreviewFrame, before_rgb, preview_rgb
 from videocolor.restoration import active, restore
 from videocolor.shots.prepare import small_luma, working_size
-from videocolor.shots.scan import scan_film
+from videocolor.shots.scan import ShotView, scan_film
 from videocolor.types import Array, Frame
 from videocolor.video import open_video
 
-__all__ = ["propose_colors", "rgb_png", "write_keyframes"]
+__all__ = ["RANKINGS", "Ranking", "propose_colors", "rgb_png", "write_keyframes"]
 
+Ranking = Callable[[Sequence[tuple[int, Array]]], Sequence[int]]
+"""Sorts a shot's views ((frame index, luma picture) pairs, see `ShotView.views`): indices, the best one first."""
+RANKINGS: Final[dict[str, Ranking]] = {"medoid": rank_views}
 _ROWS: Final = 12
 """Shots on a page of the contact sheet."""
 _LINES: Final = 180
@@ -35,34 +39,45 @@ _LINES: Final = 180
 
 
 def write_keyframes(
-    film: Path, folder: Path, config: ColorizeConfig, *, proposals: int = 0, observer: Observer = ignore
+    film: str | Path,
+    folder: str | Path,
+    config: ColorizeConfig | None = None,
+    *,
+    proposals: int = 0,
+    ranking: str | Ranking = "medoid",
+    observer: Observer = ignore,
 ) -> list[Path]:
     """Write, for each shot, the frame that explains most of it, as a PNG whose name carries its time.
 
-    The frame is the shot's medoid: of up to eight frames evenly spread, the one most similar to all others. The folder
-    (`shot0003_t00012.345s.png`, ...) is taken back by `--hints`. With proposals it holds the likeliest colors, and
-    beside them choices/2, choices/3, ... hold further ones under the same names, with choices/sheet01.jpg to compare
+    By default it is the shot's medoid: of up to eight frames evenly spread, the one most similar to all others. The
+    folder (`shot0003_t00012.345s.png`, ...) is taken back by `--hints`. With proposals it holds the likeliest colors,
+    and beside them choices/2, choices/3, ... hold further ones under the same names, with choices/sheet01.jpg to compare
     them: copy a file over the one in the folder to choose it.
 
     Args:
         film: film, image sequence or still.
         folder: where the pictures go; made if missing.
-        config: its input, restoration, shots, model and output.overwrite count.
+        config: its input, restoration, shots, model and output.overwrite count; None: defaults.
         proposals: how many colored versions of each frame, 0..9; 0: the frame's luma, to be colored by a person.
+        ranking: chooses the frames: a name of `RANKINGS`, or a plug-in (docs/adding.md), a function or its name.
         observer: receives progress and warnings.
 
     Returns:
         The folder's own pictures, in film order.
 
     Raises:
+        UsageError: there is no such ranking.
+        PluginError: it returned what is no index of a view.
         InputError: the film cannot be read.
         OutputError: the folder cannot be written, or holds such files already.
     """
+    film, folder, config = Path(film), Path(folder), config or ColorizeConfig()
+    rank: Ranking = find(ranking, "keyframes", "ranking", RANKINGS) if isinstance(ranking, str) else ranking
     colorizer = load_network(config) if proposals else None
     log = RunLog(observer)
     scan = scan_film(film, config, progress=log.scan_progress)
     log.warn(*scan.info.warnings, *scan.losses)
-    wanted = {rank_views(view.views)[0]: view.shot.index for view in scan.shots}
+    wanted = {_best(rank, view): view.shot.index for view in scan.shots}
     names = _Names(folder, config.output.overwrite)
     sheet, written, began = _Sheet(names), list[Path](), monotonic()
     for frame in _frames(film, config, max(wanted)):
@@ -84,6 +99,14 @@ def write_keyframes(
     if len(written) < len(wanted):
         log.warn(f"{len(wanted) - len(written)} shots have no keyframe: their frames could not be read again")
     return written
+
+
+def _best(rank: Ranking, view: ShotView) -> int:
+    """Index of the frame that a ranking puts first."""
+    found, known = rank(view.views), [index for index, _ in view.views]
+    if not isinstance(found, Sequence) or not found or found[0] not in known:
+        raise PluginError(f"ranking of shot {view.shot.index + 1}: {found!r} does not begin with one of {known}")
+    return int(found[0])
 
 
 def propose_colors(frame: Frame, colorizer: Colorizer, count: int) -> list[PreviewFrame]:

@@ -8,7 +8,6 @@ Nothing here knows what the keys mean; the pydantic model that is passed in does
 from __future__ import annotations
 
 import difflib
-import importlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,13 +20,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from videocolor.errors import ConfigError, UsageError
+from videocolor.errors import ConfigError
 
 __all__ = [
     "Preset",
     "config_root",
     "find_preset",
-    "import_named",
     "list_presets",
     "load_model",
     "read_yaml",
@@ -280,20 +278,3 @@ def _summary(path: Path) -> str:
     with path.open(encoding="utf-8") as lines:
         first = lines.readline().strip()
     return first.removeprefix("#").strip() if first.startswith("#") else ""
-
-
-def import_named(name: str, setting: str) -> Any:
-    """Import what a setting names as `module:Object`.
-
-    Args:
-        name: of a module that Python finds, and an object in it.
-        setting: for the message, such as `model.name`.
-
-    Raises:
-        UsageError: there is no such module or object, or its import fails.
-    """
-    module, _, attribute = name.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"{setting} {name}: cannot be imported: {error}") from error

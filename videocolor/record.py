@@ -13,6 +13,7 @@ from videocolor.errors import InputError
 from videocolor.files import plain, source_sha256, write_atomically
 from videocolor.hints.plan import HintPlan
 from videocolor.models.base import Colorizer
+from videocolor.plugins import origins
 from videocolor.restoration import steps
 from videocolor.types import VideoInfo
 from videocolor.version import __version__
@@ -100,10 +101,11 @@ class Fixity:
         return self._digest
 
 
-def describe_model(colorizer: Colorizer) -> dict[str, Any]:
-    """Return the card, and what executes the network."""
+def describe_model(colorizer: Colorizer, config: ColorizeConfig) -> dict[str, Any]:
+    """Return the network's card, what executes it, and the code of others that makes the colors."""
     runtime = getattr(getattr(colorizer, "runtime", None), "name", None)
-    return {"card": colorizer.card.as_dict(), "runtime": runtime}
+    methods = origins((config.smoothing.method, "smoothers"), (config.smoothing.propagation, "propagators"))
+    return {"card": colorizer.card.as_dict(), "runtime": runtime, "plugins": [*colorizer.plugins, *methods]}
 
 
 def describe_hints(hints: HintPlan, reproduced: Collection[int]) -> list[dict[str, Any]]:
@@ -143,6 +145,7 @@ def describe(
         "label": COLOR_LABEL,
         "model": model["card"],
         "runtime": model["runtime"],
+        "plugins": model["plugins"],
         "config": config.as_dict(),
         "restored": list(steps(config.restoration)),
         "assumed_color": {

@@ -9,6 +9,7 @@ from pydantic import Field, Strict, model_validator
 
 from videocolor.config import Bool, ColorizeConfig, Int, Number, Section, Text
 from videocolor.errors import ConfigError
+from videocolor.plugins import is_plugin
 from videocolor.presets import suggest
 
 __all__ = [
@@ -64,7 +65,7 @@ class EngineSettings(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.kind not in ENGINES and ":" not in self.kind:
+        if self.kind not in ENGINES and not is_plugin(self.kind, "engines"):
             raise ValueError(
                 f"kind {self.kind}{suggest(self.kind, ENGINES)}: expected {', '.join(ENGINES)}, or module:Class"
             )

@@ -22,6 +22,7 @@ _PATH = click.Path(path_type=Path)
 @click.command(short_help="Compare methods on clips whose colors are known.")
 @click.option("--protocol", metavar="NAME", help="auto, e1, e1-far, ek, cuts, robust, similar or points.")
 @click.option("--methods", metavar="A,B,C", help="Methods to compare; LABEL=DIR scores another system's results.")
+@click.option("--metrics", metavar="A,B,C", help="Measure these alone; docs/scoring.md names them.")
 @click.option("--clips", metavar="DIR", type=_PATH, help="A folder of videos in their true colors.")
 @click.option("--list", "listed", metavar="NAME|FILE", help="Only the clips of a list: evaluate/held_back, or a YAML.")
 @click.option("-o", "--output", metavar="DIR", type=_PATH, help="Folder of rows and tables.")
@@ -34,6 +35,7 @@ _PATH = click.Path(path_type=Path)
 def evaluate(
     protocol: str | None,
     methods: str | None,
+    metrics: str | None,
     clips: Path | None,
     listed: str | None,
     output: Path | None,
@@ -50,7 +52,7 @@ def evaluate(
         raise click.UsageError("--clips DIR and -o DIR are needed")
     if protocol is None and config_source is None:
         raise click.UsageError("--protocol NAME or --config NAME|PATH says what the methods are given")
-    config = _load(protocol, methods, listed, config_source, overrides)
+    config = _load(protocol, methods, metrics, listed, config_source, overrides)
     if rest["export"] is not None:
         from videocolor.evaluation.protocols import export_inputs
 
@@ -65,7 +67,12 @@ def evaluate(
 
 
 def _load(
-    protocol: str | None, methods: str | None, listed: str | None, source: str | None, overrides: tuple[str, ...]
+    protocol: str | None,
+    methods: str | None,
+    metrics: str | None,
+    listed: str | None,
+    source: str | None,
+    overrides: tuple[str, ...],
 ) -> Any:
     """Merge the configuration."""
     from videocolor.evaluation.settings import PROTOCOLS, EvaluateConfig
@@ -75,8 +82,9 @@ def _load(
     if source is not None and isinstance(read_yaml(find_preset(source, "evaluate")).get("clips"), list):
         raise click.UsageError(f"--config {source} is a list of clips, not settings; give it with --list {source}")
     flags: dict[str, Any] = {"protocol.name": protocol, "clips.listed": listed}
-    if methods is not None:
-        flags["methods"] = [name for name in (part.strip() for part in methods.split(",")) if name]
+    for key, names in (("methods", methods), ("scores.metrics", metrics)):
+        if names is not None:
+            flags[key] = [name for name in (part.strip() for part in names.split(",")) if name]
     return load_model(EvaluateConfig, "evaluate", source, overrides, flags)
 
 

@@ -25,6 +25,7 @@ __all__ = ["keyframes"]
     default=0,
     help="Color each frame in N ways, the likeliest into DIR, the others into DIR/choices; 0: gray frames.",
 )
+@click.option("--ranking", metavar="NAME", default="medoid", help="medoid, or a function of yours: module:function.")
 @click.option("--vividness", type=float, metavar="X", help="Of proposals: from 0, cautious, to 1, bold.")
 @click.option("--shots", metavar="FILE", help="A shot list, in place of detection.")
 @click.option("--rate", help="Frames a second of an image sequence.")
@@ -38,6 +39,7 @@ def keyframes(
     film: Path,
     folder: Path,
     proposals: int,
+    ranking: str,
     config_source: str | None,
     overrides: tuple[str, ...],
     **flags: Any,
@@ -53,7 +55,7 @@ def keyframes(
     from videocolor.keyframes import write_keyframes
 
     with watching(state) as observer:
-        paths = write_keyframes(film, folder, config, proposals=proposals, observer=observer)
+        paths = write_keyframes(film, folder, config, proposals=proposals, ranking=ranking, observer=observer)
     for path in paths:
         if state.json:
             emit("keyframe", {"path": path})

@@ -24,6 +24,7 @@ def models(ctx: click.Context) -> None:
     if ctx.invoked_subcommand is not None:
         return
     from videocolor.models.registry import list_models
+    from videocolor.plugins import installed
     from videocolor.published.cards import PUBLISHED
 
     cards = list_models()
@@ -37,6 +38,7 @@ def models(ctx: click.Context) -> None:
     for model in PUBLISHED:
         title = f"{model.title} (train it)"
         rows.append((model.name, f"{model.parameters / 1e6:.2f} M", "-", model.hints or "-", "-", title))
+    rows += [(name, "-", "-", "-", "-", f"plug-in {point.value}") for name, point in installed("colorizers").items()]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         click.echo("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())

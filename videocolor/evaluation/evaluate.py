@@ -23,15 +23,19 @@ import numpy as np
 
 from videocolor.concurrency.processes import Crew
 from videocolor.concurrency.stages import opencv_single_threaded
-from videocolor.errors import DeviceError, OutputError, UsageError
+from videocolor.errors import DeviceError, OutputError, PluginError, UsageError
 from videocolor.evaluation.clips import ClipFile, list_clips
-from videocolor.evaluation.methods import MethodSpec, Results, build_method, parse_methods
+from videocolor.evaluation.methods import MethodSpec, Results, build_method, needs_hint, parse_methods
+from videocolor.evaluation.metrics import metric_kinds
+from videocolor.evaluation.metrics.base import Metric
 from videocolor.evaluation.protocols import Case, Unit, cases_of, plan_units
 from videocolor.evaluation.rows import TRUTH, Row, Store, code_digest, digest
-from videocolor.evaluation.scoring import FilmScorer
+from videocolor.evaluation.scoring import FilmScorer, ScoreOptions
 from videocolor.evaluation.settings import EvaluateConfig
 from videocolor.evaluation.tasks import Method, luma_codes, write_png
 from videocolor.events import Event, Observer, ignore
+from videocolor.files import file_sha256
+from videocolor.plugins import identify, name_of, origins
 from videocolor.version import __version__
 
 __all__ = ["Evaluation", "evaluate"]
@@ -66,10 +70,12 @@ class _Job:
 
 
 def evaluate(
-    clips: Path,
-    output: Path,
+    clips: str | Path,
+    output: str | Path,
     config: EvaluateConfig | None = None,
     *,
+    methods: Sequence[str | type[Method]] | None = None,
+    metrics: Sequence[str | type[Metric]] | None = None,
     workers: int = 1,
     fresh: bool = False,
     observer: Observer = ignore,
@@ -80,17 +86,20 @@ def evaluate(
         clips: a folder of videos with their true colors.
         output: a folder for rows, stills and tables; an earlier run's rows in it are used.
         config: see `EvaluateConfig`.
+        methods: in place of the settings': names, or classes at the top level of a module.
+        metrics: what is measured, in place of the settings', likewise.
         workers: processes; the result does not depend on it.
         fresh: ignore rows that are done.
         observer: receives progress, in units x methods.
 
     Raises:
         UsageError, ConfigError: methods, protocol and clips do not fit together.
+        PluginError: a method or metric returned what it must not.
         InputError: a clip, hint or result is missing, unreadable or of another length.
         OutputError: the output folder cannot be written.
         DeviceError: a worker process was killed.
     """
-    config = config or EvaluateConfig()
+    clips, output, config = Path(clips), Path(output), _with(config or EvaluateConfig(), methods, metrics)
     if workers < 1:
         raise UsageError(f"--workers {workers}: expected 1 or more")
     specs, left_out = _useful(parse_methods(config.methods), config)
@@ -122,13 +131,24 @@ def evaluate(
     return Evaluation(output, config, labels, names, tuple(ordered), idle, identities)
 
 
+def _with(
+    config: EvaluateConfig, methods: Sequence[str | type[Method]] | None, metrics: Sequence[str | type[Metric]] | None
+) -> EvaluateConfig:
+    """Put methods and metrics into the settings, by the names under which worker processes find them."""
+    if methods is not None:
+        config = config.model_copy(update={"methods": tuple(name_of(method, "methods") for method in methods)})
+    if metrics is None:
+        return config
+    kinds = tuple(metric_kinds(names := [name_of(metric, "metrics") for metric in metrics]))
+    chosen = tuple(name for name in kinds if name in names)
+    return config.model_copy(update={"scores": config.scores.model_copy(update={"metrics": chosen})})
+
+
 def _useful(specs: Sequence[MethodSpec], config: EvaluateConfig) -> tuple[list[MethodSpec], tuple[str, ...]]:
     """Leave methods that need a hint out of a protocol without hints, and say so."""
     if config.protocol.name != "auto":
         return list(specs), ()
-    from videocolor.evaluation.baselines import BASELINES
-
-    idle = [spec.label for spec in specs if spec.kind in BASELINES and BASELINES[spec.kind].needs_hint]
+    idle = [spec.label for spec in specs if needs_hint(spec)]
     left = [spec for spec in specs if spec.label not in idle]
     if not left:
         raise UsageError(f"protocol auto gives no hints, and {', '.join(idle)} need one; name other methods")
@@ -149,10 +169,22 @@ def _made_by(specs: Sequence[MethodSpec], units: Sequence[Unit], config: Evaluat
     made: dict[tuple[str, str], Any] = {}
     for spec in specs:
         method = build_method(spec, config.network)
-        made[spec.label, ""] = method.identity()
+        made[spec.label, ""] = {**method.identity(), **_code(method)}
         if isinstance(method, Results):
             made.update({(spec.label, unit.name): method.fingerprint(unit.name) for unit in units})
     return made
+
+
+def _code(method: Method) -> dict[str, Any]:
+    """Name the code of a method that is not ours."""
+    code = identify(type(method))
+    return {} if code is None else {"code": code}
+
+
+def _scored_by(options: ScoreOptions) -> list[str]:
+    """Name what scores depend on besides the settings and our own code: plug-ins, and weights."""
+    weights = [] if options.lpips_weights is None else [file_sha256(options.lpips_weights)]
+    return [*origins(*((name, "metrics") for name in options.metrics)), *weights]
 
 
 def _key(unit: Unit, config: EvaluateConfig, spec: MethodSpec | None, made: dict[tuple[str, str], Any]) -> str:
@@ -162,7 +194,8 @@ def _key(unit: Unit, config: EvaluateConfig, spec: MethodSpec | None, made: dict
     settings["protocol"].pop("pairs")
     value = {
         "version": __version__,
-        "code": code_digest(package=spec is not None and spec.kind in ("network", "videocolor")),
+        "code": code_digest(package=spec is not None and spec.kind in ("network", "videocolor", "plug-in")),
+        "scored by": _scored_by(config.scores),
         "clips": [clip.sha256 for clip in unit.clips],
         "names": [unit.name, *(clip.name for clip in unit.clips)],
         "hint": [unit.hint_sha256, unit.hint_at],
@@ -261,7 +294,11 @@ def _score(case: Case, method: Method | None, label: str, key: str, store: Store
         try:
             frame = next(made)
         except StopIteration:
-            raise RuntimeError(f"{label} yielded {index} of the {len(clip.truth)} frames of {clip.name}") from None
+            raise PluginError(f"{label} yielded {index} of the {len(clip.truth)} frames of {clip.name}") from None
+        if not isinstance(frame, np.ndarray) or frame.shape != clip.truth[index].shape or frame.dtype != np.uint8:
+            shown = f"{frame.shape} {frame.dtype}" if isinstance(frame, np.ndarray) else type(frame).__name__
+            expected = f"{clip.truth[index].shape} uint8"
+            raise PluginError(f"{label}: frame {index} of {clip.name} is {shown}; expected {expected}")
         seconds += time.perf_counter() - began
         shot += index >= bounds[shot + 1]
         error = luma_codes(frame, clip.matrix).astype(np.int16) - clip.luma[index]
@@ -274,7 +311,7 @@ def _score(case: Case, method: Method | None, label: str, key: str, store: Store
             files.append(path.relative_to(store.folder).as_posix())
     began = time.perf_counter()
     if method is not None and next(made, None) is not None:
-        raise RuntimeError(f"{label} yielded more than the {len(clip.truth)} frames of {clip.name}")
+        raise PluginError(f"{label} yielded more than the {len(clip.truth)} frames of {clip.name}")
     seconds += time.perf_counter() - began
     scores = combine([scorer.result().as_dict() for scorer in scorers])
     scores["luma_code_diff"] = luma_error

@@ -3,9 +3,10 @@
     gray copy table reinhard welsh flow lightness     videocolor.evaluation.baselines
     network[@WEIGHTS]                                 the network alone, frame by frame
     videocolor[:PRESET][@WEIGHTS]                     `videocolor colorize`, film in, film out
+    module:Class                                      a `Method` of yours, or the name of an entry point; docs/adding.md
     LABEL=DIR                                         films or folders of images in DIR, by the clips' names
 
-Any of them may get another name in the table: `LABEL=network@mine.safetensors`.
+WEIGHTS is what `--model` takes. Any may get another name in the table: `LABEL=network@mine.safetensors`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
-from videocolor.errors import ConfigError, HintError, InputError, UsageError
+from videocolor.errors import HintError, InputError, UsageError
 from videocolor.evaluation.baselines import BASELINES
 from videocolor.evaluation.clips import read_frames, working_shape
 from videocolor.evaluation.settings import NetworkSettings
@@ -40,9 +41,10 @@ from videocolor.events import Event
 from videocolor.files import file_sha256
 from videocolor.hints.plan import load_hint
 from videocolor.models.artifact import read_card
-from videocolor.models.base import HintInput, ModelCard
+from videocolor.models.base import HintInput, ModelCard, check_prediction
 from videocolor.models.registry import automatic_partner, list_models, load_colorizer
 from videocolor.pipeline.upsample import upsample_chroma
+from videocolor.plugins import find, installed, is_plugin, origins
 from videocolor.presets import suggest
 from videocolor.shots.prepare import working_size
 from videocolor.types import Array
@@ -53,6 +55,7 @@ __all__ = [
     "Network",
     "Results",
     "build_method",
+    "needs_hint",
     "parse_methods",
 ]
 
@@ -71,11 +74,12 @@ class MethodSpec:
     label: str
     """Its name in the table."""
     kind: str
-    """A baseline's name, `network`, `videocolor` or `results`."""
+    """A baseline's name, `network`, `videocolor`, `results` or `plug-in`."""
     preset: str | None = None
     weights: str | None = None
-    """Name of a packaged network, or a file; None: the default."""
+    """Name of a packaged network, a file or a plug-in; None: the default."""
     folder: Path | None = None
+    plugin: str | None = None
 
 
 def parse_methods(texts: Sequence[str]) -> list[MethodSpec]:
@@ -106,19 +110,36 @@ def _parse(text: str) -> MethodSpec:
     if kind not in _KINDS:
         if equals and Path(body).is_dir():
             return MethodSpec(label, "results", folder=Path(body))
+        if is_plugin(body, "methods"):
+            return MethodSpec(label if equals else body, "plug-in", plugin=body)
         if equals:
             raise InputError(f"--methods {text}: {body} is neither a folder nor a method")
-        raise UsageError(f"--methods {text}: no such method{suggest(kind, _KINDS)} ({', '.join(_KINDS)}, or LABEL=DIR)")
+        known = (*_KINDS, *installed("methods"))
+        raise UsageError(f"--methods {text}: no such method{suggest(kind, known)} ({', '.join(known)}, or LABEL=DIR)")
     if (kind in BASELINES and (at or colon)) or (kind == "network" and colon):
         raise UsageError(f"--methods {text}: {kind} takes no {'weights' if at else 'preset'}")
     if (at and not weights) or (colon and not preset):
         raise UsageError(f"--methods {text}: nothing after {'@' if at and not weights else ':'}")
-    if at and not Path(weights).is_file() and weights not in {card.name for card in list_models()}:
+    packaged = {card.name for card in list_models()}
+    if at and weights not in packaged and not is_plugin(weights, "colorizers") and not Path(weights).is_file():
         raise InputError(f"--methods {text}: {weights} is neither a weights file nor a packaged network")
     if colon:
         ColorizeConfig.load(preset)
     shown = f"{name}@{Path(weights).stem}" if at else name
     return MethodSpec(label if equals else shown, kind, preset or None, weights or None)
+
+
+def needs_hint(spec: MethodSpec) -> bool:
+    """Whether a method without networks yields gray film where there is no hint."""
+    kind = BASELINES.get(spec.kind) or (None if spec.plugin is None else _plugin(spec.plugin))
+    return kind is not None and kind.needs_hint
+
+
+def _plugin(name: str) -> type[Method]:
+    kind = find(name, "methods", "--methods")
+    if not (isinstance(kind, type) and issubclass(kind, Method)):
+        raise UsageError(f"--methods {name}: is no videocolor.evaluation.tasks.Method")
+    return kind
 
 
 def build_method(spec: MethodSpec, settings: NetworkSettings) -> Method:
@@ -131,7 +152,9 @@ def build_method(spec: MethodSpec, settings: NetworkSettings) -> Method:
     if spec.kind == "results":
         assert spec.folder is not None
         return Results(spec.label, spec.folder)
-    if spec.kind == "network":
+    if spec.plugin is not None:
+        method = _plugin(spec.plugin)()
+    elif spec.kind == "network":
         method = Network(spec.weights or "hint", settings)
     elif spec.kind == "videocolor":
         method = FilmPath(spec.preset, spec.weights, settings)
@@ -155,7 +178,7 @@ class Network(ChromaMethod):
 
     def identity(self) -> dict[str, Any]:
         """Return the card, with the weights' sha256."""
-        return {"kind": "network", "card": self._net.card.as_dict()}
+        return {"kind": "network", "card": self._net.card.as_dict(), "plugins": self._net.plugins}
 
     def chroma(self, shot: ShotTask) -> Iterator[Array]:
         """Run on frames at the card's working size, with as many hints as the card takes."""
@@ -167,7 +190,8 @@ class Network(ChromaMethod):
         for start in range(0, len(shot.luma), _BATCH):
             lumas = [codes.astype(np.float32) / 255 for codes in shot.luma[start : start + _BATCH]]
             small = _resized(np.stack(lumas), size)
-            for luma, seen, ab in zip(lumas, small, self._net.step(memory, small).ab, strict=True):
+            found = check_prediction(self._net.step(memory, small), small, self._net.card.name)
+            for luma, seen, ab in zip(lumas, small, found.ab, strict=True):
                 guide = cv2.resize(seen, (ab.shape[2], ab.shape[1]), interpolation=cv2.INTER_AREA)
                 yield upsample_chroma(ab, guide, luma)
 
@@ -204,9 +228,15 @@ class FilmPath(Method):
 
     def identity(self) -> dict[str, Any]:
         """Return the merged configuration and the weights' sha256."""
-        automatic = automatic_partner(self.config.model.name, self.config.model.automatic)
-        weights = [self._card.sha256, *([] if automatic is None else [_card(automatic).sha256])]
-        return {"kind": "videocolor", "config": self.config.as_dict(), "weights": weights}
+        model, smoothing = self.config.model, self.config.smoothing
+        names = [name for name in (model.name, automatic_partner(model.name, model.automatic)) if name is not None]
+        plugins = origins(
+            *((name, "colorizers") for name in names),
+            (smoothing.method, "smoothers"),
+            (smoothing.propagation, "propagators"),
+        )
+        weights = [_card(name).sha256 for name in names]
+        return {"kind": "videocolor", "config": self.config.as_dict(), "weights": weights, "plugins": plugins}
 
     def color(self, task: Task) -> Iterator[Array]:
         """Color the task's film in a temporary folder."""
@@ -331,11 +361,9 @@ def _note(event: Event, task: Task, folder: str) -> None:
 
 def _card(name: str) -> ModelCard:
     """Card of a packaged network or a weights file."""
-    if Path(name).suffix.lower() == ".onnx":
-        return load_colorizer(name, device="cpu").card
-    if Path(name).is_file():
-        return read_card(Path(name))[0]
     for card in list_models():
         if card.name == name:
             return card
-    raise ConfigError(f"model.name {name}: neither a weights file nor a packaged network")
+    if Path(name).is_file() and Path(name).suffix.lower() != ".onnx":
+        return read_card(Path(name))[0]
+    return load_colorizer(name, device="cpu").card

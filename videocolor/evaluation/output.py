@@ -12,7 +12,7 @@ import numpy as np
 from videocolor.evaluation.evaluate import Evaluation
 from videocolor.evaluation.rows import TRUTH, Row
 from videocolor.evaluation.table import (
-    COLUMNS,
+    columns,
     costs,
     facts,
     line_name,
@@ -92,13 +92,13 @@ def page_html(evaluation: Evaluation) -> str:
 def _clip(evaluation: Evaluation, unit: str, *, pictures: bool) -> dict[str, Any]:
     """Scores of a clip, and its pictures frame by frame."""
     rows = [row for row in evaluation.rows if row.unit == unit]
-    columns = [column for column in COLUMNS if column.on_page]
+    shown = [column for column in columns(evaluation) if column.on_page]
     last = next(row for row in reversed(rows) if row.method == evaluation.labels[-1])
     return {
         "name": unit,
-        "head": ["method", *(column.title for column in columns)],
+        "head": ["method", *(column.title for column in shown)],
         "scores": [
-            [line_name(row.method, row.case), *(number(score(row, c.key, evaluation), c.digits) for c in columns)]
+            [line_name(row.method, row.case), *(number(score(row, c.key, evaluation), c.digits) for c in shown)]
             for row in rows
         ],
         "strips": [

@@ -17,18 +17,18 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
 from videocolor.config import Int
-from videocolor.errors import InputError, UsageError
-from videocolor.evaluation.metrics import METRICS
+from videocolor.errors import InputError, PluginError, UsageError
+from videocolor.evaluation.metrics import METRICS, metric_kinds
 from videocolor.evaluation.metrics.base import Metric, MetricOptions, Picture, Score, ScoredFrame
 from videocolor.evaluation.pairing import Align, Alignment, Allow, FilmPairs, LumaRule
 from videocolor.events import Event, Observer, ignore
-from videocolor.presets import suggest
 from videocolor.types import Array
 
 __all__ = ["FilmScorer", "ScoreOptions", "Scores", "parse_metrics", "parse_reference_frames", "score_film"]
@@ -36,17 +36,19 @@ __all__ = ["FilmScorer", "ScoreOptions", "Scores", "parse_metrics", "parse_refer
 Measured = list[tuple[Metric, Mapping[str, Any]]]
 
 
-def _known(name: str) -> str:
-    if name not in METRICS:
-        raise ValueError(f"{name!r}: unknown{suggest(name, METRICS)}; known: {', '.join(METRICS)}")
-    return name
+def _known(names: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        kinds = metric_kinds(names)
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+    return tuple(name for name in kinds if name in names)
 
 
 class ScoreOptions(MetricOptions):
     """What is measured, and how often."""
 
-    metrics: tuple[Annotated[str, AfterValidator(_known)], ...] = tuple(METRICS)
-    """What to measure; see docs/scoring.md."""
+    metrics: Annotated[tuple[str, ...], AfterValidator(_known)] = tuple(METRICS)
+    """What to measure, in any order; see docs/scoring.md."""
     threads: Int = Field(1, ge=1)
     """Frames measured at once. The scores do not depend on it."""
 
@@ -107,7 +109,8 @@ class FilmScorer:
 
     def __init__(self, options: ScoreOptions = ScoreOptions()) -> None:  # noqa: B008  (frozen)
         self.options = options
-        self._metrics = [kind(options) for name, kind in METRICS.items() if name in options.metrics]
+        self._kinds = metric_kinds(options.metrics)
+        self._metrics = {name: kind(options) for name, kind in self._kinds.items() if name in options.metrics}
         self._pool = ThreadPoolExecutor(options.threads) if options.threads > 1 else None
         self._pending: deque[Future[Measured]] = deque()
         self._before: tuple[Picture, Picture] | None = None
@@ -146,7 +149,7 @@ class FilmScorer:
 
     def _measure(self, frame: ScoredFrame) -> Measured:
         kinds = ("all", "reference" if frame.reference else "scored")
-        return [(metric, metric.measure(frame)) for metric in self._metrics if metric.frames in kinds]
+        return [(metric, metric.measure(frame)) for metric in self._metrics.values() if metric.frames in kinds]
 
     @staticmethod
     def _take(measured: Measured) -> None:
@@ -166,10 +169,9 @@ class FilmScorer:
         self.close()
         values: dict[str, Any] = {"frames": self._scored, "reference_frames": self._index - self._scored}
         reasons: dict[str, str] = {}
-        made = {metric.name: metric for metric in self._metrics}
-        for name, kind in METRICS.items():
-            metric = made.get(name)
-            for key, value in (dict.fromkeys(kind.keys) if metric is None else metric.result()).items():
+        for name, kind in self._kinds.items():
+            metric = self._metrics.get(name)
+            for key, value in (dict.fromkeys(kind.keys) if metric is None else _checked(metric, name)).items():
                 # Of a count that two metrics share, such as the pairs of flow, the larger one.
                 values[key] = max(values[key], value) if key in values else value
                 if value is None:
@@ -181,13 +183,29 @@ class FilmScorer:
     def _reason(self, metric: Metric, key: str) -> str:
         if not self._scored and metric.frames == "scored":
             return "every frame is a reference frame"
-        return metric.reasons()[key]
+        return metric.reasons().get(key, metric.missing)
 
     def close(self) -> None:
         """End the threads; needed only where `result` is never reached."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
+
+
+def _checked(metric: Metric, name: str) -> Mapping[str, Any]:
+    """Return a metric's scores, if they are what they must be.
+
+    Raises:
+        PluginError: a score is missing, or is neither finite nor None.
+    """
+    found = metric.result()
+    if missing := [key for key in metric.keys if key not in found]:
+        raise PluginError(f"metric {name}: result gives no {missing[0]!r}, which is among its keys; None: not measured")
+    for key, value in found.items():
+        finite = not isinstance(value, float) or isfinite(value)
+        if not (finite and isinstance(value, int | float | str | tuple | None)):
+            raise PluginError(f"metric {name}: {key} is {value!r}; expected a finite number, or None: not measured")
+    return found
 
 
 def score_film(
@@ -257,19 +275,15 @@ def _with_luma_rule(scores: Scores, rule: LumaRule, options: ScoreOptions) -> Sc
 
 
 def parse_metrics(text: str) -> tuple[str, ...]:
-    """Read names of metrics from `psnr_rgb,ssim`, and return them in the order of `METRICS`.
+    """Read names of metrics from `psnr_rgb,ssim`, and return them in the order of `METRICS`, plug-ins last.
 
     Raises:
         UsageError: an unknown name.
     """
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    try:
-        known = [_known(name) for name in names]
-    except ValueError as error:
-        raise UsageError(f"--metrics {error}") from error
-    if not known:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
         raise UsageError(f"--metrics {text!r}: names none; known: {', '.join(METRICS)}")
-    return tuple(metric for metric in METRICS if metric in known)
+    return tuple(name for name in metric_kinds(names) if name in names)
 
 
 def parse_reference_frames(text: str) -> frozenset[int]:

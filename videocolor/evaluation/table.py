@@ -10,16 +10,16 @@ from typing import Any, Final
 import numpy as np
 
 from videocolor.evaluation.evaluate import Evaluation
-from videocolor.evaluation.metrics import METRICS
+from videocolor.evaluation.metrics import metric_kinds
 from videocolor.evaluation.metrics.base import Column
 from videocolor.evaluation.rows import TRUTH, Row
 from videocolor.files import plain
 from videocolor.version import __version__
 
 __all__ = [
-    "COLUMNS",
     "Mean",
     "bootstrap",
+    "columns",
     "costs",
     "facts",
     "format_mean",
@@ -36,14 +36,6 @@ __all__ = [
     "table_markdown",
 ]
 
-
-COLUMNS: Final = (
-    *METRICS["psnr_rgb"].columns,
-    Column("psnr_vs_auto", "PSNR less that without hint, dB", 2, "higher"),
-    *(column for name, metric in METRICS.items() if name != "psnr_rgb" for column in metric.columns),
-    Column("luma_code_diff", "luma, largest difference", 0, "lower", worst=True),
-)
-"""In the order of tables; empty columns are not shown."""
 
 _PROTOCOLS: Final = {
     "auto": "no hint",
@@ -69,6 +61,17 @@ class Mean:
     high: float
     clips: int
     """Number of clips that have the score."""
+
+
+def columns(evaluation: Evaluation) -> list[Column]:
+    """List the columns of tables, in their order; empty ones are not shown."""
+    kinds = metric_kinds(evaluation.config.scores.metrics)
+    return [
+        *kinds.pop("psnr_rgb").columns,
+        Column("psnr_vs_auto", "PSNR less that without hint, dB", 2, "higher"),
+        *(column for kind in kinds.values() for column in kind.columns),
+        Column("luma_code_diff", "luma, largest difference", 0, "lower", worst=True),
+    ]
 
 
 def protocol_line(evaluation: Evaluation) -> str:
@@ -103,7 +106,7 @@ def summarize(evaluation: Evaluation) -> list[tuple[str, str, dict[str, Mean]]]:
     lines = []
     for label, case, rows in grouped(evaluation):
         means = {}
-        for column in COLUMNS:
+        for column in columns(evaluation):
             values = [value for row in rows if (value := score(row, column.key, evaluation)) is not None]
             if values and column.worst:
                 means[column.key] = Mean(max(values), max(values), max(values), len(values))
@@ -149,10 +152,10 @@ def line_name(label: str, case: str) -> str:
     return label if not case or label == TRUTH else f"{label}, {case}"
 
 
-def shown_columns(lines: Iterable[tuple[str, str, dict[str, Mean]]]) -> list[Column]:
+def shown_columns(evaluation: Evaluation, lines: Iterable[tuple[str, str, dict[str, Mean]]]) -> list[Column]:
     """Return the columns that have a value."""
     present = {key for _, _, means in lines for key in means}
-    return [column for column in COLUMNS if column.key in present]
+    return [column for column in columns(evaluation) if column.key in present]
 
 
 def per_clip(evaluation: Evaluation, key: str) -> list[tuple[str, list[float | None]]]:
@@ -199,7 +202,7 @@ def _incomplete(evaluation: Evaluation) -> list[str]:
     """Scores that some clips lack; their means are over the others."""
     short: dict[tuple[str, int], None] = {}
     for label, _, rows in grouped(evaluation):
-        for column in COLUMNS:
+        for column in columns(evaluation):
             count = sum(score(row, column.key, evaluation) is not None for row in rows)
             if label != TRUTH and 0 < count < len(rows):
                 short.setdefault((column.title, count))
@@ -209,10 +212,10 @@ def _incomplete(evaluation: Evaluation) -> list[str]:
 def mean_table(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
     """Return the head and the lines of the table of means."""
     lines = summarize(evaluation)
-    columns = shown_columns(lines)
-    head = ["method", *(f"{column.title}{_ARROWS[column.better]}" for column in columns)]
+    shown = shown_columns(evaluation, lines)
+    head = ["method", *(f"{column.title}{_ARROWS[column.better]}" for column in shown)]
     body = [
-        [line_name(label, case), *(format_mean(means.get(column.key), column.digits) for column in columns)]
+        [line_name(label, case), *(format_mean(means.get(column.key), column.digits) for column in shown)]
         for label, case, means in lines
     ]
     return head, body
@@ -227,13 +230,13 @@ def means_markdown(evaluation: Evaluation) -> list[str]:
 def table_markdown(evaluation: Evaluation) -> str:
     """Return the result as Markdown."""
     lines = summarize(evaluation)
-    columns = shown_columns(lines)
+    shown = shown_columns(evaluation, lines)
     out = [f"# {evaluation.config.protocol.name}", "", *(f"- {_cell(fact)}" for fact in facts(evaluation)), ""]
     out += [*means_markdown(evaluation), ""]
     names = [line_name(label, case) for label, case, _ in lines if label != TRUTH]
     for key in ("psnr_rgb", "ciede2000_mean"):
-        column = next(column for column in COLUMNS if column.key == key)
-        if column not in columns:
+        column = next((column for column in shown if column.key == key), None)
+        if column is None:
             continue
         body = [
             [unit, *(number(value, column.digits) for value in values)] for unit, values in per_clip(evaluation, key)

@@ -17,7 +17,7 @@ from videocolor.color import codes_to_chroma, codes_to_luma, lab_to_rgb, rgb_to_
 from videocolor.config import AssignedHint, ColorizeConfig, parse_hint
 from videocolor.errors import HintError, InputError, UsageError
 from videocolor.hints.decoding import decode_samples, unit_samples
-from videocolor.presets import import_named
+from videocolor.plugins import find
 from videocolor.types import Array, Frame, Hint
 from videocolor.video import check_name, open_video
 
@@ -111,7 +111,7 @@ def collect_hints(config: ColorizeConfig) -> tuple[list[Hint], list[str]]:
         name, equals, argument = entry.partition("=")
         if not equals:
             raise UsageError(f"hints.sources: {entry}: expected SOURCE=ARGUMENT, as folder=DIR")
-        source: HintSource = HINT_SOURCES.get(name) or import_named(name, "hints.sources")
+        source: HintSource = find(name, "hints", "hints.sources", HINT_SOURCES)
         found, passed_over = source(argument)
         for hint in found:
             check_hint(hint)

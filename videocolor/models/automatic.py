@@ -43,6 +43,11 @@ class AutomaticColorizer(Colorizer):
         )
         self.runtime = getattr(hinted, "runtime", None)
 
+    @property
+    def plugins(self) -> tuple[str, ...]:
+        """Those of both."""
+        return (*self.hinted.plugins, *self.automatic.plugins)
+
     def begin(self, hints: Sequence[HintInput]) -> _State:
         """Start a shot with the network that suits it."""
         chosen = self.hinted if hints else self.automatic

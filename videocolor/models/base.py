@@ -15,15 +15,21 @@ from typing import Any, Literal
 
 import numpy as np
 
+from videocolor.errors import PluginError
+from videocolor.plugins import identify
 from videocolor.types import Array
 
-__all__ = ["USUAL_ERROR", "Colorizer", "HintInput", "ModelCard", "Prediction"]
+__all__ = ["USUAL_ERROR", "Colorizer", "HintInput", "ModelCard", "Prediction", "check_prediction"]
 
 
 USUAL_ERROR = 8.0
 """Typical mean absolute error of a*b* of an automatic network."""
 _PRECISION = (0.25, 25.0)
 """Bounds of an observation's precision."""
+_ABSURD = 128.0
+"""Mean of |a*b*| that no picture has."""
+_ROUNDED = 1e-3
+"""By which arithmetic may leave a range."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +107,6 @@ class Prediction:
         for name, plane in (("confidence", self.confidence), ("error", self.error)):
             if plane is not None and plane.shape != (self.ab.shape[0], *self.ab.shape[2:]):
                 raise ValueError(f"{name} {plane.shape} does not belong to {self.ab.shape=}")
-        if not np.isfinite(self.ab).all():
-            raise ValueError("the network returned values that are not finite")
 
     def observations(self) -> list[tuple[Array, Array | float]]:
         """Pair each frame's a*b* with its precision, for fusion over time: 1 where the error is `USUAL_ERROR`.
@@ -115,10 +119,45 @@ class Prediction:
         return list(zip(self.ab, np.clip(ratio * ratio, *_PRECISION), strict=True))
 
 
+def check_prediction(found: Any, luma: Array, name: str) -> Prediction:
+    """Return what a network's `step` returned for (n, h, w) luma, if it is what it must be.
+
+    Raises:
+        PluginError: another type, number of frames or size, values that are not finite or out of range.
+    """
+    if not isinstance(found, Prediction):
+        raise PluginError(f"network {name}: step returned {type(found).__name__}; expected a Prediction")
+    n, _, h, w = found.ab.shape
+    planes = {"ab": found.ab, "confidence": found.confidence, "error": found.error}
+    for key, plane in planes.items():
+        if plane is None:
+            continue
+        if not isinstance(plane, np.ndarray) or plane.dtype != np.float32:
+            kind = getattr(plane, "dtype", type(plane).__name__)
+            raise PluginError(f"network {name}: {key} is {kind}; expected a NumPy array of float32")
+        if not np.isfinite(plane).all():
+            raise PluginError(f"network {name}: {key} has values that are not finite")
+    if n != len(luma) or not (0 < h <= luma.shape[1] and 0 < w <= luma.shape[2]):
+        size = f"{len(luma)} frames of at most {luma.shape[1]}x{luma.shape[2]}"
+        raise PluginError(f"network {name}: returned {n} frames of {h}x{w}; expected {size}")
+    if n and (mean := float(np.abs(found.ab).mean())) > _ABSURD:
+        raise PluginError(f"network {name}: the mean of |a*b*| is {mean:.0f}; expected CIE Lab units, about -110..110")
+    low, high = (0.0, 0.0) if found.confidence is None or not n else (found.confidence.min(), found.confidence.max())
+    if low < -_ROUNDED or high > 1 + _ROUNDED or (found.error is not None and n and found.error.min() < -_ROUNDED):
+        raise PluginError(f"network {name}: confidence {low:.3g}..{high:.3g}; expected 0..1, and an error of 0 or more")
+    return found
+
+
 class Colorizer(ABC):
     """A network in use. One object serves one film at a time."""
 
     card: ModelCard
+
+    @property
+    def plugins(self) -> tuple[str, ...]:
+        """Code that it is made of and that is not ours; see `videocolor.plugins.identify`."""
+        code = identify(type(self))
+        return () if code is None else (code,)
 
     @abstractmethod
     def begin(self, hints: Sequence[HintInput]) -> Any:

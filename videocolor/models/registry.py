@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,7 +16,8 @@ import numpy as np
 from videocolor.errors import ModelError, UsageError
 from videocolor.models.artifact import Artifact, read_artifact, read_card, read_checkpoint
 from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
-from videocolor.presets import config_root, import_named, list_presets, read_yaml, suggest
+from videocolor.plugins import find, installed, is_plugin
+from videocolor.presets import config_root, list_presets, read_yaml, suggest
 from videocolor.types import Array
 
 __all__ = ["automatic_partner", "export_model", "find_artifact", "list_models", "load_colorizer"]
@@ -41,8 +41,6 @@ _GRAY = ModelCard(
     licence="Apache-2.0",
 )
 _SIMPLE: Final = {"constant": (_CONSTANT, (12.0, 18.0)), "gray": (_GRAY, (0.0, 0.0))}
-_NAMED: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-"""`module:Class` of a network that is not ours."""
 _RUNTIMES: Final = ("auto", "torch", "onnxruntime", "openvino")
 _CPU_ONLY: Final = ("onnxruntime", "openvino")
 _HINTNET: Final = "hintnet-"
@@ -97,7 +95,8 @@ def load_colorizer(
     Args:
         name_or_path: a packaged name (`default` is `hint`); a weights file of `videocolor train`, its run's folder or
             its checkpoint.pt; `published/PRESET`, which stands for that preset's folder; an ONNX file with a card
-            beside it (docs/own-models.md); or `module:Class`, a `Colorizer` constructed as Class(device, threads).
+            beside it (docs/own-models.md); or a plug-in (docs/adding.md): a `Colorizer`, named `module:Class` or by its
+            entry point, constructed as Class(device, threads).
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         runtime: `auto` (ONNX Runtime on a CPU, torch on CUDA), `torch`, `onnxruntime`, or `openvino` (an extra).
         threads: CPU threads of the network; None: as many as there are cores.
@@ -136,8 +135,8 @@ def _load(name_or_path: str, *, device: str, runtime: str, threads: int | None, 
     name = _ALIASES.get(name_or_path, name_or_path)
     if name in _SIMPLE:
         return ConstantColorizer(*_SIMPLE[name])
-    if _NAMED.fullmatch(name):
-        return _load_named(name, device, threads)
+    if name not in _names() and is_plugin(name, "colorizers"):
+        return _load_plugin(name, device, threads)
     if name.lower().endswith(".onnx"):
         if runtime not in ("auto", "onnxruntime"):
             raise UsageError(f"{name}: an ONNX file runs in ONNX Runtime only; leave out model.runtime")
@@ -187,9 +186,9 @@ def export_model(name_or_path: str, path: Path) -> list[Path]:
     return write_network(artifact, Path(path))
 
 
-def _load_named(name: str, device: str, threads: int | None) -> Colorizer:
+def _load_plugin(name: str, device: str, threads: int | None) -> Colorizer:
     """Construct a network from a class that is not ours; see docs/adding.md."""
-    found = import_named(name, "model.name")
+    found = find(name, "colorizers", "model.name")
     if not (isinstance(found, type) and issubclass(found, Colorizer)):
         raise UsageError(f"model.name {name}: is no videocolor.models.base.Colorizer")
     make: Callable[[str, int | None], Colorizer] = found
@@ -223,7 +222,8 @@ def find_artifact(name: str) -> Artifact:
         raise ModelError(f"{name}: not trained yet, {path} is missing: videocolor train --config {name}")
     if path.suffix or "/" in name:
         raise ModelError(f"{name}: no such weights file; packaged networks: {', '.join(_names())}")
-    raise UsageError(f"no network is named {name!r}; there are {', '.join(_names())}, or give a .safetensors file")
+    known = ", ".join([*_names(), *installed("colorizers")])
+    raise UsageError(f"no network is named {name!r}; there are {known}, or give a .safetensors file")
 
 
 def _trained(name: str) -> Path:

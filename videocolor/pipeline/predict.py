@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from videocolor.errors import DeviceError
 from videocolor.events import RunLog
-from videocolor.models.base import Colorizer, Prediction
+from videocolor.models.base import Colorizer, Prediction, check_prediction
 from videocolor.resize import resized
 from videocolor.types import Array
 
 __all__ = ["Predictor"]
+
+_DARK: Final = 0.1
+"""Mean luma up to which frames need have no color."""
+_COLORLESS: Final = 1.2
+"""A hundredth of the strongest colors, about."""
 
 
 class Predictor:
@@ -76,12 +81,23 @@ class Predictor:
     def _step(self, memory: Any, luma: Array, grid: tuple[int, int], propagated: Array | None) -> Prediction:
         # Networks that do not use propagated color need not know of it.
         step = self._colorizer.step
-        prediction = step(memory, luma) if propagated is None else step(memory, luma, propagated)
+        found = step(memory, luma) if propagated is None else step(memory, luma, propagated)
+        prediction = check_prediction(found, luma, self._colorizer.card.name)
+        self._look_for_gray(prediction, luma)
         if prediction.ab.shape[2:] == grid:
             return prediction
         ab = np.stack([np.stack([resized(channel, grid) for channel in frame]) for frame in prediction.ab])
         planes = (prediction.confidence, prediction.error)
         return Prediction(ab, *(None if p is None else np.stack([resized(c, grid) for c in p]) for p in planes))
+
+    def _look_for_gray(self, prediction: Prediction, luma: Array) -> None:
+        """Warn of a network that colors nothing, as one whose values are scaled to a hundredth."""
+        card = self._colorizer.card
+        if card.parameters and luma.mean() > _DARK and np.abs(prediction.ab).max() < _COLORLESS:
+            self._log.warn(
+                f"network {card.name}: some frames come back without color (no |a*b*| above {_COLORLESS:g}); if there "
+                "should be some, check that it returns CIE Lab units (output.scale of an ONNX file's card)"
+            )
 
 
 def _stacked(propagated: Sequence[Array | None]) -> Array | None:

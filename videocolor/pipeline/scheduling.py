@@ -6,7 +6,7 @@ first unfinished one. The run over a film and its plan ask the same `ShardCounte
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -14,12 +14,12 @@ from typing import Final, Protocol, TypeVar
 
 import numpy as np
 
-from videocolor.config import ColorizeConfig
-from videocolor.errors import UsageError
+from videocolor.config import ColorizeConfig, SmoothingConfig
 from videocolor.motion.flow import FlowEstimator, Motion, Quality, warp
 from videocolor.pipeline.film import Film, network_threads
 from videocolor.pipeline.propagation import PROPAGATORS, Propagator
 from videocolor.pipeline.smoothing import CAP, SMOOTHERS, Delay, Smoother
+from videocolor.plugins import find
 from videocolor.types import Array, VideoInfo
 
 __all__ = [
@@ -90,20 +90,17 @@ def motion_finder(film: Film, number: int) -> FlowEstimator | None:
 def make_smoother(film: Film, number: int) -> Smoother:
     """Make what smooths a shot's chroma over time."""
     settings, cap = film.config.smoothing, _PROPAGATED_CAP if _propagates(film, number) else CAP
-    return _named(SMOOTHERS, _smoothing(film), "smoothing.method")(settings, cap)
+    make: Callable[[SmoothingConfig, float], Smoother]
+    make = find(_smoothing(film), "smoothers", "smoothing.method", SMOOTHERS)
+    return make(settings, cap)
 
 
 def make_propagator(film: Film, number: int) -> Propagator:
     """Make what propagates the color of a shot's hints."""
     flow = motion_finder(film, number) or FlowEstimator()
-    chosen = _named(PROPAGATORS, film.config.smoothing.propagation, "smoothing.propagation")
+    chosen: Callable[[FlowEstimator], Propagator]
+    chosen = find(film.config.smoothing.propagation, "propagators", "smoothing.propagation", PROPAGATORS)
     return (chosen if _propagates(film, number) else PROPAGATORS["none"])(flow)
-
-
-def _named(methods: Mapping[str, T], name: str, key: str) -> T:
-    if name not in methods:
-        raise UsageError(f"{key}: there is no method {name!r}; expected one of {', '.join(methods)}")
-    return methods[name]
 
 
 def _propagates(film: Film, number: int) -> bool:

@@ -26,7 +26,7 @@ from videocolor.pipeline.scheduling import (
     make_smoother,
     shot_schedule,
 )
-from videocolor.pipeline.smoothing import Moment
+from videocolor.pipeline.smoothing import Moment, check_chroma
 from videocolor.pipeline.state import from_arrays, to_arrays
 from videocolor.shots.prepare import Cuts
 from videocolor.types import Array
@@ -231,7 +231,8 @@ class ShotColorizer:
 
     def _release(self, count: int, *, last: bool = False) -> Iterator[ColoredFrame]:
         """Finish the first frames that wait."""
-        chroma = self._smoother.smooth([frame.moment for frame in self._waiting], count, last=last)
+        found = self._smoother.smooth([frame.moment for frame in self._waiting], count, last=last)
+        chroma = check_chroma(found, count, self._film.config.smoothing.method)
         done, self._waiting = self._waiting[:count], self._waiting[count:]
         self._run.shards.passed(self.progress, count)
         where = (self.record, self._run.shards.shard)

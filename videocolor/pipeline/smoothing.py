@@ -26,10 +26,21 @@ import cv2
 import numpy as np
 
 from videocolor.config import SmoothingConfig
+from videocolor.errors import PluginError
 from videocolor.motion.flow import Motion, resize_flow, warp
 from videocolor.types import Array
 
-__all__ = ["SMOOTHERS", "Delay", "KalmanSmoother", "Moment", "NoSmoothing", "Observation", "Smoother", "moment_of"]
+__all__ = [
+    "SMOOTHERS",
+    "Delay",
+    "KalmanSmoother",
+    "Moment",
+    "NoSmoothing",
+    "Observation",
+    "Smoother",
+    "check_chroma",
+    "moment_of",
+]
 
 Observation = tuple[Array, Array | float]
 """a*b* (2, h, w) float32 and its precision: a number or (h, w) float32; 1 is that of a network."""
@@ -102,6 +113,24 @@ class Smoother(Protocol):
 @dataclass(eq=False)
 class _Nothing:
     """No state."""
+
+
+def check_chroma(found: Any, count: int, name: str) -> list[Array]:
+    """Return what a method's `smooth` returned, if it is what it must be.
+
+    Raises:
+        PluginError: another number of frames, shape or type, or values that are not finite.
+    """
+    if not isinstance(found, list) or len(found) != count:
+        shown = f"{len(found)} frames" if isinstance(found, list) else type(found).__name__
+        raise PluginError(f"smoothing.method {name}: smooth returned {shown}; expected a list of {count}")
+    for ab in found:
+        if not isinstance(ab, np.ndarray) or ab.ndim != 3 or len(ab) != 2 or ab.dtype != np.float32:
+            shown = f"{ab.shape} {ab.dtype}" if isinstance(ab, np.ndarray) else type(ab).__name__
+            raise PluginError(f"smoothing.method {name}: a frame is {shown}; expected (2, h, w) float32")
+        if not np.isfinite(ab).all():
+            raise PluginError(f"smoothing.method {name}: a frame has values that are not finite")
+    return found
 
 
 class NoSmoothing:

@@ -178,7 +178,7 @@ def _hints_of(plan: FilmPlan, number: int) -> list[Any]:
 def settings_hash(config: ColorizeConfig, colorizer: Colorizer, sha256: str) -> str:
     """Hash of what all shards of a film have in common."""
     values = settings_of(config, "color", "saturation", "encoding")
-    model = describe_model(colorizer)
+    model = describe_model(colorizer, config)
     if model["runtime"] == "torch":  # its sums depend on the device, and on how many threads share them
         values |= {"model.device": config.model.device, "model.threads": network_threads(config)}
     return digest(__version__, sha256, model, values, FORMAT)

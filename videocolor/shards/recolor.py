@@ -154,7 +154,7 @@ def _kept(film: Film, plan: FilmPlan, number: int, known: Mapping[int, dict[str,
         said = {"start_seconds": seconds, "hints": [], "uses": [], "reuses": None, "confidence": None}
         was = known.get(shot.start, {})
         shots.append({**said, **was, **facts, "reuses": was.get("reuses") or None})
-    notes = {"reproduced": [], "said": [], **describe_model(film.colorizer)}
+    notes = {"reproduced": [], "said": [], **describe_model(film.colorizer, film.config)}
     file = shard_path(film.target.parent, number).name
     times = (shard.start_pts, plan.shots[shard.last_shot].last_pts)
     return ShardRecord(number, shard.key, file, "", 0, shard.frames, *times, 0.0, "kept", tuple(shots), (), notes)

@@ -189,6 +189,7 @@ class _Writing:
 
     def write(self, done: FinishedFrame) -> None:
         """One more frame."""
+        self._log.go_on()
         if self._now is None or self._now.number != done.shard:
             self.close()
             self._now = _Written(done.shard, done.frame, one_frame(self._film.info))
@@ -225,7 +226,7 @@ class _Writing:
             notes={
                 "reproduced": sorted(i for i in log.reproduced if now.start <= i < now.start + report.frames),
                 "said": list(log.notes),
-                **describe_model(self._film.colorizer),
+                **describe_model(self._film.colorizer, self._film.config),
             },
         )
         write_record(self._folder, record)

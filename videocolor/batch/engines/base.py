@@ -10,7 +10,7 @@ from typing import Self
 
 from videocolor.batch.settings import ENGINES, EngineSettings
 from videocolor.errors import UsageError
-from videocolor.presets import import_named
+from videocolor.plugins import find
 from videocolor.shards.types import Task, WorkEvent
 
 __all__ = ["Engine", "open_engine"]
@@ -114,7 +114,7 @@ def open_engine(settings: EngineSettings, work: str) -> Engine:
     """Open the engine that the settings name; use it in a `with` block.
 
     Args:
-        settings: kind (a name of `ENGINES`, or "module:Class"), workers, resources, time limits.
+        settings: kind (a name of `ENGINES`, or a plug-in: docs/adding.md), workers, resources, time limits.
         work: "module:function", imported in the workers and called as function(task, tell); it reports
             through tell, and raises InputError, UsageError or ModelError for what no second attempt would mend.
 
@@ -122,7 +122,7 @@ def open_engine(settings: EngineSettings, work: str) -> Engine:
         UsageError: there is no such engine, or its extra is not installed.
         DeviceError: there is no such cluster, or it has no room for one worker.
     """
-    engine = import_named(ENGINES.get(settings.kind, settings.kind), "engine.kind")
+    engine = find(ENGINES.get(settings.kind, settings.kind), "engines", "engine.kind")
     if not (isinstance(engine, type) and issubclass(engine, Engine)):
         raise UsageError(f"engine.kind {settings.kind}: is no Engine")
     opened: Engine = engine(settings, work)  # type: ignore[arg-type]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
+from videocolor.errors import UsageError
 from videocolor.evaluation.metrics.base import Metric
 from videocolor.evaluation.metrics.beyond_tint import BeyondTint
 from videocolor.evaluation.metrics.color import Ciede2000, EdgeCiede2000, ReferenceCiede2000
 from videocolor.evaluation.metrics.lpips import Lpips
 from videocolor.evaluation.metrics.pixels import Colorfulness, LumaMaxDiff, PsnrAb, PsnrRgb, Ssim
 from videocolor.evaluation.metrics.temporal import Cdc, Flicker, WarpError
+from videocolor.plugins import find
 
-__all__ = ["METRICS"]
+__all__ = ["METRICS", "metric_kinds"]
 
 METRICS: Final[dict[str, type[Metric]]] = {
     kind.name: kind
@@ -31,3 +34,23 @@ METRICS: Final[dict[str, type[Metric]]] = {
         LumaMaxDiff,
     )
 }
+
+
+def metric_kinds(names: Iterable[str] = ()) -> dict[str, type[Metric]]:
+    """Return all metrics of our own by name, and after them those of plug-ins among `names`.
+
+    Raises:
+        UsageError: there is no such metric, or one of its scores is another's already.
+    """
+    kinds = dict(METRICS)
+    for name in names:
+        if name in METRICS:
+            continue
+        kind = find(name, "metrics", "metrics", METRICS)
+        if not (isinstance(kind, type) and issubclass(kind, Metric)):
+            raise UsageError(f"metrics {name}: is no videocolor.evaluation.metrics.base.Metric")
+        taken = {key for other in kinds.values() for key in other.keys} & set(kind.keys)
+        if taken:
+            raise UsageError(f"metrics {name}: the score {min(taken)} is there already; give it another key")
+        kinds[name] = kind
+    return kinds
