@@ -33,10 +33,16 @@ from videocolor.training.loop import train
 
 def pack(config: TrainConfig) -> None:
     """Write the packed folders."""
-    from videocolor.datasets.footage import pack_footage  # reads films, so it needs PyAV; the rest does not
+    from videocolor.datasets.footage import (  # reads films, so it needs PyAV; the rest does not
+        has_held_back,
+        pack_footage,
+    )
 
     data = config.data
     for folder, held in ((data.pack, False), (data.held_pack, True)):
+        if held and not has_held_back(data.root, data.held_back):
+            print(folder, "is not written: nothing of the footage is held back, so training has no validation")
+            continue
         notes = pack_footage(
             data.root,
             folder,

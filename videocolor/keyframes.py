@@ -51,8 +51,8 @@ def write_keyframes(
 
     By default it is the shot's medoid: of up to eight frames evenly spread, the one most similar to all others. The
     folder (`shot0003_t00012.345s.png`, ...) is taken back by `--hints`. With proposals it holds the likeliest colors,
-    and beside them choices/2, choices/3, ... hold further ones under the same names, with choices/sheet01.jpg to compare
-    them: copy a file over the one in the folder to choose it.
+    and beside them choices/2, choices/3, ... hold further ones under the same names, with choices/sheet01.jpg to
+    compare them: copy a file over the one in the folder to choose it.
 
     Args:
         film: film, image sequence or still.

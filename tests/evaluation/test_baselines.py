@@ -13,9 +13,9 @@ from pipelines.learn_lightness import mean_ab_by_luma
 from videocolor.color import rgb_to_lab, rgb_to_luma
 from videocolor.errors import InputError, UsageError
 from videocolor.evaluation.baselines import BASELINES, MEAN_AB
-from videocolor.evaluation.methods import MethodSpec, build_method, parse_methods
+from videocolor.evaluation.methods import MethodSpec, Results, build_method, parse_methods
 from videocolor.evaluation.settings import NetworkSettings
-from videocolor.evaluation.tasks import GivenHint, Task, luma_codes, picture
+from videocolor.evaluation.tasks import GivenHint, Task, luma_codes, picture, write_png
 
 ALL = [*BASELINES, "network", "videocolor@constant", "videocolor"]
 
@@ -179,6 +179,15 @@ def test_files_that_do_not_exist(tmp_path: Path) -> None:
         parse_methods([f"mine={tmp_path}/none"])
     with pytest.raises(InputError, match="neither a weights file nor a packaged network"):
         parse_methods(["network@none.safetensors"])
+
+
+def test_results_with_a_gap_are_refused(tmp_path: Path) -> None:
+    truth = pan(4)
+    (tmp_path / "pan").mkdir()
+    for number in (1, 2, 4, 5):
+        write_png(tmp_path / "pan" / f"{number:03d}.png", truth[0])
+    with pytest.raises(InputError, match=r"1 numbers are missing before 004\.png"):
+        list(Results("peer", tmp_path).color(replace(task_of(truth), name="pan")))
 
 
 def test_forms_of_methods(tmp_path: Path) -> None:

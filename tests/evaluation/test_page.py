@@ -86,7 +86,9 @@ def test_worst_first_and_pictures_of_the_first(done: Evaluation) -> None:
     assert order[-1] == "easy"
     page = Page(page_html(done))
     pictures = [a for tag, a in page.elements if tag == "img" and a.get("src")]
-    assert len(pictures) == 2 * 2 * 4, "two clips, two frames; truth, gray film, two methods"
+    hints = [a for a in pictures if str(a["alt"]).startswith("hint")]
+    assert [a["alt"] for a in hints] == 2 * ["hint 1, frame 0"]
+    assert len(pictures) - len(hints) == 2 * 2 * 4, "two clips, two frames; truth, gray film, two methods"
     assert all(picture["alt"] for picture in pictures)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tracemalloc
 from collections.abc import Sequence
 
@@ -254,6 +255,17 @@ def test_pictures_that_do_not_fit_are_refused() -> None:
     for bad in (test[0][:-1], test[0].astype(np.uint16), test[0][..., 0]):
         with pytest.raises(ValueError, match="expected two"):
             scorer.add(truth[0], bad)
+    unit = truth[0] / 255
+    for wrong, message in (
+        (np.nan, "not finite"),
+        (1.5, "clip it"),
+        (255, "0..255; expected float in 0..1: divide by 255"),
+    ):
+        broken = np.where(np.arange(unit.shape[1])[:, None] == 3, wrong, unit)
+        with pytest.raises(ValueError, match=re.escape(message)):
+            scorer.add(unit, broken)
+    with pytest.raises(ValueError, match="is int64"):
+        scorer.add(truth[0].astype(np.int64), test[0].astype(np.int64))
     with pytest.raises(ValueError, match="no frame"):
         scorer.result()
     scorer.add(truth[0], test[0])

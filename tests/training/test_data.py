@@ -18,7 +18,7 @@ import yaml
 
 from tests.training.training_helpers import make_pack
 from videocolor.datasets.degrade import gray_of, old_film
-from videocolor.datasets.footage import pack_footage, select_rows
+from videocolor.datasets.footage import has_held_back, pack_footage, select_rows
 from videocolor.datasets.held_back import HeldBack, read_held_back, source_share
 from videocolor.datasets.pack import PackReader, frame_distance, thumbnail
 from videocolor.datasets.pairs.sources import allowed_licence
@@ -81,6 +81,24 @@ def test_held_back_sources_never_enter_a_pack(tmp_path: Path) -> None:
     pack_footage(tmp_path, tmp_path / "held", [held_back], held=True)
     assert [item.source for item in PackReader(tmp_path / "held").items] == ["held"]
     assert PackReader(tmp_path / "held").notes["held"] is True
+
+
+def test_plain_pictures_and_packaged_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Footage of one's own, from anywhere: no manifest, no tar, nothing of the lists' footage."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images" / "mine").mkdir(parents=True)
+    for name in ("a", "b"):
+        cv2.imwrite(str(tmp_path / "images" / "mine" / f"{name}.png"), np.full((30, 40, 3), 90, np.uint8))
+    lists = TrainConfig().data.held_back
+    pack_footage(tmp_path, tmp_path / "pack", lists, short_side=20)
+    items = PackReader(tmp_path / "pack").items
+    assert [(item.file, item.kind, item.licence) for item in items] == [
+        ("mine/a.png", "image", "not stated"),
+        ("mine/b.png", "image", "not stated"),
+    ]
+    assert not has_held_back(tmp_path, lists)
+    with pytest.raises(InputError, match="that is held back"):
+        pack_footage(tmp_path, tmp_path / "held", lists, held=True)
 
 
 def test_the_real_manifests_keep_held_back_out(root: Path) -> None:

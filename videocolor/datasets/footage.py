@@ -18,11 +18,14 @@ from tqdm import tqdm
 from videocolor.datasets.held_back import HeldBack, read_held_back
 from videocolor.datasets.pack import PART_BYTES, PackWriter, frame_distance, thumbnail
 from videocolor.datasets.pairs.frames import decode_picture, picture_of, shrink_to
-from videocolor.datasets.pairs.sources import allowed_licence
+from videocolor.datasets.pairs.sources import allowed_licence, expand
+from videocolor.errors import InputError
+from videocolor.presets import find_preset
 from videocolor.types import Array
 from videocolor.video import open_video
 
 __all__ = [
+    "has_held_back",
     "pack_footage",
     "read_clip",
     "read_images",
@@ -34,11 +37,32 @@ _SAME_FOOTAGE = 0.06
 
 
 def select_rows(manifest: Path, listed: HeldBack, held: bool = False) -> list[dict[str, str]]:
-    """Select the rows of a manifest that may be trained on; or, with `held`, the held-back ones."""
-    with manifest.open(newline="", encoding="utf-8") as handle:
-        rows = list(csv.DictReader(handle))
+    """Select the rows of a manifest that may be trained on; or, with `held`, the held-back ones.
+
+    Without a manifest, all films and pictures of its folder are rows.
+    """
+    if manifest.is_file():
+        with manifest.open(newline="", encoding="utf-8") as handle:
+            rows = list(csv.DictReader(handle))
+    else:
+        rows = list(_unlisted(manifest.parent))
     rows = [row for row in rows if listed.has(row["file"], row["source"]) == held]
     return rows if held else [row for row in rows if allowed_licence(row["licence"])]
+
+
+def has_held_back(root: Path, held_back: Sequence[str | Path]) -> bool:
+    """Whether any footage of a folder is held back; arguments as of `pack_footage`."""
+    listed = read_held_back([find_preset(name, "evaluate") for name in held_back])
+    return any(select_rows(root / kind / "manifest.csv", listed, held=True) for kind in ("train", "images"))
+
+
+def _unlisted(folder: Path) -> Iterator[dict[str, str]]:
+    """Rows of the films of a folder, or of the pictures of one that is called `images`."""
+    kind = "image" if folder.name == "images" else "film"
+    for source in expand([folder])[0] if folder.is_dir() else []:
+        if source.kind == kind:
+            file = Path(source.name).relative_to(folder).as_posix()
+            yield {"file": file, "source": file, "licence": "not stated"}
 
 
 def read_clip(path: Path, short_side: int, rate: float) -> Iterator[tuple[float, Array]]:
@@ -68,8 +92,12 @@ def read_images(root: Path, rows: list[dict[str, str]], short_side: int) -> Iter
     """
     by_tar: dict[str, dict[str, dict[str, str]]] = {}
     for row in rows:
-        tar, _, name = row["file"].partition("/")
-        by_tar.setdefault(tar, {})[name] = row
+        tar, inside, name = row["file"].partition(".tar/")
+        if inside:
+            by_tar.setdefault(f"{tar}.tar", {})[name] = row
+        else:
+            path = root / "images" / row["file"]
+            yield row, shrink_to(decode_picture(path.read_bytes(), str(path)), short_side)
     for tar, wanted in sorted(by_tar.items()):
         with tarfile.open(root / "images" / tar) as archive:
             for member in archive:
@@ -81,7 +109,8 @@ def read_images(root: Path, rows: list[dict[str, str]], short_side: int) -> Iter
 
 
 def _held_thumbnails(root: Path, files: frozenset[str]) -> Array:
-    thumbs = [thumbnail(rgb) for file in sorted(files) for _, rgb in read_clip(root / "train" / file, 64, 1.0)]
+    paths = [root / "train" / file for file in sorted(files) if (root / "train" / file).is_file()]
+    thumbs = [thumbnail(rgb) for path in paths for _, rgb in read_clip(path, 64, 1.0)]
     return np.stack(thumbs) if thumbs else np.zeros((0, 16, 16, 3), np.uint8)
 
 
@@ -94,7 +123,7 @@ def _looks_held(frames: list[tuple[float, Array]], held: Array) -> bool:
 def pack_footage(
     root: Path,
     out: Path,
-    held_back: Sequence[Path],
+    held_back: Sequence[str | Path],
     *,
     short_side: int = 192,
     rate: float = 4.0,
@@ -105,9 +134,9 @@ def pack_footage(
     """Pack the footage that may be trained on; or, with `held`, the held-back footage, to validate on.
 
     Args:
-        root: folder that holds `train/` and `images/` with their manifests.
+        root: folder that holds `train/` and `images/`, each with its manifest.csv, or any films and pictures.
         out: folder to write.
-        held_back: YAML files with the files and sources to leave out.
+        held_back: lists of the files and sources to leave out: names of packaged ones, or YAML files.
         short_side: largest short side kept, in pixels.
         rate: frames a second taken from clips.
         held: pack what is held back instead; such a pack must never be trained on, and says so ("held": true).
@@ -116,10 +145,16 @@ def pack_footage(
 
     Returns:
         The notes written into the index: counts by licence, what was left out.
+
+    Raises:
+        InputError: there is nothing to pack, or a picture is damaged.
+        ConfigError: a list of held-back footage is missing or has another form.
     """
-    left_out = read_held_back(held_back)
+    left_out = read_held_back([find_preset(name, "evaluate") for name in held_back])
     clips = select_rows(root / "train" / "manifest.csv", left_out, held)
     images = select_rows(root / "images" / "manifest.csv", left_out, held)
+    if not clips and not images:
+        raise InputError(f"{root}: nothing to pack in train/ and images/" + (" that is held back" if held else ""))
     writer = PackWriter(out, jpeg_quality=jpeg_quality, part_bytes=part_bytes)
     duplicates = _held_thumbnails(root, left_out.files)
     licences: dict[str, Counter[str]] = {"clip": Counter(), "image": Counter()}

@@ -201,7 +201,7 @@ def _key(unit: Unit, config: EvaluateConfig, spec: MethodSpec | None, made: dict
         "hint": [unit.hint_sha256, unit.hint_at],
         "settings": settings,
         "seed": config.page.seed,
-        "stills": config.page.stills,
+        "stills": [config.page.stills, config.page.hints],
         "method": TRUTH if spec is None else made[spec.label, ""],
         "files": None if spec is None else made.get((spec.label, unit.name)),
     }
@@ -315,6 +315,12 @@ def _score(case: Case, method: Method | None, label: str, key: str, store: Store
     seconds += time.perf_counter() - began
     scores = combine([scorer.result().as_dict() for scorer in scorers])
     scores["luma_code_diff"] = luma_error
+    hints = {}
+    for number, hint in enumerate(case.hints[: config.page.hints], 1):
+        path = store.hint(clip.name, hint.rgb)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_png(path, hint.rgb)
+        hints[f"hint {number}, " + ("no frame" if hint.frame is None else f"frame {hint.frame}")] = path
     about = {**clip.about, "references": sorted(case.references), "hints": len(case.hints)}
     return Row(
         clip.name,
@@ -323,6 +329,7 @@ def _score(case: Case, method: Method | None, label: str, key: str, store: Store
         scores,
         tuple(files),
         chosen,
+        {name: path.relative_to(store.folder).as_posix() for name, path in hints.items()},
         about,
         tuple(dict.fromkeys(task.notes)),
         round(seconds, 4),

@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,6 +49,7 @@ from videocolor.plugins import find, installed, is_plugin, origins
 from videocolor.presets import suggest
 from videocolor.shots.prepare import working_size
 from videocolor.types import Array
+from videocolor.video.sequences import find_sequence
 
 __all__ = [
     "FilmPath",
@@ -314,9 +316,10 @@ class Results(Method):
         """Decode the result.
 
         Raises:
-            InputError: missing, of another length, or of another shape.
+            InputError: missing, of another length or shape, or pictures whose numbers have a gap.
         """
         path, shape, count = self.find(task.name, task.case), (task.luma.shape[1], task.luma.shape[2]), 0
+        _check_numbers(path)
         for rgb in read_frames(path):
             if rgb.shape[:2] != shape:
                 if working_shape(rgb.shape[1], rgb.shape[0], min(shape)) != shape:
@@ -332,6 +335,16 @@ class Results(Method):
             yield rgb
         if count < len(task.luma):
             raise InputError(f"{path}: {count} frames, the part that is scored has {len(task.luma)}")
+
+
+def _check_numbers(path: Path) -> None:
+    """Refuse pictures whose numbers have a gap: later ones would be compared with other frames."""
+    sequence = find_sequence(path)
+    if sequence is None:
+        return
+    for (before, _, _), (tick, file, _) in pairwise(sequence.images()):
+        if tick != before + 1:
+            raise InputError(f"{path}: {tick - before - 1} numbers are missing before {file.name}; frames would shift")
 
 
 def _input(hint: ShotHint, size: tuple[int, int]) -> HintInput:

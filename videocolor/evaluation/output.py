@@ -105,8 +105,20 @@ def _clip(evaluation: Evaluation, unit: str, *, pictures: bool) -> dict[str, Any
             (rows[0].still_frames[place], list(_strip(evaluation, rows, place)))
             for place in range(len(rows[0].stills) if pictures else 0)
         ],
+        "hints": list(_hints(evaluation, rows)) if pictures else [],
         "right": line_name(last.method, last.case),
     }
+
+
+def _hints(evaluation: Evaluation, rows: list[Row]) -> Iterator[tuple[str, str]]:
+    """(name, picture as a URL) of each hint that methods were given, each picture once."""
+    seen: set[str] = set()
+    for row in rows:
+        for name, path in row.hints.items():
+            if path not in seen:
+                seen.add(path)
+                picture = scaled(read_still(evaluation.output / path), evaluation.config.page.height)
+                yield f"{row.case}: {name}" if row.case else name, data_url(picture)
 
 
 def _strip(evaluation: Evaluation, rows: list[Row], place: int) -> Iterator[tuple[str, str]]:

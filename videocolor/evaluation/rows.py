@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from videocolor.errors import InputError
 from videocolor.files import file_sha256, plain, write_atomically
+from videocolor.types import Array
 
 __all__ = ["TRUTH", "Row", "Store", "code_digest", "digest"]
 
@@ -34,6 +35,8 @@ class Row:
     """PNG files of the kept frames, relative to the output folder."""
     still_frames: tuple[int, ...]
     """Their frames, counted from the scored part's first."""
+    hints: dict[str, str]
+    """Name of a hint -> its picture, relative to the output folder."""
     about: dict[str, Any]
     """Which part of the clip was scored; which frames were hints."""
     notes: tuple[str, ...]
@@ -78,6 +81,10 @@ class Store:
         name = f"{_safe(label)}-{key[:10]}{'-' + _safe(case) if case else ''}-{frame:06d}.png"
         return self.folder / "stills" / _safe(unit) / name
 
+    def hint(self, unit: str, rgb: Array) -> Path:
+        """Return the path of a hint's picture, which is named by its content."""
+        return self.folder / "stills" / _safe(unit) / f"hint-{hashlib.sha256(rgb.tobytes()).hexdigest()[:10]}.png"
+
     def read(self, unit: str, label: str, key: str) -> list[Row] | None:
         """Return the rows of a unit by a method; None if they are not done or lack a picture.
 
@@ -91,7 +98,8 @@ class Store:
             rows = [_row(entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
         except (ValueError, TypeError, KeyError) as error:
             raise InputError(f"{path}: damaged; remove it, or give --fresh to compute everything again") from error
-        return rows if all((self.folder / still).is_file() for row in rows for still in row.stills) else None
+        pictures = [picture for row in rows for picture in (*row.stills, *row.hints.values())]
+        return rows if all((self.folder / picture).is_file() for picture in pictures) else None
 
     def write(self, unit: str, label: str, key: str, rows: Sequence[Row]) -> None:
         """Store the rows of a unit by a method."""

@@ -19,8 +19,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
+import numpy as np
 from pydantic import AfterValidator, Field
 
 from videocolor.config import Int
@@ -33,6 +34,8 @@ from videocolor.types import Array
 
 __all__ = ["FilmScorer", "ScoreOptions", "Scores", "parse_metrics", "parse_reference_frames", "score_film"]
 
+_ROUNDED: Final = 1e-3
+"""By which floats may leave 0..1."""
 Measured = list[tuple[Metric, Mapping[str, Any]]]
 
 
@@ -126,7 +129,8 @@ class FilmScorer:
             luma_diff: largest difference of stored luma, in code values; None: unknown.
 
         Raises:
-            ValueError: size, shape or type of the two differ, or from one frame to the next.
+            ValueError: size, shape or type of the two differ, or from one frame to the next; floats that are not
+                finite, or not in 0..1.
         """
         if truth.shape != test.shape or truth.dtype != test.dtype or truth.ndim != 3 or truth.shape[2] != 3:
             raise ValueError(
@@ -135,6 +139,8 @@ class FilmScorer:
             )
         if self._before is not None and self._before[0].rgb.shape != truth.shape:
             raise ValueError(f"frame {self._index}: {truth.shape=}, the frame before {self._before[0].rgb.shape}")
+        for name, rgb in (("truth", truth), ("test", test)):
+            _check_range(rgb, f"frame {self._index}: {name}")
         now = Picture(truth.copy()), Picture(test.copy())
         frame = ScoredFrame(self._index, self._scored, reference, *now, self._before, luma_diff)
         self._before = now
@@ -190,6 +196,19 @@ class FilmScorer:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
+
+
+def _check_range(rgb: Array, what: str) -> None:
+    if rgb.dtype in (np.uint8, np.uint16):
+        return
+    if rgb.dtype.kind != "f":
+        raise ValueError(f"{what} is {rgb.dtype}; expected uint8, uint16, or float in 0..1")
+    low, high = float(rgb.min()), float(rgb.max())
+    if not isfinite(low) or not isfinite(high):
+        raise ValueError(f"{what} has values that are not finite")
+    if low < -_ROUNDED or high > 1 + _ROUNDED:
+        remedy = "divide by 255" if high > 2 else "clip it"
+        raise ValueError(f"{what} has values of {low:.3g}..{high:.3g}; expected float in 0..1: {remedy}")
 
 
 def _checked(metric: Metric, name: str) -> Mapping[str, Any]:

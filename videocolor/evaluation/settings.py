@@ -86,6 +86,8 @@ class PageSettings(Section):
     """Bootstrap samples of the 95 % intervals."""
     stills: Int = Field(default=2, ge=1, le=20)
     """Frames of each clip kept as pictures, evenly chosen."""
+    hints: Int = Field(default=4, ge=0, le=100)
+    """Hints of each case kept as pictures, the first ones."""
     shown: Int = Field(default=12, ge=0, le=1000)
     """Clips with pictures on the page, worst first."""
     height: Int = Field(default=160, ge=32, le=1080)

@@ -26,16 +26,13 @@ class DataConfig(Section):
     """Where footage and packs are, and how footage is packed."""
 
     root: Path = Path("footage")
-    """Holds train/ and images/ with their manifests; read when packing only."""
+    """Holds films in train/ and pictures in images/, with manifest.csv or without; read when packing only."""
     pack: Path = Path("runs/pack")
     """Folder of packed footage to train on."""
     held_pack: Path = Path("runs/pack_held")
     """The same of held-back footage, to validate on; without it there is no validation."""
-    held_back: tuple[Path, ...] = (
-        Path("configs/evaluate/held_back.yaml"),
-        Path("configs/evaluate/held_back_more.yaml"),
-    )
-    """Lists of the sources that are never trained on."""
+    held_back: tuple[str, ...] = ("evaluate/held_back", "evaluate/held_back_more")
+    """Lists of the sources that are never trained on: names of packaged ones, or files."""
     short_side: Int = Field(default=192, ge=32)
     """Pixels of packed frames' short side, at most."""
     rate: float = Field(default=4.0, gt=0)

@@ -149,4 +149,5 @@ def _board(config: RunConfig, first: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ModuleNotFoundError as error:
         raise UsageError("tensorboard: true needs the package tensorboard: pip install 'videocolor[train]'") from error
-    return SummaryWriter(str(config.out / "tensorboard"), purge_step=first)
+    # What was written about the step of the checkpoint itself stays, as in metrics.jsonl.
+    return SummaryWriter(str(config.out / "tensorboard"), purge_step=first + 1 if first else 0)

@@ -247,6 +247,17 @@ def test_batches_hold_every_pair_once(referred: Path, workers: int) -> None:
     assert list(batches) != listed
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_persistent_workers_see_the_epoch(stored: Path) -> None:
+    data = PairDataset(stored, size=(32, 32), augment=Augment())
+    loader = DataLoader(data, batch_size=4, num_workers=1, persistent_workers=True)
+    passes = []
+    for epoch in (0, 1, 1):
+        data.set_epoch(epoch)
+        passes.append(torch.cat([batch[0] for batch in loader]))
+    assert not torch.equal(passes[0], passes[1]) and torch.equal(passes[1], passes[2])
+
+
 def test_shards_hold_the_accepted_pairs(stored: Path, referred: Path) -> None:
     for folder, suffix in ((stored, ".png"), (referred, ".jpg")):
         records = {r.pair_id: r for r in read_manifest(folder)}

@@ -122,7 +122,7 @@ def test_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with TrainingLog(config, 3, ignore, quiet=False) as journal:
         journal.step(3, 8, 0.0, {"total": 2.0, "lr": 0.1})
         journal.validated(4, {"auto_psnr": 25.0}, np.zeros((5, 6, 3), np.uint8))
-    assert (str(tmp_path / "tensorboard"), 3) in written and ("train/total", 2.0, 4) in written
+    assert (str(tmp_path / "tensorboard"), 4) in written and ("train/total", 2.0, 4) in written
     assert ("validate/auto_psnr", 25.0, 4) in written and ("pictures", (5, 6, 3), 4, "HWC") in written
     assert written[-1] == ("closed",)
     TrainingLog(config, 0, ignore, quiet=True)

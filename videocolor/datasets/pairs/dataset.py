@@ -168,15 +168,20 @@ class PairDataset(Dataset[Sample]):
         if not self.records:
             raise InputError(f"{folder}: no {' or '.join(decisions)} pair in the split {split!r}")
         self.size, self.augment, self.archival, self.seed = size, augment, archival, seed
-        self.epoch = 0
+        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()  # persistent workers of a loader see changes
         self._pictures = PairPictures(Path(folder), self.records, root=root)
 
     def __len__(self) -> int:
         return len(self.records)
 
+    @property
+    def epoch(self) -> int:
+        """The present epoch."""
+        return int(self._epoch)
+
     def set_epoch(self, epoch: int) -> None:
-        """Change the epoch, and with it windows and damage; call it before the loader's workers start."""
-        self.epoch = epoch
+        """Change the epoch, and with it windows and damage; between two passes, in all workers of a loader."""
+        self._epoch.fill_(epoch)
 
     def __getitem__(self, index: int) -> Sample:
         record = self.records[index]

@@ -205,12 +205,13 @@ def _port(card: UserCard, side: str, entries: Sequence[Any]) -> _Port:
     """Find the file's input or output that the card names."""
     wanted: InputCard | OutputCard = card.input if side == "input" else card.output
     names = [entry.name for entry in entries]
-    if wanted.name is None and len(entries) > 1:
-        raise ModelError(f"{card.path}: {side}.name must say which: the file has the {side}s {', '.join(names)}")
     if side == "input" and len(entries) != 1:
         raise ModelError(
-            f"{card.path}: the file has {len(entries)} inputs ({', '.join(names)}); expected one, a picture"
+            f"{card.path}: the file has {len(entries)} inputs ({', '.join(names)}); expected one, a picture. Write a "
+            "Colorizer for others (docs/adding.md)"
         )
+    if wanted.name is None and len(entries) > 1:
+        raise ModelError(f"{card.path}: {side}.name must say which: the file has the {side}s {', '.join(names)}")
     if wanted.name is not None and wanted.name not in names:
         raise ModelError(f"{card.path}: {side}.name {wanted.name!r}, but the file has {', '.join(names)}")
     entry = next(entry for entry in entries if wanted.name in (None, entry.name))
