@@ -85,7 +85,7 @@ def test_wrong_runtime_and_device() -> None:
 def test_export_writes_whole_files(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     ort = pytest.importorskip("onnxruntime")
-    frame, encode, _ = export_model("hint", tmp_path / "net.onnx")
+    frame, encode, *_ = export_model("hint", tmp_path / "net.onnx")
     luma = np.random.default_rng(0).random((2, 64, 96), dtype=np.float32)
     ab = np.full((2, 64, 96), 20, np.float32)
     net = load_colorizer("hint", device="cpu")

@@ -62,9 +62,13 @@ def show(name: str) -> None:
 @models.command()
 @click.argument("name", metavar="NAME|FILE")
 @click.option("-o", "--output", metavar="FILE", required=True, type=click.Path(path_type=Path))
-def export(name: str, output: Path) -> None:
-    """Write a network for other programs: FILE.onnx, or FILE.xml for OpenVINO IR; its card lies beside it."""
+@click.option("--overwrite", is_flag=True, help="Replace files that are there.")
+def export(name: str, output: Path, overwrite: bool) -> None:
+    """Write a network for other programs: FILE.onnx, or FILE.xml for OpenVINO IR, with its card beside it.
+
+    docs/export.md says how to use the files.
+    """
     from videocolor.models.registry import export_model
 
-    for path in export_model(name, output):
+    for path in export_model(name, output, overwrite=overwrite):
         click.echo(f"wrote {path}", err=True)

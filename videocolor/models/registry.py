@@ -82,7 +82,7 @@ def list_models() -> list[ModelCard]:
 
 
 def load_colorizer(
-    name_or_path: str,
+    name_or_path: str | Path,
     *,
     device: str = "auto",
     runtime: str = "auto",
@@ -108,6 +108,7 @@ def load_colorizer(
         ModelError: the file is missing, damaged, or not a network of ours.
         DeviceError: the device is not there.
     """
+    name_or_path = str(name_or_path)
     settings: dict[str, Any] = {"device": device, "runtime": runtime, "threads": threads, "vividness": vividness}
     loaded = _load(name_or_path, **settings)
     if automatic is None or automatic == name_or_path:
@@ -161,21 +162,22 @@ def _load(name_or_path: str, *, device: str, runtime: str, threads: int | None, 
     return _load_network(artifact, device, runtime, threads)
 
 
-def export_model(name_or_path: str, path: Path) -> list[Path]:
-    """Write a network for other programs: `path` colors frames, `*.encode.*` beside it encodes hints.
+def export_model(name_or_path: str | Path, path: str | Path, *, overwrite: bool = False) -> list[Path]:
+    """Write a network for other programs; docs/export.md says how to use the files.
 
     Args:
         name_or_path: as for `load_colorizer`; the hint network only.
-        path: FILE.onnx, or FILE.xml for OpenVINO IR.
+        path: FILE.onnx, or FILE.xml for OpenVINO IR; colors frames. The other graphs are named after it.
+        overwrite: replace files that are there.
 
     Returns:
-        The files written; the last is the card, with the sha256 of each file.
+        The files written; the last is the card, with what each tensor means and the sha256 of each file.
 
     Raises:
         UsageError, ModelError: as `load_colorizer`; or the network has no weights; or a package is not installed.
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, or a file is there.
     """
-    name = _ALIASES.get(name_or_path, name_or_path)
+    name = _ALIASES.get(str(name_or_path), str(name_or_path))
     if name in _SIMPLE:
         raise UsageError(f"{name} has no weights to export")
     artifact = find_artifact(name)
@@ -183,7 +185,7 @@ def export_model(name_or_path: str, path: Path) -> list[Path]:
         raise UsageError(f"{name}: of architecture {artifact.architecture}; only the hint network is exported")
     from videocolor.models.hint.export import write_network
 
-    return write_network(artifact, Path(path))
+    return write_network(artifact, Path(path), overwrite=overwrite)
 
 
 def _load_plugin(name: str, device: str, threads: int | None) -> Colorizer:

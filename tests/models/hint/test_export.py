@@ -6,23 +6,28 @@ import builtins
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from videocolor.cli import cli
 from videocolor.errors import OutputError, UsageError
+from videocolor.hints.plan import hint_input
 from videocolor.models.base import HintInput
 from videocolor.models.hint.colorizer import AB_SCALE, HintColorizer
 from videocolor.models.hint.export import openvino_core
 from videocolor.models.hint.network import no_scribbles
 from videocolor.models.registry import export_model, list_models, load_colorizer
+from videocolor.types import Hint
 
 Array = np.ndarray[Any, Any]
 Run = Callable[[Path, dict[str, Array]], list[Array]]
@@ -85,16 +90,58 @@ def test_the_card_lies_beside(suffix: str, tmp_path: Path) -> None:
         pytest.importorskip("openvino", reason="the extra openvino is not installed")
     done = CliRunner().invoke(cli, ["models", "export", "hint", "-o", str(tmp_path / f"net{suffix}")])
     assert done.exit_code == 0, done.output
-    about = json.loads((tmp_path / "net.card.json").read_text())
+    again = CliRunner().invoke(cli, ["models", "export", "hint", "-o", str(tmp_path / f"net{suffix}")])
+    assert again.exit_code == 1 and "exists; --overwrite" in again.output
+    about = json.loads((tmp_path / f"net{suffix}.card.json").read_text())
     card = list_models()[0].as_dict()
     assert about["card"] == json.loads(json.dumps(card)) and len(card["sha256"]) == 64
-    files = {path.name for path in tmp_path.iterdir()} - {"net.card.json"}
-    assert set(about["files"]) == files and len(files) == (2 if suffix == ".onnx" else 4)
+    files = {path.name for path in tmp_path.iterdir()} - {f"net{suffix}.card.json"}
+    assert set(about["files"]) == files and len(files) == (3 if suffix == ".onnx" else 6)
     for name, sha256 in about["files"].items():
         assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == sha256
     if suffix == ".onnx":
+        import onnxruntime
+
+        for name, ports in about["graphs"].items():
+            session = onnxruntime.InferenceSession(tmp_path / name)
+            for side, entries in (("inputs", session.get_inputs()), ("outputs", session.get_outputs())):
+                assert [entry.name for entry in entries] == list(ports[side]), name
+                for entry in entries:
+                    known = [axis for axis in ports[side][entry.name]["shape"] if isinstance(axis, int)]
+                    assert [axis for axis in entry.shape if isinstance(axis, int)] == known, (name, entry.name)
         inside = {p.key: p.value for p in onnx.load(tmp_path / "net.onnx").metadata_props}
         assert inside == {f"videocolor.{key}": str(value) for key, value in card.items()}
+
+
+@pytest.mark.parametrize("given", ["hint", "points", "nothing"])
+def test_the_documented_script_gives_the_colors_of_the_package(
+    given: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnx")
+    (script,) = re.findall(r"```python\n(.*?)```", (root / "docs/export.md").read_text(), re.DOTALL)
+    lines = [line for line in script.splitlines() if line]
+    assert len(lines) <= 25 and re.findall(r"import (\w+)", script) == ["numpy", "onnxruntime"]
+    monkeypatch.chdir(tmp_path)
+    export_model("hint", tmp_path / "hint.onnx")
+    rng = np.random.default_rng(5)
+    rgb = cv2.resize(rng.random((5, 7, 3), np.float32), (96, 64)).clip(0, 1)
+    mask = np.ones((64, 96), np.float32)
+    if given != "hint":
+        mask *= 0
+        mask[30:37, 40:47] = given == "points"
+        script = script.replace("np.ones(hint.shape[:2])", "np.load('mask.npy')")
+    np.save("mask.npy", mask)
+    np.save("hint.npy", rgb)
+    np.save("frame.npy", rgb.mean(axis=2))
+    exec(script, {})
+    net = load_colorizer("hint", device="cpu", threads=1)
+    assert isinstance(net, HintColorizer)
+    hint = replace(hint_input(Hint("hint", rgb), (64, 96), in_shot=True), mask=mask)
+    state = net.begin([hint] if mask.any() else [])
+    assert (state.calibration is None) == (given != "hint")
+    expected = net.step(state._replace(calibration=None), rgb.mean(axis=2)[None]).ab[0]
+    np.testing.assert_allclose(np.load("ab.npy"), expected, atol=0.05)
+    assert np.abs(expected).max() > 5
 
 
 def test_wrong_names_and_places(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["AB_SCALE", "PROPAGATED_CHANNELS"]
+__all__ = ["AB_SCALE", "PROPAGATED_CHANNELS", "SCRIBBLED"]
 
 AB_SCALE: Final = 110.0
 """a*b* inside the network are divided by this."""
 PROPAGATED_CHANNELS: Final = 4
 """Propagated a*b* / AB_SCALE, its confidence in 0..1, and how much brighter (Y') it is than the frame."""
+SCRIBBLED: Final = 0.1
+"""Share of a picture up to which its painted part counts as scribbles; above it the relevance gate can judge."""

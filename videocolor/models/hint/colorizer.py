@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
-from videocolor.models.hint import AB_SCALE, PROPAGATED_CHANNELS
+from videocolor.models.hint import AB_SCALE, PROPAGATED_CHANNELS, SCRIBBLED
 from videocolor.models.hint.calibration import Calibration, Case, calibrate
 from videocolor.types import Array
 
@@ -24,8 +24,6 @@ __all__ = ["MAX_TOKENS", "HintColorizer", "Runtime", "ShotState", "Tokens"]
 
 _LARGE = 1.5
 """Times the card's area above which colors without a hint are decided at the card's own size."""
-_SCRIBBLES = 0.1
-"""Share of a picture up to which its painted part counts as scribbles; above it the relevance gate can judge."""
 _NEW, _SHOWN = 0.8, 0.9
 """Cosine to the nearest token of the hints up to which a remembered token counts fully, and from which not at all."""
 MAX_TOKENS = 8192
@@ -102,7 +100,7 @@ class HintColorizer(Colorizer):
         ab = np.stack([hint.ab for hint in hints]).astype(np.float32) / np.float32(AB_SCALE)
         mask = np.stack([np.ones_like(h.luma) if h.mask is None else h.mask for h in hints])[:, None]
         encoded = self.runtime.encode(luma, ab, mask.astype(np.float32))
-        local = [hint.in_shot and hint.mask is not None and hint.mask.mean() <= _SCRIBBLES for hint in hints]
+        local = [hint.in_shot and hint.mask is not None and hint.mask.mean() <= SCRIBBLED for hint in hints]
         scribbled = np.repeat(local, encoded[2].shape[1])
         keys, values, valid = (part.reshape(-1, *part.shape[2:]) for part in encoded)
         chosen = np.flatnonzero(valid > 0)

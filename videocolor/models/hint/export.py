@@ -1,8 +1,9 @@
 """Export the hint network: complete files for other programs, and the packaged graphs without weights.
 
-    NAME.onnx, NAME.encode.onnx                       colors frames; encodes hints
-    NAME.xml, NAME.bin, NAME.encode.xml, .encode.bin  the same as OpenVINO IR
-    NAME.card.json                                    the card, and the sha256 of each file
+    NAME.simple.onnx                colors frames by hints in one go (docs/export.md)
+    NAME.onnx, NAME.encode.onnx     the same in two steps: colors frames; encodes hints once a shot
+    NAME.xml, NAME.bin, ...         all three as OpenVINO IR
+    NAME.onnx.card.json             the card, what every tensor means, and the sha256 of each file
 
 Complete files are float32 and hold the card. They are made of the packaged graphs: that needs the package `onnx`, but
 not torch. The graphs themselves are exported from torch, when the architecture has changed.
@@ -19,10 +20,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from videocolor.errors import ModelError, UsageError
+from videocolor.errors import ModelError, OutputError, UsageError
 from videocolor.files import write_atomically
 from videocolor.models.artifact import Artifact
 from videocolor.models.hint import PROPAGATED_CHANNELS
+from videocolor.models.hint.tensors import OUTSIDE, TENSORS
 from videocolor.models.runtimes import external_names, graph_path
 
 if TYPE_CHECKING:
@@ -37,15 +39,18 @@ __all__ = [
     "write_without_weights",
 ]
 
-_PARTS: Final = {"frame": "", "encode": ".encode"}
+_PARTS: Final = {"frame": "", "encode": ".encode", "simple": ".simple"}
 """Part of the network -> what comes between a file's name and its suffix."""
-_PIXELS: Final = {0: "n", 2: "h", 3: "w"}
-_TOKENS: Final = {0: "k", 1: "t"}
 _OPSET: Final = 17
 
 
-def write_network(artifact: Artifact, path: Path) -> list[Path]:
+def write_network(artifact: Artifact, path: Path, *, overwrite: bool = False) -> list[Path]:
     """Write a network in the format of the suffix, `.onnx` or `.xml` (OpenVINO IR), and the card beside it.
+
+    Args:
+        artifact: the network.
+        path: of the file that colors frames; the others are named after it.
+        overwrite: replace files that are there.
 
     Returns:
         The files written, the one that colors frames first, the card last.
@@ -53,21 +58,28 @@ def write_network(artifact: Artifact, path: Path) -> list[Path]:
     Raises:
         UsageError: another suffix, or a package is not installed.
         ModelError: weights and graph do not belong together.
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, or a file is there.
     """
     suffix = path.suffix.lower()
     if suffix not in (".onnx", ".xml"):
         raise UsageError(f"{path}: expected a name that ends in .onnx, or in .xml (OpenVINO IR)")
     files: dict[Path, bytes] = {}
-    for part, between in _PARTS.items():
-        target = path.with_name(f"{path.stem}{between}{path.suffix}")
+    targets = {part: path.with_name(f"{path.stem}{between}{path.suffix}") for part, between in _PARTS.items()}
+    for part, target in targets.items():
         content = complete_onnx(artifact, part)
         files |= {target: content} if suffix == ".onnx" else _intermediate(artifact, content, target)
+    card = path.with_name(f"{path.name}.card.json")
+    if not overwrite and (there := [file for file in (*files, card) if file.exists()]):
+        raise OutputError(f"{there[0]}: exists; --overwrite (overwrite=True) replaces it")
     for target, data in files.items():
         write_atomically(target, data)
-    card = path.with_name(f"{path.stem}.card.json")
-    sums = {target.name: hashlib.sha256(data).hexdigest() for target, data in files.items()}
-    about = {"architecture": artifact.architecture, "card": artifact.card.as_dict(), "files": sums}
+    about = {
+        "architecture": artifact.architecture,
+        "card": artifact.card.as_dict(),
+        "graphs": {targets[part].name: tensors for part, tensors in TENSORS.items()},
+        "outside": OUTSIDE,
+        "files": {target.name: hashlib.sha256(data).hexdigest() for target, data in files.items()},
+    }
     write_atomically(card, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
     return [*files, card]
 
@@ -77,7 +89,8 @@ def complete_onnx(artifact: Artifact, part: str) -> bytes:
 
     Args:
         artifact: the network.
-        part: `frame` or `encode`, see `videocolor.models.hint.network.HintNet.colorize` and `encode_hint`.
+        part: `frame`, `encode` or `simple`: `colorize`, `encode_hint` and `colorize_by_hint` of
+            `videocolor.models.hint.network.HintNet`.
 
     Raises:
         UsageError: the package `onnx` is not installed.
@@ -163,31 +176,24 @@ def _export(net: HintNet, part: str) -> bytes:
             super().__init__()
             self.net = net
 
-        def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            return self.net.colorize(*inputs) if part == "frame" else self.net.encode_hint(*inputs)
+        def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, Tensor, Tensor]:
+            whole = {"frame": self.net.colorize, "encode": self.net.encode_hint, "simple": self.net.colorize_by_hint}
+            return whole[part](*inputs)  # type: ignore[operator]
 
-    luma = torch.rand(2, 1, 160, 288)
+    luma, ab = torch.rand(2, 1, 160, 288), torch.rand(2, 2, 160, 288)
     keys = torch.rand(1, 720, net.null.in_channels + 3)
     tokens = (keys, torch.rand(1, 720, VALUE_CHANNELS), torch.ones(1, 720), keys[:, :9])
-    inputs: tuple[Tensor, ...]
-    inputs, names, axes = (
-        (
-            (luma, *tokens, torch.rand(2, PROPAGATED_CHANNELS, 80, 144)),
-            (["luma", "keys", "values", "valid", "scribbles", "propagated"], ["ab", "confidence", "error"]),
-            (_TOKENS, _PIXELS),
-        )
-        if part == "frame"
-        else (
-            (luma, torch.rand(2, 2, 160, 288), torch.ones_like(luma)),
-            (["luma", "ab", "mask"], ["keys", "values", "valid"]),
-            (_PIXELS, _TOKENS),
-        )
-    )
-    dynamic: dict[str, Any] = {name: axes[0] for name in names[0]} | {name: axes[1] for name in names[1]}
-    dynamic["luma"] = _PIXELS
-    if part == "frame":
-        dynamic |= {name: {0: "n", 2: "h2", 3: "w2"} for name in ("propagated", *names[1])}
-        dynamic["scribbles"] = {0: "k", 1: "s"}
+    inputs: tuple[Tensor, ...] = {
+        "frame": (luma, *tokens, torch.rand(2, PROPAGATED_CHANNELS, 80, 144)),
+        "encode": (luma, ab, torch.ones_like(luma)),
+        "simple": (luma[:1], luma, ab, torch.ones_like(luma)),
+    }[part]
+    names = [list(TENSORS[part][side]) for side in ("inputs", "outputs")]
+    dynamic = {
+        name: {place: axis for place, axis in enumerate(tensor["shape"]) if isinstance(axis, str)}
+        for ports in TENSORS[part].values()
+        for name, tensor in ports.items()
+    }
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "graph.onnx"
         warnings.simplefilter("ignore")
@@ -209,7 +215,7 @@ def write_graphs(net: HintNet, folder: Path, architecture: str) -> None:
     with torch.no_grad():  # the exporter merges weights of equal value, so no two may be equal
         for parameter in net.parameters():
             parameter.normal_()
-    for part in ("encode", "frame"):
+    for part in _PARTS:
         write_without_weights(_export(net, part), folder / f"{architecture}.{part}.onnx")
 
 

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from videocolor.models.hint import AB_SCALE, PROPAGATED_CHANNELS
+from videocolor.models.hint import AB_SCALE, PROPAGATED_CHANNELS, SCRIBBLED
 from videocolor.models.hint.decoder import LOOKED_UP, MIXED, ConvNorm, Decoder, up
 from videocolor.models.hint.encoder import TAP_CHANNELS, GrayEncoder
 from videocolor.models.hint.local_linear import MOMENTS, LocalLinear, fit, moments
@@ -179,6 +179,26 @@ class HintNet(nn.Module):
         own = smooth_by_feature_similarity(features, output.own, output.confidence)
         confidence = torch.maximum(up(up(output.confidence)), propagated[:, 2:3]).clamp(0.0, 1.0)
         return (output.ab + (1.0 - taken) * (own - output.own)) * AB_SCALE, confidence, output.error * AB_SCALE
+
+    def colorize_by_hint(self, luma: Tensor, hint_luma: Tensor, hint_ab: Tensor, mask: Tensor) -> Tensor:
+        """Color frames by hints in one go; the content of the simple ONNX file.
+
+        Args:
+            luma: (n, 1, h, w) Y' in 0..1; h, w multiples of 32.
+            hint_luma: (k, 1, h', w'), the same of the hints.
+            hint_ab: (k, 2, h', w') a*b*, Lab units.
+            mask: (k, 1, h', w') in 0..1, which pixels of the hints are painted; zeros: no hint. At most a tenth of a
+                hint: it is taken as scribbles on a frame of this shot.
+
+        Returns:
+            (n, 2, h/2, w/2) a*b*, Lab units.
+        """
+        keys, values, valid = self.encode_hint(hint_luma, hint_ab / AB_SCALE, mask)
+        few = mask.mean(dim=(1, 2, 3))[:, None] <= SCRIBBLED
+        far = torch.full_like(keys, 1e4)
+        scribbles = torch.where((few & (valid > 0))[..., None], keys, far)
+        keys, values, scribbles = (part.flatten(0, 1)[None] for part in (keys, values, scribbles))
+        return self.colorize(luma, keys, values, valid.flatten()[None], scribbles, no_propagated(luma))[0]
 
     def from_taps(
         self, luma: Tensor, taps: list[Tensor], keys: Tensor, values: Tensor, valid: Tensor, propagated: Tensor
