@@ -1,12 +1,11 @@
 """videocolor: color for black-and-white film, from a few color frames or from none.
 
-    from pathlib import Path
     from videocolor import ColorizeConfig, colorize_video
 
     config = ColorizeConfig.load("master", ["hints.items=[3.5=still.png]"])
-    colorize_video(Path("film.mkv"), Path("film_color.mkv"), config)
+    colorize_video("film.mkv", "film_color.mkv", config)
 
-Names are imported on first use: `import videocolor` loads neither torch nor av nor cv2.
+docs/api.md shows each of them. Names are imported on first use: `import videocolor` loads neither torch nor av nor cv2.
 """
 
 from __future__ import annotations
@@ -22,18 +21,28 @@ _HOMES = {
     "ColorizePlan": "dryrun",
     "ColorizeResult": "colorize",
     "Colorizer": "models.base",
+    "EvaluateConfig": "evaluation.settings",
     "Event": "events",
     "FilmCheck": "reports.verify",
+    "FilmScorer": "evaluation.scoring",
+    "FlowEstimator": "motion.flow",
     "Frame": "types",
     "Hint": "types",
+    "HintInput": "models.base",
     "ModelCard": "models.base",
+    "Prediction": "models.base",
+    "ScanResult": "shots.scan",
+    "Scores": "evaluation.scoring",
     "Shot": "types",
     "VideoInfo": "types",
     "VideocolorError": "errors",
     "before_after": "reports.verify",
     "colorize_video": "colorize",
+    "evaluate": "evaluation.evaluate",
     "export_model": "models.registry",
     "find_shots": "colorize",
+    "frame_to_luma": "hints.files",
+    "frame_to_rgb": "hints.files",
     "list_models": "models.registry",
     "list_presets": "presets",
     "load_colorizer": "models.registry",
@@ -41,9 +50,12 @@ _HOMES = {
     "parse_hint": "config",
     "parse_time": "config",
     "plan_colorize": "dryrun",
+    "propagate_color": "pipeline.propagation",
     "read_shots": "shots.shotlist",
-    "write_keyframes": "keyframes",
+    "score_film": "evaluation.scoring",
+    "upsample_chroma": "pipeline.upsample",
     "verify_film": "reports.verify",
+    "write_keyframes": "keyframes",
     "write_shots": "shots.shotlist",
 }
 """Public name -> module that defines it."""
@@ -54,19 +66,29 @@ __all__ = [
     "ColorizePlan",
     "ColorizeResult",
     "Colorizer",
+    "EvaluateConfig",
     "Event",
     "FilmCheck",
+    "FilmScorer",
+    "FlowEstimator",
     "Frame",
     "Hint",
+    "HintInput",
     "ModelCard",
+    "Prediction",
+    "ScanResult",
+    "Scores",
     "Shot",
     "VideoInfo",
     "VideocolorError",
     "__version__",
     "before_after",
     "colorize_video",
+    "evaluate",
     "export_model",
     "find_shots",
+    "frame_to_luma",
+    "frame_to_rgb",
     "list_models",
     "list_presets",
     "load_colorizer",
@@ -74,9 +96,12 @@ __all__ = [
     "parse_hint",
     "parse_time",
     "plan_colorize",
+    "propagate_color",
     "read_shots",
-    "write_keyframes",
+    "score_film",
+    "upsample_chroma",
     "verify_film",
+    "write_keyframes",
     "write_shots",
 ]
 
@@ -85,12 +110,20 @@ if TYPE_CHECKING:
     from videocolor.config import ColorizeConfig, parse_hint, parse_time
     from videocolor.dryrun import ColorizePlan, plan_colorize
     from videocolor.errors import VideocolorError
+    from videocolor.evaluation.evaluate import evaluate
+    from videocolor.evaluation.scoring import FilmScorer, Scores, score_film
+    from videocolor.evaluation.settings import EvaluateConfig
     from videocolor.events import Event
+    from videocolor.hints.files import frame_to_luma, frame_to_rgb
     from videocolor.keyframes import write_keyframes
-    from videocolor.models.base import Colorizer, ModelCard
+    from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
     from videocolor.models.registry import export_model, list_models, load_colorizer
+    from videocolor.motion.flow import FlowEstimator
+    from videocolor.pipeline.propagation import propagate_color
+    from videocolor.pipeline.upsample import upsample_chroma
     from videocolor.presets import list_presets
     from videocolor.reports.verify import FilmCheck, before_after, verify_film
+    from videocolor.shots.scan import ScanResult
     from videocolor.shots.shotlist import read_shots, write_shots
     from videocolor.types import ColorSpec, Frame, Hint, Shot, VideoInfo
     from videocolor.video import open_video

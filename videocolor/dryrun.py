@@ -129,14 +129,14 @@ def _span(seconds: float) -> str:
 
 
 def plan_colorize(
-    source: Path, target: Path, config: ColorizeConfig | None = None, *, observer: Observer = ignore
+    source: str | Path, target: str | Path, config: ColorizeConfig | None = None, *, observer: Observer = ignore
 ) -> ColorizePlan:
     """Scan the film and color a short sample of it into a temporary file; write nothing else.
 
     Raises:
         As `colorize_video` would.
     """
-    config = config or ColorizeConfig()
+    source, target, config = Path(source), Path(target), config or ColorizeConfig()
     if is_pipe(source):
         raise UsageError(f"{source}: a pipe can be read only once; --dry-run needs a file")
     log = RunLog(observer)

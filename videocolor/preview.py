@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Collection, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from itertools import islice
@@ -61,9 +61,9 @@ class PreviewFrame:
     """Place in the film, counted from 0."""
     pts: int
     time_base: Fraction
-    luma: Array
+    luma: Array = field(repr=False)
     """(h, w) float32, full-range Y' in 0..1, at the display's aspect ratio."""
-    ab: Array
+    ab: Array = field(repr=False)
     """(2, h, w) float32 CIE a*b*, before saturation."""
     matrix: Matrix = "bt709"
     """Of the luma."""

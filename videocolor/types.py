@@ -125,18 +125,22 @@ class Frame:
     """Place in the film, counted from 0."""
     pts: int
     time_base: Fraction
-    luma: Array
+    luma: Array = field(repr=False)
     """(height, width) uint8, or uint16 holding `layout.depth` bits; the stored Y' samples (RGB sources: derived)."""
     layout: PixelLayout
     color: ColorSpec
-    chroma: tuple[Array, Array] | None = None
+    chroma: tuple[Array, Array] | None = field(default=None, repr=False)
     """The source's own (Cb, Cr) planes, if it has any."""
-    native: Any = None
+    native: Any = field(default=None, repr=False)
     """The decoder's own frame, opaque outside `videocolor.video`; keeps the arrays alive."""
     duration: int | None = None
     """Presentation duration in `time_base` units, where the source states one."""
     damaged: bool = False
     """The decoder reported errors in this frame."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the samples, not the decoder's frame: side data (captions, film grain) stay behind."""
+        return {**self.__dict__, "native": None}
 
     @property
     def seconds(self) -> float:
@@ -169,11 +173,11 @@ class Hint:
 
     name: str
     """Where it came from, for messages and reports."""
-    rgb: Array
+    rgb: Array = field(repr=False)
     """(h, w, 3) float32 R'G'B' in 0..1, sRGB/BT.709 primaries."""
     time: Fraction | None = None
     """Film time in seconds that the hint was made for; None: wherever it fits."""
-    mask: Array | None = None
+    mask: Array | None = field(default=None, repr=False)
     """(h, w) float32 in 0..1: which pixels are painted; None: all."""
 
 

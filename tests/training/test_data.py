@@ -23,7 +23,7 @@ from videocolor.datasets.held_back import HeldBack, read_held_back, source_share
 from videocolor.datasets.pack import PackReader, frame_distance, thumbnail
 from videocolor.datasets.pairs.sources import allowed_licence
 from videocolor.errors import InputError, ModelError
-from videocolor.training.config import SampleConfig, TrainConfig
+from videocolor.training.config import DataConfig, SampleConfig, TrainConfig
 from videocolor.training.hint.network import target_ab
 from videocolor.training.prefetch import drawn_ahead, open_sampler
 from videocolor.training.samples import Batch, Sampler
@@ -89,7 +89,7 @@ def test_plain_pictures_and_packaged_lists(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "images" / "mine").mkdir(parents=True)
     for name in ("a", "b"):
         cv2.imwrite(str(tmp_path / "images" / "mine" / f"{name}.png"), np.full((30, 40, 3), 90, np.uint8))
-    lists = TrainConfig().data.held_back
+    lists = DataConfig().held_back
     pack_footage(tmp_path, tmp_path / "pack", lists, short_side=20)
     items = PackReader(tmp_path / "pack").items
     assert [(item.file, item.kind, item.licence) for item in items] == [

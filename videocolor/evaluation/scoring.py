@@ -228,8 +228,8 @@ def _checked(metric: Metric, name: str) -> Mapping[str, Any]:
 
 
 def score_film(
-    result: Path,
-    truth: Path,
+    result: str | Path,
+    truth: str | Path,
     options: ScoreOptions = ScoreOptions(),  # noqa: B008  (frozen)
     *,
     reference_frames: Iterable[int] = (),
@@ -252,6 +252,7 @@ def score_film(
         InputError: a film cannot be read, or they do not fit and that is not allowed.
         UsageError: a reference frame is not one of the truth.
     """
+    result, truth = Path(result), Path(truth)
     references, began = frozenset(reference_frames), time.perf_counter()
     with FilmPairs(truth, result, align=align, allow=allow, threads=options.threads) as pairs:
         for message in pairs.warnings:

@@ -42,11 +42,11 @@ __all__ = [
 class GivenHint:
     """A hint of a protocol."""
 
-    rgb: Array
+    rgb: Array = field(repr=False)
     """(h, w, 3) uint8 R'G'B' of any size; with a mask, gray outside it."""
     frame: int | None = None
     """Index of the task's frame that it was made for; None: a style reference."""
-    mask: Array | None = None
+    mask: Array | None = field(default=None, repr=False)
     """(h, w) bool, the painted pixels; None: all."""
 
 
@@ -54,7 +54,7 @@ class GivenHint:
 class Task:
     """What a method gets."""
 
-    luma: Array
+    luma: Array = field(repr=False)
     """(n, h, w) uint8, full-range Y' codes of `matrix`; may be a memory-mapped file."""
     rate: Fraction
     """Frames a second."""
@@ -96,13 +96,13 @@ class Method(ABC):
 class ShotHint:
     """A hint on the grid of the shot's frames."""
 
-    rgb: Array
+    rgb: Array = field(repr=False)
     """(h, w, 3) uint8 R'G'B'."""
-    luma: Array
+    luma: Array = field(repr=False)
     """(h, w) uint8 codes."""
-    ab: Array
+    ab: Array = field(repr=False)
     """(2, h, w) float32 CIE a*b*; 0 where nothing is painted."""
-    mask: Array
+    mask: Array = field(repr=False)
     """(h, w) bool."""
     frame: int
     """Index in the shot; 0 for style references."""
@@ -112,7 +112,7 @@ class ShotHint:
 class ShotTask:
     """One shot of a task."""
 
-    luma: Array
+    luma: Array = field(repr=False)
     """(n, h, w) uint8."""
     hints: tuple[ShotHint, ...]
     """In film order."""

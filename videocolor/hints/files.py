@@ -27,6 +27,7 @@ __all__ = [
     "check_hint",
     "collect_assigned",
     "collect_hints",
+    "frame_to_luma",
     "frame_to_rgb",
     "hint_time_in_name",
     "load_hint",
@@ -265,6 +266,12 @@ def _nearest_frame(path: Path, wanted: Fraction) -> Frame | None:
             length = nearest.duration * nearest.time_base if nearest.duration else 1 / rate
             return nearest if miss <= length else None
     return None
+
+
+def frame_to_luma(frame: Frame) -> Array:
+    """(h, w) float32 Y' in 0..1 of a frame, whatever its depth and range."""
+    luma = codes_to_luma(frame.luma, frame.layout.depth, frame.color.range)
+    return np.clip(luma, 0, 1).astype(np.float32, copy=False)
 
 
 def frame_to_rgb(frame: Frame) -> Array:

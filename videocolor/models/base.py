@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -80,11 +80,11 @@ class ModelCard:
 class HintInput:
     """A hint as network input, at the working size."""
 
-    luma: Array
+    luma: Array = field(repr=False)
     """(h, w) float32, full-range Y' in 0..1."""
-    ab: Array
+    ab: Array = field(repr=False)
     """(2, h, w) float32, CIE Lab a*b* (D65)."""
-    mask: Array | None = None
+    mask: Array | None = field(default=None, repr=False)
     """(h, w) float32 in 0..1, which pixels count; None: all."""
     in_shot: bool = False
     """Painted on a frame of this shot: scribbles are applied locally regardless of the relevance gate."""
@@ -94,11 +94,11 @@ class HintInput:
 class Prediction:
     """Chroma for a batch of frames."""
 
-    ab: Array
+    ab: Array = field(repr=False)
     """(n, 2, h', w') float32, CIE Lab a*b* (D65); h' and w' may be a fraction of the working size."""
-    confidence: Array | None = None
+    confidence: Array | None = field(default=None, repr=False)
     """(n, h', w') float32 in 0..1: how well a hint supports each pixel; None for automatic networks."""
-    error: Array | None = None
+    error: Array | None = field(default=None, repr=False)
     """(n, h', w') float32, expected mean absolute error of a*b*; None where the network does not predict it."""
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ trust is the forward-backward check of Sundaram et al. (ECCV 2010), made soft, t
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias, get_args
 
@@ -52,13 +52,13 @@ _SUM: Final = np.ones((1, 2), np.float32)
 class Motion:
     """Motion between two frames a and b, both ways, on one grid."""
 
-    ab: Array
+    ab: Array = field(repr=False)
     """(h, w, 2) float32: warps b's image onto a."""
-    ba: Array
+    ba: Array = field(repr=False)
     """(h, w, 2) float32: warps a's image onto b."""
-    trust_a: Array
+    trust_a: Array = field(repr=False)
     """(h, w) float32 in 0..1, on a's grid: how safely a pixel of a is found in b."""
-    trust_b: Array
+    trust_b: Array = field(repr=False)
     """(h, w) float32 in 0..1, on b's grid: how safely a pixel of b is found in a."""
 
 

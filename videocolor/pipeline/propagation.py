@@ -14,7 +14,7 @@ Another method is a class with the interface `Propagator` and an entry in `PROPA
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Protocol, Self
@@ -22,9 +22,10 @@ from typing import Any, Final, Protocol, Self
 import cv2
 import numpy as np
 
-from videocolor.motion.flow import FlowEstimator, Motion, Step, consistency, grid, look_up
+from videocolor.motion.flow import FlowEstimator, Motion, Quality, Step, consistency, grid, look_up
 from videocolor.motion.matching import MatchImage, match_image, matched_texture_share
 from videocolor.pipeline.propagated import PropagatedColor, PropagatedColors, ReferenceFrame, scaled_places
+from videocolor.resize import resized_planes
 from videocolor.types import Array
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "HintPropagator",
     "NoPropagation",
     "Propagator",
+    "propagate_color",
 ]
 
 DRIFT_CORRECTION_EVERY: Final = 4
@@ -268,6 +270,29 @@ class HintPropagator:
 def _new_coverage(frame: MatchImage, trust: Array, known: Array) -> float:
     """Share of the frame's texture that `trust` covers beyond what is known, about."""
     return matched_texture_share(frame, np.maximum(trust - np.float32(_KNOWN) * known, 0))
+
+
+def propagate_color(lumas: Iterable[Array], ab: Array, quality: Quality = "detailed") -> Iterator[tuple[Array, Array]]:
+    """Carry the color of a shot's first frame to the next ones, along motion.
+
+    Args:
+        lumas: (h, w) uint8 each, consecutive frames; the first one is that which is colored.
+        ab: (2, H, W) float32 CIE a*b* of the first frame, at any size.
+        quality: of the motion, see `FlowEstimator`.
+
+    Yields:
+        Of each frame: (2, h, w) float32 a*b*, and (h, w) float32 in 0..1, how far its own luma bears that color out.
+    """
+    propagator, before = HintPropagator(FlowEstimator(quality)), None
+    for place, luma in enumerate(lumas):
+        picture = propagator.flow.prepare(luma)
+        motion = None if before is None else propagator.flow.motion(before, picture)
+        (colors,) = propagator.follow([luma], [(picture, motion)], {} if place else {0: ab})
+        before = picture
+        if not colors:
+            yield resized_planes(ab, luma.shape), np.ones(luma.shape, np.float32)
+        for color in colors:
+            yield np.ascontiguousarray(np.moveaxis(color.chroma(*luma.shape), -1, 0)), color.share(*luma.shape)
 
 
 PROPAGATORS: Final[dict[str, Callable[[FlowEstimator], Propagator]]] = {

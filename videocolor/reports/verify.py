@@ -38,8 +38,8 @@ class FilmCheck:
 
 
 def verify_film(
-    source: Path,
-    result: Path,
+    source: str | Path,
+    result: str | Path,
     *,
     rate: Fraction | None = None,
     start: Fraction | None = None,
@@ -81,7 +81,9 @@ def _luma_difference(a: Frame, b: Frame) -> int | None:
     return int(cv2.absdiff(np.ascontiguousarray(a.luma), np.ascontiguousarray(b.luma)).max())
 
 
-def before_after(pairs: Sequence[tuple[Path, Path]], target: Path, *, columns: int = 4, height: int = 240) -> Path:
+def before_after(
+    pairs: Sequence[tuple[str | Path, str | Path]], target: str | Path, *, columns: int = 4, height: int = 240
+) -> Path:
     """Write a sheet: for each film a row of its source's frames over a row of the colored ones.
 
     Args:
@@ -93,7 +95,7 @@ def before_after(pairs: Sequence[tuple[Path, Path]], target: Path, *, columns: i
     Raises:
         InputError: a film cannot be read; OutputError: the sheet cannot be written.
     """
-    rows = []
+    target, rows = Path(target), []
     for source, result in pairs:
         with open_video(result, fast=True) as video:
             count = sum(1 for _ in video)
@@ -113,7 +115,7 @@ def before_after(pairs: Sequence[tuple[Path, Path]], target: Path, *, columns: i
     return target
 
 
-def _row(film: Path, chosen: set[int], height: int, *, gray: bool) -> Array:
+def _row(film: str | Path, chosen: set[int], height: int, *, gray: bool) -> Array:
     """(height, w, 3) uint8 BGR of some frames side by side."""
     pictures = []
     with open_video(film) as video:

@@ -38,11 +38,11 @@ class ShotView:
     """A shot and a few pictures of it, evenly spread."""
 
     shot: Shot
-    views: tuple[tuple[int, Array], ...]
+    views: tuple[tuple[int, Array], ...] = field(repr=False)
     """(frame index, (90, 160) uint8 luma) pairs in film order, at most eight, the first frame always."""
     last_pts: int
     """Of its last frame."""
-    last: Array
+    last: Array = field(repr=False)
     """(90, 160) uint8 luma of its last frame."""
 
 
@@ -58,7 +58,7 @@ class ScanResult:
     losses: tuple[str, ...] = ()
     offsets: tuple[Fraction, ...] = ()
     """As `VideoReader.offsets`."""
-    pts: Sequence[int] = ()
+    pts: Sequence[int] = field(default=(), repr=False)
     """Time of every frame, in ticks: eight bytes a frame."""
     colors: Mapping[int, SourceColor] = field(default_factory=dict)
     """Index of a shot -> color that the film has there already, where it has any."""

@@ -116,7 +116,7 @@ def check_shot_file(path: Path, *, overwrite: bool = False, source: Path | None 
 
 
 def write_shots(
-    path: Path,
+    path: str | Path,
     shots: Sequence[Shot],
     *,
     film: str = "",
@@ -135,6 +135,7 @@ def write_shots(
     Raises:
         OutputError: the file exists, or cannot be written.
     """
+    path = Path(path)
     check_shot_file(path, overwrite=overwrite)
     lines = [
         f"film: {_quote(film)}",
@@ -149,7 +150,7 @@ def write_shots(
     write_atomically(path, _HEAD + "\n".join(lines) + "\n")
 
 
-def read_shots(path: Path, *, frames: int | None = None) -> list[ListedShot]:
+def read_shots(path: str | Path, *, frames: int | None = None) -> list[ListedShot]:
     """Read a shot list as `write_shots` writes it, perhaps edited.
 
     Args:
@@ -162,7 +163,7 @@ def read_shots(path: Path, *, frames: int | None = None) -> list[ListedShot]:
     Raises:
         ConfigError: the file cannot be read or a line of it cannot be used; it names file and line.
     """
-    return _read_list(path, frames)[0]
+    return _read_list(Path(path), frames)[0]
 
 
 def listed_shots(path: Path) -> FilmShots:

@@ -44,7 +44,7 @@ _LEAP = Fraction(1)
 
 
 def open_video(
-    path: Path,
+    path: str | Path,
     *,
     rate: Fraction | None = None,
     start: Fraction | None = None,
@@ -71,7 +71,7 @@ def open_video(
     """
     if start is not None and end is not None and end <= start:
         raise UsageError(f"end {float(end):g} s is not after start {float(start):g} s")
-    return VideoReader(probe(path, rate=rate), start=start, end=end, fast=fast, threads=threads)
+    return VideoReader(probe(Path(path), rate=rate), start=start, end=end, fast=fast, threads=threads)
 
 
 class VideoReader:

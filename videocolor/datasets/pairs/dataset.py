@@ -168,7 +168,8 @@ class PairDataset(Dataset[Sample]):
         if not self.records:
             raise InputError(f"{folder}: no {' or '.join(decisions)} pair in the split {split!r}")
         self.size, self.augment, self.archival, self.seed = size, augment, archival, seed
-        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()  # persistent workers of a loader see changes
+        self._epoch = torch.zeros(1, dtype=torch.int64)
+        self._epoch.share_memory_()  # type: ignore[no-untyped-call]  # persistent workers of a loader see changes
         self._pictures = PairPictures(Path(folder), self.records, root=root)
 
     def __len__(self) -> int:

@@ -58,7 +58,7 @@ class Column:
 class Picture:
     """A frame's R'G'B', and its Lab on demand."""
 
-    rgb: Array
+    rgb: Array = field(repr=False)
     """(h, w, 3) R'G'B' (sRGB): uint8, uint16 (0..65535) or float in 0..1."""
 
     @cached_property

@@ -178,7 +178,7 @@ def _export(net: HintNet, part: str) -> bytes:
 
         def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, Tensor, Tensor]:
             whole = {"frame": self.net.colorize, "encode": self.net.encode_hint, "simple": self.net.colorize_by_hint}
-            return whole[part](*inputs)  # type: ignore[operator]
+            return whole[part](*inputs)  # type: ignore[operator,no-any-return]
 
     luma, ab = torch.rand(2, 1, 160, 288), torch.rand(2, 2, 160, 288)
     keys = torch.rand(1, 720, net.null.in_channels + 3)
