@@ -137,6 +137,8 @@ class Frame:
     """Presentation duration in `time_base` units, where the source states one."""
     damaged: bool = False
     """The decoder reported errors in this frame."""
+    earlier_field: Literal["", "top", "bottom"] = ""
+    """Set where the picture of an interlaced film combs: its fields are of two times, and this one is the earlier."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the samples, not the decoder's frame: side data (captions, film grain) stay behind."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from media import make_film
 
 from videocolor.color import ChromaTable
 from videocolor.pipeline.chroma import _by_field, _codes
 from videocolor.resize import resized
+from videocolor.shots.prepare import small_luma
 from videocolor.types import ColorSpec
-from videocolor.video import is_combed
+from videocolor.video import open_video
+from videocolor.video.interlace import is_combed
 
 SIZE, BAR, STEP = (128, 192), 40, 12
 SPEC = ColorSpec("bt601", "limited", 6, 6)
@@ -32,7 +37,7 @@ def moving(subsampling: tuple[int, int]) -> tuple[Any, Any]:
     woven[1::2] = lower[1::2]
     small = resized(woven.astype(np.float32) / 255, (32, 48))
     ab = np.stack([60 * (small - 0.235), -40 * (small - 0.235)]).astype(np.float32)
-    frame = SimpleNamespace(luma=woven, layout=SimpleNamespace(depth=8), color=SPEC)
+    frame = SimpleNamespace(luma=woven, earlier_field="top", layout=SimpleNamespace(depth=8), color=SPEC)
     shot = SimpleNamespace(number=0)
     work = SimpleNamespace(
         item=SimpleNamespace(frame=frame, luma=small), ab=ab, reference=None, propagated=(), shot=shot
@@ -64,3 +69,22 @@ def test_color_of_a_moving_thing_does_not_smear_between_fields(subsampling: tupl
             assert errors[0] < 0.8 * errors[1]
         else:
             assert errors[0] == pytest.approx(errors[1])
+
+
+@pytest.mark.parametrize(("order", "name"), [(2, "top"), (3, "bottom"), (1, "")])
+def test_the_network_sees_one_field_of_what_moves(tmp_path: Path, order: int, name: str) -> None:
+    fields = bar(60), bar(60 + STEP)
+    woven = fields[0].copy()
+    woven[1::2] = fields[1][1::2]
+    make_film(tmp_path / "x.mkv", [[woven], [fields[0]]], "ffv1", "gray", size=SIZE[::-1], field_order=order)
+    with open_video(tmp_path / "x.mkv") as film:
+        moving, still = film
+    assert (moving.earlier_field, still.earlier_field) == (name, "")
+    seen, truth = small_luma(moving, (32, 64)), small_luma(replace(still, luma=fields[name == "bottom"]), (32, 64))
+    np.testing.assert_array_equal(small_luma(still, (32, 64)), small_luma(replace(still, luma=fields[0]), (32, 64)))
+    if name:
+        np.testing.assert_allclose(seen, truth, atol=1e-6)
+    else:
+        whole = small_luma(replace(moving, earlier_field=""), (32, 64))
+        np.testing.assert_array_equal(seen, whole)
+        assert np.abs(seen - truth).max() > 0.2

@@ -18,7 +18,7 @@ from videocolor.pipeline.upsample import bilinear_chroma, plane_luma, scaled_chr
 from videocolor.resize import resized
 from videocolor.shots.color import source_color
 from videocolor.types import Array, Frame
-from videocolor.video import WOVEN_ORDERS, OutputPlan, is_combed
+from videocolor.video import OutputPlan
 
 __all__ = ["FinishedFrame", "chroma_at", "finish_chroma", "kept_chroma"]
 
@@ -39,7 +39,6 @@ def finish_chroma(colored: Iterable[ColoredFrame], film: Film, log: RunLog) -> I
     """Upsample chroma to the chroma plane, guided by luma, and convert it to stored (Cb, Cr)."""
     plan, keep = film.plan, film.config.chroma.keep_source
     table = ChromaTable(plan.color, plan.layout.depth)
-    woven = film.info.field_order in WOVEN_ORDERS
 
     def noted() -> Iterator[tuple[ColoredFrame, bool]]:
         for work in colored:
@@ -52,7 +51,7 @@ def finish_chroma(colored: Iterable[ColoredFrame], film: Film, log: RunLog) -> I
         if kept:
             return FinishedFrame(frame, *kept_chroma(frame, plan), work.shot, work.shard)
         # A reference frame is as it was painted, of whatever time its fields are.
-        apart = woven and work.reference is None and is_combed(frame.luma, frame.layout.depth)
+        apart = bool(frame.earlier_field) and work.reference is None
         codes = _by_field(work, film, table) if apart else _codes(work, film, table, frame.luma, plan.chroma_size)
         return FinishedFrame(frame, *codes, work.shot, work.shard)
 

@@ -12,6 +12,7 @@ be compared.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
+from dataclasses import replace
 
 from videocolor.restoration import deinterlace as fields_to_picture
 from videocolor.restoration import dust, scratches, telecine
@@ -57,6 +58,8 @@ def restore(frames: Iterable[Frame], config: RestorationConfig) -> Generator[Fra
         result = telecine.restore_telecine(result)
     if config.deinterlace != "off":
         result = fields_to_picture.deinterlace(result, config.field_order)
+    if config.telecine != "off" or config.deinterlace != "off":
+        result = map(_of_one_time, result)
     if config.deflicker:
         result = deflicker(result, config.deflicker_frames, config.deflicker_limit)
     if config.dust:
@@ -67,6 +70,10 @@ def restore(frames: Iterable[Frame], config: RestorationConfig) -> Generator[Fra
     finally:
         close(result)
         close(frames)
+
+
+def _of_one_time(frame: Frame) -> Frame:
+    return replace(frame, earlier_field="") if frame.earlier_field else frame
 
 
 def _plain(frames: Iterable[Frame]) -> Iterator[Frame]:

@@ -110,9 +110,12 @@ def _nearest_size(width: int, height: int, area: int, step: int) -> tuple[int, i
 
 
 def small_luma(frame: Frame, size: tuple[int, int]) -> Array:
-    """(h, w) float32 Y' in 0..1 of a frame, area-averaged to (height, width) `size`."""
+    """(h, w) float32 Y' in 0..1 of a frame, area-averaged to (height, width) `size`.
+
+    Where the frame combs, of its earlier field alone: the mean of two fields shows what moves twice.
+    """
     h, w = size
-    shrunk = frame.luma
+    shrunk = frame.luma[frame.earlier_field == "bottom" :: 2] if frame.earlier_field else frame.luma
     # OpenCV halves in a tenth of the time that it takes to shrink by any other factor, and the mean of means is
     # the mean. An odd last row or column is left out: under half a sample of the working size.
     while shrunk.shape[0] // 2 >= h and shrunk.shape[1] // 2 >= w:

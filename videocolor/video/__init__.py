@@ -1,11 +1,10 @@
 """Reading and writing film: the only place that knows FFmpeg (through PyAV)."""
 
 from videocolor.video.film import COLOR_LABEL
-from videocolor.video.interlace import is_combed
 from videocolor.video.joining import join_shards, take_out
 from videocolor.video.output import OutputOptions, OutputPlan
 from videocolor.video.plan import plan_output
-from videocolor.video.probe import WOVEN, WOVEN_ORDERS, probe
+from videocolor.video.probe import WOVEN, probe
 from videocolor.video.reader import VideoReader, open_video
 from videocolor.video.sequences import check_name, sequence_files
 from videocolor.video.shardfile import ShardFile, ShardSink, sync_folder
@@ -14,7 +13,6 @@ from videocolor.video.writer import OutputReport, VideoWriter
 __all__ = [
     "COLOR_LABEL",
     "WOVEN",
-    "WOVEN_ORDERS",
     "OutputOptions",
     "OutputPlan",
     "OutputReport",
@@ -23,7 +21,6 @@ __all__ = [
     "VideoReader",
     "VideoWriter",
     "check_name",
-    "is_combed",
     "join_shards",
     "open_video",
     "plan_output",

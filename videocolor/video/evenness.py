@@ -12,9 +12,9 @@ from av.format import ContainerFormat, Flags
 
 from videocolor.types import VideoInfo
 from videocolor.video.clock import timing_of
+from videocolor.video.interlace import WOVEN_ORDERS
 from videocolor.video.opening import clock_restarts, ignore, main_video, open_input, read_packets
 from videocolor.video.output import Span
-from videocolor.video.probe import WOVEN_ORDERS
 from videocolor.video.sequences import find_sequence
 
 __all__ = ["counts_frames", "first_uneven"]

@@ -22,10 +22,11 @@ from videocolor.types import Array, Frame, VideoInfo
 from videocolor.video.carrier import Carrier
 from videocolor.video.encoders import set_tags
 from videocolor.video.formats import plane_view
+from videocolor.video.interlace import WOVEN_ORDERS
 from videocolor.video.matroska import RESERVED, needs_display_size, write_display_size
 from videocolor.video.opening import muxer_errors, url
 from videocolor.video.output import OutputPlan
-from videocolor.video.probe import FIELD_ORDERS, WOVEN_ORDERS
+from videocolor.video.probe import FIELD_ORDERS
 from videocolor.video.reader import VideoReader
 from videocolor.video.remux import StreamCopier
 from videocolor.video.sidedata import DISPLAY_MATRIX, side_data

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from videocolor.types import Array
 
-__all__ = ["comb_share", "is_combed"]
+__all__ = ["WOVEN_ORDERS", "comb_share", "earlier_field", "is_combed"]
+
+WOVEN_ORDERS = ("tt", "bb", "tb", "bt")
+"""Orders of films whose frames hold two fields; the first letter is the earlier one, as FFmpeg's muxers have it."""
 
 _STEP = 12 / 255
 """Least difference between neighboring lines, as a share of full scale, that counts as a comb tooth."""
@@ -43,3 +48,16 @@ def is_combed(luma: Array, depth: int) -> bool:
     """Tell whether a picture looks like two fields of different times woven together."""
     near, far = comb_share(luma, depth)
     return near > _SHARE and near > _EXCESS * far
+
+
+def earlier_field(luma: Array, depth: int, order: str) -> Literal["", "top", "bottom"]:
+    """Tell which field of a picture is the earlier one; nothing where both look like one time.
+
+    Args:
+        luma: (height, width) luma samples.
+        depth: Bits a sample.
+        order: The film's order of fields; in a progressive film nothing is looked at.
+    """
+    if order not in WOVEN_ORDERS or not is_combed(luma, depth):
+        return ""
+    return "top" if order[0] == "t" else "bottom"

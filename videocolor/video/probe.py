@@ -20,19 +20,17 @@ from videocolor.types import PixelLayout, StreamInfo, VideoInfo
 from videocolor.video.carrier import top_field_first
 from videocolor.video.clock import frame_count, frame_rate, keeps_end_times, stated_end, timing_of
 from videocolor.video.formats import describe, split_planes
-from videocolor.video.interlace import is_combed
+from videocolor.video.interlace import WOVEN_ORDERS, is_combed
 from videocolor.video.matroska import read_crop
 from videocolor.video.opening import configure, fraction, main_video, open_input, read_packets, tolerant_frames
 from videocolor.video.pictures import Picture, fit_format, read_image, survey, unlike
 from videocolor.video.sequences import ImageSequence, check_name, find_sequence
 from videocolor.video.tags import RawTags, read_color
 
-__all__ = ["FIELD_ORDERS", "WOVEN", "WOVEN_ORDERS", "probe"]
+__all__ = ["FIELD_ORDERS", "WOVEN", "probe"]
 
 FIELD_ORDERS = ("unknown", "progressive", "tt", "bb", "tb", "bt")
 """FFmpeg's numbers of AVFieldOrder."""
-WOVEN_ORDERS = ("tt", "bb", "tb", "bt")
-"""Those of films whose frames hold two fields; the first letter is the earlier one, as FFmpeg's muxers have it."""
 WOVEN = "the film looks interlaced (woven fields)"
 """How the warning begins that a film which will not be deinterlaced deserves."""
 _DEFAULT_RATE = Fraction(24)

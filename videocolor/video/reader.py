@@ -19,6 +19,7 @@ from videocolor.errors import InputError, NoVideoError, UnsupportedVideoError, U
 from videocolor.types import Frame, PixelLayout, VideoInfo
 from videocolor.video.clock import Clock, Timing, keeps_end_times, stated_end, timing_of
 from videocolor.video.formats import describe, split_planes
+from videocolor.video.interlace import earlier_field
 from videocolor.video.losses import LossLog
 from videocolor.video.opening import (
     LEAP,
@@ -312,6 +313,7 @@ class VideoReader:
             native=native,
             duration=duration,
             damaged=damaged,
+            earlier_field=earlier_field(planes.luma, layout.depth, self.info.field_order),
         )
 
     def _check_end(self, clock: Clock, index: int) -> None:

@@ -13,6 +13,7 @@ from av.video.frame import VideoFrame
 from videocolor.types import Frame
 from videocolor.video.clock import timing_of
 from videocolor.video.formats import describe, split_planes
+from videocolor.video.interlace import earlier_field
 from videocolor.video.opening import configure, ignore, main_video, open_input, tolerant_frames
 from videocolor.video.probe import probe
 
@@ -82,4 +83,6 @@ class SeekableVideo:
     def _frame(self, native: VideoFrame, pts: int) -> Frame:
         info, layout = self.info, describe(native.format.name)
         planes = split_planes(native, layout, info.color.matrix)
-        return Frame(0, pts, info.time_base, planes.luma, layout, info.color, planes.chroma, native)
+        field = earlier_field(planes.luma, layout.depth, info.field_order)
+        place = (0, pts, info.time_base)
+        return Frame(*place, planes.luma, layout, info.color, planes.chroma, native, earlier_field=field)

@@ -21,10 +21,10 @@ from videocolor.errors import InputError, OutputError, UsageError
 from videocolor.types import Frame, VideoInfo
 from videocolor.video.carrier import CARRIED, carried_kinds
 from videocolor.video.film import COLOR_LABEL, FilmSink
+from videocolor.video.interlace import WOVEN_ORDERS
 from videocolor.video.light import LIGHT, LIGHT_ENCODERS, with_light
 from videocolor.video.opening import main_video, open_input, tolerant_frames
 from videocolor.video.output import OutputPlan
-from videocolor.video.probe import WOVEN_ORDERS
 from videocolor.video.reader import VideoReader
 from videocolor.video.reasons import reason_of
 from videocolor.video.streams import CHAPTERS, TAGS, TIMECODE, other_streams, stream_name, timecode
