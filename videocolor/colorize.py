@@ -33,7 +33,7 @@ from videocolor.shards.types import FilmJob, FilmPlan, ShardRecord
 from videocolor.shards.work import color_film_shards, current_plan
 from videocolor.shots.prepare import unused_cuts
 from videocolor.shots.scan import ScanResult, cuts_for, scan_film
-from videocolor.video import VideoWriter
+from videocolor.video import OutputReport, VideoWriter
 from videocolor.video.pipes import is_pipe, kept
 
 __all__ = ["ColorizeResult", "colorize_video", "find_shots", "recolor_film"]
@@ -205,17 +205,20 @@ def _color_in_one_go(film: Film, log: RunLog, began: float, named: Path | None =
             log.frame_done(film.total)
         log.warn(*reader.losses, *unused_cuts(cuts))
         sha256 = fixity.result()
-        log.warn(*out.close().warnings)
+        written = out.close()
+        log.warn(*written.warnings)
     sidecar = report = None
     if config.output.sidecar or config.output.report:
-        record = _describe_run(film, named or source, log, sha256, time.monotonic() - began)
+        record = _describe_run(film, named or source, log, sha256, written, time.monotonic() - began)
         sidecar, report = leave_record(source, target, config, record, observer=log.observer)
     seconds = time.monotonic() - began
     log.done(target, seconds)
     return ColorizeResult(target, log.frames, seconds, tuple(log.shots), tuple(log.warnings), sidecar, report=report)
 
 
-def _describe_run(film: Film, named: Path, log: RunLog, sha256: str, elapsed: float) -> dict[str, Any]:
+def _describe_run(
+    film: Film, named: Path, log: RunLog, sha256: str, written: OutputReport, elapsed: float
+) -> dict[str, Any]:
     """Describe a film that was colored in one go."""
     return describe(
         named,
@@ -227,6 +230,7 @@ def _describe_run(film: Film, named: Path, log: RunLog, sha256: str, elapsed: fl
         shots=[shot.as_dict() for shot in log.shots],
         hints=describe_hints(film.hints, log.reproduced),
         frames=log.frames,
+        copied=written.copied,
         notes=log.notes,
         warnings=log.warnings,
         took=timing(log.frames, log.coloring_seconds, elapsed),

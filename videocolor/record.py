@@ -17,7 +17,7 @@ from videocolor.plugins import origins
 from videocolor.restoration import steps
 from videocolor.types import VideoInfo
 from videocolor.version import __version__
-from videocolor.video import COLOR_LABEL, OutputPlan, sequence_files
+from videocolor.video import COLOR_LABEL, OutputPlan, StreamDigest, sequence_files
 
 __all__ = [
     "Fixity",
@@ -134,6 +134,7 @@ def describe(
     shots: Sequence[dict[str, Any]],
     hints: Sequence[dict[str, Any]],
     frames: int,
+    copied: Sequence[StreamDigest],
     notes: Sequence[str],
     warnings: Sequence[str],
     took: dict[str, Any],
@@ -156,6 +157,7 @@ def describe(
             "assumed": info.color.assumed,
         },
         "output": {"container": plan.container, "codec": plan.codec, "pix_fmt": plan.pix_fmt, "left_out": plan.dropped},
+        "copied": list(copied),
         "frames": frames,
         "shots": joined(shots),
         "hints": list(hints),

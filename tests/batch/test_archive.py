@@ -373,7 +373,7 @@ def test_without_the_library_a_package_is_refused_early(monkeypatch: pytest.Monk
 def proved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A result folder with film, record, report, proofs and package; not to be changed."""
     folder = tmp_path_factory.mktemp("proved")
-    job = film_job(folder, ".mkv", "master", "output.report=true")
+    job = film_job(folder, ".mkv", "master", "output.report=true", audio=[{"language": "deu"}])
     finished(job, EVERYTHING)
     (folder / "out" / ".videocolor" / "status.json").write_text("{}")  # of the driver; proves nothing
     return folder
@@ -397,7 +397,9 @@ def test_a_copy_proves_itself(proved: Path, copied: Path) -> None:
     verdict, rest = verify_batch(copied)
     assert verdict.ok and rest.ok, (verdict.problems, rest.problems)
     assert verdict.target.parent == copied
-    assert verdict.checked == ("files", "source", "frames", "times", "luma")
+    assert verdict.checked == ("files", "source", "frames", "times", "sound", "luma")
+    (sound,) = json.loads(next(copied.glob("*.json")).read_text())["copied"]
+    assert sound["stream"] == "audio stream 1 (pcm_s16le) deu" and sound["packets"] > 0
     assert json.loads(json.dumps(verdict.as_dict()))["ok"] is True
     check = ["sha256sum", "-c", "--quiet", "--strict", "manifest-sha256.txt"]
     assert subprocess.run(check, cwd=copied, capture_output=True, text=True, check=True).stdout == ""

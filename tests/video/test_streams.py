@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,7 @@ from ffmpeg_oracle import NOISE, TONE, ffmpeg, packets_of
 from film_helpers import pass_through, times
 from media import make_film, neutral_chroma, noise_planes
 
+from videocolor.errors import OutputError
 from videocolor.video import OutputOptions, VideoWriter, open_video, plan_output, probe, streams
 from videocolor.video.remux import StreamCopier, _Track
 
@@ -64,9 +66,8 @@ def test_what_a_container_cannot_hold_is_named(tmp_path: Path, suffix: str) -> N
     source, target = tmp_path / "in.mkv", tmp_path / f"out{suffix}"
     make_film(source, 24, "libx264", **RICH, audio_codec="aac")
     plan = plan_output(probe(source), target, OutputOptions(codec="libx264"))
-    assert len(plan.dropped) == 2
-    assert any("(srt)" in name and "deu" in name for name in plan.dropped)
-    assert any("font.ttf" in name for name in plan.dropped)
+    assert len(plan.dropped) == 1 and "font.ttf" in plan.dropped[0]
+    assert any("(srt) deu" in note and "stored as mov_text" in note for note in plan.notes)
     assert not target.exists()
     pass_through(source, target, codec="libx264")
     assert [len(p) for p in payloads(target, "audio")] == [len(p) for p in payloads(source, "audio")]
@@ -233,9 +234,9 @@ def test_what_is_lost_while_copying_is_said(tmp_path: Path) -> None:
     copier._fail(1)
     copier._fail(1)
     copier._unreadable(av.error.InvalidDataError(1, "invalid data"))
+    assert copier.lost() == "2 packets of audio stream 1 (pcm_s16le)"
     copier.close()
     assert copier.warnings() == (
-        "audio stream 1: 2 packets could not be copied",
         "1 x while copying the other streams: the file is damaged or cut short (invalid data)",
     )
     with open_video(source) as film, VideoWriter.like(film, target, OutputOptions(codec="ffv1")) as out:
@@ -303,3 +304,73 @@ def test_no_sound_is_dropped_where_two_parts_overlap(tmp_path: Path, suffix: str
     _, report, _ = pass_through(source, target, codec="libx264")
     assert report.warnings == ()
     assert packets_of(target) == packets_of(source)
+
+
+def test_a_packet_that_cannot_be_kept_leaves_no_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = tmp_path / "in.mkv", tmp_path / "out.mkv"
+    make_film(source, 24, audio=[{}])
+    write = StreamCopier._write
+
+    def broken(self: StreamCopier, packet: Any, index: int) -> None:
+        if packet.pts and packet.pts > 300 and self._most is None:
+            raise av.error.InvalidDataError(22, "invalid")
+        write(self, packet, index)
+
+    monkeypatch.setattr(StreamCopier, "_write", broken)
+    with pytest.raises(OutputError, match=r"packets of audio stream 1 \(pcm_s16le\) cannot be written in matroska"):
+        pass_through(source, target)
+    monkeypatch.setattr(StreamCopier, "_write", lambda self, packet, index: self._most and write(self, packet, index))
+    with pytest.raises(OutputError, match=r"audio stream 1 \(pcm_s16le\) was altered in matroska"):
+        pass_through(source, target)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix"), [("aac", ".ts"), ("pcm_s16le", ".mov"), ("mp2", ".mkv"), ("ac3", ".ts"), ("flac", ".mkv")]
+)
+@pytest.mark.parametrize("into", [".mkv", ".mp4", ".mov"])
+def test_sound_is_compared_with_the_source(tmp_path: Path, codec: str, suffix: str, into: str) -> None:
+    source, target = tmp_path / f"in{suffix}", tmp_path / f"out{into}"
+    make_film(source, 24, "mpeg2video" if suffix == ".ts" else "libx264", audio=[{}], audio_codec=codec)
+    _, report, out = pass_through(source, target, codec="libx264")
+    assert out.plan.uncompared == () and not out.plan.dropped
+    stored = "pcm" if out.plan.recoded else codec
+    (digest,) = report.copied if stored == codec else (None,)
+    with av.open(str(target)) as film:
+        data = b"".join(bytes(packet) for packet in film.demux(audio=0))
+    assert digest is None or digest.sha256 == hashlib.sha256(data).hexdigest()
+
+
+def test_times_that_matroska_rounds_together_are_moved_by_a_tick(tmp_path: Path) -> None:
+    """Sound in pieces of half a millisecond: two of them have one time, which MP4 does not take."""
+    source, target = tmp_path / "in.mkv", tmp_path / "out.mp4"
+    ffmpeg(*NOISE, *TONE, "-t", "0.5", "-c:v", "libx264", "-c:a", "flac", "-frame_size", "24", "-ar", "48000", source)
+    sound = payloads(source, "audio")[0]
+    assert len({time for time, _ in sound}) < len(sound)
+    _, report, _ = pass_through(source, target, codec="libx264")
+    assert report.warnings == () and len(report.copied) == 1
+    kept = payloads(target, "audio")[0]
+    assert [data for _, data in kept] == [data for _, data in sound]
+    assert max(abs(a - b) for (a, _), (b, _) in zip(kept, sound, strict=True)) < 0.002
+
+
+@pytest.mark.parametrize(
+    ("into", "kind"), [(".mp4", "mov_text"), (".mov", "mov_text"), (".webm", "webvtt"), (".mkv", "srt")]
+)
+def test_text_subtitles_are_converted(tmp_path: Path, into: str, kind: str) -> None:
+    first, source, target = tmp_path / "in.mkv", tmp_path / "text.mp4", tmp_path / f"out{into}"
+    lines = ((100, 300, "first <i>line</i>\nof two"), (500, 200, "ü"))
+    make_film(first, 24, "libx264", subtitles=lines)
+    if into == ".mkv":
+        pass_through(first, source, codec="libx264")
+    _, _, out = pass_through(source if into == ".mkv" else first, target)
+    assert not out.plan.dropped
+    assert any(f"its text is stored as {kind if kind != 'srt' else 'subrip'}" in note for note in out.plan.notes)
+    with av.open(str(target)) as film:
+        (stream,) = film.streams.subtitles
+        assert stream.codec_context.name == kind
+        found = [p for p in film.demux(stream) if p.size and bytes(p) != b"\0\0"]
+    assert [(p.pts * p.time_base, p.duration * p.time_base) for p in found] == [
+        (Fraction(start, 1000), Fraction(length, 1000)) for start, length, _ in lines
+    ]
+    assert b"line" in bytes(found[0]) and "ü".encode() in bytes(found[1])

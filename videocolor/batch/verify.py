@@ -17,8 +17,9 @@ from videocolor.config import ColorizeConfig
 from videocolor.errors import UsageError, VideocolorError
 from videocolor.events import Event, Observer, ignore
 from videocolor.files import source_sha256
+from videocolor.record import read_record
 from videocolor.reports.verify import verify_film
-from videocolor.video import probe
+from videocolor.video import digests_of, probe
 from videocolor.video.sequences import sequence_files
 
 __all__ = ["FilmVerdict", "verify_batch"]
@@ -35,7 +36,7 @@ class FilmVerdict:
     notes: tuple[str, ...] = ()
     """What could not be checked, and why."""
     checked: tuple[str, ...] = ()
-    """What was found right: files, source, frames, times, luma."""
+    """What was found right: files, source, frames, times, sound, luma."""
 
     @property
     def ok(self) -> bool:
@@ -202,6 +203,11 @@ def _check_pictures(check: _Check, receipt: Receipt, target: Path) -> None:
         f"a frame is off by {float(found.time_max_diff):.6f} s, more than a tick of the container ({float(tick):g} s)"
     )
     check.that("times", found.time_max_diff <= tick, late)
+    if receipt.files.get(f"{receipt.target}.json") and span.start is None and span.end is None:
+        copied = {each["stream"]: each["sha256"] for each in read_record(target).get("copied", ())}
+        held = {each.stream: each.sha256 for each in digests_of(Path(receipt.source), copied)} if copied else {}
+        others = [name for name, sha256 in copied.items() if held.get(name) != sha256]
+        check.that("sound", not others, f"its source holds other packets now: {', '.join(others)}")
     if receipt.luma_differs is None:
         check.that(
             "luma", found.luma_max_diff == 0, f"luma differs by up to {found.luma_max_diff}, through a lossless codec"

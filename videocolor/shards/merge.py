@@ -22,7 +22,7 @@ from videocolor.shards.planfile import read_plan
 from videocolor.shards.records import discard_work, finished_shards, shard_path
 from videocolor.shards.types import FilmJob, FilmPlan, ShardRecord
 from videocolor.types import VideoInfo
-from videocolor.video import OutputPlan, join_shards, plan_output
+from videocolor.video import OutputPlan, Written, join_shards, plan_output
 
 __all__ = ["MergeReport", "discard_work", "merge_film", "merge_shards"]
 
@@ -97,7 +97,7 @@ def merge_shards(
         first = next(iter(reader))
     span = config.input
     done = [records[shard.number] for shard in plan.shards]
-    left = join_shards(
+    written = join_shards(
         info,
         output,
         [shard_path(job.folder, shard.number) for shard in plan.shards],
@@ -108,13 +108,15 @@ def merge_shards(
         exact_source=not plan.repaired,
         like=like,
     )
-    messages = dict.fromkeys(chain(info.warnings, *(record.warnings for record in done), plan.warnings, left))
+    messages = dict.fromkeys(
+        chain(info.warnings, *(record.warnings for record in done), plan.warnings, written.warnings)
+    )
     log.warn(*(message for message in messages if message not in log.warnings))
     elapsed = None if run_began is None else time.monotonic() - run_began
     took = _timing(done, time.monotonic() - began, elapsed)
     sidecar = page = None
     if config.output.sidecar or config.output.report:
-        record = _record(job, config, plan, done, info, output, messages, took)
+        record = _record(job, config, plan, done, info, output, written, messages, took)
         sidecar, page = leave_record(job.source, job.target, config, record, observer=log.observer)
     seconds = time.monotonic() - began
     return MergeReport(
@@ -145,6 +147,7 @@ def _record(
     done: Sequence[ShardRecord],
     info: VideoInfo,
     output: OutputPlan,
+    written: Written,
     messages: Iterable[str],
     took: dict[str, Any],
 ) -> dict[str, Any]:
@@ -160,6 +163,7 @@ def _record(
         shots=[shot for record in done for shot in record.shots],
         hints=describe_hints(planned_hints(plan, config), reproduced),
         frames=plan.frames,
+        copied=written.copied,
         notes=list(dict.fromkeys(note for record in done for note in record.notes["said"])),
         warnings=list(messages),
         took=took,

@@ -3,6 +3,7 @@
 from videocolor.video.film import COLOR_LABEL
 from videocolor.video.joining import join_shards, take_out
 from videocolor.video.output import OutputOptions, OutputPlan
+from videocolor.video.packets import StreamDigest, Written, digests_of
 from videocolor.video.plan import plan_output
 from videocolor.video.probe import WOVEN, probe
 from videocolor.video.reader import VideoReader, open_video
@@ -18,9 +19,12 @@ __all__ = [
     "OutputReport",
     "ShardFile",
     "ShardSink",
+    "StreamDigest",
     "VideoReader",
     "VideoWriter",
+    "Written",
     "check_name",
+    "digests_of",
     "join_shards",
     "open_video",
     "plan_output",

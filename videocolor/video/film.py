@@ -17,6 +17,7 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 
+from videocolor.errors import InputError, OutputError
 from videocolor.files import part_name
 from videocolor.types import Array, Frame, VideoInfo
 from videocolor.video.carrier import Carrier
@@ -26,6 +27,7 @@ from videocolor.video.interlace import WOVEN_ORDERS
 from videocolor.video.matroska import RESERVED, needs_display_size, write_display_size
 from videocolor.video.opening import muxer_errors, url
 from videocolor.video.output import OutputPlan
+from videocolor.video.packets import StreamDigest, Written, sums_of
 from videocolor.video.probe import FIELD_ORDERS
 from videocolor.video.reader import VideoReader
 from videocolor.video.remux import StreamCopier
@@ -154,6 +156,8 @@ class FilmSink:
     ) -> None:
         self._info = info
         self._trial = trial
+        self.altered: tuple[str, ...] = ()
+        """Names of copied streams that are others when they are read back; known at the end."""
         self._plan = plan
         self._span = span
         self._label = label
@@ -296,7 +300,7 @@ class FilmSink:
                 packet.dts = packet.pts if self._last_dts is None else min(packet.pts, self._last_dts + 1)
             self._last_dts = packet.dts
 
-    def finish(self, *, encoded: bool = False, check: Callable[[Path], None] | None = None) -> tuple[str, ...]:
+    def finish(self, *, encoded: bool = False, check: Callable[[Path], None] | None = None) -> Written:
         """Flush the encoder (unless the packets came `encoded`), copy what is left, and rename the file.
 
         Args:
@@ -308,15 +312,18 @@ class FilmSink:
                 self._mux(self._encoder.flush())
             warnings: tuple[str, ...] = ()
             code = self._info.metadata.get("timecode")
+            copied: dict[int, StreamDigest] = {}
             if self._copier is not None:
                 self._copier.advance(None)
-                warnings = self._copier.warnings()
+                warnings, copied = self._copier.warnings(), self._copier.copied()
+                self._refuse(self._copier.lost(), "cannot be written")
                 code = timecode(self._copier.source)
             if code is not None and self._span[0] is not None:
                 warnings += (f"the timecode {code} is left out: a trimmed film starts at another time",)
             if self._out is not None:
                 self._out.close()
             self._release()
+            self._compare(copied)
             if needs_display_size(self._plan.container, self._plan.codec, self._info):
                 write_display_size(self._part, self._info.width, self._info.height, self._info.sar, self._info.crop)
             if not self._trial:
@@ -325,7 +332,26 @@ class FilmSink:
             if check is not None:
                 check(self._part)
             os.replace(self._part, self._plan.target)
-        return warnings
+        return Written(warnings, tuple(each for each in copied.values() if each.stream not in self.altered))
+
+    def _compare(self, copied: dict[int, StreamDigest]) -> None:
+        """Read back what was copied, and compare it with what the source held."""
+        try:
+            found = sums_of(self._part, copied) if copied else None
+        except InputError as error:
+            raise OutputError(f"{self._plan.target}: was written and cannot be read back: {error}") from error
+        read = {index: found.digest(index, each.stream) for index, each in copied.items()} if found else {}
+        others = [index for index in copied if read[index].sha256 != copied[index].sha256]
+        self.altered = tuple(copied[index].stream for index in others)
+        fewer = [copied[index].stream for index in others if read[index].packets != copied[index].packets]
+        known = self.altered if self._trial else self._plan.uncompared
+        self._refuse(", ".join(name for name in self.altered if name in fewer or name not in known), "was altered")
+
+    def _refuse(self, what: str, why: str) -> None:
+        if what:
+            raise OutputError(
+                f"{self._plan.target}: {what} {why} in {self._plan.container}; use a .mkv, or repair the source"
+            )
 
     def _release(self) -> None:
         if self._copier is not None:

@@ -18,6 +18,7 @@ from videocolor.video.dpx import with_times
 from videocolor.video.formats import WEIGHTS, plane_view
 from videocolor.video.opening import muxer_errors
 from videocolor.video.output import OutputPlan
+from videocolor.video.packets import Written
 from videocolor.video.plan import image_names
 from videocolor.video.sequences import find_sequence
 
@@ -103,7 +104,7 @@ class ImageSink:
         frame.pts = 0
         return b"".join(bytes(packet) for packet in (*context.encode(frame), *context.encode(None)))
 
-    def finish(self) -> tuple[str, ...]:
+    def finish(self) -> Written:
         """Move the images to their names."""
         with muxer_errors(self._plan.target):
             self._folder.mkdir(exist_ok=True)
@@ -112,7 +113,7 @@ class ImageSink:
                     os.fsync(handle.fileno())
                 os.replace(file, self._folder / file.name)
             self._part.rmdir()
-        return ()
+        return Written()
 
     def discard(self) -> None:
         """Remove the folder of unfinished images."""

@@ -18,6 +18,7 @@ from videocolor.video.clock import timing_of
 from videocolor.video.film import COLOR_LABEL, FilmSink, time_shift
 from videocolor.video.opening import ignore, main_video, muxer_errors, open_input, read_packets
 from videocolor.video.output import OutputPlan, Span
+from videocolor.video.packets import Written
 from videocolor.video.shardfile import PacketFile, ShardFile, shard_header
 
 __all__ = ["join_shards", "picture_times", "take_out"]
@@ -39,7 +40,7 @@ def join_shards(
     offsets: Sequence[Fraction] = (),
     exact_source: bool = True,
     like: Path | None = None,
-) -> tuple[str, ...]:
+) -> Written:
     """Write a film from its shards, check it, and give it its name.
 
     Args:
@@ -53,9 +54,6 @@ def join_shards(
         exact_source: also compare the times with those of the source's packets; not for films whose times had to
             be repaired.
         like: a film whose encoder's settings must be the same, since some shards were taken out of it.
-
-    Returns:
-        What could not be copied.
 
     Raises:
         InputError: a shard is damaged, or was not encoded by this plan.

@@ -64,7 +64,9 @@ class OutputPlan:
     muxer_options: Mapping[str, str] = field(default_factory=dict)
     """Options that were asked for; they replace ours of the same name."""
     recoded: frozenset[int] = frozenset()
-    """Numbers of the source's sound streams that are stored as PCM, since the container takes them in no other way."""
+    """Numbers of the source's streams that are stored otherwise, since the container takes them in no other way."""
+    uncompared: tuple[str, ...] = ()
+    """Names of the source's streams whose packets the container keeps in a form of its own."""
 
     @property
     def luma_exact(self) -> bool:

@@ -1,19 +1,72 @@
-"""Sound that a container takes in no other way, stored as PCM: the very samples that its decoder gives.
+"""Streams that a container takes in no other way: sound stored as PCM, text subtitles as the container's own kind.
 
-MXF takes 16 and 24 bits only; what a decoder gives as floating point is rounded to 24 there.
+PCM holds the very samples that the decoder gives; MXF takes 16 and 24 bits only, and floating point is rounded to 24
+there. Subtitles keep words, lines and times, and of their style what the new kind has.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from fractions import Fraction
+from typing import Any, Final, Protocol
 
 from av.audio.resampler import AudioResampler
 from av.container import OutputContainer
 from av.packet import Packet
 
-__all__ = ["SoundRecoder"]
+__all__ = ["SUBTITLES", "Recoder", "SoundRecoder", "SubtitleRecoder"]
+
+SUBTITLES: Final = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
+"""Container -> the text subtitles that every player of it knows."""
 
 _PCM: Final = {"u8": "pcm_u8", "s16": "pcm_s16le", "s32": "pcm_s32le", "flt": "pcm_f32le", "dbl": "pcm_f64le"}
+
+
+class Recoder(Protocol):
+    """What a stream is stored by in place of a copy."""
+
+    stream: Any
+    """Of the output."""
+
+    def recode(self, packet: Packet[Any]) -> list[Packet[Any]]:
+        """Decode a packet of the source, and return those that can be made of it, at its time."""
+
+    def flush(self) -> list[Packet[Any]]:
+        """Return the packets that are left."""
+
+
+class SubtitleRecoder:
+    """Stores text subtitles as another kind.
+
+    Args:
+        out: before its header.
+        stream: of the source; its decoder is used.
+        container: the muxer of `out`.
+    """
+
+    def __init__(self, out: OutputContainer, stream: Any, container: str) -> None:
+        self._decoder: Any = stream.codec_context
+        self._decoder.open(strict=False)
+        self.stream: Any = out.add_stream(SUBTITLES[container])
+        context: Any = self.stream.codec_context
+        context.subtitle_header, context.time_base = self._decoder.subtitle_header or b"", Fraction(1, 1000)
+        context.open(strict=False)
+        self.stream.metadata.update(stream.metadata)
+        self.stream.disposition = stream.disposition.value
+
+    def recode(self, packet: Packet[Any]) -> list[Packet[Any]]:
+        """Decode a line, and return it as the new kind, at its time."""
+        found = self._decoder.decode2(packet)
+        if found is None or not found.rects:
+            return []
+        made: Packet[Any] = self.stream.codec_context.encode_subtitle(found)
+        made.pts = made.dts = packet.pts
+        made.time_base = packet.time_base
+        made.duration = packet.duration
+        return [made]
+
+    def flush(self) -> list[Packet[Any]]:
+        """Return nothing: each line is complete."""
+        return []
 
 
 class SoundRecoder:

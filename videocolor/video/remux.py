@@ -17,7 +17,8 @@ from av.format import Flags
 from av.packet import Packet
 
 from videocolor.video.opening import LEAP, clock_restarts, fraction, ignore, main_video, open_input, read_packets
-from videocolor.video.recoding import SoundRecoder
+from videocolor.video.packets import PacketSums, StreamDigest
+from videocolor.video.recoding import Recoder, SoundRecoder, SubtitleRecoder
 from videocolor.video.streams import (
     CHAPTERS,
     STATISTICS,
@@ -65,7 +66,7 @@ class StreamCopier:
     Args:
         path: the source.
         dropped: sentences that begin with what is left out.
-        recoded: numbers of the sound streams that are stored as PCM.
+        recoded: numbers of the streams that are stored otherwise: sound as PCM, subtitles as the container's kind.
         trial: copy only the first packets.
     """
 
@@ -75,11 +76,11 @@ class StreamCopier:
         self._path = path
         self._dropped, self._recoded = dropped, frozenset(recoded)
         self._most = _TRIAL_PACKETS if trial else None
-        self._recoders: dict[int, SoundRecoder] = {}
+        self._recoders: dict[int, Recoder] = {}
         self._source = open_input(path)
         self._main = main_video(self._source, path)
         self._kept = [s for s in other_streams(self._source, path) if not is_dropped(stream_name(s), dropped)]
-        self._kinds = {s.index: s.type for s in self._kept}
+        self._sums = PacketSums({s.index: s.codec_context.name for s in self._kept if s.codec_context is not None})
         self._covers = self._cover_packets()
         self._copies: dict[int, Any] = {}
         self._packets: Iterator[Packet[Any]] = iter(())
@@ -96,11 +97,18 @@ class StreamCopier:
         """Decoding time of the last packet of each stream, in ticks of the output."""
 
     def warnings(self) -> tuple[str, ...]:
-        """Return what could not be copied, in words."""
-        lost = [
-            f"{self._kinds[i]} stream {i}: {n} packets could not be copied" for i, n in sorted(self._failed.items())
-        ]
-        return (*lost, *(f"{n} x while copying the other streams: {what}" for what, n in self._errors.items()))
+        """Return what could not be read, in words."""
+        return tuple(f"{n} x while copying the other streams: {what}" for what, n in self._errors.items())
+
+    def lost(self) -> str:
+        """Return which packets the container did not take, in words; empty: none."""
+        names = {s.index: stream_name(s) for s in self._kept}
+        return ", ".join(f"{n} packets of {names[i]}" for i, n in sorted(self._failed.items()))
+
+    def copied(self) -> dict[int, StreamDigest]:
+        """Return the digest of each copied stream, by its number in the output."""
+        plain = [s for s in self._kept if s.index in self._copies and s.index not in {*self._covers, *self._recoders}]
+        return {self._copies[s.index].index: self._sums.digest(s.index, stream_name(s)) for s in plain}
 
     def restarted(self, offsets: Iterable[Fraction]) -> None:
         """Note the seconds that turn the picture's times into the film's, one for each time its clock restarted."""
@@ -151,8 +159,11 @@ class StreamCopier:
                 continue
             cover = bytes(self._covers[stream.index]) if is_cover(stream) else None
             if stream.index in self._recoded:
-                self._recoders[stream.index] = SoundRecoder(out, stream)
-                copy: Any = self._recoders[stream.index].stream
+                recoder = (
+                    SoundRecoder(out, stream) if stream.type == "audio" else SubtitleRecoder(out, stream, container)
+                )
+                self._recoders[stream.index] = recoder
+                copy: Any = recoder.stream
             else:
                 copy = add_copy(out, stream, cover, container)
             if copy is not None:
@@ -275,6 +286,10 @@ class StreamCopier:
             if text and self._start is not None and packet.pts < 0:  # a line that lasts over the start
                 packet.duration = max(1, (packet.duration or 0) + packet.pts)
                 packet.pts = packet.dts = 0
+        if not packet.duration and self._copies[index].type == "audio":
+            packet.duration = 1  # less than a tick: MP4 would end the film before its last packet
+        if index not in self._recoders:
+            self._sums.add(index, packet)
         try:
             self._put(packet, index)
         except FFmpegError as error:

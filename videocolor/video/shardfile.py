@@ -35,6 +35,7 @@ from videocolor.types import Array, Frame, VideoInfo
 from videocolor.video.film import PictureEncoder
 from videocolor.video.opening import muxer_errors
 from videocolor.video.output import OutputPlan
+from videocolor.video.packets import Written
 
 __all__ = ["PacketFile", "ShardFile", "ShardSink", "shard_header", "sync_folder"]
 
@@ -139,7 +140,7 @@ class ShardSink:
                 raise ValueError(f"{self.path}: the encoder counts in {base}, the film in {self._info.time_base}")
             self._file.add(bytes(packet), packet.pts, packet.dts, packet.duration or 0, key=packet.is_keyframe)
 
-    def finish(self) -> tuple[str, ...]:
+    def finish(self) -> Written:
         """Flush the encoder, sync and rename the file."""
         assert self._encoder is not None
         with muxer_errors(self.path):
@@ -147,7 +148,7 @@ class ShardSink:
             assert self._file is not None
             self._file.finish()
             self._release()
-        return ()
+        return Written()
 
     def _release(self) -> None:
         if self._out is not None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -27,6 +28,7 @@ from videocolor.video.opening import main_video, open_input, tolerant_frames
 from videocolor.video.output import OutputPlan
 from videocolor.video.reader import VideoReader
 from videocolor.video.reasons import reason_of
+from videocolor.video.recoding import SUBTITLES
 from videocolor.video.streams import CHAPTERS, TAGS, TIMECODE, other_streams, stream_name, timecode
 
 __all__ = ["container_takes", "prove"]
@@ -37,6 +39,7 @@ _FRAMES = 3
 _SIDES = ("left", "top", "right", "bottom")
 _NOT_THE_FORMAT = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
 """Errors of the disk on which is tried."""
+_REFUSALS = (FFmpegError, OutputError, ValueError, NotImplementedError)
 
 
 def container_takes(container: str, codec: str) -> bool:
@@ -52,7 +55,7 @@ def container_takes(container: str, codec: str) -> bool:
 def prove(info: VideoInfo, plan: OutputPlan) -> OutputPlan:
     """Write the first frames and packets of a film in the very way of the film, and find what cannot be held.
 
-    Sound that cannot be copied is stored as PCM where the container takes that.
+    Sound that cannot be copied is stored as PCM where the container takes that, text subtitles as the container's kind.
 
     Args:
         info: the source.
@@ -76,7 +79,11 @@ def prove(info: VideoInfo, plan: OutputPlan) -> OutputPlan:
         raise UsageError(f"output.muxer: {plan.container} does not take {', '.join(plan.muxer_options)} ({unused[0]})")
     if reason is not None:
         plan = _reduced(info, plan, frames)
-    return replace(plan, dropped=(*plan.dropped, *_unkept(info, plan, frames)))
+    lost, altered = _unkept(info, plan, frames)
+    notes = (
+        f"{name}: {plan.container} keeps its packets in a form of its own; they are not compared" for name in altered
+    )
+    return replace(plan, dropped=(*plan.dropped, *lost), notes=(*plan.notes, *notes), uncompared=altered)
 
 
 @contextmanager
@@ -103,16 +110,15 @@ def _first_frames(info: VideoInfo) -> Iterator[Frame]:
 
 def _reduced(info: VideoInfo, plan: OutputPlan, frames: list[Frame]) -> OutputPlan:
     """Leave out what the container refuses, one by one."""
-    sounds = {}
     names: list[str] = []
+    words: dict[str, str] = {}
+    stored_as: dict[str, tuple[int, str]] = {}
     if info.format != "image2":
         with open_input(info.path) as source:
             others = other_streams(source, info.path)
             names = [stream_name(s) for s in others]
-            sounds = {stream_name(s): s.index for s in others if s.type == "audio"}
+            stored_as = {n: (s.index, said) for n, s in zip(names, others, strict=True) if (said := _kind(s, plan))}
             words = {n: _advice(s.type) for n, s in zip(names, others, strict=True)}
-    else:
-        words = {}
     parts = [*names, TIMECODE, CHAPTERS, TAGS]
     bare = replace(plan, dropped=tuple(parts))
     reason = _refusal(info, bare, frames)
@@ -124,11 +130,11 @@ def _reduced(info: VideoInfo, plan: OutputPlan, frames: list[Frame]) -> OutputPl
         rest = {name: said for name, said in left.items() if name != part}
         tried = replace(plan, dropped=tuple(f"{n}{said}" for n, said in rest.items()))
         reason = _refusal(info, tried, frames)
-        if reason is not None and part in sounds:
-            stored = replace(tried, recoded=plan.recoded | {sounds[part]})
+        if reason is not None and part in stored_as:
+            index, kind = stored_as[part]
+            stored = replace(tried, recoded=plan.recoded | {index})
             if _refusal(info, stored, frames) is None:
-                bits = " of at most 24 bits" if plan.container == "mxf" else ""
-                note = f"{part}: {plan.container} cannot hold it as it is; its samples are stored as PCM{bits}"
+                note = f"{part}: {plan.container} cannot hold it as it is; {kind}"
                 plan, left = replace(plan, recoded=stored.recoded, notes=(*plan.notes, note)), rest
                 continue
         if reason is None:
@@ -138,8 +144,18 @@ def _reduced(info: VideoInfo, plan: OutputPlan, frames: list[Frame]) -> OutputPl
     return replace(plan, dropped=tuple(f"{name}{said}" for name, said in left.items()))
 
 
+def _kind(stream: Any, plan: OutputPlan) -> str:
+    """Say as what a stream can be stored that is not copied; empty: as nothing."""
+    if stream.type == "audio":
+        return f"its samples are stored as PCM{' of at most 24 bits' if plan.container == 'mxf' else ''}"
+    context = stream.codec_context if stream.type == "subtitle" else None
+    if context is None or not context.codec.text_sub or plan.container not in SUBTITLES:
+        return ""
+    return f"its text is stored as {SUBTITLES[plan.container]}"
+
+
 def _advice(kind: str) -> str:
-    return " (text subtitles of another kind; convert them first)" if kind == "subtitle" else ""
+    return " (pictures of text, or of a kind that cannot be converted)" if kind == "subtitle" else ""
 
 
 def _said(info: VideoInfo, plan: OutputPlan) -> str:
@@ -156,10 +172,17 @@ def refusal(info: VideoInfo, plan: OutputPlan) -> str | None:
 def _refusal(info: VideoInfo, plan: OutputPlan, frames: list[Frame]) -> str | None:
     """Return why some frames cannot be written by a plan, or None where they can."""
     with tempfile.TemporaryDirectory(prefix="videocolor-") as folder:
-        return _write(info, plan, frames, Path(folder) / f"trial{plan.target.suffix}")
+        try:
+            _write(info, plan, frames, Path(folder) / f"trial{plan.target.suffix}")
+        except _REFUSALS as error:
+            cause = (error.__cause__ if isinstance(error, OutputError) else None) or error
+            if getattr(cause, "errno", None) in _NOT_THE_FORMAT:
+                raise
+            return str(getattr(cause, "strerror", None) or cause)
+    return None
 
 
-def _write(info: VideoInfo, plan: OutputPlan, frames: list[Frame], target: Path) -> str | None:
+def _write(info: VideoInfo, plan: OutputPlan, frames: list[Frame], target: Path) -> FilmSink:
     width, height = plan.chroma_size
     neutral = np.full((height, width), 1 << (plan.layout.depth - 1), np.uint8 if plan.layout.depth <= 8 else np.uint16)
     sink = FilmSink(info, replace(plan, target=target), (None, None), COLOR_LABEL, trial=True)
@@ -168,22 +191,23 @@ def _write(info: VideoInfo, plan: OutputPlan, frames: list[Frame], target: Path)
             luma = frame.luma if plan.luma_map is None else np.take(plan.luma_map, frame.luma)
             sink.put(frame, luma, neutral, neutral, key=number == 0)
         sink.finish()
-    except (FFmpegError, OutputError, ValueError, NotImplementedError) as error:
+    except _REFUSALS:
         sink.discard()
-        cause = error.__cause__ if isinstance(error, OutputError) else error
-        if getattr(cause, "errno", None) in _NOT_THE_FORMAT:
-            raise
-        return str(getattr(cause, "strerror", None) or cause)
-    return None
+        raise
+    return sink
 
 
-def _unkept(info: VideoInfo, plan: OutputPlan, frames: list[Frame]) -> tuple[str, ...]:
-    """Name what was written and is not there when it is read again."""
+def _unkept(info: VideoInfo, plan: OutputPlan, frames: list[Frame]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Name what was written and is not there when it is read again, and streams whose packets are others then."""
     natives = [frame.native for frame in frames if isinstance(frame.native, VideoFrame)]
     with tempfile.TemporaryDirectory(prefix="videocolor-") as folder:
         target = Path(folder) / f"trial{plan.target.suffix}"
-        if info.format == "image2" or _write(info, plan, frames, target) is not None:
-            return ()
+        try:
+            if info.format == "image2":
+                return (), ()
+            sink = _write(info, plan, frames, target)
+        except _REFUSALS:
+            return (), ()
         with open_input(info.path) as source, open_input(target) as made:
             lost = []
             if timecode(source) and not timecode(made) and not any(d.startswith(TIMECODE) for d in plan.dropped):
@@ -202,4 +226,4 @@ def _unkept(info: VideoInfo, plan: OutputPlan, frames: list[Frame]) -> tuple[str
     woven = info.field_order in WOVEN_ORDERS and any(frame.interlaced_frame for frame in natives)
     if woven and not any(frame.interlaced_frame for frame in shown):
         lost.append(f"order of fields in each frame: {plan.codec} does not write it")
-    return tuple(lost)
+    return tuple(lost), sink.altered

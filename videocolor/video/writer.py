@@ -15,6 +15,7 @@ from videocolor.types import Array, Frame, VideoInfo
 from videocolor.video.film import COLOR_LABEL, FilmSink
 from videocolor.video.images import ImageSink
 from videocolor.video.output import OutputOptions, OutputPlan
+from videocolor.video.packets import StreamDigest, Written
 from videocolor.video.plan import plan_output
 from videocolor.video.reader import VideoReader
 from videocolor.video.shardfile import ShardSink
@@ -34,7 +35,9 @@ class OutputReport:
     """Time of the first frame as the source counts it, in the source's time base."""
     last_pts: int
     warnings: tuple[str, ...] = ()
-    """What was not copied: failed packets by stream, read errors, the timecode of a trimmed film."""
+    """What the source did not give: read errors, the timecode of a trimmed film."""
+    copied: tuple[StreamDigest, ...] = ()
+    """Streams whose packets are all in the film."""
 
 
 class Sink(Protocol):
@@ -43,8 +46,8 @@ class Sink(Protocol):
     def put(self, frame: Frame, luma: Array, cb: Array, cr: Array, *, key: bool = False) -> None:
         """Write one frame; `luma` holds codes of the output; `key`: decoding can begin with it."""
 
-    def finish(self) -> tuple[str, ...]:
-        """Complete the target and give it its name; return what could not be copied."""
+    def finish(self) -> Written:
+        """Complete the target and give it its name."""
 
     def discard(self) -> None:
         """Remove everything that was written."""
@@ -149,11 +152,13 @@ class VideoWriter:
                 self.abort()
                 raise OutputError(f"{self.plan.target}: not one frame was written, so nothing is kept")
             try:
-                warnings = self._sink.finish()
+                written = self._sink.finish()
             except BaseException:
                 self.abort()
                 raise
-            self._report = OutputReport(self.plan.target, self._frames, self._first, self._last, warnings)
+            self._report = OutputReport(
+                self.plan.target, self._frames, self._first, self._last, written.warnings, written.copied
+            )
         return self._report
 
     def abort(self) -> None:
