@@ -54,8 +54,8 @@ def seen(rgb: Array, short: int) -> Array:
 def colors(colorizer: KeyframeColorizer, rgb: Array, short: int, vividness: tuple[float, ...]) -> list[Array]:
     """One picture for each vividness, (h, w, 3) uint8."""
     evidence = colorizer.evidence(seen(rgb, short))
-    given = evidence, find_regions(evidence), colorizer.runtime.centers, colorizer.runtime.weights
-    return [recolor(rgb, choose_chroma(*given, value)[0]) for value in vividness]
+    regions = find_regions(evidence)
+    return [recolor(rgb, choose_chroma(evidence, regions, value)[0]) for value in vividness]
 
 
 def frames(pack: PackReader, kind: str, only: Path | None, most: int) -> Iterator[list[Array]]:

@@ -24,7 +24,7 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from videocolor.concurrency.stages import opencv_single_threaded
+from videocolor.concurrency.stages import single_threaded_kernels
 from videocolor.errors import UsageError, VideocolorError
 from videocolor.presets import load_model
 from videocolor.restoration import RestorationConfig, find_cadence, restore, steps
@@ -96,7 +96,7 @@ def main(
         if telecine:
             with open_video(source) as video:
                 click.echo(f"cadence: {find_cadence(video) or 'none seen'}")
-        with opencv_single_threaded():
+        with single_threaded_kernels():
             frames, changed = restore_film(source, target, config, overwrite)
     except VideocolorError as error:
         click.echo(f"error: {error}", err=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from queue import Empty, Full, Queue
 from typing import Final, TypeVar
 
-__all__ = ["opencv_single_threaded", "prefetch", "spread"]
+__all__ = ["single_threaded_kernels", "prefetch", "spread"]
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -129,13 +129,18 @@ def spread(work: Callable[[S], T], items: Iterable[S], workers: int) -> Generato
 
 
 @contextmanager
-def opencv_single_threaded() -> Iterator[None]:
-    """One thread an OpenCV call: the stages are the parallelism; pools inside pools only fight."""
+def single_threaded_kernels() -> Iterator[None]:
+    """One thread a call of OpenCV and of NumPy's BLAS: the stages are the parallelism; pools inside pools only fight.
+
+    A small matrix product costs several times its own time where a second thread spins for it beside other stages.
+    """
     import cv2
+    from threadpoolctl import threadpool_limits
 
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        yield
+        with threadpool_limits(1, user_api="blas"):
+            yield
     finally:
         cv2.setNumThreads(before)

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from videocolor.concurrency.processes import Crew
-from videocolor.concurrency.stages import opencv_single_threaded
+from videocolor.concurrency.stages import single_threaded_kernels
 from videocolor.errors import DeviceError, OutputError, PluginError, UsageError
 from videocolor.evaluation.clips import ClipFile, list_clips
 from videocolor.evaluation.methods import MethodSpec, Results, build_method, needs_hint, parse_methods
@@ -261,7 +261,7 @@ def _run_all(job: _Job) -> list[list[Row]]:
 def _run(job: _Job) -> Iterator[list[Row]]:
     """Score the methods of a job; each one's rows are stored before the next begins."""
     store, config = Store(job.output), job.config
-    with tempfile.TemporaryDirectory(prefix="videocolor-") as name, opencv_single_threaded():
+    with tempfile.TemporaryDirectory(prefix="videocolor-") as name, single_threaded_kernels():
         cases = list(cases_of(job.unit, config, Path(name)))
         for spec, key in job.todo:
             method = None if spec is None else build_method(spec, config.network)

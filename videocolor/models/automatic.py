@@ -40,6 +40,7 @@ class AutomaticColorizer(Colorizer):
             multiple=math.lcm(hinted.card.multiple, other.multiple),
             title=f"{hinted.card.title}; without a hint: {other.name}, sha256 {other.sha256}",
             area_automatic=other.area_automatic or other.area,
+            recurrent=other.recurrent,
         )
         self.runtime = getattr(hinted, "runtime", None)
 

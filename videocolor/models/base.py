@@ -58,6 +58,8 @@ class ModelCard:
     """How many times coarser than the working size the grid of prediction is; colors are fused over time there."""
     propagates: bool = False
     """Whether `step` uses chroma that motion propagated from a hint."""
+    recurrent: bool = False
+    """Whether in shots without a hint `step` uses its own `Prediction.features` of the keyframe before."""
     size: tuple[int, int] | None = None
     """(height, width) where the network takes one size only; overrides `area`."""
     licence: str = ""
@@ -100,6 +102,9 @@ class Prediction:
     """(n, h', w') float32 in 0..1: how well a hint supports each pixel; None for automatic networks."""
     error: Array | None = field(default=None, repr=False)
     """(n, h', w') float32, expected mean absolute error of a*b*; None where the network does not predict it."""
+    features: Array | None = None
+    """(n, c, h", w") float32, what motion brings to the next keyframe's `step`; None unless the card says
+    `recurrent`."""
 
     def __post_init__(self) -> None:
         if self.ab.ndim != 4 or self.ab.shape[1] != 2:
@@ -192,7 +197,9 @@ class Colorizer(ABC):
             luma: (n, h, w) float32, full-range Y' in 0..1, h and w as the card asks.
             propagated: (n, 4, h', w') float32 on the grid of prediction: a*b* that motion propagated from a hint
                 (`videocolor.pipeline.propagation`), its confidence in 0..1 and how much brighter (Y') it is than the
-                frame; zeros where there is none. Networks whose card does not say `propagates` ignore it.
+                frame; zeros where there is none. In a shot without a hint, where the card says `recurrent`: (n, c + 1,
+                h", w"), features of the keyframe before on this frame's pixels and a confidence in 0..1. Other networks
+                ignore it.
 
         Raises:
             DeviceError: the device's memory does not hold this batch; the caller may halve it.

@@ -23,7 +23,7 @@ from functools import partial
 from itertools import groupby
 from typing import Final, TypeVar
 
-from videocolor.concurrency.stages import opencv_single_threaded, prefetch
+from videocolor.concurrency.stages import prefetch, single_threaded_kernels
 from videocolor.pipeline.chroma import FinishedFrame, finish_chroma
 from videocolor.pipeline.film import Film, FilmReader, Part
 from videocolor.pipeline.frames import ColoredFrame, ShotFrame, with_motion
@@ -87,5 +87,5 @@ def open_run(
         part: None: the entire film.
     """
     reader = FilmReader(film.source, film.config, film.info, part)
-    with opencv_single_threaded(), reader, closing(stages(reader, film, run)) as frames:
+    with single_threaded_kernels(), reader, closing(stages(reader, film, run)) as frames:
         yield reader, frames

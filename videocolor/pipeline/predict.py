@@ -13,7 +13,7 @@ from videocolor.models.base import Colorizer, Prediction, check_prediction
 from videocolor.resize import resized
 from videocolor.types import Array
 
-__all__ = ["Predictor"]
+__all__ = ["Predictor", "joined"]
 
 _DARK: Final = 0.1
 """Mean luma up to which frames need have no color."""
@@ -47,8 +47,7 @@ class Predictor:
             memory: what the network's `begin` returned for this shot.
             lumas: (h, w) float32 each, Y' in 0..1, in film order; may be empty.
             grid: (height, width) of the result.
-            propagated: (4, h', w') each, of `propagated_input`, on the network's grid; None for frames that no color
-                reaches.
+            propagated: (c, h', w') each, as `Colorizer.step` takes it; None for frames that nothing reaches.
 
         Returns:
             a*b* (n, 2, *grid), the network's confidence and expected error (n, *grid).
@@ -70,13 +69,7 @@ class Predictor:
                 self._log.warn(f"out of memory with {len(part)} frames at once: halved to {self.batch}")
                 continue
             start += len(part)
-        if not done:
-            return Prediction(np.zeros((0, 2, *grid), np.float32))
-        return Prediction(
-            np.concatenate([p.ab for p in done]),
-            _joined([p.confidence for p in done]),
-            _joined([p.error for p in done]),
-        )
+        return joined(done, grid)
 
     def _step(self, memory: Any, luma: Array, grid: tuple[int, int], propagated: Array | None) -> Prediction:
         # Networks that do not use propagated color need not know of it.
@@ -87,8 +80,20 @@ class Predictor:
         if prediction.ab.shape[2:] == grid:
             return prediction
         ab = np.stack([np.stack([resized(channel, grid) for channel in frame]) for frame in prediction.ab])
-        planes = (prediction.confidence, prediction.error)
-        return Prediction(ab, *(None if p is None else np.stack([resized(c, grid) for c in p]) for p in planes))
+        confidence, error = (
+            None if planes is None else np.stack([resized(plane, grid) for plane in planes])
+            for planes in (prediction.confidence, prediction.error)
+        )
+        return Prediction(ab, confidence, error, prediction.features)
+
+
+def joined(parts: Sequence[Prediction], grid: tuple[int, int]) -> Prediction:
+    """Join predictions of one shot, in film order, on a grid of (height, width); there may be none."""
+    if not parts:
+        return Prediction(np.zeros((0, 2, *grid), np.float32))
+    names = ("confidence", "error", "features")
+    planes = {name: _concatenated([getattr(part, name) for part in parts]) for name in names}
+    return Prediction(np.concatenate([part.ab for part in parts]), **planes)
 
     def _look_for_gray(self, prediction: Prediction, luma: Array) -> None:
         """Warn of a network that colors nothing, as one whose values are scaled to a hundredth."""
@@ -101,11 +106,11 @@ class Predictor:
 
 
 def _stacked(propagated: Sequence[Array | None]) -> Array | None:
-    """Stack to (n, 4, h', w'), zeros where no color reaches a frame; None where none reaches any."""
+    """Stack to (n, c, h', w'), zeros where nothing reaches a frame; None where nothing reaches any."""
     known = next((item for item in propagated if item is not None), None)
     return None if known is None else np.stack([np.zeros_like(known) if item is None else item for item in propagated])
 
 
-def _joined(parts: list[Array | None]) -> Array | None:
+def _concatenated(parts: list[Array | None]) -> Array | None:
     known = [part for part in parts if part is not None]
     return np.concatenate(known) if len(known) == len(parts) else None

@@ -43,7 +43,7 @@ def restore(frames: Iterable[Frame], config: RestorationConfig) -> Generator[Fra
 
     A frame of the result depends on the frames up to `radius(config)` before and after it, and on nothing else:
     begun anywhere in a film, the result is the same, sample for sample, from the `radius`-th frame on. With
-    `videocolor.concurrency.stages.opencv_single_threaded` around, it is so on every machine with the same OpenCV.
+    `videocolor.concurrency.stages.single_threaded_kernels` around, it is so on every machine with the same OpenCV.
 
     Args:
         frames: Frames in film order; closed (if they can be) when the result is.

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from videocolor.concurrency.stages import opencv_single_threaded, prefetch
+from videocolor.concurrency.stages import prefetch, single_threaded_kernels
 from videocolor.errors import DeviceError, ModelError, OutputError
 from videocolor.events import Observer
 from videocolor.models.artifact import load_checkpoint
@@ -155,7 +155,11 @@ def run_task(
     """Train a task; arguments, result and errors as for `train`."""
     config, path = task.config, task.config.out / "checkpoint.pt"
     torch.set_num_threads(config.threads)
-    with GracefulStop(stop_after_minutes) as stop, join_process_group(config.device) as group, opencv_single_threaded():
+    with (
+        GracefulStop(stop_after_minutes) as stop,
+        join_process_group(config.device) as group,
+        single_threaded_kernels(),
+    ):
         task.group = group
         _begin(task, path, resume)
         last = config.steps if stop_after is None else min(stop_after, config.steps)

@@ -6,21 +6,25 @@ import numpy as np
 import pytest
 
 from videocolor.models.keyframe.bins import count_bins, make_bins, soft_labels
-from videocolor.models.keyframe.regions import Evidence, choose_chroma, find_regions, propose
+from videocolor.models.keyframe.regions import Evidence, Head, choose_chroma, find_regions, propose
+from videocolor.types import Array
 
 CENTERS = np.array([[0, 0], [40, 40], [-40, 40]], np.float32)
 EVEN = np.ones(3, np.float32)
+NO_BIAS = np.zeros(3, np.float32)
 
 
-def evidence(shares: tuple[float, float, float]) -> Evidence:
-    """A dark half, gray for certain, and a bright one of these shares."""
+def evidence(shares: tuple[float, float, float], weights: Array = EVEN) -> Evidence:
+    """A dark half, gray for certain, and a bright one of these shares; features are logits, then the mean."""
     luma = np.full((16, 32), 0.1, np.float32)
     luma[:, 16:] = 0.9
     planes = np.full((3, 16, 32), 1e-9, np.float32)
     planes[0, :, :16] = 1
     planes[:, :, 16:] = np.maximum(shares, 1e-9)[:, None, None]
     mean = np.tensordot(CENTERS.T, planes, axes=1)
-    return Evidence(luma, mean, np.log(planes))
+    unit = np.eye(5, dtype=np.float32)
+    head = Head(CENTERS, weights, (unit[:3], NO_BIAS), (unit[3:], NO_BIAS[:2]))
+    return Evidence(luma, np.concatenate([np.log(planes), mean]).astype(np.float32), head)
 
 
 def test_bins_are_those_that_occur_and_rare_ones_weigh_more() -> None:
@@ -52,41 +56,39 @@ def test_a_region_is_one_thing() -> None:
 def test_the_annealed_mean_goes_to_what_is_likely() -> None:
     narrow = evidence((0.1, 0.8, 0.1))
     regions = find_regions(narrow)
-    ab = choose_chroma(narrow, regions, CENTERS, EVEN, 0.5)[0]
+    ab = choose_chroma(narrow, regions, 0.5)[0]
     assert np.hypot(*(ab[:, 8, 24] - (40, 40))) < 2 < np.hypot(*(narrow.mean[:, 8, 24] - (40, 40)))
     assert ab[:, 8, 4] == pytest.approx([0, 0], abs=1e-3)
 
 
 def test_a_place_follows_its_region_where_it_does_not_know() -> None:
     given = evidence((0.05, 0.8, 0.15))
-    given.scores[:, 8, 24] = np.log((1e-9, 0.5, 0.5))
+    given.features[:3, 8, 24] = np.log((1e-9, 0.5, 0.5))
     regions = find_regions(given)
-    ab = choose_chroma(given, regions, CENTERS, EVEN, 0.5)[0]
+    ab = choose_chroma(given, regions, 0.5)[0]
     assert ab[0, 8, 24] > 30  # its own distribution alone says 0
 
 
 def test_vividness_prefers_rare_colors() -> None:
-    given, weights = evidence((0.5, 0.5, 0)), np.array([0.5, 4, 4], np.float32)
+    given = evidence((0.5, 0.5, 0), np.array([0.5, 4, 4], np.float32))
     regions = find_regions(given)
-    chroma = [float(np.hypot(*choose_chroma(given, regions, CENTERS, weights, v)[0][:, 8, 24])) for v in (0, 0.5, 1)]
+    chroma = [float(np.hypot(*choose_chroma(given, regions, v)[0][:, 8, 24])) for v in (0, 0.5, 1)]
     assert chroma == sorted(chroma) and chroma[0] < 20 and chroma[2] > 45
 
 
 def test_proposals_differ_where_there_is_a_choice() -> None:
     given = evidence((0, 0.55, 0.45))
-    proposals = propose(given, CENTERS, EVEN, 0.5, 4)
-    assert (proposals[0] == choose_chroma(given, find_regions(given), CENTERS, EVEN, 0.5)[0]).all()
+    proposals = propose(given, 0.5, 4)
+    assert (proposals[0] == choose_chroma(given, find_regions(given), 0.5)[0]).all()
     places = np.array([ab[:, 8, 24] for ab in proposals])
     assert places[:, 0].min() < -20 and places[:, 0].max() > 20
     for ab in proposals:
         assert ab[:, 8, 4] == pytest.approx([0, 0], abs=0.1)  # what is certain stays
-    assert all(
-        (one == other).all() for one, other in zip(proposals, propose(given, CENTERS, EVEN, 0.5, 4), strict=True)
-    )
+    assert all((one == other).all() for one, other in zip(proposals, propose(given, 0.5, 4), strict=True))
 
 
 def test_a_proposal_gives_alike_things_one_color() -> None:
     given = evidence((0, 0.55, 0.45))
     given.luma[:8, 16:] = 0.6  # another region with the same distribution
-    for ab in propose(given, CENTERS, EVEN, 0.5, 4):
+    for ab in propose(given, 0.5, 4):
         assert ab[:, 3, 24] == pytest.approx(ab[:, 13, 24], abs=1)

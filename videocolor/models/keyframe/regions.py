@@ -9,6 +9,7 @@ Image Colorization (ECCV 2016).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import cv2
@@ -17,7 +18,7 @@ from skimage.segmentation import felzenszwalb
 
 from videocolor.types import Array
 
-__all__ = ["Evidence", "choose_chroma", "find_regions", "propose"]
+__all__ = ["Evidence", "Head", "choose_chroma", "find_regions", "propose"]
 
 _SCALE: Final = 200.0
 _LEAST: Final = 80
@@ -46,15 +47,43 @@ _APART: Final = 15.0
 
 
 @dataclass(frozen=True, eq=False)
+class Head:
+    """From the network's last features to a mean and a distribution of a*b*, by one matrix each."""
+
+    centers: Array
+    """(q, 2) float32 a*b* of the bins."""
+    weights: Array
+    """(q,) float32, what the bins weighed in training: more where a color is rare."""
+    scores: tuple[Array, Array]
+    """Matrix (q, c) and bias (q,) of the bins' logits."""
+    mean: tuple[Array, Array]
+    """Matrix (2, c) and bias (2,) of the mean of what is plausible, a*b*."""
+
+
+@dataclass(frozen=True, eq=False)
 class Evidence:
     """What the network says of a picture, on its grid of (h, w)."""
 
     luma: Array
     """(h, w) float32 Y' in 0..1."""
-    mean: Array
-    """(2, h, w) float32 a*b*, the mean of what is plausible."""
-    scores: Array
-    """(q, h, w) float32, logits of the bins."""
+    features: Array
+    """(c, h, w) float32."""
+    head: Head
+
+    @cached_property
+    def mean(self) -> Array:
+        """(2, h, w) float32 a*b*, the mean of what is plausible."""
+        return self._apply(self.head.mean)
+
+    @cached_property
+    def scores(self) -> Array:
+        """(q, h, w) float32, logits of the bins."""
+        return self._apply(self.head.scores)
+
+    def _apply(self, layer: tuple[Array, Array]) -> Array:
+        matrix, bias = layer
+        flat = matrix @ self.features.reshape(len(self.features), -1) + bias[:, None]
+        return np.asarray(flat.reshape(-1, *self.luma.shape), np.float32)
 
 
 def find_regions(evidence: Evidence) -> Array:
@@ -66,40 +95,39 @@ def find_regions(evidence: Evidence) -> Array:
 
 
 def choose_chroma(
-    evidence: Evidence, regions: Array, centers: Array, weights: Array, vividness: float, taste: Array | None = None
+    evidence: Evidence, regions: Array, vividness: float, taste: Array | None = None
 ) -> tuple[Array, Array]:
     """Color a picture.
 
     Args:
         evidence: what the network says.
         regions: (h, w) as `find_regions` returns.
-        centers: (q, 2) float32 a*b* of the bins.
-        weights: (q,) float32, what the bins weighed in training: more where a color is rare.
         vividness: from 0, common and pale colors, to 1, rare and vivid ones.
         taste: (q,) float32, nats by which the bins count for more everywhere; None: 0.
 
     Returns:
         (2, h, w) float32 a*b*, and the standard deviation (h, w) of the distribution whose mean they are.
     """
-    flat, scores = regions.ravel(), evidence.scores.reshape(len(centers), -1)
-    preferred = np.float32(_CAUTIOUS + (_BOLD - _CAUTIOUS) * vividness) * np.log(weights)
-    inside = (
-        np.float32(_REGION) * _region_means(scores, flat) + (preferred if taste is None else preferred + taste)[:, None]
-    )
-    shares = np.float32(1 - _REGION) * scores
-    shares += inside[:, flat]
+    head, flat = evidence.head, regions.ravel()
+    preferred = np.float32(_CAUTIOUS + (_BOLD - _CAUTIOUS) * vividness) * np.log(head.weights)
+    # Logits are linear in the features, so that a region's mean logits are those of its mean features.
+    features = evidence.features.reshape(len(evidence.features), -1)
+    shared = np.float32(1 - _REGION) * features
+    shared += np.float32(_REGION) * _region_means(features, flat)[:, flat]
+    matrix, bias = head.scores
+    shares = np.float32(1 / _TEMPERATURE) * matrix @ shared
+    shares += ((bias + preferred + (0 if taste is None else taste)) / np.float32(_TEMPERATURE))[:, None]
     shares -= shares.max(axis=0)
-    shares /= np.float32(_TEMPERATURE)
     np.exp(shares, out=shares)
-    squares = np.square(centers).sum(axis=1, keepdims=True)
-    moments = np.concatenate([centers, squares, np.ones_like(squares)], axis=1).T @ shares
+    squares = np.square(head.centers).sum(axis=1, keepdims=True)
+    moments = np.concatenate([head.centers, squares, np.ones_like(squares)], axis=1).T @ shares
     moments /= moments[3]
     variance = np.maximum(moments[2] - np.square(moments[:2]).sum(axis=0), 0)
     ab = moments[:2].reshape(2, *regions.shape)
     return np.asarray(ab, np.float32), np.asarray(np.sqrt(variance).reshape(regions.shape), np.float32)
 
 
-def propose(evidence: Evidence, centers: Array, weights: Array, vividness: float, count: int) -> list[Array]:
+def propose(evidence: Evidence, vividness: float, count: int) -> list[Array]:
     """Color a picture in several ways that differ as wholes, the likeliest first.
 
     A proposal is the picture's colors under a random taste, by which some colors count for more everywhere: what is
@@ -107,8 +135,6 @@ def propose(evidence: Evidence, centers: Array, weights: Array, vividness: float
 
     Args:
         evidence: what the network says.
-        centers: as of `choose_chroma`.
-        weights: as of `choose_chroma`.
         vividness: as of `choose_chroma`.
         count: how many proposals.
 
@@ -117,10 +143,10 @@ def propose(evidence: Evidence, centers: Array, weights: Array, vividness: float
     """
     regions = find_regions(evidence)
     first, *drawn = (
-        choose_chroma(evidence, regions, centers, weights, vividness, taste)[0]
-        for taste in (None, *(_tastes(centers) if count > 1 else ()))
+        choose_chroma(evidence, regions, vividness, taste)[0]
+        for taste in (None, *(_tastes(evidence.head.centers) if count > 1 else ()))
     )
-    likely = [_likelihood(evidence, centers, ab) for ab in drawn]
+    likely = [_likelihood(evidence, ab) for ab in drawn]
     apart, chosen = np.full(len(drawn), np.inf), list[int]()
     newest = first
     while len(chosen) < min(count - 1, len(drawn)):
@@ -140,16 +166,16 @@ def _tastes(centers: Array) -> list[Array]:
 
 
 def _region_means(planes: Array, flat: Array) -> Array:
-    """Average (q, n) inside regions: (q, regions) float32."""
+    """Average (c, n) inside regions: (c, regions) float32."""
     order = np.argsort(flat, kind="stable")
     sizes = np.bincount(flat)
     begins = np.cumsum(sizes) - sizes
     return np.asarray(np.add.reduceat(planes[:, order], begins, axis=1) / sizes, np.float32)
 
 
-def _likelihood(evidence: Evidence, centers: Array, ab: Array) -> float:
+def _likelihood(evidence: Evidence, ab: Array) -> float:
     """Mean logarithm of the probability of colors near those of a picture."""
     shares = np.exp(evidence.scores - evidence.scores.max(axis=0))
-    apart = np.square(centers[:, :, None, None] - ab[None]).sum(axis=1)
+    apart = np.square(evidence.head.centers[:, :, None, None] - ab[None]).sum(axis=1)
     near = (shares * np.exp(apart / np.float32(-2 * _APART**2))).sum(axis=0) / shares.sum(axis=0)
     return float(np.log(near + _FLOOR).mean())

@@ -10,6 +10,8 @@ import numpy as np
 
 from videocolor.errors import ModelError
 from videocolor.models.artifact import Artifact
+from videocolor.models.hint import AB_SCALE
+from videocolor.models.keyframe.regions import Head
 from videocolor.models.runtimes import TorchRunner, open_session, with_weights
 from videocolor.types import Array
 
@@ -31,18 +33,11 @@ class OnnxRuntime:
 
     def __init__(self, artifact: Artifact, threads: int | None) -> None:
         self._session = open_session(artifact, "frame", threads)
-        try:
-            self.centers, self.weights = artifact.weights["centers"], artifact.weights["weights"]
-            self._last, self._bias = artifact.weights["scores.weight"][..., 0, 0], artifact.weights["scores.bias"]
-        except KeyError as error:
-            raise ModelError(f"{artifact.card.name}: the weights lack {error}") from error
+        self.head = _head(artifact)
 
-    def colorize(self, luma: Array) -> tuple[Array, Array]:
-        """Compute mean and scores of frames."""
-        mean, features = self._session.run(None, {"luma": np.ascontiguousarray(luma)})
-        n, channels, height, width = features.shape
-        scores = self._last @ features.reshape(n, channels, -1) + self._bias[:, None]
-        return mean, scores.reshape(n, -1, height, width)
+    def features(self, luma: Array) -> Array:
+        """Compute the last features of frames."""
+        return np.asarray(self._session.run(["features"], {"luma": np.ascontiguousarray(luma)})[0], np.float32)
 
 
 class TorchRuntime(TorchRunner):
@@ -61,13 +56,21 @@ class TorchRuntime(TorchRunner):
     def __init__(self, artifact: Artifact, device: str, threads: int | None) -> None:
         from videocolor.models.keyframe.network import KeyframeNet
 
-        if missing := {"centers", "weights"} - artifact.weights.keys():
-            raise ModelError(f"{artifact.card.name}: the weights lack {min(missing)!r}")
-        self.centers, self.weights = artifact.weights["centers"], artifact.weights["weights"]
-        self._net = with_weights(KeyframeNet(len(self.centers)).folded(), artifact)
+        self.head = _head(artifact)
+        self._net = with_weights(KeyframeNet(len(self.head.centers)).folded(), artifact)
         super().__init__(self._net, device, threads)
 
-    def colorize(self, luma: Array) -> tuple[Array, Array]:
-        """Compute mean and scores of frames."""
-        mean, scores = self.run(self._net, luma)
-        return mean, scores
+    def features(self, luma: Array) -> Array:
+        """Compute the last features of frames."""
+        (found,) = self.run(lambda x: (self._net.features(x, self._net.encoder(x)),), luma)
+        return found
+
+
+def _head(artifact: Artifact) -> Head:
+    weights = artifact.weights
+    try:
+        scores, mean = ((weights[f"{name}.weight"][..., 0, 0], weights[f"{name}.bias"]) for name in ("scores", "mean"))
+        mean = np.float32(AB_SCALE) * mean[0], np.float32(AB_SCALE) * mean[1]
+        return Head(weights["centers"], weights["weights"], scores, mean)
+    except KeyError as error:
+        raise ModelError(f"{artifact.card.name}: the weights lack {error}") from error
