@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from videocolor.errors import UsageError
-from videocolor.models.base import Colorizer, HintInput, Prediction
+from videocolor.models.base import Colorizer, HintInput, KeyframeMotion, Prediction
 from videocolor.types import Array
 
 __all__ = ["AutomaticColorizer"]
@@ -40,7 +40,7 @@ class AutomaticColorizer(Colorizer):
             multiple=math.lcm(hinted.card.multiple, other.multiple),
             title=f"{hinted.card.title}; without a hint: {other.name}, sha256 {other.sha256}",
             area_automatic=other.area_automatic or other.area,
-            recurrent=other.recurrent,
+            feature_stride=other.feature_stride,
         )
         self.runtime = getattr(hinted, "runtime", None)
 
@@ -61,6 +61,10 @@ class AutomaticColorizer(Colorizer):
     def step(self, state: _State, luma: Array, propagated: Array | None = None, /) -> Prediction:
         """Color frames of the shot."""
         return state.colorizer.step(state.own, luma, propagated)
+
+    def step_together(self, state: _State, luma: Array, motion: KeyframeMotion) -> Prediction:
+        """Color keyframes of the shot, each by what all of them show."""
+        return state.colorizer.step_together(state.own, luma, motion)
 
     def propose(self, luma: Array, count: int) -> list[Array]:
         """Color a frame without a hint in several ways."""

@@ -19,7 +19,7 @@ from videocolor.errors import PluginError
 from videocolor.plugins import identify
 from videocolor.types import Array
 
-__all__ = ["USUAL_ERROR", "Colorizer", "HintInput", "ModelCard", "Prediction", "check_prediction"]
+__all__ = ["USUAL_ERROR", "Colorizer", "HintInput", "KeyframeMotion", "ModelCard", "Prediction", "check_prediction"]
 
 
 USUAL_ERROR = 8.0
@@ -58,8 +58,9 @@ class ModelCard:
     """How many times coarser than the working size the grid of prediction is; colors are fused over time there."""
     propagates: bool = False
     """Whether `step` uses chroma that motion propagated from a hint."""
-    recurrent: bool = False
-    """Whether in shots without a hint `step` uses its own `Prediction.features` of the keyframe before."""
+    feature_stride: int | None = None
+    """Where the network decides several keyframes of a shot without a hint together (`Colorizer.step_together`): how
+    many times coarser than the working size the grid is on which it needs the motion between them."""
     size: tuple[int, int] | None = None
     """(height, width) where the network takes one size only; overrides `area`."""
     licence: str = ""
@@ -103,8 +104,7 @@ class Prediction:
     error: Array | None = field(default=None, repr=False)
     """(n, h', w') float32, expected mean absolute error of a*b*; None where the network does not predict it."""
     features: Array | None = None
-    """(n, c, h", w") float32, what motion brings to the next keyframe's `step`; None unless the card says
-    `recurrent`."""
+    """(c, h", w") float32, what `step_together` needs for the next keyframes; None from `step`."""
 
     def __post_init__(self) -> None:
         if self.ab.ndim != 4 or self.ab.shape[1] != 2:
@@ -153,6 +153,21 @@ def check_prediction(found: Any, luma: Array, name: str) -> Prediction:
     return found
 
 
+@dataclass(frozen=True, eq=False)
+class KeyframeMotion:
+    """Motion between n consecutive keyframes of a shot, on the grid (h", w") of the network's features.
+
+    Of each pixel of a keyframe: its x and y in another one, and a confidence in 0..1.
+    """
+
+    back: Array
+    """(n, 3, h", w") float32, in the keyframe before; that of the first one was among the keyframes before these."""
+    ahead: Array
+    """(n, 3, h", w") float32, in the next keyframe; without confidence for the last one."""
+    features: Array | None
+    """What the network returned of the keyframes before these (`Prediction.features`); None: there were none."""
+
+
 class Colorizer(ABC):
     """A network in use. One object serves one film at a time."""
 
@@ -197,13 +212,22 @@ class Colorizer(ABC):
             luma: (n, h, w) float32, full-range Y' in 0..1, h and w as the card asks.
             propagated: (n, 4, h', w') float32 on the grid of prediction: a*b* that motion propagated from a hint
                 (`videocolor.pipeline.propagation`), its confidence in 0..1 and how much brighter (Y') it is than the
-                frame; zeros where there is none. In a shot without a hint, where the card says `recurrent`: (n, c + 1,
-                h", w"), features of the keyframe before on this frame's pixels and a confidence in 0..1. Other networks
-                ignore it.
+                frame; zeros where there is none. Networks whose card does not say `propagates` ignore it.
 
         Raises:
             DeviceError: the device's memory does not hold this batch; the caller may halve it.
         """
+
+    def step_together(self, state: Any, luma: Array, motion: KeyframeMotion) -> Prediction:
+        """Color consecutive keyframes of a shot without a hint, each by what all of them show. By default: `step`.
+
+        Args:
+            state: as of `step`.
+            luma: as of `step`.
+            motion: between the keyframes.
+        """
+        del motion
+        return self.step(state, luma)
 
     def propose(self, luma: Array, count: int) -> list[Array]:
         """Color a frame without a hint in up to `count` ways that differ as wholes, the likeliest first.

@@ -14,10 +14,9 @@ from videocolor.hints.uses import hints_used
 from videocolor.models.base import HintInput, Prediction
 from videocolor.pipeline.film import Film
 from videocolor.pipeline.frames import ColoredFrame, ReferenceColor, ShotFrame
+from videocolor.pipeline.keyframe_motion import KeyframeTracker
 from videocolor.pipeline.memory import ShotMemory
-from videocolor.pipeline.predict import joined
 from videocolor.pipeline.propagated import PropagatedColors, propagated_input
-from videocolor.pipeline.recurrence import FeaturePropagation
 from videocolor.pipeline.references import ShotHints
 from videocolor.pipeline.reuse import ReferenceShots, SeenReferenceShots, reused_hints, self_references
 from videocolor.pipeline.scheduling import (
@@ -116,7 +115,7 @@ class ShotColorizer:
         self._hints = ShotHints(number, self._inputs(), film, run.log, self._propagator.flow)
         self.record.uses = hints_used(film.hints, number, film.colorizer.card, self.record.reuses)
         self._own = self_references(film, self._hints.inputs, hinted=bool(self.record.hints))
-        self._memory, self._features = ShotMemory(film.memory(number)), FeaturePropagation()
+        self._memory, self._tracker = ShotMemory(film.memory(number)), KeyframeTracker()
         self._waiting: list[ShotFrame] = []
         state, run.state = run.state, None
         if state is not None:
@@ -191,7 +190,7 @@ class ShotColorizer:
             "hints": self._hints,
             "own": self._own,
             "memory": self._memory,
-            "features": self._features,
+            "tracker": self._tracker,
         }
 
     def _inputs(self) -> list[HintInput]:
@@ -208,7 +207,7 @@ class ShotColorizer:
 
     def _begin(self) -> None:
         hints, colorizer = [*self._hints.inputs, *self._own.state.hints], self._film.colorizer
-        self._begun, self._recurrent = colorizer.begin(hints), colorizer.card.recurrent and not hints
+        self._begun, self._automatic = colorizer.begin(hints), not hints
         self._recall()
 
     def _recall(self) -> None:
@@ -229,25 +228,19 @@ class ShotColorizer:
     def _predict(self, window: list[ShotFrame], keyframes: list[int]) -> tuple[list[Array], Prediction]:
         """Let the network color keyframes; also return their luma as it sees them."""
         film, size = self._film, self._film.seen_size(self._number)
-        grid = film.grid(film.size(self._number))
-        frames = [window[i] for i in keyframes]
+        grid, frames = film.grid(film.size(self._number)), [window[i] for i in keyframes]
         lumas = [frame.item.luma_at(size) for frame in frames]
-        if self._recurrent:
-            return lumas, self._predict_in_turn(window, dict(zip(keyframes, lumas, strict=True)), grid)
+        stride = film.colorizer.card.feature_stride
+        if stride is not None and self._automatic:
+            shape = size[0] // stride, size[1] // stride
+            motion = self._tracker.follow([frame.moment.motion for frame in window], keyframes, shape)
+            if not keyframes:
+                return lumas, film.predictor.predict(self._network, lumas, grid)
+            seen = film.predictor.predict_together(self._network, lumas, grid, motion)
+            self._tracker.state.features = seen.features
+            return lumas, seen
         propagated = [propagated_input(frame.propagated, frame.item.gray, film.grid(size)) for frame in frames]
         return lumas, film.predictor.predict(self._network, lumas, grid, propagated)
-
-    def _predict_in_turn(self, window: list[ShotFrame], lumas: dict[int, Array], grid: tuple[int, int]) -> Prediction:
-        """Let the network color keyframes, each after the one before it; `lumas` are those of the keyframes."""
-        seen = []
-        for place, frame in enumerate(window):
-            self._features.follow(frame.moment.motion)
-            if place in lumas:
-                given = self._features.propagated()
-                one = self._film.predictor.predict(self._network, [lumas[place]], grid, [given])
-                self._features.keep(one)
-                seen.append(one)
-        return joined(seen, grid)
 
     def _release(self, count: int, *, last: bool = False) -> Iterator[ColoredFrame]:
         """Finish the first frames that wait."""

@@ -8,8 +8,9 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
+from videocolor.models.base import Colorizer, HintInput, KeyframeMotion, ModelCard, Prediction
 from videocolor.models.keyframe.regions import Evidence, Head, choose_chroma, find_regions, propose
+from videocolor.models.keyframe.together import average_features
 from videocolor.types import Array
 
 __all__ = ["ARCHITECTURE", "DEFAULT_VIVIDNESS", "KeyframeColorizer", "Runtime"]
@@ -20,10 +21,6 @@ _STRIDE: Final = 4
 DEFAULT_VIVIDNESS: Final = 0.5
 _LEAST_ERROR: Final = np.float32(3)
 """Error of a*b* where the distribution has one narrow peak."""
-_FOLLOWED: Final = (0.2, 0.6)
-"""Confidence of motion from which features of the keyframe before begin to count, and count fully."""
-_MOST: Final = 12.0
-"""Keyframes that the features are averaged over, at most."""
 
 
 class Runtime(Protocol):
@@ -39,9 +36,6 @@ class Runtime(Protocol):
 class KeyframeColorizer(Colorizer):
     """Colors frames without a hint.
 
-    A shot is decided as a whole: features, in which the logits of all colors are linear, are averaged along motion over
-    the keyframes so far, so that a coat does not turn from brown to navy as it walks.
-
     Args:
         card: of the weights file.
         runtime: executes the network.
@@ -49,17 +43,21 @@ class KeyframeColorizer(Colorizer):
     """
 
     def __init__(self, card: ModelCard, runtime: Runtime, vividness: float = DEFAULT_VIVIDNESS) -> None:
-        self.card, self.runtime, self.vividness = replace(card, recurrent=True), runtime, vividness
+        self.card, self.runtime, self.vividness = replace(card, feature_stride=_STRIDE), runtime, vividness
 
     def begin(self, hints: Sequence[HintInput]) -> None:
         """Start a shot; hints are not used."""
 
-    def step(self, _state: None, luma: Array, propagated: Array | None = None, /) -> Prediction:
-        """Color frames, each with the features that motion brings it, or by itself."""
-        given = [None] * len(luma) if propagated is None else propagated
-        found = [self._colored(frame, planes) for frame, planes in zip(luma, given, strict=True)]
-        ab, error, features = (np.stack(planes) for planes in zip(*found, strict=True))
-        return Prediction(ab, error=error, features=features)
+    def step(self, _state: None, luma: Array, _propagated: Array | None = None, /) -> Prediction:
+        """Color frames, each by itself."""
+        return self._colored([self.evidence(frame) for frame in luma])
+
+    def step_together(self, _state: None, luma: Array, motion: KeyframeMotion) -> Prediction:
+        """Color keyframes by what all of them show: a coat does not turn from brown to navy as it walks."""
+        evidences = [self.evidence(frame) for frame in luma]
+        means, features = average_features(evidences, motion)
+        together = [replace(one, features=mean) for one, mean in zip(evidences, means, strict=True)]
+        return replace(self._colored(together), features=features)
 
     def evidence(self, luma: Array) -> Evidence:
         """Compute what the network says of a frame.
@@ -76,20 +74,7 @@ class KeyframeColorizer(Colorizer):
         """Color a frame in several ways; see `Colorizer.propose`."""
         return propose(self.evidence(luma), self.vividness, count)
 
-    def _colored(self, luma: Array, propagated: Array | None) -> tuple[Array, Array, Array]:
-        """a*b*, its expected error, and averaged features with the number of keyframes that they are averaged over."""
-        evidence = self.evidence(luma)
-        frames = np.ones((1, *evidence.luma.shape), np.float32)
-        if propagated is not None:
-            before, others, trust = propagated[:-2], propagated[-2], propagated[-1]
-            others = np.minimum(others, np.float32(_MOST - 1)) * _smooth_step(trust, *_FOLLOWED)
-            frames += others
-            evidence = replace(evidence, features=evidence.features + (before - evidence.features) * (others / frames))
-        ab, spread = choose_chroma(evidence, find_regions(evidence), self.vividness)
-        return ab, _LEAST_ERROR + spread / 2, np.concatenate([evidence.features, frames])
-
-
-def _smooth_step(x: Array, low: float, high: float) -> Array:
-    """0 up to `low`, 1 from `high` on, a cubic between."""
-    t = np.clip((x - np.float32(low)) / np.float32(high - low), 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), np.float32)
+    def _colored(self, evidences: Sequence[Evidence]) -> Prediction:
+        found = [choose_chroma(one, find_regions(one), self.vividness) for one in evidences]
+        ab, spread = (np.stack(planes) for planes in zip(*found, strict=True))
+        return Prediction(ab, error=_LEAST_ERROR + spread / 2)
