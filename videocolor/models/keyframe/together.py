@@ -28,8 +28,10 @@ _ALL: Final = 0.98
 """Share of a keyframe from which motion has followed so much that nothing needs to be searched for."""
 _MOST: Final = 12.0
 """Keyframes that count, at most, before the present one and after it."""
-_CELL: Final = 2
-"""Side of the cells that are searched, in pixels of the grid."""
+_SOUGHT: Final = 2
+"""Side of the cells that are looked for, in pixels of the grid."""
+_SEARCHED: Final = 4
+"""Side of the cells among which they are looked for."""
 _SIMILARITY: Final = 0.4
 """Difference of the features' cosine that counts as one nat: little, since they change with the color that seems
 likely."""
@@ -109,29 +111,36 @@ def _follow(before: _Seen, way: Array) -> Array:
 
 def _search(before: _Seen, evidence: Evidence) -> Array:
     """(c + 1, h, w) mean features and their number, from where the keyframe before looks alike."""
-    values = _cells(np.concatenate([before.mean, before.frames[None]]))
-    shape = values.shape[1:]
-    place = np.indices(shape, np.float32) / np.float32(shape[1] * _NEAR)
-    here, there = (
-        np.concatenate([place, _cells(seen.luma[None]) / np.float32(_LUMA)]).reshape(3, -1)
-        for seen in (evidence, before)
-    )
-    logits = here.T @ there - np.square(there).sum(axis=0) / 2
-    logits += (_unit(_cells(evidence.features)).T @ _unit(_cells(before.features)) - 1) / np.float32(_SIMILARITY)
-    logits -= np.square(here).sum(axis=0)[:, None] / 2
+    here, mine, shape = _described(evidence.luma, evidence.features, _SOUGHT)
+    there, theirs, _ = _described(before.luma, before.features, _SEARCHED)
+    logits = here.T @ there
+    logits += mine.T @ theirs
+    logits -= np.square(there).sum(axis=0) / 2
     best = logits.max(axis=1, keepdims=True)
-    shares = np.exp(logits - best)
-    found = values.reshape(len(values), -1) @ (shares / shares.sum(axis=1, keepdims=True)).T
-    found[-1] *= np.exp(np.minimum(best[:, 0], 0))
+    logits -= best
+    shares = np.exp(logits, out=logits)
+    values = _cells(np.concatenate([before.mean, before.frames[None]]), _SEARCHED)
+    found = values.reshape(len(values), -1) @ shares.T
+    found /= shares.sum(axis=1)
+    likeness = best[:, 0] - np.square(here).sum(axis=0) / 2 - np.float32(1 / _SIMILARITY)
+    found[-1] *= np.exp(np.minimum(likeness, 0))
     size = evidence.luma.shape[::-1]
     return np.stack([cv2.resize(p.reshape(shape), size, interpolation=cv2.INTER_LINEAR) for p in found])
 
 
-def _cells(planes: Array) -> Array:
-    """(c, h, w) -> means of cells."""
+def _described(luma: Array, features: Array, cell: int) -> tuple[Array, Array, tuple[int, int]]:
+    """Place and luma (3, n), and directions of features (c, n), of n cells; their grid."""
+    small = _cells(np.concatenate([luma[None], features]), cell)
+    height, width = small.shape[1:]
+    place = (np.indices((height, width), np.float32) + np.float32(0.5)) / np.float32(width * _NEAR)
+    look = np.concatenate([place, small[:1] / np.float32(_LUMA)]).reshape(3, -1)
+    return look, _unit(small[1:]) / np.float32(np.sqrt(_SIMILARITY)), (height, width)
+
+
+def _cells(planes: Array, cell: int) -> Array:
+    """(c, h, w) -> means of square cells."""
     channels, height, width = planes.shape
-    cells = planes.reshape(channels, height // _CELL, _CELL, width // _CELL, _CELL)
-    return np.asarray(cells.mean(axis=(2, 4)), np.float32)
+    return np.asarray(planes.reshape(channels, height // cell, cell, width // cell, cell).mean(axis=(2, 4)), np.float32)
 
 
 def _unit(planes: Array) -> Array:
