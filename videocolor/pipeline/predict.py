@@ -106,6 +106,15 @@ class Predictor:
         self._look_for_gray(prediction, luma)
         return _resized(prediction, grid)
 
+    def _look_for_gray(self, prediction: Prediction, luma: Array) -> None:
+        """Warn of a network that colors nothing, as one whose values are scaled to a hundredth."""
+        card = self._colorizer.card
+        if card.parameters and luma.mean() > _DARK and np.abs(prediction.ab).max() < _COLORLESS:
+            self._log.warn(
+                f"network {card.name}: some frames come back without color (no |a*b*| above {_COLORLESS:g}); if there "
+                "should be some, check that it returns CIE Lab units (output.scale of an ONNX file's card)"
+            )
+
 
 def _resized(prediction: Prediction, grid: tuple[int, int]) -> Prediction:
     """Bring a prediction to another grid (height, width)."""
@@ -117,15 +126,6 @@ def _resized(prediction: Prediction, grid: tuple[int, int]) -> Prediction:
         for planes in (prediction.confidence, prediction.error)
     )
     return Prediction(ab, confidence, error, prediction.features)
-
-    def _look_for_gray(self, prediction: Prediction, luma: Array) -> None:
-        """Warn of a network that colors nothing, as one whose values are scaled to a hundredth."""
-        card = self._colorizer.card
-        if card.parameters and luma.mean() > _DARK and np.abs(prediction.ab).max() < _COLORLESS:
-            self._log.warn(
-                f"network {card.name}: some frames come back without color (no |a*b*| above {_COLORLESS:g}); if there "
-                "should be some, check that it returns CIE Lab units (output.scale of an ONNX file's card)"
-            )
 
 
 def _stacked(propagated: Sequence[Array | None]) -> Array | None:
