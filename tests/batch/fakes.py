@@ -235,7 +235,7 @@ def inspect(job: FilmJob) -> Outlook:
     return Outlook(frames, data.get("bytes", frames * 10))
 
 
-def finish(_job: FilmJob, _report: Any, _config: BatchConfig) -> list[str]:
+def finish(_job: FilmJob, _report: Any, _config: BatchConfig, _sha256: str) -> list[str]:
     """Nothing comes after the merge."""
     return []
 
@@ -251,7 +251,6 @@ def fake_steps(engine: Any = InlineEngine, **more: Any) -> Steps:
         "finish": finish,
         "damage": lambda job, _: read_reel(job.source).get("damage"),
         "recolor": recolor,
-        "fixity": lambda job: file_sha256(job.source),
         "discard": discard,
         "engine": engine,
     }

@@ -20,6 +20,7 @@ import pytest
 from media import make_film, noise_planes
 
 from videocolor.batch import bag as bag_module
+from videocolor.batch.amend import accept_films, complete_films, repair_films
 from videocolor.batch.archive import (
     ArchiveSettings,
     bag_path,
@@ -31,11 +32,15 @@ from videocolor.batch.archive import (
 from videocolor.batch.bag import bag_problems, check_archive, write_bag
 from videocolor.batch.finish import merge_one
 from videocolor.batch.manifest import read_manifest, update_manifest
+from videocolor.batch.reel import Reel
+from videocolor.batch.reporting import Reporter
 from videocolor.batch.settings import BatchConfig
+from videocolor.batch.state import read_receipt, receipt_fits
 from videocolor.batch.steps import Batch, film_steps
 from videocolor.batch.verify import verify_batch
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, OutputError, UsageError
+from videocolor.events import ignore
 from videocolor.shards.merge import MergeReport, merge_film
 from videocolor.shards.types import FilmJob, Task
 from videocolor.shards.work import run_task
@@ -68,8 +73,8 @@ def colored(job: FilmJob) -> MergeReport:
 def finished(job: FilmJob, settings: ArchiveSettings) -> None:
     """As the driver puts a film together, with receipt."""
     run_task(Task("t", job.as_dict(), None), lambda _: None)
-    steps = dataclasses.replace(film_steps(), finish=lambda job, report, _: finish_film(job, report, settings))
-    merge_one(job, Batch(job.target.parent, BatchConfig(), steps), seconds=1.0)
+    config = BatchConfig(archive=settings)
+    merge_one(job, Batch(job.target.parent, config, film_steps()), seconds=1.0)
 
 
 def sha256(path: Path) -> str:
@@ -216,7 +221,7 @@ def test_luma_is_proved_and_the_record_says_so(tmp_path: Path) -> None:
     job = film_job(tmp_path)
     report = colored(job)
     before = {path.name for path in job.source.parent.iterdir()}
-    assert finish_film(job, report, EVERYTHING) == []
+    assert finish_film(job, report, EVERYTHING, sha256(job.source)) == []
     assert {path.name for path in job.source.parent.iterdir()} == before, "nothing is written where the sources lie"
     facts = json.loads(report.sidecar.read_text())["archive"]
     assert facts["source_sha256_before"] == facts["source_sha256_after"] == sha256(job.source)
@@ -245,7 +250,7 @@ def test_the_record_holds_what_an_archive_needs(tmp_path: Path) -> None:
 def test_a_lossy_copy_proves_nothing_and_says_so(tmp_path: Path) -> None:
     job = film_job(tmp_path, ".mp4", "access")
     report = colored(job)
-    (warning,) = finish_film(job, report, ArchiveSettings(luma_proof=True))
+    (warning,) = finish_film(job, report, ArchiveSettings(luma_proof=True), sha256(job.source))
     assert "lossy" in warning
     facts = json.loads(report.sidecar.read_text())["archive"]["luma"]
     assert facts["untouched"] is False
@@ -256,7 +261,7 @@ def test_a_part_of_a_film_is_compared_with_that_part(tmp_path: Path) -> None:
     job = film_job(tmp_path, ".mkv", "master", "input.start=0.125", "input.end=0.375")
     report = colored(job)
     assert report.frames == 6
-    assert finish_film(job, report, ArchiveSettings(luma_proof=True)) == []
+    assert finish_film(job, report, ArchiveSettings(luma_proof=True), sha256(job.source)) == []
 
 
 def test_a_lossless_film_of_other_luma_is_refused(tmp_path: Path) -> None:
@@ -268,7 +273,7 @@ def test_a_lossless_film_of_other_luma_is_refused(tmp_path: Path) -> None:
     neutral = np.full((32, 48), 128, np.uint8)
     make_film(report.target, [[*planes, neutral, neutral] for planes in frames], "ffv1", "yuv420p", size=(96, 64))
     with pytest.raises(OutputError, match=r"luma of frame 4 .*\(11 of 12"):
-        finish_film(job, report, ArchiveSettings(luma_proof=True))
+        finish_film(job, report, ArchiveSettings(luma_proof=True), sha256(job.source))
 
 
 def test_an_altered_source_is_an_error_that_names_both(tmp_path: Path) -> None:
@@ -279,7 +284,7 @@ def test_an_altered_source_is_an_error_that_names_both(tmp_path: Path) -> None:
         file.seek(-1, os.SEEK_END)
         file.write(b"\x00")
     with pytest.raises(InputError) as caught:
-        finish_film(job, report, ArchiveSettings())
+        finish_film(job, report, ArchiveSettings(), before)
     for word in (str(job.source), before, sha256(job.source), str(report.target)):
         assert word in str(caught.value)
 
@@ -291,7 +296,7 @@ def test_a_film_is_packaged(tmp_path: Path) -> None:
     job = film_job(tmp_path)
     report = colored(job)
     for _ in range(2):  # a run that was killed behind it does it again
-        finish_film(job, report, EVERYTHING)
+        finish_film(job, report, EVERYTHING, sha256(job.source))
         report = dataclasses.replace(report)
     bag = bag_path(report.target)
     assert bag.name == "reel ä 100%_colorized.mkv.bag"
@@ -513,3 +518,68 @@ def test_a_package_follows_its_film(tmp_path: Path) -> None:
     verdict, rest = verify_batch(job.target.parent, decode=False)
     assert verdict.ok and rest.ok, (verdict.problems, rest.problems)
     assert sha256(bag_path(job.target) / "data" / job.target.name) == sha256(job.target)
+
+
+# ---- later -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_asked_for_later_is_made_without_coloring(tmp_path: Path) -> None:
+    job = film_job(tmp_path)
+    finished(job, ArchiveSettings())
+    out, target = job.target.parent, job.target
+    before = target.read_bytes()
+    job.config["output"]["report"] = True
+    batch = Batch(out, BatchConfig(archive=EVERYTHING), film_steps())
+    for made in (True, False):
+        reel = Reel(job, 0, receipt=read_receipt(out, job.name))
+        complete_films([reel], batch, Reporter(out, [reel], (), ignore))
+        assert reel.error is None and reel.receipt is not None
+        assert len(reel.receipt.files) == 14
+        assert (reel.receipt == read_receipt(out, job.name)) and target.read_bytes() == before, made
+    assert problems_of(out) == []
+    assert json.loads(Path(f"{target}.json").read_text())["archive"]["luma"]["untouched"] is True
+    Path(f"{target}.json").write_text("{}")
+    fewer = {name: digest for name, digest in reel.receipt.files.items() if ".bag/" not in name}
+    reel = Reel(job, 0, receipt=dataclasses.replace(reel.receipt, files=fewer))
+    complete_films([reel], batch, Reporter(out, [reel], (), ignore))
+    assert "mkv.json: missing or changed" in str(reel.error), "nothing that has changed is sealed in passing"
+    assert problems_of(out)
+
+
+def test_what_can_be_mended_is_mended(proved: Path, copied: Path) -> None:
+    name = "reel ä 100%"
+    target = copied / f"{name}_colorized.mkv"
+    for path in (target, Path(f"{target}.json")):
+        path.write_bytes(b"damaged")  # the package has copies
+    framemd5_path(target).unlink()
+    (bag_path(target) / "data" / framemd5_path(target).name).unlink()
+    (bag_path(target) / "bag-info.txt").write_text("x")
+    assert len(problems_of(copied)) == 5
+    done = repair_films(copied)
+    assert done == {name: "4 files restored from their copies, proofs, report or package made again"}
+    assert problems_of(copied) == [] and repair_films(copied) == {}
+    for path in (target, bag_path(target) / "data" / target.name):
+        path.write_bytes(b"damaged")
+    assert "colors it again" in repair_films(copied)[name]
+    assert read_receipt(copied, name) is None
+
+
+def test_a_change_on_purpose_is_accepted_with_its_reason(copied: Path, proved: Path) -> None:
+    name = "reel ä 100%"
+    target = copied / f"{name}_colorized.mkv"
+    os.link(target, copied / "keep")
+    with target.open("ab") as film:
+        film.write(bytes(1))
+    (copied / "keep").unlink()
+    assert problems_of(copied)
+    accept_films(copied, [name], "a splice was corrected")
+    verdict, rest = verify_batch(copied, decode=False)
+    assert verdict.ok and rest.ok and any("a splice was corrected" in note for note in verdict.notes)
+    receipt = read_receipt(copied, name)
+    assert receipt is not None
+    config = {**receipt.config, "chroma": {**receipt.config["chroma"], "saturation": 0.5}}
+    job = FilmJob(name, Path(receipt.source), target, config, copied / ".videocolor" / "shards" / name)
+    assert receipt_fits(receipt, job)
+    assert not receipt_fits(dataclasses.replace(receipt, accepted=()), job)
+    job.config["output"] = {**config["output"], "overwrite": True}
+    assert not receipt_fits(receipt, job)

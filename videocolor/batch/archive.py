@@ -31,8 +31,6 @@ from videocolor.errors import InputError, OutputError
 from videocolor.files import disk_errors, part_name, source_sha256
 from videocolor.record import read_record, write_sidecar
 from videocolor.shards.merge import MergeReport
-from videocolor.shards.plan import PLAN_NAME
-from videocolor.shards.planfile import read_plan
 from videocolor.shards.types import FilmJob
 from videocolor.types import Frame
 from videocolor.version import __version__
@@ -50,16 +48,17 @@ __all__ = [
 ]
 
 
-def finish_film(job: FilmJob, report: MergeReport, settings: ArchiveSettings) -> list[str]:
+def finish_film(job: FilmJob, report: MergeReport, settings: ArchiveSettings, sha256: str) -> list[str]:
     """Check that the source is unchanged, prove the luma, complete the record, package the film.
 
     May be called again for a finished film: what it made is replaced, proofs and package that are there already also
     where they are not asked for, since they would be of another version.
 
     Args:
-        job: the film; its working folder still has the plan.
+        job: the film.
         report: of the merge.
         settings: what to do.
+        sha256: of the source that the film is of.
 
     Returns:
         Warnings about the film.
@@ -77,8 +76,8 @@ def finish_film(job: FilmJob, report: MergeReport, settings: ArchiveSettings) ->
     facts: dict[str, Any] = {}
     warnings: list[str] = []
     if settings.fixity:
-        facts["source_sha256_before"] = before = read_plan(job.folder / PLAN_NAME).sha256
-        facts["source_sha256_after"] = _unaltered(job.source, before, report.target)
+        facts["source_sha256_before"] = sha256
+        facts["source_sha256_after"] = _unaltered(job.source, sha256, report.target)
     if report.sha256:
         facts["result_sha256"] = report.sha256
     proofs: list[Path] = []
@@ -87,7 +86,7 @@ def finish_film(job: FilmJob, report: MergeReport, settings: ArchiveSettings) ->
         warnings += said
     if facts and report.sidecar is not None:
         record = read_record(report.target)
-        write_sidecar(report.target, {**record, "archive": facts})
+        write_sidecar(report.target, {**record, "archive": {**record.get("archive", {}), **facts}})
     if settings.bag:
         _package(job, report, settings, facts, proofs)
     return warnings

@@ -11,7 +11,7 @@ import glob
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from videocolor.batch.manifest import Digests, result_files
 from videocolor.batch.reel import Reel
@@ -37,7 +37,7 @@ from videocolor.shards.types import FilmJob
 if TYPE_CHECKING:
     from videocolor.shards.merge import MergeReport
 
-__all__ = ["merge_one", "recolor_films"]
+__all__ = ["describe_files", "merge_one", "recolor_films"]
 
 
 def merge_one(job: FilmJob, batch: Batch, *, seconds: float, stop: threading.Event | None = None) -> Receipt:
@@ -68,7 +68,7 @@ def merge_one(job: FilmJob, batch: Batch, *, seconds: float, stop: threading.Eve
     # As they are before the merge: the next run finds what changes meanwhile.
     state, settings = source_state(job.source), settings_id(job)
     report = steps.merge(job, watch)
-    warnings = steps.finish(job, report, batch.config)
+    warnings = steps.finish(job, report, batch.config, plan.sha256)
     job = dataclasses.replace(job, config=config_asked)
     receipt = _receipt(batch.out, job, state, plan.sha256, settings, report, warnings, seconds, len(plan.shards))
     write_receipt(batch.out, receipt)
@@ -122,13 +122,11 @@ def _recolor(job: FilmJob, shots: Sequence[int], reusing: Sequence[int], batch: 
     state = source_state(job.source)
     mark_merging(job)
     report = steps.recolor(job, shots, reusing, observer)
-    if config.archive.fixity and steps.fixity(job) != before.source_sha256:
-        raise InputError(f"{job.source}: is not the film that {job.target} was made from")
-    archive = config.archive.model_copy(update={"fixity": False})  # checked: there is no plan to compare with
-    warnings = steps.finish(job, report, config.model_copy(update={"archive": archive}))
+    warnings = steps.finish(job, report, config, before.source_sha256)
     seconds = before.seconds + report.seconds
     sha256 = before.source_sha256
     receipt = _receipt(batch.out, job, state, sha256, settings_id(job), report, warnings, seconds, before.shards)
+    receipt = dataclasses.replace(receipt, accepted=before.accepted)
     write_receipt(batch.out, receipt)
     steps.discard(job)
     return receipt
@@ -145,8 +143,6 @@ def _receipt(
     seconds: float,
     shards: int,
 ) -> Receipt:
-    target = report.target.stat()
-    digests = Digests({report.target: report.sha256})
     return Receipt(
         name=job.name,
         source=str(job.source),
@@ -154,16 +150,25 @@ def _receipt(
         source_sha256=source_sha256,
         settings=settings,
         config=job.config,
-        target=report.target.relative_to(out).as_posix(),
-        target_bytes=target.st_size,
-        target_mtime_ns=target.st_mtime_ns,
-        files={path.relative_to(out).as_posix(): digests.of(path) for path in result_files(report.target)},
+        **describe_files(out, report),
         luma_differs=report.luma_differs,
         frames=report.frames,
         seconds=seconds,
         shards=shards,
         warnings=tuple(dict.fromkeys([*report.warnings, *warnings])),
     )
+
+
+def describe_files(out: Path, report: MergeReport) -> dict[str, Any]:
+    """Return what a receipt says of the files of a film as they are now."""
+    target = report.target.stat()
+    digests = Digests({report.target: report.sha256} if report.sha256 else {})
+    return {
+        "target": report.target.relative_to(out).as_posix(),
+        "target_bytes": target.st_size,
+        "target_mtime_ns": target.st_mtime_ns,
+        "files": {path.relative_to(out).as_posix(): digests.of(path) for path in result_files(report.target)},
+    }
 
 
 def _sweep(target: Path) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from videocolor.batch.amend import complete_films
 from videocolor.batch.bag import check_archive
 from videocolor.batch.driver import Driver
 from videocolor.batch.finish import recolor_films
@@ -138,6 +139,8 @@ def run_batch(
             else:
                 take_in(reels, batch, reporter, restart=restart)
                 reporter.begin()
+                if only != "plan":
+                    complete_films(reels, batch, reporter)
                 _check_disk(reels, out, config)
                 Driver(reels, batch, lock, reporter, only).work()
     return BatchResult(out, tuple(map(_outcome, reels)), time.monotonic() - began)

@@ -92,6 +92,8 @@ class Receipt:
     """Work of all workers, in seconds."""
     shards: int
     warnings: tuple[str, ...] = ()
+    accepted: tuple[dict[str, str], ...] = ()
+    """Date and reason of each time that the film was taken as it is, whatever settings are asked for."""
 
     @property
     def sha256(self) -> str:
@@ -104,7 +106,8 @@ class Receipt:
         if "files" not in data:
             older = {"files": {data["target"]: data["sha256"]}, "luma_differs": None, "config": {}}
             data = {key: value for key, value in (older | data).items() if key != "sha256"}
-        return cls(**{**data, "source_state": SourceState(**data["source_state"]), "warnings": tuple(data["warnings"])})
+        lists = {key: tuple(data.get(key, ())) for key in ("warnings", "accepted")}
+        return cls(**{**data, **lists, "source_state": SourceState(**data["source_state"])})
 
 
 def state_folder(out: Path) -> Path:
@@ -307,7 +310,8 @@ def receipt_fits(receipt: Receipt, job: FilmJob) -> bool:
 
     Compares sizes and times; where the source's time or folder differs, its sha256. `batch verify` reads everything.
     """
-    if receipt.settings != settings_id(job):
+    kept = receipt.accepted and not job.config.get("output", {}).get("overwrite")
+    if not kept and receipt.settings != settings_id(job):
         return False
     try:
         target = os.stat(job.target)

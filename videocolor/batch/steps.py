@@ -31,10 +31,8 @@ class Steps:
     read_plan: Callable[[Path], FilmPlan]
     finished: Callable[[FilmJob, FilmPlan], dict[int, ShardRecord]]
     merge: Callable[[FilmJob, Observer], MergeReport]
-    finish: Callable[[FilmJob, MergeReport, BatchConfig], list[str]]
-    """Runs after the merge; returns warnings."""
-    fixity: Callable[[FilmJob], str]
-    """Reads the source; returns its sha256."""
+    finish: Callable[[FilmJob, MergeReport, BatchConfig, str], list[str]]
+    """Runs after the merge with the sha256 of the source that the film is of; returns warnings."""
     damage: Callable[[FilmJob, FilmPlan], str | None]
     """Returns what is wrong with a reel that can be colored nevertheless; None: nothing."""
     recolor: Callable[[FilmJob, Collection[int], Collection[int], Observer], MergeReport]
@@ -56,7 +54,6 @@ class Batch:
 def film_steps() -> Steps:
     """Return the steps of real films."""
     from videocolor.shards.merge import discard_work, merge_film
-    from videocolor.shards.plan import fixity_of
     from videocolor.shards.planfile import read_plan
     from videocolor.shards.work import finished_shards
 
@@ -67,7 +64,6 @@ def film_steps() -> Steps:
         finished=finished_shards,
         merge=lambda job, observer: merge_film(job, observer=observer),
         finish=_finish,
-        fixity=lambda job: fixity_of(job.source),
         damage=find_damage,
         recolor=_recolor,
         discard=discard_work,
@@ -96,10 +92,10 @@ def run_stage(task: Task, tell: Tell) -> None:
     tell({"kind": "planned"})
 
 
-def _finish(job: FilmJob, report: MergeReport, config: BatchConfig) -> list[str]:
+def _finish(job: FilmJob, report: MergeReport, config: BatchConfig, sha256: str) -> list[str]:
     from videocolor.batch.archive import finish_film
 
-    return finish_film(job, report, config.archive)
+    return finish_film(job, report, config.archive, sha256)
 
 
 def _recolor(job: FilmJob, shots: Collection[int], reusing: Collection[int], observer: Observer) -> MergeReport:

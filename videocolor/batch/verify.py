@@ -138,6 +138,7 @@ class _Files:
 
 def _verdict(receipt: Receipt, files: _Files, decode: bool) -> FilmVerdict:
     check = _Check()
+    check.notes += [f"accepted as it is on {entry['date']}: {entry['reason']}" for entry in receipt.accepted]
     older = Path(receipt.target).is_absolute()
     if older:
         receipt = _older(receipt, files.out)

@@ -176,9 +176,10 @@ def merge(out: Path, films: tuple[str, ...]) -> None:
 @_OUT
 @_NAMES
 @click.option("--quick", is_flag=True, help="Check only bytes; decode nothing.")
+@click.option("--repair", is_flag=True, help="First mend what can be mended without coloring.")
 @json_option("One JSON object per film on stdout.")
 @verbosity_options
-def verify(out: Path, films: tuple[str, ...], quick: bool) -> None:
+def verify(out: Path, films: tuple[str, ...], quick: bool, repair: bool) -> None:
     """Check finished films of OUT, or of a copy of it: every file against manifest-sha256.txt, and against the sources.
 
     Names what is changed, missing or added. Prints one line per film; the exit code is 1 if something is wrong.
@@ -187,6 +188,11 @@ def verify(out: Path, films: tuple[str, ...], quick: bool) -> None:
     from videocolor.batch.verify import verify_batch
 
     state = session()
+    if repair:
+        from videocolor.batch.amend import repair_films
+
+        for name, what in repair_films(out, films).items():
+            click.echo(f"{name}: {what}", err=True)
     with watching(state, events=False) as observer:
         found = verify_batch(out, films, decode=not quick, observer=observer)
     for film in found:
@@ -205,6 +211,21 @@ def verify(out: Path, films: tuple[str, ...], quick: bool) -> None:
         words = (f"{wrong} wrong" if wrong else "all well") + (f"; {others} other files wrong" if others else "")
         click.echo(f"{out}: {len(listed)} finished films, {words}", err=True)
     click.get_current_context().exit(0 if all(film.ok for film in found) else 1)
+
+
+@batch.command(short_help="Take finished films as they are now.")
+@_OUT
+@click.argument("films", metavar="FILM...", nargs=-1, required=True)
+@click.option("--reason", metavar="TEXT", required=True, help="Why; stays in the film's receipt.")
+@verbosity_options
+def accept(out: Path, films: tuple[str, ...], reason: str) -> None:
+    """Take films that were changed on purpose as they are: their files, and settings other than those asked for.
+
+    `batch verify` then compares with them as they are now, and `batch run` leaves them alone, unless it overwrites.
+    """
+    from videocolor.batch.amend import accept_films
+
+    accept_films(out, films, reason)
 
 
 def _configure(
