@@ -9,6 +9,7 @@ from videocolor.errors import UsageError
 from videocolor.evaluation.metrics.base import Metric
 from videocolor.evaluation.metrics.beyond_tint import BeyondTint
 from videocolor.evaluation.metrics.color import Ciede2000, EdgeCiede2000, ReferenceCiede2000
+from videocolor.evaluation.metrics.drift import Drift
 from videocolor.evaluation.metrics.lpips import Lpips
 from videocolor.evaluation.metrics.pixels import Colorfulness, LumaMaxDiff, PsnrAb, PsnrRgb, Ssim
 from videocolor.evaluation.metrics.temporal import Cdc, Flicker, WarpError
@@ -29,6 +30,7 @@ METRICS: Final[dict[str, type[Metric]]] = {
         Cdc,
         WarpError,
         Flicker,
+        Drift,
         ReferenceCiede2000,
         Lpips,
         LumaMaxDiff,

@@ -21,7 +21,8 @@ from videocolor.motion.flow import warp
 from videocolor.types import Array
 
 __all__ = [
-    "Cdc", "Flicker", "WarpError", "flicker", "histograms", "jensen_shannon", "occluded", "truth_flow", "warp_error",
+    "Cdc", "Flicker", "WarpError", "byte_luma", "flicker", "histograms", "jensen_shannon", "occluded", "truth_flow",
+    "warp_error",
 ]  # fmt: skip
 
 _STEPS: Final = (1, 2, 4)
@@ -185,14 +186,15 @@ def truth_flow(first: Array, second: Array) -> tuple[Array, Array]:
     Returns:
         Flow t -> t+1 and t+1 -> t, (h, w, 2) float32 each.
     """
-    a, b = (_luma(picture) for picture in (first, second))
+    a, b = (byte_luma(picture) for picture in (first, second))
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     # Start from a field of zeros, so that nothing of an earlier call gets into the result.
     forward, backward = (dis.calc(p, q, np.zeros((*a.shape, 2), np.float32)) for p, q in ((a, b), (b, a)))
     return np.asarray(forward, np.float32), np.asarray(backward, np.float32)
 
 
-def _luma(rgb: Array) -> Array:
+def byte_luma(rgb: Array) -> Array:
+    """Convert (h, w, 3) R'G'B' (uint8, uint16 or float 0..1) to 8-bit luma of BT.601's weights."""
     scaled = rgb if rgb.dtype == np.uint8 else rgb.astype(np.float32) * np.float32(255 / peak_of(rgb))
     luma: Array = cv2.transform(scaled.astype(np.float32), np.array([[0.299, 0.587, 0.114]]))
     return np.clip(np.rint(luma), 0, 255).astype(np.uint8)
