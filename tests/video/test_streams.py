@@ -374,3 +374,17 @@ def test_text_subtitles_are_converted(tmp_path: Path, into: str, kind: str) -> N
         (Fraction(start, 1000), Fraction(length, 1000)) for start, length, _ in lines
     ]
     assert b"line" in bytes(found[0]) and "ü".encode() in bytes(found[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".ts", ".vob"])
+def test_sound_that_begins_late_is_kept(tmp_path: Path, suffix: str) -> None:
+    """After 5 MB, where FFmpeg does not look for it any more."""
+    source, target = tmp_path / f"in{suffix}", tmp_path / "out.mkv"
+    picture = ("-f", "lavfi", "-i", "color=gray:s=640x480:r=25:d=1.6,noise=alls=80:allf=t")
+    codecs = ("-pix_fmt", "yuv420p", "-c:v", "mpeg2video", "-q:v", "1", "-c:a", "mp2", "-map", "0", "-map", "1")
+    ffmpeg(*picture, "-itsoffset", "1.4", *TONE, *codecs, source)
+    assert source.stat().st_size > 6_000_000
+    _, report, out = pass_through(source, target, codec="libx264", preset="ultrafast")
+    assert not any("audio" in name for name in out.plan.dropped) and report.warnings == ()
+    assert len(payloads(target, "audio")[0]) == 50

@@ -41,6 +41,10 @@ log = logging.getLogger(__name__)
 
 _TEXT_ART = {"tty", "bin", "xbin", "adf", "idf"}
 """Demuxers that make pictures of any text file."""
+_DEEP = {"probesize": str(2**27), "analyzeduration": "600000000"}
+"""Bytes and microseconds of a longer look than FFmpeg's own 5 MB and 5 s."""
+_ANNOUNCED_LATE = frozenset({"mpeg"})
+"""Demuxers that know of a stream only when its first packet comes."""
 LEAP = Fraction(1, 2)
 """A step back of this many seconds from packet to packet is a new count of time."""
 _MAX_ERRORS = 64
@@ -72,17 +76,43 @@ def open_input(path: Path, options: dict[str, str] | None = None) -> InputContai
         raise InputError(f"{path}: permission denied; make the file readable")
     if path.is_file() and path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty")
-    # From 19 on PyAV replaces undecodable metadata itself and no longer takes the argument.
-    lenient = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
     try:
-        container: InputContainer = av.open(url(path), "r", options=options or {}, **lenient)  # type: ignore[call-overload]
+        container = _opened(path, options or {})
     except (FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path}: cannot be read as a film ({reason})") from error
+    state = path.stat()
+    if _is_unclear(container) and _deep_look_helps(path, state.st_size, state.st_mtime_ns):
+        container.close()
+        container = _opened(path, _DEEP | (options or {}))
     if container.format.name in _TEXT_ART:
         container.close()
         raise InputError(f"{path}: is a text file, not a film")
     return container
+
+
+def _opened(path: Path, options: dict[str, str]) -> InputContainer:
+    # From 19 on PyAV replaces undecodable metadata itself and no longer takes the argument.
+    lenient = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+    container: InputContainer = av.open(url(path), "r", options=options, **lenient)  # type: ignore[call-overload]
+    return container
+
+
+def _is_unclear(container: InputContainer) -> bool:
+    """Tell whether FFmpeg has not seen enough: streams of unknown kind, or no sound where it may begin later."""
+    known: list[Any] = [s for s in container.streams if s.codec_context is not None]
+    blank = any((s.type == "audio" and not s.sample_rate) or (s.type == "video" and not s.width) for s in known)
+    return blank or (container.format.name in _ANNOUNCED_LATE and not container.streams.audio)
+
+
+@lru_cache(maxsize=256)
+def _deep_look_helps(path: Path, _size: int, _changed: int) -> bool:
+    """Tell whether a longer look makes an unclear file clear; size and time of change are part of the cache's key."""
+    try:
+        with _opened(path, _DEEP) as container:
+            return not _is_unclear(container)
+    except (FFmpegError, OSError, ValueError):
+        return False
 
 
 def url(path: Path) -> str:

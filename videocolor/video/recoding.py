@@ -21,6 +21,10 @@ SUBTITLES: Final = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", 
 _PCM: Final = {"u8": "pcm_u8", "s16": "pcm_s16le", "s32": "pcm_s32le", "flt": "pcm_f32le", "dbl": "pcm_f64le"}
 
 
+_JITTER: Final = Fraction(1, 10)
+"""Seconds by which a time may come late without a gap."""
+
+
 class Recoder(Protocol):
     """What a stream is stored by in place of a copy."""
 
@@ -80,10 +84,14 @@ class SoundRecoder:
     def __init__(self, out: OutputContainer, stream: Any) -> None:
         self._decoder: Any = stream.codec_context
         layout, rate = self._decoder.layout.name, self._decoder.sample_rate
+        if self._decoder.format is None:
+            raise ValueError("nothing is known of its sound")
         packed = self._decoder.format.packed.name
         codec = _PCM[packed]
         if out.format.name == "mxf" and packed != "s16":  # it takes PCM of 16 and 24 bits
             packed, codec = "s32", "pcm_s24le"
+        self._end: int | None = None
+        """Sample after the last one."""
         self._packing = AudioResampler(format=packed, layout=layout, rate=rate)
         self.stream: Any = out.add_stream(codec, rate=rate, layout=layout)
         context: Any = self.stream.codec_context
@@ -95,8 +103,19 @@ class SoundRecoder:
         """Decode a packet, and return those that can be made of it, at its time."""
         made: list[Packet[Any]] = []
         for frame in self._decoder.decode(packet):
+            self._follow(frame)
             made += self._encode(frame)
         return made
+
+    def _follow(self, frame: Any) -> None:
+        """Have a frame's time follow on the one before, unless sound is missing there: some packets share a time."""
+        rate = frame.sample_rate
+        time = None if frame.pts is None else round(frame.pts * Fraction(frame.time_base) * rate)
+        if self._end is not None and (time is None or time - self._end < _JITTER * rate):
+            time = self._end
+        if time is not None:
+            frame.time_base, frame.pts = Fraction(1, rate), time
+            self._end = time + frame.samples
 
     def _encode(self, frame: Any) -> list[Packet[Any]]:
         made: list[Packet[Any]] = []
@@ -106,5 +125,8 @@ class SoundRecoder:
 
     def flush(self) -> list[Packet[Any]]:
         """Return the packets that are left."""
-        made = [packet for frame in self._decoder.decode(None) for packet in self._encode(frame)]
+        made: list[Packet[Any]] = []
+        for frame in self._decoder.decode(None):
+            self._follow(frame)
+            made += self._encode(frame)
         return [*made, *self._encode(None), *self.stream.encode(None)]
