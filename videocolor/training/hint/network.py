@@ -1,8 +1,7 @@
-"""One forward pass of training: a batch in, losses out; and the optimizer's parameter groups and schedule."""
+"""One forward pass of training: a batch in, losses out; and the optimizer's parameter groups."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import fields
 from typing import Any, NamedTuple
 
@@ -24,7 +23,6 @@ __all__ = [
     "Trainee",
     "chroma_losses",
     "forward",
-    "learning_rate",
     "make_optimizer",
     "target_ab",
     "tensors",
@@ -89,14 +87,6 @@ def make_optimizer(net: HintNet, config: OptimizerConfig) -> torch.optim.AdamW:
     if late:
         groups.append({"params": late, "weight_decay": 0.0, "share": config.encoder_lr / config.lr})
     return torch.optim.AdamW(groups, lr=config.lr)
-
-
-def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
-    """Warm-up, then cosine to 1 % of `lr`; a function of the step alone."""
-    if step < config.warmup:
-        return config.lr * (step + 1) / config.warmup
-    done = (step - config.warmup) / max(1, steps - config.warmup)
-    return config.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
 
 
 def target_ab(rgb: Tensor, angle: Tensor, gain: Tensor) -> Tensor:

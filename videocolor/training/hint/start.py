@@ -13,12 +13,13 @@ from videocolor.errors import ConfigError, ModelError
 from videocolor.models.artifact import Artifact, load_checkpoint
 from videocolor.models.hint.network import HintNet
 from videocolor.models.registry import find_artifact
+from videocolor.training.averaged import on_device
 from videocolor.training.config import TrainConfig
 from videocolor.training.hint.network import forward
 from videocolor.training.prefetch import open_sampler
 from videocolor.training.samples import Batch
 
-__all__ = ["begin_with", "initial_network", "kept_network", "new_network", "on_device", "unfuse_batchnorm"]
+__all__ = ["begin_with", "initial_network", "kept_network", "new_network", "unfuse_batchnorm"]
 
 _MEASURED_ON: Final = 20
 """Batches that the statistics of a weights file's norms are measured on."""
@@ -74,11 +75,6 @@ def new_network(seed: int, encoder_weights: Path | None = None) -> HintNet:
     net = HintNet()
     net.encoder.load_imagenet(encoder_weights)
     return net
-
-
-def on_device(net: HintNet, device: torch.device) -> HintNet:
-    """Move a network to a device, channels last."""
-    return net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def _initial_weights(config: TrainConfig) -> dict[str, Tensor]:

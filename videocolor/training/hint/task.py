@@ -12,13 +12,12 @@ from torch import Tensor
 from videocolor.datasets.pack import PackReader
 from videocolor.errors import ConfigError
 from videocolor.models.hint.network import HintNet
-from videocolor.training.checkpoint import Ema
-from videocolor.training.config import TrainConfig
+from videocolor.training.averaged import AveragedTask, Ema, on_device
+from videocolor.training.config import TrainConfig, ValidationConfig
 from videocolor.training.distributed import ProcessGroup
-from videocolor.training.hint.network import Losses, Tensors, Trainee, learning_rate, make_optimizer, tensors
-from videocolor.training.hint.start import initial_network, kept_network, on_device
+from videocolor.training.hint.network import Losses, Tensors, Trainee, make_optimizer, tensors
+from videocolor.training.hint.start import initial_network, kept_network
 from videocolor.training.hint.validate import contact_sheet, validate
-from videocolor.training.loop import Task
 from videocolor.training.prefetch import drawn_ahead, open_sampler
 from videocolor.training.propagated import PropagatedReader
 from videocolor.types import Array
@@ -26,18 +25,14 @@ from videocolor.types import Array
 __all__ = ["HintTask"]
 
 
-class HintTask(Task[TrainConfig]):
+class HintTask(AveragedTask[TrainConfig]):
     """Training of the hint network; on several GPUs each process takes its share of every batch."""
 
-    free: ClassVar[frozenset[str]] = Task.free | {
+    free: ClassVar[frozenset[str]] = AveragedTask.free | {
         *("start", "encoder_weights", "workers", "worker_kind", "ahead", "save_every", "validation"),
     }
     net: HintNet
-    ema: Ema
-
-    def __init__(self, config: TrainConfig) -> None:
-        self.config, self.clip = config, config.optimizer.clip
-        self._held: tuple[PackReader, PropagatedReader | None] | None = None
+    propagated: PropagatedReader | None = None
 
     def begin(self, group: ProcessGroup, resumed: bool) -> None:
         """Check settings and pack; build network, optimizer and average.
@@ -58,7 +53,8 @@ class HintTask(Task[TrainConfig]):
         self.model = group.wrap(Trainee(self.net, config, kept_network(config, group.device)))
         if config.data.held_pack.exists():
             tracks = config.data.held_propagated
-            self._held = PackReader(config.data.held_pack), None if tracks is None else PropagatedReader(tracks)
+            self.held = PackReader(config.data.held_pack)
+            self.propagated = None if tracks is None else PropagatedReader(tracks)
 
     def batches(self, last: int) -> Generator[tuple[int, Tensors], None, None]:
         """Yield this process's share of every batch, where its device can read it."""
@@ -76,30 +72,11 @@ class HintTask(Task[TrainConfig]):
         found: Losses = self.model(batch.to(self.group.device), share)
         return found._asdict()
 
-    def rate(self) -> float:
-        """Set the learning rate of the step in all parameter groups."""
-        rate = learning_rate(self.step, self.config.steps, self.config.optimizer)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["share"]
-        return rate
-
-    def update(self, values: Mapping[str, float], samples: int) -> None:
-        """Apply the gradient and update the averaged weights."""
-        super().update(values, samples)
-        self.ema.update(self.net, self.step)
-
-    def skip(self) -> None:
-        """Repair the norms' running statistics."""
-        self.ema.repair(self.net)
-
-    def validation(self) -> tuple[Mapping[str, float], Array | None] | None:
-        """Score the averaged weights on held-back footage, every some steps and at the end."""
-        settings = self.config.validation
-        if self._held is None or (self.step % settings.every and self.step != self.config.steps):
-            return None
+    def validated(self, held: PackReader, settings: ValidationConfig) -> tuple[Mapping[str, float], Array | None]:
+        """Score the averaged weights with and without hints."""
         net = self.averaged()
-        scores = validate(net, *self._held, settings)
-        return scores, contact_sheet(net, *self._held, settings) if settings.pictures else None
+        scores = validate(net, held, self.propagated, settings)
+        return scores, contact_sheet(net, held, self.propagated, settings) if settings.pictures else None
 
     def averaged(self) -> HintNet:
         """Make a network with the averaged weights, on the same device."""
@@ -107,23 +84,11 @@ class HintTask(Task[TrainConfig]):
         net.load_state_dict(self.ema.state)
         return on_device(net, self.group.device)
 
-    def save_due(self) -> bool:
-        """Whether a checkpoint is due after this step."""
-        return self.step % self.config.save_every == 0
-
     def state(self) -> dict[str, Any]:
-        """Network, averaged weights and optimizer."""
-        return {
-            "net": self.net.state_dict(),
-            "ema": self.ema.state,
-            "optimizer": self.optimizer.state_dict(),
-            "torch_rng": torch.get_rng_state(),
-        }
+        """Network, averaged weights, optimizer and torch's random numbers."""
+        return super().state() | {"torch_rng": torch.get_rng_state()}
 
     def restore(self, content: dict[str, Any]) -> None:
-        """Take over network, averaged weights and optimizer."""
-        self.net.load_state_dict(content["net"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        for name, value in content["ema"].items():
-            self.ema.state[name].copy_(value)
+        """Take over network, averaged weights, optimizer and torch's random numbers."""
+        super().restore(content)
         torch.set_rng_state(content["torch_rng"])

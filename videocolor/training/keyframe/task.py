@@ -17,15 +17,14 @@ from videocolor.models.artifact import Artifact, load_checkpoint, write_artifact
 from videocolor.models.keyframe.bins import Bins, count_bins, make_bins
 from videocolor.models.keyframe.network import KeyframeNet
 from videocolor.models.registry import find_artifact
-from videocolor.training.checkpoint import Ema
+from videocolor.training.averaged import AveragedTask, Ema, on_device
+from videocolor.training.config import ValidationConfig
 from videocolor.training.distributed import ProcessGroup
-from videocolor.training.hint.network import learning_rate
 from videocolor.training.keyframe.config import KeyframeConfig, KeyframeOptimizerConfig
 from videocolor.training.keyframe.frozen import frozen_encoder
 from videocolor.training.keyframe.losses import ChromaLoss, Losses, target_ab
 from videocolor.training.keyframe.package import make_artifact, network_of
 from videocolor.training.keyframe.validate import contact_sheet, validate
-from videocolor.training.loop import Task
 from videocolor.training.prefetch import drawn_ahead, open_sampler
 from videocolor.training.samples import Batch
 from videocolor.types import Array
@@ -33,18 +32,16 @@ from videocolor.types import Array
 __all__ = ["KeyframeTask"]
 
 
-class KeyframeTask(Task[KeyframeConfig]):
+class KeyframeTask(AveragedTask[KeyframeConfig]):
     """Training of the keyframe network, in one process."""
 
-    free: ClassVar[frozenset[str]] = Task.free | {
+    free: ClassVar[frozenset[str]] = AveragedTask.free | {
         *("start", "workers", "worker_kind", "ahead", "save_every", "validation", "frozen_runtime"),
     }
     net: KeyframeNet
-    ema: Ema
 
     def __init__(self, config: KeyframeConfig) -> None:
-        self.config, self.clip = config, config.optimizer.clip
-        self._held: PackReader | None = None
+        super().__init__(config)
         self._licences: object = None
         self._encode: Callable[[Tensor], list[Tensor]]
         self._loss: ChromaLoss
@@ -67,11 +64,11 @@ class KeyframeTask(Task[KeyframeConfig]):
         net = KeyframeNet(len(bins.centers)) if resumed else initial_network(config.start, bins)
         self._set_network(net)
         if config.data.held_pack.exists():
-            self._held = PackReader(config.data.held_pack)
+            self.held = PackReader(config.data.held_pack)
 
     def _set_network(self, net: KeyframeNet) -> None:
         config = self.config
-        self.net = self.model = _on_device(net, self.group.device)
+        self.net = self.model = on_device(net, self.group.device)
         self.optimizer = make_optimizer(self.net, config.optimizer)
         self.ema = Ema(self.net, config.optimizer.ema)
         self._use_weights()
@@ -100,52 +97,21 @@ class KeyframeTask(Task[KeyframeConfig]):
             found: Losses = self._loss(self.net.features(luma, self._encode(luma)), ab, self.step)
         return found._asdict()
 
-    def rate(self) -> float:
-        """Set the learning rate of the step in all parameter groups."""
-        rate = learning_rate(self.step, self.config.steps, self.config.optimizer)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["share"]
-        return rate
-
-    def update(self, values: Mapping[str, float], samples: int) -> None:
-        """Apply the gradient and update the averaged weights."""
-        super().update(values, samples)
-        self.ema.update(self.net, self.step)
-
-    def skip(self) -> None:
-        """Repair the norms' running statistics."""
-        self.ema.repair(self.net)
-
-    def validation(self) -> tuple[Mapping[str, float], Array | None] | None:
-        """Score the averaged weights on held-back footage, every some steps and at the end."""
-        settings = self.config.validation
-        if self._held is None or (self.step % settings.every and self.step != self.config.steps):
-            return None
-        net = _on_device(network_of(self.ema.state).folded(), self.group.device)
-        scores = validate(net, self._held, settings)
-        return scores, contact_sheet(net, self._held, settings) if settings.pictures else None
-
-    def save_due(self) -> bool:
-        """Whether a checkpoint is due after this step."""
-        return self.step % self.config.save_every == 0
+    def validated(self, held: PackReader, settings: ValidationConfig) -> tuple[Mapping[str, float], Array | None]:
+        """Score the averaged weights."""
+        net = on_device(network_of(self.ema.state).folded(), self.group.device)
+        scores = validate(net, held, settings)
+        return scores, contact_sheet(net, held, settings) if settings.pictures else None
 
     def state(self) -> dict[str, Any]:
         """Network, averaged weights, optimizer; and the artifact, with the weights that it is made of."""
         artifact = self.artifact()
         weights = {name: torch.from_numpy(value) for name, value in artifact.weights.items()}
-        return {
-            "net": self.net.state_dict(),
-            "ema": self.ema.state,
-            "optimizer": self.optimizer.state_dict(),
-            "artifact": artifact.about() | {"weights": weights},
-        }
+        return super().state() | {"artifact": artifact.about() | {"weights": weights}}
 
     def restore(self, content: dict[str, Any]) -> None:
         """Take over network, averaged weights and optimizer."""
-        self.net.load_state_dict(content["net"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        for name, value in content["ema"].items():
-            self.ema.state[name].copy_(value)
+        super().restore(content)
         self._use_weights()
 
     def artifact(self) -> Artifact:
@@ -219,7 +185,3 @@ def _groups(module: nn.Module, config: KeyframeOptimizerConfig, rate: float) -> 
 def _counts(pack: PackReader) -> Array:
     """How often colors occur in the thumbnails of the pack's pictures."""
     return count_bins(pack.thumbs[[item.first for item in pack.images]])
-
-
-def _on_device(net: KeyframeNet, device: torch.device) -> KeyframeNet:
-    return net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
