@@ -110,23 +110,10 @@ def _parse(text: str) -> MethodSpec:
     name, at, weights = body.partition("@")
     kind, colon, preset = name.partition(":")
     if kind not in _KINDS:
-        if equals and Path(body).is_dir():
-            return MethodSpec(label, "results", folder=Path(body))
-        if is_plugin(body, "methods"):
+        if is_plugin(body, "methods") and not (equals and Path(body).is_dir()):
             return MethodSpec(label if equals else body, "plug-in", plugin=body)
-        if equals:
-            raise InputError(f"--methods {text}: {body} is neither a folder nor a method")
-        known = (*_KINDS, *installed("methods"))
-        raise UsageError(f"--methods {text}: no such method{suggest(kind, known)} ({', '.join(known)}, or LABEL=DIR)")
-    if (kind in BASELINES and (at or colon)) or (kind == "network" and colon):
-        raise UsageError(f"--methods {text}: {kind} takes no {'weights' if at else 'preset'}")
-    if (at and not weights) or (colon and not preset):
-        raise UsageError(f"--methods {text}: nothing after {'@' if at and not weights else ':'}")
-    packaged = {card.name for card in list_models()}
-    if at and weights not in packaged and not is_plugin(weights, "colorizers") and not Path(weights).is_file():
-        raise InputError(f"--methods {text}: {weights} is neither a weights file nor a packaged network")
-    if colon:
-        ColorizeConfig.load(preset)
+        return _parse_results(text, label if equals else None, body)
+    _check_parts(text, kind, preset if colon else None, weights if at else None)
     shown = f"{name}@{Path(weights).stem}" if at else name
     return MethodSpec(label if equals else shown, kind, preset or None, weights or None)
 
@@ -142,6 +129,34 @@ def _plugin(name: str) -> type[Method]:
     if not (isinstance(kind, type) and issubclass(kind, Method)):
         raise UsageError(f"--methods {name}: is no videocolor.evaluation.tasks.Method")
     return kind
+
+
+def _parse_results(text: str, label: str | None, body: str) -> MethodSpec:
+    """Parse LABEL=DIR; label None: there is no equals sign."""
+    if label is None:
+        known = (*_KINDS, *installed("methods"))
+        near = suggest(re.split("[@:]", body)[0], known)
+        raise UsageError(f"--methods {text}: no such method{near} ({', '.join(known)}, or LABEL=DIR)")
+    if not Path(body).is_dir():
+        raise InputError(f"--methods {text}: {body} is neither a folder nor a method")
+    return MethodSpec(label, "results", folder=Path(body))
+
+
+def _check_parts(text: str, kind: str, preset: str | None, weights: str | None) -> None:
+    """Refuse a preset or weights that a method does not take, or that there are not; None: not given."""
+    for given, mark, word, takers in (
+        (weights, "@", "weights", ("network", "videocolor")),
+        (preset, ":", "preset", ("videocolor",)),
+    ):
+        if given is not None and kind not in takers:
+            raise UsageError(f"--methods {text}: {kind} takes no {word}")
+        if given == "":
+            raise UsageError(f"--methods {text}: nothing after {mark}")
+    packaged = {card.name for card in list_models()} if weights else set()
+    if weights and not (weights in packaged or is_plugin(weights, "colorizers") or Path(weights).is_file()):
+        raise InputError(f"--methods {text}: {weights} is neither a weights file nor a packaged network")
+    if preset:
+        ColorizeConfig.load(preset)
 
 
 def build_method(spec: MethodSpec, settings: NetworkSettings) -> Method:

@@ -73,21 +73,31 @@ def join_shards(
         def check(part: Path) -> None:
             if len(times) != frames:
                 raise OutputError(f"{plan.target}: the shards hold {len(times)} frames, {frames} are expected")
-            if like is not None and _header_of(part) != _header_of(like):
-                raise OutputError(
-                    f"{like}: was encoded with other settings of {plan.codec}; give the settings that it was made with"
-                )
+            if like is not None:
+                _check_encoder(part, like, plan.codec)
             _compare(plan.target, times, picture_times(part) or array("q"), "the joined film")
-            movie = info.format != "image2" and info.field_order in _FRAMES
-            source = picture_times(info.path, span) if exact_source and movie else None
-            if source is not None:
-                began = round(shift * info.time_base * _MICRO)
-                _compare(plan.target, times, array("q", (t - began for t in source)), f"{info.path}")
+            if exact_source and info.format != "image2" and info.field_order in _FRAMES:
+                _compare_source(info, plan.target, times, span, shift)
 
         return sink.finish(encoded=True, check=check)
     except BaseException:
         sink.discard()
         raise
+
+
+def _check_encoder(part: Path, like: Path, codec: str) -> None:
+    if _header_of(part) != _header_of(like):
+        raise OutputError(
+            f"{like}: was encoded with other settings of {codec}; give the settings that it was made with"
+        )
+
+
+def _compare_source(info: VideoInfo, target: Path, times: array[int], span: Span, shift: int) -> None:
+    """Compare a film's times in microseconds with those of the source's packets, where these can be had."""
+    source = picture_times(info.path, span)
+    if source is not None:
+        began = round(shift * info.time_base * _MICRO)
+        _compare(target, times, array("q", (t - began for t in source)), f"{info.path}")
 
 
 def _check_kin(shard: ShardFile, info: VideoInfo, plan: OutputPlan, extradata: bytes) -> None:

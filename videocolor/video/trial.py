@@ -15,6 +15,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 
@@ -209,21 +210,29 @@ def _unkept(info: VideoInfo, plan: OutputPlan, frames: list[Frame]) -> tuple[tup
         except _REFUSALS:
             return (), ()
         with open_input(info.path) as source, open_input(target) as made:
-            lost = []
-            if timecode(source) and not timecode(made) and not any(d.startswith(TIMECODE) for d in plan.dropped):
-                lost.append(f"{TIMECODE}: {plan.container} cannot hold it{_said(info, plan)}")
-            if source.chapters() and not made.chapters() and not any(d.startswith(CHAPTERS) for d in plan.dropped):
-                lost.append(f"{CHAPTERS}: {plan.container} cannot hold them beside such sound")
+            lost = _lost_data(info, plan, source, made)
             shown = list(islice(tolerant_frames(made, main_video(made, target)), _FRAMES))
     if any(info.crop) and plan.container not in ("matroska", "webm"):
         sides = ", ".join(f"{n} at the {side}" for n, side in zip(info.crop, _SIDES, strict=True) if n)
         lost.append(f"crop ({sides}): not written to {plan.container}, the picture is shown complete; .mkv keeps it")
-    kinds = carried_kinds(natives) - carried_kinds(shown)
-    light = f" (it is not given it; {', '.join(LIGHT_ENCODERS)} are)"
-    lost += [
-        f"{CARRIED[kind]}: {plan.codec} does not write it{light if kind in LIGHT else ''}" for kind in sorted(kinds)
-    ]
+    return (*lost, *_lost_of_frames(info, plan.codec, natives, shown)), sink.altered
+
+
+def _lost_data(info: VideoInfo, plan: OutputPlan, source: InputContainer, made: InputContainer) -> list[str]:
+    """Name what belongs to the container and is missing, unless that is known already."""
+    lost = []
+    if timecode(source) and not timecode(made) and not any(d.startswith(TIMECODE) for d in plan.dropped):
+        lost.append(f"{TIMECODE}: {plan.container} cannot hold it{_said(info, plan)}")
+    if source.chapters() and not made.chapters() and not any(d.startswith(CHAPTERS) for d in plan.dropped):
+        lost.append(f"{CHAPTERS}: {plan.container} cannot hold them beside such sound")
+    return lost
+
+
+def _lost_of_frames(info: VideoInfo, codec: str, natives: list[VideoFrame], shown: list[VideoFrame]) -> Iterator[str]:
+    """Name what the frames carried and do not carry when they are read again."""
+    for kind in sorted(carried_kinds(natives) - carried_kinds(shown)):
+        others = f" (it is not given it; {', '.join(LIGHT_ENCODERS)} are)" if kind in LIGHT else ""
+        yield f"{CARRIED[kind]}: {codec} does not write it{others}"
     woven = info.field_order in WOVEN_ORDERS and any(frame.interlaced_frame for frame in natives)
     if woven and not any(frame.interlaced_frame for frame in shown):
-        lost.append(f"order of fields in each frame: {plan.codec} does not write it")
-    return tuple(lost), sink.altered
+        yield f"order of fields in each frame: {codec} does not write it"
