@@ -26,12 +26,12 @@ from videocolor.datasets.pack import PackReader, frame_distance
 from videocolor.errors import InputError
 from videocolor.evaluation.tasks import luma_codes, picture
 from videocolor.files import write_atomically
+from videocolor.images import resized
 from videocolor.models.artifact import read_artifact
 from videocolor.models.base import ModelCard
 from videocolor.models.hint import AB_SCALE
 from videocolor.models.hint.network import HintNet, Match, no_propagated, no_tokens
 from videocolor.models.hint.runtimes import network_of
-from videocolor.resize import resized
 from videocolor.shots.prepare import working_size
 from videocolor.types import Array
 

@@ -16,6 +16,7 @@ from videocolor.errors import OutputError, PluginError
 from videocolor.events import Event, Observer, RunLog, ignore
 from videocolor.hints.files import CHOICES
 from videocolor.hints.plan import rank_views, suggestion_name, suggestion_png
+from videocolor.images import encode_image
 from videocolor.models.base import Colorizer
 from videocolor.pipeline.film import load_network
 from videocolor.pipeline.upsample import plane_luma, upsample_chroma
@@ -27,7 +28,7 @@ from videocolor.shots.scan import ShotView, scan_film
 from videocolor.types import Array, Frame
 from videocolor.video import open_video
 
-__all__ = ["RANKINGS", "Ranking", "propose_colors", "rgb_png", "write_keyframes"]
+__all__ = ["RANKINGS", "Ranking", "propose_colors", "write_keyframes"]
 
 Ranking = Callable[[Sequence[tuple[int, Array]]], Sequence[int]]
 """Sorts a shot's views ((frame index, luma picture) pairs, see `ShotView.views`): indices, the best one first."""
@@ -90,9 +91,9 @@ def write_keyframes(
             pictures = [preview_rgb(colored) for colored in propose_colors(frame, colorizer, proposals)]
             if len(pictures) < proposals and not written:
                 log.warn(f"network {colorizer.card.name}: makes {len(pictures)} of {proposals} proposals")
-            written.append(names.write(name, rgb_png(pictures[0])))
+            written.append(names.write(name, encode_image(pictures[0])))
             for place, picture in enumerate(pictures[1:], 2):
-                names.write(f"{CHOICES}/{place}/{name}", rgb_png(picture))
+                names.write(f"{CHOICES}/{place}/{name}", encode_image(picture))
             sheet.add(name.removesuffix(".png"), [before_rgb(_colored(frame, None)), *pictures])
         observer(_progress(frame.index + 1, scan.frames, monotonic() - began))
     sheet.finish()
@@ -187,17 +188,8 @@ class _Sheet:
         if not self._rows:
             return
         self._pages += 1
-        done, data = cv2.imencode(".jpg", np.concatenate(self._rows)[..., ::-1])
-        assert done
-        self._names.write(f"{CHOICES}/sheet{self._pages:02d}.jpg", data.tobytes())
+        self._names.write(f"{CHOICES}/sheet{self._pages:02d}.jpg", encode_image(np.concatenate(self._rows), ".jpg"))
         self._rows = []
-
-
-def rgb_png(rgb: Array) -> bytes:
-    """Encode (h, w, 3) uint8 R'G'B' as PNG."""
-    done, data = cv2.imencode(".png", rgb[..., ::-1])
-    assert done
-    return data.tobytes()
 
 
 def _progress(done: int, total: int, seconds: float) -> Event:

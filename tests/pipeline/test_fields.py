@@ -12,8 +12,8 @@ import pytest
 from media import make_film
 
 from videocolor.color import ChromaTable
+from videocolor.images import resized
 from videocolor.pipeline.chroma import _by_field, _codes
-from videocolor.resize import resized
 from videocolor.shots.prepare import small_luma
 from videocolor.types import ColorSpec
 from videocolor.video import open_video

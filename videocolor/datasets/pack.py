@@ -21,6 +21,7 @@ import numpy as np
 
 from videocolor.errors import InputError, OutputError
 from videocolor.files import write_atomically
+from videocolor.images import encode_image
 from videocolor.types import Array
 
 __all__ = [
@@ -227,12 +228,7 @@ def _encode(rgb: Array, quality: int | None) -> bytes:
     if quality is None:
         return np.ascontiguousarray(rgb).tobytes()
     # Full chroma, for it is the truth.
-    full = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    bgr = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGR)
-    good, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality, *full])
-    if not good:
-        raise OutputError(f"a frame of {rgb.shape} cannot be written as JPEG")
-    return bytes(data)
+    return encode_image(rgb, ".jpg", quality=quality, full_chroma=True)
 
 
 def _open(folder: Path, index: dict[str, Any]) -> tuple[Array, Array, PartsReader]:

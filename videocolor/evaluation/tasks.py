@@ -19,8 +19,7 @@ import cv2
 import numpy as np
 
 from videocolor.color import ChromaTable, codes_to_chroma, rgb_to_lab, rgb_to_luma, ycbcr_to_rgb
-from videocolor.errors import OutputError
-from videocolor.resize import resized
+from videocolor.images import encode_image, resized
 from videocolor.types import Array, ColorSpec, Matrix
 
 __all__ = [
@@ -199,9 +198,4 @@ def hint_picture(hint: GivenHint) -> Array:
 
 def write_png(path: Path, image: Array) -> None:
     """Write gray, R'G'B' or R'G'B'A as PNG."""
-    if image.ndim == 3:
-        image = image[..., (2, 1, 0, 3)[: image.shape[2]]]
-    done, data = cv2.imencode(".png", np.ascontiguousarray(image))
-    if not done:
-        raise OutputError(f"{path}: this frame cannot be written as PNG")
-    path.write_bytes(data.tobytes())
+    path.write_bytes(encode_image(image))

@@ -16,7 +16,6 @@ import numpy as np
 
 from videocolor.color import codes_to_luma, rgb_to_lab, rgb_to_luma
 from videocolor.config import AssignedHint
-from videocolor.errors import OutputError
 from videocolor.hints.files import (
     check_hint,
     collect_assigned,
@@ -25,6 +24,7 @@ from videocolor.hints.files import (
     hint_time_in_name,
     load_hint,
 )
+from videocolor.images import encode_image
 from videocolor.models.base import HintInput
 from videocolor.motion.matching import scene_similarity
 from videocolor.shots.scan import ScanResult, Span
@@ -316,16 +316,7 @@ def suggestion_name(number: int, frame: Frame) -> str:
 
 
 def suggestion_png(frame: Frame) -> bytes:
-    """Return a frame's luma as a gray PNG of 8 bits, of 16 where the film has more than 8.
-
-    Raises:
-        OutputError: the frame cannot be written as PNG.
-    """
+    """Return a frame's luma as a gray PNG of 8 bits, of 16 where the film has more than 8."""
     gray = np.clip(codes_to_luma(frame.luma, frame.layout.depth, frame.color.range), 0, 1)
-    picture = (
-        np.rint(gray * 65535).astype(np.uint16) if frame.layout.depth > 8 else np.rint(gray * 255).astype(np.uint8)
-    )
-    done, data = cv2.imencode(".png", picture)
-    if not done:
-        raise OutputError(f"frame {frame.index} cannot be written as PNG")
-    return data.tobytes()
+    top, kind = (65535, np.uint16) if frame.layout.depth > 8 else (255, np.uint8)
+    return encode_image(np.rint(gray * top).astype(kind))

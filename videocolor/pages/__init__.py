@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import cv2
 import numpy as np
 
-from videocolor.errors import InputError, OutputError
+from videocolor.errors import InputError
+from videocolor.images import encode_image
 from videocolor.types import Array
 
 if TYPE_CHECKING:
@@ -91,11 +92,8 @@ def scaled(rgb: Array, height: int) -> Array:
 def data_url(rgb: Array, quality: int = _QUALITY) -> str:
     """Encode (h, w, 3) uint8 R'G'B' as a JPEG inside a URL; gray pictures get one channel."""
     gray = bool((rgb[..., 0] == rgb[..., 1]).all() and (rgb[..., 1] == rgb[..., 2]).all())
-    stored = np.ascontiguousarray(rgb[..., 0] if gray else rgb[..., ::-1])
-    done, data = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if not done:
-        raise OutputError(f"a picture of {rgb.shape[1]}x{rgb.shape[0]} cannot be written as JPEG")
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
+    data = encode_image(rgb[..., 0] if gray else rgb, ".jpg", quality=quality)
+    return "data:image/jpeg;base64," + base64.b64encode(data).decode()
 
 
 def data_url_within(rgb: Array, most: int) -> str:

@@ -10,12 +10,12 @@ import numpy as np
 from videocolor.color import ChromaTable, chroma_to_codes, codes_to_chroma
 from videocolor.concurrency.stages import spread
 from videocolor.events import RunLog, ShotRecord
+from videocolor.images import resized
 from videocolor.pipeline.film import Film
 from videocolor.pipeline.frames import ColoredFrame
 from videocolor.pipeline.propagated import blend_propagated
 from videocolor.pipeline.scheduling import frame_threads
 from videocolor.pipeline.upsample import bilinear_chroma, plane_luma, scaled_chroma, upsample_chroma
-from videocolor.resize import resized
 from videocolor.shots.color import source_color
 from videocolor.types import Array, Frame
 from videocolor.video import OutputPlan

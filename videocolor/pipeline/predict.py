@@ -9,8 +9,8 @@ import numpy as np
 
 from videocolor.errors import DeviceError
 from videocolor.events import RunLog
+from videocolor.images import resized
 from videocolor.models.base import Colorizer, KeyframeMotion, Prediction, check_prediction
-from videocolor.resize import resized
 from videocolor.types import Array
 
 __all__ = ["Predictor"]

@@ -18,9 +18,9 @@ from typing import Final
 import cv2
 import numpy as np
 
+from videocolor.images import resized
 from videocolor.motion.flow import exposure, grid, look_up, resize_flow
 from videocolor.motion.matching import MatchImage
-from videocolor.resize import resized
 from videocolor.types import Array
 
 __all__ = [

@@ -22,10 +22,10 @@ from typing import Any, Final, Protocol, Self
 import cv2
 import numpy as np
 
+from videocolor.images import resized_planes
 from videocolor.motion.flow import FlowEstimator, Motion, Quality, Step, consistency, grid, look_up
 from videocolor.motion.matching import MatchImage, match_image, matched_texture_share
 from videocolor.pipeline.propagated import PropagatedColor, PropagatedColors, ReferenceFrame, scaled_places
-from videocolor.resize import resized_planes
 from videocolor.types import Array
 
 __all__ = [

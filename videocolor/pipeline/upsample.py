@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from videocolor.color import codes_to_luma
-from videocolor.resize import resized, resized_planes
+from videocolor.images import resized, resized_planes
 from videocolor.types import Array, Range
 
 __all__ = ["bilinear_chroma", "plane_luma", "scaled_chroma", "upsample_chroma"]

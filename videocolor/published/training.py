@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from videocolor.color import LUMA_WEIGHTS
 from videocolor.datasets.pack import Item, PackReader, frame_distance
 from videocolor.errors import ConfigError, InputError, ModelError
+from videocolor.images import resized
 from videocolor.models.artifact import Artifact, write_artifact
 from videocolor.models.base import ModelCard
 from videocolor.published.colorizer import PublishedNet
 from videocolor.published.config import PublishedConfig, PublishedData
-from videocolor.resize import resized
 from videocolor.training.distributed import ProcessGroup
 from videocolor.training.hint.validate import recolor
 from videocolor.training.lab import rgb_to_lab

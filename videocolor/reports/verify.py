@@ -13,6 +13,7 @@ import numpy as np
 
 from videocolor.errors import InputError, OutputError
 from videocolor.hints.plan import frame_to_rgb
+from videocolor.images import encode_image
 from videocolor.types import Array, Frame
 from videocolor.video import open_video
 
@@ -104,19 +105,17 @@ def before_after(
     width = min(row.shape[1] for row in rows)
     sizes = [(width, round(row.shape[0] * width / row.shape[1])) for row in rows]
     fitted = [cv2.resize(row, size, interpolation=cv2.INTER_AREA) for row, size in zip(rows, sizes, strict=True)]
-    done, data = cv2.imencode(target.suffix, np.vstack(fitted))
-    if not done:
-        raise OutputError(f"{target}: a sheet is written as .jpg or .png")
+    data = encode_image(np.vstack(fitted), target.suffix)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data.tobytes())
+        target.write_bytes(data)
     except OSError as error:
         raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from error
     return target
 
 
 def _row(film: str | Path, chosen: set[int], height: int, *, gray: bool) -> Array:
-    """(height, w, 3) uint8 BGR of some frames side by side."""
+    """(height, w, 3) uint8 R'G'B' of some frames side by side."""
     pictures = []
     with open_video(film) as video:
         for frame in video:
@@ -126,7 +125,7 @@ def _row(film: str | Path, chosen: set[int], height: int, *, gray: bool) -> Arra
                     rgb = np.repeat(rgb @ np.array([[0.2126], [0.7152], [0.0722]], np.float32), 3, axis=2)
                 width = round(rgb.shape[1] * height / rgb.shape[0] * float(video.info.sar))
                 small = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
-                pictures.append(np.rint(np.clip(small[..., ::-1], 0, 1) * 255).astype(np.uint8))
+                pictures.append(np.rint(np.clip(small, 0, 1) * 255).astype(np.uint8))
     if not pictures:
         raise InputError(f"{film}: none of the frames asked for could be decoded")
     return np.hstack(pictures)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from videocolor.color import codes_to_luma
-from videocolor.resize import resized
+from videocolor.images import resized
 from videocolor.types import Array, Frame, Given
 
 __all__ = [

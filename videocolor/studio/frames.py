@@ -12,15 +12,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
-import cv2
 import numpy as np
 
 from videocolor.color import codes_to_luma
 from videocolor.config import ColorizeConfig
-from videocolor.errors import InputError, OutputError, UsageError
+from videocolor.errors import InputError, UsageError
 from videocolor.hints.plan import frame_to_rgb, suggestion_png
+from videocolor.images import encode_image, resized
 from videocolor.pipeline.film import FilmReader, Part
-from videocolor.resize import resized
 from videocolor.shots.scan import one_frame
 from videocolor.studio.errors import NotFoundError
 from videocolor.types import Array, Frame, VideoInfo
@@ -172,12 +171,7 @@ def gray_picture(frame: Frame, size: tuple[int, int]) -> Array:
 
 def jpeg_bytes(picture: Array) -> bytes:
     """Encode a gray (h, w) or R'G'B' (h, w, 3) uint8 picture as JPEG."""
-    if picture.ndim == 3:
-        picture = np.ascontiguousarray(picture[..., ::-1])
-    done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    if not done:
-        raise OutputError(f"a picture of {picture.shape[1]}x{picture.shape[0]} cannot be written as JPEG")
-    return data.tobytes()
+    return encode_image(picture, ".jpg", quality=_QUALITY)
 
 
 class FrameSource:

@@ -19,6 +19,7 @@ from videocolor.color import codes_to_luma, lab_to_rgb, rgb_to_lab, rgb_to_luma
 from videocolor.errors import HintError, OutputError, UsageError
 from videocolor.hints.align import align_painted, with_luma
 from videocolor.hints.plan import check_hint
+from videocolor.images import encode_image
 from videocolor.studio.edits import add_hint, update_hint
 from videocolor.studio.project import ProjectStore
 from videocolor.studio.projectdata import Point, ProjectHint, State, next_hint_id
@@ -299,18 +300,12 @@ def encode_hint(rgb: Array, mask: Array | None, *, deep: bool = False) -> bytes:
         rgb: (h, w, 3) R'G'B' in 0..1.
         mask: (h, w) opacity in 0..1, stored as straight alpha; None: opaque.
         deep: 16 bits a sample instead of 8.
-
-    Raises:
-        HintError: it cannot be encoded.
     """
     top, kind = (65535, np.uint16) if deep else (255, np.uint8)
-    planes = [np.rint(np.clip(rgb[..., ::-1], 0, 1) * top).astype(kind)]
+    planes = [np.rint(np.clip(rgb, 0, 1) * top).astype(kind)]
     if mask is not None:
         planes.append(np.rint(np.clip(mask[..., None], 0, 1) * top).astype(kind))
-    done, data = cv2.imencode(".png", np.ascontiguousarray(np.concatenate(planes, axis=2)))
-    if not done:
-        raise HintError("this hint cannot be written as PNG")
-    return bytes(data.tobytes())
+    return encode_image(np.concatenate(planes, axis=2))
 
 
 def _add(store: ProjectStore, revision: int, picture: bytes, **fields: Any) -> State:

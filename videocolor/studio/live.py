@@ -18,7 +18,8 @@ import numpy as np
 
 from videocolor.config import ColorizeConfig
 from videocolor.hints.plan import MOST_PER_SHOT, hint_ab, hint_input, load_hint
-from videocolor.keyframes import propose_colors, rgb_png
+from videocolor.images import encode_image
+from videocolor.keyframes import propose_colors
 from videocolor.models.automatic import AutomaticColorizer
 from videocolor.models.base import Colorizer, HintInput, Prediction
 from videocolor.models.hint.colorizer import HintColorizer, Runtime
@@ -122,7 +123,7 @@ class LiveColors:
         if number >= len(found):
             raise NotFoundError(f"the network makes {len(found)} proposals of a frame")
         rgb = found[number]
-        return rgb_png(rgb) if kind == "png" else jpeg_bytes(resized(rgb, 240, self._index.aspect))
+        return encode_image(rgb) if kind == "png" else jpeg_bytes(resized(rgb, 240, self._index.aspect))
 
     def _propose(self, index: int, config: ColorizeConfig) -> list[Array]:
         network = self._network.colorizer(config)

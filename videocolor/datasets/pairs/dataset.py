@@ -21,7 +21,7 @@ from videocolor.datasets.pairs.manifest import SPLITS, PairRecord, read_manifest
 from videocolor.datasets.pairs.reading import PairPictures
 from videocolor.datasets.pairs.splits import find_leaks
 from videocolor.errors import InputError, UsageError
-from videocolor.resize import resized
+from videocolor.images import resized
 from videocolor.types import Array
 
 __all__ = ["Augment", "cut_window", "draw_windows", "PairBatches", "PairDataset", "Sample", "Window"]

@@ -11,7 +11,7 @@ from videocolor.color import codes_to_chroma, codes_to_luma, lab_to_rgb, rgb_to_
 from videocolor.datasets.pairs.manifest import uniforms
 from videocolor.datasets.pairs.settings import StoreConfig
 from videocolor.errors import InputError
-from videocolor.resize import resized
+from videocolor.images import encode_image, resized
 from videocolor.types import Array, Frame, VideoInfo
 
 __all__ = ["SUFFIX", "decode_picture", "encode_picture", "picture_of", "picture_size", "self_hint", "shrink_to"]
@@ -68,15 +68,7 @@ def shrink_to(rgb: Array, short_side: int | None) -> Array:
 
 def encode_picture(rgb: Array, settings: StoreConfig) -> bytes:
     """(h, w, 3) uint8 R'G'B' as JPEG without chroma subsampling, or as PNG."""
-    if settings.format == "png":
-        options = [cv2.IMWRITE_PNG_COMPRESSION, 3]
-    else:
-        sampling = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-        options = [cv2.IMWRITE_JPEG_QUALITY, settings.quality, *sampling]
-    done, data = cv2.imencode(SUFFIX[settings.format], np.ascontiguousarray(rgb[..., ::-1]), options)
-    if not done:
-        raise InputError(f"a picture of {rgb.shape[1]}x{rgb.shape[0]} pixels cannot be encoded as {settings.format}")
-    return data.tobytes()
+    return encode_image(rgb, SUFFIX[settings.format], quality=settings.quality, full_chroma=True)
 
 
 def decode_picture(data: bytes, name: str) -> Array:

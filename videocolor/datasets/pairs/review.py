@@ -33,8 +33,9 @@ from videocolor.datasets.pairs.manifest import (
 )
 from videocolor.datasets.pairs.reading import PairPictures
 from videocolor.datasets.pairs.settings import StoreConfig
-from videocolor.errors import InputError, OutputError
+from videocolor.errors import InputError
 from videocolor.files import disk_errors, file_sha256, write_atomically
+from videocolor.images import encode_image
 from videocolor.pages import render
 from videocolor.shots.shotlist import clock
 from videocolor.types import Array
@@ -110,15 +111,9 @@ def contact_sheet(
         place = (left, top + height + _CAPTION - 5)
         cv2.putText(sheet, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (230, 230, 230), 1, cv2.LINE_AA)
     pictures.close()
-    quality = [cv2.IMWRITE_JPEG_QUALITY, 82] if path.suffix.lower() in (".jpg", ".jpeg") else []
-    try:
-        done, data = cv2.imencode(path.suffix.lower(), np.ascontiguousarray(sheet[..., ::-1]), quality)
-    except cv2.error as error:
-        raise OutputError(f"{path}: not a picture's suffix; use .jpg or .png") from error
-    if not done:
-        raise OutputError(f"{path}: the sheet cannot be encoded")
+    data = encode_image(sheet, path.suffix, quality=82)
     with disk_errors(path):
-        path.write_bytes(data.tobytes())
+        path.write_bytes(data)
     return path
 
 
