@@ -37,6 +37,7 @@ def tracked(root: Path) -> list[Path]:
     return [root / name for name in listed.stdout.split("\0") if name and (root / name).is_file()]
 
 
+@pytest.mark.slow
 def test_wheel_holds_package_configs_and_licences(built: Path, root: Path) -> None:
     wheel = next(built.glob("*.whl"))
     with zipfile.ZipFile(wheel) as archive:

@@ -162,6 +162,7 @@ def test_they_are_named_on_stderr_and_may_be_accepted(pile: Path, tmp_path: Path
     assert states == {"truncated": "done", "long_sound": "done", "locked": "failed"}
 
 
+@pytest.mark.slow
 def test_what_is_encrypted(pile: Path) -> None:
     assert is_encrypted(pile / "in/locked.mp4")
     for name in ("aaa.mp4", "zzz.mkv", "card.avi", "zero.mov", "sound_only.mkv"):

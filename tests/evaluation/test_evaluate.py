@@ -247,6 +247,7 @@ def test_overview(clips: Path, done: Evaluation, tmp_path: Path) -> None:
     assert flow.rstrip().endswith("| – | – |")
 
 
+@pytest.mark.slow
 def test_command(clips: Path, done: Evaluation, tmp_path: Path, run_cli: Any) -> None:
     quick = ("--set", "scores.metrics=[psnr_rgb, ciede2000]")
     call = (

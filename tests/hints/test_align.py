@@ -204,6 +204,7 @@ def test_the_reason_of_a_refusal(change: object, words: str) -> None:
         align_painted(painted, None, luma_of(TRUE))
 
 
+@pytest.mark.slow
 def test_another_scene_is_refused_with_numbers() -> None:
     with pytest.raises(HintError, match=r"blue\.png: does not show frame 7: similarity of luma 0\.\d\d.*loose photo"):
         align_painted(scene(2), None, luma_of(TRUE), name="blue.png", frame_name="frame 7")

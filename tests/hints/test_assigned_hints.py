@@ -195,6 +195,7 @@ def test_each_shot_gets_what_it_was_assigned_and_no_other(folder: Path, whole: P
     assert weak < 0.35 * strong
 
 
+@pytest.mark.slow
 def test_a_painted_frame_comes_back(folder: Path, tmp_path: Path) -> None:
     hints = [{"image": str(folder / "painted.png"), "frame": PAINTED}]
     settings = (f"hints.assigned={json.dumps(hints)}", f"shots.file={folder / 'shots.yaml'}", "output.pix_fmt=yuv444p")

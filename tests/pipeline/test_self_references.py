@@ -91,6 +91,7 @@ def test_another_picture_becomes_a_hint_at_once_and_few_are_kept(hues: Callable[
     assert told[:4] == [1, 2, 3, 3] and max(told) == 3
 
 
+@pytest.mark.slow
 def test_networks_that_take_no_hints_or_one_are_left_alone(hues: Callable[..., list[float]]) -> None:
     for kind in ("none", "one"):
         moody = Moody(hints=kind)

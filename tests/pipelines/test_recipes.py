@@ -42,6 +42,7 @@ def test_colorize_film(root: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out.mkv.json").read_text())["frames"] == 12
 
 
+@pytest.mark.slow
 def test_colorize_film_says_what_is_wrong(root: Path, tmp_path: Path) -> None:
     done = recipe(root, "colorize_film.py", tmp_path / "none.mkv", tmp_path / "out.mkv")
     assert done.returncode == 1

@@ -76,6 +76,7 @@ def test_a_preset_trains_and_its_network_colors(name: str, runs: Path) -> None:
     assert str(runs) not in json.dumps(training), "no folder of this machine goes into a weights file"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["h6", pytest.param("r", marks=SLOW), pytest.param("f", marks=SLOW)])
 def test_bfloat16(name: str, runs: Path, tmp_path: Path) -> None:
     config = tiny(name, runs, f"out={tmp_path / name}", "bf16=true")
@@ -168,6 +169,7 @@ def test_white_padding() -> None:
     assert (square[shown] == 0).all()
 
 
+@pytest.mark.slow
 def test_h_gives_pictures_and_films_their_chroma(models: dict[str, Path]) -> None:
     net = load_colorizer(str(models["h"]), device="cpu", threads=1)
     assert isinstance(net, HeteroColorizer)

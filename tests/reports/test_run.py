@@ -210,6 +210,7 @@ def test_hostile_names_and_texts_stay_texts(reel: Path, tmp_path: Path) -> None:
     assert page.text.count(" ".join(EVIL.split())) >= 10
 
 
+@pytest.mark.slow
 def test_hints_are_shown_once_and_linked(reel: Path, tmp_path: Path) -> None:
     hint = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
     hint[..., 2], hint[:, : WIDTH // 2, 3] = 200, 255  # red, the right half not painted
@@ -311,6 +312,7 @@ def test_what_stands_there_is_not_replaced_unasked(reel: Path, tmp_path: Path) -
     assert report_path(target).read_text().startswith("<!doctype html>")
 
 
+@pytest.mark.slow
 def test_without_asking_there_is_none(reel: Path, tmp_path: Path) -> None:
     result = colorize_video(reel, tmp_path / "out.mp4", settings("output.report=false"))
     assert result.report is None and not report_path(tmp_path / "out.mp4").exists()

@@ -37,10 +37,10 @@ def reel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("suffix", "codec"),
     [
         (".mkv", "ffv1"),
-        (".mp4", "libx264"),
-        (".mov", "prores_ks"),
-        pytest.param(".mkv", "libx264", marks=pytest.mark.slow),
-        pytest.param(".mp4", "libx265", marks=pytest.mark.slow),
+        *(
+            pytest.param(suffix, codec, marks=pytest.mark.slow)
+            for suffix, codec in ((".mkv", "libx264"), (".mp4", "libx264"), (".mp4", "libx265"), (".mov", "prores_ks"))
+        ),
     ],
 )
 @pytest.mark.parametrize("shots", [pytest.param("2", marks=pytest.mark.slow), "1,4-5"])

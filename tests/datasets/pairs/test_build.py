@@ -286,6 +286,7 @@ def test_variable_rate_films_are_measured_by_their_clock(tmp_path: Path) -> None
         assert 1 <= round(abs(hint - original), 9) <= 5 and record.offset_s == pytest.approx(hint - original)
 
 
+@pytest.mark.slow
 def test_any_rate_admits_slow_footage(tmp_path: Path) -> None:
     from videocolor.datasets.pairs.settings import PairsConfig
     from videocolor.presets import load_model

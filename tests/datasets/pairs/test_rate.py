@@ -48,6 +48,7 @@ def test_a_still_picture_says_nothing() -> None:
     assert report.fps == pytest.approx(60)
 
 
+@pytest.mark.slow
 def test_standing_still_for_a_while_is_no_repeat() -> None:
     report = measure(lambda i: min(i, 200) if i < 400 else i - 200)
     assert report.repeats < 0.01
@@ -60,6 +61,7 @@ def test_a_few_repeats_are_counted_and_not_refused() -> None:
     assert refusal(report, InputConfig()) is None
 
 
+@pytest.mark.slow
 def test_the_codec_does_not_hide_repeats(tmp_path: Path) -> None:
     """Twenty-five pictures a second shown at fifty, through x264."""
     color_film(tmp_path / "a.mp4", 4, Fraction(50), repeat=2)

@@ -105,6 +105,7 @@ console.log(made.text.value);
     assert words == ["accept", "?", "?"]
 
 
+@pytest.mark.slow
 def test_there_and_back(all_doubtful: Path, tmp_path: Path) -> None:
     """The list, edited, decides; the manifest follows; a rebuild keeps it, even one from nothing."""
     folder = shutil.copytree(all_doubtful, tmp_path / "pairs")

@@ -19,6 +19,7 @@ from videocolor.training.hint.start import initial_network, unfuse_batchnorm
 from videocolor.training.samples import Sampler
 
 
+@pytest.mark.slow
 def test_it_computes_what_the_file_does(tmp_path: Path) -> None:
     sampler = Sampler(make_pack(tmp_path), SampleConfig(), 3)
     artifact = find_artifact("hint")

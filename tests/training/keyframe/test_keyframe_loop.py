@@ -68,6 +68,7 @@ def test_a_run_colors(tmp_path: Path, runtime: str) -> None:
     assert made[0] == pytest.approx(made[1], abs=2), "float16 and float32"
 
 
+@pytest.mark.slow
 def test_runtimes_agree(tmp_path: Path) -> None:
     weights = train(tiny(tmp_path, "run", steps=2))
     luma = np.random.default_rng(0).random((64, 96), np.float32)
