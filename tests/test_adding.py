@@ -30,9 +30,10 @@ from videocolor.evaluation.table import table_markdown
 from videocolor.evaluation.tasks import Method, Task
 from videocolor.hints.files import HINT_SOURCES, collect_hints
 from videocolor.keyframes import write_keyframes
-from videocolor.models.base import Prediction, check_prediction
+from videocolor.models.base import Colorizer, HintInput, Prediction, check_prediction
 from videocolor.models.registry import load_colorizer
 from videocolor.pipeline.smoothing import check_chroma
+from videocolor.shards.plan import settings_hash
 from videocolor.types import Array
 from videocolor.video import open_video
 
@@ -64,6 +65,20 @@ def outside(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return tmp_path
 
 
+class Renamed(Colorizer):
+    """The network of the page, of other code."""
+
+    def __init__(self, device: str, threads: int | None) -> None:
+        self.own = load_colorizer("outside_network:MeanColor")
+        self.card = self.own.card
+
+    def begin(self, hints: Sequence[HintInput]) -> Any:
+        return self.own.begin(hints)
+
+    def step(self, state: Any, luma: Array, propagated: Array | None = None, /) -> Prediction:
+        return self.own.step(state, luma)
+
+
 def chroma(path: Path) -> Array:
     with open_video(path) as film:
         return np.stack([np.stack(frame.chroma) for frame in film if frame.chroma is not None])
@@ -86,6 +101,7 @@ def test_a_network_and_a_source_of_hints(outside: Path) -> None:
         record = json.loads((outside / f"{name}.mkv.json").read_text())
         assert record["plugins"] == [f"outside_network:MeanColor, sha256 {code}"]
         assert record["config"]["model"]["name"] == "outside_network:MeanColor"
+    assert settings_hash(named, load_colorizer(named.model.name), "") != settings_hash(named, Renamed("", None), "")
     with pytest.raises(UsageError, match=r"model\.automatic"):
         colorize_video("in.mkv", "no.mkv", ColorizeConfig.load(None, ["model.automatic=hint"]), colorizer=kind("", 1))
 
@@ -108,7 +124,9 @@ def test_a_method_a_metric_and_a_choice_of_keyframes(outside: Path) -> None:
     config = EvaluateConfig.model_validate({"protocol": {"name": "auto"}})
     brown = importlib.import_module("outside_method").Brown
     bias = importlib.import_module("outside_metric").RedBias
-    given = evaluate("clips", "out", config, methods=["gray", brown], metrics=[bias, "psnr_rgb"])
+    networks = ["network@outside_network:MeanColor", "videocolor@outside_network:MeanColor"]
+    given = evaluate("clips", "out", config, methods=["gray", brown, *networks], metrics=[bias, "psnr_rgb"])
+    assert all("outside_network:MeanColor, sha256" in str(given.identities[name]) for name in networks)
     assert "red, bias" in table_markdown(given) and "outside_method:Brown" in given.labels
     scores = {row.method: row.scores for row in given.rows}
     assert scores["outside_method:Brown"]["red_bias"] > scores["gray"]["red_bias"] + 5

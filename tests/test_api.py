@@ -103,9 +103,9 @@ def public_names() -> list[str]:
 
 
 def test_public_names_are_kept(root: Path) -> None:
-    """What is new is listed: `python tests/test_api.py`. What went away has a line in the changelog's top section."""
+    """New functions and classes are listed: `python tests/test_api.py`. What went away has a line in the changelog."""
     listed, present = NAMES.read_text().split("\n")[:-1], public_names()
-    new = sorted(set(present) - set(listed))
+    new = sorted(name for name in set(present) - set(listed) if not re.search(r"[.(]", name.rpartition(":")[2]))
     assert not new, f"list what is new: python tests/test_api.py adds {new[:5]}"
     section = (root / "CHANGELOG.md").read_text().split("\n## ")[1]
     for name in sorted(set(listed) - set(present)):

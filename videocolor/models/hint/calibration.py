@@ -21,25 +21,37 @@ import numpy as np
 from videocolor.errors import ModelError
 from videocolor.types import Array
 
-__all__ = ["Calibration", "Case", "calibrate"]
+__all__ = [
+    "BINS",
+    "BLURS",
+    "FEWEST",
+    "LENGTHS",
+    "LITTLE",
+    "RARE",
+    "RIDGE",
+    "Calibration",
+    "Case",
+    "calibrate",
+    "waves",
+]
 
 _WAVES: Final = 200
 """Random Fourier features."""
-_RIDGE: Final = 0.01
+RIDGE: Final = 0.01
 """Of features that are scaled to a deviation of 1."""
-_BLURS: Final = (2.0, 6.0)
+BLURS: Final = (2.0, 6.0)
 """Standard deviations in grid pixels of the blurs that luma's detail is measured against."""
-_LENGTHS: Final = np.array([4.0, 0.075, 0.075, 8.0, 8.0], np.float32) / np.float32(0.7)
+LENGTHS: Final = np.array([4.0, 0.075, 0.075, 8.0, 8.0], np.float32) / np.float32(0.7)
 """Inverse length scales of the residual over Y', a*, b* and the two details."""
-_FEWEST: Final = 200
+FEWEST: Final = 200
 """Fewest painted grid pixels to fit on."""
 _MOST: Final = 12000
 """Most grid pixels to fit on; of more, every second one, or every third."""
-_BINS: Final = (16, 16, 16)
+BINS: Final = (16, 16, 16)
 """Bins of Y' and of a*, b* (10 Lab units each) of the histogram of the hints' colors."""
-_LITTLE: Final = 1e-3
+LITTLE: Final = 1e-3
 """Share of a correction below which it is not computed."""
-_RARE: Final = 3e-5
+RARE: Final = 3e-5
 """Share of the hints' pixels in a bin at which a correction counts half."""
 
 
@@ -66,7 +78,7 @@ class Calibration:
     weights: Array
     """(features, 2) float32."""
     shown: Array
-    """`_BINS` float32 in 0..1: how well the hints cover each color."""
+    """`BINS` float32 in 0..1: how well the hints cover each color."""
 
     def correction(self, ab: Array, luma: Array, share: Array) -> Array:
         """Compute what to add to a prediction.
@@ -80,7 +92,7 @@ class Calibration:
             (2, h, w) float32.
         """
         wanted = share * self.shown[_bins(ab, luma)]
-        chosen = np.flatnonzero(wanted > _LITTLE)
+        chosen = np.flatnonzero(wanted > LITTLE)
         features = (_features(ab, luma, chosen) - self.scale[:, 0]) / self.scale[:, 1]
         found = np.zeros((2, wanted.size), np.float32)
         if len(chosen):
@@ -106,13 +118,13 @@ def calibrate(cases: Sequence[Case]) -> Calibration | None:
         features.append(_features(case.ab, case.luma, chosen))
         errors.append((truth - case.ab).reshape(2, -1).T[chosen])
         bins.append(np.stack(_bins(case.ab, case.luma)).reshape(3, -1)[:, chosen])
-    if sum(map(len, errors)) < _FEWEST:
+    if sum(map(len, errors)) < FEWEST:
         return None
     x, y = np.concatenate(features).astype(np.float64), np.concatenate(errors).astype(np.float64)
     scale = np.stack([x.mean(axis=0), x.std(axis=0) + 1e-3], axis=1)
     scale[0] = 0.0, 1.0
     x = (x - scale[:, 0]) / scale[:, 1]
-    moments = cv2.mulTransposed(x, True) + _RIDGE * len(x) * np.eye(x.shape[1])
+    moments = cv2.mulTransposed(x, True) + RIDGE * len(x) * np.eye(x.shape[1])
     solved, weights = cv2.solve(moments, _product(x, y, cv2.GEMM_1_T), flags=cv2.DECOMP_CHOLESKY)
     if not solved:  # the ridge makes it positive definite, so only numbers that are not finite can do this
         raise ModelError("the network returned values for a hint that are not finite")
@@ -122,15 +134,15 @@ def calibrate(cases: Sequence[Case]) -> Calibration | None:
 def _features(ab: Array, luma: Array, chosen: Array) -> Array:
     """(n, features) float32 of the grid pixels with the n chosen indices."""
     full = _resized(luma, ab)
-    details = [(full - cv2.GaussianBlur(full, (0, 0), blur)).ravel()[chosen] for blur in _BLURS]
+    details = [(full - cv2.GaussianBlur(full, (0, 0), blur)).ravel()[chosen] for blur in BLURS]
     y, a, b = (plane.ravel()[chosen] for plane in (full, *ab))
     small_a, small_b = a * np.float32(1 / 40), b * np.float32(1 / 40)
     planes = [np.ones_like(y), y, small_a, small_b, y * y, y * small_a, y * small_b]
     planes += [small_a * small_a, small_b * small_b, small_a * small_b]
     planes += [detail * factor for detail in details for factor in (np.float32(1), small_a, small_b, y)]
-    waves, phases = _waves()
-    seen = np.stack([y, a, b, *details], axis=-1).astype(np.float32) * _LENGTHS
-    angles = _product(seen, waves) + phases if len(chosen) else np.zeros((0, _WAVES), np.float32)
+    frequencies, phases = waves()
+    seen = np.stack([y, a, b, *details], axis=-1).astype(np.float32) * LENGTHS
+    angles = _product(seen, frequencies) + phases if len(chosen) else np.zeros((0, _WAVES), np.float32)
     return np.concatenate([np.stack(planes, axis=-1), np.cos(angles)], axis=1)
 
 
@@ -139,11 +151,11 @@ def _product(a: Array, b: Array, flags: int = 0) -> Array:
     return np.asarray(cv2.gemm(a, b, 1.0, None, 0.0, flags=flags))  # type: ignore[call-overload]
 
 
-def _waves() -> tuple[Array, Array]:
-    """(5, `_WAVES`) and (`_WAVES`,) float32, always the same."""
+def waves() -> tuple[Array, Array]:
+    """Return frequencies (5, `_WAVES`) and phases (`_WAVES`,) of the random features, float32, always the same."""
     random = np.random.Generator(np.random.Philox(key=23))
-    waves = random.standard_normal((5, _WAVES)).astype(np.float32)
-    return waves, random.uniform(0, 2 * np.pi, _WAVES).astype(np.float32)
+    frequencies = random.standard_normal((5, _WAVES)).astype(np.float32)
+    return frequencies, random.uniform(0, 2 * np.pi, _WAVES).astype(np.float32)
 
 
 def _resized(luma: Array, ab: Array) -> Array:
@@ -152,7 +164,7 @@ def _resized(luma: Array, ab: Array) -> Array:
 
 def _bins(ab: Array, luma: Array) -> tuple[Array, Array, Array]:
     """Bin indices of each grid pixel, (h, w) each."""
-    levels, colors, _ = _BINS
+    levels, colors, _ = BINS
     light = (_resized(luma, ab) * levels).astype(np.intp).clip(0, levels - 1)
     a, b = (np.floor(ab / 10).astype(np.intp) + colors // 2).clip(0, colors - 1)
     return light, a, b
@@ -160,10 +172,10 @@ def _bins(ab: Array, luma: Array) -> tuple[Array, Array, Array]:
 
 def _shown(bins: Array) -> Array:
     """How well the hints cover each bin, neighboring bins counting in part."""
-    share = np.zeros(_BINS, np.float32)
+    share = np.zeros(BINS, np.float32)
     np.add.at(share, tuple(bins), np.float32(1 / bins.shape[1]))
     for axis in range(3):
         padded = np.pad(share, [(1, 1) if axis == other else (0, 0) for other in range(3)])
-        before, here, after = (np.take(padded, range(start, start + _BINS[axis]), axis=axis) for start in range(3))
+        before, here, after = (np.take(padded, range(start, start + BINS[axis]), axis=axis) for start in range(3))
         share = 0.25 * before + 0.5 * here + 0.25 * after
-    return np.asarray(share / (share + np.float32(_RARE)))
+    return np.asarray(share / (share + np.float32(RARE)))

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videocolor.models.hint import AB_SCALE, PROPAGATED_CHANNELS, SCRIBBLED
+from videocolor.models.hint.correction import corrected
 from videocolor.models.hint.decoder import LOOKED_UP, MIXED, ConvNorm, Decoder, up
 from videocolor.models.hint.encoder import TAP_CHANNELS, GrayEncoder
 from videocolor.models.hint.local_linear import MOMENTS, LocalLinear, fit, moments
@@ -198,7 +199,10 @@ class HintNet(nn.Module):
         far = torch.full_like(keys, 1e4)
         scribbles = torch.where((few & (valid > 0))[..., None], keys, far)
         keys, values, scribbles = (part.flatten(0, 1)[None] for part in (keys, values, scribbles))
-        return self.colorize(luma, keys, values, valid.flatten()[None], scribbles, no_propagated(luma))[0]
+        shot = (keys, values, valid.flatten()[None], scribbles)
+        ab, confidence, _ = self.colorize(luma, *shot, no_propagated(luma))
+        own = self.colorize(hint_luma, *shot, no_propagated(hint_luma))[0]
+        return corrected(ab, confidence, luma, (own, hint_luma, hint_ab, mask))
 
     def from_taps(
         self, luma: Tensor, taps: list[Tensor], keys: Tensor, values: Tensor, valid: Tensor, propagated: Tensor

@@ -22,7 +22,9 @@ _HALF: Final = ["h/2", "w/2"]
 TENSORS: Final[dict[str, dict[str, dict[str, dict[str, Any]]]]] = {
     "simple": {
         "inputs": {
-            "luma": _tensor(["n", 1, "h", "w"], f"{_LUMA} of gray frames; h, w multiples of 32", "1", range=[0, 1]),
+            "luma": _tensor(
+                ["n", 1, "h", "w"], f"{_LUMA} of gray frames; h, w multiples of 32, from 64", "1", range=[0, 1]
+            ),
             "hint_luma": _tensor(["k", 1, "y", "x"], f"{_LUMA} of the shot's hints, BT.709", "1", range=[0, 1]),
             "hint_ab": _tensor(["k", 2, "y", "x"], "their a*, b*", "CIE Lab, D65", range=[-110, 110]),
             "mask": _tensor(
@@ -77,8 +79,8 @@ TENSORS: Final[dict[str, dict[str, dict[str, dict[str, Any]]]]] = {
 OUTSIDE: Final = [
     "Sizes: scale frames and hints to about card.area pixels (area_reference with a frame of the shot as hint, "
     "area_style with other pictures), sides multiples of card.multiple, area-averaged.",
-    "With hints videocolor adds a correction that is fitted on them (videocolor.models.hint.calibration); where frames "
-    "are larger than 1.5 times card.area, color without support is decided at card.area.",
+    "The correction that is fitted on hints (videocolor.models.hint.calibration) is in the simple graph alone.",
+    "Where frames are larger than 1.5 times card.area, color without support is decided at card.area.",
     "From half size to the film's: guided by luma (videocolor.pipeline.upsample); over time: motion and smoothing.",
 ]
-"""What the package does besides."""
+"""What the package does besides, in words."""
