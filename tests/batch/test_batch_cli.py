@@ -45,7 +45,7 @@ def test_one_film_through_all_commands(tmp_path: Path) -> None:
     assert events[-1]["event"] == "batch" and events[-1]["made_now"] == 1 and events[-1]["ok"]
     assert verify_film(reels / "reel.mkv", out / "reel_colorized.mkv").exact
     status = json.loads(invoke("batch", "status", out, "--json").stdout)
-    assert status["films"] == {"planned": 0, "running": 0, "done": 1, "failed": 0}
+    assert status["films"] == {"planned": 0, "running": 0, "done": 1, "failed": 0, "given up": 0}
     assert status["table"][0]["frames"] == status["frames"] == 48 and status["driver"] is None
     verified = invoke("batch", "verify", out)
     assert verified.exit_code == 0 and verified.stdout.startswith("reel: well"), verified.stderr

@@ -12,9 +12,9 @@ from batch import fakes
 from videocolor.batch.finish import merge_one
 from videocolor.batch.jobs import read_jobs
 from videocolor.batch.lock import DriverLock
-from videocolor.batch.run import BatchResult, run_batch
+from videocolor.batch.run import BatchResult, failed_jobs, run_batch
 from videocolor.batch.settings import BatchConfig
-from videocolor.batch.state import read_receipt
+from videocolor.batch.state import give_up, read_receipt
 from videocolor.batch.status import batch_status
 from videocolor.batch.steps import Batch, Steps
 from videocolor.errors import InputError, Interrupted, OutputError, UsageError
@@ -87,7 +87,7 @@ def test_shards_that_lie_there_are_taken_as_they_are(tmp_path: Path) -> None:
     assert sorted(kept) == ["0000.txt", "0001.txt", "0002.txt"]
     (shards / "0001.txt").write_text("damaged since")
     fakes.trouble_file(path).write_text("1000000")  # it is well now
-    assert run(tmp_path, films=("output.keep_shards=true",)).ok
+    assert run(tmp_path, films=("output.keep_shards=true",), retry=True).ok
     now = {file.name: file.stat().st_mtime_ns for file in shards.glob("*.txt")}
     assert [name for name in kept if kept[name] != now[name]] == ["0001.txt"]
     assert result(tmp_path, "a").read_text() == fakes.expected(path)
@@ -316,3 +316,22 @@ def test_workers_that_are_processes(tmp_path: Path) -> None:
     assert result(tmp_path, "a").read_text() == fakes.expected(path)
     assert result(tmp_path, "b").read_text() == fakes.expected(other)
     assert "SIGKILL" in (tmp_path / "out/.videocolor/logs/a.log").read_text()
+
+
+def test_a_film_that_failed_for_good_is_not_tried_every_night(tmp_path: Path) -> None:
+    path = fakes.reel(tmp_path / "in/a.mkv", trouble={"shard": 0, "kind": "nothing there"})
+    fakes.reel(tmp_path / "in/b.mkv")
+    run(tmp_path)
+    again = run(tmp_path)
+    assert "unchanged since it failed" in str(again.failed[0].error)
+    assert fakes.trouble_file(path).read_text() == "1"
+    run(tmp_path, films=("chroma.saturation=0.5", "output.overwrite=true"))
+    assert fakes.trouble_file(path).read_text() == "2", "other settings are tried"
+    give_up(tmp_path / "out", "a", "nitrate decay")
+    last = run(tmp_path)
+    assert last.films[0].state == "given up" and "nitrate decay" in str(last.films[0].error)
+    assert rows(tmp_path)["a"].state == "given up"
+    assert [job.name for job in failed_jobs(tmp_path / "out")] == ["b"]
+    assert len(failed_jobs(tmp_path / "out", ["a"])) == 1
+    run(tmp_path, retry=True)
+    assert fakes.trouble_file(path).read_text() == "3" and rows(tmp_path)["a"].state == "failed"

@@ -18,7 +18,7 @@ from videocolor.batch.lock import DriverLock
 from videocolor.batch.reel import Reel, Running
 from videocolor.batch.reporting import Reporter
 from videocolor.batch.schedule import MERGING, PLANNING, Piece, Queue, Retries, cut_into_tasks
-from videocolor.batch.state import Receipt, plan_path
+from videocolor.batch.state import Receipt, mark_failed, plan_path
 from videocolor.batch.steps import Batch
 from videocolor.errors import InputError, OutputError, VideocolorError
 from videocolor.shards.types import ShardRecord, Task, WorkEvent
@@ -269,6 +269,7 @@ class Driver:
             return
         self._check_full(error)
         if event.kind == "failed" and event.data.get("permanent"):
+            mark_failed(run.reel.job, error)
             self._fail(run.reel, error)
         else:
             self._try_again(run, error)

@@ -15,6 +15,9 @@ from videocolor.batch.state import (
     clear_merging,
     drop_receipt,
     drop_work,
+    failed_before,
+    give_up,
+    given_up,
     is_sealed,
     keeps_shards,
     merging,
@@ -37,19 +40,22 @@ _FRAMES_PER_BYTE: Final = 1e-6
 """Assumed length of a source that does not state it; decides only the order of films."""
 
 
-def take_in(reels: Sequence[Reel], batch: Batch, reporter: Reporter, *, restart: bool = False) -> None:
+def take_in(
+    reels: Sequence[Reel], batch: Batch, reporter: Reporter, *, restart: bool = False, retry: bool = False
+) -> None:
     """Find out what is done of every reel; those that cannot be done get their error.
 
     Args:
         reels: names unique.
         batch: what the reels belong to.
         reporter: gets warnings and progress.
+        retry: try films again that failed for good or were given up.
         restart: forget earlier work; finished films stay unless `output.overwrite` is set.
     """
     for reel in reels:
         reporter.inspected(reel.place)
         try:
-            _take_in(reel, batch, restart)
+            _take_in(reel, batch, restart, retry)
         except (VideocolorError, OSError) as error:
             reel.error = str(error)
             reporter.warn(reel.name, f"failed: {reel.error}")
@@ -58,7 +64,7 @@ def take_in(reels: Sequence[Reel], batch: Batch, reporter: Reporter, *, restart:
             reporter.warn(reel.name, message)
 
 
-def _take_in(reel: Reel, batch: Batch, restart: bool) -> None:
+def _take_in(reel: Reel, batch: Batch, restart: bool, retry: bool) -> None:
     job, steps = reel.job, batch.steps
     overwrite = bool(job.config.get("output", {}).get("overwrite"))
     source = source_state(job.source)
@@ -68,8 +74,15 @@ def _take_in(reel: Reel, batch: Batch, restart: bool) -> None:
         if job.folder.exists() and not keeps_shards(job):
             steps.discard(job)  # a driver was killed after it wrote the receipt
         return
+    if retry:
+        give_up(batch.out, job.name, None)
+    reel.given_up = given_up(batch.out, job.name)
+    if reel.given_up is not None:
+        return
     if restart:
         drop_work(job)
+    if not retry and (error := failed_before(job)) is not None:
+        raise InputError(f"{error} (unchanged since it failed; `videocolor batch retry` tries it again)")
     _check_target(job, batch.out, receipt, overwrite)
     with disk_errors(job.target):
         job.target.parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,8 @@ __all__ = ["JobList", "read_jobs"]
 
 _LONGEST: Final = 180
 """Bytes of a film's name in the working folder; file systems take 255, and prefixes and suffixes are added."""
+_LONGEST_TARGET: Final = 255 - 30
+"""Bytes of a result's name; the longest beside it are its digests and its name while it is written."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class JobList:
 
     jobs: tuple[FilmJob, ...]
     notes: tuple[str, ...] = field(default=())
+    refused: tuple[str, ...] = ()
+    """Why reels are left out whose names cannot be used."""
 
 
 def read_jobs(source: Path, out: Path, config: BatchConfig, overrides: Sequence[str] = ()) -> JobList:
@@ -45,9 +49,8 @@ def read_jobs(source: Path, out: Path, config: BatchConfig, overrides: Sequence[
         overrides: `section.key=value` for all films, as of `videocolor colorize --set`.
 
     Raises:
-        InputError: `source` is missing, cannot be read, or contains no film; a film's name is not UTF-8.
+        InputError: `source` is missing, cannot be read, or contains no film that can be used.
         ConfigError: a setting or a line of the job file cannot be used; names the line.
-        UsageError: two films would be written to one file, or a result would replace a source.
     """
     out = out.absolute()
     if not source.exists() and "%" not in source.name:
@@ -63,14 +66,25 @@ def read_jobs(source: Path, out: Path, config: BatchConfig, overrides: Sequence[
         entries = [one_reel(source)]
     if not entries:
         raise InputError(f"{source}: contains no film ({', '.join(notes) or 'nothing that looks like one'})")
-    for entry in entries:
-        check_name(entry.source)
     check_name(out)
-    stems = _distinct(entries)
     names: set[str] = set()
-    jobs = [_job(entry, stem, out, config, overrides, names) for entry, stem in zip(entries, stems, strict=True)]
-    _check_collisions(jobs, entries, out)
-    return JobList(tuple(jobs), tuple(notes))
+    jobs, refused = [], []
+    targets: dict[str, Path] = {}
+    sources = {os.path.realpath(entry.source) for entry in entries}
+    for entry, stem in zip(entries, _distinct(entries), strict=True):
+        try:
+            check_name(entry.source)
+            job = _job(entry, stem, out, config, overrides, names)
+            _check_target(job, entry.where, out, targets, sources)
+        except ConfigError:
+            raise
+        except (InputError, UsageError) as error:
+            refused.append(str(error))
+        else:
+            jobs.append(job)
+    if not jobs:
+        raise InputError("; ".join(refused))
+    return JobList(tuple(jobs), tuple(notes), tuple(refused))
 
 
 def _distinct(entries: Sequence[Entry]) -> list[Path]:
@@ -135,20 +149,24 @@ def _absolute_entry(entry: AssignedHint) -> AssignedHint:
     return entry.model_copy(update={"image": absolute_hint(entry.image, Path.cwd())})
 
 
-def _check_collisions(jobs: Iterable[FilmJob], entries: Sequence[Entry], out: Path) -> None:
-    targets: dict[str, FilmJob] = {}
-    jobs = list(jobs)
-    sources = {os.path.realpath(job.source): job for job in jobs}
-    for job, entry in zip(jobs, entries, strict=True):
-        key = os.path.realpath(job.target).casefold()
-        if key in targets:
-            raise UsageError(
-                f"{entry.where}{job.source} and {targets[key].source} would both be written to {job.target}; "
-                "name the outputs in a job file"
-            )
-        targets[key] = job
-        real = Path(os.path.realpath(job.target))
-        if str(real) in sources or any(str(parent) in sources for parent in real.parents):
-            raise UsageError(f"{entry.where}{job.target}: would replace a reel of this batch; choose another folder")
-        if state_folder(out) in job.target.parents:
-            raise UsageError(f"{entry.where}{job.target}: is in the working folder of the batch; give another name")
+def _check_target(job: FilmJob, where: str, out: Path, targets: dict[str, Path], sources: Collection[str]) -> None:
+    """Check that a result has a name of its own that can be written; `targets`: those of earlier films, and which."""
+    name = job.target.name
+    length = len(os.fsencode(name))
+    if length > _LONGEST_TARGET:
+        raise UsageError(
+            f"{where}{job.source}: the result's name has {length} bytes, more than {_LONGEST_TARGET}, "
+            "so names beside it find no room; rename the reel, or name its output in a job file"
+        )
+    if any(ord(letter) < 32 for letter in str(job.target.relative_to(out))):
+        raise UsageError(f"{where}{str(job.source)!r}: the name has a line break or control character; rename it")
+    real = Path(os.path.realpath(job.target))
+    other = targets.setdefault(str(real).casefold(), job.source)
+    if other != job.source:
+        raise UsageError(
+            f"{where}{job.source} and {other} would both be written to {job.target}; name the outputs in a job file"
+        )
+    if str(real) in sources or any(str(parent) in sources for parent in real.parents):
+        raise UsageError(f"{where}{job.target}: would replace a reel of this batch; choose another folder")
+    if state_folder(out) in job.target.parents:
+        raise UsageError(f"{where}{job.target}: is in the working folder of the batch; give another name")

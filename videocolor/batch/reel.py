@@ -50,6 +50,8 @@ class Reel:
     """It is finished."""
     error: str | None = None
     """It failed."""
+    given_up: str | None = None
+    """It is not to be done, and why."""
     stage: str = ""
     """What is done with it: planning, coloring, merging, recoloring; empty: nothing."""
     planned: bool = False
@@ -87,8 +89,8 @@ class Reel:
 
     @property
     def open(self) -> bool:
-        """Neither finished nor failed."""
-        return self.receipt is None and self.error is None
+        """Neither finished nor failed nor given up."""
+        return self.receipt is None and self.error is None and self.given_up is None
 
     @property
     def missing(self) -> list[Shard]:
@@ -142,7 +144,7 @@ class Reel:
             name=job.name,
             source=job.source,
             target=job.target,
-            state=state if self.error is None else "failed",
+            state="given up" if self.given_up else state if self.error is None else "failed",
             stage=self.stage,
             shards=self.shard_count,
             shards_done=self.shards_done,
@@ -150,7 +152,7 @@ class Reel:
             frames_done=self.frames_done + self.running_frames,
             frames_in_shards=self.frames_done,
             seconds=self.seconds,
-            error=self.error,
+            error=self.given_up or self.error,
             workers=sum(run.heard is not None for run in self.runs),
             worker=None if last is None else last.worker or None,
             attempt=None if last is None else last.task.attempt,

@@ -43,7 +43,7 @@ class FilmOutcome:
     name: str
     source: Path
     target: Path
-    state: Literal["done", "failed", "planned"]
+    state: Literal["done", "failed", "planned", "given up"]
     """planned: nothing is wrong with it, it was not asked to be finished."""
     error: str | None = None
     frames: int | None = None
@@ -100,6 +100,7 @@ def run_batch(
     only_shots: Sequence[int] = (),
     reusing: Sequence[int] = (),
     others: bool = False,
+    retry: bool = False,
     observer: Observer = ignore,
     steps: Steps | None = None,
 ) -> BatchResult:
@@ -114,6 +115,7 @@ def run_batch(
         only_shots: color these shots (from 0) of finished films again, leave the rest of them as it is.
         reusing: with `only_shots`: also the shots that reuse colors of these; see `recolor_shots`.
         others: keep unfinished films of earlier runs that are not among `jobs`.
+        retry: try films again that failed for good or were given up.
         observer: gets events; warnings about a film name it as `film`.
         steps: the functions that work on films; None: those of `videocolor colorize`.
 
@@ -137,7 +139,7 @@ def run_batch(
             if only_shots:
                 recolor_films(reels, only_shots, reusing, batch, reporter, observer)
             else:
-                take_in(reels, batch, reporter, restart=restart)
+                take_in(reels, batch, reporter, restart=restart, retry=retry)
                 reporter.begin()
                 if only != "plan":
                     complete_films(reels, batch, reporter)
@@ -198,8 +200,9 @@ def _outcome(reel: Reel) -> FilmOutcome:
     job, receipt = reel.job, reel.receipt
     if receipt is not None:
         return FilmOutcome(job.name, job.source, job.target, "done", None, receipt.frames, reel.made_now, job.folder)
-    state: Literal["failed", "planned"] = "planned" if reel.error is None else "failed"
-    return FilmOutcome(job.name, job.source, job.target, state, reel.error, reel.outlook.frames, False, job.folder)
+    state: Literal["failed", "planned", "given up"] = "planned" if reel.error is None else "failed"
+    state, why = ("given up", reel.given_up) if reel.given_up else (state, reel.error)
+    return FilmOutcome(job.name, job.source, job.target, state, why, reel.outlook.frames, False, job.folder)
 
 
 # ---- a batch that was run before ------------------------------------------------------------------------------------
@@ -216,7 +219,7 @@ def failed_jobs(out: Path, names: Sequence[str] = ()) -> tuple[FilmJob, ...]:
         InputError: no batch was run here.
         UsageError: a name that is not in the batch, or a film that has not failed.
     """
-    return _jobs(out, names, ("failed",))
+    return _jobs(out, names, ("failed", "given up") if names else ("failed",))
 
 
 def unfinished_jobs(out: Path, names: Sequence[str] = ()) -> tuple[FilmJob, ...]:

@@ -4,6 +4,8 @@
     shards/NAME/job.json     what a film's working folder was made for; beside it the plan, shards and their records
     shards/NAME/merging      the film is being merged: a file under its final name is this batch's own
     films/NAME.json          receipt: the film is finished; outlives the working folder, is listed in the manifest
+    shards/NAME/failed.json  why it cannot be done, as long as nothing changes
+    given_up/NAME.json       why it is not to be done
     status.json              the driver's last report, for people (`videocolor.batch.status`); nothing depends on it
 
 Plans, shard records and receipts alone decide what is done. Whatever cannot be written raises OutputError.
@@ -15,6 +17,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,8 +37,12 @@ __all__ = [
     "clear_merging",
     "drop_receipt",
     "drop_work",
+    "failed_before",
+    "give_up",
+    "given_up",
     "is_sealed",
     "keeps_shards",
+    "mark_failed",
     "mark_merging",
     "merging",
     "plan_path",
@@ -135,7 +142,9 @@ def read_batch(out: Path) -> tuple[dict[str, Any], list[FilmJob]]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         return dict(data["config"]), [FilmJob.from_dict(job) for job in data["jobs"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: is damaged ({error}); `videocolor batch run` writes it again") from error
 
 
@@ -251,6 +260,33 @@ def clear_merging(job: FilmJob) -> None:
     """Withdraw the claim of `mark_merging`."""
     with disk_errors(job.folder):
         (job.folder / "merging").unlink(missing_ok=True)
+
+
+def mark_failed(job: FilmJob, error: str) -> None:
+    """Record that a film cannot be done as it is."""
+    _write(job.folder / "failed.json", {**_made_for(job), "error": error})
+
+
+def failed_before(job: FilmJob) -> str | None:
+    """Return why a film could not be done, if nothing has changed since."""
+    data = read_file(job.folder / "failed.json") or {}
+    error = data.pop("error", None)
+    return str(error) if error and data == _made_for(job) else None
+
+
+def give_up(out: Path, name: str, reason: str | None) -> None:
+    """Record that a film is not to be done, and why; None: it is again."""
+    path = state_folder(out) / "given_up" / f"{name}.json"
+    if reason is not None:
+        _write(path, {"date": time.strftime("%Y-%m-%d"), "reason": reason})
+    with disk_errors(path):
+        path.unlink(missing_ok=True) if reason is None else None
+
+
+def given_up(out: Path, name: str) -> str | None:
+    """Return why a film is not to be done; None: it is."""
+    data = read_file(state_folder(out) / "given_up" / f"{name}.json")
+    return None if data is None else f"given up on {data.get('date')}: {data.get('reason')}"
 
 
 def keeps_shards(job: FilmJob) -> bool:

@@ -23,11 +23,11 @@ from videocolor.shards.types import FilmJob
 
 __all__ = ["BatchStatus", "FilmStatus", "State", "batch_status", "span", "write_status"]
 
-State: TypeAlias = Literal["planned", "running", "done", "failed"]
+State: TypeAlias = Literal["planned", "running", "done", "failed", "given up"]
 
 _SILENT: Final = 60.0
 """Seconds of silence after which a worker's is shown."""
-_RANK: Final = {"running": 0, "failed": 1, "planned": 2, "done": 3}
+_RANK: Final = {"running": 0, "failed": 1, "planned": 2, "done": 3, "given up": 4}
 
 
 @dataclass(frozen=True)
@@ -101,14 +101,14 @@ class BatchStatus:
     @property
     def counts(self) -> dict[str, int]:
         """Films by state."""
-        found = Counter(film.state for film in self.films)
-        return {state: found[state] for state in ("planned", "running", "done", "failed")}
+        found = Counter[str](film.state for film in self.films)
+        return {state: found[state] for state in ("planned", "running", "done", "failed", "given up")}
 
     @property
     def frames(self) -> tuple[int, int | None]:
         """Frames done, and all frames; None: the length of a film is unknown."""
-        lengths = [film.frames for film in self.films if film.state != "failed"]
-        done = sum(film.frames_done for film in self.films if film.state != "failed")
+        lengths = [film.frames for film in self.films if film.state not in ("failed", "given up")]
+        done = sum(film.frames_done for film in self.films if film.state not in ("failed", "given up"))
         return done, None if None in lengths else sum(length or 0 for length in lengths)
 
     def as_dict(self) -> dict[str, Any]:

@@ -153,11 +153,11 @@ def retry(
     overrides: tuple[str, ...],
     **flags: Any,
 ) -> None:
-    """Try failed films of OUT again: all of them, or those named. Finished shards are kept."""
+    """Try failed films of OUT again: all of them, or those named (given up, too). Finished shards are kept."""
     from videocolor.batch.run import failed_jobs
 
     config = _reconfigure(out, config_source, overrides, flags)
-    _leave(_run(failed_jobs(out, films), out, config, others=True))
+    _leave(_run(failed_jobs(out, films), out, config, others=True, retry=True))
 
 
 @batch.command(short_help="Merge films whose shards are done.")
@@ -213,6 +213,20 @@ def verify(out: Path, films: tuple[str, ...], quick: bool, repair: bool) -> None
     click.get_current_context().exit(0 if all(film.ok for film in found) else 1)
 
 
+@batch.command("give-up", short_help="Leave reels out for good.")
+@_OUT
+@click.argument("films", metavar="FILM...", nargs=-1, required=True)
+@click.option("--reason", metavar="TEXT", required=True, help="Why; shown by `batch status`.")
+@verbosity_options
+def give_up(out: Path, films: tuple[str, ...], reason: str) -> None:
+    """Leave reels out of all later runs; they no longer count as failed. `batch retry OUT FILM` takes them back."""
+    from videocolor.batch.run import unfinished_jobs
+    from videocolor.batch.state import give_up as record
+
+    for job in unfinished_jobs(out, films):
+        record(out, job.name, reason)
+
+
 @batch.command(short_help="Take finished films as they are now.")
 @_OUT
 @click.argument("films", metavar="FILM...", nargs=-1, required=True)
@@ -263,6 +277,7 @@ def _jobs(reels: Path, out: Path, config: BatchConfig, films: tuple[str, ...]) -
     from videocolor.batch.jobs import read_jobs
 
     found = read_jobs(reels, out, config, films)
+    session().refused = found.refused
     for note in found.notes:
         if session().json:
             emit("note", {"message": note})
@@ -281,6 +296,8 @@ def _run(jobs: Sequence[FilmJob], out: Path, config: BatchConfig, **more: Any) -
 def _leave(result: BatchResult) -> None:
     """Print a summary, name each failed film, and exit with 1 if there is one."""
     state: Session = session()
+    for reason in state.refused:
+        emit("film_failed", {"error": reason}) if state.json else click.echo(f"error: {reason}", err=True)
     if state.json:
         for film in result.failed:
             emit("film_failed", {"film": film.name, "source": film.source, "error": film.error})
@@ -296,4 +313,4 @@ def _leave(result: BatchResult) -> None:
         for film in result.failed:
             where = "" if str(film.source) in str(film.error) else f" ({film.source})"
             click.echo(f"error: {film.name}{where}: {film.error}", err=True)
-    click.get_current_context().exit(0 if result.ok else 1)
+    click.get_current_context().exit(0 if result.ok and not state.refused else 1)

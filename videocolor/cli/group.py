@@ -34,6 +34,8 @@ class Session:
     """One JSON object a line on stdout, nothing else there."""
     verbosity: int = 0
     """-1 quiet, 0 normal, 1 and more verbose."""
+    refused: tuple[str, ...] = ()
+    """Why reels of a batch were left out."""
 
 
 def session() -> Session:

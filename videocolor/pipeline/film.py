@@ -316,7 +316,7 @@ def check_sidecar(target: Path, config: ColorizeConfig) -> None:
     for what, key, path in wanted:
         if path.exists() and (path.is_dir() or not output.overwrite):
             raise OutputError(
-                f"{path}: exists; --overwrite replaces film and {what}, --set output.{key}=false writes none"
+                f"{path}: exists; --set output.overwrite=true replaces film and {what}, output.{key}=false writes none"
             )
 
 

@@ -20,8 +20,9 @@ __all__ = ["clock", "read_plan", "write_plan"]
 _HEAD: Final = """\
 # A film cut into shards by videocolor. What may be edited before the work starts:
 # - shots: `reuses`, the earlier shot whose colors it reuses (null: none);
-# - shards: remove a line to join two shards; add one with a shot's first frame to part them.
-# Shards that an edit does not touch stay finished.
+# - shards: remove a line to join two shards; add one with a shot's first frame to part them, as `- frame: 120`.
+# Shards that an edit does not touch stay finished. All else is for reading: hints are set by REEL.hints or a job file,
+# a reel is left out by `videocolor batch give-up`.
 """
 
 
@@ -149,9 +150,9 @@ def _places(path: Path, rows: Sequence[Mapping[str, Any]], shots: Sequence[Plann
     places = []
     for row in rows:
         start = int(row["frame"])
-        if start not in starts and not row.get("inside"):
+        if start not in starts and not (row.get("inside") and "pts" in row):
             raise ConfigError(f"{path}: a shard begins at frame {start}, where no shot begins")
-        places.append((start, starts.get(start, int(row["pts"]))))
+        places.append((start, starts[start] if start in starts else int(row["pts"])))
     ascending = sorted({start for start, _ in places}) == [start for start, _ in places]
     if not places or places[0][0] != 0 or not ascending or places[-1][0] >= shots[-1].end:
         raise ConfigError(f"{path}: shards must begin with frame 0 and ascend, up to the film's last frame")

@@ -36,6 +36,7 @@ _DEFAULT_OPTIONS: dict[str, dict[str, str]] = {
     "dnxhd": {"profile": "dnxhr_hqx"},
     "ffv1": {"level": "3", "coder": "1", "context": "1", "g": "1", "slices": "4", "slicecrc": "1"},
 }
+_ANOTHER = "give another name or allow overwriting (--overwrite; in a batch --set output.overwrite=true)"
 _NO_RANGE = frozenset({"prores_ks", "prores", "prores_aw", "dnxhd"})
 """Codecs whose decoders take every film for limited range."""
 _SPEAKS_RANGE = frozenset({"libx264", "libx265", "libsvtav1", "libvpx-vp9"})
@@ -169,7 +170,7 @@ def check_target(info: VideoInfo, target: Path, overwrite: bool, images: bool, p
     _check_inputs(info, target, folder, pattern, protected)
     if target.exists() and not several:
         if not overwrite:
-            raise OutputError(f"{target}: exists already; give another name or allow overwriting (--overwrite)")
+            raise OutputError(f"{target}: exists already; {_ANOTHER}")
         if not target.is_file():
             raise OutputError(f"{target}: is not a file and cannot be replaced")
     if pattern is not None:
@@ -216,7 +217,7 @@ def _check_images(info: VideoInfo, target: Path, folder: Path, pattern: str, ove
         f.name.startswith(stem) and f.suffix == Path(pattern).suffix for f in folder.iterdir()
     )
     if taken and not overwrite:
-        raise OutputError(f"{target}: holds such images already; give another name or allow overwriting (--overwrite)")
+        raise OutputError(f"{target}: holds such images already; {_ANOTHER}")
 
 
 def _codec_options(codec: str, container: str, options: OutputOptions) -> dict[str, str]:
@@ -256,7 +257,7 @@ def _notes(
 ) -> tuple[str, ...]:
     notes = []
     if table is None:
-        luma = "luma untouched"
+        luma = "luma samples stored as they are"
     elif layout.depth > info.layout.depth or (layout.depth == info.layout.depth and color.range == info.color.range):
         luma = f"luma widened from {info.layout.depth} to {layout.depth} bits (reversibly; not the same codes)"
     else:

@@ -66,7 +66,7 @@ class ImageSequence:
 
 
 def check_name(path: Path) -> None:
-    """Refuse a path whose bytes are not UTF-8: plans, ledgers and reports, which are text, could not name it.
+    """Refuse a path whose bytes are not UTF-8: plans, receipts and reports, which are text, could not name it.
 
     Raises:
         InputError: it is such a path.
