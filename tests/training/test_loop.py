@@ -18,11 +18,11 @@ from videocolor.models.hint.network import HintNet, Output
 from videocolor.models.registry import load_colorizer
 from videocolor.training import loop
 from videocolor.training.averaged import Ema, learning_rate
-from videocolor.training.checkpoint import save_checkpoint
 from videocolor.training.config import LossConfig, OptimizerConfig, TrainConfig
 from videocolor.training.hint import start
 from videocolor.training.hint.network import Trainee, chroma_losses, make_optimizer
 from videocolor.training.hint.package import package
+from videocolor.training.loop import save_checkpoint
 
 
 @pytest.fixture

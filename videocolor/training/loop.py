@@ -6,11 +6,13 @@ learning rate is a function of the step. So a resumed run equals one that never 
 
 from __future__ import annotations
 
+import logging
 import math
+import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Generator, Iterable, Iterator, Mapping, Set
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
@@ -21,7 +23,6 @@ from videocolor.concurrency.stages import prefetch, single_threaded_kernels
 from videocolor.errors import DeviceError, ModelError, OutputError
 from videocolor.events import Observer
 from videocolor.models.artifact import load_checkpoint
-from videocolor.training.checkpoint import restoring, save_checkpoint, warn_of_changes
 from videocolor.training.config import RunConfig
 from videocolor.training.distributed import ProcessGroup, join_process_group
 from videocolor.training.graceful_stop import GracefulStop
@@ -29,7 +30,7 @@ from videocolor.training.log import TrainingLog
 from videocolor.training.systems import SYSTEMS, load
 from videocolor.types import Array
 
-__all__ = ["Task", "make_task", "run_task", "train"]
+__all__ = ["Task", "make_task", "restoring", "run_task", "save_checkpoint", "train", "warn_of_changes"]
 
 C = TypeVar("C", bound=RunConfig)
 _BAD_STEPS: Final = 20
@@ -248,3 +249,40 @@ def _gradient(task: Task[Any], batch: Any, leave: bool) -> dict[str, float]:
     except torch.OutOfMemoryError as error:
         raise DeviceError(f"{task.group.device}: out of memory; lower the batch or the size of the samples") from error
     return dict(zip((*losses, "norm", "leave"), values, strict=True))
+
+
+_log = logging.getLogger(__name__)
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write to a neighbor, flush to disk, rename: a killed run leaves the old file or the new one.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    partial = path.with_name(path.name + ".part")
+    try:
+        with partial.open("wb") as handle:
+            torch.save(content, handle)
+            handle.flush()
+            os.fsync(handle.fileno())
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        raise OutputError(f"{path}: the checkpoint cannot be written: {error}") from error
+
+
+@contextmanager
+def restoring(path: Path) -> Iterator[None]:
+    """Turn errors of taking over a checkpoint's state into a `ModelError` that names the file."""
+    try:
+        yield
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise ModelError(f"{path}: of another network or other settings ({error}); begin another run") from error
+
+
+def warn_of_changes(before: dict[str, Any], config: RunConfig, free: Set[str]) -> None:
+    """Warn where a run goes on with settings that change what it does."""
+    now = config.model_dump(mode="json")
+    for key in sorted(before.keys() & now.keys() - free):
+        if before[key] != now[key]:
+            _log.warning("resumed with %s = %s; the run began with %s", key, now[key], before[key])

@@ -28,9 +28,7 @@ class System(NamedTuple):
 _CONFIG: Final = "videocolor.published.config:"
 SYSTEMS: Final[dict[str, System]] = {
     "hint": System("videocolor.training.config:TrainConfig", "videocolor.training.hint.task:HintTask"),
-    "keyframe": System(
-        "videocolor.training.keyframe.config:KeyframeConfig", "videocolor.training.keyframe.task:KeyframeTask"
-    ),
+    "keyframe": System("videocolor.training.config:KeyframeConfig", "videocolor.training.keyframe.task:KeyframeTask"),
     "hetero": System(_CONFIG + "HeteroConfig", "videocolor.published.hetero:hetero_task"),
     "residual": System(_CONFIG + "ResidualConfig", "videocolor.published.residual:ResidualTask"),
     "fusion": System(_CONFIG + "FusionConfig", "videocolor.published.fusion:FusionTask"),

@@ -14,8 +14,7 @@ from videocolor.errors import OutputError
 from videocolor.models.artifact import load_checkpoint
 from videocolor.models.keyframe.colorizer import KeyframeColorizer
 from videocolor.models.registry import load_colorizer
-from videocolor.training.config import DataConfig, Phase, ValidationConfig
-from videocolor.training.keyframe.config import KeyframeConfig
+from videocolor.training.config import DataConfig, KeyframeConfig, Phase, ValidationConfig
 from videocolor.training.loop import train
 
 

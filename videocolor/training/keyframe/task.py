@@ -18,11 +18,9 @@ from videocolor.models.keyframe.bins import Bins, count_bins, make_bins
 from videocolor.models.keyframe.network import KeyframeNet
 from videocolor.models.registry import find_artifact
 from videocolor.training.averaged import AveragedTask, Ema, on_device
-from videocolor.training.config import ValidationConfig
+from videocolor.training.config import KeyframeConfig, KeyframeOptimizerConfig, ValidationConfig
 from videocolor.training.distributed import ProcessGroup
-from videocolor.training.keyframe.config import KeyframeConfig, KeyframeOptimizerConfig
-from videocolor.training.keyframe.frozen import frozen_encoder
-from videocolor.training.keyframe.losses import ChromaLoss, Losses, target_ab
+from videocolor.training.keyframe.network import ChromaLoss, Losses, frozen_encoder, target_ab
 from videocolor.training.keyframe.package import make_artifact, network_of
 from videocolor.training.keyframe.validate import contact_sheet, validate
 from videocolor.training.prefetch import drawn_ahead, open_sampler

@@ -1,20 +1,23 @@
-"""The keyframe network's loss: cross entropy over bins with soft labels, and the distance of the mean."""
+"""One forward pass of training: the encoder's features while it is frozen, and the losses of what follows."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videocolor.models.hint import AB_SCALE
+from videocolor.models.hint.encoder import GrayEncoder
+from videocolor.models.hint.export import import_openvino, openvino_core
 from videocolor.models.keyframe.bins import soft_labels
 from videocolor.models.keyframe.network import KeyframeNet
-from videocolor.training.keyframe.config import ChromaLossConfig
+from videocolor.training.config import ChromaLossConfig
 from videocolor.training.lab import rgb_to_lab
 
-__all__ = ["ChromaLoss", "Losses", "target_ab"]
+__all__ = ["ChromaLoss", "Losses", "frozen_encoder", "target_ab"]
 
 _STRIDE = 4
 
@@ -75,3 +78,32 @@ class ChromaLoss(nn.Module):
         distribution = (entropy * self.net.weights[bins[..., 0]]).mean()
         distance = F.smooth_l1_loss(mean, ab / AB_SCALE, beta=self.config.beta)
         return Losses(distribution + self.config.mean * distance, distribution, distance)
+
+
+def frozen_encoder(
+    encoder: GrayEncoder, runtime: Literal["torch", "openvino"], threads: int
+) -> Callable[[Tensor], list[Tensor]]:
+    """Make a function from luma (n, 1, h, w) to the encoder's features, without gradients.
+
+    Args:
+        encoder: does not change while the function is used, unless `runtime` is torch.
+        runtime: openvino needs the package, and a CPU.
+        threads: of OpenVINO.
+
+    Raises:
+        UsageError: OpenVINO is asked for and not installed.
+    """
+    if runtime == "torch":
+        return torch.no_grad()(encoder)
+    ov = import_openvino()
+    model = ov.convert_model(encoder, example_input=torch.rand(2, 1, 64, 64), input=[(-1, 1, -1, -1)])
+    settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+    request = openvino_core().compile_model(model, "CPU", settings).create_infer_request()
+
+    def features(luma: Tensor) -> list[Tensor]:
+        found = request.infer([luma.contiguous().numpy()])
+        return [
+            torch.from_numpy(value.copy()).contiguous(memory_format=torch.channels_last) for value in found.values()
+        ]
+
+    return features
