@@ -203,7 +203,7 @@ def test_a_plan_can_be_edited(reel: Path, tmp_path: Path) -> None:
         path.write_text(wrong)
         with pytest.raises(ConfigError, match=message):
             read_plan(path)
-    path.write_text(re.sub(r'\{"shard": \d+, ("frame": \d+), [^{]*\}', r"{\1}", text))
+    path.write_text(re.sub(r'\{"shard": \d+, ("frame": \d+), "pts": \d+, "cost": [\d.]+\}', r"{\1}", text))
     assert read_plan(path).shards == plan.shards, "a shard needs its first frame alone"
     write_plan(path, plan)
     assert read_plan(path) == plan
