@@ -483,3 +483,21 @@ def test_motion_jpeg_that_lies_down_is_turned_by_its_container(tmp_path: Path) -
     assert probe(tmp_path / "lying.mov").rotation == probe(tmp_path / "x.mov").rotation == -90
     before = gray_by_ffmpeg(tmp_path / "lying.mov", "-noautorotate")
     np.testing.assert_array_equal(gray_by_ffmpeg(tmp_path / "x.mov", "-noautorotate"), before)
+
+
+@pytest.mark.parametrize("suffix", ["sgi", "sun", "pam", "qoi"])
+def test_rarer_pictures_are_sequences(tmp_path: Path, suffix: str) -> None:
+    Image.fromarray(scan(0)).convert("RGB").save(tmp_path / "x.png")
+    (tmp_path / "reel").mkdir()
+    command = [get_ffmpeg_exe(), "-v", "error", "-i", str(tmp_path / "x.png"), "-pix_fmt", "rgb24", "-update", "1"]
+    subprocess.run([*command, str(tmp_path / "reel" / f"a1.{suffix}")], check=True, timeout=60)
+    np.testing.assert_array_equal(lumas(tmp_path / "reel"), [scan(0)])
+
+
+def test_pictures_that_are_not_read_say_why(tmp_path: Path) -> None:
+    Image.fromarray(scan(0)).convert("RGB").convert("LAB").save(tmp_path / "x.tif")
+    with pytest.raises(InputError, match="LAB samples; save it as RGB"):
+        probe(tmp_path / "x.tif")
+    (tmp_path / "x.tif").rename(tmp_path / "x.cin")
+    with pytest.raises(InputError, match=r"images that are read \(1 \.cin\)"):
+        probe(tmp_path)

@@ -43,11 +43,15 @@ _TURNABLE: Final = {
 """Formats whose chroma is subsampled along one axis, or with many pixels a byte -> formats that can be turned."""
 _LINEAR: Final = {"exr": {"apply_trc": "iec61966_2_1"}}
 """Options of decoders whose samples are linear light: sRGB's curve."""
+_BARE_LIGHT: Final = ("hdr", "pfm", "phm")
+"""Decoders of linear light that have no such option."""
 _GRAY_MODES: Final = ("1", "L", "LA", "I", "F")
 """Pillow's, without byte order."""
 _SRGB_GAMMA: Final = 0.45455
 """What PNG's gAMA says where samples are sRGB (PNG, third edition, 11.3.2.2)."""
 _SAME_GAMMA: Final = 0.005
+_NO_RGB: Final = ("LAB", "HSV")
+"""Pillow's, of pictures that FFmpeg does not decode."""
 _NTSC: Final = (24, 30, 48, 60, 120)
 
 
@@ -100,6 +104,8 @@ def _by_ffmpeg(file: Path) -> Picture:
         frame = next(tolerant_frames(container, stream), None)
         if frame is None:
             raise NoVideoError(f"{file}: {_why_not(file)}")
+        if context.name in _BARE_LIGHT:
+            raise UnsupportedVideoError(f"{file}: is linear light ({context.name}); save it as OpenEXR or 16-bit TIFF")
         # Most headers say 25 for want of anything, so FFmpeg's guess for the stream is no witness.
         rate = fraction(getattr(context, "framerate", None)) if context.name == "dpx" else None
         dpx = read_dpx_header(file) if context.name == "dpx" else None
@@ -114,6 +120,8 @@ def _why_not(file: Path) -> str:
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(file) as picture:
             count = getattr(picture, "n_frames", 1)
+            if picture.mode in _NO_RGB:
+                return f"holds {picture.mode} samples; save it as RGB or gray"
             if count > 1:
                 return (
                     f"an animated {picture.format} of {count} pictures, which FFmpeg does not decode; "

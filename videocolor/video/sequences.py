@@ -41,7 +41,7 @@ IMAGE_SUFFIXES = frozenset(
             ".bmp",
             ".webp",
         ),
-        *(".pbm", ".pgm", ".ppm", ".pnm", ".tga"),
+        *(".pbm", ".pgm", ".ppm", ".pnm", ".pam", ".tga", ".sgi", ".ras", ".sun", ".qoi"),
     }
 )
 _PATTERN = re.compile(r"%0?\d*d")
@@ -149,7 +149,9 @@ def _matching(path: Path) -> list[tuple[int, Path]]:
 def _folder(path: Path) -> ImageSequence:
     images = [file for file in _listing(path) if file.suffix.lower() in IMAGE_SUFFIXES]
     if not images:
-        raise NoVideoError(f"{path}: the folder holds no PNG, TIFF, DPX, JPEG or other images that are read")
+        others = Counter(file.suffix.lower() or file.name for file in _listing(path))
+        seen = ", ".join(f"{count} {kind}" for kind, count in others.most_common(5)) or "it is empty"
+        raise NoVideoError(f"{path}: the folder holds no PNG, TIFF, DPX, JPEG or other images that are read ({seen})")
     kinds = Counter(file.suffix.lower() for file in images)
     kind = max(sorted(kinds), key=lambda suffix: kinds[suffix])
     images = [file for file in images if file.suffix.lower() == kind]
