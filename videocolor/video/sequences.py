@@ -149,8 +149,8 @@ def _matching(path: Path) -> list[tuple[int, Path]]:
 def _folder(path: Path) -> ImageSequence:
     images = [file for file in _listing(path) if file.suffix.lower() in IMAGE_SUFFIXES]
     if not images:
-        others = Counter(file.suffix.lower() or file.name for file in _listing(path))
-        seen = ", ".join(f"{count} {kind}" for kind, count in others.most_common(5)) or "it is empty"
+        found = Counter(file.suffix.lower() or file.name for file in _listing(path))
+        seen = ", ".join(f"{count} {kind}" for kind, count in found.most_common(5)) or "it is empty"
         raise NoVideoError(f"{path}: the folder holds no PNG, TIFF, DPX, JPEG or other images that are read ({seen})")
     kinds = Counter(file.suffix.lower() for file in images)
     kind = max(sorted(kinds), key=lambda suffix: kinds[suffix])
