@@ -91,7 +91,7 @@ def test_a_file_without_room_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("codec", ["ffv1", "libx264"])
-def test_a_crop_stays_a_crop(tmp_path: Path, codec: str) -> None:
+def test_a_crop_stays_a_crop(tmp_path: Path, codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
     source, target, mp4 = tmp_path / "in.mkv", tmp_path / "out.mkv", tmp_path / "in.mp4"
     make_film(mp4, 6, "libx264", size=(96, 64))
     source = cropped(mp4, source)
@@ -102,8 +102,28 @@ def test_a_crop_stays_a_crop(tmp_path: Path, codec: str) -> None:
     assert probe(target).crop == (2, 8, 0, 12)
     assert frames_of(target) == frames_of(source)
     assert probe(target).sar == 1
+    monkeypatch.setattr("videocolor.video.trial.read_crop", lambda _: (0, 0, 0, 0))
     plan = plan_output(probe(source), tmp_path / "out.mp4")
     assert plan.dropped[0].startswith("crop (2 at the left, 8 at the top, 12 at the bottom)")
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+@pytest.mark.parametrize("title", ["", "Reel 1"])
+def test_a_crop_is_the_clean_aperture_of_mp4(tmp_path: Path, suffix: str, title: str) -> None:
+    mp4, source, target = tmp_path / "in.mp4", tmp_path / "in.mkv", tmp_path / f"out{suffix}"
+    make_film(mp4, 6, "libx264", size=(96, 64), audio=[{}], audio_codec="aac")
+    source = cropped(mp4, source)
+    if title:
+        named = tmp_path / "named.mkv"
+        ffmpeg("-i", source, "-c", "copy", "-metadata:s:v", f"title={title}", named)
+        source = named
+    _, report, writer = pass_through(source, target, codec="libx264", options={"crf": "0"})
+    assert writer.plan.dropped == report.warnings == ()
+    assert probe(target).crop == (2, 8, 0, 12)
+    assert ", 94x44" in shown(target)
+    assert frames_of(target) == frames_of(source)
+    with av.open(str(target)) as film:
+        assert film.streams.video[0].metadata.get("title", film.streams.video[0].metadata.get("name", "")) == title
 
 
 def cropped(film: Path, target: Path) -> Path:

@@ -20,6 +20,7 @@ from av.video.frame import PictureType, VideoFrame
 from videocolor.errors import InputError, OutputError
 from videocolor.files import part_name
 from videocolor.types import Array, Frame, VideoInfo
+from videocolor.video.aperture import write_aperture
 from videocolor.video.carrier import Carrier
 from videocolor.video.encoders import set_tags
 from videocolor.video.formats import plane_view
@@ -325,7 +326,7 @@ class FilmSink:
             self._release()
             self._compare(copied)
             if needs_display_size(self._plan.container, self._plan.codec, self._info):
-                write_display_size(self._part, self._info.width, self._info.height, self._info.sar, self._info.crop)
+                self._write_shape()
             if not self._trial:
                 with open(self._part, "rb+") as file:
                     os.fsync(file.fileno())
@@ -352,6 +353,13 @@ class FilmSink:
             raise OutputError(
                 f"{self._plan.target}: {what} {why} in {self._plan.container}; use a .mkv, or repair the source"
             )
+
+    def _write_shape(self) -> None:
+        info = self._info
+        if self._plan.container in ("mp4", "mov"):
+            write_aperture(self._part, info.width, info.height, info.crop)
+        else:
+            write_display_size(self._part, info.width, info.height, info.sar, info.crop)
 
     def _release(self) -> None:
         if self._copier is not None:

@@ -48,7 +48,9 @@ class _Element:
 
 
 def needs_display_size(container: str, codec: str, info: VideoInfo) -> bool:
-    """Whether the shape of the film's pixels is lost unless it is written into the header."""
+    """Whether the shape of the film's pixels, or its crop, is lost unless it is written into the header."""
+    if container in ("mp4", "mov"):
+        return any(info.crop)
     return container in ("matroska", "webm") and (any(info.crop) or (codec not in _IN_BAND and info.sar != 1))
 
 

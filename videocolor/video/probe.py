@@ -273,7 +273,7 @@ def _interlaced(
             "repairs video, restoration.telecine=restore film that was pulled down to video"
         ]
     if flagged:
-        return [f"the film is flagged interlaced ({order}), but no combing was seen; it is treated as progressive"]
+        return [f"the film is flagged interlaced ({order}), but no combing was seen; the flags are kept"]
     return []
 
 

@@ -25,6 +25,7 @@ from videocolor.video.carrier import CARRIED, carried_kinds
 from videocolor.video.film import COLOR_LABEL, FilmSink
 from videocolor.video.interlace import WOVEN_ORDERS
 from videocolor.video.light import LIGHT, LIGHT_ENCODERS, with_light
+from videocolor.video.matroska import read_crop
 from videocolor.video.opening import main_video, open_input, tolerant_frames
 from videocolor.video.output import OutputPlan
 from videocolor.video.reader import VideoReader
@@ -211,8 +212,9 @@ def _unkept(info: VideoInfo, plan: OutputPlan, frames: list[Frame]) -> tuple[tup
             return (), ()
         with open_input(info.path) as source, open_input(target) as made:
             lost = _lost_data(info, plan, source, made)
+            crop = read_crop(main_video(made, target))
             shown = list(islice(tolerant_frames(made, main_video(made, target)), _FRAMES))
-    if any(info.crop) and plan.container not in ("matroska", "webm"):
+    if any(info.crop) and info.crop != crop:
         sides = ", ".join(f"{n} at the {side}" for n, side in zip(info.crop, _SIDES, strict=True) if n)
         lost.append(f"crop ({sides}): not written to {plan.container}, the picture is shown complete; .mkv keeps it")
     return (*lost, *_lost_of_frames(info, plan.codec, natives, shown)), sink.altered
