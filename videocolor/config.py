@@ -210,11 +210,11 @@ class ModelConfig(Section):
     keyframe_interval: Annotated[Int, COLOR] = Field(default=16, ge=1, le=32)
     """The network sees every n-th frame, 1..32; color in between follows motion. 1: every frame."""
     keyframe_interval_painted: Annotated[Int, COLOR] = Field(default=8, ge=1, le=32)
-    """The same in shots with a painted frame, if less: there the network also mends what motion carried."""
+    """The same in shots with a reference frame, if less: there the network also mends what motion carried."""
     self_references: Annotated[Bool, COLOR] = False
     """In a shot without a hint the network's own colors of some frames are hints for the rest: if colors jump."""
     memory: Annotated[Int, COLOR] = Field(default=1, ge=0, le=8)
-    """In a shot with a painted frame, how many of the frames colored last are hints for the next, 0..8. 0: none."""
+    """In a shot with a reference frame, how many of the frames colored last are hints for the next, 0..8. 0: none."""
     threads: Annotated[Annotated[Int, Field(ge=1, le=256)] | None, ROUNDING] = None
     """CPU threads of the network, 1..256. Null: half the cores, the other stages need the rest."""
 
@@ -306,7 +306,7 @@ class SmoothingConfig(Section):
     decay: Annotated[float, Strict()] = Field(default=0.93, ge=0, lt=1)
     """Weight of the past, 0 up to but not including 1."""
     motion: MotionQuality = "auto"
-    """How finely motion is found: fast, fine, detailed. auto: detailed in shots with a painted frame, else fast."""
+    """How finely motion is found: fast, fine, detailed. auto: detailed in shots with a reference frame, else fast."""
 
 
 class OutputConfig(Section):

@@ -188,7 +188,7 @@ class RunLog:
         self._progress(self.frames, total, "color")
 
     def frames_done(self, frames: int, total: int | None, before: int = 0) -> None:
-        """So many frames were written by now, `before` of them by an earlier run."""
+        """Report how many frames are written, `before` of them by an earlier run."""
         self.frames = frames
         self._progress(frames, total, "color", before)
 

@@ -55,7 +55,7 @@ __all__ = [
 MOST_PER_SHOT: Final = 6
 """Hints of one shot that the network gets at most; its memory and time grow with each."""
 _SAME_SHOT: Final = 0.5
-"""Similarity to its shot from which a hint with a time is expected to be a painted frame of it."""
+"""Similarity to its shot from which a hint with a time is expected to be a reference frame of it."""
 
 
 @dataclass(frozen=True, eq=False)
