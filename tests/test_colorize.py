@@ -362,3 +362,14 @@ def test_the_halved_batch_is_remembered(tmp_path: Path, use: Callable[[Colorizer
     )
     assert [w for w in result.warnings if "out of memory" in w] == ["out of memory with 4 frames at once: halved to 2"]
     assert set(teller.batches) == {2}
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_two_runs_give_the_same_bytes(suffix: str, tmp_path: Path) -> None:
+    source = tmp_path / "in.mkv"
+    make_film(source, 6, "ffv1", audio=[{}], audio_codec="aac", chapters=((0, 100, "one"),))
+    config = ColorizeConfig.load(None, ["model.name=constant", "output.bitexact=true", "output.preset=ultrafast"])
+    films = [tmp_path / f"{name}{suffix}" for name in "ab"]
+    for film in films:
+        colorize_video(source, film, config)
+    assert films[0].read_bytes() == films[1].read_bytes()

@@ -324,6 +324,8 @@ class OutputConfig(Section):
     """Further options of the encoder, by FFmpeg's names."""
     muxer: Annotated[dict[str, Text], NOTHING] = {}
     """Options of the container's muxer, by FFmpeg's names: {movflags: +write_colr}."""
+    bitexact: Annotated[Bool, NOTHING] = False
+    """Write no random numbers and dates, so that two runs give the same bytes."""
     overwrite: Annotated[Bool, NOTHING] = False
     """Replace an existing output."""
     sidecar: Annotated[Bool, NOTHING] = True

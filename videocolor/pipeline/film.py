@@ -334,7 +334,7 @@ def output_options(config: ColorizeConfig) -> OutputOptions:
         preset=output.preset,
         pix_fmt=output.pix_fmt,
         options=dict(output.options),
-        muxer=dict(output.muxer),
+        muxer=({"fflags": "+bitexact"} if output.bitexact else {}) | dict(output.muxer),
         overwrite=output.overwrite,
     )
 
