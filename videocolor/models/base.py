@@ -103,7 +103,7 @@ class Prediction:
     """(n, h', w') float32 in 0..1: how well a hint supports each pixel; None for automatic networks."""
     error: Array | None = field(default=None, repr=False)
     """(n, h', w') float32, expected mean absolute error of a*b*; None where the network does not predict it."""
-    features: Array | None = None
+    features: Array | None = field(default=None, repr=False)
     """(c, h", w") float32, what `step_together` needs for the next keyframes; None from `step`."""
 
     def __post_init__(self) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
+import cv2
 import numpy as np
 from av.codec import Codec, CodecContext
 from av.codec.codec import UnknownCodecError
@@ -18,7 +19,10 @@ from videocolor.video.formats import describe
 from videocolor.video.reasons import reason_of
 from videocolor.video.tags import output_numbers
 
-__all__ = ["choose_format", "find_encoder", "luma_table", "output_spec", "set_tags"]
+__all__ = ["choose_format", "find_encoder", "luma_table", "output_spec", "same_each_time", "set_tags"]
+
+_AVX_512F: Final = 13
+"""OpenCV's number of this instruction set (CV_CPU_AVX_512F)."""
 
 
 def find_encoder(name: str) -> Codec:
@@ -117,6 +121,14 @@ def _refusal(
     if unknown:
         raise UsageError(f"codec {codec} has no option {', '.join(unknown)}")
     return None
+
+
+def same_each_time() -> str:
+    """Return parameters of x264 without which it gives other samples in each run; empty where none are needed.
+
+    On a CPU with AVX-512 its macroblock tree depends on what memory happened to hold (docs/api.md); AVX2 code does not.
+    """
+    return "asm=AVX2" if cv2.checkHardwareSupport(_AVX_512F) else ""
 
 
 def set_tags(target: Any, color: ColorSpec) -> None:

@@ -22,7 +22,7 @@ from videocolor.files import part_name
 from videocolor.types import Array, Frame, VideoInfo
 from videocolor.video.aperture import write_aperture
 from videocolor.video.carrier import Carrier
-from videocolor.video.encoders import set_tags
+from videocolor.video.encoders import same_each_time, set_tags
 from videocolor.video.formats import plane_view
 from videocolor.video.interlace import WOVEN_ORDERS
 from videocolor.video.matroska import RESERVED, needs_display_size, write_display_size
@@ -61,9 +61,9 @@ class PictureEncoder:
             # Else the header names processor and threads, and shards of two machines do not go together.
             options["x265-params"] = ":".join(filter(None, ("info=0", options.get("x265-params"))))
         order = "" if info.field_order not in WOVEN_ORDERS else "tff" if info.field_order[0] == "t" else "bff"
-        if order and plan.codec == "libx264":
-            given = options.get("x264-params")
-            options["x264-params"] = f"{order}=1" + (f":{given}" if given else "")
+        if plan.codec == "libx264":
+            wanted = (f"{order}=1" if order else "", same_each_time(), options.get("x264-params"))
+            options |= {"x264-params": params} if (params := ":".join(filter(None, wanted))) else {}
         stream: Any = out.add_stream(plan.codec, rate=info.rate or Fraction(25), options=options)
         context = stream.codec_context
         context.width, context.height = info.width, info.height
