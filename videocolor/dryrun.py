@@ -18,11 +18,11 @@ from videocolor.files import plain
 from videocolor.hints.plan import HintPlan
 from videocolor.hints.uses import hints_used
 from videocolor.models.base import ModelCard
-from videocolor.pipeline.film import check_sidecar, load_network, output_options, plan_shots, read_files
+from videocolor.pipeline.film import check_sidecar, film_info, load_network, output_options, plan_shots, read_files
 from videocolor.pipeline.reuse import recurring_shots
 from videocolor.shots.scan import ScanResult, scan_film
 from videocolor.types import HintUse
-from videocolor.video import OutputPlan, plan_output, probe
+from videocolor.video import OutputPlan, plan_output
 from videocolor.video.pipes import is_pipe
 
 __all__ = ["ColorizePlan", "plan_colorize"]
@@ -140,7 +140,7 @@ def plan_colorize(
     if is_pipe(source):
         raise UsageError(f"{source}: a pipe can be read only once; --dry-run needs a file")
     log = RunLog(observer)
-    info = probe(source, rate=config.input.rate)
+    info = film_info(source, config)
     output = plan_output(info, target, output_options(config), protected=read_files(config))
     check_sidecar(target, config)
     log.warn(*info.warnings)

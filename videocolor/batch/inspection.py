@@ -56,8 +56,8 @@ def inspect(job: FilmJob) -> Outlook:
     Raises:
         InputError, UsageError, OutputError: as `videocolor.colorize_video` before its first frame.
     """
-    from videocolor.pipeline.film import check_sidecar, output_options, read_files
-    from videocolor.video import plan_output, probe
+    from videocolor.pipeline.film import check_sidecar, film_info, output_options, read_files
+    from videocolor.video import plan_output
 
     config = ColorizeConfig.model_validate(job.config)
     if merging(job):  # the file under the final name is this batch's own
@@ -65,7 +65,7 @@ def inspect(job: FilmJob) -> Outlook:
     # Checked first: a decoder may take a frame of ciphertext for a damaged one, and give the wrong reason.
     if job.source.is_file() and is_encrypted(job.source):
         raise UnsupportedVideoError(f"{job.source}: is encrypted; decrypt it with the tools of its owner")
-    info = probe(job.source, rate=config.input.rate)
+    info = film_info(job.source, config)
     plan = plan_output(info, job.target, output_options(config), protected=read_files(config))
     check_sidecar(job.target, config)
     share = _share(config, info.duration)

@@ -267,10 +267,14 @@ def _interlaced(
         for frame in (still.frame, *_keyframes(container, stream, duration, base))
     )
     if combed:
-        said = "and flagged so" if flagged else "though it is flagged progressive"
+        said = (
+            "and flagged so, and its fields are colored apart"
+            if flagged
+            else ("though it is flagged progressive, and color will comb too")
+        )
         return [
-            f"{WOVEN} {said}, and color will comb too: restoration.deinterlace=on "
-            "repairs video, restoration.telecine=restore film that was pulled down to video"
+            f"{WOVEN} {said}: restoration.deinterlace=on makes progressive pictures of video, "
+            "restoration.telecine=restore of film that was pulled down to video"
         ]
     if flagged:
         return [f"the film is flagged interlaced ({order}), but no combing was seen; the flags are kept"]
