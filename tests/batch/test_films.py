@@ -117,7 +117,9 @@ def compare(folder: Path, undisturbed: Path) -> None:
         assert len(whole["planes"]) in (120, 72) and "subtitle" in whole["kinds"] and whole["chapters"]
     names = sorted(path.name for path in (folder / "out").iterdir())
     films = ("a_colorized.mkv", "b_colorized.mkv")
-    assert names == sorted([".videocolor", *films, *(f"{film}.json" for film in films)]), "nothing is left over"
+    assert names == sorted([".videocolor", "manifest-sha256.txt", *films, *(f"{film}.json" for film in films)]), (
+        "nothing is left over"
+    )
     assert not any((state_folder(folder / "out") / "shards").iterdir())
 
 

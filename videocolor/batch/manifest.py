@@ -97,15 +97,13 @@ def update_manifest(out: Path, gone: Collection[str], new: Mapping[str, str]) ->
     Raises:
         InputError, OutputError: the manifest cannot be read or written.
     """
+    lines = [_line(name, digest) for name, digest in new.items()]
+    replaced = {_name(_line(name, "0" * 64)) for name in (*gone, *new)}
     with _lock:
-        kept = {}
-        for line in filter(None, _read(out).split(b"\n")):
-            found = _LINE.fullmatch(line)
-            name = line.decode("latin-1") if found is None else _unescaped(os.fsdecode(found[3]), bool(found[1]))
-            if found is None or (name not in gone and name not in new):
-                kept[name] = line
-        kept |= {name: _line(name, digest) for name, digest in new.items()}
-        write_atomically(out / MANIFEST, b"".join(kept[name] + b"\n" for name in sorted(kept)))
+        for left in out.glob(f".{MANIFEST}.*"):  # of a run that was killed
+            left.unlink(missing_ok=True)
+        kept = [line for line in _read(out).split(b"\n") if line and _name(line) not in replaced]
+        write_atomically(out / MANIFEST, b"".join(line + b"\n" for line in sorted((*kept, *lines), key=_name)))
 
 
 def listed_files(out: Path, skipped: Iterable[str] = (".videocolor",)) -> Iterator[str]:
@@ -130,6 +128,11 @@ def _read(out: Path) -> bytes:
 def _line(name: str, digest: str) -> bytes:
     escaped = "".join(_ESCAPES.get(letter, letter) for letter in name)
     return os.fsencode(f"{'' if escaped == name else chr(92)}{digest}  {escaped}")
+
+
+def _name(line: bytes) -> bytes:
+    """Return the name in a line as it is written there."""
+    return line[67:] if line[:1] == b"\\" else line[66:]
 
 
 def _unescaped(name: str, escaped: bool) -> str:
