@@ -211,8 +211,6 @@ class ModelConfig(Section):
     """The network sees every n-th frame, 1..32; color in between follows motion. 1: every frame."""
     keyframe_interval_painted: Annotated[Int, COLOR] = Field(default=8, ge=1, le=32)
     """The same in shots with a reference frame, if less: there the network also mends what motion carried."""
-    self_references: Annotated[Bool, COLOR] = False
-    """In a shot without a hint the network's own colors of some frames are hints for the rest: if colors jump."""
     memory: Annotated[Int, COLOR] = Field(default=1, ge=0, le=8)
     """In a shot with a reference frame, how many of the frames colored last are hints for the next, 0..8. 0: none."""
     threads: Annotated[Annotated[Int, Field(ge=1, le=256)] | None, ROUNDING] = None

@@ -319,15 +319,6 @@ def saturated(rng: random.Random, name: str) -> Case:
 
 
 @kind
-def own(rng: random.Random, name: str) -> Case:
-    """The network's own colors of some frames are hints for the rest of a shot."""
-    case = Case(name, _slow(rng) if rng.random() < 0.5 else _film(rng), {"model.self_hints": True})
-    if rng.random() < 0.3:
-        case.settings |= _split(rng)
-    return case
-
-
-@kind
 def light(rng: random.Random, name: str) -> Case:
     case = Case(name, _film(rng), {"hints.take_off_light": rng.random() < 0.7})
     case.settings["hints.items"] = [case.painted(_middle(rng, case.film), leak=True)]

@@ -16,7 +16,6 @@ RENAMED: dict[str, str] = {
     "model.name=network.safetensors": "present_network.safetensors",
     "model.anchor_every": "model.keyframe_interval",
     "model.anchor_every_painted": "model.keyframe_interval_painted",
-    "model.self_hints": "model.self_references",
     "hints.min_likeness": "hints.min_similarity",
     "hints.take_off_light": "hints.remove_flare",
 }

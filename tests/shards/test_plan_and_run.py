@@ -61,7 +61,7 @@ class Work:
         return samples_of(merge_film(self.job).target)
 
 
-HINTS = ("none", "assigned", "painted", "own", "loose")
+HINTS = ("none", "assigned", "painted", "none", "loose")
 QUICK = (10,)
 """Seeds of the fast tier."""
 
@@ -86,7 +86,6 @@ def random_case(seed: int) -> Case:
         "model.batch": rng.choice([1, 1, 2]),
         "model.keyframe_interval": rng.choice([1, 4, 8, 16] if hints == "none" else [8, 16]),
         "model.keyframe_interval_painted": rng.choice([4, 8]),
-        "model.self_references": hints == "own",
         "model.memory": (seed + 1) % 3,
         "smoothing.enabled": rng.random() < 0.75,
         "smoothing.motion": rng.choice(["auto", "fast"]),

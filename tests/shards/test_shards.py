@@ -76,7 +76,7 @@ SLOW = pytest.mark.slow
 
 @pytest.mark.parametrize(
     "kind",
-    ["network", *(pytest.param(kind, marks=SLOW) for kind in ("hints", "cleaned", "unsmoothed", "self-hints"))],
+    ["network", *(pytest.param(kind, marks=SLOW) for kind in ("hints", "cleaned", "unsmoothed"))],
 )
 def test_shards_give_the_film_in_one_go(
     kind: str, reel: Path, hints: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -91,7 +91,6 @@ def test_shards_give_the_film_in_one_go(
         "hints": hint_setting(hints),
         "cleaned": hint_setting(hints),
         "unsmoothed": "smoothing.enabled=false",
-        "self-hints": "model.self_references=true",
     }
     extra = (settings[kind],) if kind in settings else ()
     whole = in_one_go(reel, tmp_path, *extra)
@@ -111,12 +110,11 @@ def test_shards_give_the_film_in_one_go(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["network", "hints", "own hints, unsmoothed"])
+@pytest.mark.parametrize("kind", ["network", "hints", "unsmoothed"])
 def test_shards_in_any_order_by_any_number_of_workers(
     kind: str, reel: Path, hints: tuple[str, ...], tmp_path: Path
 ) -> None:
-    unsmoothed = ("smoothing.enabled=false", "model.self_references=true")
-    extra = {"hints": (hint_setting(hints),), "own hints, unsmoothed": unsmoothed}.get(kind, ())
+    extra = {"hints": (hint_setting(hints),), "unsmoothed": ("smoothing.enabled=false",)}.get(kind, ())
     whole = in_one_go(reel, tmp_path, *extra)
     mine = job(reel, tmp_path, *extra)
     plan = plan_film(mine)

@@ -1,4 +1,4 @@
-"""Colors that shots reuse: recurring shots those of an earlier shot, and long shots their own.
+"""Colors that recurring shots reuse of an earlier shot.
 
 Which shot reuses which follows from luma alone, so that it can be planned before anything is colored, and every shard
 of a film computes the reused colors by itself: the reference shot's first and last frame, colored by the network with
@@ -8,15 +8,14 @@ that shot's own hints. A shot that reuses another one is never reused, so there 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol
 
 import cv2
 import numpy as np
 
 from videocolor.hints.plan import HintPlan, hint_input
-from videocolor.models.base import HintInput, Prediction
+from videocolor.models.base import HintInput
 from videocolor.pipeline.film import Film, FilmReader, Part
 from videocolor.shots.prepare import Prepared, gray_of, prepare, small_luma
 from videocolor.shots.scan import ScanResult
@@ -25,14 +24,12 @@ from videocolor.types import Array
 
 __all__ = [
     "ReferenceShots",
-    "SelfReferences",
     "PlannedReferenceShots",
     "RecurrenceFinder",
     "SeenReferenceShots",
     "recurring_shots",
     "reference_lumas",
     "reused_hints",
-    "self_references",
 ]
 
 _SHOTS: Final = 24
@@ -43,81 +40,11 @@ because nobody said so."""
 
 _REUSED: Final = 8
 """Reference shots whose colors a run keeps."""
-_OWN: Final = 3
-"""Most frames of a shot that are hints for the rest of it; the newest stay."""
-_APART: Final = 2
-"""Windows from one to the next."""
-_KNOWN: Final = 0.5
-"""Mean confidence under which a picture is another one: it becomes a hint at once."""
-_FLAT: Final = 0.02
-"""Standard deviation of luma under which a picture (black, white) is no hint for anything."""
-
-
-@dataclass(eq=False)
-class SelfReferenceState:
-    """What was chosen so far."""
-
-    hints: list[HintInput] = field(default_factory=list)
-    since: int = 0
-    """Windows since the latest."""
-
-
-class SelfReferences:
-    """Frames of a shot without hints, as the network colors them without any, as hints for the rest of it.
-
-    Smoothing over time remembers about a second. Without more, the color of a face or a wall is decided again all the
-    time and drifts as light and pose change; given how it colored some frames before, the network stays near that.
-    Frames are added now and then, each as the network colors it by itself: so what comes in later has its own colors
-    as well, and a first frame that was colored badly does not dominate the shot.
-
-    Args:
-        film: opened.
-        reused: hints that the shot reuses.
-        wanted: otherwise there are none.
-    """
-
-    def __init__(self, film: Film, reused: Sequence[HintInput] = (), *, wanted: bool = True) -> None:
-        self._film, self._reused, self._wanted = film, reused, wanted
-        self.state = SelfReferenceState()
-
-    def look(self, lumas: Sequence[Array], seen: Prediction) -> bool:
-        """Look at a window's keyframes; whether the hints have changed.
-
-        Args:
-            lumas: (h, w) float32 each.
-            seen: what the network made of them, given the hints so far.
-        """
-        state = self.state
-        state.since += 1
-        if not self._wanted or not len(lumas) or (seen.confidence is None and state.hints):
-            return False
-        # A network for shots without a hint has no confidence: its first frame is a hint for the other network.
-        known = 0.0 if seen.confidence is None or not state.hints else float(seen.confidence[-1].mean())
-        if (known >= _KNOWN and state.since < _APART) or float(lumas[-1].std()) < _FLAT:
-            return False
-        luma, film = lumas[-1], self._film
-        plain = film.predictor.predict(film.colorizer.begin(self._reused), [luma], film.grid(luma.shape))
-        state.hints = [*state.hints, HintInput(luma, _resized(plain.ab[0], luma.shape))][-_OWN:]
-        state.since = 0
-        return True
 
 
 def _resized(ab: Array, size: tuple[int, int]) -> Array:
     """(2, h, w) a*b* at another (height, width)."""
     return np.stack([cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR) for plane in ab])
-
-
-def self_references(film: Film, reused: Sequence[HintInput], *, hinted: bool) -> SelfReferences:
-    """Make the self references of a shot.
-
-    Args:
-        film: opened.
-        reused: hints that the shot reuses.
-        hinted: a person gave the shot hints. Then there are none of its own: the network weighs all hints of a shot
-            together, and a wrong one would gain weight from the others.
-    """
-    wanted = film.config.model.self_references and film.colorizer.card.hints == "many" and not hinted
-    return SelfReferences(film, reused, wanted=wanted)
 
 
 def reused_hints(

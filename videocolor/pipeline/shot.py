@@ -18,7 +18,7 @@ from videocolor.pipeline.keyframe_motion import KeyframeTracker
 from videocolor.pipeline.memory import ShotMemory
 from videocolor.pipeline.propagated import PropagatedColors, propagated_input
 from videocolor.pipeline.references import ShotHints
-from videocolor.pipeline.reuse import ReferenceShots, SeenReferenceShots, reused_hints, self_references
+from videocolor.pipeline.reuse import ReferenceShots, SeenReferenceShots, reused_hints
 from videocolor.pipeline.scheduling import (
     KeyframePolicy,
     ShardCounter,
@@ -114,7 +114,6 @@ class ShotColorizer:
         self._keyframes = KeyframePolicy(self.schedule.interval)
         self._hints = ShotHints(number, self._inputs(), film, run.log, self._propagator.flow)
         self.record.uses = hints_used(film.hints, number, film.colorizer.card, self.record.reuses)
-        self._own = self_references(film, self._hints.inputs, hinted=bool(self.record.hints))
         self._memory, self._tracker = ShotMemory(film.memory(number)), KeyframeTracker()
         self._waiting: list[ShotFrame] = []
         state, run.state = run.state, None
@@ -139,8 +138,6 @@ class ShotColorizer:
             self._smoother.observe(window[i].moment, color.small, _REFERENCE_PRECISION)
         self._last = window[-1].item
         self.record.add(self._last.frame, seen.confidence)
-        if self._own.look([window[i].item.luma for i in keyframes], seen):
-            self._begin()
         if self._memory.look([window[i] for i in keyframes], lumas, seen):
             self._recall()
         self._waiting += window
@@ -188,7 +185,6 @@ class ShotColorizer:
             "keyframes": self._keyframes,
             "propagation": self._propagator,
             "hints": self._hints,
-            "own": self._own,
             "memory": self._memory,
             "tracker": self._tracker,
         }
@@ -206,7 +202,7 @@ class ShotColorizer:
         return [] if reference is None else reused_hints(film, self._run.references, reference, self._run.reused)[:most]
 
     def _begin(self) -> None:
-        hints, colorizer = [*self._hints.inputs, *self._own.state.hints], self._film.colorizer
+        hints, colorizer = self._hints.inputs, self._film.colorizer
         self._begun, self._automatic = colorizer.begin(hints), not hints
         self._recall()
 
