@@ -49,10 +49,10 @@ def make_artifact(averaged: Mapping[str, Tensor], training: dict[str, Any]) -> A
         hints="none",
         parameters=sum(p.numel() for p in net.parameters()),
         macs=count_macs(net),
-        area=384 * 224,
+        area=352 * 192,
         output_stride=4,
         licence="Apache-2.0",
-        source="trained by videocolor (videocolor train --config train/keyframe)",
+        source="trained by videocolor (videocolor train --config train/keyframe_encoder)",
     )
     weights = {name: value.float().cpu().contiguous().numpy() for name, value in net.state_dict().items()}
     return Artifact(card, ARCHITECTURE, training, weights)
