@@ -202,6 +202,7 @@ def _color_in_one_go(film: Film, log: RunLog, began: float, named: Path | None =
     ):
         for done in frames:
             out.write(done.frame, done.cb, done.cr)
+            log.warn(*out.warnings)
             log.frame_done(film.total)
         log.warn(*reader.losses, *unused_cuts(cuts))
         sha256 = fixity.result()

@@ -18,11 +18,12 @@ from videocolor.files import plain
 from videocolor.hints.plan import HintPlan
 from videocolor.hints.uses import hints_used
 from videocolor.models.base import ModelCard
-from videocolor.pipeline.film import check_sidecar, film_info, load_network, output_options, plan_shots, read_files
+from videocolor.pipeline.film import film_info, load_network, output_options, plan_shots, read_files
 from videocolor.pipeline.reuse import recurring_shots
+from videocolor.record import check_sidecar
 from videocolor.shots.scan import ScanResult, scan_film
 from videocolor.types import HintUse
-from videocolor.video import OutputPlan, plan_output
+from videocolor.video import OutputPlan, plan_output, unwritten_later
 from videocolor.video.pipes import is_pipe
 
 __all__ = ["ColorizePlan", "plan_colorize"]
@@ -147,7 +148,9 @@ def plan_colorize(
     colorizer = load_network(config)
     decided, scan = plan_shots(source, config, colorizer, log)
     scan = scan or scan_film(source, config, progress=log.scan_progress)
-    log.warn(*scan.losses, *_source_colors(scan, config.chroma.keep_source))
+    log.warn(
+        *scan.losses, *unwritten_later(info, output, scan.begins), *_source_colors(scan, config.chroma.keep_source)
+    )
     seconds, size = _sample(source, target, config, scan)
     reuses = {} if colorizer.card.hints == "none" else recurring_shots(scan, decided.hints)
     hints = (decided.hints, reuses)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from videocolor.config import ColorizeConfig
-from videocolor.errors import InputError
+from videocolor.errors import InputError, OutputError
 from videocolor.files import plain, source_sha256, write_atomically
 from videocolor.hints.plan import HintPlan
 from videocolor.models.base import Colorizer
@@ -21,6 +21,7 @@ from videocolor.video import COLOR_LABEL, OutputPlan, StreamDigest, sequence_fil
 
 __all__ = [
     "Fixity",
+    "check_sidecar",
     "describe",
     "describe_hints",
     "describe_model",
@@ -41,6 +42,22 @@ def sidecar_path(target: Path) -> Path:
 def report_path(target: Path) -> Path:
     """`OUTPUT.html` beside OUTPUT."""
     return target.with_name(target.name + ".html")
+
+
+def check_sidecar(target: Path, config: ColorizeConfig) -> None:
+    """Check before the work that the record and the report can be written, where they are asked for.
+
+    Raises:
+        OutputError: one of them exists.
+    """
+    output = config.output
+    wanted = [("record", "sidecar", sidecar_path(target))] if output.sidecar else []
+    wanted += [("report", "report", report_path(target))] if output.report else []
+    for what, key, path in wanted:
+        if path.exists() and (path.is_dir() or not output.overwrite):
+            raise OutputError(
+                f"{path}: exists; --set output.overwrite=true replaces film and {what}, output.{key}=false writes none"
+            )
 
 
 def write_sidecar(target: Path, data: Mapping[str, Any]) -> Path:

@@ -15,10 +15,13 @@ from click.testing import CliRunner
 from conftest import Run
 from media import make_film
 
-from videocolor.batch.inspection import is_encrypted, sound_end
+from videocolor.batch.inspection import sound_end
 from videocolor.batch.status import batch_status
 from videocolor.cli import cli
+from videocolor.errors import UnsupportedVideoError
 from videocolor.reports.verify import verify_film
+from videocolor.video import probe
+from videocolor.video.encryption import is_encrypted
 
 H264 = {"bf": "0", "g": "6"}
 
@@ -163,7 +166,14 @@ def test_they_are_named_on_stderr_and_may_be_accepted(pile: Path, tmp_path: Path
 
 
 @pytest.mark.slow
+def test_an_encrypted_film_is_refused_as_such(pile: Path) -> None:
+    with pytest.raises(UnsupportedVideoError, match="is encrypted"):
+        probe(pile / "in/locked.mp4")
+
+
 def test_what_is_encrypted(pile: Path) -> None:
+    (pile / "raw.h264").write_bytes(b"\0\0\0\1gd\0\x1f" + b"\xff" * 16)
+    assert not is_encrypted(pile / "raw.h264"), "its start code is no box with a long size"
     assert is_encrypted(pile / "in/locked.mp4")
     for name in ("aaa.mp4", "zzz.mkv", "card.avi", "zero.mov", "sound_only.mkv"):
         assert not is_encrypted(pile / "in" / name)

@@ -104,6 +104,14 @@ def test_a_tape_has_the_rate_of_its_system(tmp_path: Path, name: str, rate: Frac
     assert info.frames is not None and abs(info.frames - Fraction("1.2") * rate) <= 1
 
 
+@pytest.mark.parametrize("fields", [(), ("-flags", "+ildct+ilme")])
+def test_gxf_counts_fields_and_its_rate_is_of_frames(tmp_path: Path, fields: tuple[str, ...]) -> None:
+    source = tmp_path / "in.gxf"
+    ffmpeg(*NOISE, "-vf", "scale=720:576,setfield=tff,format=yuv420p", "-c:v", "mpeg2video", *fields, source)
+    info = probe(source)
+    assert (info.rate, info.frames) == (25, len(frames_of(source)))
+
+
 def test_fields_coded_apart_are_frames_of_their_rate(tmp_path: Path) -> None:
     assert probe(film(tmp_path, "fields.h264")).rate == Fraction(25, 2)
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -14,8 +15,12 @@ from ffmpeg_oracle import NOISE, TONE, ffmpeg, frames_of, packets_of, shown
 from film_helpers import pass_through
 from media import make_film, make_image
 
+from videocolor.colorize import colorize_video
+from videocolor.config import ColorizeConfig
 from videocolor.errors import UsageError
-from videocolor.video import OutputOptions, plan_output, probe
+from videocolor.record import read_record
+from videocolor.shots.scan import scan_film
+from videocolor.video import OutputOptions, plan_output, probe, unwritten_later
 
 FIELDS = ("-vf", "scale=192:128,tinterlace=interleave_{0},setfield={1},format=yuv420p", "-flags", "+ildct+ilme")
 
@@ -81,17 +86,19 @@ def test_a_tape_says_its_order_in_frames_alone(tmp_path: Path) -> None:
     assert "25 fps" in shown(target)
 
 
-def captioned(folder: Path) -> Path:
-    """Make a transport stream with CEA-608 pairs in the user data of each picture (ATSC A/53 part 4, 6.2.3)."""
+def captioned(folder: Path, first: int = 0) -> Path:
+    """Make a transport stream with CEA-608 pairs in the user data of pictures from one on (A/53 part 4, 6.2.3)."""
     plain, source = folder / "plain.ts", folder / "captions.ts"
     ffmpeg(*NOISE, *TONE, "-pix_fmt", "yuv420p", "-c:v", "mpeg2video", "-q:v", "3", "-bf", "0", "-c:a", "mp2", plain)
     with av.open(str(plain)) as film, av.open(str(source), "w", format="mpegts") as out:
         copies = {s.index: out.add_stream_from_template(s, opaque=True) for s in film.streams}
+        pictures = 0
         for number, packet in enumerate(film.demux()):
             if packet.dts is None:
                 continue
             made, stream = packet, packet.stream
-            if stream.type == "video":
+            pictures += stream.type == "video"
+            if stream.type == "video" and pictures > first:
                 content = bytes(packet)
                 at = content.find(b"\x00\x00\x01\x01")
                 pair = bytes([0xFC, 0x80 | (0x20 + number % 64), 0x80 | (0x21 + number % 64)])
@@ -123,6 +130,44 @@ def test_captions_inside_the_pictures_are_kept(tmp_path: Path, suffix: str, code
 def test_captions_that_an_encoder_does_not_write_are_named(tmp_path: Path) -> None:
     plan = plan_output(probe(captioned(tmp_path)), tmp_path / "out.mkv", OutputOptions(codec="ffv1"))
     assert plan.dropped == ("captions inside the pictures (A/53): ffv1 does not write it",)
+
+
+LATE = "left out: captions inside the pictures (A/53): {} does not write it"
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "said"),
+    [("out.mkv", "ffv1", (LATE.format("ffv1"),)), ("out.mkv", "libx264", ()), ("%d.png", None, (LATE.format("png"),))],
+)
+def test_captions_that_begin_later_are_kept_or_named(
+    tmp_path: Path, name: str, codec: str | None, said: tuple[str, ...]
+) -> None:
+    source, target = captioned(tmp_path, first=10), tmp_path / name
+    _, report, writer = pass_through(source, target, codec=codec)
+    assert not any("captions" in text for text in writer.plan.dropped)
+    assert report.warnings == said
+    if codec == "libx264":
+        assert captions(target) == captions(source) and [bool(c) for c in captions(target)][9:11] == [False, True]
+    if codec == "ffv1":
+        scan = scan_film(source, ColorizeConfig())
+        with av.open(str(source)) as film:
+            assert scan.begins == {"A53_CC": [frame.pts for frame in film.decode(video=0)][10]}
+        assert unwritten_later(scan.info, writer.plan, scan.begins) == said
+
+
+@pytest.mark.parametrize("settings", [{}, {"chroma": {"by_shot": [{"frame": 1, "saturation": 1.0}]}}])
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_run_says_once_that_later_captions_are_left_out(
+    tmp_path: Path, settings: dict[str, Any], resume: bool
+) -> None:
+    source, target, said = captioned(tmp_path, first=10), tmp_path / "out.mkv", []
+    output = {"codec": "ffv1", "resume": resume, "report": False}
+    config = ColorizeConfig.model_validate({"model": {"name": "constant"}, "output": output, **settings})
+    colorize_video(source, target, config, observer=lambda e: said.append((e.kind, e.data.get("message"))))
+    warning = LATE.format("ffv1")
+    assert said.count(("warning", warning)) == 1
+    assert (said.index(("warning", warning)) < [kind for kind, _ in said].index("start")) is bool(settings)
+    assert read_record(target)["warnings"].count(warning) == 1
 
 
 def test_a_timecode_that_the_muxer_refuses_is_named_and_not_the_end(tmp_path: Path) -> None:

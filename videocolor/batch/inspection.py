@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from videocolor.batch.state import merging
 from videocolor.config import ColorizeConfig
-from videocolor.errors import InputError, OutputError, UnsupportedVideoError
+from videocolor.errors import OutputError
 from videocolor.shards.types import FilmJob, FilmPlan
 from videocolor.video.opening import fraction, open_input, read_packets
 
@@ -22,21 +21,12 @@ __all__ = [
     "find_damage",
     "free_bytes",
     "inspect",
-    "is_encrypted",
     "sound_end",
     "space_needed",
 ]
 
 _SOUND_LONGER: Final = Fraction(2)
 """Seconds by which sound may outlast the picture: encoders round up, and end music plays on over black."""
-_HEAD: Final = 2**20
-_MOOV: Final = 2**28
-_MATROSKA: Final = re.compile(rb"\x6d\x80.{1,64}?\x62\x40.{1,64}?\x50\x35", re.DOTALL)
-"""ContentEncodings containing a ContentEncoding containing a ContentEncryption (RFC 9559, section 5.1.4.1.31)."""
-_CLUSTER: Final = b"\x1f\x43\xb6\x75"
-"""End of the description of a Matroska file; packets, which may contain any bytes, follow."""
-_MP4: Final = re.compile(rb"stsd.{12}encv", re.DOTALL)
-"""A sample description whose first entry is an encrypted picture: box type, version, count, size, entry type."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +46,13 @@ def inspect(job: FilmJob) -> Outlook:
     Raises:
         InputError, UsageError, OutputError: as `videocolor.colorize_video` before its first frame.
     """
-    from videocolor.pipeline.film import check_sidecar, film_info, output_options, read_files
+    from videocolor.pipeline.film import film_info, output_options, read_files
+    from videocolor.record import check_sidecar
     from videocolor.video import plan_output
 
     config = ColorizeConfig.model_validate(job.config)
     if merging(job):  # the file under the final name is this batch's own
         config = config.model_copy(update={"output": config.output.model_copy(update={"overwrite": True})})
-    # Checked first: a decoder may take a frame of ciphertext for a damaged one, and give the wrong reason.
-    if job.source.is_file() and is_encrypted(job.source):
-        raise UnsupportedVideoError(f"{job.source}: is encrypted; decrypt it with the tools of its owner")
     info = film_info(job.source, config)
     plan = plan_output(info, job.target, output_options(config), protected=read_files(config))
     check_sidecar(job.target, config)
@@ -95,40 +83,6 @@ def find_damage(job: FilmJob, plan: FilmPlan) -> str | None:
     if sound is None or sound <= picture + _SOUND_LONGER:
         return None
     return f"its sound ends at {float(sound):.1f} s, its picture at {float(picture):.1f} s"
-
-
-def is_encrypted(path: Path) -> bool:
-    """Return whether a file declares its picture encrypted: MP4's `encv` (ISO/IEC 23001-7), or ContentEncryption.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-            if head[:4] == b"\x1a\x45\xdf\xa3":
-                return _MATROSKA.search(head.partition(_CLUSTER)[0]) is not None
-            return _MP4.search(_moov(file)) is not None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-
-
-def _moov(file: BinaryIO) -> bytes:
-    """Read the box of an MP4 file that describes its streams; empty if there is none."""
-    file.seek(0)
-    while len(head := file.read(16)) >= 8:
-        size, kind, used = int.from_bytes(head[:4], "big"), head[4:8], 8
-        if not kind.isascii():
-            return b""
-        if size == 1:
-            size, used = int.from_bytes(head[8:16], "big"), 16
-        if kind == b"moov":
-            file.seek(used - len(head), 1)
-            return file.read(min(size - used if size else _MOOV, _MOOV))
-        if size < used:
-            return b""
-        file.seek(size - len(head), 1)
-    return b""
 
 
 def sound_end(path: Path) -> Fraction | None:

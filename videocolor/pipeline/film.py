@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from videocolor.config import ColorizeConfig, ShotChroma, parse_hint
-from videocolor.errors import InputError, OutputError, UsageError
+from videocolor.errors import InputError, UsageError
 from videocolor.events import RunLog
 from videocolor.hints.plan import (
     HintPlan,
@@ -24,20 +24,28 @@ from videocolor.hints.plan import (
 from videocolor.models.base import Colorizer
 from videocolor.models.registry import automatic_partner, load_colorizer
 from videocolor.pipeline.predict import Predictor
-from videocolor.record import report_path, sidecar_path
+from videocolor.record import check_sidecar
 from videocolor.restoration import active, find_cadence, radius, restore, steps
 from videocolor.shots.prepare import working_size
 from videocolor.shots.scan import ScanResult, scan_film
 from videocolor.shots.shotlist import FilmShots, listed_shots
 from videocolor.types import Frame, Given, VideoInfo
-from videocolor.video import WOVEN, OutputOptions, OutputPlan, VideoReader, open_video, plan_output, probe
+from videocolor.video import (
+    WOVEN,
+    OutputOptions,
+    OutputPlan,
+    VideoReader,
+    open_video,
+    plan_output,
+    probe,
+    unwritten_later,
+)
 
 __all__ = [
     "Film",
     "FilmReader",
     "Part",
     "ShotPlan",
-    "check_sidecar",
     "film_info",
     "known_shots",
     "load_network",
@@ -158,6 +166,7 @@ def open_film(
     found: ScanResult | None = None
     if decided is None:
         decided, found = plan_shots(source, config, colorizer, log)
+        log.warn(*(unwritten_later(info, plan, found.begins) if found else ()))
     predictor = Predictor(colorizer, config.model.batch, log)
     _note_restoration(source, config, log)
     shots = (decided.hints, decided.saturations)
@@ -168,7 +177,9 @@ def scanned(film: Film, log: RunLog) -> Film:
     """Scan the film, unless it has a scan already; return it with `Film.scan`."""
     if film.scan is not None:
         return film
-    return replace(film, scan=scan_film(film.source, film.config, exact=True, progress=log.scan_progress))
+    scan = scan_film(film.source, film.config, exact=True, progress=log.scan_progress)
+    log.warn(*unwritten_later(film.info, film.plan, scan.begins))
+    return replace(film, scan=scan)
 
 
 def _note_restoration(source: Path, config: ColorizeConfig, log: RunLog) -> None:
@@ -302,22 +313,6 @@ def read_files(config: ColorizeConfig) -> list[Path]:
     items = (*config.hints.items, *(entry.image for entry in config.hints.assigned))
     hints = [parse_hint(item)[1] for item in items]
     return [path for path in (*hints, config.shots.file) if path is not None]
-
-
-def check_sidecar(target: Path, config: ColorizeConfig) -> None:
-    """Check before the work that the record and the report can be written, where they are asked for.
-
-    Raises:
-        OutputError: one of them exists.
-    """
-    output = config.output
-    wanted = [("record", "sidecar", sidecar_path(target))] if output.sidecar else []
-    wanted += [("report", "report", report_path(target))] if output.report else []
-    for what, key, path in wanted:
-        if path.exists() and (path.is_dir() or not output.overwrite):
-            raise OutputError(
-                f"{path}: exists; --set output.overwrite=true replaces film and {what}, output.{key}=false writes none"
-            )
 
 
 def network_threads(config: ColorizeConfig) -> int:

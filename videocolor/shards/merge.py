@@ -13,8 +13,8 @@ from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError
 from videocolor.events import Observer, RunLog, ignore
 from videocolor.files import file_sha256
-from videocolor.pipeline.film import FilmReader, check_sidecar, film_info, output_options, read_files
-from videocolor.record import describe, describe_hints, timing
+from videocolor.pipeline.film import FilmReader, film_info, output_options, read_files
+from videocolor.record import check_sidecar, describe, describe_hints, timing
 from videocolor.reports.run import leave_record
 from videocolor.restoration import active, steps
 from videocolor.shards.plan import PLAN_NAME, planned_hints

@@ -199,6 +199,7 @@ class _Writing:
         assert self._writer is not None
         key = self._now.add(done)
         self._writer.write(done.frame, done.cb, done.cr, key=key)
+        self._log.warn(*self._writer.warnings)
         self._frames += 1
         if time.monotonic() - self._reported > _REPORT_EVERY:
             self._reported = time.monotonic()

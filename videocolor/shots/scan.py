@@ -24,6 +24,7 @@ from videocolor.shots.shotlist import read_shots
 from videocolor.similarity import thumbnail
 from videocolor.types import Array, Frame, Shot, VideoInfo
 from videocolor.video import open_video
+from videocolor.video.carrier import KindFinder
 
 __all__ = ["VIEWS", "FilmScan", "ShotView", "Span", "ScanResult", "cuts_for", "one_frame", "scan_film"]
 
@@ -62,6 +63,8 @@ class ScanResult:
     """Time of every frame, in ticks: eight bytes a frame."""
     colors: Mapping[int, SourceColor] = field(default_factory=dict)
     """Index of a shot -> color that the film has there already, where it has any."""
+    begins: Mapping[str, int] = field(default_factory=dict)
+    """Kind of side data that belongs into the output (captions) -> time of the first frame that has it, in ticks."""
 
     def shot_at(self, index: int) -> Shot:
         """Return the shot that holds a frame."""
@@ -217,6 +220,9 @@ class FilmScan:
         """Time of every frame so far, in ticks."""
         self.colors: dict[int, SourceColor] = {}
         """As `ScanResult.colors`."""
+        self._kinds = KindFinder()
+        self.begins: dict[str, int] = {}
+        """As `ScanResult.begins`."""
 
     @property
     def nearest(self) -> dict[Fraction, int]:
@@ -248,6 +254,8 @@ class FilmScan:
         self.pts.append(frame.pts)
         if self.colors.get(shot) != "color" and (kind := source_color(frame)) != "none":
             self.colors[shot] = kind
+        if self.info.format != "image2":
+            self.begins |= dict.fromkeys(self._kinds.begin(frame), frame.pts)
         if self._progress is not None:
             self._progress(frame.index + 1, self.info.frames)
 
@@ -264,4 +272,6 @@ def scan_film(
     scan = FilmScan(source, config, times=times, exact=exact, progress=progress)
     views = tuple(scan)
     last = views[-1].shot.end
-    return ScanResult(scan.info, views, last, scan.nearest, scan.losses, scan.offsets, scan.pts, scan.colors)
+    return ScanResult(
+        scan.info, views, last, scan.nearest, scan.losses, scan.offsets, scan.pts, scan.colors, scan.begins
+    )

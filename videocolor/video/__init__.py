@@ -9,6 +9,7 @@ from videocolor.video.probe import WOVEN, probe
 from videocolor.video.reader import VideoReader, open_video
 from videocolor.video.sequences import check_name, sequence_files
 from videocolor.video.shardfile import ShardFile, ShardSink, sync_folder
+from videocolor.video.unwritten import unwritten_later
 from videocolor.video.writer import OutputReport, VideoWriter
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "sequence_files",
     "sync_folder",
     "take_out",
+    "unwritten_later",
 ]

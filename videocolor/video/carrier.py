@@ -14,9 +14,10 @@ import av
 from av.error import BlockingIOError as NothingYet
 from av.video.frame import VideoFrame
 
+from videocolor.types import Frame
 from videocolor.video.sidedata import side_data
 
-__all__ = ["CARRIED", "Carrier", "carried_kinds", "top_field_first"]
+__all__ = ["CARRIED", "Carrier", "KindFinder", "carried_kinds", "top_field_first"]
 
 CARRIED: Final = {
     "A53_CC": "captions inside the pictures (A/53)",
@@ -43,6 +44,33 @@ def carried_kinds(frames: Iterable[VideoFrame]) -> set[str]:
 def top_field_first(frame: VideoFrame) -> bool:
     """Tell whether the upper field of an interlaced frame is the earlier one; PyAV reads no such flag."""
     return _pass(_graph(frame, "select=eq(interlace_type\\,TOPFIRST)"), frame) is not None
+
+
+class KindFinder:
+    """Finds the frames with which kinds of side data that belong into the output begin.
+
+    Args:
+        known: kinds that are not looked for.
+    """
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        self._left = set(CARRIED) - set(known)
+        self._graphs: dict[tuple[Any, ...], av.filter.Graph] = {}
+
+    def begin(self, frame: Frame) -> set[str]:
+        """Return the kinds that this frame is the first to carry, without PyAV's list (see `Carrier.frame`)."""
+        native = frame.native
+        if not isinstance(native, VideoFrame):
+            return set()
+        found = {kind for kind in self._left if self._has(native, kind)}
+        self._left -= found
+        return found
+
+    def _has(self, native: VideoFrame, kind: str) -> bool:
+        key = (native.format.name, native.width, native.height, kind)
+        if key not in self._graphs:
+            self._graphs[key] = _graph(native, f"sidedata=select:type={kind}")
+        return _pass(self._graphs[key], native) is not None
 
 
 class Carrier:

@@ -79,6 +79,8 @@ def frame_rate(stream: VideoStream, first: VideoFrame, timing: Timing) -> Fracti
     lasts = first.duration or 1
     if timing.kind == "counted" and first.pts is None and first.duration:
         return 1 / (lasts * base)
+    if guessed is not None and average * base == 1 and average == 2 * guessed:
+        return guessed  # GXF states and counts fields
     if average <= _FASTEST and (average * base < 1 or lasts <= 1):
         return average
     if guessed is not None and guessed <= _FASTEST and guessed * base < 1:

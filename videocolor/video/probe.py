@@ -19,6 +19,7 @@ from videocolor.errors import InputError, NoVideoError, UnsupportedVideoError
 from videocolor.types import PixelLayout, StreamInfo, VideoInfo
 from videocolor.video.carrier import top_field_first
 from videocolor.video.clock import frame_count, frame_rate, keeps_end_times, stated_end, timing_of
+from videocolor.video.encryption import is_encrypted
 from videocolor.video.formats import describe, split_planes
 from videocolor.video.interlace import WOVEN_ORDERS, is_combed
 from videocolor.video.matroska import read_crop
@@ -66,7 +67,7 @@ def probe(path: Path, *, rate: Fraction | None = None) -> VideoInfo:
     Raises:
         InputError: It cannot be read, or its name is not UTF-8.
         NoVideoError: It holds no video stream, or not one frame that can be decoded.
-        UnsupportedVideoError: It is HDR, or of a format whose luma cannot be kept.
+        UnsupportedVideoError: It is HDR, encrypted, or of a format whose luma cannot be kept.
     """
     path = Path(path)
     check_name(path)
@@ -74,6 +75,9 @@ def probe(path: Path, *, rate: Fraction | None = None) -> VideoInfo:
     if sequence is not None:
         return _probe_images(path, sequence, rate)
     with open_input(path) as container:
+        # Checked first: a decoder may take a frame of ciphertext for a damaged one, and give the wrong reason.
+        if is_encrypted(path):
+            raise UnsupportedVideoError(f"{path}: is encrypted; decrypt it with the tools of its owner")
         stream = main_video(container, path)
         _refuse_tiles(path, container, stream)
         if _is_still(container) and not _goes_on(container, path):

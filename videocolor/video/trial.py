@@ -14,17 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 
 from videocolor.errors import InputError, OutputError, UsageError
 from videocolor.types import Frame, VideoInfo
-from videocolor.video.carrier import CARRIED, carried_kinds
+from videocolor.video.carrier import carried_kinds
 from videocolor.video.film import COLOR_LABEL, FilmSink
 from videocolor.video.interlace import WOVEN_ORDERS
-from videocolor.video.light import LIGHT, LIGHT_ENCODERS, with_light
+from videocolor.video.light import with_light
 from videocolor.video.matroska import read_crop
 from videocolor.video.opening import main_video, open_input, tolerant_frames
 from videocolor.video.output import OutputPlan
@@ -32,6 +31,7 @@ from videocolor.video.reader import VideoReader
 from videocolor.video.reasons import reason_of
 from videocolor.video.recoding import SUBTITLES
 from videocolor.video.streams import CHAPTERS, TAGS, TIMECODE, other_streams, stream_name, timecode
+from videocolor.video.unwritten import name_unwritten, trial_planes
 
 __all__ = ["container_takes", "prove"]
 
@@ -185,13 +185,10 @@ def _refusal(info: VideoInfo, plan: OutputPlan, frames: list[Frame]) -> str | No
 
 
 def _write(info: VideoInfo, plan: OutputPlan, frames: list[Frame], target: Path) -> FilmSink:
-    width, height = plan.chroma_size
-    neutral = np.full((height, width), 1 << (plan.layout.depth - 1), np.uint8 if plan.layout.depth <= 8 else np.uint16)
     sink = FilmSink(info, replace(plan, target=target), (None, None), COLOR_LABEL, trial=True)
     try:
         for number, frame in enumerate(frames):
-            luma = frame.luma if plan.luma_map is None else np.take(plan.luma_map, frame.luma)
-            sink.put(frame, luma, neutral, neutral, key=number == 0)
+            sink.put(frame, *trial_planes(plan, frame), key=number == 0)
         sink.finish()
     except _REFUSALS:
         sink.discard()
@@ -232,9 +229,7 @@ def _lost_data(info: VideoInfo, plan: OutputPlan, source: InputContainer, made: 
 
 def _lost_of_frames(info: VideoInfo, codec: str, natives: list[VideoFrame], shown: list[VideoFrame]) -> Iterator[str]:
     """Name what the frames carried and do not carry when they are read again."""
-    for kind in sorted(carried_kinds(natives) - carried_kinds(shown)):
-        others = f" (it is not given it; {', '.join(LIGHT_ENCODERS)} are)" if kind in LIGHT else ""
-        yield f"{CARRIED[kind]}: {codec} does not write it{others}"
+    yield from name_unwritten(carried_kinds(natives) - carried_kinds(shown), codec)
     woven = info.field_order in WOVEN_ORDERS and any(frame.interlaced_frame for frame in natives)
     if woven and not any(frame.interlaced_frame for frame in shown):
         yield f"order of fields in each frame: {codec} does not write it"

@@ -19,6 +19,7 @@ from videocolor.video.packets import StreamDigest, Written
 from videocolor.video.plan import plan_output
 from videocolor.video.reader import VideoReader
 from videocolor.video.shardfile import ShardSink
+from videocolor.video.unwritten import UnwrittenFinder
 
 __all__ = ["OutputReport", "VideoWriter"]
 
@@ -35,7 +36,7 @@ class OutputReport:
     """Time of the first frame as the source counts it, in the source's time base."""
     last_pts: int
     warnings: tuple[str, ...] = ()
-    """What the source did not give: read errors, the timecode of a trimmed film."""
+    """What the source did not give or the encoder not write: read errors, captions, the timecode of a trimmed film."""
     copied: tuple[StreamDigest, ...] = ()
     """Streams whose packets are all in the film."""
 
@@ -68,6 +69,9 @@ class VideoWriter:
         self._last = 0
         self._frames = 0
         self._report: OutputReport | None = None
+        self._unwritten = UnwrittenFinder(info, plan)
+        self.warnings: list[str] = []
+        """What began so far that the encoder does not write (captions), beyond what the plan names."""
 
     @classmethod
     def like(
@@ -136,6 +140,7 @@ class VideoWriter:
             self._first = frame.pts
         elif frame.pts <= self._last:
             raise ValueError(f"frame {frame.index}: pts {frame.pts} is not after {self._last}")
+        self.warnings += self._unwritten.find(frame)
         table = self.plan.luma_map
         self._sink.put(frame, frame.luma if table is None else np.take(table, frame.luma), cb, cr, key=key)
         self._last = frame.pts
@@ -156,8 +161,9 @@ class VideoWriter:
             except BaseException:
                 self.abort()
                 raise
+            warnings = (*self.warnings, *written.warnings)
             self._report = OutputReport(
-                self.plan.target, self._frames, self._first, self._last, written.warnings, written.copied
+                self.plan.target, self._frames, self._first, self._last, warnings, written.copied
             )
         return self._report
 
