@@ -31,7 +31,7 @@ _REGION: Final = 0.7
 """Weight of a region's distribution against that of the place itself."""
 _CAUTIOUS: Final = -0.1
 """Exponent of the bins' training weights at vividness 0: common colors, which are pale, count for more."""
-_BOLD: Final = 1.85
+_BOLD: Final = 2.0
 """The exponent at vividness 1: rare colors count for more."""
 _FLOOR: Final = 1e-9
 _DRAWN: Final = 24
