@@ -6,9 +6,11 @@ import threading
 import time
 from collections.abc import Iterator
 
+import cv2
 import pytest
+from threadpoolctl import threadpool_info
 
-from videocolor.concurrency.stages import prefetch, spread
+from videocolor.concurrency.stages import prefetch, single_threaded_kernels, spread
 
 
 def test_order_is_kept() -> None:
@@ -136,3 +138,18 @@ def test_an_error_of_spread_work_arrives_in_its_place(workers: int, where: str) 
         for n in spread(check, produce(), workers):
             seen.append(n)
     assert seen == [0, 1, 2, 3]
+
+
+def test_kernels_are_restored_after_the_last_user() -> None:
+    """Two films in threads of one process overlap in any order."""
+
+    def threads() -> list[int]:
+        return [cv2.getNumThreads(), *(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")]
+
+    before, first, second = threads(), single_threaded_kernels(), single_threaded_kernels()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert set(threads()) == {1}
+    second.__exit__(None, None, None)
+    assert threads() == before

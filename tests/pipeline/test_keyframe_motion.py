@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from videocolor.motion.flow import Motion
-from videocolor.pipeline.keyframe_motion import KeyframeTracker
+from videocolor.pipeline.keyframe_motion import KeyframeTracker, unknown_motion
 from videocolor.types import Array
 
 SHAPE = (8, 16)
@@ -42,6 +42,12 @@ def test_windows_continue_each_other() -> None:
     motion = tracker.follow([right(1), right(1)], [1], SHAPE)
     assert x_of(motion.back[0]) == pytest.approx(5) and motion.back[0, 2, 3, 8] == pytest.approx(0.125)
     assert motion.features is tracker.state.features
+
+
+def test_unknown_motion_has_no_confidence() -> None:
+    motion = unknown_motion(2, SHAPE)
+    assert motion.back.shape == motion.ahead.shape == (2, 3, *SHAPE)
+    assert not motion.back[:, 2].any() and motion.features is None
 
 
 def test_without_motion_nothing_is_followed() -> None:

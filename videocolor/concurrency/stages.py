@@ -10,12 +10,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
 from typing import Final, TypeVar
 
-__all__ = ["single_threaded_kernels", "prefetch", "spread"]
+__all__ = ["prefetch", "single_threaded_kernels", "spread"]
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -128,19 +128,44 @@ def spread(work: Callable[[S], T], items: Iterable[S], workers: int) -> Generato
         raise failure
 
 
+class _Kernels:
+    """Thread counts of OpenCV and of NumPy's BLAS, which are the process's own."""
+
+    def __init__(self) -> None:
+        self._lock, self._users, self._restore = threading.Lock(), 0, ExitStack()
+
+    def enter(self) -> None:
+        """Limit both to one thread, if nobody has yet."""
+        import cv2
+        from threadpoolctl import threadpool_limits
+
+        with self._lock:
+            if not self._users:
+                self._restore.callback(cv2.setNumThreads, cv2.getNumThreads())
+                self._restore.enter_context(threadpool_limits(1, user_api="blas"))
+                cv2.setNumThreads(1)
+            self._users += 1
+
+    def leave(self) -> None:
+        """Restore what was before the first user, after the last one."""
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                self._restore.close()
+
+
+_KERNELS: Final = _Kernels()
+
+
 @contextmanager
 def single_threaded_kernels() -> Iterator[None]:
     """One thread a call of OpenCV and of NumPy's BLAS: the stages are the parallelism; pools inside pools only fight.
 
     A small matrix product costs several times its own time where a second thread spins for it beside other stages.
+    Several threads of a process may be inside at once.
     """
-    import cv2
-    from threadpoolctl import threadpool_limits
-
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
+    _KERNELS.enter()
     try:
-        with threadpool_limits(1, user_api="blas"):
-            yield
+        yield
     finally:
-        cv2.setNumThreads(before)
+        _KERNELS.leave()

@@ -133,7 +133,7 @@ def check_prediction(found: Any, luma: Array, name: str) -> Prediction:
     if not isinstance(found, Prediction):
         raise PluginError(f"network {name}: step returned {type(found).__name__}; expected a Prediction")
     n, _, h, w = found.ab.shape
-    planes = {"ab": found.ab, "confidence": found.confidence, "error": found.error}
+    planes = {"ab": found.ab, "confidence": found.confidence, "error": found.error, "features": found.features}
     for key, plane in planes.items():
         if plane is None:
             continue
@@ -221,10 +221,15 @@ class Colorizer(ABC):
     def step_together(self, state: Any, luma: Array, motion: KeyframeMotion) -> Prediction:
         """Color consecutive keyframes of a shot without a hint, each by what all of them show. By default: `step`.
 
+        They are those of one window; what the windows before have shown is in `motion.features`.
+
         Args:
             state: as of `step`.
             luma: as of `step`.
             motion: between the keyframes.
+
+        Raises:
+            DeviceError: the device's memory does not hold them; the caller does not try fewer.
         """
         del motion
         return self.step(state, luma)

@@ -15,7 +15,7 @@ from videocolor.models.base import KeyframeMotion
 from videocolor.motion.flow import Motion, grid, look_up, resize_flow
 from videocolor.types import Array
 
-__all__ = ["KeyframeTracker", "KeyframeTrackerState"]
+__all__ = ["KeyframeTracker", "KeyframeTrackerState", "unknown_motion"]
 
 
 @dataclass(eq=False)
@@ -41,7 +41,7 @@ class KeyframeTracker:
 
         Args:
             motions: from the frame before to each frame; None: unknown.
-            keyframes: places of the keyframes among them, ascending.
+            keyframes: places of the keyframes among them, ascending, at least one.
             shape: (height, width) of the features.
         """
         way, back = self.state.way, []
@@ -58,6 +58,12 @@ class KeyframeTracker:
                 way = _onward(way, None if motion is None else _reversed(motion))
             ahead.append(way)
         return KeyframeMotion(np.stack(back), np.stack(ahead[::-1]), self.state.features)
+
+
+def unknown_motion(frames: int, shape: tuple[int, int]) -> KeyframeMotion:
+    """Return motion between some frames that is not known, so that they are compared by likeness alone."""
+    lost = np.stack([_lost(shape)] * frames)
+    return KeyframeMotion(lost, lost, None)
 
 
 def _still(shape: tuple[int, int]) -> Array:

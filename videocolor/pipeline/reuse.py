@@ -17,6 +17,7 @@ import numpy as np
 from videocolor.hints.plan import HintPlan, hint_input
 from videocolor.models.base import HintInput
 from videocolor.pipeline.film import Film, FilmReader, Part
+from videocolor.pipeline.keyframe_motion import unknown_motion
 from videocolor.shots.prepare import Prepared, gray_of, prepare, small_luma
 from videocolor.shots.scan import ScanResult
 from videocolor.similarity import shot_similarity, thumbnail
@@ -62,7 +63,12 @@ def reused_hints(
         planned = film.hints.for_shot(reference)[: film.colorizer.card.max_hints]
         lumas, size = shots.lumas(reference), film.reuse_size
         own = [hint_input(p.hint, size, in_shot=p.own == reference) for p in planned]
-        seen = film.predictor.predict(film.colorizer.begin(own), lumas, film.grid(size))
+        begun, stride = film.colorizer.begin(own), film.colorizer.card.feature_stride
+        if own or stride is None:
+            seen = film.predictor.predict(begun, lumas, film.grid(size))
+        else:  # one choice for both, as for the keyframes of the shot itself
+            apart = unknown_motion(len(lumas), (size[0] // stride, size[1] // stride))
+            seen = film.predictor.predict_together(begun, lumas, film.grid(size), apart)
         known[reference] = [HintInput(luma, _resized(ab, size)) for luma, ab in zip(lumas, seen.ab, strict=True)]
         while len(known) > _REUSED:
             del known[next(iter(known))]

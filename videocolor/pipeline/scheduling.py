@@ -39,6 +39,7 @@ __all__ = [
     "queue_length",
     "shard_starts",
     "shot_schedule",
+    "smoothing_method",
     "windows",
 ]
 
@@ -81,7 +82,7 @@ def _frame_bytes(info: VideoInfo) -> int:
 def motion_finder(film: Film, number: int) -> FlowEstimator | None:
     """Make what finds a shot's motion; None: nothing needs it."""
     smoothing = film.config.smoothing
-    if _smoothing(film) == "none":
+    if smoothing_method(film) == "none":
         return None
     quality: Quality = "detailed" if film.hints.propagates(number) else "fast"
     return FlowEstimator(quality if smoothing.motion == "auto" else smoothing.motion)
@@ -91,7 +92,7 @@ def make_smoother(film: Film, number: int) -> Smoother:
     """Make what smooths a shot's chroma over time."""
     settings, cap = film.config.smoothing, _PROPAGATED_CAP if _propagates(film, number) else CAP
     make: Callable[[SmoothingConfig, float], Smoother]
-    make = find(_smoothing(film), "smoothers", "smoothing.method", SMOOTHERS)
+    make = find(smoothing_method(film), "smoothers", "smoothing.method", SMOOTHERS)
     return make(settings, cap)
 
 
@@ -104,11 +105,11 @@ def make_propagator(film: Film, number: int) -> Propagator:
 
 
 def _propagates(film: Film, number: int) -> bool:
-    return _smoothing(film) != "none" and film.colorizer.card.propagates and film.hints.propagates(number)
+    return smoothing_method(film) != "none" and film.colorizer.card.propagates and film.hints.propagates(number)
 
 
-def _smoothing(film: Film) -> str:
-    """Name of the method."""
+def smoothing_method(film: Film) -> str:
+    """Return the name of the method of smoothing, `none` where it is off."""
     return film.config.smoothing.method if film.config.smoothing.enabled else "none"
 
 
@@ -129,7 +130,7 @@ class ShotSchedule:
 def shot_schedule(film: Film, number: int) -> ShotSchedule:
     """Plan a shot: denser keyframes where it has a reference frame, smaller windows of larger frames."""
     model, info = film.config.model, film.info
-    interval = 1 if _smoothing(film) == "none" else model.keyframe_interval
+    interval = 1 if smoothing_method(film) == "none" else model.keyframe_interval
     if film.colorizer.card.propagates and film.hints.has_reference(number):
         interval = min(interval, model.keyframe_interval_painted)
     held = info.width * info.height * (1 if info.layout.depth <= 8 else 2) * 3 * interval

@@ -26,6 +26,7 @@ from videocolor.pipeline.scheduling import (
     make_propagator,
     make_smoother,
     shot_schedule,
+    smoothing_method,
 )
 from videocolor.pipeline.smoothing import Moment, check_chroma
 from videocolor.pipeline.state import from_arrays, to_arrays
@@ -227,11 +228,9 @@ class ShotColorizer:
         grid, frames = film.grid(film.size(self._number)), [window[i] for i in keyframes]
         lumas = [frame.item.luma_at(size) for frame in frames]
         stride = film.colorizer.card.feature_stride
-        if stride is not None and self._automatic:
+        if stride is not None and self._automatic and smoothing_method(film) != "none":
             shape = size[0] // stride, size[1] // stride
             motion = self._tracker.follow([frame.moment.motion for frame in window], keyframes, shape)
-            if not keyframes:
-                return lumas, film.predictor.predict(self._network, lumas, grid)
             seen = film.predictor.predict_together(self._network, lumas, grid, motion)
             self._tracker.state.features = seen.features
             return lumas, seen

@@ -23,7 +23,7 @@ __all__ = ["Drift"]
 _FRAMES: Final = 24
 """From the first frame that is compared to the second."""
 _LINES: Final = 160
-"""Shorter side of the pictures in which motion is found."""
+"""Shorter side of the pictures that motion is prepared of; it is found, and a*b* are compared, on half of that."""
 _SAFE: Final = 0.3
 """Confidence of the composed motion from which a pixel is compared."""
 _LEAST: Final = 0.1

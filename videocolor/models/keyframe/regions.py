@@ -139,7 +139,7 @@ def propose(evidence: Evidence, vividness: float, count: int) -> list[Array]:
         count: how many proposals.
 
     Returns:
-        (2, h, w) float32 a*b* each; the first is the color that a film gets by itself.
+        (2, h, w) float32 a*b* each; the first is the color that the frame gets by itself, without others of its shot.
     """
     regions = find_regions(evidence)
     first, *drawn = (
