@@ -125,7 +125,14 @@ GRAY = data_url(np.full((48, 64, 3), 128, np.uint8))
 
 def test_the_page_of_an_evaluation(browser: Any, tmp_path: Path) -> None:
     strips = [(3, [("truth", GRAY), ("gray film", GRAY), ("mine", GRAY)])]
-    clip = {"name": "a", "head": ["method", "dE00"], "scores": [["mine", "1"]], "strips": strips, "right": "mine"}
+    clip = {
+        "name": "a",
+        "head": ["method", "dE00"],
+        "scores": [["mine", "1"]],
+        "strips": strips,
+        "right": "mine",
+        "hints": [],
+    }
     values = {"protocol": "e1", "facts": ["one"], "head": ["method"], "means": [["mine"]], "last": "mine", "shown": 1}
     (tmp_path / "page.html").write_text(render("evaluation", gray="gray film", clips=[clip], **values))
     page, said = opened(browser, tmp_path / "page.html", 1000, 700)

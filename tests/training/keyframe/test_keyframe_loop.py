@@ -59,7 +59,7 @@ def test_a_run_colors(tmp_path: Path, runtime: str) -> None:
     made = []
     for file in (weights, tmp_path / "run/checkpoint.pt"):
         colorizer = load_colorizer(str(file), runtime=runtime, threads=1)
-        assert colorizer.card.name == "run" and colorizer.card.area == 384 * 224
+        assert colorizer.card.name == "run" and colorizer.card.area == 352 * 192
         prediction = colorizer.step(colorizer.begin([]), luma)
         assert prediction.ab.shape == (2, 2, 16, 24) and prediction.error is not None
         assert (prediction.error >= 0).all()
