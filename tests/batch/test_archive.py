@@ -30,12 +30,12 @@ from videocolor.batch.archive import (
     luma_framemd5,
 )
 from videocolor.batch.bag import bag_problems, check_archive, write_bag
-from videocolor.batch.finish import merge_one
+from videocolor.batch.finish import merge_one, recolor_films
 from videocolor.batch.manifest import read_manifest, update_manifest
 from videocolor.batch.reel import Reel
 from videocolor.batch.reporting import Reporter
 from videocolor.batch.settings import BatchConfig
-from videocolor.batch.state import read_receipt, receipt_fits
+from videocolor.batch.state import merging, read_receipt, receipt_fits, receipt_path
 from videocolor.batch.steps import Batch, film_steps
 from videocolor.batch.verify import verify_batch
 from videocolor.config import ColorizeConfig
@@ -583,3 +583,111 @@ def test_a_change_on_purpose_is_accepted_with_its_reason(copied: Path, proved: P
     assert not receipt_fits(dataclasses.replace(receipt, accepted=()), job)
     job.config["output"] = {**config["output"], "overwrite": True}
     assert not receipt_fits(receipt, job)
+
+
+NAME = "reel ä 100%"
+
+
+def bytes_of(out: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in files_of(out)}
+
+
+def completed(job: FilmJob, batch: Batch) -> str | None:
+    reel = Reel(job, 0, receipt=read_receipt(batch.out, job.name))
+    complete_films([reel], batch, Reporter(batch.out, [reel], (), ignore))
+    return reel.error
+
+
+def test_a_repair_that_fails_removes_nothing(copied: Path) -> None:
+    path = receipt_path(copied, NAME)
+    text = path.read_text().replace("/reels/", "/away/")
+    path.write_text(text)
+    update_manifest(copied, (), {path.relative_to(copied).as_posix(): sha256(path)})
+    page = next(copied.glob("*.html"))
+    for file in (page, bag_path(copied / f"{NAME}_colorized.mkv") / "data" / page.name):
+        file.write_bytes(b"damaged")
+    before = bytes_of(copied)
+    assert "cannot be repaired" in repair_films(copied)[NAME]
+    assert {file: data for file, data in bytes_of(copied).items() if file.name != "driver.lock"} == before
+
+
+def test_an_altered_receipt_is_not_sealed_again(copied: Path) -> None:
+    path = receipt_path(copied, NAME)
+    path.write_text(path.read_text().replace('"seconds": 1.0', '"seconds": 2.0'))
+    framemd5_path(copied / f"{NAME}_colorized.mkv").unlink()
+    before = path.read_text()
+    assert "is not the receipt" in repair_films(copied)[NAME]
+    assert path.read_text() == before and problems_of(copied)
+
+
+def test_films_of_version_0_1_0_are_not_repaired(copied: Path) -> None:
+    path = receipt_path(copied, NAME)
+    receipt = json.loads(path.read_text())
+    path.write_text(
+        json.dumps({**receipt, "target": f"/old/{receipt['target']}", "files": {f"/old/{receipt['target']}": ""}})
+    )
+    assert "0.1.0" in repair_films(copied)[NAME]
+    assert path.is_file()
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_completion_that_stops_is_done_by_the_next_run(
+    killed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = film_job(tmp_path)
+    finished(job, ArchiveSettings())
+    out = job.target.parent
+    record = Path(f"{job.target}.json").read_text()
+    batch = Batch(out, BatchConfig(archive=ArchiveSettings(luma_proof=True, bag=True)), film_steps())
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OutputError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("videocolor.batch.archive.write_bag", full)
+        if killed:
+            patch.setattr("videocolor.batch.amend._settle", lambda *_: False)
+        assert "full" in str(completed(job, batch))
+    assert (Path(f"{job.target}.json").read_text() == record) is not killed
+    assert completed(job, batch) is None
+    assert problems_of(out) == []
+    assert not list((out / ".videocolor" / "amending").iterdir())
+
+
+def test_a_receipt_that_was_not_put_in_place_is_when_the_manifest_lists_it(copied: Path) -> None:
+    path = receipt_path(copied, NAME)
+    now = path.read_text()
+    path.with_suffix(".new").write_text(now)
+    path.write_text(now.replace('"seconds": 1.0', '"seconds": 2.0'))
+    assert repair_films(copied) == {} and problems_of(copied) == []
+    path.with_suffix(".new").write_text("{}")
+    assert repair_films(copied) == {} and path.read_text() == now
+
+
+def test_other_folders_and_films_are_left_alone(copied: Path, tmp_path: Path) -> None:
+    typo = tmp_path / "typo"
+    for amend in (lambda: repair_films(typo), lambda: accept_films(typo, [NAME], "x")):
+        with pytest.raises(UsageError, match="no film was finished"):
+            amend()
+    assert not typo.exists()
+    with pytest.raises(UsageError, match="nobody"):
+        accept_films(copied, [NAME, "nobody"], "x")
+    receipt = read_receipt(copied, NAME)
+    assert receipt is not None and not receipt.accepted
+
+
+def test_shots_are_not_colored_again_in_a_film_that_has_changed(copied: Path) -> None:
+    receipt = read_receipt(copied, NAME)
+    assert receipt is not None
+    target = copied / receipt.target
+    job = FilmJob(NAME, Path(receipt.source), target, receipt.config, copied / ".videocolor" / "shards" / NAME)
+
+    def failed() -> str:
+        reel = Reel(job, 0)
+        batch = Batch(copied, BatchConfig(), film_steps())
+        recolor_films([reel], [98], (), batch, Reporter(copied, [reel], (), ignore), ignore)
+        return str(reel.error)
+
+    assert "there is no shot 99" in failed() and not merging(job)
+    target.write_bytes(target.read_bytes() + b"x")
+    assert "has changed since it was finished" in failed() and not merging(job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -9,25 +10,28 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from videocolor.batch.archive import bag_path
+from videocolor.batch.bag import check_archive
 from videocolor.batch.finish import describe_files
 from videocolor.batch.lock import DriverLock
-from videocolor.batch.manifest import Digests
+from videocolor.batch.manifest import MANIFEST, Digests
 from videocolor.batch.reel import Reel
 from videocolor.batch.reporting import Reporter
 from videocolor.batch.settings import ArchiveSettings, BatchConfig
 from videocolor.batch.state import (
     Receipt,
     drop_receipt,
+    is_sealed,
     mark_merging,
     read_receipt,
     receipt_path,
+    settle_receipt,
+    source_state,
     state_folder,
     write_receipt,
 )
 from videocolor.batch.steps import Batch, film_steps
 from videocolor.errors import InputError, OutputError, UsageError, VideocolorError
-from videocolor.files import disk_errors, part_name
+from videocolor.files import disk_errors, file_sha256, part_name
 from videocolor.record import report_path, sidecar_path
 from videocolor.reports.run import write_report
 from videocolor.shards.merge import MergeReport
@@ -39,6 +43,8 @@ __all__ = ["accept_films", "complete_films", "repair_films"]
 def complete_films(reels: Sequence[Reel], batch: Batch, reporter: Reporter) -> None:
     """Make proofs, packages and reports of finished films that are asked for now and were not made."""
     for reel in reels:
+        if reel.receipt is not None and _settle(batch.out, reel.name):
+            reel.receipt = read_receipt(batch.out, reel.name)
         if reel.receipt is None or not _lacks(reel.receipt, reel.job, batch.config.archive):
             continue
         reel.stage = "merging"
@@ -65,14 +71,24 @@ def _complete(job: FilmJob, receipt: Receipt, batch: Batch, remade: Collection[s
     """Make what is missing of a finished film; `remade`: its files that are made again, and need not be as they were.
 
     Raises:
-        InputError: another file of it has changed, or the source is another one: the proof would be of that.
+        InputError: another file of it or its receipt has changed, or the source is another one or missing.
+        UsageError: the extra `archive` is not installed.
     """
+    _check_seal(batch.out, receipt)
+    check_archive(batch.config.archive)
+    source_state(job.source)
     changed = [name for name in _changed(batch.out, receipt) if name not in remade]
     if changed:
         raise InputError(f"{job.target}: {', '.join(changed)}: missing or changed; `videocolor batch verify --repair`")
+    with _restored_on_error(batch.out, receipt):
+        return _make(job, receipt, batch, remade)
+
+
+def _make(job: FilmJob, receipt: Receipt, batch: Batch, remade: Collection[str]) -> Receipt:
     target, warnings = job.target, list(receipt.warnings)
     page = report_path(target)
-    if job.config.get("output", {}).get("report") and not page.exists():
+    damaged = page.relative_to(batch.out).as_posix() in remade
+    if job.config.get("output", {}).get("report") and (damaged or not page.exists()):
         write_report(job.source, target)
     report = MergeReport(
         *(target, receipt.frames, receipt.sha256, 0.0, receipt.warnings),
@@ -84,6 +100,50 @@ def _complete(job: FilmJob, receipt: Receipt, batch: Batch, remade: Collection[s
     now = dataclasses.replace(receipt, **describe_files(batch.out, report), warnings=tuple(dict.fromkeys(warnings)))
     write_receipt(batch.out, now)
     return now
+
+
+def _check_seal(out: Path, receipt: Receipt) -> None:
+    if not is_sealed(out, receipt.name):
+        raise InputError(
+            f"{receipt_path(out, receipt.name)}: is not the receipt that {MANIFEST} lists, so it proves nothing; "
+            "restore it from a copy, or `videocolor batch accept` the film as it is"
+        )
+
+
+@contextlib.contextmanager
+def _restored_on_error(out: Path, receipt: Receipt) -> Iterator[None]:
+    """Keep record, report and proofs while they are replaced; put them back on any error, `_settle` after a kill."""
+    folder = _kept_folder(out, receipt.name)
+    inside = f"{receipt.target}.bag/"
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in receipt.files:
+            if name != receipt.target and not name.startswith(inside) and (out / name).is_file():
+                _copy(out / name, folder / Path(name).name)
+    try:
+        yield
+    finally:
+        _settle(out, receipt.name)
+
+
+def _settle(out: Path, name: str) -> bool:
+    """Put back the files of a film that an amendment has replaced without a new receipt; return whether one began."""
+    folder, receipt = _kept_folder(out, name), settle_receipt(out, name)
+    if receipt is None or not folder.is_dir():
+        return False
+    for file, digest in receipt.files.items():
+        kept = folder / Path(file).name
+        if file.startswith(f"{receipt.target}.bag/") or not kept.is_file() or file_sha256(kept) != digest:
+            continue
+        if not (out / file).is_file() or file_sha256(out / file) != digest:
+            _copy(kept, out / file)
+    with disk_errors(folder):
+        shutil.rmtree(folder)
+    return True
+
+
+def _kept_folder(out: Path, name: str) -> Path:
+    return state_folder(out) / "amending" / name
 
 
 def _changed(out: Path, receipt: Receipt) -> Iterator[str]:
@@ -107,16 +167,21 @@ def repair_films(out: Path, names: Sequence[str] = ()) -> dict[str, str]:
         What was done with each film that had changed, in words.
 
     Raises:
-        UsageError: a driver works on `out`.
+        UsageError: no batch was run in `out`, a film was not finished by it, or a driver works on `out`.
     """
+    _check_folder(out)
     batch = Batch(out, BatchConfig(), film_steps())
     done: dict[str, str] = {}
     with DriverLock(state_folder(out)):
         for receipt in _receipts(out, names):
+            if Path(receipt.target).is_absolute():
+                done[receipt.name] = "is not repaired: videocolor 0.1.0 finished it, and made no copies or proofs"
+                continue
             changed = list(_changed(out, receipt))
             if not changed:
                 continue
             try:
+                _check_seal(out, receipt)
                 done[receipt.name] = _repair(receipt, changed, batch)
             except (VideocolorError, OSError) as error:
                 done[receipt.name] = f"cannot be repaired: {error}"
@@ -144,14 +209,9 @@ def _repair(receipt: Receipt, changed: list[str], batch: Batch) -> str:
             luma_proof=f"{receipt.target}.luma.framemd5" in receipt.files,
             bag=f"{receipt.target}.bag/bagit.txt" in receipt.files,
         )
-        for name in left:
-            (out / name).unlink(missing_ok=True)
-        if had.bag:
-            shutil.rmtree(bag_path(target), ignore_errors=True)
-            left += [name for name in receipt.files if name.startswith(f"{receipt.target}.bag/")]
-        job.config["output"]["report"] = f"{receipt.target}.html" in receipt.files
+        job.config.setdefault("output", {})["report"] = f"{receipt.target}.html" in receipt.files
         config = batch.config.model_copy(update={"archive": had})
-        _complete(job, receipt, dataclasses.replace(batch, config=config), {*left, f"{receipt.target}.json"})
+        _complete(job, receipt, dataclasses.replace(batch, config=config), left)
     words = (f"{len(copied)} files restored from their copies" * bool(copied), "proofs, report or package made again")
     return ", ".join(filter(None, words if left else words[:1]))
 
@@ -169,23 +229,37 @@ def accept_films(out: Path, names: Sequence[str], reason: str) -> None:
 
     Raises:
         UsageError: a film was not finished here, or a driver works on `out`.
-        InputError: its film is missing.
+        InputError: a film is missing, so that none was accepted.
     """
+    _check_folder(out)
     with DriverLock(state_folder(out)):
-        for receipt in _receipts(out, names):
+        receipts = _receipts(out, names)
+        for receipt in receipts:
             target = out / receipt.target
-            if not target.is_file():
-                raise InputError(f"{target}: is missing, so it cannot be accepted")
+            if not target.is_file() or not target.is_relative_to(out):
+                raise InputError(f"{target}: is missing in {out}, so it cannot be accepted")
+        for receipt in receipts:
+            target = out / receipt.target
             report = MergeReport(target, receipt.frames, "", 0.0, (), None, None, receipt.luma_differs)
             entry = {"date": time.strftime("%Y-%m-%d"), "reason": reason}
             now = dataclasses.replace(receipt, **describe_files(out, report), accepted=(*receipt.accepted, entry))
             write_receipt(out, now)
 
 
-def _receipts(out: Path, names: Sequence[str]) -> Iterator[Receipt]:
+def _check_folder(out: Path) -> None:
+    folder = receipt_path(out, "x").parent
+    if not folder.is_dir():  # before the lock, which would make it
+        raise UsageError(f"{out}: no film was finished here by a batch ({folder} is missing)")
+
+
+def _receipts(out: Path, names: Sequence[str]) -> list[Receipt]:
+    """Read the receipts of some films, or of all; of all, those that cannot be read are left out."""
+    found = []
     for name in names or sorted(path.stem for path in receipt_path(out, "x").parent.glob("*.json")):
+        _settle(out, name)
         receipt = read_receipt(out, name)
         if receipt is not None:
-            yield receipt
+            found.append(receipt)
         elif names:
             raise UsageError(f"{name}: no receipt of a finished film in {out}, or it cannot be read")
+    return found

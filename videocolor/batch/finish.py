@@ -30,8 +30,9 @@ from videocolor.batch.state import (
     write_receipt,
 )
 from videocolor.batch.steps import Batch
-from videocolor.errors import InputError, Interrupted, VideocolorError
+from videocolor.errors import InputError, Interrupted, OutputError, VideocolorError
 from videocolor.events import Event, Observer
+from videocolor.files import file_sha256
 from videocolor.shards.types import FilmJob
 
 if TYPE_CHECKING:
@@ -119,9 +120,19 @@ def _recolor(job: FilmJob, shots: Sequence[int], reusing: Sequence[int], batch: 
     config, steps, before = batch.config, batch.steps, read_receipt(batch.out, job.name)
     if before is None or not (job.target.is_file() or merging(job)):
         raise InputError(f"{job.target}: is not finished; only shots of a finished film can be colored again")
+    if not merging(job) and file_sha256(job.target) != before.sha256:
+        raise OutputError(
+            f"{job.target}: has changed since it was finished, so its other shots cannot be kept; "
+            "`videocolor batch verify --repair`, or color it again"
+        )
     state = source_state(job.source)
     mark_merging(job)
-    report = steps.recolor(job, shots, reusing, observer)
+    try:
+        report = steps.recolor(job, shots, reusing, observer)
+    except Exception:
+        if job.target.is_file() and file_sha256(job.target) == before.sha256:  # it is as it was
+            clear_merging(job)
+        raise
     warnings = steps.finish(job, report, config, before.source_sha256)
     seconds = before.seconds + report.seconds
     sha256 = before.source_sha256

@@ -4,6 +4,8 @@
     shards/NAME/job.json     what a film's working folder was made for; beside it the plan, shards and their records
     shards/NAME/merging      the film is being merged: a file under its final name is this batch's own
     films/NAME.json          receipt: the film is finished; outlives the working folder, is listed in the manifest
+    films/NAME.new           the next receipt, until the manifest lists it
+    amending/NAME/           the film's record, report and proofs while they are replaced
     shards/NAME/failed.json  why it cannot be done, as long as nothing changes
     given_up/NAME.json       why it is not to be done
     status.json              the driver's last report, for people (`videocolor.batch.status`); nothing depends on it
@@ -53,6 +55,7 @@ __all__ = [
     "receipt_path",
     "same_job",
     "settings_id",
+    "settle_receipt",
     "source_state",
     "state_folder",
     "write_batch",
@@ -314,8 +317,21 @@ def write_receipt(out: Path, receipt: Receipt) -> None:
     path, before = receipt_path(out, receipt.name), read_receipt(out, receipt.name)
     text = _text(asdict(receipt))
     seal = {path.relative_to(out).as_posix(): hashlib.sha256(text.encode()).hexdigest()}
+    _write_text(path.with_suffix(".new"), text)
     update_manifest(out, () if before is None else before.files, receipt.files | seal)
-    _write_text(path, text)
+    with disk_errors(path):
+        path.with_suffix(".new").replace(path)
+
+
+def settle_receipt(out: Path, name: str) -> Receipt | None:
+    """Finish a `write_receipt` that was killed after it wrote the manifest, undo an earlier one; return the receipt."""
+    path = receipt_path(out, name)
+    new = path.with_suffix(".new")
+    if new.is_file():
+        sealed = read_manifest(out)[0].get(path.relative_to(out).as_posix()) == file_sha256(new)
+        with disk_errors(path):
+            new.replace(path) if sealed else new.unlink()
+    return read_receipt(out, name)
 
 
 def is_sealed(out: Path, name: str) -> bool:
