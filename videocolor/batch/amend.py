@@ -13,7 +13,7 @@ from pathlib import Path
 from videocolor.batch.bag import check_archive
 from videocolor.batch.finish import describe_files
 from videocolor.batch.lock import DriverLock
-from videocolor.batch.manifest import MANIFEST, Digests
+from videocolor.batch.manifest import MANIFEST, Digests, read_manifest
 from videocolor.batch.reel import Reel
 from videocolor.batch.reporting import Reporter
 from videocolor.batch.settings import ArchiveSettings, BatchConfig
@@ -24,7 +24,6 @@ from videocolor.batch.state import (
     mark_merging,
     read_receipt,
     receipt_path,
-    settle_receipt,
     source_state,
     state_folder,
     write_receipt,
@@ -128,7 +127,7 @@ def _restored_on_error(out: Path, receipt: Receipt) -> Iterator[None]:
 
 def _settle(out: Path, name: str) -> bool:
     """Put back the files of a film that an amendment has replaced without a new receipt; return whether one began."""
-    folder, receipt = _kept_folder(out, name), settle_receipt(out, name)
+    folder, receipt = _kept_folder(out, name), _settle_receipt(out, name)
     if receipt is None or not folder.is_dir():
         return False
     for file, digest in receipt.files.items():
@@ -140,6 +139,17 @@ def _settle(out: Path, name: str) -> bool:
     with disk_errors(folder):
         shutil.rmtree(folder)
     return True
+
+
+def _settle_receipt(out: Path, name: str) -> Receipt | None:
+    """Finish a `write_receipt` that was killed after it wrote the manifest, undo an earlier one; return the receipt."""
+    path = receipt_path(out, name)
+    new = path.with_suffix(".new")
+    if new.is_file():
+        sealed = read_manifest(out)[0].get(path.relative_to(out).as_posix()) == file_sha256(new)
+        with disk_errors(path):
+            new.replace(path) if sealed else new.unlink()
+    return read_receipt(out, name)
 
 
 def _kept_folder(out: Path, name: str) -> Path:

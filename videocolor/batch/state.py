@@ -55,7 +55,6 @@ __all__ = [
     "receipt_path",
     "same_job",
     "settings_id",
-    "settle_receipt",
     "source_state",
     "state_folder",
     "write_batch",
@@ -321,17 +320,6 @@ def write_receipt(out: Path, receipt: Receipt) -> None:
     update_manifest(out, () if before is None else before.files, receipt.files | seal)
     with disk_errors(path):
         path.with_suffix(".new").replace(path)
-
-
-def settle_receipt(out: Path, name: str) -> Receipt | None:
-    """Finish a `write_receipt` that was killed after it wrote the manifest, undo an earlier one; return the receipt."""
-    path = receipt_path(out, name)
-    new = path.with_suffix(".new")
-    if new.is_file():
-        sealed = read_manifest(out)[0].get(path.relative_to(out).as_posix()) == file_sha256(new)
-        with disk_errors(path):
-            new.replace(path) if sealed else new.unlink()
-    return read_receipt(out, name)
 
 
 def is_sealed(out: Path, name: str) -> bool:
