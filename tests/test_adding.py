@@ -311,3 +311,23 @@ def test_an_unknown_method_is_refused(key: str, tmp_path: Path) -> None:
     config = ColorizeConfig.load(None, [*QUICK, f"smoothing.{key}=wish"])
     with pytest.raises(UsageError, match=rf"smoothing\.{key}: there is no 'wish'"):
         colorize_video(tmp_path / "in.mkv", tmp_path / "out.mkv", config)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def x(:", "SyntaxError"),
+        ("raise RuntimeError('no licence')", "RuntimeError: no licence"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("import functools\nx = functools.partial(print, 1)", "not an object of partial"),
+        ("x = {}", "not an object of dict"),
+    ],
+)
+def test_a_plugin_that_cannot_be_used_is_named(
+    text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"broken_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UsageError, match=re.escape(message)):
+        plugins.origins((f"{name}:x", "smoothers"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points, packages_distributions, version
 from pathlib import Path
@@ -50,8 +50,8 @@ def find(name: str, seam: Seam, setting: str, known: Mapping[str, Any] = _NOTHIN
             return getattr(importlib.import_module(module), attribute)
         if name in installed(seam):
             return installed(seam)[name].load()
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"{setting} {name}: cannot be imported: {error}") from error
+    except (Exception, SystemExit) as error:  # the module may do anything
+        raise UsageError(f"{setting} {name}: cannot be imported: {type(error).__name__}: {error}") from error
     names = [*known, *installed(seam)]
     raise UsageError(
         f"{setting}: there is no {name!r}{suggest(name, names)}; expected {', '.join([*names, 'module:Object'])}"
@@ -91,12 +91,22 @@ def origins(*named: tuple[str, Seam]) -> list[str]:
     return [code for code in found if code is not None]
 
 
-@lru_cache
 def identify(plugin: Any) -> str | None:
     """Say which code a class or function is: its name, its package's version, the sha256 of its file; None: it is ours.
 
     What its file imports is not hashed: the version stands for that.
+
+    Raises:
+        UsageError: it is another object, such as a `functools.partial`: its type does not say what it does.
     """
+    named = getattr(plugin, "__module__", None) in sys.modules and hasattr(plugin, "__qualname__")
+    if not named or not isinstance(plugin, Hashable):
+        raise UsageError(f"{plugin!r}: expected a class or function, not an object of {type(plugin).__name__}")
+    return _identify(plugin)
+
+
+@lru_cache
+def _identify(plugin: Any) -> str | None:
     module = sys.modules[plugin.__module__]
     top = module.__name__.partition(".")[0]
     if top == __package__:

@@ -35,7 +35,7 @@ from videocolor.batch.manifest import read_manifest, update_manifest
 from videocolor.batch.reel import Reel
 from videocolor.batch.reporting import Reporter
 from videocolor.batch.settings import BatchConfig
-from videocolor.batch.state import merging, read_receipt, receipt_fits, receipt_path
+from videocolor.batch.state import merging, read_receipt, receipt_fits, receipt_path, write_batch
 from videocolor.batch.steps import Batch, film_steps
 from videocolor.batch.verify import verify_batch
 from videocolor.config import ColorizeConfig
@@ -444,7 +444,8 @@ def test_swapped_and_added_files_are_named(copied: Path) -> None:
         path = copied / name
         path.parent.mkdir(exist_ok=True)
         path.write_text("{}")
-        assert problems_of(copied) == [f"{name}: was added; no finished film has it"]
+        assert f"{name}: was added; no finished film has it" in problems_of(copied)
+        assert len(problems_of(copied)) == (2 if name.endswith("json") else 1)
         path.unlink()
 
 
@@ -691,3 +692,98 @@ def test_shots_are_not_colored_again_in_a_film_that_has_changed(copied: Path) ->
     assert "there is no shot 99" in failed() and not merging(job)
     target.write_bytes(target.read_bytes() + b"x")
     assert "has changed since it was finished" in failed() and not merging(job)
+
+
+# ---- folders that were tampered with ---------------------------------------------------------------------------------
+
+
+def receipt_of(out: Path) -> tuple[Path, dict[str, Any]]:
+    (path,) = (out / ".videocolor" / "films").iterdir()
+    return path, json.loads(path.read_text())
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("files", ["a"], "files: Input should be a valid dictionary"),
+        ("files", {"../x": "0" * 64}, "'../x' is outside"),
+        ("files", {"/etc/passwd": "0" * 64}, "'/etc/passwd' is outside"),
+        ("target", "/old/../../x", "outside"),
+        ("name", "../x", "is no name of a film"),
+        ("accepted", [{"reason": "x"}], "lacks date or reason"),
+        ("later", 1, "later: unknown"),
+        ("source_state", {"bytes": 1}, "mtime_ns"),
+    ],
+)
+def test_an_odd_receipt_is_the_problem_of_one_film(key: str, value: Any, message: str, copied: Path) -> None:
+    path, receipt = receipt_of(copied)
+    shutil.copy(path, path.with_name("z.json"))
+    value = {**receipt["files"], **value} if key == "files" and isinstance(value, dict) else value
+    path.write_text(json.dumps({**receipt, key: value}))
+    verdicts = verify_batch(copied, decode=False)
+    assert len(verdicts) == 3 and "files" not in verdicts[0].checked and "source" in verdicts[1].checked
+    (problem,) = verdicts[0].problems
+    assert message in problem and path.name in problem
+    assert read_receipt(copied, path.stem) is None
+
+
+def test_the_configuration_of_another_version_ends_no_verification(copied: Path) -> None:
+    path, receipt = receipt_of(copied)
+    receipt["config"]["output"]["future"] = 1
+    path.write_text(json.dumps(receipt))
+    assert "luma" in verify_batch(copied)[0].checked
+    receipt["config"]["input"]["future"] = 1
+    path.write_text(json.dumps(receipt))
+    assert any("future" in problem for problem in verify_batch(copied)[0].problems)
+
+
+def test_the_lines_of_a_damaged_manifest_are_dropped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    manifest, ours = tmp_path / "manifest-sha256.txt", tmp_path / ".manifest-sha256.txt.abcdefgh"
+    theirs = tmp_path / ".manifest-sha256.txt.backup-of-mine"
+    ours.touch(), theirs.touch()
+    bad = ["rubbish", f"{'1' * 64}  ../x", f"{'1' * 64}  /etc/passwd", f"{'2' * 64}  a"]
+    manifest.write_text("\n".join([f"{'0' * 64} *a", *bad, f"{'0' * 64}  b"]))
+    entries, problems = read_manifest(tmp_path)
+    assert entries == {"a": "0" * 64} and len(problems) == 5 and all("batch accept" in text for text in problems)
+    update_manifest(tmp_path, (), {"c": "3" * 64})
+    assert manifest.read_text() == f"{'0' * 64} *a\n{'3' * 64}  c\n" and len(caplog.messages) == 5
+    assert theirs.exists() and not ours.exists()
+    update_manifest(tmp_path, (), {})
+    assert len(caplog.messages) == 5, "said once"
+
+
+def test_links_and_pipes_prove_nothing(copied: Path, tmp_path: Path) -> None:
+    subprocess.run(["cp", "-as", str(copied), str(tmp_path / "links")], check=True)
+    found = problems_of(tmp_path / "links")
+    assert len([text for text in found if text.endswith("is a link")]) == 16, found
+    (copied / "more").symlink_to(tmp_path)
+    assert problems_of(copied) == ["more: was added; no finished film has it"]
+    (copied / "more").unlink()
+    bag = next(copied.glob("*.bag"))
+    bag.rename(tmp_path / "bag")
+    bag.symlink_to(tmp_path / "bag")
+    assert f"{bag.name}/bagit.txt: {bag.name} is a link" in problems_of(copied)
+    target = next(copied.glob("*.mkv"))
+    target.unlink()
+    os.mkfifo(target)
+    assert f"{target.name}: is not a regular file" in problems_of(copied)
+
+
+def test_nothing_is_no_success(copied: Path, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "manifest-sha256.txt").touch()
+    assert "lists no file" in problems_of(tmp_path / "none")[0]
+    job = film_job(tmp_path / "asked")
+    write_batch(copied, {}, [dataclasses.replace(job, name="lost")])
+    assert verify_batch(copied, decode=False)[-1].notes == ("asked for, and not finished: lost",)
+
+
+def test_the_images_of_a_pattern_are_checked(copied: Path, tmp_path: Path) -> None:
+    path, receipt = receipt_of(copied)
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    (frames / "f_001.png").write_bytes(b"changed")
+    path.write_text(json.dumps({**receipt, "source": str(frames / "f_%03d.png")}))
+    assert any("the source has changed" in text for text in problems_of(copied))
+    (frames / "f_001.png").unlink()
+    assert "is not there" in verify_batch(copied, decode=False)[0].notes[0]

@@ -9,23 +9,28 @@ passing: what has changed since is for `batch verify` to say.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from videocolor.errors import InputError
 from videocolor.files import file_sha256, write_atomically
 
-__all__ = ["MANIFEST", "Digests", "listed_files", "read_manifest", "result_files", "update_manifest"]
+__all__ = ["MANIFEST", "Digests", "is_inside", "listed_files", "read_manifest", "result_files", "update_manifest"]
 
 MANIFEST: Final = "manifest-sha256.txt"
 _BESIDE: Final = (".json", ".html", ".luma.framemd5", ".source-luma.framemd5")
 """Record, report and proofs of a film, after its name."""
+_REMEDY: Final = "`videocolor batch accept OUT FILM` writes the lines of a film again, and drops damaged ones"
 _ESCAPES: Final = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
-_LINE: Final = re.compile(rb"(\\?)([0-9a-f]{64})  ([^\r\n]+)")
+_LINE: Final = re.compile(rb"(\\?)([0-9a-f]{64}) [ *]([^\r\n]+)")
+_TEMPORARY: Final = re.compile(rf"\.{re.escape(MANIFEST)}\.[a-z0-9_]{{8}}")
+"""Of `write_atomically`."""
+_log = logging.getLogger(__name__)
 _lock = threading.Lock()
 """Films are merged in several threads."""
 
@@ -34,6 +39,12 @@ def result_files(target: Path) -> Iterator[Path]:
     """Yield the files of a finished film: itself, record, report, proofs, and those of its package."""
     yield from (path for path in (target, *(Path(f"{target}{end}") for end in _BESIDE)) if path.is_file())
     yield from sorted(path for path in Path(f"{target}.bag").rglob("*") if path.is_file())
+
+
+def is_inside(name: str) -> bool:
+    """Whether a name is relative to the output folder and does not leave it."""
+    path = Path(name)
+    return bool(path.parts) and not path.anchor and ".." not in path.parts and "\0" not in name
 
 
 class Digests:
@@ -71,23 +82,39 @@ def read_manifest(out: Path) -> tuple[dict[str, str], list[str]]:
     Raises:
         InputError: it cannot be read.
     """
-    entries: dict[str, str] = {}
-    problems: list[str] = []
-    *lines, rest = _read(out).split(b"\n")
-    if rest:
-        problems.append(f"{MANIFEST}: ends within a line")
-    for number, line in enumerate(lines, 1):
-        found = _LINE.fullmatch(line)
-        name = "" if found is None else _unescaped(os.fsdecode(found[3]), bool(found[1]))
-        if found is None or name in entries:
-            problems.append(f"{MANIFEST}, line {number}: {'is damaged' if found is None else f'repeats {name}'}")
-        else:
-            entries[name] = found[2].decode()
+    entries, problems, _ = _parse(out)
+    if (out / MANIFEST).is_symlink():
+        problems.append(f"{MANIFEST}: is a link")
     return entries, problems
 
 
+def _parse(out: Path) -> tuple[dict[str, str], list[str], list[bytes]]:
+    """Return what `read_manifest` does, and the lines that are right, as they are written."""
+    entries: dict[str, str] = {}
+    problems: list[str] = []
+    right: list[bytes] = []
+    *lines, rest = _read(out).split(b"\n")
+    if rest:
+        problems.append(f"{MANIFEST}: ends within a line; {_REMEDY}")
+    for number, line in enumerate(lines, 1):
+        found = _LINE.fullmatch(line)
+        name = "" if found is None else _unescaped(os.fsdecode(found[3]), bool(found[1]))
+        if found is None:
+            wrong = "is damaged"
+        elif not is_inside(name):
+            wrong = f"{name!r} is outside of the folder"
+        elif name in entries:
+            wrong = f"repeats {name}"
+        else:
+            entries[name] = found[2].decode()
+            right.append(line)
+            continue
+        problems.append(f"{MANIFEST}, line {number}: {wrong}; {_REMEDY}")
+    return entries, problems, right
+
+
 def update_manifest(out: Path, gone: Collection[str], new: Mapping[str, str]) -> None:
-    """Replace the lines of some files; all other lines stay as they are, damaged ones, too.
+    """Replace the lines of some files; all other lines stay as they are; damaged ones are dropped, with a warning.
 
     Args:
         out: the output folder.
@@ -101,16 +128,26 @@ def update_manifest(out: Path, gone: Collection[str], new: Mapping[str, str]) ->
     replaced = {_name(_line(name, "0" * 64)) for name in (*gone, *new)}
     with _lock:
         for left in out.glob(f".{MANIFEST}.*"):  # of a run that was killed
-            left.unlink(missing_ok=True)
-        kept = [line for line in _read(out).split(b"\n") if line and _name(line) not in replaced]
+            if _TEMPORARY.fullmatch(left.name) and left.is_file():
+                left.unlink(missing_ok=True)
+        _, problems, right = _parse(out)
+        for problem in problems:
+            _log.warning("%s: dropped: %s", out, problem.removesuffix(f"; {_REMEDY}"))
+        kept = [line for line in right if _name(line) not in replaced]
         write_atomically(out / MANIFEST, b"".join(line + b"\n" for line in sorted((*kept, *lines), key=_name)))
 
 
-def listed_files(out: Path, skipped: Iterable[str] = (".videocolor",)) -> Iterator[str]:
-    """Yield the name of each file of a result folder, hidden ones and the manifest aside."""
-    for place, folders, files in os.walk(out):
+def listed_files(
+    out: Path, onerror: Callable[[OSError], None], skipped: Iterable[str] = (".videocolor",)
+) -> Iterator[str]:
+    """Yield the name of each file and each link of a result folder, hidden ones and the manifest aside.
+
+    `onerror` gets the error of each folder that cannot be read.
+    """
+    for place, folders, files in os.walk(out, onerror=onerror):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in skipped)
-        for name in sorted(files):
+        links = [name for name in folders if (Path(place) / name).is_symlink()]
+        for name in sorted((*files, *links)):
             path = (Path(place) / name).relative_to(out).as_posix()
             if not name.startswith(".") and path != MANIFEST:
                 yield path
@@ -118,6 +155,8 @@ def listed_files(out: Path, skipped: Iterable[str] = (".videocolor",)) -> Iterat
 
 def _read(out: Path) -> bytes:
     try:
+        if (out / MANIFEST).exists() and not (out / MANIFEST).is_file():
+            raise InputError(f"{out / MANIFEST}: is not a regular file")
         return (out / MANIFEST).read_bytes()
     except FileNotFoundError:
         return b""

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from videocolor.batch.manifest import read_manifest, update_manifest
+from videocolor.batch.receipts import check_receipt
 from videocolor.config import ColorizeConfig, parse_hint
 from videocolor.errors import InputError
 from videocolor.files import disk_errors, file_sha256, source_sha256, write_atomically
@@ -111,12 +112,16 @@ class Receipt:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Receipt:
-        """Read what `dataclasses.asdict` made, or a receipt of 0.1.0, which has an absolute target and no settings."""
+        """Read what `dataclasses.asdict` made, or a receipt of 0.1.0, which has an absolute target and no settings.
+
+        Raises:
+            KeyError, TypeError, ValueError: see `check_receipt`.
+        """
         if "files" not in data:
             older = {"files": {data["target"]: data["sha256"]}, "luma_differs": None, "config": {}}
             data = {key: value for key, value in (older | data).items() if key != "sha256"}
         lists = {key: tuple(data.get(key, ())) for key in ("warnings", "accepted")}
-        return cls(**{**data, **lists, "source_state": SourceState(**data["source_state"])})
+        return check_receipt(cls, data | lists)
 
 
 def state_folder(out: Path) -> Path:
@@ -341,7 +346,7 @@ def read_receipt(out: Path, name: str) -> Receipt | None:
     data = read_file(receipt_path(out, name))
     try:
         return None if data is None else Receipt.from_dict(data)
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):
         return None
 
 
@@ -388,7 +393,7 @@ def _write_text(path: Path, text: str) -> None:
 def read_file(path: Path) -> dict[str, Any] | None:
     """Return the values of a JSON file; None if there is none, or it is damaged."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     except (OSError, ValueError):
         return None
     return data if isinstance(data, dict) else None

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from videocolor.batch.manifest import MANIFEST, Digests, listed_files, read_manifest, result_files
-from videocolor.batch.state import Receipt, read_receipt, receipt_path, state_folder
-from videocolor.config import ColorizeConfig
-from videocolor.errors import UsageError, VideocolorError
+from videocolor.batch.state import Receipt, read_batch, read_file, receipt_path, state_folder
+from videocolor.config import InputConfig
+from videocolor.errors import InputError, UsageError, VideocolorError
 from videocolor.events import Event, Observer, ignore
 from videocolor.files import source_sha256
 from videocolor.record import read_record
 from videocolor.reports.verify import verify_film
 from videocolor.video import digests_of, probe
-from videocolor.video.sequences import sequence_files
+from videocolor.video.sequences import is_pattern, sequence_files
 
 __all__ = ["FilmVerdict", "verify_batch"]
 
@@ -64,29 +64,65 @@ def verify_batch(
 
     Raises:
         UsageError: no batch was run in `out`, or a film was not finished by it.
-        InputError: the manifest cannot be read.
+        InputError: the manifest or the folder of the receipts cannot be read.
     """
     entries, problems = read_manifest(out)
     folder = state_folder(out) / "films"
     if not folder.is_dir() and not (out / MANIFEST).is_file():
         raise UsageError(f"{out}: no film was finished here by a batch ({MANIFEST} and {folder} are missing)")
     check = _Files(out, entries)
-    receipts: list[Receipt] = []
-    for name in names or sorted(path.stem for path in folder.glob("*.json")):
-        receipt = read_receipt(out, name)
-        if receipt is not None:
-            receipts.append(receipt)
-        elif names:
-            raise UsageError(f"{name}: no receipt of a finished film in {folder}, or it cannot be read")
+    present = _finished(folder)
+    for name in names:
+        if name not in present:
+            raise UsageError(f"{name}: no receipt of a finished film in {folder}")
     verdicts = []
-    for index, receipt in enumerate(receipts):
-        facts = {"stage": "verify", "film": receipt.name, "frames": index, "total": len(receipts)}
-        observer(Event("progress", facts))
-        verdicts.append(_verdict(receipt, check, decode))
+    for index, name in enumerate(names or present):
+        observer(Event("progress", {"stage": "verify", "film": name, "frames": index, "total": len(names or present)}))
+        verdicts.append(_film(name, check, decode))
     if not names:
         problems += check.rest()
-        verdicts.append(FilmVerdict(MANIFEST, out / MANIFEST, tuple(problems)))
+        if not present and not entries:
+            problems.append(f"{MANIFEST}: lists no file, and there is no receipt of a finished film")
+        verdicts.append(FilmVerdict(MANIFEST, out / MANIFEST, tuple(problems), tuple(_unfinished(out, present))))
     return verdicts
+
+
+def _finished(folder: Path) -> list[str]:
+    try:
+        return sorted(path.stem for path in folder.iterdir() if path.suffix == ".json" and path.name[0] != ".")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read: {error.strerror or error}") from error
+
+
+def _unfinished(out: Path, present: Sequence[str]) -> Iterator[str]:
+    """Yield a note on the films that were asked for and have no receipt."""
+    if not (state_folder(out) / "batch.json").is_file():
+        return
+    try:
+        asked = [job.name for job in read_batch(out)[1] if job.name not in present]
+    except InputError as error:
+        yield str(error)
+    else:
+        if asked:
+            yield f"asked for, and not finished: {', '.join(asked)}"
+
+
+def _film(name: str, files: _Files, decode: bool) -> FilmVerdict:
+    """Check a film; a receipt that cannot be read is a problem of this film alone."""
+    path = receipt_path(files.out, name)
+    data = read_file(path)
+    try:
+        if data is None:
+            raise ValueError("is no JSON object in a regular file")
+        receipt = Receipt.from_dict(data)
+    except (KeyError, TypeError, ValueError) as error:
+        own = path.relative_to(files.out).as_posix()
+        why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        problem = f"{own}: the receipt is damaged: {why}; restore it, or color the film again"
+        return FilmVerdict(name, path, (problem,))
+    return _verdict(receipt, files, decode)
 
 
 @dataclass
@@ -115,8 +151,17 @@ class _Files:
 
     def changed(self, name: str, wanted: str | None) -> Iterator[str]:
         """Yield in what a file differs from its sha256."""
+        path = self.out / name
+        steps = (path, *path.parents[: len(Path(name).parts) - 1])
+        link = next((step for step in steps if step.is_symlink()), None)
+        if link is not None:
+            yield f"{name}: {'' if link == path else f'{link.relative_to(self.out).as_posix()} '}is a link"
+            return
         try:
-            found = self.digests.of(self.out / name)
+            if path.exists() and not path.is_file():
+                yield f"{name}: is not a regular file"
+                return
+            found = self.digests.of(path)
         except FileNotFoundError:
             yield f"{name}: is missing"
         except OSError as error:
@@ -131,9 +176,11 @@ class _Files:
             if name not in self.seen:
                 yield from self.changed(name, wanted)
         receipts = (path.relative_to(self.out).as_posix() for path in receipt_path(self.out, "x").parent.glob("*.json"))
-        for name in (*listed_files(self.out), *sorted(receipts)):
+        unread: list[OSError] = []
+        for name in (*listed_files(self.out, unread.append), *sorted(receipts)):
             if name not in self.seen and name not in self.entries:
                 yield f"{name}: was added; no finished film has it"
+        yield from (f"{error.filename}: cannot be read: {error.strerror or error}" for error in unread)
 
 
 def _verdict(receipt: Receipt, files: _Files, decode: bool) -> FilmVerdict:
@@ -153,6 +200,8 @@ def _verdict(receipt: Receipt, files: _Files, decode: bool) -> FilmVerdict:
             _check_pictures(check, receipt, target)
     except (VideocolorError, OSError) as error:
         check.problems.append(str(error))
+    except (KeyError, TypeError, ValueError) as error:
+        check.problems.append(f"its receipt or record cannot be used: {error!r}")
     return FilmVerdict(receipt.name, target, tuple(check.problems), tuple(check.notes), tuple(check.checked))
 
 
@@ -183,17 +232,23 @@ class _Check:
 def _check_source(check: _Check, receipt: Receipt) -> bool:
     """Compare the sha256 of the source; return whether it is there."""
     source = Path(receipt.source)
-    if not source.exists():
+    try:
+        files = sequence_files(source)
+    except VideocolorError:
+        if not is_pattern(source):
+            raise
+        files = ()
+    if files == () or (files is None and not source.is_file()):
         check.notes.append(f"the source {source} is not there: the film is not compared with it")
         return False
-    found = source_sha256(source, sequence_files(source))
+    found = source_sha256(source, files)
     text = f"the source has changed: sha256 {found}, was {receipt.source_sha256}"
     check.that("source", found == receipt.source_sha256, text)
     return True
 
 
 def _check_pictures(check: _Check, receipt: Receipt, target: Path) -> None:
-    span = ColorizeConfig.model_validate(receipt.config).input
+    span = InputConfig.model_validate(receipt.config.get("input", {}))
     found = verify_film(Path(receipt.source), target, rate=span.rate, start=span.start, end=span.end)
     right = found.frames == found.result_frames == receipt.frames
     check.that(

@@ -152,7 +152,7 @@ def receipt_of(renders: Path, name: str, target: Path) -> Receipt | None:
         return receipt
     try:
         kept = Receipt.from_dict(read_json(_kept_receipt(renders, target)))
-    except (ConfigError, KeyError, TypeError):
+    except (ConfigError, KeyError, TypeError, ValueError):
         return None
     # A render killed just after its end has left another film, perhaps of equal size.
     return kept if (kept.target_bytes, kept.target_mtime_ns) == (found.st_size, found.st_mtime_ns) else None
