@@ -331,3 +331,12 @@ def test_a_plugin_that_cannot_be_used_is_named(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(UsageError, match=re.escape(message)):
         plugins.origins((f"{name}:x", "smoothers"))
+
+
+def test_a_stop_signal_while_a_plug_in_is_imported_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(_name: str) -> Any:
+        raise Interrupted("stopped by SIGTERM", 143)
+
+    monkeypatch.setattr(plugins.importlib, "import_module", stopped)
+    with pytest.raises(Interrupted):
+        plugins.find("some.module:Object", "engines", "engine.kind", {})

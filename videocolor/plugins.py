@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 from uuid import uuid4
 
-from videocolor.errors import UsageError
+from videocolor.errors import Interrupted, UsageError
 from videocolor.files import file_sha256
 from videocolor.presets import suggest
 
@@ -50,6 +50,8 @@ def find(name: str, seam: Seam, setting: str, known: Mapping[str, Any] = _NOTHIN
             return getattr(importlib.import_module(module), attribute)
         if name in installed(seam):
             return installed(seam)[name].load()
+    except Interrupted:
+        raise
     except (Exception, SystemExit) as error:  # the module may do anything
         raise UsageError(f"{setting} {name}: cannot be imported: {type(error).__name__}: {error}") from error
     names = [*known, *installed(seam)]
