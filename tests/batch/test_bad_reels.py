@@ -124,7 +124,7 @@ def test_the_pile(plan: str, pile: Path, tmp_path: Path, run_cli: Run) -> None:
     out = tmp_path / "out"
     before = {path.name: path.read_bytes() for path in (pile / "in").iterdir()}
     done = run_cli("batch", "run", pile / "in", "-o", out, *SETTINGS, "--set", f"work.plan={plan}", "--json")
-    assert done.returncode == 1, done.stderr
+    assert done.returncode == 3, done.stderr
     assert "Traceback" not in done.stderr + done.stdout
     events: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
     failed = {event["film"]: event["error"] for event in events if event["event"] == "film_failed"}
@@ -148,7 +148,7 @@ def test_they_are_named_on_stderr_and_may_be_accepted(pile: Path, tmp_path: Path
     for name in ("truncated.mkv", "long_sound.mkv", "locked.mp4"):
         (reels / name).write_bytes((pile / "in" / name).read_bytes())
     done = run_cli("batch", "run", reels, "-o", out, *SETTINGS)
-    assert done.returncode == 1
+    assert done.returncode == 3
     for name, word in (("truncated", "cut short"), ("long_sound", "its sound ends"), ("locked", "encrypted")):
         assert any(line.startswith(f"error: {name}: ") and word in line for line in done.stderr.splitlines())
     status = CliRunner().invoke(cli, ["batch", "status", str(out)])

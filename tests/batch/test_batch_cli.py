@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,16 @@ def test_what_is_not_planned_yet_has_the_frames_of_its_container(tmp_path: Path)
 def test_many_films_on_a_small_screen(three: Path) -> None:
     lines = batch_status(three).lines(6)
     assert len(lines) <= 7 and lines[-1] == "and 1 failed, 1 done"
+    assert len(batch_status(three).lines(7)) == 7, "all three fit"
+
+
+def test_long_names_on_a_narrow_screen(three: Path) -> None:
+    found = batch_status(three)
+    name = "1931_nitrate_negative_of_the_harbor_part_17"
+    films = (dataclasses.replace(found.films[0], name=name), *found.films[1:])
+    lines = dataclasses.replace(found, films=films).lines(24, 60)
+    assert max(map(len, lines)) <= 60
+    assert any(line.startswith("1931_") and "part_17  done " in line for line in lines)
 
 
 def test_plain_values_for_programs(three: Path) -> None:
@@ -186,7 +197,7 @@ def test_shots_of_finished_films(three: Path, monkeypatch: pytest.MonkeyPatch) -
     done = invoke(
         *("batch", "run", three.parent / "in", "-o", three, "--only-shots", "2,4", "--set", "chroma.saturation=0.5")
     )
-    assert done.exit_code == 1
+    assert done.exit_code == 3
     assert "ill" in done.output and "is not finished" in done.output
     lines = (three / "good_colorized.mkv").read_text().splitlines()
     assert [line.split()[1] for line in lines] == ["1.0"] * 10 + ["0.5"] * 10 + ["1.0"] * 10 + ["0.5"] * 10

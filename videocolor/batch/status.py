@@ -126,26 +126,29 @@ class BatchStatus:
         }
         return dict(plain(data))
 
-    def lines(self, most: int | None = None) -> list[str]:
+    def lines(self, most: int | None = None, width: int | None = None) -> list[str]:
         """Return a summary and a line per film: running and failed ones first.
 
         Args:
             most: maximum number of lines; None: a line for every film.
+            width: maximum number of letters of a line; None: no maximum. Long names are shortened in their middle.
         """
         ordered = sorted(self.films, key=lambda film: _RANK[film.state])  # stable: within a state as listed
-        shown = ordered if most is None else ordered[: max(1, most - 5)]
+        shown = ordered if most is None or len(ordered) + 4 <= most else ordered[: max(1, most - 5)]
         rows: list[tuple[str, ...]] = [("film", "state", "shards", "frames", "frames/s", "left", "")]
         rows += [self._row(film) for film in shown]
         widths = [max(len(row[i]) for row in rows) for i in range(6)]
+        if width is not None:
+            widths[0] = min(widths[0], max(8, width - sum(widths[1:]) - 10))
         lines = [self._summary(), self._who(), ""]
         for row in rows:
-            cells = [row[0].ljust(widths[0]), row[1].ljust(widths[1])]
+            cells = [_shortened(row[0], widths[0]).ljust(widths[0]), row[1].ljust(widths[1])]
             cells += [row[i].rjust(widths[i]) for i in range(2, 6)]
             lines.append("  ".join([*cells, row[6]]).rstrip())
         if len(shown) < len(ordered):
             rest = Counter(film.state for film in ordered[len(shown) :])
             lines.append("and " + ", ".join(f"{count} {state}" for state, count in rest.items()))
-        return lines
+        return lines if width is None else [line[:width] for line in lines]
 
     def _summary(self) -> str:
         done, total = self.frames
@@ -178,6 +181,11 @@ class BatchStatus:
             *(film.name, state, shards, frames, "-" if film.fps is None else f"{film.fps:.1f}"),
             *("-" if film.eta_s is None else span(film.eta_s), remark),
         )
+
+
+def _shortened(name: str, width: int) -> str:
+    """Return a name of at most `width` letters: reels of an archive differ at their ends."""
+    return name if len(name) <= width else f"{name[: width // 2 - 1]}..{name[len(name) - (width - width // 2 - 1) :]}"
 
 
 def batch_status(out: Path) -> BatchStatus:

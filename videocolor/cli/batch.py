@@ -31,6 +31,8 @@ _NAMES = click.argument("films", metavar="[FILM]...", nargs=-1)
 _OUTPUT = click.option(
     "-o", "--output", "out", metavar="OUT", required=True, type=click.Path(path_type=Path), help="Where results go."
 )
+_SOME_FAILED = 3
+"""Exit code of a run that went through, though not every film did."""
 _EVENTS = json_option("One JSON event per line on stdout; `film_failed` and `batch` at the end.")
 
 
@@ -99,7 +101,7 @@ def run(
     """Color the films of REELS into OUT.
 
     Stopped or killed, the same command resumes, and the films are the same. A film that cannot be colored is named
-    with its reason; the others are finished, and the exit code is 1.
+    with its reason; the others are finished, and the exit code is 3. 1 is a batch that could not be run.
     """
     overrides = (*overrides, "output.report=true") if flags.pop("report") else overrides
     config, films = _configure(config_source, overrides, flags)
@@ -118,10 +120,14 @@ def run(
 @_OUT
 @click.option("--watch", is_flag=True, help="Repeat until no process works on it.")
 @click.option("--interval", default=2.0, show_default=True, type=click.FloatRange(0.1), help="Seconds between tables.")
+@click.option("--all", "every", is_flag=True, help="List every film, also where the terminal is too small.")
 @json_option("One JSON object per table on stdout.")
 @verbosity_options
-def status(out: Path, watch: bool, interval: float) -> None:
-    """Print a table of the films of OUT: state, shards, frames per second, time left, error."""
+def status(out: Path, watch: bool, interval: float, every: bool) -> None:
+    """Print a table of the films of OUT: state, shards, frames per second, time left, error.
+
+    On a terminal it has the terminal's size; running and failed films come first.
+    """
     from videocolor.batch.status import batch_status
 
     state, live = session(), watch and sys.stdout.isatty()
@@ -132,8 +138,9 @@ def status(out: Path, watch: bool, interval: float) -> None:
         else:
             if live:
                 click.clear()
-            height = shutil.get_terminal_size().lines if live else None
-            click.echo("\n".join(found.lines(height)) + ("\n" if watch and not live else ""))
+            size = shutil.get_terminal_size() if sys.stdout.isatty() and not every else None
+            lines = found.lines(size and size.lines - 1, size and size.columns)
+            click.echo("\n".join(lines) + ("\n" if watch and not live else ""))
         if not watch or found.driver is None:
             return
         time.sleep(interval)
@@ -294,7 +301,7 @@ def _run(jobs: Sequence[FilmJob], out: Path, config: BatchConfig, **more: Any) -
 
 
 def _leave(result: BatchResult) -> None:
-    """Print a summary, name each failed film, and exit with 1 if there is one."""
+    """Print a summary, name each failed film, and exit with 3 if there is one: 1 is a batch that could not be run."""
     state: Session = session()
     for reason in state.refused:
         emit("film_failed", {"error": reason}) if state.json else click.echo(f"error: {reason}", err=True)
@@ -313,4 +320,4 @@ def _leave(result: BatchResult) -> None:
         for film in result.failed:
             where = "" if str(film.source) in str(film.error) else f" ({film.source})"
             click.echo(f"error: {film.name}{where}: {film.error}", err=True)
-    click.get_current_context().exit(0 if result.ok and not state.refused else 1)
+    click.get_current_context().exit(0 if result.ok and not state.refused else _SOME_FAILED)
