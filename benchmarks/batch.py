@@ -80,7 +80,7 @@ def noop(task: Task, tell: Tell) -> None:
         path.write_bytes(b"color")
         digest = hashlib.sha256(b"color").hexdigest()
         record = ShardRecord(
-            number, shard.key, path.name, digest, 6, FRAMES, shard.start_pts, shard.end_pts - 1, 0.0, "noop"
+            number, shard.key, path.name, digest, 5, FRAMES, shard.start_pts, shard.end_pts - 1, 0.0, "noop"
         )
         path.with_suffix(".json").write_text(json.dumps(asdict(record)))
         tell({"kind": "shard", "record": asdict(record)})
@@ -102,8 +102,7 @@ def steps() -> Steps:
         read_plan=read_plan,
         finished=finished_shards,
         merge=merge,
-        finish=lambda job, report, config: [],
-        fixity=lambda job: "",
+        finish=lambda job, report, config, sha256: [],
         damage=lambda job, plan: None,
         recolor=lambda job, shots, reusing, observer: merge(job, observer),
         discard=discard_work,

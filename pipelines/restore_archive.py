@@ -24,9 +24,9 @@ import click
 
 import videocolor
 from videocolor.batch.jobs import read_jobs
+from videocolor.batch.receipts import read_receipt
 from videocolor.batch.run import BatchResult, run_batch
 from videocolor.batch.settings import BatchConfig, split_overrides
-from videocolor.batch.state import read_receipt
 from videocolor.batch.verify import FilmVerdict, verify_batch
 from videocolor.cli.group import Session
 from videocolor.cli.watch import watching

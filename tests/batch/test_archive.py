@@ -32,10 +32,11 @@ from videocolor.batch.archive import (
 from videocolor.batch.bag import bag_problems, check_archive, write_bag
 from videocolor.batch.finish import merge_one, recolor_films
 from videocolor.batch.manifest import read_manifest, update_manifest
+from videocolor.batch.receipts import read_receipt, receipt_fits, receipt_path
 from videocolor.batch.reel import Reel
 from videocolor.batch.reporting import Reporter
 from videocolor.batch.settings import BatchConfig
-from videocolor.batch.state import merging, read_receipt, receipt_fits, receipt_path, write_batch
+from videocolor.batch.state import merging, write_batch
 from videocolor.batch.steps import Batch, film_steps
 from videocolor.batch.verify import verify_batch
 from videocolor.config import ColorizeConfig

@@ -12,9 +12,10 @@ from batch import fakes
 from videocolor.batch.finish import merge_one
 from videocolor.batch.jobs import read_jobs
 from videocolor.batch.lock import DriverLock
+from videocolor.batch.receipts import read_receipt
 from videocolor.batch.run import BatchResult, failed_jobs, run_batch
 from videocolor.batch.settings import BatchConfig
-from videocolor.batch.state import give_up, read_receipt
+from videocolor.batch.state import give_up
 from videocolor.batch.status import batch_status
 from videocolor.batch.steps import Batch, Steps
 from videocolor.errors import InputError, Interrupted, OutputError, UsageError

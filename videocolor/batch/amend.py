@@ -14,20 +14,11 @@ from videocolor.batch.bag import check_archive
 from videocolor.batch.finish import describe_files
 from videocolor.batch.lock import DriverLock
 from videocolor.batch.manifest import MANIFEST, Digests, read_manifest
+from videocolor.batch.receipts import Receipt, drop_receipt, is_sealed, read_receipt, receipt_path, write_receipt
 from videocolor.batch.reel import Reel
 from videocolor.batch.reporting import Reporter
 from videocolor.batch.settings import ArchiveSettings, BatchConfig
-from videocolor.batch.state import (
-    Receipt,
-    drop_receipt,
-    is_sealed,
-    mark_merging,
-    read_receipt,
-    receipt_path,
-    source_state,
-    state_folder,
-    write_receipt,
-)
+from videocolor.batch.state import mark_merging, source_state, state_folder
 from videocolor.batch.steps import Batch, film_steps
 from videocolor.errors import InputError, OutputError, UsageError, VideocolorError
 from videocolor.files import disk_errors, file_sha256, part_name

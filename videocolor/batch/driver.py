@@ -15,10 +15,11 @@ from videocolor.batch.finish import merge_one
 from videocolor.batch.inspection import free_bytes
 from videocolor.batch.intake import check_damage
 from videocolor.batch.lock import DriverLock
+from videocolor.batch.receipts import Receipt
 from videocolor.batch.reel import Reel, Running
 from videocolor.batch.reporting import Reporter
 from videocolor.batch.schedule import MERGING, PLANNING, Piece, Queue, Retries, cut_into_tasks
-from videocolor.batch.state import Receipt, mark_failed, plan_path
+from videocolor.batch.state import mark_failed, plan_path
 from videocolor.batch.steps import Batch
 from videocolor.errors import InputError, OutputError, VideocolorError
 from videocolor.shards.types import ShardRecord, Task, WorkEvent

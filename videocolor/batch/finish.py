@@ -14,20 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videocolor.batch.manifest import Digests, result_files
+from videocolor.batch.receipts import Receipt, read_receipt, write_receipt
 from videocolor.batch.reel import Reel
 from videocolor.batch.reporting import Reporter
 from videocolor.batch.state import (
-    Receipt,
     SourceState,
     clear_merging,
     keeps_shards,
     mark_merging,
     merging,
     plan_path,
-    read_receipt,
     settings_id,
     source_state,
-    write_receipt,
 )
 from videocolor.batch.steps import Batch
 from videocolor.errors import InputError, Interrupted, OutputError, VideocolorError

@@ -7,27 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from videocolor.batch.receipts import Receipt, drop_receipt, is_sealed, read_receipt, receipt_fits, write_receipt
 from videocolor.batch.reel import Reel
 from videocolor.batch.reporting import Reporter
 from videocolor.batch.schedule import missing_shards
 from videocolor.batch.state import (
-    Receipt,
     clear_merging,
-    drop_receipt,
     drop_work,
     failed_before,
     give_up,
     given_up,
-    is_sealed,
     keeps_shards,
     merging,
     plan_path,
-    read_receipt,
-    receipt_fits,
     same_job,
     source_state,
     write_job,
-    write_receipt,
 )
 from videocolor.batch.steps import Batch
 from videocolor.errors import InputError, OutputError, VideocolorError

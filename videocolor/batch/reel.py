@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from videocolor.batch.inspection import Outlook
+from videocolor.batch.receipts import Receipt
 from videocolor.batch.schedule import Order, Piece, missing_shards
-from videocolor.batch.state import Receipt
 from videocolor.batch.status import FilmStatus
 from videocolor.shards.types import FilmJob, FilmPlan, Shard, ShardRecord, Task
 

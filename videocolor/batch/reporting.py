@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from videocolor.batch.receipts import Receipt
 from videocolor.batch.reel import Reel
-from videocolor.batch.state import Receipt, state_folder
+from videocolor.batch.state import state_folder
 from videocolor.batch.status import FilmStatus, write_status
 from videocolor.events import Event, Observer
 from videocolor.files import disk_errors

@@ -15,7 +15,6 @@ Plans, shard records and receipts alone decide what is done. Whatever cannot be 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -25,25 +24,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from videocolor.batch.manifest import read_manifest, update_manifest
-from videocolor.batch.receipts import check_receipt
 from videocolor.config import ColorizeConfig, parse_hint
 from videocolor.errors import InputError
-from videocolor.files import disk_errors, file_sha256, source_sha256, write_atomically
+from videocolor.files import disk_errors, file_sha256, write_atomically
 from videocolor.fingerprint import digest, settings_of
 from videocolor.shards.types import FilmJob
 from videocolor.version import __version__
 
 __all__ = [
-    "Receipt",
     "SourceState",
+    "as_text",
     "clear_merging",
-    "drop_receipt",
     "drop_work",
     "failed_before",
     "give_up",
     "given_up",
-    "is_sealed",
     "keeps_shards",
     "mark_failed",
     "mark_merging",
@@ -51,16 +46,14 @@ __all__ = [
     "plan_path",
     "read_batch",
     "read_file",
-    "read_receipt",
-    "receipt_fits",
-    "receipt_path",
     "same_job",
     "settings_id",
     "source_state",
     "state_folder",
     "write_batch",
+    "write_file",
     "write_job",
-    "write_receipt",
+    "write_text",
 ]
 
 _LARGE: Final = 64 * 2**20
@@ -77,53 +70,6 @@ class SourceState:
     files: int = 1
 
 
-@dataclass(frozen=True)
-class Receipt:
-    """The fact that a film is finished, and all that a later check needs."""
-
-    name: str
-    source: str
-    source_state: SourceState
-    source_sha256: str
-    settings: str
-    """`settings_id` of its job."""
-    config: dict[str, Any]
-    """The configuration that it was made with, as `FilmJob.config`."""
-    target: str
-    """Relative to the output folder, as all names of results."""
-    target_bytes: int
-    target_mtime_ns: int
-    files: dict[str, str]
-    """sha256 of each file of the result: film, record, report, proofs, package."""
-    luma_differs: str | None
-    """Why luma need not equal the source's; None: it must, sample for sample."""
-    frames: int
-    seconds: float
-    """Work of all workers, in seconds."""
-    shards: int
-    warnings: tuple[str, ...] = ()
-    accepted: tuple[dict[str, str], ...] = ()
-    """Date and reason of each time that the film was taken as it is, whatever settings are asked for."""
-
-    @property
-    def sha256(self) -> str:
-        """Of the finished film."""
-        return self.files[self.target]
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Receipt:
-        """Read what `dataclasses.asdict` made, or a receipt of 0.1.0, which has an absolute target and no settings.
-
-        Raises:
-            KeyError, TypeError, ValueError: see `check_receipt`.
-        """
-        if "files" not in data:
-            older = {"files": {data["target"]: data["sha256"]}, "luma_differs": None, "config": {}}
-            data = {key: value for key, value in (older | data).items() if key != "sha256"}
-        lists = {key: tuple(data.get(key, ())) for key in ("warnings", "accepted")}
-        return check_receipt(cls, data | lists)
-
-
 def state_folder(out: Path) -> Path:
     """Return `OUT/.videocolor`."""
     return out / ".videocolor"
@@ -134,7 +80,7 @@ def state_folder(out: Path) -> Path:
 
 def write_batch(out: Path, config: dict[str, Any], jobs: Iterable[FilmJob]) -> None:
     """Record what is asked for."""
-    _write(state_folder(out) / "batch.json", {"config": config, "jobs": [job.as_dict() for job in jobs]})
+    write_file(state_folder(out) / "batch.json", {"config": config, "jobs": [job.as_dict() for job in jobs]})
 
 
 def read_batch(out: Path) -> tuple[dict[str, Any], list[FilmJob]]:
@@ -230,7 +176,7 @@ def _print(path: Path) -> str:
 
 def write_job(job: FilmJob) -> None:
     """Record in the working folder what it is for; makes the folder."""
-    _write(job.folder / "job.json", _made_for(job))
+    write_file(job.folder / "job.json", _made_for(job))
 
 
 def same_job(job: FilmJob) -> bool:
@@ -271,7 +217,7 @@ def clear_merging(job: FilmJob) -> None:
 
 def mark_failed(job: FilmJob, error: str) -> None:
     """Record that a film cannot be done as it is."""
-    _write(job.folder / "failed.json", {**_made_for(job), "error": error})
+    write_file(job.folder / "failed.json", {**_made_for(job), "error": error})
 
 
 def failed_before(job: FilmJob) -> str | None:
@@ -285,7 +231,7 @@ def give_up(out: Path, name: str, reason: str | None) -> None:
     """Record that a film is not to be done, and why; None: it is again."""
     path = state_folder(out) / "given_up" / f"{name}.json"
     if reason is not None:
-        _write(path, {"date": time.strftime("%Y-%m-%d"), "reason": reason})
+        write_file(path, {"date": time.strftime("%Y-%m-%d"), "reason": reason})
     with disk_errors(path):
         path.unlink(missing_ok=True) if reason is None else None
 
@@ -308,83 +254,21 @@ def drop_work(job: FilmJob) -> None:
             shutil.rmtree(job.folder)
 
 
-# ---- a film that is finished ----------------------------------------------------------------------------------------
+# ---- files ----------------------------------------------------------------------------------------------------------
 
 
-def receipt_path(out: Path, name: str) -> Path:
-    """Return the path of a finished film's receipt."""
-    return state_folder(out) / "films" / f"{name}.json"
+def write_file(path: Path, data: dict[str, Any]) -> None:
+    """Write values as JSON, completely and synced; makes the folder."""
+    write_text(path, as_text(data))
 
 
-def write_receipt(out: Path, receipt: Receipt) -> None:
-    """Record that a film is finished: in the manifest, then by its receipt."""
-    path, before = receipt_path(out, receipt.name), read_receipt(out, receipt.name)
-    text = _text(asdict(receipt))
-    seal = {path.relative_to(out).as_posix(): hashlib.sha256(text.encode()).hexdigest()}
-    _write_text(path.with_suffix(".new"), text)
-    update_manifest(out, () if before is None else before.files, receipt.files | seal)
-    with disk_errors(path):
-        path.with_suffix(".new").replace(path)
-
-
-def is_sealed(out: Path, name: str) -> bool:
-    """Return whether a receipt is, byte for byte, the one that the manifest lists."""
-    path = receipt_path(out, name)
-    return path.is_file() and read_manifest(out)[0].get(path.relative_to(out).as_posix()) == file_sha256(path)
-
-
-def drop_receipt(out: Path, receipt: Receipt) -> None:
-    """Record that a film is not finished any more."""
-    path = receipt_path(out, receipt.name)
-    with disk_errors(path):
-        path.unlink(missing_ok=True)
-    update_manifest(out, (*receipt.files, path.relative_to(out).as_posix()), {})
-
-
-def read_receipt(out: Path, name: str) -> Receipt | None:
-    """Return the receipt of a film; None if there is none that can be read."""
-    data = read_file(receipt_path(out, name))
-    try:
-        return None if data is None else Receipt.from_dict(data)
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
-def receipt_fits(receipt: Receipt, job: FilmJob) -> bool:
-    """Return whether a receipt is for this job, its source is unchanged, and the finished film is in place.
-
-    Compares sizes and times; where the source's time or folder differs, its sha256. `batch verify` reads everything.
-    """
-    kept = receipt.accepted and not job.config.get("output", {}).get("overwrite")
-    if not kept and receipt.settings != settings_id(job):
-        return False
-    try:
-        target = os.stat(job.target)
-    except OSError:
-        return False
-    if target.st_size != receipt.target_bytes:
-        return False
-    if merging(job) and file_sha256(job.target) != receipt.sha256:  # replaced, and killed before the new receipt
-        return False
-    now, was = source_state(job.source), receipt.source_state
-    if (now, str(job.source)) == (was, receipt.source):
-        return True
-    if (now.bytes, now.files) != (was.bytes, was.files):
-        return False
-    from videocolor.video.sequences import sequence_files
-
-    return source_sha256(job.source, sequence_files(job.source)) == receipt.source_sha256
-
-
-def _write(path: Path, data: dict[str, Any]) -> None:
-    _write_text(path, _text(data))
-
-
-def _text(data: dict[str, Any]) -> str:
+def as_text(data: dict[str, Any]) -> str:
+    """Return values as the JSON that `write_file` writes."""
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
 
-def _write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a file completely and synced; makes the folder."""
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, text)

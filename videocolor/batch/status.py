@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from videocolor.batch.lock import Holder, lock_holder
-from videocolor.batch.state import Receipt, read_batch, read_file, read_receipt, state_folder
+from videocolor.batch.receipts import Receipt, read_receipt
+from videocolor.batch.state import read_batch, read_file, state_folder
 from videocolor.errors import OutputError
 from videocolor.files import plain, write_atomically
 from videocolor.shards.types import FilmJob

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from videocolor.batch.manifest import MANIFEST, Digests, listed_files, read_manifest, result_files
-from videocolor.batch.state import Receipt, read_batch, read_file, receipt_path, state_folder
+from videocolor.batch.receipts import Receipt, receipt_path
+from videocolor.batch.state import read_batch, read_file, state_folder
 from videocolor.config import InputConfig
 from videocolor.errors import InputError, UsageError, VideocolorError
 from videocolor.events import Event, Observer, ignore

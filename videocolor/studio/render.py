@@ -24,8 +24,9 @@ from typing import Any, Final, Literal, TypeAlias
 
 from videocolor.batch.jobs import read_jobs
 from videocolor.batch.lock import lock_holder
+from videocolor.batch.receipts import Receipt, read_receipt, write_receipt
 from videocolor.batch.settings import BatchConfig
-from videocolor.batch.state import Receipt, read_receipt, settings_id, state_folder, write_receipt
+from videocolor.batch.state import settings_id, state_folder
 from videocolor.batch.status import batch_status
 from videocolor.errors import InputError, UsageError
 from videocolor.files import disk_errors, plain, write_atomically

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from videocolor.batch.state import Receipt, read_receipt
+from videocolor.batch.receipts import Receipt, read_receipt
 from videocolor.config import ColorizeConfig
 from videocolor.errors import ConfigError
 from videocolor.files import disk_errors, write_atomically
