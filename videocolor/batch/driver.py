@@ -8,17 +8,18 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from videocolor.batch.engines.base import Engine
 from videocolor.batch.finish import merge_one
+from videocolor.batch.gate import Gate
 from videocolor.batch.inspection import free_bytes
 from videocolor.batch.intake import check_damage
 from videocolor.batch.lock import DriverLock
 from videocolor.batch.receipts import Receipt
-from videocolor.batch.reel import Reel, Running
+from videocolor.batch.reel import Reel, Running, record_of
 from videocolor.batch.reporting import Reporter
-from videocolor.batch.schedule import MERGING, PLANNING, Piece, Queue, Retries, cut_into_tasks
+from videocolor.batch.schedule import MERGING, Piece, Queue, Retries, cut_into_tasks
 from videocolor.batch.state import mark_failed, plan_path
 from videocolor.batch.steps import Batch
 from videocolor.errors import InputError, OutputError, VideocolorError
@@ -43,6 +44,7 @@ class Driver:
         lock: renewed while the loop runs.
         reporter: of the batch.
         only: plan: stop after the plans; merge: color nothing; None: everything.
+        gate: says when work may be handed out.
     """
 
     def __init__(
@@ -52,10 +54,11 @@ class Driver:
         lock: DriverLock,
         reporter: Reporter,
         only: Literal["plan", "merge"] | None,
+        gate: Gate,
     ) -> None:
         self._reels = {reel.name: reel for reel in reels}
         self._batch, self._config, self._steps = batch, batch.config, batch.steps
-        self._lock, self._reporter, self._only = lock, reporter, only
+        self._lock, self._reporter, self._only, self._gate = lock, reporter, only, gate
         self._queue = Queue()
         self._retries = Retries(batch.config.work.retries, float(batch.config.work.backoff_seconds))
         self._running: dict[str, Running] = {}
@@ -80,35 +83,77 @@ class Driver:
             self._waiting = [reel for reel in self._waiting if not reel.planned]
         if self._only == "merge":
             self._waiting = [reel for reel in self._waiting if reel.complete]
-        if not self._waiting:
-            return
         mergers = ThreadPoolExecutor(self._config.work.merges, thread_name_prefix="merge")
         try:
-            if all(reel.complete for reel in self._waiting):  # merging alone starts no worker and no cluster
-                self._loop(None, mergers)
-                return
-            self._colors = True
-            with self._steps.engine(self._config.engine, self._steps.work) as engine:
-                self._loop(engine, mergers)
+            while self._left:
+                if (why := self._gate.closed()) is not None:
+                    self._rest(why)
+                elif not self._colorless:
+                    self._colors = True
+                    self._reporter.wait(None)
+                    with self._steps.engine(self._gate.engine_settings(), self._steps.work) as engine:
+                        self._loop(engine, mergers)
+                else:  # merging alone starts no worker and no cluster
+                    self._reporter.wait(None)
+                    self._loop(None, mergers)
         finally:
             self._stop.set()
             mergers.shutdown(cancel_futures=True)
 
+    @property
+    def _left(self) -> bool:
+        return bool(self._waiting or self._queue or self._running or self._ready or self._merges)
+
+    @property
+    def _colorless(self) -> bool:
+        return not self._queue and all(reel.complete for reel in self._waiting)
+
     def _loop(self, engine: Engine | None, mergers: ThreadPoolExecutor) -> None:
-        while self._waiting or self._queue or self._running or self._ready or self._merges:
-            self._lock.refresh()
-            self._hand_out(engine)
-            self._start_merges(mergers)
+        """Work until nothing is left, or these workers are to get nothing more."""
+        while self._left and (engine is not None or self._colorless):
+            if self._gate.open():
+                self._hand_out(engine)
+                self._start_merges(mergers)
+            elif not self._running or self._gate.overdue:
+                self._take_back()
+                return
             if engine is not None and self._running:
                 for event in engine.events(_TURN):
                     self._handle(event)
-            elif self._merges:
-                wait(self._merges, _TURN, FIRST_COMPLETED)
+                self._turn(0)
             else:
-                time.sleep(_NAP)
-            for merge in [merge for merge in self._merges if merge.done()]:
-                self._merged(self._merges.pop(merge), merge)
-            self._reporter.progress()
+                self._turn(_NAP)
+
+    def _turn(self, seconds: float) -> None:
+        """Finish what has been merged, waiting up to `seconds`, at most half a second for merges alone."""
+        self._lock.refresh()
+        if self._merges:
+            wait(self._merges, min(_TURN, seconds * 10), FIRST_COMPLETED)
+        else:
+            time.sleep(seconds)
+        for merge in [merge for merge in self._merges if merge.done()]:
+            self._merged(self._merges.pop(merge), merge)
+        self._reporter.progress()
+
+    def _rest(self, why: str) -> None:
+        """Wait until work may go on; merges that were begun are finished."""
+        self._reporter.wait(why)
+        self._turn(_TURN)
+
+    def _take_back(self) -> None:
+        """Queue what workers have and will not finish; it costs no attempt."""
+        for run in list(self._running.values()):
+            self._requeue(run)
+        self._running.clear()
+        self._gate.rest()
+
+    def _requeue(self, run: Running) -> None:
+        if run in run.reel.runs:
+            run.reel.runs.remove(run)
+        if run.reel.open:
+            run.reel.stage = run.reel.stage if run.reel.runs else ""
+            left = tuple(number for number in run.left if number not in run.reel.done) or run.piece.shards
+            self._queue.put(Piece(run.reel.name, run.piece.stage, left), run.reel.order())
 
     # ---- work out -----------------------------------------------------------------------------------------------
 
@@ -152,7 +197,7 @@ class Driver:
 
     def _submit(self, engine: Engine, piece: Piece, reel: Reel) -> None:
         left = [number for number in piece.shards or () if number not in reel.done]
-        attempt = self._retries.attempt(reel.name, _place(piece, left))
+        attempt = self._retries.attempt(reel.name, piece.place(left))
         gpus = self._config.engine.gpus_per_task
         self._count += 1
         task = Task(
@@ -194,7 +239,7 @@ class Driver:
             case "planned" if run.reel.open:
                 self._guarded(run.reel, partial(self._planned, run))
             case "shard":
-                self._shard(run, _record_of(event.data["record"]))
+                self._shard(run, record_of(event.data["record"]))
             case "warning":
                 self._reporter.warn(run.reel.name, str(event.data.get("message", "")))
             case "done":
@@ -265,6 +310,9 @@ class Driver:
 
     def _piece_failed(self, run: Running, event: WorkEvent) -> None:
         error = str(event.data.get("error") or event.kind)
+        if event.data.get("type") == "Drained":
+            self._requeue(run)
+            return
         self._reporter.note(run.reel.name, event.kind, error, str(event.data.get("traceback", "")))
         if not run.reel.open:
             return
@@ -279,7 +327,7 @@ class Driver:
         """Queue the rest of a piece for its next attempt, or fail the film."""
         reel = run.reel
         left = [number for number in run.left if number not in reel.done]
-        pause = self._retries.failed(reel.name, _place(run.piece, left))
+        pause = self._retries.failed(reel.name, run.piece.place(left))
         if pause is None:
             self._fail(reel, f"{error} (attempt {run.task.attempt} of {self._config.work.retries + 1})")
             return
@@ -337,22 +385,3 @@ class Driver:
         if free_bytes(self._batch.out) < _FULL:
             out = self._batch.out
             raise OutputError(f"{out}: the disk is full ({error}); free some space, the same command resumes")
-
-
-def _place(piece: Piece, left: Sequence[int]) -> int:
-    """Return what failures are counted by: the current shard, or the film's planning."""
-    return PLANNING if piece.stage == "plan" else left[0] if left else 0
-
-
-def _record_of(data: dict[str, Any]) -> ShardRecord:
-    """Read a record that came as plain values.
-
-    Raises:
-        InputError: it is none.
-    """
-    try:
-        return ShardRecord(
-            **{**data, "shots": tuple(data.get("shots", ())), "warnings": tuple(data.get("warnings", ()))}
-        )
-    except (KeyError, TypeError) as error:
-        raise InputError(f"a worker reported a shard that cannot be read: {error}") from error

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from videocolor.batch.receipts import Receipt
 from videocolor.batch.reel import Reel
@@ -25,6 +27,10 @@ def log_path(out: Path, name: str) -> Path:
     return state_folder(out) / "logs" / f"{name}.log"
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 class Reporter:
     """Reports on the reels of a run.
 
@@ -33,13 +39,27 @@ class Reporter:
         reels: their state is read at each report.
         earlier: films of earlier runs, in the batch's order; reels replace those of their names, or follow.
         observer: gets warnings, finished films, and `progress` of the stage `batch`.
+        log: of the batch; gets every line of the films' logs. None: only these are written.
 
     Raises (every method):
         OutputError: a file cannot be written.
     """
 
-    def __init__(self, out: Path, reels: Sequence[Reel], earlier: Sequence[FilmStatus], observer: Observer) -> None:
+    waiting: str | None = None
+    """Why no work is handed out now."""
+
+    def __init__(
+        self,
+        out: Path,
+        reels: Sequence[Reel],
+        earlier: Sequence[FilmStatus],
+        observer: Observer,
+        log: logging.Logger | None = None,
+    ) -> None:
         self._out, self._reels, self._earlier, self._observer = out, reels, earlier, observer
+        self._log = log or logging.Logger("none")
+        self.turned: Callable[[], None] = _nothing
+        """Called at each report of progress, so that a heartbeat knows of it."""
         self._warned: dict[str, set[str]] = {}
         self._began = self._progressed = self._reported = time.monotonic()
         self._before: dict[str, int] = {}
@@ -58,6 +78,9 @@ class Reporter:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         with disk_errors(path), path.open("a", encoding="utf-8") as file:
             file.write(f"{stamp} {kind}: {text}\n" + (f"{detail.rstrip()}\n" if detail else ""))
+        level = logging.WARNING if kind in ("warning", "failed", "lost") else logging.INFO
+        with disk_errors(path):
+            self._log.log(level, "%s: %s: %s", film, kind, text)
 
     def warn(self, film: str, text: str) -> None:
         """Write to a film's log and tell the observer; the same text once per film."""
@@ -79,8 +102,33 @@ class Reporter:
 
     # ---- the batch ----------------------------------------------------------------------------------------------
 
+    def say(self, text: str) -> None:
+        """Write something about the batch as a whole to its log."""
+        with disk_errors(self._out):
+            self._log.info("%s", text)
+
+    def alert(self, text: str) -> None:
+        """Warn of something about the batch as a whole."""
+        with disk_errors(self._out):
+            self._log.warning("%s", text)
+        self._observer(Event("warning", {"message": text}))
+
+    def wait(self, why: str | None) -> None:
+        """Report that no work is handed out, and why, or that it is again."""
+        if why != self.waiting:
+            self.waiting = why
+            self.say(why or "work goes on")
+            self._observer(Event("note", {"message": why or "work goes on"}))
+            self.write()
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a heartbeat says: state, films by state."""
+        states = Counter(reel.status().state for reel in self._reels)
+        return {"state": "waiting" if self.waiting else "working", "waiting": self.waiting, "films": dict(states)}
+
     def inspected(self, count: int) -> None:
         """Report progress of the stage `reels`: opening a thousand reels takes a minute."""
+        self.turned()
         data = {"stage": "reels", "frames": count, "total": len(self._reels), "fps": None, "eta_s": None}
         self._observer(Event("progress", data))
 
@@ -93,6 +141,7 @@ class Reporter:
     def progress(self) -> None:
         """Report progress and status if enough time has passed."""
         now = time.monotonic()
+        self.turned()
         if now - self._progressed >= _PROGRESS_SECONDS:
             self._progressed = now
             self._measure(now)
@@ -118,10 +167,11 @@ class Reporter:
         """Report the status now."""
         self._reported = time.monotonic()
         films = {film.name: film for film in self._earlier} | {reel.name: reel.status() for reel in self._reels}
-        write_status(self._out, list(films.values()), self._fps, self._eta)
+        write_status(self._out, list(films.values()), self._fps, self._eta, self.waiting)
 
     def end(self) -> None:
         """Report that nothing runs any more."""
+        self.waiting = None
         for reel in self._reels:
             reel.stage, reel.runs = "", []
         self.write()

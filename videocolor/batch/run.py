@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -17,19 +17,22 @@ from videocolor.batch.amend import complete_films
 from videocolor.batch.bag import check_archive
 from videocolor.batch.driver import Driver
 from videocolor.batch.finish import recolor_films
+from videocolor.batch.gate import Gate
 from videocolor.batch.inspection import check_space, space_needed
 from videocolor.batch.intake import take_in
 from videocolor.batch.lock import DriverLock
 from videocolor.batch.reel import Reel
 from videocolor.batch.reporting import Reporter
-from videocolor.batch.settings import BatchConfig
+from videocolor.batch.settings import BatchConfig, RunSettings
 from videocolor.batch.state import keeps_shards, read_batch, state_folder, write_batch
 from videocolor.batch.status import FilmStatus, batch_status, idle, write_status
 from videocolor.batch.steps import Batch, Steps, film_steps
+from videocolor.batch.watch import Heartbeat, batch_log, call_hooks, check_hooks
 from videocolor.errors import InputError, Interrupted, OutputError, UsageError
 from videocolor.events import Observer, ignore
 from videocolor.presets import load_model, suggest
 from videocolor.shards.types import FilmJob
+from videocolor.version import __version__
 
 __all__ = ["BatchResult", "FilmOutcome", "failed_jobs", "last_config", "run_batch", "unfinished_jobs"]
 
@@ -129,13 +132,23 @@ def run_batch(
         Interrupted: Ctrl-C or SIGTERM; everything that was finished stays finished.
     """
     out, config, began = out.absolute(), config or BatchConfig(), time.monotonic()
-    batch = Batch(out, config, steps or film_steps())
+    batch, folder = Batch(out, config, steps or film_steps()), state_folder(out)
     check_archive(config.archive)
-    with DriverLock(state_folder(out)) as lock:
+    check_hooks(config.run)
+    with DriverLock(folder) as lock, batch_log(folder, config.run) as log:
         earlier = _enlist(jobs, out, config, others)
         reels = [Reel(job, place) for place, job in enumerate(jobs)]
-        reporter = Reporter(out, reels, earlier, observer)
-        with _stopped_cleanly(reporter):
+        reporter = Reporter(out, reels, earlier, observer, log)
+
+        def result() -> BatchResult:
+            return BatchResult(out, tuple(map(_outcome, reels)), time.monotonic() - began)
+
+        beat = Heartbeat(Path(config.run.heartbeat or folder / "heartbeat.json"), reporter.facts)
+        reporter.turned = beat.turn
+        # Hours and hooks are for what may take the night.
+        quick = {"hours": None, "hook": (), "webhook": None}
+        settings = config.run if only is None else config.run.model_copy(update=quick)
+        with _reported(reporter, settings, result), beat, _stopped_cleanly(reporter):
             if only_shots:
                 recolor_films(reels, only_shots, reusing, batch, reporter, observer)
             else:
@@ -144,8 +157,33 @@ def run_batch(
                 if only != "plan":
                     complete_films(reels, batch, reporter)
                 _check_disk(reels, out, config)
-                Driver(reels, batch, lock, reporter, only).work()
-    return BatchResult(out, tuple(map(_outcome, reels)), time.monotonic() - began)
+                Driver(reels, batch, lock, reporter, only, Gate(folder, settings, config.engine)).work()
+    return result()
+
+
+@contextlib.contextmanager
+def _reported(reporter: Reporter, settings: RunSettings, result: Callable[[], BatchResult]) -> Iterator[None]:
+    """Log begin and end of a run, and call the hooks at its end, unless a signal has stopped it."""
+    reporter.say(f"a run of videocolor {__version__} begins")
+
+    def end(error: str | None) -> None:
+        summary = result().as_dict() | {"error": error}
+        counts = ", ".join(f"{summary[key]} {word}" for key, word in (("done", "done"), ("made_now", "now")))
+        reporter.say(f"the run ends: {counts}, {len(summary['failed'])} failed" + (f"; {error}" if error else ""))
+        for problem in call_hooks(settings, summary):
+            reporter.alert(f"{problem}; the films are not affected")
+
+    try:
+        yield
+    except Interrupted as stopped:
+        with contextlib.suppress(OutputError):
+            reporter.say(f"the run ends: {stopped}")
+        raise
+    except Exception as error:
+        with contextlib.suppress(OutputError):  # the first error counts
+            end(str(error) or type(error).__name__)
+        raise
+    end(None)
 
 
 def _enlist(jobs: Sequence[FilmJob], out: Path, config: BatchConfig, others: bool) -> list[FilmStatus]:

@@ -75,6 +75,10 @@ class Piece:
     stage: Stage
     shards: tuple[int, ...] | None
 
+    def place(self, left: Sequence[int]) -> int:
+        """Return what failures are counted by: the first shard of those left, or the film's planning."""
+        return PLANNING if self.stage == "plan" else left[0] if left else 0
+
 
 @dataclass
 class Queue:

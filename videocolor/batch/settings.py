@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, Strict, model_validator
+from pydantic import Field, Strict, field_validator, model_validator
 
+from videocolor.batch.hours import Hours
 from videocolor.config import Bool, ColorizeConfig, Int, Number, Section, Text
 from videocolor.errors import ConfigError
 from videocolor.plugins import is_plugin
@@ -19,6 +20,7 @@ __all__ = [
     "DiskSettings",
     "EngineSettings",
     "FilmSettings",
+    "RunSettings",
     "WorkSettings",
     "split_overrides",
 ]
@@ -140,6 +142,34 @@ class ArchiveSettings(Section):
     """Further lines of a package's bag-info.txt: Contact-Name, External-Identifier, Bag-Group-Identifier..."""
 
 
+class RunSettings(Section):
+    """When a run works, and who hears of it."""
+
+    hours: Text | None = None
+    """Hours of work, local time: 20:00-06:00, or "mon-fri 20:00-06:00, sat-sun". Null: always."""
+    drain_seconds: Annotated[Number, Field(ge=0, le=86400)] = 900
+    """Time for workers to finish their current shard at a pause or at closing; then they are stopped."""
+    hook: tuple[str, ...] = ()
+    """Command at the end of a run, a list of words, run without a shell; gets the summary as JSON on stdin."""
+    webhook: Text | None = None
+    """Address http(s)://... that the summary is posted to at the end of a run, or env:NAME, a variable with it."""
+    hook_seconds: Annotated[Number, Field(gt=0, le=3600)] = 30
+    """Time limit for the command, and for the webhook."""
+    heartbeat: Text | None = None
+    """File that is written every 10 seconds while a run works. Null: OUT/.videocolor/heartbeat.json."""
+    log_mb: Annotated[Number, Field(gt=0, le=10_000)] = 10
+    """Size at which OUT/.videocolor/batch.log is rotated, MB."""
+    log_files: Int = Field(default=5, ge=1, le=1000)
+    """Older logs that are kept: batch.log.1 and so on."""
+
+    @field_validator("hours")
+    @classmethod
+    def _check_hours(cls, hours: str | None) -> str | None:
+        if hours is not None:
+            Hours.parse(hours)
+        return hours
+
+
 class BatchConfig(Section):
     """All settings of `videocolor batch`; the films' own settings are in `ColorizeConfig`."""
 
@@ -148,6 +178,7 @@ class BatchConfig(Section):
     work: WorkSettings = WorkSettings()
     disk: DiskSettings = DiskSettings()
     archive: ArchiveSettings = ArchiveSettings()
+    run: RunSettings = RunSettings()
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; `BatchConfig.model_validate` reads them back."""

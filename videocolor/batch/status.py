@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
+from videocolor.batch.gate import paused
 from videocolor.batch.lock import Holder, lock_holder
 from videocolor.batch.receipts import Receipt, read_receipt
 from videocolor.batch.state import read_batch, read_file, state_folder
@@ -98,6 +99,8 @@ class BatchStatus:
     """Seconds to the end; None: unknown."""
     now: float
     """Seconds of the epoch."""
+    waiting: str | None = None
+    """Why no work is handed out, while there is a driver, or would not be: paused, or outside of its hours."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -123,6 +126,7 @@ class BatchStatus:
             "total": total,
             "fps": self.fps,
             "eta_s": self.eta_s,
+            "waiting": self.waiting,
             "table": [{**asdict(film), "fps": film.fps, "eta_s": film.eta_s} for film in self.films],
         }
         return dict(plain(data))
@@ -162,8 +166,11 @@ class BatchStatus:
 
     def _who(self) -> str:
         if self.driver is not None:
-            return f"at work: {self.driver}, for {span(self.now - self.driver.since)}"
+            who = f"{self.driver}, for {span(self.now - self.driver.since)}"
+            return f"at work: {who}" if self.waiting is None else f"{self.waiting} ({who})"
         left = self.counts["planned"] + self.counts["running"]
+        if self.waiting is not None:
+            return f"nobody is working on it; {self.waiting}"
         return "nobody is working on it" + ("; `videocolor batch run` or `retry` goes on" if left else "")
 
     def _row(self, film: FilmStatus) -> tuple[str, ...]:
@@ -205,7 +212,8 @@ def batch_status(out: Path) -> BatchStatus:
     films = [known.get(job.name) or _unreported(out, job) for job in jobs]
     driver = lock_holder(state_folder(out))
     fps, eta = (report.get("fps"), report.get("eta_s")) if driver is not None else (None, None)
-    return BatchStatus(out, driver, tuple(films), fps, eta, time.time())
+    waiting = paused(state_folder(out)) or (None if driver is None else report.get("waiting"))
+    return BatchStatus(out, driver, tuple(films), fps, eta, time.time(), waiting)
 
 
 def _paths(row: dict[str, Any]) -> dict[str, Any]:
@@ -227,13 +235,19 @@ def idle(film: FilmStatus) -> FilmStatus:
     )
 
 
-def write_status(out: Path, films: Sequence[FilmStatus], fps: float | None = None, eta_s: float | None = None) -> None:
+def write_status(
+    out: Path,
+    films: Sequence[FilmStatus],
+    fps: float | None = None,
+    eta_s: float | None = None,
+    waiting: str | None = None,
+) -> None:
     """Report the status of a batch.
 
     Raises:
         OutputError: it cannot be written.
     """
-    data = {"fps": fps, "eta_s": eta_s, "films": [vars(film) for film in films]}
+    data = {"fps": fps, "eta_s": eta_s, "waiting": waiting, "films": [vars(film) for film in films]}
     try:
         write_atomically(_path(out), json.dumps(data, ensure_ascii=False, default=str) + "\n")
     except OutputError:

@@ -249,6 +249,56 @@ def accept(out: Path, films: tuple[str, ...], reason: str) -> None:
     accept_films(out, films, reason)
 
 
+@batch.command("pause", short_help="Pause a run, or the next one.")
+@_OUT
+@click.option("--reason", metavar="TEXT", default="", help="Why; shown by `batch status`.")
+@verbosity_options
+def pause_(out: Path, reason: str) -> None:
+    """Let workers finish their current shard, then end them; also after a restart, a run waits for `batch resume`."""
+    from videocolor.batch.gate import pause
+
+    pause(_working_folder(out), reason)
+
+
+@batch.command("resume", short_help="End a pause.")
+@_OUT
+@verbosity_options
+def resume_(out: Path) -> None:
+    """Go on after `batch pause`. Where no process works on OUT, `batch run` does."""
+    from videocolor.batch.gate import resume
+
+    resume(_working_folder(out))
+
+
+@batch.command("workers", short_help="Change the number of workers of a run.")
+@_OUT
+@click.argument("number", metavar="N|auto")
+@verbosity_options
+def workers_(out: Path, number: str) -> None:
+    """Give the run that works on OUT another number of workers, once each has finished its current shard."""
+    from videocolor.batch.gate import set_workers
+    from videocolor.batch.lock import lock_holder
+    from videocolor.errors import UsageError
+
+    if number != "auto" and not (number.isdecimal() and 1 <= int(number) <= 4096):
+        raise UsageError(f"{number}: expected a number of workers, 1..4096, or auto")
+    if lock_holder(_working_folder(out)) is None:
+        raise UsageError(f"{out}: no process works on it; `batch run --workers {number}` starts one")
+    set_workers(_working_folder(out), number if number == "auto" else int(number))
+
+
+def _working_folder(out: Path) -> Path:
+    """Return the folder of a batch that was run.
+
+    Raises:
+        InputError: none was.
+    """
+    from videocolor.batch.state import read_batch, state_folder
+
+    read_batch(out)
+    return state_folder(out)
+
+
 def _configure(
     source: str | None, overrides: Sequence[str], flags: dict[str, Any]
 ) -> tuple[BatchConfig, tuple[str, ...]]:

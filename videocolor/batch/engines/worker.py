@@ -9,8 +9,10 @@ import os
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from videocolor.batch.gate import DRAIN
 from videocolor.errors import InputError, ModelError, UsageError, VideocolorError
 from videocolor.files import plain
 from videocolor.shards.types import Task, Tell
@@ -102,22 +104,33 @@ def fit_task(task: Task, threads: int | None) -> Task:
     return dataclasses.replace(task, job={**task.job, "config": {**config, "model": model}})
 
 
+class _Drained(Exception):
+    """The driver wants no further shard of this task now."""
+
+
 def perform(work: Work, task: Task, send: Send) -> None:
     """Perform a task: send what it reports, and at last `done` or `failed`; errors of the work are not raised.
 
-    Warnings of videocolor's loggers that the work has not reported itself are sent at the end.
+    Warnings of videocolor's loggers that the work has not reported itself are sent at the end. While the driver drains
+    its workers, a task ends before its first or next shard, as `failed` with the type `Drained`.
     """
     reported: set[str] = set()
     logged = _Collect()
     logger = logging.getLogger("videocolor")
+    drain = Path(task.job["folder"]).parent.parent / DRAIN if "folder" in task.job else None
+    between = True
 
     def tell(message: dict[str, Any]) -> None:
+        nonlocal between
         kind = message.get("kind")
         if kind not in _KINDS:
             raise ValueError(f"kind {kind!r}: a worker reports {', '.join(sorted(_KINDS))}")
         if kind == "warning":
             reported.add(str(message.get("message")))
         send({**plain(message), "task": task.id})
+        if between and kind == "progress" and drain is not None and drain.exists():
+            raise _Drained("paused between two shards")
+        between = kind == "shard" or (between and kind != "progress")
 
     ending: dict[str, Any] = {"kind": "done"}
     logger.addHandler(logged)
@@ -141,7 +154,7 @@ def _failure(error: BaseException) -> dict[str, Any]:
     return {
         "kind": "failed",
         "error": text if known else f"{type(error).__name__}: {text}",
-        "type": type(error).__name__,
+        "type": type(error).__name__.lstrip("_"),
         "permanent": isinstance(error, _PERMANENT),
         "traceback": "".join(traceback.format_exception(error)),
     }
