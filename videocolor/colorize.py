@@ -156,7 +156,7 @@ def _color_in_shards(film: Film, log: RunLog, began: float) -> ColorizeResult:
             if plan is not None:
                 _sweep(film.plan.target)
             plan, records = color_film_shards(film, job, log, hear, plan=plan, done=done)
-            report = _joined(job, plan, records, log, began)
+            report = _joined(film, job, plan, records, log, began)
         except BaseException:
             if not any_records(job.folder):
                 discard_work(job)
@@ -173,10 +173,12 @@ def _color_in_shards(film: Film, log: RunLog, began: float) -> ColorizeResult:
     )
 
 
-def _joined(job: FilmJob, plan: FilmPlan, records: Mapping[int, ShardRecord], log: RunLog, began: float) -> MergeReport:
+def _joined(
+    film: Film, job: FilmJob, plan: FilmPlan, records: Mapping[int, ShardRecord], log: RunLog, began: float
+) -> MergeReport:
     """Join the shards; what fails at last keeps them, and says so."""
     try:
-        return merge_shards(job, plan, records, log, run_began=began)
+        return merge_shards(job, plan, records, log, film=film, run_began=began)
     except OutputError as error:
         kept = f"what was colored is kept in {job.folder}; the same command goes on from there"
         raise OutputError(f"{error}; {kept}") from error

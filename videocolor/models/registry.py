@@ -159,7 +159,8 @@ def _load(name_or_path: str, *, device: str, runtime: str, threads: int | None, 
     if not artifact.architecture.startswith(_HINTNET):
         known = ", ".join([f"{_HINTNET}N", f"{_KEYFRAME}N", *_LOADERS])
         raise ModelError(f"{name}: architecture {artifact.architecture!r} is unknown here; expected {known}")
-    return _load_network(artifact, device, runtime, threads)
+    # The packaged network fits its graph, and a film without a hint does not need it.
+    return _load_network(artifact, device, runtime, threads, packaged=name in _names())
 
 
 def export_model(name_or_path: str | Path, path: str | Path, *, overwrite: bool = False) -> list[Path]:
@@ -245,14 +246,14 @@ def _trained(name: str) -> Path:
     return next((file for file in found if file.is_file()), found[0])
 
 
-def _load_network(artifact: Artifact, device: str, runtime: str, threads: int | None) -> Colorizer:
+def _load_network(artifact: Artifact, device: str, runtime: str, threads: int | None, *, packaged: bool) -> Colorizer:
     from videocolor.models.hint.colorizer import HintColorizer, Runtime
     from videocolor.models.hint.runtimes import OnnxRuntime, OpenVinoRuntime, TorchRuntime
 
     device, runtime = _placed(device, runtime)
     loaded: Runtime
     if runtime == "onnxruntime":
-        loaded = OnnxRuntime(artifact, threads)
+        loaded = OnnxRuntime(artifact, threads, deferred=packaged)
     elif runtime == "openvino":
         loaded = OpenVinoRuntime(artifact, threads)
     else:

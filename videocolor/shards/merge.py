@@ -13,7 +13,7 @@ from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError
 from videocolor.events import Observer, RunLog, ignore
 from videocolor.files import file_sha256
-from videocolor.pipeline.film import FilmReader, film_info, output_options, read_files
+from videocolor.pipeline.film import Film, FilmReader, film_info, output_options, read_files
 from videocolor.record import check_sidecar, describe, describe_hints, timing
 from videocolor.reports.run import leave_record
 from videocolor.restoration import active, steps
@@ -22,7 +22,7 @@ from videocolor.shards.planfile import read_plan
 from videocolor.shards.records import discard_work, finished_shards, shard_path
 from videocolor.shards.types import FilmJob, FilmPlan, ShardRecord
 from videocolor.types import VideoInfo
-from videocolor.video import OutputPlan, Written, join_shards, plan_output
+from videocolor.video import OutputPlan, Written, check_target, join_shards, plan_output
 
 __all__ = ["MergeReport", "discard_work", "merge_film", "merge_shards"]
 
@@ -75,6 +75,7 @@ def merge_shards(
     records: Mapping[int, ShardRecord],
     log: RunLog,
     *,
+    film: Film | None = None,
     like: Path | None = None,
     run_began: float | None = None,
 ) -> MergeReport:
@@ -85,13 +86,19 @@ def merge_shards(
         plan: of the film.
         records: of all its shards.
         log: receives warnings.
+        film: as this run opened it; None: it is probed, and its output proved, here.
         like: see `join_shards`.
         run_began: `time.monotonic()` at the start of the run where it is about this film alone.
     """
     began = time.monotonic()
     config = ColorizeConfig.model_validate(job.config)
-    info = film_info(job.source, config)
-    output = plan_output(info, job.target, output_options(config), protected=read_files(config))
+    options, protected = output_options(config), read_files(config)
+    if film is None:
+        info = film_info(job.source, config)
+        output = plan_output(info, job.target, options, protected=protected)
+    else:
+        info, output = film.info, film.plan
+        check_target(info, job.target, options.overwrite, images=False, protected=protected)
     check_sidecar(job.target, config)
     with FilmReader(job.source, config, info) as reader:
         first = next(iter(reader))

@@ -108,7 +108,7 @@ def _recolor(film: Film, job: FilmJob, wanted: Collection[int], reusing: Collect
 
     records = color_missing(film, job, plan, again, log, hear)
     records |= {number: _kept(film, plan, number, earlier) for number in kept}
-    return merge_shards(job, plan, records, log, like=film.target if kept else None)
+    return merge_shards(job, plan, records, log, film=film, like=film.target if kept else None)
 
 
 def _with_reusing(

@@ -21,7 +21,7 @@ from videocolor.hints.plan import MOST_PER_SHOT, hint_ab, hint_input, load_hint
 from videocolor.images import encode_image
 from videocolor.keyframes import propose_colors
 from videocolor.models.automatic import AutomaticColorizer
-from videocolor.models.base import Colorizer, HintInput, Prediction
+from videocolor.models.base import Colorizer, HintInput, KeyframeMotion, Prediction
 from videocolor.models.hint.colorizer import HintColorizer, Runtime
 from videocolor.pipeline.film import load_network
 from videocolor.pipeline.upsample import plane_luma, upsample_chroma
@@ -258,17 +258,32 @@ class _InTurn(Colorizer):
         with self._turn:
             return self._network.step(memory, luma, *propagated)
 
+    def step_together(self, state: Any, luma: Array, motion: KeyframeMotion) -> Prediction:
+        with self._turn:
+            return self._network.step_together(state, luma, motion)
+
     def propose(self, luma: Array, count: int) -> list[Array]:
         with self._turn:
             return self._network.propose(luma, count)
+
+    @property
+    def plugins(self) -> tuple[str, ...]:
+        return self._network.plugins
 
 
 class _Remembering(Runtime):
     """A runtime that computes nothing twice: hints are encoded one by one, equal inputs return the kept result."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self._runtime, self._memo = runtime, Memo(_RESULTS)
-        self.name, self.key_channels, self.value_channels = runtime.name, runtime.key_channels, runtime.value_channels
+        self._runtime, self._memo, self.name = runtime, Memo(_RESULTS), runtime.name
+
+    @property
+    def key_channels(self) -> int:
+        return self._runtime.key_channels
+
+    @property
+    def value_channels(self) -> int:
+        return self._runtime.value_channels
 
     def encode(self, luma: Array, ab: Array, mask: Array) -> tuple[Array, Array, Array]:
         made = [self._encode(*(plane[n : n + 1] for plane in (luma, ab, mask))) for n in range(len(luma))]

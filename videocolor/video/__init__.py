@@ -4,7 +4,7 @@ from videocolor.video.film import COLOR_LABEL
 from videocolor.video.joining import join_shards, take_out
 from videocolor.video.output import OutputOptions, OutputPlan
 from videocolor.video.packets import StreamDigest, Written, digests_of
-from videocolor.video.plan import plan_output
+from videocolor.video.plan import check_target, plan_output
 from videocolor.video.probe import WOVEN, probe
 from videocolor.video.reader import VideoReader, open_video
 from videocolor.video.sequences import check_name, sequence_files
@@ -28,6 +28,7 @@ __all__ = [
     "digests_of",
     "join_shards",
     "open_video",
+    "check_target",
     "plan_output",
     "probe",
     "sequence_files",

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,21 @@ def probe(path: Path, *, rate: Fraction | None = None) -> VideoInfo:
     sequence = find_sequence(path)
     if sequence is not None:
         return _probe_images(path, sequence, rate)
+    return _probe_file(path, rate, _stamp(path))
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Tell a file from what it becomes when it is written again; of nothing that can be opened but once."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return ()  # opening it says why
+    return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+@lru_cache(maxsize=16)
+def _probe_file(path: Path, rate: Fraction | None, _stamp: tuple[int, ...]) -> VideoInfo:
+    """Probe a film; a run that opens the same file again, to read a part of it or to join its shards, need not."""
     with open_input(path) as container:
         # Checked first: a decoder may take a frame of ciphertext for a damaged one, and give the wrong reason.
         if is_encrypted(path):

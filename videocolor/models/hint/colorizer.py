@@ -55,10 +55,14 @@ class Runtime(Protocol):
     """What executes the network."""
 
     name: str
-    key_channels: int
-    """k of keys."""
-    value_channels: int
-    """v of values."""
+
+    @property
+    def key_channels(self) -> int:
+        """K of keys."""
+
+    @property
+    def value_channels(self) -> int:
+        """V of values."""
 
     def encode(self, luma: Array, ab: Array, mask: Array) -> tuple[Array, Array, Array]:
         """Encode hints into tokens."""

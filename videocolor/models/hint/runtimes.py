@@ -6,6 +6,7 @@ weights/hintnet-4.encode.onnx, weights/hintnet-4.frame.onnx hold no weights (100
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,7 @@ class OnnxRuntime:
     Args:
         artifact: weights and card.
         threads: CPU threads; None: as many as this process may use.
+        deferred: open the session at the first use: for weights that are known to fit and may not be needed.
 
     Raises:
         ModelError: weights and graph do not belong together.
@@ -35,17 +37,34 @@ class OnnxRuntime:
 
     name = "onnxruntime"
 
-    def __init__(self, artifact: Artifact, threads: int | None) -> None:
+    def __init__(self, artifact: Artifact, threads: int | None, *, deferred: bool = False) -> None:
         self._artifact, self._threads = artifact, threads
-        self._frame = open_session(artifact, "frame", threads)
-        self._encode: Any = None
-        shapes = {entry.name: entry.shape for entry in self._frame.get_inputs()}
-        self.key_channels, self.value_channels = int(shapes["keys"][2]), int(shapes["values"][2])
+        if not deferred:
+            self._frame  # noqa: B018 - opens it
+
+    @cached_property
+    def _frame(self) -> Any:
+        return open_session(self._artifact, "frame", self._threads)
+
+    @cached_property
+    def _encode(self) -> Any:
+        return open_session(self._artifact, "encode", self._threads)
+
+    @cached_property
+    def key_channels(self) -> int:
+        """Length of a token's key."""
+        return self._length("keys")
+
+    @cached_property
+    def value_channels(self) -> int:
+        """Length of a token's value."""
+        return self._length("values")
+
+    def _length(self, name: str) -> int:
+        return next(int(entry.shape[2]) for entry in self._frame.get_inputs() if entry.name == name)
 
     def encode(self, luma: Array, ab: Array, mask: Array) -> tuple[Array, Array, Array]:
-        """Encode hints into tokens; the session is made at first use."""
-        if self._encode is None:
-            self._encode = open_session(self._artifact, "encode", self._threads)
+        """Encode hints into tokens."""
         keys, values, valid = self._encode.run(None, {"luma": luma, "ab": ab, "mask": mask})
         return keys, values, valid
 
