@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
 import sys
 import threading
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import av
+import cv2
 import numpy as np
 import pytest
-from media import make_film, noise_planes
+from media import make_film, make_image, noise_planes, planes_of
 
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
 from videocolor.dryrun import plan_colorize
-from videocolor.errors import InputError, OutputError, UsageError
+from videocolor.errors import InputError, Interrupted, OutputError, UsageError
 from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
 from videocolor.types import Array
 from videocolor.video import OutputOptions, open_video, plan_output, probe
+from videocolor.video.pipes import PipeWindow
 
 SIZE = (64, 48)
 
@@ -52,20 +57,51 @@ def planes(path: Path) -> list[tuple[int, Array, Array]]:
         return [(frame.pts, frame.luma.copy(), frame.chroma[0].copy()) for frame in film if frame.chroma]
 
 
-@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def piped(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: False, buffer=io.BytesIO(data)))
+
+
+def expect_same(found: Path, expected: Path) -> None:
+    for mine, other in zip(planes(found), planes(expected), strict=True):
+        assert mine[0] == other[0]
+        np.testing.assert_array_equal(mine[1], other[1])
+        np.testing.assert_array_equal(mine[2], other[2])
+
+
+def copied(path: Path) -> list[tuple[int, int | None, bytes]]:
+    with av.open(str(path)) as film:
+        others = [stream for stream in film.streams if stream.type != "video"]
+        return [(p.stream_index, p.pts, bytes(p)) for p in film.demux(others) if p.size] if others else []
+
+
+@pytest.mark.parametrize(
+    "suffix", [".mkv", pytest.param(".ts", marks=pytest.mark.slow), pytest.param(".y4m", marks=pytest.mark.slow)]
+)
 def test_a_pipe_gives_the_film_that_its_file_gives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
     film, pipe = tmp_path / f"in{suffix}", tmp_path / f"fifo{suffix}"
-    make_film(film, 6, "libx264", "gray")
-    data = film.read_bytes()
-    colorize_video(film, tmp_path / "file.mkv", config())
+    if suffix == ".mkv":
+        make_film(film, 6, "libx264", "gray", audio=[{}], subtitles=[(40, 50, "early"), (200, 20, "late")])
+    elif suffix == ".ts":
+        make_film(film, 6, "libx264", "yuv420p", audio=[{}], audio_codec="mp2")
+    else:
+        with av.open(str(film), "w", format="yuv4mpegpipe") as out:
+            stream = out.add_stream("wrapped_avframe", rate=24)
+            stream.width, stream.height, stream.pix_fmt = *SIZE, "gray"
+            for index in range(6):
+                native = av.VideoFrame(*SIZE, "gray")
+                planes_of(native)[0][:] = noise_planes(*SIZE, "gray", index)[0]
+                native.pts, native.time_base = index, Fraction(1, 24)
+                out.mux(stream.encode(native))
+            out.mux(stream.encode(None))
+    colorize_video(film, tmp_path / "file.mkv", config(resume="false"))
     os.mkfifo(pipe)
-    writer = threading.Thread(target=pipe.write_bytes, args=(data,))
+    writer = threading.Thread(target=pipe.write_bytes, args=(film.read_bytes(),))
     writer.start()
     colorize_video(pipe, tmp_path / "pipe.mkv", config())
     writer.join()
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: False, buffer=io.BytesIO(data)))
+    piped(monkeypatch, film.read_bytes())
     notes: list[str] = []
     colorize_video(
         Path("-"),
@@ -73,15 +109,70 @@ def test_a_pipe_gives_the_film_that_its_file_gives(
         config(),
         observer=lambda event: notes.append(event.data.get("message", "")) if event.kind == "note" else None,
     )
-    expected = planes(tmp_path / "file.mkv")
     for name in ("pipe.mkv", "stdin.mkv"):
-        for found, wanted in zip(planes(tmp_path / name), expected, strict=True):
-            assert found[0] == wanted[0]
-            np.testing.assert_array_equal(found[1], wanted[1])
-            np.testing.assert_array_equal(found[2], wanted[2])
+        expect_same(tmp_path / name, tmp_path / "file.mkv")
+        assert copied(tmp_path / name) == copied(tmp_path / "file.mkv")
     assert any("cannot be continued" in note for note in notes)
-    assert json.loads((tmp_path / "stdin.mkv.json").read_text())["source"]["path"] == "-"
+    sha256 = hashlib.sha256(film.read_bytes()).hexdigest()
+    assert json.loads((tmp_path / "stdin.mkv.json").read_text())["source"] == {"path": "-", "sha256": sha256}
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_hints_of_a_pipe_go_to_shots_that_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film, hint, shots = tmp_path / "in.mkv", tmp_path / "hint.png", tmp_path / "shots.yaml"
+    make_film(film, 6, "ffv1", "gray")
+    cv2.imwrite(str(hint), np.stack([np.roll(noise_planes(*SIZE, "gray", 4)[0], step, 1) for step in range(3)], -1))
+    shots.write_text("shots:\n- {shot: 2, frame: 3}\n")
+    listed = ColorizeConfig.load(None, ["output.codec=ffv1", f"shots.file={shots}"])
+    assigned = [f"hints.assigned=[{{image: {hint}, frame: 4}}]", "output.codec=ffv1", f"shots.file={shots}"]
+    colorize_video(film, tmp_path / "file.mkv", ColorizeConfig.load(None, assigned))
+    piped(monkeypatch, film.read_bytes())
+    timed = ColorizeConfig.load(None, [], {**listed.as_dict(), "hints.items": [f"0.167={hint}"]})
+    colorize_video(Path("-"), tmp_path / "pipe.mkv", timed)
+    expect_same(tmp_path / "pipe.mkv", tmp_path / "file.mkv")
+    for item, file, said in ((f"0.167={hint}", None, "--shots FILE"), (str(hint), shots, "needs its time")):
+        piped(monkeypatch, film.read_bytes())
+        asked = ColorizeConfig.load(None, [], {"hints.items": [item], "shots.file": file})
+        with pytest.raises(UsageError, match=said):
+            colorize_video(Path("-"), tmp_path / "x.mkv", asked)
+
+
+def test_a_window_holds_what_its_readers_have_still_to_see() -> None:
+    data = np.random.default_rng(1).bytes(5 << 20)
+    window = PipeWindow(Path("-"), io.BytesIO(data), lambda: None)
+    gone, fast, slow = window.view(), window.view(), window.view()
+    assert window.head().getvalue() == data[: 1 << 20]
+    read = fast.read(1000) + fast.read(1 << 22)
+    while len(read) < 3 << 20:
+        read += fast.read(1 << 16)
+    assert window.most == 3 << 20
+    del gone
+    window.go()
+    with pytest.raises(InputError, match="its beginning is gone"):
+        window.view()
+    assert slow.read(100) == data[:100]
+    for view in (slow, fast):
+        while part := view.read(1 << 16):
+            read += part if view is fast else b""
+    assert read == data and window.end == 5 << 20 and window.most <= 4 << 20
+    assert window.result() == hashlib.sha256(data).hexdigest()
+
+
+def test_a_silent_pipe_can_be_stopped(tmp_path: Path) -> None:
+    make_film(tmp_path / "in.mkv", 6, "ffv1", "gray")
+    pipe, stop = tmp_path / "fifo", threading.Event()
+    os.mkfifo(pipe)
+    keeps = os.open(pipe, os.O_RDWR)  # never closed by its writer
+    try:
+        os.write(keeps, (tmp_path / "in.mkv").read_bytes()[:4000])
+        timer = threading.Timer(0.3, stop.set)
+        timer.start()
+        with pytest.raises(Interrupted):
+            colorize_video(pipe, tmp_path / "x.mkv", config(), cancel=stop)
+        timer.join()
+    finally:
+        os.close(keeps)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fifo", "in.mkv"]
 
 
 def test_what_cannot_be_read_from_a_pipe_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,16 +186,26 @@ def test_what_cannot_be_read_from_a_pipe_is_said_at_once(tmp_path: Path, monkeyp
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
     with pytest.raises(UsageError, match="is a terminal"):
         colorize_video(Path("-"), tmp_path / "x.mkv", config())
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: False, buffer=io.BytesIO(b"")))
+    piped(monkeypatch, b"")
     with pytest.raises(InputError, match="nothing came through"):
         colorize_video(Path("-"), tmp_path / "x.mkv", config())
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: False, buffer=io.BytesIO(b"no film")))
-    with pytest.raises(InputError, match=r"^-: cannot be read as a film"):
-        colorize_video(Path("-"), tmp_path / "x.mkv", config())
+    make_film(tmp_path / "in.mov", 1, "mjpeg", "yuvj420p")
+    make_image(tmp_path / "in.png", noise_planes(*SIZE, "gray"), "gray")
+    refused = (
+        (b"no film", r"^-: cannot be read as a film"),
+        ((tmp_path / "in.mov").read_bytes(), "its index comes after its packets"),
+        ((tmp_path / "in.png").read_bytes(), "holds pictures"),
+    )
+    for data, said in refused:
+        piped(monkeypatch, data)
+        with pytest.raises(InputError, match=said):
+            colorize_video(Path("-"), tmp_path / "x.mkv", config())
+    with pytest.raises(UsageError, match="read only once; leave it out"):
+        colorize_video(Path("-"), tmp_path / "x.mkv", config(report="true"))
     (tmp_path / "x.mkv").write_bytes(b"old")
     with pytest.raises(OutputError, match="exists already"):
         colorize_video(pipe, tmp_path / "x.mkv", config())
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["pipe.tif", "x.mkv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mov", "in.png", "pipe.tif", "x.mkv"]
 
 
 @pytest.mark.parametrize("resume", ["true", "false"])

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from videocolor.config import ColorizeConfig, SmoothingConfig
-from videocolor.errors import OutputError, UsageError, VideocolorError
+from videocolor.errors import OutputError, UsageError
 from videocolor.events import Event, Observer, RunLog, ShotRecord, ignore
 from videocolor.files import disk_errors, folder_lock
 from videocolor.models.base import Colorizer
@@ -34,7 +34,7 @@ from videocolor.shards.work import color_film_shards, current_plan
 from videocolor.shots.prepare import unused_cuts
 from videocolor.shots.scan import ScanResult, cuts_for, scan_film
 from videocolor.video import OutputReport, VideoWriter
-from videocolor.video.pipes import is_pipe, kept
+from videocolor.video.pipes import PipeWindow, is_pipe, opened_pipe
 
 __all__ = ["ColorizeResult", "colorize_video", "find_shots", "recolor_film"]
 
@@ -118,16 +118,14 @@ def _with(
 def _color_pipe(
     source: Path, target: Path, config: ColorizeConfig, log: RunLog, began: float, colorizer: Colorizer | None
 ) -> ColorizeResult:
-    """Color what comes through a pipe, as soon as all of it is there."""
-    log.note(f"{source}: the pipe is read to its end first; a run that is stopped cannot be continued")
-    with kept(source, target, overwrite=config.output.overwrite) as file:
-        log.note(f"{source}: {file.stat().st_size / 1e6:.1f} MB are kept in {file} until the film is done")
-        log.names[str(file)] = str(source)
-        try:
-            return _color_in_one_go(open_film(file, target, config, log, colorizer=colorizer), log, began, named=source)
-        except VideocolorError as error:
-            error.args = tuple(log.named(text) if isinstance(text, str) else text for text in error.args)
-            raise
+    """Color a film while it comes through a pipe."""
+    if config.output.report:
+        raise UsageError(f"{source}: the report shows frames of the source, and a pipe is read only once; leave it out")
+    if target.is_file() and not config.output.overwrite:  # said before anything is taken from the pipe
+        raise OutputError(f"{target}: exists already; give another name or allow overwriting (--overwrite)")
+    log.note(f"{source}: colored while it comes through the pipe, once; a run that is stopped cannot be continued")
+    with opened_pipe(source, log.go_on) as pipe:
+        return _color_in_one_go(open_film(source, target, config, log, colorizer=colorizer), log, began, pipe)
 
 
 def _color_in_shards(film: Film, log: RunLog, began: float) -> ColorizeResult:
@@ -191,11 +189,11 @@ def _sweep(target: Path) -> None:
             part.unlink(missing_ok=True)
 
 
-def _color_in_one_go(film: Film, log: RunLog, began: float, named: Path | None = None) -> ColorizeResult:
-    """Color a film straight into its target; `named`: the source as the record names it, None: as the film does."""
+def _color_in_one_go(film: Film, log: RunLog, began: float, pipe: PipeWindow | None = None) -> ColorizeResult:
+    """Color a film straight into its target; `pipe`: what it comes through."""
     source, target, config = film.source, film.target, film.config
-    fixity = Fixity(source)
-    log.start(named or source, target, film.colorizer.card.name, film.total, film.info)
+    fixity = pipe or Fixity(source)
+    log.start(source, target, film.colorizer.card.name, film.total, film.info)
     cuts = cuts_for(config, film.scan)
     run = Run(cuts, log, SeenReferenceShots(film.scan_size))
     with (
@@ -204,6 +202,8 @@ def _color_in_one_go(film: Film, log: RunLog, began: float, named: Path | None =
     ):
         for done in frames:
             out.write(done.frame, done.cb, done.cr)
+            if pipe is not None:
+                pipe.go()
             log.warn(*out.warnings)
             log.frame_done(film.total)
         log.warn(*reader.losses, *unused_cuts(cuts))
@@ -212,19 +212,17 @@ def _color_in_one_go(film: Film, log: RunLog, began: float, named: Path | None =
         log.warn(*written.warnings)
     sidecar = report = None
     if config.output.sidecar or config.output.report:
-        record = _describe_run(film, named or source, log, sha256, written, time.monotonic() - began)
+        record = _describe_run(film, log, sha256, written, time.monotonic() - began)
         sidecar, report = leave_record(source, target, config, record, observer=log.observer)
     seconds = time.monotonic() - began
     log.done(target, seconds)
     return ColorizeResult(target, log.frames, seconds, tuple(log.shots), tuple(log.warnings), sidecar, report=report)
 
 
-def _describe_run(
-    film: Film, named: Path, log: RunLog, sha256: str, written: OutputReport, elapsed: float
-) -> dict[str, Any]:
+def _describe_run(film: Film, log: RunLog, sha256: str, written: OutputReport, elapsed: float) -> dict[str, Any]:
     """Describe a film that was colored in one go."""
     return describe(
-        named,
+        film.source,
         sha256,
         film.config,
         film.info,

@@ -130,8 +130,6 @@ class RunLog:
         self.reproduced: set[int] = set()
         """Indices of frames that a hint was reproduced at."""
         self.observer = observer
-        self.names: dict[str, str] = {}
-        """Path of a file -> what messages call it, where a person does not know the file."""
         self._lock = threading.RLock()  # stages run in threads of their own
         self._began = self._told = time.monotonic()
         self._sources: set[str] = set()
@@ -145,15 +143,9 @@ class RunLog:
         with self._lock:
             self.observer(Event(kind, data))
 
-    def named(self, message: str) -> str:
-        """Return a message with the names of files that a person knows."""
-        for path, name in self.names.items():
-            message = message.replace(path, name)
-        return message
-
     def warn(self, *messages: str) -> None:
         """Say something once."""
-        for message in map(self.named, messages):
+        for message in messages:
             with self._lock:
                 if message in self.warnings:
                     continue
@@ -163,7 +155,7 @@ class RunLog:
 
     def note(self, *messages: str) -> None:
         """Say something that is no cause for worry: what was assumed, what format was chosen."""
-        for message in map(self.named, messages):
+        for message in messages:
             self.notes.append(message)
             logger.info("%s", message)
             self._emit("note", message=message)

@@ -27,13 +27,14 @@ from videocolor.config import AssignedHint, ColorizeConfig
 from videocolor.events import Observer, RunLog, ignore
 from videocolor.models.base import Colorizer
 from videocolor.pipeline.chroma import chroma_at
-from videocolor.pipeline.film import Film, Part, known_shots, open_film
+from videocolor.pipeline.film import Film, Part, open_film
 from videocolor.pipeline.frames import ColoredFrame
 from videocolor.pipeline.path import color_frames, open_run
 from videocolor.pipeline.reuse import PlannedReferenceShots, reference_lumas
 from videocolor.pipeline.shot import Run
 from videocolor.shots.color import source_color
 from videocolor.shots.prepare import ListedCuts, small_luma
+from videocolor.shots.shotlist import known_shots
 from videocolor.types import Array, ColorSpec, Frame, Matrix, VideoInfo
 
 __all__ = [
@@ -218,7 +219,7 @@ def _narrowed(config: ColorizeConfig, wanted: Collection[int]) -> ColorizeConfig
 
 def _needed(config: ColorizeConfig, wanted: Collection[int]) -> tuple[AssignedHint, ...]:
     """Return the assigned hints of some shots."""
-    shots, assigned = known_shots(config), config.hints.assigned
+    shots, assigned = known_shots(config.shots), config.hints.assigned
     if shots is None or config.hints.items or config.hints.folder is not None:
         return assigned
     mine: list[AssignedHint] = []

@@ -10,7 +10,8 @@ import cv2
 import pytest
 from threadpoolctl import threadpool_info
 
-from videocolor.concurrency.stages import prefetch, single_threaded_kernels, spread
+from videocolor.concurrency.stages import check_wanted, prefetch, single_threaded_kernels, spread
+from videocolor.errors import Interrupted
 
 
 def test_order_is_kept() -> None:
@@ -69,6 +70,27 @@ def test_closing_unwinds_every_stage_in_its_own_thread() -> None:
     outer.close()
     assert sorted(closed) == ["inner", "outer"]
     assert set(threading.enumerate()) <= before
+
+
+def test_closing_reaches_a_stage_that_waits_for_something_else() -> None:
+    ended: list[BaseException] = []
+
+    def waiting() -> Iterator[int]:
+        yield 1
+        try:
+            while True:
+                check_wanted()
+                time.sleep(0.01)
+        except Interrupted as error:
+            ended.append(error)
+            raise
+
+    first = prefetch(waiting(), 1, "first")
+    second = prefetch(first, 1, "second")
+    assert next(second) == 1
+    second.close()
+    first.close()
+    assert len(ended) == 1
 
 
 def test_an_error_while_closing_arrives_too() -> None:

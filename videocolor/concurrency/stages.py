@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from queue import Empty, Full, Queue
 from typing import Final, TypeVar
 
-__all__ = ["prefetch", "single_threaded_kernels", "spread"]
+from videocolor.errors import Interrupted
+
+__all__ = ["check_wanted", "prefetch", "single_threaded_kernels", "spread"]
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -27,6 +29,21 @@ _POLL: Final = 0.1
 @dataclass(frozen=True)
 class _End:
     error: BaseException | None = None
+
+
+class _Stage(threading.local):
+    """The stage that a thread runs."""
+
+    stop: threading.Event | None = None
+
+
+_STAGE: Final = _Stage()
+
+
+def check_wanted() -> None:
+    """Raise Interrupted in the thread of a stage whose consumer has gone: what waits for long asks now and then."""
+    if _STAGE.stop is not None and _STAGE.stop.is_set():
+        raise Interrupted("the run has ended")
 
 
 def prefetch(items: Iterable[T], depth: int, name: str) -> Generator[T, None, None]:
@@ -47,7 +64,11 @@ def prefetch(items: Iterable[T], depth: int, name: str) -> Generator[T, None, No
     thread.start()
     try:
         while True:
-            item = queue.get()
+            try:
+                item = queue.get(timeout=_POLL)
+            except Empty:
+                check_wanted()
+                continue
             if isinstance(item, _End):
                 if item.error is not None:
                     raise item.error
@@ -64,6 +85,7 @@ def prefetch(items: Iterable[T], depth: int, name: str) -> Generator[T, None, No
 
 def _fill(items: Iterable[T], queue: Queue[T | _End], stop: threading.Event) -> None:
     """Put all items into the queue until `stop`, close what they come from, and put the end."""
+    _STAGE.stop = stop
     end, iterator = _End(), iter(items)
     try:
         for item in iterator:

@@ -7,8 +7,10 @@ One that fits nowhere is reported.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Final
 
 import cv2
@@ -16,6 +18,7 @@ import numpy as np
 
 from videocolor.color import codes_to_luma, rgb_to_lab, rgb_to_luma
 from videocolor.config import AssignedHint
+from videocolor.errors import UsageError
 from videocolor.hints.files import (
     check_hint,
     collect_assigned,
@@ -30,7 +33,7 @@ from videocolor.motion.matching import scene_similarity
 from videocolor.shots.scan import ScanResult, Span
 from videocolor.shots.shotlist import FilmShots
 from videocolor.similarity import correlation, shot_similarity, thumbnail
-from videocolor.types import Array, Frame, Given, Hint
+from videocolor.types import Array, Frame, Given, Hint, VideoInfo
 
 __all__ = [
     "HintPlan",
@@ -40,6 +43,7 @@ __all__ = [
     "collect_assigned",
     "collect_hints",
     "match_hints",
+    "place_timed_hints",
     "frame_to_rgb",
     "hint_ab",
     "hint_fits_frame",
@@ -171,6 +175,31 @@ def place_assigned_hints(assigned: Sequence[tuple[AssignedHint, Hint]], shots: F
         own = None if entry.frame is None else numbers[0]
         own_similarity = 0.0 if own is None else 1.0
         planned.append(PlannedHint(hint, entry.frame, dict.fromkeys(numbers, 1.0), own, own_similarity, assigned=True))
+    return planned
+
+
+def place_timed_hints(
+    hints: Sequence[Hint], shots: FilmShots, info: VideoInfo, start: Fraction | None
+) -> list[PlannedHint]:
+    """Bring hints to the shots that hold their times: for films that cannot be scanned for shots that look alike.
+
+    Args:
+        hints: each with a time.
+        shots: the film's.
+        info: the film's; its rate is taken for constant.
+        start: film time in seconds from which frames count; None: from the first on.
+
+    Raises:
+        UsageError: a hint has no time, or one that the film does not have.
+    """
+    planned, rate = [], info.rate or Fraction(25)
+    first = max(start or Fraction(0), info.start_pts * info.time_base)
+    for hint in hints:
+        if hint.time is None:
+            raise UsageError(f"hint {hint.name}: needs its time (TIME=IMAGE), as {info.path} is a pipe, read only once")
+        frame = math.ceil((hint.time - first) * rate - Fraction(1, 2))  # the earlier one where two are as near
+        own = shots.number(frame, f"hint {hint.name}")
+        planned.append(PlannedHint(hint, frame, {own: 1.0}, own, 1.0, assigned=True))
     return planned
 
 

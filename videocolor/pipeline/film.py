@@ -20,6 +20,7 @@ from videocolor.hints.plan import (
     collect_hints,
     match_hints,
     place_assigned_hints,
+    place_timed_hints,
 )
 from videocolor.models.base import Colorizer
 from videocolor.models.registry import automatic_partner, load_colorizer
@@ -28,7 +29,7 @@ from videocolor.record import check_sidecar
 from videocolor.restoration import active, find_cadence, radius, restore, steps
 from videocolor.shots.prepare import working_size
 from videocolor.shots.scan import ScanResult, scan_film
-from videocolor.shots.shotlist import FilmShots, listed_shots
+from videocolor.shots.shotlist import FilmShots, known_shots
 from videocolor.types import Frame, Given, VideoInfo
 from videocolor.video import (
     WOVEN,
@@ -40,6 +41,7 @@ from videocolor.video import (
     probe,
     unwritten_later,
 )
+from videocolor.video.pipes import window_of
 
 __all__ = [
     "Film",
@@ -47,7 +49,6 @@ __all__ = [
     "Part",
     "ShotPlan",
     "film_info",
-    "known_shots",
     "load_network",
     "network_threads",
     "open_film",
@@ -58,6 +59,10 @@ __all__ = [
 ]
 
 _RATE: Final = Fraction(25)
+_LISTED: Final = (
+    "through a pipe, hints and saturations go to shots that are known before: list them (--shots FILE), set "
+    "shots.detector=none for a film of one shot, or save the film as a file"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -360,7 +365,13 @@ def plan_shots(
         raise UsageError(
             "hints.assigned and chroma.by_shot count frames from the film's first; they do not go together with --start"
         )
-    scan, shots = None, known_shots(config)
+    scan, shots = None, known_shots(config.shots)
+    if window_of(source) is not None:
+        if shots is None:
+            raise UsageError(f"{source}: {_LISTED}")
+        timed = place_timed_hints(hints, shots, film_info(source, config), config.input.start)
+        plan = cap_hints_per_shot([*place_assigned_hints(assigned, shots), *timed])
+        return ShotPlan(plan, _saturations(by_shot, shots)), None
     if hints or shots is None:
         times = [hint.time for hint in hints if hint.time is not None]
         scan = scan_film(source, config, times=times, exact=True, progress=log.scan_progress)
@@ -369,17 +380,6 @@ def plan_shots(
     plan = cap_hints_per_shot(mine) if scan is None else match_hints(hints, scan, config.hints.min_similarity, mine)
     log.warn(*plan.warnings)
     return ShotPlan(plan, _saturations(by_shot, shots)), scan
-
-
-def known_shots(config: ColorizeConfig) -> FilmShots | None:
-    """Return the film's shots where they are known without a scan: a shot list, or no detection.
-
-    Raises:
-        ConfigError: the shot list cannot be read.
-    """
-    if config.shots.file is not None:
-        return listed_shots(config.shots.file)
-    return FilmShots((0,)) if config.shots.detector == "none" else None
 
 
 def _saturations(by_shot: Sequence[ShotChroma], shots: FilmShots) -> dict[int, float]:

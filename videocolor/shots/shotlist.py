@@ -24,6 +24,7 @@ from typing import Any, Final, Literal
 
 import yaml
 
+from videocolor.config import ShotsConfig
 from videocolor.errors import ConfigError, OutputError, UsageError
 from videocolor.files import write_atomically
 from videocolor.shots.detect import CutFinder
@@ -36,6 +37,7 @@ __all__ = [
     "ListedShot",
     "check_shot_file",
     "clock",
+    "known_shots",
     "listed_shots",
     "read_shots",
     "scene_distance",
@@ -174,6 +176,17 @@ def listed_shots(path: Path) -> FilmShots:
     """
     listed, frames = _read_list(path, None)
     return FilmShots(tuple(shot.start for shot in listed), frames)
+
+
+def known_shots(settings: ShotsConfig) -> FilmShots | None:
+    """Return the film's shots where they are known without a scan: a shot list, or no detection.
+
+    Raises:
+        ConfigError: the shot list cannot be read.
+    """
+    if settings.file is not None:
+        return listed_shots(settings.file)
+    return FilmShots((0,)) if settings.detector == "none" else None
 
 
 def _read_list(path: Path, frames: int | None) -> tuple[list[ListedShot], int | None]:

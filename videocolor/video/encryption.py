@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from videocolor.errors import InputError
+from videocolor.video.pipes import window_of
 
 __all__ = ["is_encrypted"]
 
@@ -28,7 +29,8 @@ def is_encrypted(path: Path) -> bool:
         InputError: it cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        window = window_of(path)
+        with path.open("rb") if window is None else window.head() as file:
             head = file.read(_HEAD)
             if head[:4] == b"\x1a\x45\xdf\xa3":
                 return _MATROSKA.search(head.partition(_CLUSTER)[0]) is not None

@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 
 from videocolor.errors import InputError, NoVideoError, OutputError, UnsupportedVideoError
 from videocolor.files import disk_errors
-from videocolor.video.pipes import is_pipe
+from videocolor.video.pipes import is_pipe, window_of
 
 __all__ = [
     "LEAP",
@@ -66,6 +66,26 @@ def open_input(path: Path, options: dict[str, str] | None = None) -> InputContai
     Raises:
         InputError: It is missing, unreadable, empty, or not media; the message names it.
     """
+    window = window_of(path)
+    if window is None:
+        _check_file(path)
+    try:
+        container = _opened(path, options or {})
+    except (FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path}: cannot be read as a film ({reason})") from error
+    state = (window.number, -1) if window is not None else _stamp(path)
+    if _is_unclear(container) and _deep_look_helps(path, *state):
+        container.close()
+        container = _opened(path, _DEEP | (options or {}))
+    if container.format.name in _TEXT_ART:
+        container.close()
+        raise InputError(f"{path}: is a text file, not a film")
+    return container
+
+
+def _check_file(path: Path) -> None:
+    """Say what keeps a file from being read, as far as the disk knows."""
     if is_pipe(path):
         raise InputError(f"{path}: a pipe is read only once; `videocolor colorize` takes it, else save it as a file")
     if not path.exists():
@@ -76,25 +96,20 @@ def open_input(path: Path, options: dict[str, str] | None = None) -> InputContai
         raise InputError(f"{path}: permission denied; make the file readable")
     if path.is_file() and path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty")
-    try:
-        container = _opened(path, options or {})
-    except (FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{path}: cannot be read as a film ({reason})") from error
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size and time of change, for caches of what was read."""
     state = path.stat()
-    if _is_unclear(container) and _deep_look_helps(path, state.st_size, state.st_mtime_ns):
-        container.close()
-        container = _opened(path, _DEEP | (options or {}))
-    if container.format.name in _TEXT_ART:
-        container.close()
-        raise InputError(f"{path}: is a text file, not a film")
-    return container
+    return state.st_size, state.st_mtime_ns
 
 
 def _opened(path: Path, options: dict[str, str]) -> InputContainer:
     # From 19 on PyAV replaces undecodable metadata itself and no longer takes the argument.
     lenient = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
-    container: InputContainer = av.open(url(path), "r", options=options, **lenient)  # type: ignore[call-overload]
+    window = window_of(path)
+    file = url(path) if window is None else window.view()
+    container: InputContainer = av.open(file, "r", options=options, **lenient)  # type: ignore[call-overload]
     return container
 
 
@@ -196,10 +211,10 @@ def tolerant_frames(container: InputContainer, stream: VideoStream) -> Iterator[
 def clock_restarts(path: Path) -> bool:
     """Tell whether a film's clock restarts on the way, so that seeking in it leads anywhere.
 
-    Only transport and program streams can, and to know, they are read completely (without decoding).
+    Only transport and program streams can, and to know, they are read completely (without decoding). In a pipe nothing
+    can be sought either.
     """
-    state = path.stat()
-    return _clock_restarts(path, state.st_size, state.st_mtime_ns)
+    return window_of(path) is not None or _clock_restarts(path, *_stamp(path))
 
 
 @lru_cache(maxsize=8)

@@ -13,6 +13,7 @@ from videocolor.types import Array, ColorSpec, PixelLayout, VideoInfo
 from videocolor.video.encoders import choose_format, find_encoder, luma_table, output_spec
 from videocolor.video.evenness import counts_frames, first_uneven
 from videocolor.video.output import OutputOptions, OutputPlan, Span
+from videocolor.video.pipes import window_of
 from videocolor.video.sequences import IMAGE_SUFFIXES, find_sequence, is_pattern
 from videocolor.video.trial import container_takes, prove
 
@@ -106,6 +107,11 @@ def plan_output(
 
 def _check_rate(info: VideoInfo, plan: OutputPlan, span: Span) -> None:
     """Refuse a film whose frames do not last equally long where the container counts frames."""
+    if counts_frames(plan.container) and window_of(info.path) is not None:
+        raise UsageError(
+            f"{plan.target}: {plan.container} holds frames of one length only, which is not known of a film from a pipe"
+            "; use .mov or .mkv"
+        )
     uneven = first_uneven(info, span) if counts_frames(plan.container) else None
     if uneven is not None:
         raise UsageError(

@@ -26,6 +26,7 @@ from videocolor.video.interlace import WOVEN_ORDERS, is_combed
 from videocolor.video.matroska import read_crop
 from videocolor.video.opening import configure, fraction, main_video, open_input, read_packets, tolerant_frames
 from videocolor.video.pictures import Picture, fit_format, read_image, survey, unlike
+from videocolor.video.pipes import window_of
 from videocolor.video.sequences import ImageSequence, check_name, find_sequence
 from videocolor.video.tags import RawTags, read_color
 
@@ -40,6 +41,8 @@ _MOTION = 3
 """Pictures in one file from which on they are a film."""
 _PHOTOGRAPHS = ("heic", "heix", "mif1", "avif")
 """Brands of HEIC and AVIF."""
+_INDEX_LAST = frozenset({"mxf"})
+"""Demuxers that give frames wrong times where they cannot seek to an index."""
 _MOST_TRIED = 20
 """Pictures without a header that can be read of which the reason is given."""
 _COMB_PLACES = (Fraction(1, 5), Fraction(2, 5), Fraction(3, 5), Fraction(4, 5))
@@ -97,7 +100,11 @@ def _probe_file(path: Path, rate: Fraction | None, _stamp: tuple[int, ...]) -> V
         stream = main_video(container, path)
         _refuse_tiles(path, container, stream)
         if _is_still(container) and not _goes_on(container, path):
+            if window_of(path) is not None:
+                raise InputError(f"{path}: holds pictures, not a film; save them as files")
             return _probe_images(path, ImageSequence((path,), (0,), 1, ()), rate)
+        if window_of(path) is not None and container.format.name in _INDEX_LAST:
+            raise InputError(f"{path}: its index, which orders the frames, comes last; save it as a file first")
         configure(stream, threads=2)
         first = _first_frame(container, stream, path)
         return _probe_film(path, container, stream, first, rate)
@@ -239,7 +246,7 @@ def _probe_film(
         order = order if order in fits else fits[1]
     frames = frame_count(stream, duration, stated)
     # Last, as it seeks, and what was read of the stream before does not change any more.
-    warnings += _interlaced(container, stream, still, order, duration, base)
+    warnings += _interlaced(container, stream, still, order, duration, base, piped=window_of(path) is not None)
     return VideoInfo(
         path=path,
         format=container.format.name,
@@ -280,11 +287,13 @@ def _interlaced(
     order: str,
     duration: Fraction | None,
     base: Fraction,
+    *,
+    piped: bool,
 ) -> list[str]:
     flagged = order in WOVEN_ORDERS or still.frame.interlaced_frame
     combed = any(
         is_combed(split_planes(frame, describe(frame.format.name), "bt601").luma, still.layout.depth)
-        for frame in (still.frame, *_keyframes(container, stream, duration, base))
+        for frame in (still.frame, *(() if piped else _keyframes(container, stream, duration, base)))
     )
     if combed:
         said = (

@@ -32,6 +32,7 @@ from videocolor.video.opening import (
     tolerant_frames,
 )
 from videocolor.video.pictures import fit_format, read_image, unlike
+from videocolor.video.pipes import window_of
 from videocolor.video.probe import probe
 from videocolor.video.sequences import ImageSequence, find_sequence
 from videocolor.video.wholeness import cut_short
@@ -204,6 +205,8 @@ class VideoReader:
         self._packets, self._until = 0, None
         stream = main_video(container, self.info.path)
         configure(stream, threads=self._threads, fast=self._fast)
+        if window_of(self.info.path) is not None:
+            stream.codec_context.thread_type = "SLICE"  # the film's end cannot be read twice, see `_tail`
         for other in container.streams:
             if other.index != stream.index:
                 ignore(other)
@@ -239,7 +242,8 @@ class VideoReader:
             for frame in frames:
                 last = frame.pts if frame.pts is not None else last
                 yield frame
-        if last is not None and self._log.waiting and not count:  # a time that occurs twice cannot be searched
+        once = count or window_of(self.info.path) is not None  # a time that occurs twice cannot be searched
+        if last is not None and self._log.waiting and not once:
             yield from self._tail(last)
 
     def _note(self, packet: Packet[Any], stamp: int | None, count: int) -> None:

@@ -18,6 +18,7 @@ from av.packet import Packet
 
 from videocolor.video.opening import LEAP, clock_restarts, fraction, ignore, main_video, open_input, read_packets
 from videocolor.video.packets import PacketSums, StreamDigest
+from videocolor.video.pipes import window_of
 from videocolor.video.recoding import Recoder, SoundRecoder, SubtitleRecoder
 from videocolor.video.streams import (
     CHAPTERS,
@@ -37,6 +38,9 @@ _TRIAL_PACKETS = 300
 """Packets that are copied to try an output."""
 _SLACK = Fraction(10)
 """Seconds after the end of a trim, from which on no stream is expected to hold anything before it."""
+_AHEAD = Fraction(2)
+"""Seconds of picture that are read ahead of the picture's writing where the film comes through a pipe: sound of one
+time may come later than its picture."""
 _LONGEST_LINE = 60
 """Seconds before the start of a trim from which on subtitles are looked for that last over it."""
 
@@ -89,6 +93,8 @@ class StreamCopier:
         self._start: Fraction | None = None
         self._end: Fraction | None = None
         self._tracks: dict[int, _Track] = {}
+        self._picture = _Track()
+        """Of the picture's packets, which are looked at, not copied, where the film comes through a pipe."""
         self._offsets = [Fraction(0)]
         self._latest = _Track()
         self._failed: dict[int, int] = {}
@@ -180,11 +186,13 @@ class StreamCopier:
                 packet.stream = self._copies[index]
                 out.mux(packet)
         wanted = [s for s in self._kept if s.index in self._copies and s.index not in self._covers]
+        if window_of(self._path) is not None:
+            wanted.append(self._main)
+        if not wanted:
+            return
         for stream in self._source.streams:
             if stream not in wanted:
                 ignore(stream)
-        if not wanted:
-            return
         if start is not None and not clock_restarts(self._path):
             early = _LONGEST_LINE if any(s.type == "subtitle" for s in wanted) else 1
             try:
@@ -219,31 +227,55 @@ class StreamCopier:
         """Write all packets due by a time of the output in seconds; None: all that are left."""
         while self._ahead is not None:
             packet = self._ahead
-            stamp = packet.dts if packet.dts is not None else packet.pts
-            base = fraction(packet.time_base)
-            if packet.size and stamp is None and base is not None and packet.stream_index in self._tracks:
-                track = self._tracks[packet.stream_index]
-                stamp = packet.pts = packet.dts = round((track.end - track.offset) / base)  # after the one before
-            if packet.size and (stamp is None or base is None):
-                self._fail(packet.stream_index)
-            elif packet.size and stamp is not None and base is not None:
-                track = self._tracks.setdefault(packet.stream_index, _Track())
-                place = self._place(track, stamp * base, until)
-                if place is None or (until is not None and stamp * base + place[1] - self._shift > until):
-                    return
-                if self._end is not None and stamp * base + place[1] > self._end + _SLACK:
-                    self._ahead = None
-                    return
-                track.last, (track.count, track.offset) = stamp * base, place
-                track.end = track.last + track.offset + (packet.duration or 0) * base
-                if track.end > self._latest.end:
-                    self._latest = replace(track)
-                self._copy(packet, base, track.offset)
+            picture = packet.stream_index == self._main.index
+            if self._waits(packet, until) if picture else not self._take(packet, until):
+                return
             self._ahead = next(self._packets, None)
         if until is None:
             for index, recoder in self._recoders.items():
                 for packet in recoder.flush():
                     self._write(packet, index)
+
+    def _take(self, packet: Packet[Any], until: Fraction | None) -> bool:
+        """Copy a packet; False: it is not due yet, or is after the end."""
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        base = fraction(packet.time_base)
+        if packet.size and stamp is None and base is not None:
+            stamp = self._stamped(packet, base)
+        if packet.size and (stamp is None or base is None):
+            self._fail(packet.stream_index)
+        elif packet.size and stamp is not None and base is not None:
+            track = self._tracks.setdefault(packet.stream_index, _Track())
+            place = self._place(track, stamp * base, until)
+            if place is None or (until is not None and stamp * base + place[1] - self._shift > until):
+                return False
+            if self._end is not None and stamp * base + place[1] > self._end + _SLACK:
+                self._ahead = None
+                return False
+            track.last, (track.count, track.offset) = stamp * base, place
+            track.end = track.last + track.offset + (packet.duration or 0) * base
+            if track.end > self._latest.end:
+                self._latest = replace(track)
+            self._copy(packet, base, track.offset)
+        return True
+
+    def _waits(self, packet: Packet[Any], until: Fraction | None) -> bool:
+        """Tell whether a packet of the picture is so far on that nothing after it is due."""
+        track, base = self._picture, fraction(packet.time_base)
+        if packet.dts is None or base is None:
+            return False
+        time = packet.dts * base
+        restarted = track.last is not None and track.last - time >= LEAP
+        track.count = min(track.count + restarted, len(self._offsets) - 1)
+        track.last = time
+        return until is not None and time + self._offsets[track.count] - self._shift > until + _AHEAD
+
+    def _stamped(self, packet: Packet[Any], base: Fraction) -> int | None:
+        """Give a packet without a time one after that of the packet before, if there is one."""
+        track = self._tracks.get(packet.stream_index)
+        if track is not None:
+            packet.pts = packet.dts = round((track.end - track.offset) / base)
+        return packet.dts
 
     def unlisted(self, known: Iterable[str]) -> bool:
         """Tell whether a stream is copied whose codec is not among those that a muxer lists (if it lists any)."""

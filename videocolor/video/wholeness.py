@@ -9,6 +9,8 @@ from typing import BinaryIO, Final
 
 import numpy as np
 
+from videocolor.video.pipes import window_of
+
 __all__ = ["cut_short"]
 
 _EBML: Final = b"\x1a\x45\xdf\xa3"
@@ -30,15 +32,16 @@ def cut_short(path: Path, container: str) -> str | None:
     Returns:
         A sentence, or None where nothing is missing or the container has no such measure.
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    window = window_of(path)
+    size = path.stat().st_size if window is None else window.end
+    with path.open("rb") if window is None else window.head() as file:
         if "matroska" in container:
             promised = _matroska_size(file)
         elif container == "avi":
             head = file.read(8)
             # Films over 1 GB have several RIFF parts; the first one's length is no promise about the rest.
             promised = 8 + struct.unpack("<I", head[4:])[0] if head[:4] == b"RIFF" else None
-        elif container == "mpegts":
+        elif container == "mpegts" and window is None:
             return _transport_damage(file, size)
         else:
             return None
