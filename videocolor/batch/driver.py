@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from videocolor.batch.engines.base import Engine
 from videocolor.batch.finish import merge_one
+from videocolor.batch.fixity import SourceChecks
 from videocolor.batch.gate import Gate
 from videocolor.batch.inspection import free_bytes
 from videocolor.batch.intake import check_damage
@@ -68,6 +69,7 @@ class Driver:
         self._merges: dict[Future[Receipt], Reel] = {}
         self._stop = threading.Event()
         """Ends merges at their next event."""
+        self._checks = SourceChecks(batch.config.archive, self._stop)
         self._colors = False
         """Whether there are workers."""
         self._count = 0
@@ -99,6 +101,7 @@ class Driver:
         finally:
             self._stop.set()
             mergers.shutdown(cancel_futures=True)
+            self._checks.close()
 
     @property
     def _left(self) -> bool:
@@ -163,9 +166,9 @@ class Driver:
         while room > 0:
             piece = self._queue.take(time.monotonic())
             if piece is None:
-                if not self._waiting:
+                reel = self._checks.next(self._waiting) if self._waiting else None
+                if reel is None:
                     return
-                reel = self._waiting.pop()
                 self._guarded(reel, partial(self._open, reel, workers))
                 continue
             assert engine is not None, "nothing but merges was to be done"
@@ -180,7 +183,12 @@ class Driver:
             self._fail(reel, str(error))
 
     def _open(self, reel: Reel, workers: int) -> None:
-        """Queue a film's pieces."""
+        """Queue a film's pieces.
+
+        Raises:
+            InputError: its source is not what the archive's checksum is of.
+        """
+        self._checks.result(reel)
         if not reel.planned:
             lazy = self._config.work.plan == "lazy" or (self._config.work.plan == "auto" and workers == 1)
             stage: Literal["plan", "color"] = "color" if lazy and self._only != "plan" else "plan"

@@ -161,6 +161,7 @@ def _receipt(
         config=job.config,
         **describe_files(out, report),
         luma_differs=report.luma_differs,
+        catalog=job.catalog,
         frames=report.frames,
         seconds=seconds,
         shards=shards,

@@ -108,7 +108,8 @@ def _job(
         raise ConfigError(f"{entry.where}{error}") from error
     name = _name(stem, names)
     folder = state_folder(out) / "shards" / name
-    return FilmJob(name, entry.source, out / target, _rooted(film).as_dict(), folder, entry.priority)
+    beside = (dict(entry.catalog), dict(entry.checksums))
+    return FilmJob(name, entry.source, out / target, _rooted(film).as_dict(), folder, entry.priority, *beside)
 
 
 def _name(stem: Path, names: set[str]) -> str:

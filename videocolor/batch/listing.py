@@ -8,7 +8,8 @@
         priority: 5
         set: {model.batch: 4, output: {crf: 12}}
 
-Paths are relative to the job file, `output` to the output folder.
+Paths are relative to the job file, `output` to the output folder. Further columns are of the catalog
+(`videocolor.batch.catalog`).
 """
 
 from __future__ import annotations
@@ -17,16 +18,17 @@ import csv
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
+from videocolor.batch.catalog import read_catalog
 from videocolor.batch.state import state_folder
 from videocolor.config import parse_hint
 from videocolor.errors import ConfigError, InputError, UsageError
-from videocolor.presets import list_presets, read_yaml, suggest, yaml_line
+from videocolor.presets import list_presets, read_yaml, yaml_line
 from videocolor.video.sequences import IMAGE_SUFFIXES
 
 __all__ = [
@@ -69,6 +71,8 @@ class Entry:
     preset: str | None = None
     overrides: tuple[str, ...] = ()
     priority: int = 0
+    catalog: Mapping[str, str] = field(default_factory=dict)
+    checksums: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_reels(folder: Path, out: Path, notes: list[str]) -> list[Entry]:
@@ -181,9 +185,7 @@ def read_job_file(path: Path) -> list[Entry]:
 
 
 def _entry(row: Mapping[str, Any], folder: Path, where: str) -> Entry:
-    for key in row:
-        if key not in _KEYS:
-            raise ConfigError(f"unknown key {key}{suggest(str(key), _KEYS)} (allowed: {', '.join(_KEYS)})")
+    catalog, checksums = read_catalog(row, _KEYS)
     film = row.get("film")
     if not isinstance(film, str) or not film.strip():
         raise ConfigError("film: expected the path of a film")
@@ -197,6 +199,8 @@ def _entry(row: Mapping[str, Any], folder: Path, where: str) -> Entry:
         preset=_preset(_text(row, "preset"), folder),
         overrides=(*_hints(row.get("hints"), folder), *_settings(row.get("set"), folder)),
         priority=_priority(row.get("priority")),
+        catalog=catalog,
+        checksums=checksums,
     )
 
 

@@ -61,6 +61,8 @@ class Receipt:
     """Work of all workers, in seconds."""
     shards: int
     warnings: tuple[str, ...] = ()
+    catalog: dict[str, str] = dataclasses.field(default_factory=dict)
+    """`FilmJob.catalog`, as it stands in record and package."""
     accepted: tuple[dict[str, str], ...] = ()
     """Date and reason of each time that the film was taken as it is, whatever settings are asked for."""
 

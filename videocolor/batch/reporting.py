@@ -166,8 +166,12 @@ class Reporter:
     def write(self) -> None:
         """Report the status now."""
         self._reported = time.monotonic()
+        write_status(self._out, self.films(), self._fps, self._eta, self.waiting)
+
+    def films(self) -> list[FilmStatus]:
+        """Return the state of all films, those of earlier runs among them."""
         films = {film.name: film for film in self._earlier} | {reel.name: reel.status() for reel in self._reels}
-        write_status(self._out, list(films.values()), self._fps, self._eta, self.waiting)
+        return list(films.values())
 
     def end(self) -> None:
         """Report that nothing runs any more."""

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 
 from videocolor.batch.amend import complete_films
 from videocolor.batch.bag import check_archive
+from videocolor.batch.catalog import write_results
 from videocolor.batch.driver import Driver
 from videocolor.batch.finish import recolor_films
 from videocolor.batch.gate import Gate
@@ -158,6 +159,7 @@ def run_batch(
                     complete_films(reels, batch, reporter)
                 _check_disk(reels, out, config)
                 Driver(reels, batch, lock, reporter, only, Gate(folder, settings, config.engine)).work()
+            write_results(out, reporter.films())
     return result()
 
 

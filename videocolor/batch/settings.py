@@ -128,8 +128,12 @@ class DiskSettings(Section):
 
 
 class ArchiveSettings(Section):
-    """Proofs and packages of finished films."""
+    """Checks before the work; proofs and packages of finished films."""
 
+    checksums: Literal["check", "require", "off"] = "check"
+    """Before the work compare reels with the archive's checksums, where known; require: refuse reels without one."""
+    checksum_lists: tuple[str, ...] = ()
+    """Lists of md5sum, sha256sum... beside those that are found at the reels; names are relative to a list's folder."""
     fixity: Bool = True
     """Read the source again when its film is complete: its sha256 must be that of the plan."""
     luma_proof: Bool = False

@@ -25,6 +25,10 @@ class FilmJob:
     """Working folder of this film alone: plan.yaml, shards, records; `OUT/.videocolor/shards/NAME`."""
     priority: int = 0
     """Films of higher priority are worked on first."""
+    catalog: dict[str, str] = field(default_factory=dict)
+    """What the archive says of it: id, title, rights, columns of its own."""
+    checksums: dict[str, str] = field(default_factory=dict)
+    """Algorithm to hexadecimal digest, as the archive knows the source."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -33,7 +37,7 @@ class FilmJob:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> FilmJob:
         """Rebuild what `as_dict` returned; further keys are ignored."""
-        values = {item.name: data[item.name] for item in fields(cls)}
+        values = {item.name: data[item.name] for item in fields(cls) if item.name in data}
         return cls(**values | {key: Path(values[key]) for key in ("source", "target", "folder")})
 
 
