@@ -11,6 +11,7 @@ under a configuration asks for those fields that would make it another one:
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from videocolor.files import plain
 __all__ = ["assigned_in", "digest", "effects", "settings_of"]
 
 
+@functools.cache
 def effects(config: type[BaseModel] = ColorizeConfig) -> dict[str, Effect]:
     """Map each dotted key of a configuration to what it affects.
 

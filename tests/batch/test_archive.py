@@ -360,6 +360,30 @@ def test_a_package_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: p
     assert bag_problems(bag) == []
 
 
+def test_a_package_is_replaced_without_a_moment_of_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    payload, bag = tmp_path / "film.mkv", tmp_path / "film.bag"
+    payload.write_bytes(b"film")
+    write_bag(bag, {payload: None}, {"Contact-Name": "before"})
+    replace, done = os.replace, []
+
+    def killed(*paths: Any) -> None:
+        if len(done) == 1:
+            raise KeyboardInterrupt
+        done.append(replace(*paths))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", killed)
+        patch.setattr(bag_module, "settle_bag", lambda _: None)
+        with pytest.raises(KeyboardInterrupt):
+            write_bag(bag, {payload: None}, {"Contact-Name": "after"}, replace=True)
+    assert not bag.exists()
+    bag_module.settle_bag(bag)
+    assert "before" in (bag / "bag-info.txt").read_text() and bag_problems(bag) == []
+    assert sorted(tmp_path.iterdir()) == [bag, payload]
+    write_bag(bag, {payload: None}, {"Contact-Name": "after"}, replace=True)
+    assert "after" in (bag / "bag-info.txt").read_text() and sorted(tmp_path.iterdir()) == [bag, payload]
+
+
 def _no_links(*_: Any) -> None:
     raise OSError("no hard links here")
 
@@ -430,6 +454,18 @@ def test_no_byte_of_a_result_folder_changes_unseen(copied: Path) -> None:
         assert any(path.name in text and "missing" in text for text in problems_of(copied)), path
         path.with_name("elsewhere").rename(path)
     assert problems_of(copied) == []
+
+
+def test_no_byte_of_a_manifest_changes_unseen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    update_manifest(tmp_path, (), {name: f"{number}" * 64 for number, name in enumerate(["a b", "\\\n"])})
+    before, data = read_manifest(tmp_path), (tmp_path / "manifest-sha256.txt").read_bytes()
+    assert len(before[0]) == 2 and not before[1]
+    for place, byte in enumerate(data):
+        others = [bytes([other]) for other in {byte ^ 1, *b"* \n\\"} - {byte}]
+        for other in (*others, b""):
+            changed = data[:place] + other + data[place + 1 :]
+            monkeypatch.setattr("videocolor.batch.manifest._read", lambda _, changed=changed: changed)
+            assert read_manifest(tmp_path) != before, (place, other)
 
 
 def test_swapped_and_added_files_are_named(copied: Path) -> None:
@@ -590,6 +626,20 @@ def test_a_change_on_purpose_is_accepted_with_its_reason(copied: Path, proved: P
 NAME = "reel ä 100%"
 
 
+def test_a_film_that_was_cut_on_purpose_is_compared_by_its_bytes(copied: Path) -> None:
+    target = copied / f"{NAME}_colorized.mkv"
+    accept_films(copied, [NAME], "other settings are asked for")
+    assert "luma" in verify_batch(copied)[0].checked
+    target.unlink()
+    make_film(target, 5, "ffv1", "yuv420p", size=(96, 64))
+    accept_films(copied, [NAME], "the leader was cut off")
+    verdict, rest = verify_batch(copied)
+    assert verdict.ok and rest.ok and verdict.checked == ("files", "source")
+    assert any("not compared" in note for note in verdict.notes)
+    target.write_bytes(target.read_bytes() + b"x")
+    assert not verify_batch(copied)[0].ok
+
+
 def bytes_of(out: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in files_of(out)}
 
@@ -654,6 +704,30 @@ def test_a_completion_that_stops_is_done_by_the_next_run(
     assert completed(job, batch) is None
     assert problems_of(out) == []
     assert not list((out / ".videocolor" / "amending").iterdir())
+
+
+def test_an_amendment_that_was_killed_before_its_receipt_is_done_by_the_next_run(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receipt = read_receipt(copied, NAME)
+    assert receipt is not None
+    config = BatchConfig(archive=EVERYTHING.model_copy(update={"bag_info": {"External-Identifier": "K 7"}}))
+    batch = Batch(copied, config, film_steps())
+    target = copied / receipt.target
+    job = FilmJob(NAME, Path(receipt.source), target, receipt.config, copied / ".videocolor" / "shards" / NAME)
+
+    def killed(*_: Any) -> None:
+        raise OutputError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("videocolor.batch.amend.write_receipt", killed)
+        patch.setattr("videocolor.batch.amend._settle", lambda *_: False)
+        assert completed(job, batch) == "killed"
+    assert problems_of(copied)
+    assert completed(job, batch) is None and problems_of(copied) == []
+    assert "External-Identifier: K 7\n" in (bag_path(target) / "bag-info.txt").read_text(), "asked for later"
+    before = bytes_of(copied)
+    assert completed(job, batch) is None and bytes_of(copied) == before
 
 
 def test_a_receipt_that_was_not_put_in_place_is_when_the_manifest_lists_it(copied: Path) -> None:
@@ -743,11 +817,11 @@ def test_the_lines_of_a_damaged_manifest_are_dropped(tmp_path: Path, caplog: pyt
     theirs = tmp_path / ".manifest-sha256.txt.backup-of-mine"
     ours.touch(), theirs.touch()
     bad = ["rubbish", f"{'1' * 64}  ../x", f"{'1' * 64}  /etc/passwd", f"{'2' * 64}  a"]
-    manifest.write_text("\n".join([f"{'0' * 64} *a", *bad, f"{'0' * 64}  b"]))
+    manifest.write_text("\n".join([f"{'0' * 64}  a", *bad, f"{'0' * 64}  b"]))
     entries, problems = read_manifest(tmp_path)
     assert entries == {"a": "0" * 64} and len(problems) == 5 and all("batch accept" in text for text in problems)
     update_manifest(tmp_path, (), {"c": "3" * 64})
-    assert manifest.read_text() == f"{'0' * 64} *a\n{'3' * 64}  c\n" and len(caplog.messages) == 5
+    assert manifest.read_text() == f"{'0' * 64}  a\n{'3' * 64}  c\n" and len(caplog.messages) == 5
     assert theirs.exists() and not ours.exists()
     update_manifest(tmp_path, (), {})
     assert len(caplog.messages) == 5, "said once"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from videocolor.batch.jobs import JobList, read_jobs
+from videocolor.batch.jobs import JobList, plan_reels, read_jobs
 from videocolor.batch.listing import absolute_hint
 from videocolor.batch.settings import BatchConfig, split_overrides
 from videocolor.config import ColorizeConfig
@@ -216,3 +216,18 @@ def test_settings_find_their_place() -> None:
     assert batch == ("engine.workers=4", "disk.check=false") and films == ("output.codec=ffv1", "nonsense")
     with pytest.raises(ConfigError, match=r"unknown section engin; did you mean engine\? .*of films: input"):
         split_overrides(["engin.workers=4"])
+
+
+def test_the_films_of_a_folder_as_a_job_file(tmp_path: Path) -> None:
+    reels, out, config = tmp_path / "reels", tmp_path / "out", BatchConfig()
+    for name in ("a/one.mkv", "two.mkv", "two.mov", "three.mkv"):
+        (reels / name).parent.mkdir(parents=True, exist_ok=True)
+        (reels / name).touch()
+    (reels / "three.hints").mkdir()
+    jobs = read_jobs(reels, out, config).jobs
+    path = plan_reels(jobs, out)
+    assert read_jobs(path, out, config).jobs == jobs, "the same plans, shards and receipts"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if "two.mov" not in line))
+    assert plan_reels(jobs, out) == path, "edits are kept"
+    assert read_jobs(path, out, config).jobs == tuple(job for job in jobs if job.source.name != "two.mov")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from batch import fakes
 
+from videocolor.batch.amend import repair_films
 from videocolor.batch.finish import merge_one
 from videocolor.batch.jobs import read_jobs
 from videocolor.batch.lock import DriverLock
@@ -18,6 +19,7 @@ from videocolor.batch.settings import BatchConfig
 from videocolor.batch.state import give_up
 from videocolor.batch.status import batch_status
 from videocolor.batch.steps import Batch, Steps
+from videocolor.batch.verify import verify_batch
 from videocolor.errors import InputError, Interrupted, OutputError, UsageError
 from videocolor.events import Event
 from videocolor.presets import load_model
@@ -336,3 +338,26 @@ def test_a_film_that_failed_for_good_is_not_tried_every_night(tmp_path: Path) ->
     assert len(failed_jobs(tmp_path / "out", ["a"])) == 1
     run(tmp_path, retry=True)
     assert fakes.trouble_file(path).read_text() == "3" and rows(tmp_path)["a"].state == "failed"
+
+
+def test_a_batch_goes_on_where_its_folder_is_now(tmp_path: Path) -> None:
+    fakes.reel(tmp_path / "in" / "a.mkv")
+    fakes.reel(tmp_path / "in" / "b.mkv", refused="no film")
+    assert not run(tmp_path).ok
+    (tmp_path / "out").rename(tmp_path / "elsewhere")
+    fakes.reel(tmp_path / "in" / "b.mkv")
+    out = tmp_path / "elsewhere"
+    assert {film.target.parent for film in batch_status(out).films} == {out}
+    assert run_batch(failed_jobs(out), out, None, steps=fakes.fake_steps(), others=True, retry=True).ok
+    assert (out / "b_colorized.mkv").is_file() and not (tmp_path / "out").exists()
+
+
+def test_a_film_that_repair_gives_up_is_colored_again(tmp_path: Path) -> None:
+    path = fakes.reel(tmp_path / "in" / "a.mkv")
+    assert run(tmp_path).ok
+    result(tmp_path, "a").write_text("damaged")
+    assert "colors it again" in repair_films(tmp_path / "out")["a"]
+    done = run(tmp_path)
+    assert done.ok, done.failed
+    assert result(tmp_path, "a").read_text() == fakes.expected(path)
+    assert not verify_batch(tmp_path / "out", decode=False)[-1].problems

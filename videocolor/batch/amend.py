@@ -10,7 +10,8 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from videocolor.batch.bag import check_archive
+from videocolor.batch.archive import bag_info, bag_path
+from videocolor.batch.bag import check_archive, has_info, settle_bag
 from videocolor.batch.finish import describe_files
 from videocolor.batch.lock import DriverLock
 from videocolor.batch.manifest import MANIFEST, Digests, read_manifest
@@ -33,14 +34,17 @@ __all__ = ["accept_films", "complete_films", "repair_films"]
 def complete_films(reels: Sequence[Reel], batch: Batch, reporter: Reporter) -> None:
     """Make proofs, packages and reports of finished films that are asked for now and were not made."""
     for reel in reels:
+        remade: set[str] = set()
         if reel.receipt is not None and _settle(batch.out, reel.name):
             reel.receipt = read_receipt(batch.out, reel.name)
-        if reel.receipt is None or not _lacks(reel.receipt, reel.job, batch.config.archive):
+            if reel.receipt is not None:  # the package may be that of the amendment
+                remade = {name for name in _changed(batch.out, reel.receipt) if ".bag/" in name}
+        if reel.receipt is None or not (remade or _lacks(batch.out, reel.receipt, reel.job, batch.config.archive)):
             continue
         reel.stage = "merging"
         reporter.write()
         try:
-            reel.receipt = _complete(reel.job, reel.receipt, batch)
+            reel.receipt = _complete(reel.job, reel.receipt, batch, remade)
             reporter.note(reel.name, "completed", "proof, package or report were made without coloring")
         except (VideocolorError, OSError) as error:
             reel.receipt, reel.error = None, str(error)
@@ -48,13 +52,15 @@ def complete_films(reels: Sequence[Reel], batch: Batch, reporter: Reporter) -> N
         reel.stage = ""
 
 
-def _lacks(receipt: Receipt, job: FilmJob, settings: ArchiveSettings) -> bool:
+def _lacks(out: Path, receipt: Receipt, job: FilmJob, settings: ArchiveSettings) -> bool:
     ends = {
         ".luma.framemd5": settings.luma_proof,
         ".bag/bagit.txt": settings.bag,
         ".html": job.config.get("output", {}).get("report", False),
     }
-    return any(asked and f"{receipt.target}{end}" not in receipt.files for end, asked in ends.items())
+    if any(asked and f"{receipt.target}{end}" not in receipt.files for end, asked in ends.items()):
+        return True
+    return settings.bag and not has_info(bag_path(out / receipt.target), bag_info(settings))
 
 
 def _complete(job: FilmJob, receipt: Receipt, batch: Batch, remade: Collection[str] = ()) -> Receipt:
@@ -118,9 +124,12 @@ def _restored_on_error(out: Path, receipt: Receipt) -> Iterator[None]:
 
 def _settle(out: Path, name: str) -> bool:
     """Put back the files of a film that an amendment has replaced without a new receipt; return whether one began."""
-    folder, receipt = _kept_folder(out, name), _settle_receipt(out, name)
-    if receipt is None or not folder.is_dir():
+    folder = _kept_folder(out, name)
+    _settle_receipt(out, name)
+    receipt = read_receipt(out, name) if folder.is_dir() else None
+    if receipt is None:
         return False
+    settle_bag(bag_path(out / receipt.target))
     for file, digest in receipt.files.items():
         kept = folder / Path(file).name
         if file.startswith(f"{receipt.target}.bag/") or not kept.is_file() or file_sha256(kept) != digest:
@@ -132,15 +141,14 @@ def _settle(out: Path, name: str) -> bool:
     return True
 
 
-def _settle_receipt(out: Path, name: str) -> Receipt | None:
-    """Finish a `write_receipt` that was killed after it wrote the manifest, undo an earlier one; return the receipt."""
+def _settle_receipt(out: Path, name: str) -> None:
+    """Finish a `write_receipt` that was killed after it wrote the manifest, undo an earlier one."""
     path = receipt_path(out, name)
     new = path.with_suffix(".new")
     if new.is_file():
         sealed = read_manifest(out)[0].get(path.relative_to(out).as_posix()) == file_sha256(new)
         with disk_errors(path):
             new.replace(path) if sealed else new.unlink()
-    return read_receipt(out, name)
 
 
 def _kept_folder(out: Path, name: str) -> Path:
@@ -242,9 +250,11 @@ def accept_films(out: Path, names: Sequence[str], reason: str) -> None:
         for receipt in receipts:
             target = out / receipt.target
             report = MergeReport(target, receipt.frames, "", 0.0, (), None, None, receipt.luma_differs)
+            files = describe_files(out, report)
             entry = {"date": time.strftime("%Y-%m-%d"), "reason": reason}
-            now = dataclasses.replace(receipt, **describe_files(out, report), accepted=(*receipt.accepted, entry))
-            write_receipt(out, now)
+            if files["files"][receipt.target] != receipt.sha256:
+                entry["film_was"] = receipt.sha256
+            write_receipt(out, dataclasses.replace(receipt, **files, accepted=(*receipt.accepted, entry)))
 
 
 def _check_folder(out: Path) -> None:

@@ -24,7 +24,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from videocolor.batch.bag import check_archive, write_bag
+from videocolor.batch.bag import check_archive, settle_bag, write_bag
 from videocolor.batch.settings import ArchiveSettings
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, OutputError
@@ -40,6 +40,7 @@ from videocolor.video.sequences import sequence_files
 
 __all__ = [
     "LumaComparison",
+    "bag_info",
     "bag_path",
     "compare_framemd5",
     "finish_film",
@@ -69,6 +70,7 @@ def finish_film(job: FilmJob, report: MergeReport, settings: ArchiveSettings, sh
         UsageError: the extra `archive` is not installed.
     """
     bag, ours = bag_path(report.target), framemd5_path(report.target)
+    settle_bag(bag)
     settings = settings.model_copy(
         update={"luma_proof": settings.luma_proof or ours.exists(), "bag": settings.bag or bag.exists()}
     )
@@ -148,12 +150,17 @@ def _package(
     files: dict[Path, str | None] = {report.target: report.sha256 or None}
     files |= dict.fromkeys([*proofs, *(path for path in (report.sidecar, report.page) if path is not None)])
     info = {
-        **({"Source-Organization": settings.organization} if settings.organization else {}),
         "External-Description": f"Derivative of {job.source.name}: {COLOR_LABEL}",
         **({"Source-SHA256": facts["source_sha256_after"]} if settings.fixity else {}),
-        **settings.bag_info,
+        **bag_info(settings),
     }
     write_bag(bag_path(report.target), files, info, replace=True)
+
+
+def bag_info(settings: ArchiveSettings) -> dict[str, str]:
+    """Return the lines of a package's bag-info.txt that are asked for."""
+    organization = {"Source-Organization": settings.organization} if settings.organization else {}
+    return {**organization, **settings.bag_info}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ import logging
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +23,7 @@ from videocolor.files import disk_errors, file_sha256
 from videocolor.version import __version__
 from videocolor.video import sync_folder
 
-__all__ = ["bag_problems", "check_archive", "write_bag"]
+__all__ = ["bag_problems", "check_archive", "has_info", "settle_bag", "write_bag"]
 
 _DECLARATION: Final = "BagIt-Version: 0.97\nTag-File-Character-Encoding: UTF-8\n"
 
@@ -58,31 +57,51 @@ def write_bag(
         InputError: a file cannot be read.
         OutputError: the bag exists, cannot be written, or was damaged when it was read back.
     """
+    settle_bag(folder)
     if folder.exists() and not replace:
         raise OutputError(f"{folder}: exists; remove it, or overwrite")
     names = [file.name for file in files]
     if len(set(names)) < len(names):
         raise UsageError(f"{folder}: two files of one name cannot be in one package: {', '.join(sorted(names))}")
-    with disk_errors(folder):
-        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+    part, before = _beside(folder)
     try:
         with disk_errors(folder):
+            part.mkdir()
             _fill(part, files, info)
         problems = bag_problems(part)
         if problems:
             raise OutputError(f"{folder}: was written and is damaged: {'; '.join(problems)}")
         with disk_errors(folder):
             if folder.exists():
-                shutil.rmtree(folder)
+                os.replace(folder, before)
             os.replace(part, folder)
             sync_folder(folder.parent)
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        settle_bag(folder)
     return folder
 
 
+def settle_bag(folder: Path) -> None:
+    """Remove what a `write_bag` that was killed has left beside a bag, and put the earlier bag back if there is none.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    part, before = _beside(folder)
+    with disk_errors(folder):
+        if before.exists() and not folder.exists():
+            os.replace(before, folder)
+        for left in (part, before):
+            if left.exists():
+                shutil.rmtree(left)
+
+
+def _beside(folder: Path) -> tuple[Path, Path]:
+    """Return the names of a bag while it is written, and of the one that it replaces."""
+    return folder.with_name(f".{folder.name}.part"), folder.with_name(f".{folder.name}.before")
+
+
 def _fill(part: Path, files: Mapping[Path, str | None], info: Mapping[str, str]) -> None:
-    part.chmod(0o755)  # mkdtemp's is private
     (part / "data").mkdir()
     lines, total = [], 0
     for file, known in sorted(files.items(), key=lambda item: item[0].name):
@@ -98,7 +117,7 @@ def _fill(part: Path, files: Mapping[Path, str | None], info: Mapping[str, str])
     }
     texts = {
         "bagit.txt": _DECLARATION,
-        "bag-info.txt": "".join(f"{name}: {' '.join(str(value).split())}\n" for name, value in tags.items()),
+        "bag-info.txt": "".join(_info_lines(tags)),
         "manifest-sha256.txt": "".join(lines),
     }
     digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
@@ -110,6 +129,19 @@ def _fill(part: Path, files: Mapping[Path, str | None], info: Mapping[str, str])
             os.fsync(out.fileno())
     sync_folder(part / "data")
     sync_folder(part)
+
+
+def _info_lines(info: Mapping[str, str]) -> list[str]:
+    return [f"{name}: {' '.join(str(value).split())}\n" for name, value in info.items()]
+
+
+def has_info(folder: Path, info: Mapping[str, str]) -> bool:
+    """Return whether the bag-info.txt of a bag has these lines; False, too, where it cannot be read."""
+    try:
+        lines = (folder / "bag-info.txt").read_text(encoding="utf-8").splitlines(keepends=True)
+    except (OSError, UnicodeDecodeError):
+        return False
+    return set(_info_lines(info)) <= set(lines)
 
 
 def _link_or_copy(file: Path, inside: Path) -> None:

@@ -12,7 +12,6 @@ from videocolor.batch.reel import Reel
 from videocolor.batch.reporting import Reporter
 from videocolor.batch.schedule import missing_shards
 from videocolor.batch.state import (
-    clear_merging,
     drop_work,
     failed_before,
     give_up,
@@ -117,7 +116,6 @@ def _set_plan_aside(job: FilmJob) -> None:
     with disk_errors(plan):
         if plan.exists():
             plan.replace(plan.with_suffix(".old.yaml"))
-    clear_merging(job)
 
 
 def _take_plan(reel: Reel, batch: Batch) -> None:

@@ -12,18 +12,24 @@ from typing import Final
 
 from videocolor.batch.listing import JOB_SUFFIXES, Entry, absolute_hint, find_reels, one_reel, read_job_file
 from videocolor.batch.settings import BatchConfig
-from videocolor.batch.state import state_folder
+from videocolor.batch.state import state_folder, write_text
 from videocolor.config import AssignedHint, ColorizeConfig
 from videocolor.errors import ConfigError, InputError, UsageError
+from videocolor.presets import yaml_line
 from videocolor.shards.types import FilmJob
 from videocolor.video.sequences import check_name
 
-__all__ = ["JobList", "read_jobs"]
+__all__ = ["JobList", "plan_reels", "read_jobs"]
 
 _LONGEST: Final = 180
 """Bytes of a film's name in the working folder; file systems take 255, and prefixes and suffixes are added."""
 _LONGEST_TARGET: Final = 255 - 30
 """Bytes of a result's name; the longest beside it are its digests and its name while it is written."""
+_JOB_FILE_HEAD: Final = """\
+# The films of a folder. Remove a line to leave a film out, set its hints (a folder, a picture, TIME=picture, or a list
+# of pictures), or add preset, priority, set. `videocolor batch run THIS -o OUT` works by it, with the same --set.
+films:
+"""
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,26 @@ def read_jobs(source: Path, out: Path, config: BatchConfig, overrides: Sequence[
     return JobList(tuple(jobs), tuple(notes), tuple(refused))
 
 
+def plan_reels(jobs: Sequence[FilmJob], out: Path) -> Path:
+    """Write the films of a folder as a job file to be edited, unless it is there; return its path.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    path = state_folder(out) / "reels.yaml"
+    rows = (
+        {
+            "film": str(job.source),
+            "hints": job.config["hints"]["folder"],
+            "output": job.target.relative_to(out.absolute()).as_posix(),
+        }
+        for job in jobs
+    )
+    if not path.exists():
+        write_text(path, _JOB_FILE_HEAD + "".join(f"- {yaml_line(row)}\n" for row in rows))
+    return path
+
+
 def _distinct(entries: Sequence[Entry]) -> list[Path]:
     """Return where results go; reels that differ only in their suffix keep it: `reel.mov`, `reel.mp4`."""
     stems = [entry.stem if str(entry.stem) != "." else Path(entry.source.name) for entry in entries]
@@ -101,6 +127,8 @@ def _job(
     entry: Entry, stem: Path, out: Path, config: BatchConfig, overrides: Sequence[str], names: set[str]
 ) -> FilmJob:
     target = entry.output or stem.with_name(stem.name + config.films.label + config.films.container)
+    if config.films.label and target.stem.endswith(config.films.label):
+        stem = target.with_name(target.stem.removesuffix(config.films.label))  # as in the folder's batch
     settings = (*config.films.settings, *entry.overrides, *overrides)
     try:
         film = ColorizeConfig.load(entry.preset or config.films.preset, settings)

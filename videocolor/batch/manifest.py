@@ -27,7 +27,7 @@ _BESIDE: Final = (".json", ".html", ".luma.framemd5", ".source-luma.framemd5")
 """Record, report and proofs of a film, after its name."""
 _REMEDY: Final = "`videocolor batch accept OUT FILM` writes the lines of a film again, and drops damaged ones"
 _ESCAPES: Final = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
-_LINE: Final = re.compile(rb"(\\?)([0-9a-f]{64}) [ *]([^\r\n]+)")
+_LINE: Final = re.compile(rb"(\\?)([0-9a-f]{64})  ([^\r\n]+)")
 _TEMPORARY: Final = re.compile(rf"\.{re.escape(MANIFEST)}\.[a-z0-9_]{{8}}")
 """Of `write_atomically`."""
 _log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ def _parse(out: Path) -> tuple[dict[str, str], list[str], list[bytes]]:
     for number, line in enumerate(lines, 1):
         found = _LINE.fullmatch(line)
         name = "" if found is None else _unescaped(os.fsdecode(found[3]), bool(found[1]))
-        if found is None:
+        if found is None or line != _line(name, found[2].decode()):
             wrong = "is damaged"
         elif not is_inside(name):
             wrong = f"{name!r} is outside of the folder"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import os
 from dataclasses import asdict, dataclass
@@ -64,12 +65,17 @@ class Receipt:
     catalog: dict[str, str] = dataclasses.field(default_factory=dict)
     """`FilmJob.catalog`, as it stands in record and package."""
     accepted: tuple[dict[str, str], ...] = ()
-    """Date and reason of each time that the film was taken as it is, whatever settings are asked for."""
+    """Date and reason of each time that the film was taken as it is; `film_was`: sha256 of the film that we made."""
 
     @property
     def sha256(self) -> str:
         """Of the finished film."""
         return self.files[self.target]
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the film is the one that was made, so that its frames are those of its source."""
+        return not any("film_was" in entry for entry in self.accepted)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Receipt:
@@ -97,7 +103,7 @@ def _check(values: dict[str, Any]) -> Receipt:
     if unknown:
         raise ValueError(f"{', '.join(sorted(unknown))}: unknown")
     try:
-        receipt = TypeAdapter(Receipt).validate_python(values)
+        receipt = _adapter().validate_python(values)
     except ValidationError as error:
         wrong = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise ValueError("; ".join(wrong)) from error
@@ -114,6 +120,12 @@ def _check(values: dict[str, Any]) -> Receipt:
     if Path(receipt.name).name != receipt.name:
         raise ValueError(f"name: {receipt.name!r} is no name of a film")
     return receipt
+
+
+@functools.cache
+def _adapter() -> TypeAdapter[Receipt]:
+    """Return what checks types; to build it takes longer than to read a receipt."""
+    return TypeAdapter(Receipt)
 
 
 def receipt_path(out: Path, name: str) -> Path:

@@ -20,7 +20,7 @@ import os
 import shutil
 import time
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,11 +80,12 @@ def state_folder(out: Path) -> Path:
 
 def write_batch(out: Path, config: dict[str, Any], jobs: Iterable[FilmJob]) -> None:
     """Record what is asked for."""
-    write_file(state_folder(out) / "batch.json", {"config": config, "jobs": [job.as_dict() for job in jobs]})
+    values = {"out": str(out), "config": config, "jobs": [job.as_dict() for job in jobs]}
+    write_text(state_folder(out) / "batch.json", json.dumps(values, ensure_ascii=False) + "\n")
 
 
 def read_batch(out: Path) -> tuple[dict[str, Any], list[FilmJob]]:
-    """Return the configuration and the films of the last run.
+    """Return the configuration and the films of the last run, with their results where `out` is now.
 
     Raises:
         InputError: no batch was run here, or the file is damaged.
@@ -94,11 +95,20 @@ def read_batch(out: Path) -> tuple[dict[str, Any], list[FilmJob]]:
         raise InputError(f"{out}: no batch was run here ({path} is missing)")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        return dict(data["config"]), [FilmJob.from_dict(job) for job in data["jobs"]]
+        jobs = [FilmJob.from_dict(job) for job in data["jobs"]]
+        return dict(data["config"]), [_moved(job, Path(data["out"]), out.absolute()) for job in jobs]
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: is damaged ({error}); `videocolor batch run` writes it again") from error
+
+
+def _moved(job: FilmJob, before: Path, now: Path) -> FilmJob:
+    """Return a job of an output folder that has been moved, or is mounted elsewhere."""
+    if before == now:
+        return job
+    target, folder = (now / path.relative_to(before) for path in (job.target, job.folder))
+    return replace(job, target=target, folder=folder)
 
 
 # ---- a film that is worked on ---------------------------------------------------------------------------------------

@@ -210,6 +210,7 @@ def batch_status(out: Path) -> BatchStatus:
         films = []
     known = {film.name: film for film in films}
     films = [known.get(job.name) or _unreported(out, job) for job in jobs]
+    films = [replace(film, target=job.target) for film, job in zip(films, jobs, strict=True)]
     driver = lock_holder(state_folder(out))
     fps, eta = (report.get("fps"), report.get("eta_s")) if driver is not None else (None, None)
     waiting = paused(state_folder(out)) or (None if driver is None else report.get("waiting"))

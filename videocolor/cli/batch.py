@@ -66,11 +66,18 @@ def batch() -> None:
 def plan(reels: Path, out: Path, config_source: str | None, overrides: tuple[str, ...], **flags: Any) -> None:
     """Scan the films of REELS and write a plan of each, which `batch run` then follows.
 
-    Prints the paths of the plans. Existing plans are kept.
+    Prints the paths of the plans, and of a folder's list of films (OUT/.videocolor/reels.yaml): a job file for `batch
+    run`, in which films can be left out and hints be set. Existing files are kept.
     """
+    from videocolor.batch.jobs import plan_reels
+
     config, films = _configure(config_source, overrides, flags)
-    result = _run(_jobs(reels, out, config, films), out, config, only="plan")
+    jobs = _jobs(reels, out, config, films)
+    result = _run(jobs, out, config, only="plan")
+    listed = plan_reels(jobs, out) if reels.is_dir() else None
     if not session().json:
+        if listed is not None:
+            click.echo(listed)
         for film in result.films:
             if film.state == "planned" and film.folder is not None:
                 click.echo(film.folder / "plan.yaml")

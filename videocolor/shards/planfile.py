@@ -21,8 +21,8 @@ _HEAD: Final = """\
 # A film cut into shards by videocolor. What may be edited before the work starts:
 # - shots: `reuses`, the earlier shot whose colors it reuses (null: none);
 # - shards: remove a line to join two shards; add one with a shot's first frame to part them, as `- frame: 120`.
-# Shards that an edit does not touch stay finished. All else is for reading: hints are set by REEL.hints or a job file,
-# a reel is left out by `videocolor batch give-up`.
+# Shards that an edit does not touch stay finished. All else is for reading: hints are set, and reels are left out, in
+# the list of films that `videocolor batch plan` prints first (reels.yaml).
 """
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -31,8 +31,8 @@ class FilmJob:
     """Algorithm to hexadecimal digest, as the archive knows the source."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        return asdict(self) | {key: str(getattr(self, key)) for key in ("source", "target", "folder")}
+        """Return plain values; `config` is not copied."""
+        return vars(self) | {key: str(getattr(self, key)) for key in ("source", "target", "folder")}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> FilmJob:
