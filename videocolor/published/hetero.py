@@ -7,7 +7,7 @@ sigmoid at the end), without further pooling, for the codes are compressed alrea
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, NamedTuple, cast
@@ -107,6 +107,10 @@ class HeteroNet(PublishedNet):
         for part in (self.encoders, self.features):
             if part is not None:
                 part.requires_grad_(False)
+
+    def installed(self) -> dict[str, Callable[[], object]]:
+        """Name the backbone."""
+        return {} if self.features is None else {"features.": lambda: cast("FirstFeatures", self.features).load(None)}
 
     def codes(self, luma: Tensor, hint: Tensor) -> Tensor:
         """Compute the input of the color network, before any scaling.

@@ -8,6 +8,7 @@ The decoder is our reading: at each of five scales a 3x3 convolution, norm, ReLU
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -21,9 +22,9 @@ from torch.nn import functional as F
 from videocolor.errors import ModelError
 from videocolor.models.base import ModelCard, Prediction
 from videocolor.models.hint.encoder import GrayEncoder
+from videocolor.published.chroma import ChromaTask
 from videocolor.published.colorizer import PublishedNet, TorchColorizer
 from videocolor.published.config import ResidualConfig
-from videocolor.published.training import ChromaTask
 from videocolor.training.lab import gray_lightness
 from videocolor.types import Array
 
@@ -136,6 +137,10 @@ class ResidualNet(PublishedNet):
         self.decoder = nn.Sequential(*layers)
         self.last = nn.Conv2d(before, 2, 3, padding=1)
 
+    def installed(self) -> dict[str, Callable[[], object]]:
+        """Name the substitute."""
+        return {"front.": self.front.encoder.load_imagenet} if isinstance(self.front, LiteFront) else {}
+
     def forward(self, luma: Tensor) -> Tensor:
         """Color pictures of any size: padded to a multiple of 32 by repeating the edge, cropped after.
 
@@ -190,6 +195,7 @@ class ResidualTask(ChromaTask[ResidualConfig]):
         super().__init__(config)
         torch.manual_seed(config.seed)
         self.net = ResidualNet(ResidualSettings(config.size, config.front))
+        self.net.front.requires_grad_(not config.frozen)
 
     def pretrain(self) -> None:
         """Load the front's ImageNet weights."""

@@ -23,12 +23,10 @@ from videocolor.models.base import ModelCard
 from videocolor.published.colorizer import PublishedNet
 from videocolor.published.config import PublishedConfig, PublishedData
 from videocolor.training.distributed import ProcessGroup
-from videocolor.training.hint.validate import recolor
-from videocolor.training.lab import rgb_to_lab
 from videocolor.training.loop import Task
 from videocolor.types import Array
 
-__all__ = ["ChromaTask", "Pictures", "PublishedTask", "Samples", "as_bytes", "fit_white", "ordered", "tensors_of"]
+__all__ = ["Pictures", "PublishedTask", "Samples", "as_bytes", "fit_white", "ordered", "tensors_of"]
 
 _TRIES: Final = 12
 """Draws of a hint before the most similar of all frames that are far enough away is taken."""
@@ -50,7 +48,7 @@ class Pictures(NamedTuple):
 
 
 class Samples:
-    """The samples of a pack; sample k of an epoch is a function of (seed, epoch, k) alone.
+    """The samples of a pack; sample k is a function of (seed, k) alone.
 
     Args:
         pack: what to draw from.
@@ -75,6 +73,10 @@ class Samples:
         if not self.items:
             which = " ".join(part for part in (data.kind, data.files, data.source) if part)
             raise InputError(f"{data.held_pack if held else data.pack}: no {which} in this pack")
+        self._order: Array | None = None
+        if data.kind == "images" and len(self) <= len(self.items):
+            # Every picture once, then again: a fixed order, which the seed gives.
+            self._order = np.random.Generator(np.random.Philox(key=[seed, 1])).permutation(len(self.items))
         odds = np.array([len(item.times) for item in self.items], np.float64) ** 0.5
         self._odds = odds / odds.sum()
 
@@ -82,13 +84,14 @@ class Samples:
         return self._data.validation if self._held else self._data.train
 
     def draw(self, numbers: Array, epoch: int = 0) -> Pictures:
-        """Draw samples by number; the epoch counts only in training with `augment`."""
-        drawn = [self._sample(int(number), epoch if self._data.augment and not self._held else 0) for number in numbers]
+        """Draw samples by number in the epoch, which counts only in training with `augment`."""
+        first = epoch * len(self) if self._data.augment and not self._held else 0
+        drawn = [self._sample(first + int(number)) for number in numbers]
         return Pictures(*(np.stack(column) for column in zip(*drawn, strict=True)))
 
-    def _sample(self, number: int, epoch: int) -> tuple[Array, Array, Array]:
+    def _sample(self, number: int) -> tuple[Array, Array, Array]:
         which = np.random.Generator(np.random.Philox(counter=[0, 0, 0, number], key=[self._seed, 0]))
-        how = np.random.Generator(np.random.Philox(counter=[0, 0, 1, number], key=[self._seed, epoch]))
+        how = np.random.Generator(np.random.Philox(counter=[0, 0, 1, number], key=[self._seed, 0]))
         item = self._item(which, number)
         at = int(which.integers(len(item.times)))
         frame = self._pack.frame(item, at)
@@ -102,10 +105,8 @@ class Samples:
         return made[0], made[1], shown
 
     def _item(self, rng: np.random.Generator, number: int) -> Item:
-        if self._data.kind == "images" and len(self) <= len(self.items):
-            # Every picture once: a fixed order of all, which the seed gives.
-            order = np.random.Generator(np.random.Philox(key=[self._seed, 1])).permutation(len(self.items))
-            return self.items[int(order[number])]
+        if self._order is not None:
+            return self.items[int(self._order[number % len(self.items)])]
         return self.items[int(rng.choice(len(self.items), p=self._odds))]
 
     def _hint(self, rng: np.random.Generator, item: Item, at: int) -> int:
@@ -185,6 +186,10 @@ class PublishedTask(Task[P], Generic[P]):
         """A row for each epoch."""
         self._saved = time.monotonic()
 
+    def side(self) -> int:
+        """Side of the samples in pixels."""
+        return self.config.size
+
     def pretrain(self) -> None:
         """Load the weights that training starts from, where there are any.
 
@@ -197,10 +202,10 @@ class PublishedTask(Task[P], Generic[P]):
         config = self.config
         if group.size > 1:
             raise ConfigError(f"system {config.system} is trained in one process; start it without torchrun")
-        self.samples = Samples(PackReader(config.data.pack), config.data, config.size, config.seed)
+        self.samples = Samples(PackReader(config.data.pack), config.data, self.side(), config.seed)
         if config.data.held_pack.exists():
             held = PackReader(config.data.held_pack)
-            self.held = Samples(held, config.data, config.size, config.seed, held=True)
+            self.held = Samples(held, config.data, self.side(), config.seed, held=True)
         self.pretrain()
         self.device = group.device
         self.place()
@@ -305,9 +310,21 @@ class PublishedTask(Task[P], Generic[P]):
             "steps": self.step,
             "epochs": self._history,
         }
-        floats = {name: value for name, value in self.net.state_dict().items() if value.dtype.is_floating_point}
+        left_out = self._left_out()
+        floats = {
+            name: value
+            for name, value in self.net.state_dict().items()
+            if value.dtype.is_floating_point and name not in left_out
+        }
         weights = {name: value.float().cpu().contiguous().numpy() for name, value in floats.items()}
         return Artifact(card, self.architecture, training, weights)
+
+    def _left_out(self) -> set[str]:
+        """Frozen weights that an installed package has as well."""
+        if not isinstance(self.net, PublishedNet) or self.config.encoder_weights is not None:
+            return set()
+        frozen = (name for name, parameter in self.net.named_parameters() if not parameter.requires_grad)
+        return {name for name in frozen if name.startswith(tuple(self.net.installed()))}
 
     def card(self) -> ModelCard | None:
         """Describe the network, named after the run; None for a part that colors nothing by itself."""
@@ -339,29 +356,6 @@ class PublishedTask(Task[P], Generic[P]):
         """Columns side by side, a sample in each row."""
         columns = self.columns(self.draw(np.arange(min(self.config.pictures, len(held))), 0, held=True))
         return np.concatenate([np.concatenate(list(pictures), axis=0) for pictures in columns.values()], axis=1)
-
-
-class ChromaTask(PublishedTask[P], Generic[P]):
-    """Training of a network that predicts a*b* from gray, in its own units: a*b* / scale + offset."""
-
-    scale: ClassVar[float]
-    offset: ClassVar[float]
-
-    def error(self, batch: Pictures) -> Tensor:
-        """Mean of the squares over the picture's pixels and both channels, in the system's units."""
-        rgb, _, luma = tensors_of(batch, self.device)
-        predicted = self.net(luma).float()
-        truth = rgb_to_lab(rgb)[:, 1:] / self.scale + self.offset
-        shown = torch.from_numpy(batch.shown).to(self.device)[:, None]
-        squares: Tensor = (predicted - truth).square() * shown
-        return squares.sum() / (2 * shown.sum())
-
-    def columns(self, batch: Pictures) -> Mapping[str, Array]:
-        """Truth, gray, and the truth's lightness with the predicted chroma."""
-        rgb, _, luma = tensors_of(batch, self.device)
-        ab = ((self.net(luma).float() - self.offset) * self.scale).cpu().numpy()
-        made = np.stack([recolor(truth, chroma) for truth, chroma in zip(batch.rgb, ab, strict=True)])
-        return {"truth": as_bytes(rgb), "gray": as_bytes(luma), "predicted": made}
 
 
 def ordered(config: PublishedConfig, first: int) -> Iterator[tuple[int, Array]]:
