@@ -1,7 +1,7 @@
 """A patch of lightness classified into a codeword of (u*, v*), pixel by pixel; no deep network.
 
-After M. Richart, J. Visca, J. Baliosian: Image Colorization with Neural Networks
-(Workshop of Computer Vision 2017, DOI 10.1109/WVC.2017.00017): a self-organizing map quantizes the (u*, v*) of photographs into a codebook; a multi-layer
+After M. Richart, J. Visca, J. Baliosian: Image Colorization with Neural Networks (WVC 2017, Montevideo, DOI
+10.1109/WVC.2017.00017): a self-organizing map quantizes the (u*, v*) of photographs into a codebook; a multi-layer
 perceptron classifies the L* patch around a pixel; the pixel gets its own L* and the codeword's (u*, v*).
 
 Here is what colors a film, in NumPy alone; `videocolor.published.patch_grid` trains it. The perceptron's first
