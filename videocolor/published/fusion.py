@@ -35,8 +35,6 @@ AB_SCALE = 128.0
 """a*b* of -128..128 are -1..1 for the network."""
 ENCODER: Final = ((64, 2), (128, 1), (128, 2), (256, 1), (256, 2), (512, 1), (512, 1), (256, 1))
 """Channels and strides of the 3x3 convolutions; the output is a picture's eighth, 256 channels deep."""
-_TAPS: Final = slice(2, 5)
-"""Features of EfficientNet-Lite0 that can take the encoder's place: those at 1/8, 1/16 and 1/32."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ class FusionNet(PublishedNet):
             if settings.width != self._onnx.width:
                 raise ModelError(f"{settings.extractor}: {self._onnx.width} values, the network has {settings.width}")
         self.encoder: nn.Module | None = None
-        depth = sum(TAP_CHANNELS[_TAPS])
+        depth = sum(TAP_CHANNELS[2:5])  # EfficientNet-Lite0's features at 1/8, 1/16 and 1/32
         if settings.encoder == "published":
             depth, layers = 1, []
             for channels, stride in ENCODER:
@@ -101,8 +99,8 @@ class FusionNet(PublishedNet):
     @property
     def side(self) -> int:
         """Side of the square picture that holds all that the network can see, a multiple of 16."""
-        seen = Lite0Values.side if self._onnx is None else self._onnx.side
-        return -(-max(self.settings.size, seen) // 16) * 16
+        seen: int = Lite0Values.side if self._onnx is None else self._onnx.side
+        return -(-max(int(self.settings.size), seen) // 16) * 16
 
     def installed(self) -> dict[str, Callable[[], object]]:
         """Name the extractor."""
@@ -137,7 +135,7 @@ class FusionNet(PublishedNet):
             else:
                 values, taps = cast("Lite0Values", self.extractor)(original)
             if self.encoder is None:
-                resized = (F.interpolate(tap, grid, mode="bilinear", antialias=True) for tap in taps[_TAPS])
+                resized = (F.interpolate(tap, grid, mode="bilinear", antialias=True) for tap in taps[2:5])
                 return torch.cat(list(resized), dim=1), values
         local: Tensor = self.encoder(gray_lightness(square) / 50 - 1)
         return local, values.to(local.dtype)
