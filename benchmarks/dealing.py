@@ -16,7 +16,7 @@ import click
 import cv2
 
 from videocolor.motion.matching import scene_similarity
-from videocolor.similarity import thumbnail
+from videocolor.motion.similarity import thumbnail
 from videocolor.types import Array
 
 

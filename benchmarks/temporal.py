@@ -24,10 +24,10 @@ from skimage.color import deltaE_ciede2000
 
 from videocolor.color import rgb_to_lab
 from videocolor.motion.flow import FlowEstimator, consistency, warp
+from videocolor.motion.similarity import shot_similarity
 from videocolor.pipeline.smoothing import KalmanSmoother, Observation, moment_of
 from videocolor.pipeline.upsample import bilinear_chroma, plane_luma, upsample_chroma
 from videocolor.shots.detect import CutFinder
-from videocolor.similarity import shot_similarity
 from videocolor.types import Array
 
 AREA = 288 * 160

@@ -29,8 +29,8 @@ from videocolor.hints.plan import (
     load_hint,
     match_hints,
 )
+from videocolor.motion.similarity import thumbnail
 from videocolor.shots.scan import ScanResult, ShotView
-from videocolor.similarity import thumbnail
 from videocolor.types import Array, Hint, Shot
 
 

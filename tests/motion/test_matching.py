@@ -10,7 +10,7 @@ import skimage.data
 from videocolor.motion import matching as sighting
 from videocolor.motion.flow import FlowEstimator, grid
 from videocolor.motion.matching import MatchImage, match_image, scene_similarity
-from videocolor.similarity import shot_similarity
+from videocolor.motion.similarity import shot_similarity
 from videocolor.types import Array
 
 HEIGHT, WIDTH = 90, 160

@@ -12,9 +12,9 @@ import pytest
 import skimage.data
 
 from videocolor.errors import ConfigError, OutputError
+from videocolor.motion.similarity import scene_distance, shot_similarity, similarities
 from videocolor.shots.detect import CutFinder
 from videocolor.shots.shotlist import ListedShot, check_shot_file, clock, read_shots, write_shots
-from videocolor.similarity import scene_distance, shot_similarity, similarities
 from videocolor.types import Array, Shot
 
 HEIGHT, WIDTH = 144, 192

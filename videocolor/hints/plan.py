@@ -30,9 +30,9 @@ from videocolor.hints.files import (
 from videocolor.images import encode_image
 from videocolor.models.base import HintInput
 from videocolor.motion.matching import scene_similarity
+from videocolor.motion.similarity import correlation, shot_similarity, thumbnail
 from videocolor.shots.scan import ScanResult, Span
 from videocolor.shots.shotlist import FilmShots
-from videocolor.similarity import correlation, shot_similarity, thumbnail
 from videocolor.types import Array, Frame, Given, Hint, VideoInfo
 
 __all__ = [

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from videocolor.motion.flow import FlowEstimator, consistency, grid
-from videocolor.similarity import similarities
+from videocolor.motion.similarity import similarities
 from videocolor.types import Array
 
 __all__ = ["MatchImage", "scene_similarity", "matched_texture_share", "match_image"]

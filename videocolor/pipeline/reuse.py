@@ -16,11 +16,11 @@ import numpy as np
 
 from videocolor.hints.plan import HintPlan, hint_input
 from videocolor.models.base import HintInput
+from videocolor.motion.similarity import shot_similarity, thumbnail
 from videocolor.pipeline.film import Film, FilmReader, Part
 from videocolor.pipeline.keyframe_motion import unknown_motion
 from videocolor.shots.prepare import Prepared, gray_of, prepare, small_luma
 from videocolor.shots.scan import ScanResult
-from videocolor.similarity import shot_similarity, thumbnail
 from videocolor.types import Array
 
 __all__ = [
@@ -79,7 +79,7 @@ class RecurrenceFinder:
     """Recognizes shots by the first and the last frame of recent ones.
 
     Args:
-        like: `videocolor.similarity.shot_similarity`, or what remembers its answers.
+        like: `videocolor.motion.similarity.shot_similarity`, or what remembers its answers.
     """
 
     def __init__(self, like: Callable[[Array, Array], float] = shot_similarity) -> None:

@@ -23,7 +23,7 @@ from videocolor.color import (
 from videocolor.errors import InputError, UsageError
 from videocolor.hints.plan import frame_to_rgb
 from videocolor.images import resized
-from videocolor.similarity import correlation
+from videocolor.motion.similarity import correlation
 from videocolor.types import Array, ColorSpec, Frame, Matrix, Range, VideoInfo
 from videocolor.video import VideoReader
 from videocolor.video.opening import clock_restarts

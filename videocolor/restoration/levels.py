@@ -8,7 +8,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from videocolor.similarity import scene_distance
+from videocolor.motion.similarity import scene_distance
 from videocolor.types import Array, ColorSpec, Frame
 
 __all__ = ["Exposure", "distance", "eight_bit", "exposure_between", "nominal", "one_shot", "store", "thumbnail"]
@@ -54,7 +54,7 @@ def thumbnail(luma: Array, depth: int) -> Array:
 
 
 def distance(a: Array, b: Array) -> float:
-    """Return `videocolor.similarity.scene_distance` of two thumbnails on the 8-bit scale."""
+    """Return `videocolor.motion.similarity.scene_distance` of two thumbnails on the 8-bit scale."""
     scale = np.float32(1 / 255)
     return scene_distance(a * scale, b * scale)
 

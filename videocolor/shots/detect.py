@@ -12,7 +12,7 @@ import numpy as np
 from scenedetect import FrameTimecode
 from scenedetect.detectors import AdaptiveDetector, HashDetector
 
-from videocolor.similarity import FLAT, normalized, scene_thumbnail, thumbnail_distance
+from videocolor.motion.similarity import FLAT, normalized, scene_thumbnail, thumbnail_distance
 from videocolor.types import Array
 
 __all__ = ["CutFinder"]

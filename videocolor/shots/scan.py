@@ -16,12 +16,12 @@ from typing import Final
 
 from videocolor.config import ColorizeConfig
 from videocolor.errors import NoVideoError, UsageError
+from videocolor.motion.similarity import thumbnail
 from videocolor.restoration import active, restore
 from videocolor.shots.color import SourceColor, source_color
 from videocolor.shots.detect import CutFinder
 from videocolor.shots.prepare import Cuts, ListedCuts, Prepared, mark_shots, prepare, working_size
 from videocolor.shots.shotlist import read_shots
-from videocolor.similarity import thumbnail
 from videocolor.types import Array, Frame, Shot, VideoInfo
 from videocolor.video import open_video
 from videocolor.video.carrier import KindFinder

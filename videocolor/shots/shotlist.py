@@ -27,8 +27,8 @@ import yaml
 from videocolor.config import ShotsConfig
 from videocolor.errors import ConfigError, OutputError, UsageError
 from videocolor.files import write_atomically
+from videocolor.motion.similarity import scene_distance, shot_similarity
 from videocolor.shots.detect import CutFinder
-from videocolor.similarity import scene_distance, shot_similarity
 from videocolor.types import Shot
 
 __all__ = [

@@ -19,10 +19,10 @@ import cv2
 from videocolor.config import ColorizeConfig
 from videocolor.errors import VideocolorError
 from videocolor.hints.plan import rank_views
+from videocolor.motion.similarity import shot_similarity, thumbnail
 from videocolor.pipeline.reuse import RecurrenceFinder
 from videocolor.shots.prepare import prepare, working_size
 from videocolor.shots.scan import VIEWS, FilmScan
-from videocolor.similarity import shot_similarity, thumbnail
 from videocolor.studio.frames import FilmIndex, FrameSource, display_size, jpeg_bytes
 from videocolor.studio.scancache import MOST_SUGGESTED, FoundShots, ShotView, load_scan, save_scan, scan_path
 from videocolor.types import Array

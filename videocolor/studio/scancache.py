@@ -17,8 +17,8 @@ import numpy as np
 from videocolor.config import ColorizeConfig
 from videocolor.errors import OutputError
 from videocolor.files import write_atomically
+from videocolor.motion.similarity import THUMB
 from videocolor.shards.plan import source_stamp
-from videocolor.similarity import THUMB
 from videocolor.types import Array
 
 __all__ = ["FoundShots", "ShotView", "load_scan", "save_scan", "scan_path"]
