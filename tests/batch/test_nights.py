@@ -10,14 +10,17 @@ import time
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from batch import fakes
 from click.testing import CliRunner
+from media import make_film
 
 from videocolor.batch import gate as gates
 from videocolor.batch.engines.worker import perform
+from videocolor.batch.forecast import forecast_batch
 from videocolor.batch.gate import DRAIN, Gate, pause, paused, resume, set_workers
 from videocolor.batch.hours import Hours
 from videocolor.batch.jobs import read_jobs
@@ -302,3 +305,55 @@ def test_the_log_has_the_warnings_of_libraries(tmp_path: Path) -> None:
     with batch_log(tmp_path, RunSettings()):
         logging.getLogger("videocolor.video").warning("odd timestamps")
     assert "odd timestamps" in (tmp_path / "batch.log").read_text()
+
+
+# ---- a dry run ------------------------------------------------------------------------------------------------------
+
+
+def planned(source: Path, _: Path, settings: Any) -> Any:
+    """The dry run of a film of text."""
+    data = fakes.read_reel(source)
+    scan = SimpleNamespace(frames=sum(data["shots"]), losses=tuple(data.get("losses", ())), offsets=(1,))
+    output = SimpleNamespace(dropped=tuple(data.get("loses", ())))
+    return SimpleNamespace(scan=scan, output=output, warnings=("odd",), seconds=7200.0, size=3 * 10**9)
+
+
+def test_what_a_batch_would_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fakes.reel(tmp_path / "in/a.mkv")
+    run(tmp_path)
+    fakes.reel(tmp_path / "in/b.mkv", loses=["its teletext"])
+    fakes.reel(tmp_path / "in/c.mkv", losses=["12 frames are lost"])
+    fakes.reel(tmp_path / "in/d.mkv", refused="no film")
+    (tmp_path / "in/MD5SUMS").write_text(f"{'0' * 32}  b.mkv\n")
+    made = config("run.hours=20:00-22:00", "disk.reserve_gb=1")
+    monkeypatch.setattr("videocolor.batch.forecast.free_bytes", lambda _: 5 * 10**9)
+    before = sorted(tmp_path.rglob("*"))
+    jobs = read_jobs(tmp_path / "in", tmp_path / "out", made).jobs
+    found = forecast_batch(jobs, tmp_path / "out", made, plan=planned)
+    assert [film.state for film in found.films] == ["done", "to do", "cannot be done", "cannot be done"]
+    assert found.seconds == 7200 and found.days == pytest.approx(1) and not found.ok
+    text = "\n".join(found.lines())
+    for part in (
+        "b: 18 frames, about 2:00 h, 3.00 GB",
+        "loses its teletext",
+        "warning: odd",
+        "md5 by ",
+        "12 frames are",
+    ):
+        assert part in text
+    assert "1 to do, 1 done, 2 cannot be done; about 2:00 h of one worker (1 days of run.hours)" in text
+    assert "6.00 GB DOES NOT FIT into 4.00 GB" in text
+    assert json.dumps(found.as_dict(), allow_nan=False) and sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.slow
+def test_a_dry_run_by_command(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    make_film(tmp_path / "in/a.mkv", 12, pix_fmt="gray")
+    words = ["batch", "run", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--set", "model.name=constant"]
+    done = CliRunner().invoke(cli, [*words, "--dry-run"])
+    assert done.exit_code == 0 and "a: 12 frames" in done.output, done.output
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "in/b.mkv").write_bytes(b"")
+    done = CliRunner().invoke(cli, [*words, "--dry-run", "--json"])
+    assert done.exit_code == 3 and json.loads(done.stdout)["films"][1]["state"] == "cannot be done"

@@ -21,6 +21,7 @@ __all__ = [
     "find_damage",
     "free_bytes",
     "inspect",
+    "longer_sound",
     "sound_end",
     "space_needed",
 ]
@@ -79,7 +80,12 @@ def find_damage(job: FilmJob, plan: FilmPlan) -> str | None:
         return "; ".join(plan.warnings) or "some of its frames or times had to be repaired"
     if not job.source.is_file() or job.config["input"]["end"] is not None or plan.offsets:
         return None
-    sound, picture = sound_end(job.source), plan.shards[-1].end_pts * plan.time_base
+    return longer_sound(job.source, plan.shards[-1].end_pts * plan.time_base)
+
+
+def longer_sound(source: Path, picture: Fraction) -> str | None:
+    """Return by what the sound of a film outlasts its picture, which ends at this time; None: it does not."""
+    sound = sound_end(source)
     if sound is None or sound <= picture + _SOUND_LONGER:
         return None
     return f"its sound ends at {float(sound):.1f} s, its picture at {float(picture):.1f} s"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from videocolor.cli.group import Session, session
+from videocolor.cli.nights import COMMANDS, dry_run
 from videocolor.cli.options import config_options, json_option, verbosity_options
 from videocolor.cli.watch import emit, watching
 
@@ -56,6 +57,10 @@ def batch() -> None:
     """
 
 
+for _command in COMMANDS:
+    batch.add_command(_command)
+
+
 @batch.command(short_help="Write plans that can be edited.")
 @_REELS
 @_OUTPUT
@@ -91,6 +96,7 @@ def plan(reels: Path, out: Path, config_source: str | None, overrides: tuple[str
 @_engine_options
 @click.option("--only-shots", metavar="A-B,C", help="Color these shots of finished films again, keep the rest.")
 @click.option("--reusing", metavar="A-B,C", help="With --only-shots: also shots that reuse colors of these.")
+@click.option("--dry-run", "dry", is_flag=True, help="Say what would be done: hours, gigabytes, losses. Do nothing.")
 @click.option("--restart", is_flag=True, help="Forget earlier work on films that are not finished.")
 @click.option("--report", is_flag=True, help="Write OUTPUT.html beside each film: its shots before and after.")
 @_EVENTS
@@ -100,6 +106,7 @@ def run(
     out: Path,
     config_source: str | None,
     overrides: tuple[str, ...],
+    dry: bool,
     restart: bool,
     only_shots: str | None,
     reusing: str | None,
@@ -114,6 +121,9 @@ def run(
     config, films = _configure(config_source, overrides, flags)
     if only_shots is None and reusing is not None:
         raise click.UsageError("--reusing: has no effect without --only-shots")
+    if dry:
+        able = dry_run(_jobs(reels, out, config, films), out, config) and not _name_refused()
+        click.get_current_context().exit(0 if able else _SOME_FAILED)
     if only_shots is not None:
         from videocolor.shards.recolor import parse_shots
 
@@ -256,56 +266,6 @@ def accept(out: Path, films: tuple[str, ...], reason: str) -> None:
     accept_films(out, films, reason)
 
 
-@batch.command("pause", short_help="Pause a run, or the next one.")
-@_OUT
-@click.option("--reason", metavar="TEXT", default="", help="Why; shown by `batch status`.")
-@verbosity_options
-def pause_(out: Path, reason: str) -> None:
-    """Let workers finish their current shard, then end them; also after a restart, a run waits for `batch resume`."""
-    from videocolor.batch.gate import pause
-
-    pause(_working_folder(out), reason)
-
-
-@batch.command("resume", short_help="End a pause.")
-@_OUT
-@verbosity_options
-def resume_(out: Path) -> None:
-    """Go on after `batch pause`. Where no process works on OUT, `batch run` does."""
-    from videocolor.batch.gate import resume
-
-    resume(_working_folder(out))
-
-
-@batch.command("workers", short_help="Change the number of workers of a run.")
-@_OUT
-@click.argument("number", metavar="N|auto")
-@verbosity_options
-def workers_(out: Path, number: str) -> None:
-    """Give the run that works on OUT another number of workers, once each has finished its current shard."""
-    from videocolor.batch.gate import set_workers
-    from videocolor.batch.lock import lock_holder
-    from videocolor.errors import UsageError
-
-    if number != "auto" and not (number.isdecimal() and 1 <= int(number) <= 4096):
-        raise UsageError(f"{number}: expected a number of workers, 1..4096, or auto")
-    if lock_holder(_working_folder(out)) is None:
-        raise UsageError(f"{out}: no process works on it; `batch run --workers {number}` starts one")
-    set_workers(_working_folder(out), number if number == "auto" else int(number))
-
-
-def _working_folder(out: Path) -> Path:
-    """Return the folder of a batch that was run.
-
-    Raises:
-        InputError: none was.
-    """
-    from videocolor.batch.state import read_batch, state_folder
-
-    read_batch(out)
-    return state_folder(out)
-
-
 def _configure(
     source: str | None, overrides: Sequence[str], flags: dict[str, Any]
 ) -> tuple[BatchConfig, tuple[str, ...]]:
@@ -360,8 +320,7 @@ def _run(jobs: Sequence[FilmJob], out: Path, config: BatchConfig, **more: Any) -
 def _leave(result: BatchResult) -> None:
     """Print a summary, name each failed film, and exit with 3 if there is one: 1 is a batch that could not be run."""
     state: Session = session()
-    for reason in state.refused:
-        emit("film_failed", {"error": reason}) if state.json else click.echo(f"error: {reason}", err=True)
+    _name_refused()
     if state.json:
         for film in result.failed:
             emit("film_failed", {"film": film.name, "source": film.source, "error": film.error})
@@ -378,3 +337,11 @@ def _leave(result: BatchResult) -> None:
             where = "" if str(film.source) in str(film.error) else f" ({film.source})"
             click.echo(f"error: {film.name}{where}: {film.error}", err=True)
     click.get_current_context().exit(0 if result.ok and not state.refused else _SOME_FAILED)
+
+
+def _name_refused() -> bool:
+    """Print why reels are left out; return whether there are some."""
+    state: Session = session()
+    for reason in state.refused:
+        emit("film_failed", {"error": reason}) if state.json else click.echo(f"error: {reason}", err=True)
+    return bool(state.refused)
