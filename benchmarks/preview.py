@@ -28,7 +28,8 @@ from videocolor.color import _atlas
 from videocolor.config import ColorizeConfig
 from videocolor.hints.plan import frame_to_rgb
 from videocolor.models.base import Colorizer
-from videocolor.pipeline.film import Part, load_network
+from videocolor.pipeline.film import load_network
+from videocolor.pipeline.reader import Part
 from videocolor.preview import _table, preview_part, preview_rgb, warm_up
 from videocolor.video import open_video
 

@@ -137,7 +137,7 @@ def test_a_method_a_metric_and_a_choice_of_keyframes(outside: Path) -> None:
     again = evaluate("clips", "out", config, methods=["gray"], metrics=[changed, "psnr_rgb"])
     assert len(list((outside / "out" / "done" / "still").glob("gray-*.json"))) == 2, "other code, other rows"
     assert again.rows[1].scores == scores["gray"]
-    (kept,) = write_keyframes("in.mkv", "frames", ranking="outside_keyframes:brightest")
+    (kept,) = write_keyframes("in.mkv", "frames", ranking="outside_keyframes:brightest", per_shot=1)
     assert "00000.208s" in kept.name, "the last one"
     with pytest.raises(PluginError, match=r"ranking of shot 1: \[-1\]"):
         write_keyframes("in.mkv", "frames", ranking=lambda views: [-1])

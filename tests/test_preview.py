@@ -21,7 +21,8 @@ from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
 from videocolor.errors import HintError, InputError, UsageError
 from videocolor.hints.plan import frame_to_rgb
-from videocolor.pipeline.film import Part, load_network
+from videocolor.pipeline.film import load_network
+from videocolor.pipeline.reader import Part
 from videocolor.preview import (
     PreviewFrame,
     ReusedShot,

@@ -31,12 +31,15 @@ _HOMES = {
     "HintInput": "models.base",
     "ModelCard": "models.base",
     "Prediction": "models.base",
+    "Program": "program",
     "ScanResult": "shots.scan",
     "Scores": "evaluation.scoring",
     "Shot": "types",
     "VideoInfo": "types",
     "VideocolorError": "errors",
     "before_after": "reports.verify",
+    "color_keyframes": "outside",
+    "color_picture": "keyframes",
     "colorize_video": "colorize",
     "evaluate": "evaluation.evaluate",
     "export_model": "models.registry",
@@ -76,6 +79,7 @@ __all__ = [
     "HintInput",
     "ModelCard",
     "Prediction",
+    "Program",
     "ScanResult",
     "Scores",
     "Shot",
@@ -83,6 +87,8 @@ __all__ = [
     "VideocolorError",
     "__version__",
     "before_after",
+    "color_keyframes",
+    "color_picture",
     "colorize_video",
     "evaluate",
     "export_model",
@@ -115,13 +121,15 @@ if TYPE_CHECKING:
     from videocolor.evaluation.settings import EvaluateConfig
     from videocolor.events import Event
     from videocolor.hints.files import frame_to_luma, frame_to_rgb
-    from videocolor.keyframes import write_keyframes
+    from videocolor.keyframes import color_picture, write_keyframes
     from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
     from videocolor.models.registry import export_model, list_models, load_colorizer
     from videocolor.motion.flow import FlowEstimator
+    from videocolor.outside import color_keyframes
     from videocolor.pipeline.propagation import propagate_color
     from videocolor.pipeline.upsample import upsample_chroma
     from videocolor.presets import list_presets
+    from videocolor.program import Program
     from videocolor.reports.verify import FilmCheck, before_after, verify_film
     from videocolor.shots.scan import ScanResult
     from videocolor.shots.shotlist import read_shots, write_shots

@@ -264,6 +264,8 @@ class HintsConfig(Section):
     """More hints: a list of SOURCE=ARGUMENT; folder, or a source of yours as module:function (docs/adding.md)."""
     min_similarity: Annotated[float, Strict(), SHOTS] = Field(default=0.5, ge=0, le=1)
     """How similar a shot must be to a hint not made for it, 0..1, to use it. A film of one shot does not ask."""
+    align: Annotated[Bool, SHOTS] = True
+    """Register pictures that have a time to their frame: programs crop, shift and grade them (docs/hints.md)."""
     remove_flare: Annotated[Bool, COLOR] = True
     """Where colored light lies on a hinted frame alone (a leak, a flash), its shot gets the hint without it."""
     assigned: Annotated[tuple[AssignedHint, ...], SHOTS] = ()

@@ -10,6 +10,7 @@
     ├── OutputError                exit 1   the target cannot be written, or cannot hold what it must
     ├── ModelError                 exit 1   weights, card and network do not belong together
     ├── PluginError                exit 1   code that is not ours returned what it must not
+    ├── ProgramError               exit 1   a command of the user's failed, hung, or made no picture of its frame
     ├── DeviceError                exit 1   the device is not there, or its memory ran out for good
     └── Interrupted                exit 130 / 143 (Ctrl-C, SIGTERM)
 
@@ -28,6 +29,7 @@ __all__ = [
     "NoVideoError",
     "OutputError",
     "PluginError",
+    "ProgramError",
     "UnsupportedVideoError",
     "UsageError",
     "VideocolorError",
@@ -76,6 +78,10 @@ class ModelError(VideocolorError):
 
 class PluginError(VideocolorError):
     """A plug-in returned what its interface does not allow: another shape, type, range or number."""
+
+
+class ProgramError(VideocolorError):
+    """A command that colors pictures failed, took too long, or made what is no picture of its frame."""
 
 
 class DeviceError(VideocolorError):

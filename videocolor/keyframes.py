@@ -1,4 +1,4 @@
-"""The frames that explain a film, a shot each: gray, to color by hand, or in colors that the network proposes."""
+"""The frames that explain a film: gray, to color by hand, or in colors that the network proposes."""
 
 from __future__ import annotations
 
@@ -14,27 +14,36 @@ import numpy as np
 from videocolor.config import ColorizeConfig
 from videocolor.errors import OutputError, PluginError
 from videocolor.events import Event, Observer, RunLog, ignore
+from videocolor.hints.align import with_luma
 from videocolor.hints.files import CHOICES
-from videocolor.hints.plan import rank_views, suggestion_name, suggestion_png
-from videocolor.images import encode_image
+from videocolor.hints.plan import HintPlan, rank_views, suggestion_name, suggestion_png
+from videocolor.images import encode_image, resized
 from videocolor.models.base import Colorizer
 from videocolor.pipeline.film import load_network
+from videocolor.pipeline.reuse import recurring_shots
 from videocolor.pipeline.upsample import plane_luma, upsample_chroma
 from videocolor.plugins import find
 from videocolor.preview import PreviewFrame, before_rgb, preview_rgb
 from videocolor.restoration import active, restore
 from videocolor.shots.prepare import small_luma, working_size
 from videocolor.shots.scan import ShotView, scan_film
+from videocolor.motion.similarity import shot_similarity
 from videocolor.types import Array, Frame
 from videocolor.video import open_video
 
-__all__ = ["RANKINGS", "Ranking", "propose_colors", "write_keyframes"]
+__all__ = ["PER_SHOT", "RANKINGS", "Ranking", "chosen_keyframes", "color_picture", "propose_colors", "write_keyframes"]
 
 Ranking = Callable[[Sequence[tuple[int, Array]]], Sequence[int]]
 """Sorts a shot's views ((frame index, luma picture) pairs, see `ShotView.views`): indices, the best one first."""
 RANKINGS: Final[dict[str, Ranking]] = {"medoid": rank_views}
+PER_SHOT: Final = 3
+"""Most keyframes of a shot."""
+_EXPLAINED: Final = 0.5
+"""Similarity to a chosen frame from which another frame of the shot needs none of its own."""
 _ROWS: Final = 12
-"""Shots on a page of the contact sheet."""
+"""Rows on a page of the contact sheet."""
+_CELLS: Final = 4
+"""Gray pictures in a row of it."""
 _LINES: Final = 180
 """Height of a picture on it."""
 
@@ -46,14 +55,16 @@ def write_keyframes(
     *,
     proposals: int = 0,
     ranking: str | Ranking = "medoid",
+    per_shot: int = PER_SHOT,
     observer: Observer = ignore,
 ) -> list[Path]:
-    """Write, for each shot, the frame that explains most of it, as a PNG whose name carries its time.
+    """Write the frames that explain a film, as PNGs whose names carry their times.
 
-    By default it is the shot's medoid: of up to eight frames evenly spread, the one most similar to all others. The
-    folder (`shot0003_t00012.345s.png`, ...) is taken back by `--hints`. With proposals it holds the likeliest colors,
-    and beside them choices/2, choices/3, ... hold further ones under the same names, with choices/sheet01.jpg to
-    compare them: copy a file over the one in the folder to choose it.
+    Of a shot, it is the medoid: of up to eight frames evenly spread, the one most similar to all others; and further
+    ones while some of the eight resemble none of those chosen. A shot that looks like an earlier one needs none. The
+    folder (`shot0003_t00012.345s.png`, ...) is taken back by `--hints`; choices/sheet01.jpg shows it. With proposals it
+    holds the likeliest colors, and choices/2, choices/3, ... hold further ones under the same names: copy a file over
+    the one in the folder to choose it.
 
     Args:
         film: film, image sequence or still.
@@ -61,6 +72,7 @@ def write_keyframes(
         config: its input, restoration, shots, model and output.overwrite count; None: defaults.
         proposals: how many colored versions of each frame, 0..9; 0: the frame's luma, to be colored by a person.
         ranking: chooses the frames: a name of `RANKINGS`, or a plug-in (docs/adding.md), a function or its name.
+        per_shot: most frames of a shot.
         observer: receives progress and warnings.
 
     Returns:
@@ -73,41 +85,61 @@ def write_keyframes(
         OutputError: the folder cannot be written, or holds such files already.
     """
     film, folder, config = Path(film), Path(folder), config or ColorizeConfig()
-    rank: Ranking = find(ranking, "keyframes", "ranking", RANKINGS) if isinstance(ranking, str) else ranking
-    colorizer = load_network(config) if proposals else None
-    log = RunLog(observer)
-    scan = scan_film(film, config, progress=log.scan_progress)
-    log.warn(*scan.info.warnings, *scan.losses)
-    wanted = {_best(rank, view): view.shot.index for view in scan.shots}
+    colorizer, log = load_network(config) if proposals else None, RunLog(observer)
     names = _Names(folder, config.output.overwrite)
-    sheet, written, began = _Sheet(names), list[Path](), monotonic()
-    for frame in _frames(film, config, max(wanted)):
-        if (shot := wanted.get(frame.index)) is None:
-            continue
-        name = suggestion_name(shot, frame)
+    sheet, written = _Sheet(names, 1 if proposals else _CELLS), list[Path]()
+    for name, frame in chosen_keyframes(film, config, ranking, per_shot, log):
+        label = name.removesuffix(".png")
         if colorizer is None:
             written.append(names.write(name, suggestion_png(frame)))
-        else:
-            pictures = [preview_rgb(colored) for colored in propose_colors(frame, colorizer, proposals)]
-            if len(pictures) < proposals and not written:
-                log.warn(f"network {colorizer.card.name}: makes {len(pictures)} of {proposals} proposals")
-            written.append(names.write(name, encode_image(pictures[0])))
-            for place, picture in enumerate(pictures[1:], 2):
-                names.write(f"{CHOICES}/{place}/{name}", encode_image(picture))
-            sheet.add(name.removesuffix(".png"), [before_rgb(_colored(frame, None)), *pictures])
-        observer(_progress(frame.index + 1, scan.frames, monotonic() - began))
+            sheet.add(label, [before_rgb(_colored(frame, None))])
+            continue
+        pictures = [preview_rgb(colored) for colored in propose_colors(frame, colorizer, proposals)]
+        if len(pictures) < proposals and not written:
+            log.warn(f"network {colorizer.card.name}: makes {len(pictures)} of {proposals} proposals")
+        written.append(names.write(name, encode_image(pictures[0])))
+        for place, picture in enumerate(pictures[1:], 2):
+            names.write(f"{CHOICES}/{place}/{name}", encode_image(picture))
+        sheet.add(label, [before_rgb(_colored(frame, None)), *pictures])
     sheet.finish()
-    if len(written) < len(wanted):
-        log.warn(f"{len(wanted) - len(written)} shots have no keyframe: their frames could not be read again")
     return written
 
 
-def _best(rank: Ranking, view: ShotView) -> int:
-    """Index of the frame that a ranking puts first."""
-    found, known = rank(view.views), [index for index, _ in view.views]
-    if not isinstance(found, Sequence) or not found or found[0] not in known:
-        raise PluginError(f"ranking of shot {view.shot.index + 1}: {found!r} does not begin with one of {known}")
-    return int(found[0])
+def chosen_keyframes(
+    film: Path, config: ColorizeConfig, ranking: str | Ranking, per_shot: int, log: RunLog
+) -> Iterator[tuple[str, Frame]]:
+    """Yield the chosen frames with their file names, in film order."""
+    rank: Ranking = find(ranking, "keyframes", "ranking", RANKINGS) if isinstance(ranking, str) else ranking
+    scan = scan_film(film, config, progress=log.scan_progress)
+    log.warn(*scan.info.warnings, *scan.losses)
+    again = recurring_shots(scan, HintPlan())
+    if again:
+        alike = ", ".join(f"{number + 1} ({reference + 1})" for number, reference in again.items())
+        log.note(f"shots that look like an earlier one need no keyframe: {alike}")
+    views = [view for view in scan.shots if view.shot.index not in again]
+    wanted = {index: view.shot.index for view in views for index in _chosen(rank, view, per_shot)}
+    found, began = 0, monotonic()
+    for frame in _frames(film, config, max(wanted)):
+        if (shot := wanted.get(frame.index)) is not None:
+            found += 1
+            yield suggestion_name(shot, frame), frame
+            log.observer(_progress(frame.index + 1, scan.frames, monotonic() - began))
+    if found < len(wanted):
+        log.warn(f"{len(wanted) - found} keyframes are missing: their frames could not be read again")
+
+
+def _chosen(rank: Ranking, view: ShotView, most: int) -> list[int]:
+    """Return the indices of the frames that explain a shot: the first of a ranking, and more while views are left."""
+    found, known = rank(view.views), dict(view.views)
+    if not isinstance(found, Sequence) or not found or any(index not in known for index in found[:most]):
+        raise PluginError(f"ranking of shot {view.shot.index + 1}: {found!r} does not begin with one of {list(known)}")
+    chosen, open_views = list[int](), list(known.values())
+    for index in found[:most]:
+        if not open_views:
+            break
+        chosen.append(int(index))
+        open_views = [other for other in open_views if shot_similarity(known[index], other) < _EXPLAINED]
+    return chosen
 
 
 def propose_colors(frame: Frame, colorizer: Colorizer, count: int) -> list[PreviewFrame]:
@@ -119,6 +151,23 @@ def propose_colors(frame: Frame, colorizer: Colorizer, count: int) -> list[Previ
     found = colorizer.propose(luma, count)
     guide = cv2.resize(luma, found[0].shape[:0:-1], interpolation=cv2.INTER_AREA)
     return [_colored(frame, upsample_chroma(ab, guide, full)) for ab in found]
+
+
+def color_picture(luma: Array, colorizer: Colorizer) -> Array:
+    """Color one picture.
+
+    Args:
+        luma: (h, w) float32 Y' in 0..1.
+        colorizer: see `load_colorizer`.
+
+    Returns:
+        (h, w, 3) uint8 R'G'B' of the same luma.
+    """
+    seen = working_size(luma.shape[1], luma.shape[0], colorizer.card, hints="automatic")
+    small = resized(np.ascontiguousarray(luma, np.float32), seen)
+    (ab,) = colorizer.propose(small, 1)
+    rgb = with_luma(upsample_chroma(ab, resized(small, ab.shape[1:]), luma), luma)
+    return np.asarray(np.rint(rgb * 255).astype(np.uint8))
 
 
 def _frames(film: Path, config: ColorizeConfig, last: int) -> Iterator[Frame]:
@@ -168,28 +217,31 @@ class _Names:
 
 
 class _Sheet:
-    """Contact sheets: a shot a row, gray and its proposals."""
+    """Contact sheets: gray pictures side by side, or a row of proposals for each."""
 
-    def __init__(self, names: _Names) -> None:
-        self._names, self._rows, self._pages = names, list[Array](), 0
+    def __init__(self, names: _Names, across: int) -> None:
+        self._names, self._across, self._cells, self._pages = names, across, list[Array](), 0
 
     def add(self, label: str, pictures: Sequence[Array]) -> None:
         height, width = pictures[0].shape[:2]
         size = (max(1, round(width * _LINES / height)), _LINES)
-        row = np.concatenate([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in pictures], axis=1)
-        title = np.full((24, row.shape[1], 3), 255, np.uint8)
-        cv2.putText(title, label, (4, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
-        self._rows.append(np.concatenate([title, row]))
-        if len(self._rows) == _ROWS:
+        cell = np.concatenate([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in pictures], axis=1)
+        title = np.full((24, cell.shape[1], 3), 255, np.uint8)
+        cv2.putText(title, label, (4, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
+        self._cells.append(np.concatenate([title, cell]))
+        if len(self._cells) == _ROWS * self._across:
             self.finish()
 
     def finish(self) -> None:
         """Write the page, if it holds anything."""
-        if not self._rows:
+        if not self._cells:
             return
+        blank = np.full_like(self._cells[0], 255)
+        cells = [*self._cells, *[blank] * (-len(self._cells) % self._across)]
+        rows = [np.concatenate(cells[i : i + self._across], axis=1) for i in range(0, len(cells), self._across)]
         self._pages += 1
-        self._names.write(f"{CHOICES}/sheet{self._pages:02d}.jpg", encode_image(np.concatenate(self._rows), ".jpg"))
-        self._rows = []
+        self._names.write(f"{CHOICES}/sheet{self._pages:02d}.jpg", encode_image(np.concatenate(rows), ".jpg"))
+        self._cells = []
 
 
 def _progress(done: int, total: int, seconds: float) -> Event:

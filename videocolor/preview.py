@@ -27,9 +27,10 @@ from videocolor.config import AssignedHint, ColorizeConfig
 from videocolor.events import Observer, RunLog, ignore
 from videocolor.models.base import Colorizer
 from videocolor.pipeline.chroma import chroma_at
-from videocolor.pipeline.film import Film, Part, open_film
+from videocolor.pipeline.film import Film, open_film
 from videocolor.pipeline.frames import ColoredFrame
 from videocolor.pipeline.path import color_frames, open_run
+from videocolor.pipeline.reader import Part
 from videocolor.pipeline.reuse import PlannedReferenceShots, reference_lumas
 from videocolor.pipeline.shot import Run
 from videocolor.shots.color import source_color

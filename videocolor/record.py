@@ -11,6 +11,7 @@ from typing import Any
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, OutputError
 from videocolor.files import plain, source_sha256, write_atomically
+from videocolor.hints.files import hint_origin
 from videocolor.hints.plan import HintPlan
 from videocolor.models.base import Colorizer
 from videocolor.plugins import origins
@@ -136,6 +137,7 @@ def describe_hints(hints: HintPlan, reproduced: Collection[int]) -> list[dict[st
             "reproduced": planned.frame in reproduced,
             "shots": {str(number + 1): round(like, 3) for number, like in planned.shots.items()},
         }
+        | hint_origin(planned.hint)
         for planned in hints.hints
     ]
 

@@ -95,12 +95,14 @@ def test_cuts_and_suggestions_are_those_of_the_commands(name: str, reel: Path, s
         assert list(index.pts) == [frame.pts for frame in video]
     views = find_shots(film).shots
     assert heard.starts == [view.shot.start for view in views] and len(views) > 3
-    written = write_keyframes(film, tmp_path / "suggested", ColorizeConfig())
+    written = write_keyframes(film, tmp_path / "suggested", ColorizeConfig(), per_shot=1)
     source = FrameSource(film, index)
-    for look, view, path in zip(scan.found(), views, written, strict=True):
+    paths = {int(path.name[4:8]) - 1: path for path in written}  # none for shots that look like an earlier one
+    assert len(paths) > 2
+    for number, (look, view) in enumerate(zip(scan.found(), views, strict=True)):
         assert (look.start, look.end) == (view.shot.start, view.shot.end)
         assert np.array_equal(look.first, view.views[0][1]) and np.array_equal(look.last, view.last)
-        assert source.png(look.suggested[0]) == path.read_bytes()
+        assert number not in paths or source.png(look.suggested[0]) == paths[number].read_bytes()
         assert len(set(look.suggested)) == min(3, len(view.views))
         assert all(look.start <= frame < look.end for frame in look.suggested)
     source.close()

@@ -46,6 +46,11 @@ _FLAGS = {
     help="A color frame, with the film time it belongs to; IMAGE may be FILM@TIME. Repeatable.",
 )
 @click.option("--hints", metavar="DIR", help="A folder of hints as `keyframes` lays it out.")
+@click.option(
+    "--keyframes-by",
+    metavar="CMD",
+    help="Let a program color keyframes in the folder --hints (else OUTPUT.keyframes) first: 'CMD {in} {out}'.",
+)
 @click.option("--shots", metavar="FILE", help="A shot list, in place of detection.")
 @click.option("--model", metavar="NAME|FILE", help="A network of `videocolor models`, or a weights file.")
 @config_options
@@ -79,6 +84,7 @@ def colorize(
     config_source: str | None,
     overrides: tuple[str, ...],
     only_shots: str | None,
+    keyframes_by: str | None,
     dry_run: bool,
     **flags: Any,
 ) -> None:
@@ -97,8 +103,12 @@ def colorize(
         source, target, overrides = _of_project(project, source, target, config_source, overrides, flags)
     elif source is None or target is None:
         raise click.UsageError(f"Missing argument '{'INPUT' if source is None else 'OUTPUT'}'.")
-    config = load_config(config_source, overrides, flags)
     state = session()
+    if keyframes_by is not None:
+        if project is not None or dry_run or only_shots is not None:
+            raise click.UsageError("--keyframes-by does not go together with --project, --dry-run or --only-shots")
+        flags["hints"] = _color_keyframes(keyframes_by, source, target, (config_source, overrides, flags))
+    config = load_config(config_source, overrides, flags)
     if dry_run:
         from videocolor.dryrun import plan_colorize
 
@@ -119,6 +129,22 @@ def colorize(
 
     with watching(state) as observer:
         colorize_video(source, target, config, observer=observer)
+
+
+def _color_keyframes(
+    command: str, source: Path, target: Path, settings: tuple[str | None, tuple[str, ...], dict[str, Any]]
+) -> str:
+    """Let a program color the keyframes of a film; the folder that holds them."""
+    from videocolor.outside import color_keyframes
+    from videocolor.program import Program
+
+    program, config = Program(command), load_config(*settings)
+    if target.exists() and not config.output.overwrite:
+        raise click.UsageError(f"{target}: exists; --overwrite replaces it")
+    folder = config.hints.folder or target.with_name(target.name + ".keyframes")
+    with watching(session()) as observer:
+        color_keyframes(source, folder, program, config, observer=observer)
+    return str(folder)
 
 
 def _of_project(

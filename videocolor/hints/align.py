@@ -75,6 +75,8 @@ class Aligned:
     """(2, 3) float64: pixel (x, y) of the frame -> of the picture."""
     covered: float
     """Share 0..1 of the frame (without bars) that the picture covers."""
+    unchanged: bool = False
+    """Nothing was done but scaling: place and tone are the frame's."""
 
 
 def align_painted(
@@ -263,15 +265,15 @@ def _composed(
     to_part = (shift @ np.vstack([matrix, [0, 0, 1]]))[:2]
     laid, there = _laid(part, to_part, target.shape)
     opacity = None if mask is None else _laid(mask, matrix, target.shape)[0] * there
-    if not layer:
-        laid = _undo_tone(laid, target, there if opacity is None else opacity)
-    ab = rgb_to_lab(np.moveaxis(laid, -1, 0))[1:]
+    toned = laid if layer else _undo_tone(laid, target, there if opacity is None else opacity)
+    unchanged = toned is laid and bool(np.allclose(matrix, _shrink(rgb.shape, target.shape)[:2], atol=1e-6))
+    ab = rgb_to_lab(np.moveaxis(toned, -1, 0))[1:]
     if opacity is None and float(there.min()) < 0.5:
         reach = round(_EXTENDED * target.shape[0])
         near = cv2.dilate((there > 0.5).astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
         near = np.maximum(near, _bars(target)).astype(np.float32)
         opacity = None if near.min() > 0 else near
-    return Aligned(with_luma(ab, target), opacity, like, moved, np.asarray(matrix, np.float64), covered)
+    return Aligned(with_luma(ab, target), opacity, like, moved, np.asarray(matrix, np.float64), covered, unchanged)
 
 
 def _inset(box: Box, height: int, width: int) -> tuple[int, int, int, int]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Collection
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -16,21 +17,26 @@ import numpy as np
 from videocolor.color import codes_to_chroma, codes_to_luma, lab_to_rgb, rgb_to_lab, ycbcr_to_rgb
 from videocolor.config import AssignedHint, ColorizeConfig, parse_hint
 from videocolor.errors import HintError, InputError, UsageError
+from videocolor.files import file_sha256
 from videocolor.hints.decoding import decode_samples, unit_samples
 from videocolor.plugins import find
 from videocolor.types import Array, Frame, Hint
 from videocolor.video import check_name, open_video
 
 __all__ = [
+    "CHOICES",
     "HINT_SOURCES",
+    "PROGRAM_RECORD",
     "HintSource",
     "check_hint",
     "collect_assigned",
     "collect_hints",
     "frame_to_luma",
     "frame_to_rgb",
+    "hint_origin",
     "hint_time_in_name",
     "load_hint",
+    "read_program_record",
 ]
 
 IMAGES: Final = (
@@ -39,6 +45,8 @@ IMAGES: Final = (
 )
 CHOICES: Final = "choices"
 """Folder of the pictures that nobody has chosen, beside the hints; see `videocolor.keyframes`."""
+PROGRAM_RECORD: Final = f"{CHOICES}/program.json"
+"""What colored the pictures of a folder; see `videocolor.outside`."""
 _SPOTS: Final = 0.1
 """Share of a picture up to which its painted part counts as spots."""
 _GRAY: Final = 1.5
@@ -205,6 +213,44 @@ def load_hint(time: Fraction | None, path: Path, other_time: Fraction | None = N
     hint = _read(path, time) if other_time is None else _frame_of(path, other_time, time)
     check_hint(hint)
     return FileHint(hint, path, other_time)
+
+
+def read_program_record(folder: Path) -> dict[str, Any] | None:
+    """Read what `videocolor.outside` recorded in a folder of hints: `identity`, `pictures`; None: nothing.
+
+    Raises:
+        HintError: it cannot be read.
+    """
+    path = folder / PROGRAM_RECORD
+    if not path.is_file():
+        return None
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+        return {"identity": dict(known["identity"]), "pictures": dict(known["pictures"])}
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise HintError(
+            f"{path}: is damaged ({error}); remove it, and its pictures count as painted by hand"
+        ) from error
+
+
+def hint_origin(hint: Hint) -> dict[str, Any]:
+    """Return the sha256 of a hint's file, and the program that made it, where `videocolor.outside` recorded one.
+
+    Raises:
+        HintError: the file or the record cannot be read.
+    """
+    path: Path | None = getattr(hint, "original", hint).__dict__.get("_path")
+    if path is None:
+        return {}
+    try:
+        origin: dict[str, Any] = {"sha256": file_sha256(path)}
+    except OSError as error:
+        raise HintError(f"{path}: cannot be read: {error.strerror or error}") from error
+    known = read_program_record(path.parent) or {"pictures": {}}
+    made = known["pictures"].get(path.name)
+    if made is not None and made["sha256"] == origin["sha256"]:
+        origin["program"] = known["identity"] | made["said"]
+    return origin
 
 
 def check_hint(hint: Hint) -> None:

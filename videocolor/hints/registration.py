@@ -27,6 +27,7 @@ __all__ = [
     "Place",
     "content_box",
     "correlation",
+    "detail",
     "place_on",
     "plain_places",
     "register",

@@ -1,17 +1,16 @@
-"""A film that is to be colored: what is decided before its first frame, and the reader of its frames."""
+"""A film that is to be colored: what is decided before its first frame."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from videocolor.config import ColorizeConfig, ShotChroma, parse_hint
-from videocolor.errors import InputError, UsageError
+from videocolor.errors import UsageError
 from videocolor.events import RunLog
 from videocolor.hints.plan import (
     HintPlan,
@@ -24,18 +23,18 @@ from videocolor.hints.plan import (
 )
 from videocolor.models.base import Colorizer
 from videocolor.models.registry import automatic_partner, load_colorizer
+from videocolor.pipeline.aligned import align_hints
 from videocolor.pipeline.predict import Predictor
 from videocolor.record import check_sidecar
-from videocolor.restoration import active, find_cadence, radius, restore, steps
+from videocolor.restoration import active, find_cadence, steps
 from videocolor.shots.prepare import working_size
 from videocolor.shots.scan import ScanResult, scan_film
 from videocolor.shots.shotlist import FilmShots, known_shots
-from videocolor.types import Frame, Given, VideoInfo
+from videocolor.types import Given, VideoInfo
 from videocolor.video import (
     WOVEN,
     OutputOptions,
     OutputPlan,
-    VideoReader,
     open_video,
     plan_output,
     probe,
@@ -45,8 +44,6 @@ from videocolor.video.pipes import window_of
 
 __all__ = [
     "Film",
-    "FilmReader",
-    "Part",
     "ShotPlan",
     "film_info",
     "load_network",
@@ -58,7 +55,6 @@ __all__ = [
     "scanned",
 ]
 
-_RATE: Final = Fraction(25)
 _LISTED: Final = (
     "through a pipe, hints and saturations go to shots that are known before: list them (--shots FILE), set "
     "shots.detector=none for a film of one shot, or save the film as a file"
@@ -220,99 +216,6 @@ def load_network(config: ColorizeConfig) -> Colorizer:
     )
 
 
-@dataclass(frozen=True)
-class Part:
-    """Frames of a film from one time to another."""
-
-    start: int
-    """Index of the first frame."""
-    start_pts: int
-    end_pts: int | None
-    """Time after the last frame in ticks; None: to the film's end."""
-    from_beginning: bool = False
-    """Decode all earlier frames, too: for films in which a seek leads elsewhere."""
-
-
-class FilmReader:
-    """The frames that are colored, in order: restored where asked for, counted from the film's first.
-
-    A context manager and an iterable of frames. A part's frames are those that the entire film gives, sample for
-    sample: restoration gets the frames around the part to see, and where a seek does not lead to the part's first
-    frame the film is decoded from its beginning.
-    """
-
-    def __init__(self, source: Path, config: ColorizeConfig, info: VideoInfo, part: Part | None = None) -> None:
-        self._source, self._config, self._info, self.part = source, config, info, part
-        self._around = radius(config.restoration) if active(config.restoration) else 0
-        self.video = self._open(part)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.video.close()
-
-    @property
-    def losses(self) -> list[str]:
-        """Describe what could not be read so far."""
-        where = "" if self.part is None or not self.part.start else f"from frame {self.part.start} on: "
-        return [where + line for line in self.video.losses]
-
-    def _open(self, part: Part | None) -> VideoReader:
-        span = self._config.input
-        start, end = span.start, span.end
-        if part is not None:
-            margin = 2 * (self._around + 2) / (self._info.rate or _RATE) if self._around else Fraction(0)
-            base = self._info.time_base
-            if part.start and not part.from_beginning:
-                early = part.start_pts * base - margin
-                start = early if start is None else max(start, early)
-                start = None if start <= self._info.start_pts * base else start
-            if part.end_pts is not None:
-                late = part.end_pts * base + margin
-                end = late if end is None else min(end, late)
-        return open_video(self._source, rate=span.rate, start=start, end=end)
-
-    def __iter__(self) -> Iterator[Frame]:
-        if self.part is None:
-            yield from self._restored(self.video)
-            return
-        part, index = self.part, self.part.start
-        before = 0
-        for frame in self._restored(self.video):
-            if frame.pts < part.start_pts:
-                before += 1
-                continue
-            if part.end_pts is not None and frame.pts >= part.end_pts:
-                return
-            if index == part.start and not self._led_there(frame, before, part):
-                self.video.close()
-                self.part = replace(part, from_beginning=True)
-                self.video = self._open(self.part)
-                yield from self
-                return
-            yield replace(frame, index=index)
-            index += 1
-
-    def _led_there(self, frame: Frame, before: int, part: Part) -> bool:
-        """Return whether the first frame is the right one, with the frames that restoration needs before it."""
-        if part.from_beginning or not part.start:
-            if frame.pts != part.start_pts:
-                raise InputError(
-                    f"{self._source}: no frame stands at {float(part.start_pts * frame.time_base):.4f} s, where frame "
-                    f"{part.start} was; has the film changed?"
-                )
-            return True
-        enough = before >= self._around or self.video.start is None or self.video.start == self._config.input.start
-        return frame.pts == part.start_pts and enough
-
-    def _restored(self, frames: Iterable[Frame]) -> Iterable[Frame]:
-        settings = self._config.restoration
-        return restore(frames, settings) if active(settings) else frames
-
-
 def read_files(config: ColorizeConfig) -> list[Path]:
     """Return the files besides the film that a run reads, and so must not overwrite."""
     items = (*config.hints.items, *(entry.image for entry in config.hints.assigned))
@@ -379,6 +282,8 @@ def plan_shots(
     mine = place_assigned_hints(assigned, shots)
     plan = cap_hints_per_shot(mine) if scan is None else match_hints(hints, scan, config.hints.min_similarity, mine)
     log.warn(*plan.warnings)
+    if scan is not None:
+        plan = align_hints(plan, scan, source, config, film_info(source, config), log)
     return ShotPlan(plan, _saturations(by_shot, shots)), scan
 
 

@@ -1,6 +1,6 @@
 """THE DATA PATH: a film in, the same film in color out. Read this file first.
 
-    frames       decoded one by one, luma as stored                            videocolor.video, .pipeline.film
+    frames       decoded one by one, luma as stored                            videocolor.video, .pipeline.reader
     prepare      luma at the size at which cuts are found                      videocolor.shots.prepare
     mark_shots   which shot each frame belongs to, and luma at its size        videocolor.shots.prepare
     with_motion  optical flow from each frame to the next                      videocolor.pipeline.frames
@@ -25,8 +25,9 @@ from typing import Final, TypeVar
 
 from videocolor.concurrency.stages import prefetch, single_threaded_kernels
 from videocolor.pipeline.chroma import FinishedFrame, finish_chroma
-from videocolor.pipeline.film import Film, FilmReader, Part
+from videocolor.pipeline.film import Film
 from videocolor.pipeline.frames import ColoredFrame, ShotFrame, with_motion
+from videocolor.pipeline.reader import FilmReader, Part
 from videocolor.pipeline.scheduling import frame_threads, motion_finder, queue_length, windows
 from videocolor.pipeline.shot import Run, ShotColorizer
 from videocolor.shots.prepare import mark_shots, prepare

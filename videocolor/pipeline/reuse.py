@@ -17,8 +17,9 @@ import numpy as np
 from videocolor.hints.plan import HintPlan, hint_input
 from videocolor.models.base import HintInput
 from videocolor.motion.similarity import shot_similarity, thumbnail
-from videocolor.pipeline.film import Film, FilmReader, Part
+from videocolor.pipeline.film import Film
 from videocolor.pipeline.keyframe_motion import unknown_motion
+from videocolor.pipeline.reader import FilmReader, Part
 from videocolor.shots.prepare import Prepared, gray_of, prepare, small_luma
 from videocolor.shots.scan import ScanResult
 from videocolor.types import Array

@@ -13,7 +13,8 @@ from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError
 from videocolor.events import Observer, RunLog, ignore
 from videocolor.files import file_sha256
-from videocolor.pipeline.film import Film, FilmReader, film_info, output_options, read_files
+from videocolor.pipeline.film import Film, film_info, output_options, read_files
+from videocolor.pipeline.reader import FilmReader
 from videocolor.record import check_sidecar, describe, describe_hints, timing
 from videocolor.reports.run import leave_record
 from videocolor.restoration import active, steps

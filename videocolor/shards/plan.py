@@ -21,7 +21,9 @@ from videocolor.files import source_sha256
 from videocolor.fingerprint import digest, settings_of
 from videocolor.hints.plan import HintPlan, PlannedHint, collect_assigned, collect_hints
 from videocolor.models.base import Colorizer
-from videocolor.pipeline.film import Film, ShotPlan, network_threads
+from videocolor.pipeline.aligned import AlignedHint, FilmFrame
+from videocolor.pipeline.film import Film, ShotPlan, film_info, network_threads
+from videocolor.pipeline.reader import Part
 from videocolor.pipeline.reuse import recurring_shots
 from videocolor.pipeline.scheduling import REFERENCE_COST, GreedyShards, shard_starts, shot_schedule
 from videocolor.record import describe_model
@@ -172,7 +174,8 @@ def _facts_of(plan: FilmPlan, shot: PlannedShot) -> list[Any]:
 def _hints_of(plan: FilmPlan, number: int) -> list[Any]:
     """Return the hints that the colors of a shot depend on."""
     mine = [note for note in plan.hints if number in note["shots"] or note["own"] == number]
-    return [[note["digest"], note["frame"], note["own"] == number, note["shots"].get(number)] for note in mine]
+    facts = [[note["digest"], note["frame"], note["own"] == number, note["shots"].get(number)] for note in mine]
+    return [[*fact, note["aligned"]] if "aligned" in note else fact for fact, note in zip(facts, mine, strict=True)]
 
 
 def settings_hash(config: ColorizeConfig, colorizer: Colorizer, sha256: str) -> str:
@@ -227,10 +230,18 @@ def _note(planned: PlannedHint) -> dict[str, Any]:
         "shots": {number: float(like) for number, like in planned.shots.items()},
         "own_similarity": float(planned.own_similarity),
         "left_out": list(planned.left_out),
-    } | ({"assigned": True} if planned.assigned else {})
+    } | ({"assigned": True} if planned.assigned else _alignment(planned.hint))
+
+
+def _alignment(hint: Hint) -> dict[str, Any]:
+    """Note how a hint that is registered to its frame is made again."""
+    if not isinstance(hint, AlignedHint):
+        return {}
+    return {"aligned": "part" if hint.masked else "whole", "pts": hint.frame.part.start_pts}
 
 
 def _digest(hint: Hint, assigned: bool) -> str:
+    hint = hint.original if isinstance(hint, AlignedHint) else hint
     time = "assigned" if assigned else hint.time
     digest = hashlib.sha256(f"{hint.name} {time} {hint.rgb.shape}".encode())
     digest.update(hint.rgb.tobytes())
@@ -261,7 +272,21 @@ def planned_hints(plan: FilmPlan, config: ColorizeConfig) -> HintPlan:
     return HintPlan(tuple(planned))
 
 
-def decided_shots(plan: FilmPlan, config: ColorizeConfig) -> ShotPlan:
-    """Return what a plan says that single shots get; errors as of `planned_hints`."""
+def decided_shots(plan: FilmPlan, config: ColorizeConfig, source: Path) -> ShotPlan:
+    """Return what a plan says that single shots of `source` get; errors as of `planned_hints`."""
     saturations = {shot.index: shot.saturation for shot in plan.shots if shot.saturation is not None}
-    return ShotPlan(planned_hints(plan, config), saturations)
+    hints = planned_hints(plan, config)
+    aligned = {note["digest"]: note for note in plan.hints if "aligned" in note}
+    if aligned:
+        info = film_info(source, config)
+
+        def laid(planned: PlannedHint) -> PlannedHint:
+            note = aligned.get(_digest(planned.hint, planned.assigned))
+            if note is None:
+                return planned
+            part = Part(note["frame"], note["pts"], None, from_beginning=plan.repaired)
+            frame = FilmFrame(source, config, info, part)
+            return replace(planned, hint=AlignedHint(planned.hint, frame, masked=note["aligned"] == "part"))
+
+        hints = replace(hints, hints=tuple(map(laid, hints.hints)))
+    return ShotPlan(hints, saturations)

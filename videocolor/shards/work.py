@@ -17,8 +17,9 @@ from videocolor.errors import ConfigError, InputError
 from videocolor.events import Event, Observer, RunLog, ShotRecord, ignore
 from videocolor.models.base import Colorizer
 from videocolor.pipeline.chroma import FinishedFrame
-from videocolor.pipeline.film import Film, Part, load_network, open_film, scanned
+from videocolor.pipeline.film import Film, load_network, open_film, scanned
 from videocolor.pipeline.path import colorize_film, open_run
+from videocolor.pipeline.reader import Part
 from videocolor.pipeline.reuse import PlannedReferenceShots, SeenReferenceShots, reference_lumas
 from videocolor.pipeline.scheduling import ListedShards, ShardCounter
 from videocolor.pipeline.shot import Run, ShotState
@@ -93,7 +94,7 @@ def run_task(task: Task, tell: Tell) -> None:
     if task.shards is not None:
         if plan is None:
             raise ConfigError(f"{job.folder / PLAN_NAME}: is missing or was made for other settings; plan again")
-        decided = decided_shots(plan, config)
+        decided = decided_shots(plan, config, job.source)
         film = open_film(job.source, job.target, config, log, decided=decided, colorizer=network)
         done = finished_shards(job, plan)
         color_missing(film, job, plan, [n for n in task.shards if n not in done], log, tell)
@@ -135,7 +136,7 @@ def color_film_shards(
         before = sum(record.frames for record in records.values())
         tell({"kind": "planned", "shards": len(plan.shards), "frames": plan.frames, "before": before})
     else:
-        decided = decided_shots(plan, film.config)
+        decided = decided_shots(plan, film.config, film.source)
         film = replace(film, hints=decided.hints, saturations=decided.saturations)
         records = dict(finished_shards(job, plan) if done is None else done)
     drop_stale(job.folder, records)

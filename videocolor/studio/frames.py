@@ -19,7 +19,7 @@ from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, UsageError
 from videocolor.hints.plan import frame_to_rgb, suggestion_png
 from videocolor.images import encode_image, resized
-from videocolor.pipeline.film import FilmReader, Part
+from videocolor.pipeline.reader import FilmReader, Part
 from videocolor.shots.scan import one_frame
 from videocolor.studio.errors import NotFoundError
 from videocolor.types import Array, Frame, VideoInfo

@@ -16,7 +16,7 @@ from time import monotonic
 from typing import Any, Final, Literal
 
 from videocolor.errors import UsageError, VideocolorError
-from videocolor.pipeline.film import Part
+from videocolor.pipeline.reader import Part
 from videocolor.preview import PreviewFrame, preview_part, preview_rgb, preview_size, warm_up
 from videocolor.studio.errors import BusyError, NotFoundError
 from videocolor.studio.events import EventHub
