@@ -19,6 +19,7 @@ from videocolor.hints.files import CHOICES
 from videocolor.hints.plan import HintPlan, rank_views, suggestion_name, suggestion_png
 from videocolor.images import encode_image, resized
 from videocolor.models.base import Colorizer
+from videocolor.motion.similarity import shot_similarity
 from videocolor.pipeline.film import load_network
 from videocolor.pipeline.reuse import recurring_shots
 from videocolor.pipeline.upsample import plane_luma, upsample_chroma
@@ -27,7 +28,6 @@ from videocolor.preview import PreviewFrame, before_rgb, preview_rgb
 from videocolor.restoration import active, restore
 from videocolor.shots.prepare import small_luma, working_size
 from videocolor.shots.scan import ShotView, scan_film
-from videocolor.motion.similarity import shot_similarity
 from videocolor.types import Array, Frame
 from videocolor.video import open_video
 
