@@ -19,8 +19,8 @@ import numpy as np
 import yaml
 
 from videocolor.color import lab_of, rgb_to_luma
-from videocolor.datasets.footage import read_clip
 from videocolor.datasets.pack import PackReader
+from videocolor.datasets.pairs.reading import read_film
 from videocolor.evaluation.metrics.beyond_tint import beyond_tint
 from videocolor.evaluation.metrics.lab import ciede2000
 from videocolor.evaluation.metrics.pixels import colorfulness, mean_squared_error, psnr
@@ -161,7 +161,7 @@ def _pictures(path: Path, times: tuple[float, ...]) -> list[Array]:
     if bgr is not None:
         return [np.ascontiguousarray(bgr[..., ::-1])]
     found, wanted = [], list(times)
-    for seconds, rgb in read_clip(path, 480, 1000.0):
+    for seconds, rgb in read_film(path, 480):
         if wanted and seconds >= wanted[0]:
             found.append(rgb)
             wanted.pop(0)

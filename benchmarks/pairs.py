@@ -65,7 +65,7 @@ class Naive(PairDataset):
 def build(films: Sequence[Path], folder: Path, mode: str) -> Path:
     """A data set of all pairs in one split, whatever their licence: it is read and thrown away."""
     settings = [f"store.mode={mode}", "store.short_side=288", "sampling.rate=2", "split.val=0", "split.test=0"]
-    config = load_model(PairsConfig, "pairs", "any_rate", [*settings, "split.held_back=null", "scene.accept=200"])
+    config = load_model(PairsConfig, "pairs", "any_rate", [*settings, "split.held_back=[]", "scene.accept=200"])
     began = time.perf_counter()
     result = build_pairs(films, folder, config)
     click.echo(

@@ -3,7 +3,7 @@
     python benchmarks/surfaces.py PACK [--items 150] [--sheet SHEET.jpg --frame samples/man_yellow_wall_60fps.mp4:100]
         [-o benchmarks/results/surfaces.json]
 
-PACK is packed footage (pipelines/train_hint_network.py pack). The middle frame of some items is colored by the network
+PACK is packed footage (videocolor pairs pack). The middle frame of some items is colored by the network
 alone at its working size, with and without evening out, and compared with the truth there: RGB-PSNR, colorfulness
 (Hasler and Suesstrunk 2003) over the truth's, and patches: the spread of a*b* (standard deviation, both together) in
 windows of 40 px in which the truth's L* spreads by less than 12 and its a* and b* by less than 3 each. --sheet shows

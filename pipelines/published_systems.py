@@ -13,7 +13,7 @@ pictures of its paper (`h4-rgb`), which it makes into OUT/rgb. `strip` colors on
 them, the clip's first frame being the hint. `report` writes the errors of the epochs, parameters, files' sha256 and
 CPU seconds for a 256x256 picture. P has a recipe of its own for its grid: pipelines/published_patches.py.
 
-Needs: pip install 'videocolor[published]', packed footage (pipelines/train_hint_network.py pack).
+Needs: pip install 'videocolor[published]', packed footage (videocolor pairs pack).
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from videocolor.color import rgb_to_lab, rgb_to_luma
 from videocolor.datasets.degrade import gray_of, old_film
-from videocolor.datasets.pack import PackReader, frame_distance
+from videocolor.datasets.pack import PackReader
 from videocolor.errors import InputError
 from videocolor.evaluation.tasks import luma_codes, picture
 from videocolor.files import write_atomically
@@ -41,10 +41,8 @@ DEGREES: Final = (0.0, 0.5, 1.0)
 """Degrees of relevance that are tried; 0 is coloring without a hint."""
 Kind = Literal["right", "far", "rotated", "scribbles", "two", "similar", "wrong", "wrong scribbles"]
 KINDS: Final[tuple[Kind, ...]] = ("right", "far", "rotated", "scribbles", "two", "similar", "wrong", "wrong scribbles")
-"""Of the same shot (1-5 s away; anywhere in the clip; a picture cropped and rotated; scribbles; with a second one),
+"""Of the same shot (a pair's hint; anywhere in the clip; a picture cropped and rotated; scribbles; with a second one),
 of a similar source, of any other source (complete; scribbles)."""
-_SAME_SHOT: Final = 0.22
-"""Scene-check distance up to which frames of a clip count as one shot."""
 _OLD_FILM, _FINE = 0.25, 0.6
 """Share of targets degraded like old film; share with a working size of shots with hints."""
 _FINE_AREAS: Final = (416 * 240, 512 * 288)
@@ -147,14 +145,14 @@ def measure_relevance(pack: Path, weights: Path, *, frames: int = 1, images: int
 
 
 def _targets(pack: PackReader, frames: int, images: int, seed: int) -> list[Place]:
-    """Draw some frames of every clip, and some of the images."""
+    """Draw some originals of the pairs of every clip, and some of the images."""
     rng = np.random.default_rng(seed)
     clips = [n for n, item in enumerate(pack.items) if item.kind != "image"]
     pictures = [n for n, item in enumerate(pack.items) if item.kind == "image"]
     drawn = rng.permutation(pictures)[:images]
     places = [(int(n), 0) for n in drawn]
     for n in clips:
-        places += [(n, int(j)) for j in rng.permutation(len(pack.items[n].times))[:frames]]
+        places += [(n, int(j)) for j in rng.permutation(np.unique(pack.pairs(pack.items[n])[:, 0]))[:frames]]
     return places
 
 
@@ -249,7 +247,8 @@ def _cases(pack: PackReader, place: Place, similar: list[Place], rng: np.random.
         if rng.random() < 0.5:
             yield _Case("rotated", (place,))
         return
-    near = _shot(pack, place)
+    pairs = pack.pairs(item)
+    near = pairs[pairs[:, 0] == place[1], 1]
 
     def right() -> Place:
         return index, int(rng.choice(near))
@@ -261,16 +260,6 @@ def _cases(pack: PackReader, place: Place, similar: list[Place], rng: np.random.
     yield _Case("scribbles", (right(),), int(rng.integers(1, 51)))
     yield _Case("two", (right(), other(clips) if rng.random() < 0.5 else right()))
     yield _Case("wrong scribbles", (other(clips),), int(rng.integers(1, 51)))
-
-
-def _shot(pack: PackReader, place: Place) -> Array:
-    """Numbers of frames of the same shot, 1-5 s away where there are any."""
-    item, number = pack.items[place[0]], place[1]
-    apart = np.abs(np.asarray(item.times) - item.times[number])
-    thumbs = pack.thumbs[item.first : item.first + len(item.times)]
-    same = frame_distance(thumbs[number][None], thumbs) <= _SAME_SHOT
-    near = np.flatnonzero((apart >= 1) & (apart <= 5) & same)
-    return near if len(near) else np.flatnonzero(same)
 
 
 def _tokens(

@@ -60,7 +60,7 @@ def color_film(
 
 def config(*overrides: str) -> PairsConfig:
     """The defaults without the held-back list, with changes."""
-    return load_model(PairsConfig, "pairs", None, ["split.held_back=null", *overrides])
+    return load_model(PairsConfig, "pairs", None, ["split.held_back=[]", *overrides])
 
 
 def tree(folder: Path, *, hidden: bool = False) -> dict[str, bytes]:

@@ -118,7 +118,7 @@ def folder_lock(folder: Path, what: str) -> Iterator[None]:
         try:
             _lock(file.fileno())
         except OSError as error:
-            raise OutputError(f"{what}: another process is coloring it just now (its work lies in {folder})") from error
+            raise OutputError(f"{what}: another process is at work on it just now (in {folder})") from error
         yield
 
 

@@ -58,7 +58,7 @@ def test_packing_again_replaces_and_an_unfinished_pack_is_none(tmp_path: Path) -
     write(tmp_path, 130_000, None)
     writer = PackWriter(tmp_path)
     writer.add("0.jpg", "t", "MIT", "image", [FRAMES[0]])
-    with pytest.raises(InputError, match="pack it first"):
+    with pytest.raises(InputError, match="no pack"):
         PackReader(tmp_path)
     writer.close({})
     assert len(PackReader(tmp_path).items) == 1
@@ -66,6 +66,7 @@ def test_packing_again_replaces_and_an_unfinished_pack_is_none(tmp_path: Path) -
         "frames.000.bin",
         "frames.npy",
         "index.json",
+        "pairs.npy",
         "thumbs.000.npy",
     ]
 
@@ -80,7 +81,7 @@ def test_damage_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"frames\.000\.bin is missing"):
         PackReader(tmp_path)
     (tmp_path / "index.json").write_text('{"version": 7, "items": []}')
-    with pytest.raises(InputError, match="pack it again"):
+    with pytest.raises(InputError, match="make it again"):
         PackReader(tmp_path)
     with pytest.raises(OutputError, match="cannot hold"):
         write(tmp_path, 1000, None)

@@ -23,10 +23,11 @@ NAMES += ("f_published",)
 def make_pack(folder: Path, seed: int = 0, *, held: bool = False) -> Path:
     """Two clips of six seconds and some pictures of all the classes that the presets ask for."""
     rng, writer = np.random.default_rng(seed), PackWriter(folder)
+    pairs = [(i, j) for i in range(12) for j in range(12) if 2 <= abs(i - j) <= 10]  # 1-5 s apart
     for name in ("a", "b"):
         base = cv2.resize(rng.integers(0, 256, (5, 7, 3), dtype=np.uint8), (100, 70))
         frames = [(t * 0.5, np.roll(base, t, axis=1)) for t in range(12)]
-        writer.add(f"{name}.mp4", f"source {name}", "CC0", "clip", frames)
+        writer.add(f"{name}.mp4", f"source {name}", "CC0", "clip", frames, pairs)
     for index, (tar, part) in enumerate((("scenes100", "forest"), ("scenes100", "sea"), ("main_0", "x")) * 2):
         picture = cv2.resize(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8), (80, 90))
         writer.add(f"{tar}.tar/{index}.jpg", f"owner/set:train/{part}/{index}.jpg", "CC0", "image", [(0.0, picture)])

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import multiprocessing
-import tarfile
 import time
 from dataclasses import fields
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -18,12 +14,12 @@ import yaml
 
 from tests.training.training_helpers import make_pack
 from videocolor.datasets.degrade import gray_of, old_film
-from videocolor.datasets.footage import has_held_back, pack_footage, select_rows
+from videocolor.datasets.footage import select_rows
 from videocolor.datasets.held_back import HeldBack, read_held_back, source_share
-from videocolor.datasets.pack import PackReader, frame_distance, thumbnail
+from videocolor.datasets.pack import PackReader, PackWriter
 from videocolor.datasets.pairs.sources import allowed_licence
 from videocolor.errors import InputError, ModelError
-from videocolor.training.config import DataConfig, SampleConfig, TrainConfig
+from videocolor.training.config import SampleConfig, TrainConfig
 from videocolor.training.hint.network import target_ab
 from videocolor.training.prefetch import drawn_ahead, open_sampler
 from videocolor.training.samples import Batch, Sampler
@@ -47,60 +43,6 @@ def test_non_commercial_licences_stay_out(licence: str, allowed: bool) -> None:
     assert allowed_licence(licence) is allowed
 
 
-def footage(root: Path) -> Path:
-    """Make a footage folder with images only: one held back, one non-commercial, two good."""
-    (root / "train").mkdir()
-    (root / "images").mkdir()
-    fields = ["file", "source", "licence"]
-    rows = [("x.tar/0.png", "held", "MIT"), ("x.tar/1.png", "nc", "CC BY-NC"), ("x.tar/2.png", "s2", "MIT")]
-    rows.append(("x.tar/3.png", "s3", "research use"))
-    for folder, content in (("train", []), ("images", rows)):
-        with (root / folder / "manifest.csv").open("w", newline="") as handle:
-            csv.writer(handle).writerows([fields, *content])
-    with tarfile.open(root / "images" / "x.tar", "w") as archive:
-        for index in range(4):
-            data = cv2.imencode(".png", np.full((60, 40, 3), (10, 20, 30 + index), np.uint8))[1].tobytes()
-            info = tarfile.TarInfo(f"{index}.png")
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    held_back = root / "held.yaml"
-    held_back.write_text(yaml.safe_dump({"clips": [], "images": ["held"]}))
-    return held_back
-
-
-def test_held_back_sources_never_enter_a_pack(tmp_path: Path) -> None:
-    held_back = footage(tmp_path)
-    notes = pack_footage(tmp_path, tmp_path / "pack", [held_back], short_side=20, jpeg_quality=None)
-    pack = PackReader(tmp_path / "pack")
-    assert [item.source for item in pack.items] == ["s2", "s3"]
-    assert notes["licences"] == {"clip": {}, "image": {"MIT": 1, "research use": 1}}
-    assert pack.notes["held"] is False
-    frame = pack.frame(pack.items[0], 0)
-    assert frame.shape == (30, 20, 3)
-    assert frame[0, 0].tolist() == [32, 20, 10]
-    pack_footage(tmp_path, tmp_path / "held", [held_back], held=True)
-    assert [item.source for item in PackReader(tmp_path / "held").items] == ["held"]
-    assert PackReader(tmp_path / "held").notes["held"] is True
-
-
-def test_plain_pictures_and_packaged_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Footage of one's own, from anywhere: no manifest, no tar, nothing of the lists' footage."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "images" / "mine").mkdir(parents=True)
-    for name in ("a", "b"):
-        cv2.imwrite(str(tmp_path / "images" / "mine" / f"{name}.png"), np.full((30, 40, 3), 90, np.uint8))
-    lists = DataConfig().held_back
-    pack_footage(tmp_path, tmp_path / "pack", lists, short_side=20)
-    items = PackReader(tmp_path / "pack").items
-    assert [(item.file, item.kind, item.licence) for item in items] == [
-        ("mine/a.png", "image", "not stated"),
-        ("mine/b.png", "image", "not stated"),
-    ]
-    assert not has_held_back(tmp_path, lists)
-    with pytest.raises(InputError, match="that is held back"):
-        pack_footage(tmp_path, tmp_path / "held", lists, held=True)
-
-
 def test_the_real_manifests_keep_held_back_out(root: Path) -> None:
     manifest = root.parent / "shared" / "footage" / "train" / "manifest.csv"
     if not manifest.exists():
@@ -121,15 +63,31 @@ def test_images_are_held_back_by_the_rule_itself() -> None:
 
 
 def test_a_folder_that_is_no_pack(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="pack it first"):
+    with pytest.raises(InputError, match="no pack"):
         PackReader(tmp_path)
 
 
-def test_scene_check_distance() -> None:
-    black, white = np.zeros((40, 60, 3), np.uint8), np.full((40, 60, 3), 255, np.uint8)
-    assert float(frame_distance(thumbnail(black), thumbnail(white))) == 1
-    assert float(frame_distance(thumbnail(black), thumbnail(black))) == 0
-    assert float(frame_distance(thumbnail(black), thumbnail(np.full_like(black, 51)))) == pytest.approx(0.2)
+def test_hints_are_the_packs_pairs(tmp_path: Path) -> None:
+    """Each frame has a color of its own, so that a hint says which frame it is of."""
+    colors = [np.array((40 * n, 250 - 30 * n, 90), np.uint8) for n in range(6)]
+    frames = [(float(n), np.broadcast_to(color, (40, 48, 3))) for n, color in enumerate(colors)]
+    for pairs in ([(1, 3), (4, 0), (4, 5)], []):
+        writer = PackWriter(tmp_path)
+        writer.add("a.mp4", "a", "CC0", "clip", frames, pairs)
+        writer.close({})
+        pack, only = PackReader(tmp_path), SampleConfig(none=0, wrong=0, two=0.5, masked=0, border=0)
+        assert pack.pairs(pack.items[0]).tolist() == [list(pair) for pair in sorted(pairs)]
+        if not pairs:
+            with pytest.raises(InputError, match="without pairs"):
+                Sampler(pack, only, 1)
+            continue
+        batch = Sampler(pack, only, 1).batch(0, 60, 32)
+        original, hint = (
+            np.abs(rgb.mean(axis=(1, 2))[:, None] - np.array(colors)[None]).sum(axis=-1).argmin(axis=1)
+            for rgb in (batch.rgb, batch.hint_rgb)
+        )
+        seen = set(zip(original[batch.owner].tolist(), hint.tolist(), strict=True))
+        assert seen == set(pairs)
 
 
 def test_batches_depend_on_seed_and_step_alone(tmp_path: Path) -> None:

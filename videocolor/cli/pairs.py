@@ -193,3 +193,46 @@ def verify(ctx: click.Context, folder: Path, root: Path | None) -> None:
             click.echo(problem)
         click.echo(f"{folder}: " + (f"{len(problems)} problems" if problems else "all is well"), err=True)
     ctx.exit(1 if problems else 0)
+
+
+@pairs.command(short_help="Pack a split, small and fast to read, for training elsewhere.")
+@_FOLDER
+@click.option("-o", "--output", "out", metavar="DIR", required=True, type=click.Path(path_type=Path))
+@click.option("--split", default="train", show_default=True, type=click.Choice(["train", "val", "test", "held_back"]))
+@click.option("--short-side", default=192, show_default=True, type=click.IntRange(32), help="Pixels, at most.")
+@click.option("--quality", default=92, show_default=True, type=click.IntRange(50, 100), help="Of JPEG, chroma in full.")
+@click.option("--part-mb", default=15.0, show_default=True, type=click.FloatRange(0.001), help="Largest file, in MB.")
+@click.option("--tracks", is_flag=True, help="Also follow the motion in films, for samples with propagated chroma.")
+@_ROOT
+@json_option("One JSON event a line on stdout.")
+@verbosity_options
+def pack(
+    folder: Path, out: Path, split: str, short_side: int, quality: int, part_mb: float, tracks: bool, root: Path | None
+) -> None:
+    """Pack the accepted pairs of a split of DIR in a few files, to train on with `--set data.pack=DIR`.
+
+    `videocolor train --set data.pairs=DIR` does it by itself; a pack goes to machines that hold neither DIR nor PyAV.
+    """
+    from videocolor.events import ignore
+    from videocolor.training.packs import make_pack
+
+    state = session()
+    observer = None if state.verbosity >= 0 else ignore
+    if state.json:
+        observer = lambda event: click.echo(event.as_json())  # noqa: E731
+    notes = make_pack(
+        folder,
+        out,
+        split,
+        tracks=tracks,
+        short_side=short_side,
+        jpeg_quality=quality,
+        part_bytes=int(part_mb * 1e6),
+        root=root,
+        observer=observer,
+    )
+    counts = {kind: sum(licences.values()) for kind, licences in notes["licences"].items()}
+    if state.json:
+        emit("done", {"target": out, **counts})
+    else:
+        click.echo(f"{out}: {counts['clip']} films, {counts['image']} pictures", err=True)

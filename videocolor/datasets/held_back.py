@@ -35,8 +35,8 @@ class HeldBack:
     """Fingerprints of held-back films, to find near-duplicates of them."""
 
     def has(self, file: str, source: str, sha256: str = "") -> bool:
-        """Whether footage is held back, by its file name, its origin or its bytes."""
-        listed = file in self.files or source in self.sources or sha256 in self.hashes
+        """Whether footage is held back, by its file name (folders do not count), its origin or its bytes."""
+        listed = Path(file).name in self.files or source in self.sources or sha256 in self.hashes
         return listed or (".tar/" in file and source_share(source) < self.images_below)
 
 

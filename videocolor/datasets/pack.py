@@ -1,8 +1,9 @@
-"""Packs: frames of many sizes in a few memory-mapped files, with an index that a person can read.
+"""Packs: frames and their pairs in a few memory-mapped files, with an index that a person can read.
 
 frames.000.bin ...   frames one after another, JPEG (4:4:4) or plain R'G'B'; no file is larger than the part size
 frames.npy           (frames, 3) int64: part, byte offset in it, bytes
-thumbs.000.npy ...   (frames, THUMB, THUMB, 3) uint8, for the scene check
+thumbs.000.npy ...   (frames, THUMB, THUMB, 3) uint8
+pairs.npy            (pairs, 2) int64: original and hint, as numbers of frames of the pack, ascending
 index.json           {"version": 2, "codec": "jpeg" | "raw", "parts": n, "items": [{file, source, ...}, ...], ...}
 
 The index is written last: a folder without one is no pack. It grows by some 200 bytes an item and is never split.
@@ -11,6 +12,7 @@ The index is written last: a folder without one is no pack. It grows by some 200
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +33,6 @@ __all__ = [
     "PackWriter",
     "PartsReader",
     "PartsWriter",
-    "frame_distance",
     "thumbnail",
 ]
 
@@ -134,7 +135,7 @@ class PackWriter:
 
     def __init__(self, folder: Path, *, jpeg_quality: int | None = 92, part_bytes: int = PART_BYTES) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        for pattern in ("index.json", "frames.npy", "frames.*.bin", "thumbs.*.npy"):
+        for pattern in ("index.json", "frames.npy", "pairs.npy", "frames.*.bin", "thumbs.*.npy"):
             for path in folder.glob(pattern):
                 path.unlink()
         self.folder, self._quality, self._part_bytes = folder, jpeg_quality, part_bytes
@@ -142,8 +143,17 @@ class PackWriter:
         self._places: list[tuple[int, int, int]] = []
         self._items: list[Item] = []
         self._thumbs: list[Array] = []
+        self._pairs: list[tuple[int, int]] = []
 
-    def add(self, file: str, source: str, licence: str, kind: str, frames: list[tuple[float, Array]]) -> None:
+    def add(
+        self,
+        file: str,
+        source: str,
+        licence: str,
+        kind: str,
+        frames: Iterable[tuple[float, Array]],
+        pairs: Sequence[tuple[int, int]] = (),
+    ) -> None:
         """Append one item.
 
         Args:
@@ -151,21 +161,25 @@ class PackWriter:
             source: where it is from.
             licence: as the manifest states it.
             kind: `clip` or `image`.
-            frames: (seconds, (h, w, 3) uint8 R'G'B'), all of one size.
+            frames: (seconds, (h, w, 3) uint8 R'G'B'), all of one size; at least one.
+            pairs: (original, hint) as numbers of `frames`.
 
         Raises:
             ValueError: frames of several sizes, or not uint8.
             OutputError: a frame is larger than a part.
         """
-        height, width = frames[0][1].shape[:2]
-        times = tuple(round(time, 4) for time, _ in frames)
-        item = Item(file, source, licence, kind, len(self._thumbs), height, width, times)
-        for _, rgb in frames:
+        first, height, width = len(self._thumbs), 0, 0
+        times: list[float] = []
+        for time, rgb in frames:
+            if not times:
+                height, width = rgb.shape[:2]
             if rgb.shape != (height, width, 3) or rgb.dtype != np.uint8:
                 raise ValueError(f"{file}: frame {rgb.shape} {rgb.dtype}, expected {(height, width, 3)} uint8")
             self._places.append(self._frames.write(_encode(rgb, self._quality)))
             self._thumbs.append(thumbnail(rgb))
-        self._items.append(item)
+            times.append(round(time, 4))
+        self._items.append(Item(file, source, licence, kind, first, height, width, tuple(times)))
+        self._pairs += [(first + original, first + hint) for original, hint in sorted(pairs)]
 
     def close(self, notes: dict[str, object]) -> None:
         """Finish the pack.
@@ -175,6 +189,7 @@ class PackWriter:
         """
         self._frames.close()
         np.save(self.folder / "frames.npy", np.asarray(self._places, np.int64).reshape(-1, 3))
+        np.save(self.folder / "pairs.npy", np.asarray(self._pairs, np.int64).reshape(-1, 2))
         rows = max(1, (self._part_bytes - _NPY_HEADER) // _THUMB_BYTES)
         for number, start in enumerate(range(0, len(self._thumbs), rows)):
             np.save(_part(self.folder, "thumbs", number, "npy"), np.stack(self._thumbs[start : start + rows]))
@@ -195,11 +210,13 @@ class PackReader:
         try:
             index: dict[str, Any] = json.loads((folder / "index.json").read_text(encoding="utf-8"))
             raw = index.pop("items")
-            self.thumbs, self._places, self._parts = _open(folder, index)
+            self.thumbs, self._places, self._pairs, self._parts = _open(folder, index)
         except FileNotFoundError as error:
-            raise InputError(f"{folder}: not a packed folder ({error.filename} is missing); pack it first") from error
+            raise InputError(
+                f"{folder}: no pack ({error.filename} is missing); `videocolor pairs pack` makes one"
+            ) from error
         except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{folder}: a packed folder that cannot be read ({error}); pack it again") from error
+            raise InputError(f"{folder}: a pack that cannot be read ({error}); make it again") from error
         self._jpeg = index.get("codec") == "jpeg"
         self.notes: dict[str, object] = index
         self.items = [Item(**{**entry, "times": tuple(entry["times"])}) for entry in raw]
@@ -207,6 +224,12 @@ class PackReader:
         self.images = [item for item in self.items if item.kind == "image"]
         if not len(self.thumbs) == len(self._places) == sum(len(item.times) for item in self.items):
             raise InputError(f"{folder}: index, frames and thumbnails are not of one pack; pack it again")
+
+    def pairs(self, item: Item) -> Array:
+        """(n, 2) int64: original and hint of each of an item's pairs, as numbers of its frames, ascending."""
+        ends = item.first, item.first + len(item.times)
+        begin, end = np.searchsorted(self._pairs[:, 0], ends)
+        return np.asarray(self._pairs[begin:end] - item.first)
 
     def frame(self, item: Item, number: int) -> Array:
         """(h, w, 3) uint8 R'G'B' of one frame of an item; read-only where it was not compressed.
@@ -231,17 +254,18 @@ def _encode(rgb: Array, quality: int | None) -> bytes:
     return encode_image(rgb, ".jpg", quality=quality, full_chroma=True)
 
 
-def _open(folder: Path, index: dict[str, Any]) -> tuple[Array, Array, PartsReader]:
-    """Open thumbnails, offsets of the frames, and the parts that hold them."""
+def _open(folder: Path, index: dict[str, Any]) -> tuple[Array, Array, Array, PartsReader]:
+    """Open thumbnails, offsets of the frames, pairs, and the parts that hold the frames."""
     if index["version"] != 2 or index["codec"] not in ("raw", "jpeg"):
         raise ValueError(f"version {index['version']}, codec {index['codec']}")
     thumbs = [np.load(path) for path in sorted(folder.glob("thumbs.*.npy"))]
     together = np.concatenate(thumbs) if thumbs else np.zeros((0, THUMB, THUMB, 3), np.uint8)
-    return together, np.load(folder / "frames.npy"), PartsReader(folder, "frames", index["parts"])
+    pairs = np.load(folder / "pairs.npy") if (folder / "pairs.npy").exists() else np.zeros((0, 2), np.int64)
+    return together, np.load(folder / "frames.npy"), pairs, PartsReader(folder, "frames", index["parts"])
 
 
 def thumbnail(rgb: Array) -> Array:
-    """Shrink a frame to what the scene check compares.
+    """Shrink a frame to a few colors, of which statistics are taken.
 
     Args:
         rgb: (h, w, 3) uint8.
@@ -250,17 +274,3 @@ def thumbnail(rgb: Array) -> Array:
         (THUMB, THUMB, 3) uint8, area-averaged.
     """
     return np.asarray(cv2.resize(rgb, (THUMB, THUMB), interpolation=cv2.INTER_AREA))
-
-
-def frame_distance(a: Array, b: Array) -> Array:
-    """Euclidean distance between thumbnails, as root mean square over pixels and channels.
-
-    Args:
-        a: (..., THUMB, THUMB, 3) uint8.
-        b: the same; leading axes broadcast.
-
-    Returns:
-        (...) float32 in 0..1; frames of one scene are usually below 0.2, black against white is 1.
-    """
-    difference = a.astype(np.float32) - b.astype(np.float32)
-    return np.asarray(np.sqrt(np.mean(difference**2, axis=(-3, -2, -1))) / np.float32(255))

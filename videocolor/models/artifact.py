@@ -178,10 +178,7 @@ def read_checkpoint(path: Path) -> Artifact:
     content = load_checkpoint(path)
     about = content.get("artifact")
     if about is None:
-        raise ModelError(
-            f"{path}: no network to color with: an autoencoder colors nothing by itself, and the hint network is "
-            "packaged first: python pipelines/train_hint_network.py package --set out=FOLDER -o FILE.safetensors"
-        )
+        raise ModelError(f"{path}: no network to color with: an autoencoder colors nothing by itself")
     try:
         held = about.get("weights", content["net"])
         floats = {name: value for name, value in held.items() if value.is_floating_point()}

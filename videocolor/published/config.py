@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, Self
 from pydantic import Field, field_validator, model_validator
 
 from videocolor.config import Bool, Int, Section
-from videocolor.training.config import RunConfig
+from videocolor.training.config import PackConfig, RunConfig
 
 __all__ = [
     "Cell",
@@ -24,29 +24,19 @@ __all__ = [
 ]
 
 
-class PublishedData(Section):
+class PublishedData(PackConfig):
     """Which pictures to train on. Held-back ones are in another pack, and such a pack is refused."""
 
-    pack: Path = Path("runs/pack")
-    """Folder of packed footage to train on (pipelines/train_hint_network.py pack)."""
-    held_pack: Path = Path("runs/pack_held")
-    """The same of held-back footage, for the validation error; without it there is none."""
     kind: Literal["clips", "images"] = "images"
-    """clips (a frame, and a hint from the same clip) or images."""
+    """clips (the pairs of films: a frame, and a hint seconds away) or images."""
     files: str = ""
-    """Only items whose file name begins so, as `scenes100` or `main_`."""
+    """Only items of a file or folder whose name begins so, as `scenes100` or `main_`."""
     source: str = ""
     """Only items whose source holds this text, as `/forest/` for one class."""
     train: Int = Field(default=1500, ge=1)
     """Samples of an epoch."""
     validation: Int = Field(default=500, ge=1)
     """Samples of the held pack."""
-    delay_min: float = Field(default=1.0, ge=0)
-    """Seconds between a frame and its hint, at least."""
-    delay_max: float = Field(default=5.0, gt=0)
-    """The same at most."""
-    distance: float = Field(default=0.22, gt=0)
-    """Scene-check distance up to which two frames of a clip are a pair."""
     fit: Literal["crop", "stretch", "white"] = "crop"
     """How a picture becomes a square: crop, stretch, or white (aspect kept, the rest white)."""
     zoom: float = Field(default=1.0, ge=1, le=4)

@@ -66,7 +66,7 @@ def choose_images(config: PatchDataConfig) -> tuple[list[dict[str, str]], int]:
     manifest = config.root / "images" / "manifest.csv"
     if not manifest.is_file():
         raise InputError(f"{manifest}: no such file; --set data.root=FOLDER names the folder that holds images/")
-    held = held_back_of(SplitConfig(held_back=config.held_back))
+    held = held_back_of(SplitConfig(held_back=(config.held_back,)))
     rows = [
         row
         for row in select_rows(manifest, held)

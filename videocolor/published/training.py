@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from videocolor.color import LUMA_WEIGHTS
-from videocolor.datasets.pack import Item, PackReader, frame_distance
+from videocolor.datasets.pack import Item, PackReader
 from videocolor.errors import ConfigError, InputError, ModelError
 from videocolor.images import resized
 from videocolor.models.artifact import Artifact, write_artifact
@@ -28,8 +28,6 @@ from videocolor.types import Array
 
 __all__ = ["Pictures", "PublishedTask", "Samples", "as_bytes", "fit_white", "ordered", "tensors_of"]
 
-_TRIES: Final = 12
-"""Draws of a hint before the most similar of all frames that are far enough away is taken."""
 _SIGNS: Final = 32
 """Held-back samples that signs of life are measured on."""
 _FOLDERS: Final = {"out", "gray", "outlines", "hint", "encoder_weights", "weights"}
@@ -67,12 +65,13 @@ class Samples:
             raise ModelError(f"{data.pack}: a pack of held-back footage, never to be trained on")
         self._pack, self._data, self._size, self._seed, self._held = pack, data, size, seed, held
         every = pack.clips if data.kind == "clips" else pack.images
-        self.items = [item for item in every if item.file.startswith(data.files) and data.source in item.source]
+        self.items = [item for item in every if f"/{data.files}" in f"/{item.file}" and data.source in item.source]
         if data.kind == "clips":
-            self.items = [item for item in self.items if item.times[-1] - item.times[0] >= data.delay_min]
+            self.items = [item for item in self.items if len(pack.pairs(item))]
         if not self.items:
             which = " ".join(part for part in (data.kind, data.files, data.source) if part)
-            raise InputError(f"{data.held_pack if held else data.pack}: no {which} in this pack")
+            with_pairs = " with pairs" * (data.kind == "clips")
+            raise InputError(f"{data.held_pack if held else data.pack}: no {which}{with_pairs} in this pack")
         self._order: Array | None = None
         if data.kind == "images" and len(self) <= len(self.items):
             # Every picture once, then again: a fixed order, which the seed gives.
@@ -93,9 +92,11 @@ class Samples:
         which = np.random.Generator(np.random.Philox(counter=[0, 0, 0, number], key=[self._seed, 0]))
         how = np.random.Generator(np.random.Philox(counter=[0, 0, 1, number], key=[self._seed, 0]))
         item = self._item(which, number)
-        at = int(which.integers(len(item.times)))
-        frame = self._pack.frame(item, at)
-        hint = self._pack.frame(item, self._hint(which, item, at)) if self._data.kind == "clips" else frame
+        if self._data.kind == "clips":
+            pairs = self._pack.pairs(item)
+            frame, hint = (self._pack.frame(item, n) for n in pairs[int(which.integers(len(pairs)))].tolist())
+        else:
+            frame = hint = self._pack.frame(item, int(which.integers(len(item.times))))
         x, y, zoom, flip = how.random(4)
         side = round(min(frame.shape[:2]) / (1 + (self._data.zoom - 1) * zoom))
         pictures = [self._square(picture, side, x, y) for picture in (frame, hint)]
@@ -108,20 +109,6 @@ class Samples:
         if self._order is not None:
             return self.items[int(self._order[number % len(self.items)])]
         return self.items[int(rng.choice(len(self.items), p=self._odds))]
-
-    def _hint(self, rng: np.random.Generator, item: Item, at: int) -> int:
-        """Draw a frame some seconds away, before or after, that passes the scene check."""
-        apart = np.abs(np.asarray(item.times) - item.times[at])
-        late = np.flatnonzero((apart >= self._data.delay_min) & (apart <= self._data.delay_max))
-        if not len(late):
-            return int(np.argmax(apart))
-        thumbs = self._pack.thumbs[item.first : item.first + len(item.times)]
-        distance = frame_distance(thumbs[at], thumbs[late])
-        for _ in range(_TRIES):
-            chosen = int(rng.integers(len(late)))
-            if distance[chosen] <= self._data.distance:
-                return int(late[chosen])
-        return int(late[int(np.argmin(distance))])
 
     def _square(self, rgb: Array, side: int, x: float, y: float) -> tuple[Array, Array]:
         size, fit = self._size, self._data.fit

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from videocolor.datasets.pack import PackReader
+from videocolor.models.artifact import Artifact, write_artifact
 from videocolor.training.config import OptimizerConfig, PhasedConfig, ValidationConfig
 from videocolor.training.loop import Task
 from videocolor.types import Array
@@ -67,6 +69,8 @@ class AveragedTask(Task[P]):
     ema: Ema
     held: PackReader | None = None
     """Held-back footage; None: no validation."""
+    licences: object = None
+    """Counts by licence of the footage."""
 
     def __init__(self, config: P) -> None:
         self.config, self.clip = config, config.optimizer.clip
@@ -102,9 +106,22 @@ class AveragedTask(Task[P]):
         """Whether a checkpoint is due after this step."""
         return self.step % self.config.save_every == 0
 
+    @abstractmethod
+    def artifact(self) -> Artifact:
+        """Make what the weights file holds."""
+
     def state(self) -> dict[str, Any]:
-        """Network, averaged weights and optimizer."""
-        return {"net": self.net.state_dict(), "ema": self.ema.state, "optimizer": self.optimizer.state_dict()}
+        """Network, averaged weights, optimizer; and the artifact, with the weights that it is made of."""
+        artifact = self.artifact()
+        weights = {name: torch.from_numpy(value) for name, value in artifact.weights.items()}
+        parts = {"net": self.net.state_dict(), "ema": self.ema.state, "optimizer": self.optimizer.state_dict()}
+        return {**parts, "artifact": artifact.about() | {"weights": weights}}
+
+    def finish(self, checkpoint: Path) -> Path:
+        """Write OUT/NAME.safetensors."""
+        artifact, target = self.artifact(), checkpoint.parent / f"{checkpoint.parent.name}.safetensors"
+        write_artifact(target, artifact.weights, artifact.card, artifact.architecture, artifact.training)
+        return target
 
     def restore(self, content: dict[str, Any]) -> None:
         """Take over network, averaged weights and optimizer."""

@@ -16,6 +16,7 @@ __all__ = [
     "KeyframeOptimizerConfig",
     "LossConfig",
     "OptimizerConfig",
+    "PackConfig",
     "Phase",
     "PhasedConfig",
     "RunConfig",
@@ -25,29 +26,30 @@ __all__ = [
 ]
 
 
-class DataConfig(Section):
-    """Where footage and packs are, and how footage is packed."""
+class PackConfig(Section):
+    """Which pictures a run reads."""
 
-    root: Path = Path("footage")
-    """Holds films in train/ and pictures in images/, with manifest.csv or without; read when packing only."""
+    pairs: Path | None = None
+    """Data set of `videocolor pairs build`: its accepted pairs of the split train are trained on, those of val
+    validate. They are packed once, into PAIRS/packs. Null: the packs below."""
     pack: Path = Path("runs/pack")
-    """Folder of packed footage to train on."""
+    """Folder of a pack (`videocolor pairs pack`) to train on."""
     held_pack: Path = Path("runs/pack_held")
-    """The same of held-back footage, to validate on; without it there is no validation."""
-    held_back: tuple[str, ...] = ("evaluate/held_back", "evaluate/held_back_more")
-    """Lists of the sources that are never trained on: names of packaged ones, or files."""
+    """The same of footage that is not trained on, to validate on; without it there is no validation."""
     short_side: Int = Field(default=192, ge=32)
     """Pixels of packed frames' short side, at most."""
-    rate: float = Field(default=4.0, gt=0)
-    """Packed frames a second."""
     jpeg_quality: Int | None = Field(default=92, ge=50, le=100)
     """JPEG quality of packed frames, chroma in full. Null: not compressed, about seven times the size."""
     part_mb: float = Field(default=15.0, gt=0)
     """Largest file of packs and tracks, in MB (10^6 bytes)."""
-    propagated: Path | None = None
-    """Folder of tracks (`videocolor.training.propagated`), for samples with propagated chroma."""
-    held_propagated: Path | None = None
-    """The same of the held-back pack."""
+
+
+class DataConfig(PackConfig):
+    """Which pictures a run of our networks reads."""
+
+    tracks: Bool = False
+    """Whether samples with propagated chroma are drawn, by the tracks in PACK/tracks. With `pairs` they are computed
+    with the pack."""
 
 
 class SampleConfig(Section):
@@ -80,8 +82,6 @@ class SampleConfig(Section):
     """Share of those whose contrast is raised until shadows are crushed and highlights burn out."""
     border: float = Field(default=0.04, ge=0, le=1)
     """Share of frames that get a dark border, as scanned film has."""
-    distance: float = Field(default=0.22, gt=0)
-    """Scene-check distance up to which two frames of a clip are a pair."""
 
 
 class LossConfig(Section):
@@ -175,6 +175,7 @@ class RunConfig(Section):
     """Steps that a line of metrics.jsonl is the mean of."""
     tensorboard: Bool = False
     """Also write OUT/tensorboard (extra `train`)."""
+    data: PackConfig = PackConfig()
 
     @property
     def steps(self) -> int:

@@ -27,6 +27,7 @@ from videocolor.training.config import RunConfig
 from videocolor.training.distributed import ProcessGroup, join_process_group
 from videocolor.training.graceful_stop import GracefulStop
 from videocolor.training.log import TrainingLog
+from videocolor.training.packs import packed
 from videocolor.training.systems import SYSTEMS, load
 from videocolor.types import Array
 
@@ -157,8 +158,9 @@ def run_task(
     config, path = task.config, task.config.out / "checkpoint.pt"
     torch.set_num_threads(config.threads)
     with (
-        GracefulStop(stop_after_minutes) as stop,
         join_process_group(config.device) as group,
+        packed(config, group, observer) as task.config,
+        GracefulStop(stop_after_minutes) as stop,
         single_threaded_kernels(),
     ):
         task.group = group

@@ -18,7 +18,7 @@ from videocolor.concurrency.processes import Crew
 from videocolor.datasets.pack import PackReader
 from videocolor.errors import InputError, ModelError
 from videocolor.training.config import PhasedConfig
-from videocolor.training.propagated import PropagatedReader
+from videocolor.training.propagated import TRACKS, PropagatedReader
 from videocolor.training.samples import Batch, Sampler
 
 __all__ = ["drawn_ahead", "open_sampler"]
@@ -39,8 +39,8 @@ def open_sampler(config: PhasedConfig) -> Sampler:
         raise ModelError(f"{config.data.pack}: a pack of held-back footage, never to be trained on")
     if not pack.clips and not pack.images:
         raise InputError(f"{config.data.pack}: neither clips nor images in this pack")
-    propagated = None if config.data.propagated is None else PropagatedReader(config.data.propagated)
-    return Sampler(pack, config.samples, config.seed, propagated)
+    tracks = PropagatedReader(config.data.pack / TRACKS) if config.data.tracks else None
+    return Sampler(pack, config.samples, config.seed, tracks)
 
 
 def drawn_ahead(

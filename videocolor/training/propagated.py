@@ -2,7 +2,8 @@
 
 places.000.bin ...   tracks: int16 displacements (h, w, 2) in 1/16 pixel of their grid and uint8 trust (h, w),
                      differences along x, low bytes before high bytes, deflated
-index.json           {"version": 2, "parts": n, "pairs": {"<file>": [[hint, frame, part, start, length, h, w], ...]}}
+index.json           {"version": 2, "pack": sha256 of its index, "parts": n,
+                      "pairs": {"<file>": [[hint, frame, part, start, length, h, w], ...]}}
 
 Hint and frame are numbers of frames in the pack's item. `videocolor.training.propagating` writes such a folder.
 """
@@ -23,8 +24,10 @@ from videocolor.errors import InputError
 from videocolor.motion.flow import grid
 from videocolor.types import Array
 
-__all__ = ["PropagatedPair", "PropagatedReader", "deflate", "inflate"]
+__all__ = ["TRACKS", "PropagatedPair", "PropagatedReader", "deflate", "inflate"]
 
+TRACKS: Final = "tracks"
+"""Folder of a pack's tracks, in the pack."""
 UNIT: Final = 16.0
 """Steps of a stored displacement in a pixel."""
 
@@ -53,7 +56,7 @@ def inflate(data: bytes, height: int, width: int) -> tuple[Array, Array]:
         steps = np.ascontiguousarray(raw[:count].reshape(2, -1).T).view("<i2").reshape(2, height, width)
         trust = np.cumsum(raw[count:].reshape(height, width), axis=1, dtype=np.uint8)
     except (zlib.error, ValueError) as error:
-        raise InputError(f"tracks are damaged ({error}); propagate in the pack again") from error
+        raise InputError(f"tracks are damaged ({error}); pack again with --tracks") from error
     return np.moveaxis(np.cumsum(steps, axis=2, dtype=np.int16), 0, -1), trust
 
 
@@ -89,10 +92,10 @@ class PropagatedReader:
             }
         except FileNotFoundError as error:
             raise InputError(
-                f"{folder}: no tracks ({error.filename} is missing); propagate in the pack first"
+                f"{folder}: no tracks ({error.filename} is missing); `videocolor pairs pack --tracks` computes them"
             ) from error
         except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{folder}: tracks that cannot be read ({error}); propagate in the pack again") from error
+            raise InputError(f"{folder}: tracks that cannot be read ({error}); pack again with --tracks") from error
 
     def of(self, file: str) -> list[PropagatedPair]:
         """All pairs of a clip; none for an image."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,13 +15,13 @@ from tqdm import tqdm
 
 from videocolor.color import rgb_to_luma
 from videocolor.concurrency.processes import Crew
-from videocolor.datasets.footage import read_clip
 from videocolor.datasets.pack import PART_BYTES, Item, PackReader, PartsWriter
-from videocolor.files import write_atomically
+from videocolor.datasets.pairs.reading import read_film
+from videocolor.files import file_sha256, write_atomically
 from videocolor.motion.flow import FlowEstimator, grid
 from videocolor.pipeline.propagated import judge
 from videocolor.pipeline.propagation import DRIFT_CORRECTION_EVERY, CoordinateMap
-from videocolor.training.propagated import UNIT, deflate
+from videocolor.training.propagated import TRACKS, UNIT, deflate
 from videocolor.types import Array
 
 __all__ = ["propagate_pack"]
@@ -35,32 +37,46 @@ _LOST: Final = 0.03
 """Mean confidence below which a track ends (a cut)."""
 
 
-def propagate_pack(pack: PackReader, root: Path, out: Path, *, processes: int = 2, part_bytes: int = PART_BYTES) -> int:
-    """Track the motion in every clip of a pack.
+def propagate_pack(
+    folder: Path,
+    films: Mapping[str, Path],
+    *,
+    processes: int = 2,
+    part_bytes: int = PART_BYTES,
+    quiet: bool = False,
+) -> int:
+    """Track the motion in every clip of a pack, into PACK/tracks; tracks that are up to date stay as they are.
 
     Args:
-        pack: the packed footage.
-        root: folder that holds `train/` with the clips.
-        out: folder of tracks to write.
+        folder: the pack.
+        films: film of each clip, by the name of its item.
         processes: clips at a time.
-        part_bytes: size of the folder's files at most.
+        part_bytes: size of a file at most.
+        quiet: show no bar.
 
     Returns:
-        How many pairs were written.
+        How many pairs there are.
     """
+    pack, out, sha256 = PackReader(folder), folder / TRACKS, file_sha256(folder / "index.json")
+    with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+        index = json.loads((out / "index.json").read_text(encoding="utf-8"))
+        if index["pack"] == sha256:
+            return sum(map(len, index["pairs"].values()))
     out.mkdir(parents=True, exist_ok=True)
     for pattern in ("index.json", "places.*.bin"):
         for path in out.glob(pattern):
             path.unlink()
     pairs: dict[str, list[list[int]]] = {}
-    paths = [root / "train" / item.file for item in pack.clips]
+    paths = [films[item.file] for item in pack.clips]
     with PartsWriter(out, "places", part_bytes) as parts, Crew(processes, _one_thread) as pool:
-        done = tqdm(pool.map(_propagate_clip, pack.clips, paths), total=len(paths), unit="clip", desc="track")
+        tracked = pool.map(_propagate_clip, pack.clips, paths)
+        done = tqdm(tracked, total=len(paths), unit="clip", desc="track", disable=quiet or None, leave=False)
         for item, tracks in zip(pack.clips, done, strict=True):
             entries = pairs.setdefault(item.file, [])
             for hint, frame, moved, trust in tracks:
                 entries.append([hint, frame, *parts.write(deflate(moved, trust)), *trust.shape])
-    write_atomically(out / "index.json", json.dumps({"version": 2, "parts": parts.parts, "pairs": pairs}))
+    index = {"version": 2, "pack": sha256, "parts": parts.parts, "pairs": pairs}
+    write_atomically(out / "index.json", json.dumps(index))
     return sum(map(len, pairs.values()))
 
 
@@ -89,7 +105,7 @@ def _propagate_clip(item: Item, path: Path) -> list[tuple[int, int, Array, Array
     tracks: list[_Track] = []
     pairs: list[tuple[int, int, Array, Array]] = []
     started = -np.inf
-    for time, rgb in read_clip(path, _SHORT, 1000.0):
+    for time, rgb in read_film(path, _SHORT):
         luma = rgb_to_luma(np.moveaxis(rgb.astype(np.float32) / 255, -1, 0), "bt601")
         now = estimator.prepare(np.rint(luma * 255).astype(np.uint8))
         if before is not None:

@@ -10,7 +10,8 @@ import numpy as np
 
 from videocolor.color import rgb_to_luma
 from videocolor.datasets.degrade import gray_of, harsh, old_film
-from videocolor.datasets.pack import Item, PackReader, frame_distance
+from videocolor.datasets.pack import Item, PackReader
+from videocolor.errors import InputError
 from videocolor.training.config import SampleConfig
 from videocolor.training.propagated import PropagatedPair, PropagatedReader
 from videocolor.types import Array
@@ -85,13 +86,20 @@ class _Crop:
 
 
 class Sampler:
-    """Draws batches from a pack."""
+    """Draws batches from a pack.
+
+    Raises:
+        InputError: hints are asked for and no clip has a pair.
+    """
 
     def __init__(
         self, pack: PackReader, settings: SampleConfig, seed: int, propagated: PropagatedReader | None = None
     ) -> None:
         self.pack, self.settings, self.seed, self.propagated = pack, settings, seed, propagated
         self._clip_odds = _odds([len(item.times) ** 0.5 for item in pack.clips])
+        self._paired_odds = _odds([len(pack.pairs(item)) ** 0.5 for item in pack.clips])
+        if pack.clips and settings.none < 1 and not any(self._paired_odds):
+            raise InputError("a pack of clips without pairs; make it with `videocolor pairs pack`")
 
     def batch(self, step: int, n: int, size: int, first: int = 0) -> Batch:
         """Draw samples number `first` .. `first + n - 1` of step `step`, `size` x `size` pixels each.
@@ -124,15 +132,17 @@ class Sampler:
     def _sample(self, rng: np.random.Generator, size: int) -> _Sample:
         settings = self.settings
         hinted = rng.random() >= settings.none
-        item = self._item(rng, settings.clip_hinted if hinted else settings.clip_none, size)
-        number, kind = int(rng.integers(len(item.times))), rng.random()
+        item = self._item(rng, settings.clip_hinted if hinted else settings.clip_none, size, hinted)
+        (number, hint), kind = self._frames(rng, item, hinted), rng.random()
         right = hinted and kind >= settings.wrong
-        pairs = self.propagated.of(item.file) if self.propagated is not None and right else []
-        pair = pairs[int(rng.integers(len(pairs)))] if pairs and rng.random() < settings.propagated else None
+        tracks = self.propagated.of(item.file) if self.propagated is not None and right else []
+        track = tracks[int(rng.integers(len(tracks)))] if tracks and rng.random() < settings.propagated else None
+        if track is not None:
+            number, hint = track.frame, track.hint
         crop = _draw_crop(rng, settings.closest if hinted else _WIDE)
-        rgb = _cut(self.pack.frame(item, number if pair is None else pair.frame), crop, size)
-        propagated = self._propagated(rng, item, pair, crop, rgb)
-        if pair is None and rng.random() < settings.border:
+        rgb = _cut(self.pack.frame(item, number), crop, size)
+        propagated = None if track is None else self._propagated(rng, item, track, crop, rgb)
+        if track is None and rng.random() < settings.border:
             rgb = _border(rgb, rng)
         luma = gray_of(rgb, rng)
         if rng.random() < settings.old_film:
@@ -140,23 +150,33 @@ class Sampler:
                 luma = harsh(luma, rng)
             luma = old_film(luma, rng)
         if not right:
-            return _Sample(rgb, luma, [self._wrong_hint(rng, size)] if hinted else [], propagated)
-        hints = [self._hint(rng, item, number, crop, size, None if pair is None else pair.hint)]
+            return _Sample(rgb, luma, self._wrong_hint(rng, item, size) if hinted else [], propagated)
+        hints = [self._hint(rng, item, hint, crop, size)]
         if kind < settings.wrong + settings.two:
-            hints.append(self._hint(rng, item, number, crop, size))
+            others = [other for frame, other in self.pack.pairs(item).tolist() if frame == number]
+            second = others[int(rng.integers(len(others)))] if others else hint
+            hints.append(self._hint(rng, item, second, crop, size))
         full_hint = bool(hints[0][2].all())
         if rng.random() >= settings.hue_turn:
             return _Sample(rgb, luma, hints, propagated, full_hint=full_hint)
         angle, gain = rng.uniform(-np.pi, np.pi), rng.uniform(1 - settings.gain, 1 + settings.gain)
         return _Sample(rgb, luma, hints, propagated, float(angle), float(gain), full_hint)
 
+    def _frames(self, rng: np.random.Generator, item: Item, hinted: bool) -> tuple[int, int]:
+        """Draw a frame of an item, and its hint: one of the clip's pairs, or a picture with itself."""
+        if hinted and item.kind == "clip":
+            pairs = self.pack.pairs(item)
+            original, hint = pairs[int(rng.integers(len(pairs)))].tolist()
+            return original, hint
+        number = int(rng.integers(len(item.times)))
+        return number, number
+
     def _propagated(
-        self, rng: np.random.Generator, item: Item, pair: PropagatedPair | None, crop: _Crop, rgb: Array
-    ) -> _Moved | None:
+        self, rng: np.random.Generator, item: Item, pair: PropagatedPair, crop: _Crop, rgb: Array
+    ) -> _Moved:
         """Warp the reference frame, with its confidence and brightness, cropped like the frame itself."""
         size = rgb.shape[0]
-        if pair is None or self.propagated is None:
-            return None
+        assert self.propagated is not None
         moved, confidence = self.propagated.picture(pair, self.pack.frame(item, pair.hint))
         moved, confidence = _cut(moved, crop, size), _cut(confidence, crop, size)
         brighter = (_gray(moved) - _gray(rgb)) * np.float32(rng.uniform(0.8, 1.25))
@@ -164,30 +184,33 @@ class Sampler:
             brighter += rng.standard_normal(brighter.shape, dtype=np.float32) * np.float32(rng.uniform(0, 0.04))
         return moved, np.stack((confidence, brighter.astype(np.float32)))
 
-    def _item(self, rng: np.random.Generator, clip_share: float, size: int) -> Item:
+    def _item(self, rng: np.random.Generator, clip_share: float, size: int, hinted: bool = False) -> Item:
         clips, images = self.pack.clips, self.pack.images
         if clips and (not images or rng.random() < clip_share):
-            return clips[int(rng.choice(len(clips), p=self._clip_odds))]
+            return clips[int(rng.choice(len(clips), p=self._paired_odds if hinted else self._clip_odds))]
         for _ in range(4):  # small pictures, blown up, are drawn less often
             item = images[int(rng.integers(len(images)))]
             if min(item.height, item.width) >= 0.9 * size or rng.random() < 0.2:
                 break
         return item
 
-    def _hint(
-        self, rng: np.random.Generator, item: Item, number: int, crop: _Crop, size: int, partner: int | None = None
-    ) -> _Hint:
-        if len(item.times) > 1:
-            frame = self.pack.frame(item, self._partner(rng, item, number) if partner is None else partner)
-            rgb = _cut(frame, crop if rng.random() < 0.5 else _near(crop, rng), size)
+    def _hint(self, rng: np.random.Generator, item: Item, number: int, crop: _Crop, size: int) -> _Hint:
+        """Cut a hint out of a frame of a clip, or out of the picture itself, bent."""
+        if item.kind == "clip":
+            rgb = _cut(self.pack.frame(item, number), crop if rng.random() < 0.5 else _near(crop, rng), size)
         else:
             other = _draw_crop(rng) if rng.random() < 0.3 else _near(crop, rng)
             rgb = _warp(_cut(self.pack.frame(item, number), other, size), rng)
         return self._finish(rgb, rng)
 
-    def _wrong_hint(self, rng: np.random.Generator, size: int) -> _Hint:
-        item = self._item(rng, 0.5, size)
-        return self._finish(_cut(self.pack.frame(item, int(rng.integers(len(item.times)))), _draw_crop(rng), size), rng)
+    def _wrong_hint(self, rng: np.random.Generator, item: Item, size: int) -> list[_Hint]:
+        """Draw a hint of another source; none where the pack has hardly any other."""
+        for _ in range(8):
+            other = self._item(rng, 0.5, size)
+            if other.source != item.source:
+                frame = self.pack.frame(other, int(rng.integers(len(other.times))))
+                return [self._finish(_cut(frame, _draw_crop(rng), size), rng)]
+        return []
 
     def _finish(self, rgb: Array, rng: np.random.Generator) -> _Hint:
         luma = gray_of(rgb, rng)
@@ -195,16 +218,6 @@ class Sampler:
             luma = np.clip(luma, 0, 1) ** np.float32(rng.uniform(0.8, 1.25))
         mask = _spots(rng, rgb.shape[0]) if rng.random() < self.settings.masked else np.ones(rgb.shape[:2], np.uint8)
         return rgb, luma, mask
-
-    def _partner(self, rng: np.random.Generator, item: Item, number: int) -> int:
-        """Another frame of the scene, 1-5 s away where there is one."""
-        apart = np.abs(np.asarray(item.times) - item.times[number])
-        thumbs = self.pack.thumbs[item.first : item.first + len(item.times)]
-        same = frame_distance(thumbs[number][None], thumbs) <= self.settings.distance
-        for choice in ((apart >= 1) & (apart <= 5) & same, (apart > 0) & same):
-            if choice.any():
-                return int(rng.choice(np.flatnonzero(choice)))
-        return number
 
 
 def _stack(arrays: list[Array], shape: tuple[int, ...], kind: type[np.generic]) -> Array:
@@ -218,7 +231,7 @@ def _gray(rgb: Array) -> Array:
 
 def _odds(weights: list[float]) -> Array:
     odds = np.asarray(weights, np.float64)
-    return np.asarray(odds / odds.sum()) if len(odds) else odds
+    return np.asarray(odds / odds.sum()) if odds.any() else odds
 
 
 def _draw_crop(rng: np.random.Generator, least: float = _WIDE) -> _Crop:

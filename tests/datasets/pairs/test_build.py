@@ -419,7 +419,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.mark.slow
 def test_stopped_by_a_signal_it_says_how_to_go_on(root: Path, films: Path, tmp_path: Path) -> None:
     """SIGINT while it works; the same command then ends with the bytes of a run that was never stopped."""
-    command = [sys.executable, "-m", "videocolor", "pairs", "build", str(films), "--set", "split.held_back=null"]
+    command = [sys.executable, "-m", "videocolor", "pairs", "build", str(films), "--set", "split.held_back=[]"]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     run = subprocess.Popen([*command, "-o", str(tmp_path / "p")], env=environment, stderr=subprocess.PIPE, text=True)
     for _ in range(6000):
@@ -440,12 +440,12 @@ def test_stopped_by_a_signal_it_says_how_to_go_on(root: Path, films: Path, tmp_p
 @pytest.mark.slow
 def test_the_command(run_cli: Run, films: Path, tmp_path: Path) -> None:
     done = run_cli(
-        "pairs", "build", films / "a.mp4", slow(tmp_path), "-o", tmp_path / "p", "--set", "split.held_back=null"
+        "pairs", "build", films / "a.mp4", slow(tmp_path), "-o", tmp_path / "p", "--set", "split.held_back=[]"
     )
     assert done.returncode == 1
     assert "30.00 frames a second" in done.stderr and "--set input.min_fps=30" in done.stderr
     assert "1 refused, 0 skipped" in done.stderr and "Traceback" not in done.stderr
-    done = run_cli("pairs", "build", films / "a.mp4", "-o", tmp_path / "p", "--set", "split.held_back=null", "--json")
+    done = run_cli("pairs", "build", films / "a.mp4", "-o", tmp_path / "p", "--set", "split.held_back=[]", "--json")
     assert done.returncode == 0
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert events[-1]["event"] == "done" and events[-1]["reused"] == 1 and events[-1]["ok"]

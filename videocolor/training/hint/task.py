@@ -11,15 +11,17 @@ from torch import Tensor
 
 from videocolor.datasets.pack import PackReader
 from videocolor.errors import ConfigError
+from videocolor.models.artifact import Artifact
 from videocolor.models.hint.network import HintNet
 from videocolor.training.averaged import AveragedTask, Ema, on_device
 from videocolor.training.config import TrainConfig, ValidationConfig
 from videocolor.training.distributed import ProcessGroup
 from videocolor.training.hint.network import Losses, Tensors, Trainee, make_optimizer, tensors
+from videocolor.training.hint.package import make_artifact
 from videocolor.training.hint.start import initial_network, kept_network
 from videocolor.training.hint.validate import contact_sheet, validate
 from videocolor.training.prefetch import drawn_ahead, open_sampler
-from videocolor.training.propagated import PropagatedReader
+from videocolor.training.propagated import TRACKS, PropagatedReader
 from videocolor.types import Array
 
 __all__ = ["HintTask"]
@@ -45,16 +47,16 @@ class HintTask(AveragedTask[TrainConfig]):
         for phase in config.phases:
             if phase.batch % group.size:
                 raise ConfigError(f"phases: a batch of {phase.batch} cannot be shared among {group.size} processes")
-        open_sampler(config)
+        self.licences = open_sampler(config).pack.notes.get("licences")
         self.group = group
         self.net = on_device(initial_network(config, resumed), group.device)
         self.optimizer = make_optimizer(self.net, config.optimizer)
         self.ema = Ema(self.net, config.optimizer.ema)
         self.model = group.wrap(Trainee(self.net, config, kept_network(config, group.device)))
         if config.data.held_pack.exists():
-            tracks = config.data.held_propagated
             self.held = PackReader(config.data.held_pack)
-            self.propagated = None if tracks is None else PropagatedReader(tracks)
+            if config.data.tracks:
+                self.propagated = PropagatedReader(config.data.held_pack / TRACKS)
 
     def batches(self, last: int) -> Generator[tuple[int, Tensors], None, None]:
         """Yield this process's share of every batch, where its device can read it."""
@@ -84,8 +86,12 @@ class HintTask(AveragedTask[TrainConfig]):
         net.load_state_dict(self.ema.state)
         return on_device(net, self.group.device)
 
+    def artifact(self) -> Artifact:
+        """Make what the weights file holds."""
+        return make_artifact(self.ema.state, self.step, self.config, self.licences)
+
     def state(self) -> dict[str, Any]:
-        """Network, averaged weights, optimizer and torch's random numbers."""
+        """Add torch's random numbers."""
         return super().state() | {"torch_rng": torch.get_rng_state()}
 
     def restore(self, content: dict[str, Any]) -> None:

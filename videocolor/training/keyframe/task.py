@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from videocolor.datasets.pack import PackReader
 from videocolor.errors import ConfigError, ModelError
-from videocolor.models.artifact import Artifact, load_checkpoint, write_artifact
+from videocolor.models.artifact import Artifact, load_checkpoint
 from videocolor.models.keyframe.bins import Bins, count_bins, make_bins
 from videocolor.models.keyframe.network import KeyframeNet
 from videocolor.models.registry import find_artifact
@@ -40,7 +40,6 @@ class KeyframeTask(AveragedTask[KeyframeConfig]):
 
     def __init__(self, config: KeyframeConfig) -> None:
         super().__init__(config)
-        self._licences: object = None
         self._encode: Callable[[Tensor], list[Tensor]]
         self._loss: ChromaLoss
 
@@ -55,7 +54,7 @@ class KeyframeTask(AveragedTask[KeyframeConfig]):
         if group.size > 1:
             raise ConfigError("the keyframe network is trained by one process; start it without torchrun")
         pack = open_sampler(config).pack
-        self._licences = pack.notes.get("licences")
+        self.licences = pack.notes.get("licences")
         self.group = group
         torch.manual_seed(config.seed)
         bins = make_bins(_counts(pack), config.loss.uniform, config.loss.rebalance)
@@ -101,12 +100,6 @@ class KeyframeTask(AveragedTask[KeyframeConfig]):
         scores = validate(net, held, settings)
         return scores, contact_sheet(net, held, settings) if settings.pictures else None
 
-    def state(self) -> dict[str, Any]:
-        """Network, averaged weights, optimizer; and the artifact, with the weights that it is made of."""
-        artifact = self.artifact()
-        weights = {name: torch.from_numpy(value) for name, value in artifact.weights.items()}
-        return super().state() | {"artifact": artifact.about() | {"weights": weights}}
-
     def restore(self, content: dict[str, Any]) -> None:
         """Take over network, averaged weights and optimizer."""
         super().restore(content)
@@ -115,14 +108,8 @@ class KeyframeTask(AveragedTask[KeyframeConfig]):
     def artifact(self) -> Artifact:
         """Make what the weights file holds."""
         config = self.config.model_dump(mode="json", exclude={"out", "data", "start"})
-        training = {"steps": self.step, "config": config, "licences": self._licences}
+        training = {"steps": self.step, "config": config, "licences": self.licences}
         return make_artifact(self.ema.state, training)
-
-    def finish(self, checkpoint: Path) -> Path:
-        """Write OUT/NAME.safetensors."""
-        artifact, target = self.artifact(), checkpoint.parent / f"{checkpoint.parent.name}.safetensors"
-        write_artifact(target, artifact.weights, artifact.card, artifact.architecture, artifact.training)
-        return target
 
 
 def initial_network(start: Path, bins: Bins) -> KeyframeNet:
