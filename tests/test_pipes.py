@@ -26,7 +26,7 @@ from videocolor.errors import InputError, Interrupted, OutputError, UsageError
 from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
 from videocolor.types import Array
 from videocolor.video import OutputOptions, open_video, plan_output, probe
-from videocolor.video.pipes import PipeWindow
+from videocolor.video.pipes import STANDARD_INPUT, PipeWindow, opened_pipe
 
 SIZE = (64, 48)
 
@@ -248,3 +248,14 @@ def test_a_dry_run_says_which_shots_have_color_already(tmp_path: Path, pix_fmt: 
     fate = "its chroma is replaced; chroma.keep_source=true keeps it"
     assert said == [f"the source is already in color in shots 2: {fate}"]
     assert f"warning   {said[0]}" in plan.lines()
+
+
+def test_what_was_read_of_a_pipe_is_not_taken_for_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    for width in (64, 96):
+        film = tmp_path / f"{width}.mkv"
+        make_film(film, 3, size=(width, 48))
+        piped(monkeypatch, film.read_bytes())
+        with opened_pipe(STANDARD_INPUT, lambda: None):
+            seen.append(probe(STANDARD_INPUT).width)
+    assert seen == [64, 96]

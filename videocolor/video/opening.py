@@ -26,6 +26,7 @@ from videocolor.video.pipes import is_pipe, window_of
 __all__ = [
     "LEAP",
     "clock_restarts",
+    "file_stamp",
     "configure",
     "fraction",
     "ignore",
@@ -74,8 +75,7 @@ def open_input(path: Path, options: dict[str, str] | None = None) -> InputContai
     except (FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path}: cannot be read as a film ({reason})") from error
-    state = (window.number, -1) if window is not None else _stamp(path)
-    if _is_unclear(container) and _deep_look_helps(path, *state):
+    if _is_unclear(container) and _deep_look_helps(path, file_stamp(path)):
         container.close()
         container = _opened(path, _DEEP | (options or {}))
     if container.format.name in _TEXT_ART:
@@ -98,10 +98,16 @@ def _check_file(path: Path) -> None:
         raise InputError(f"{path}: the file is empty")
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    """Size and time of change, for caches of what was read."""
-    state = path.stat()
-    return state.st_size, state.st_mtime_ns
+def file_stamp(path: Path) -> tuple[int, ...]:
+    """Tell a file from what is there when it is written again, and a pipe from another: for caches of what was read."""
+    window = window_of(path)
+    if window is not None:
+        return (window.number,)
+    try:
+        state = path.stat()
+    except OSError:
+        return ()  # opening it says why
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
 
 def _opened(path: Path, options: dict[str, str]) -> InputContainer:
@@ -121,8 +127,8 @@ def _is_unclear(container: InputContainer) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _deep_look_helps(path: Path, _size: int, _changed: int) -> bool:
-    """Tell whether a longer look makes an unclear file clear; size and time of change are part of the cache's key."""
+def _deep_look_helps(path: Path, _stamp: tuple[int, ...]) -> bool:
+    """Tell whether a longer look makes an unclear file clear."""
     try:
         with _opened(path, _DEEP) as container:
             return not _is_unclear(container)
@@ -214,12 +220,12 @@ def clock_restarts(path: Path) -> bool:
     Only transport and program streams can, and to know, they are read completely (without decoding). In a pipe nothing
     can be sought either.
     """
-    return window_of(path) is not None or _clock_restarts(path, *_stamp(path))
+    return window_of(path) is not None or _clock_restarts(path, file_stamp(path))
 
 
 @lru_cache(maxsize=8)
-def _clock_restarts(path: Path, _size: int, _changed: int) -> bool:
-    """Answer `clock_restarts`; size and time of change are part of the cache's key."""
+def _clock_restarts(path: Path, _stamp: tuple[int, ...]) -> bool:
+    """Answer `clock_restarts`."""
     with open_input(path) as container:
         flags: Any = container.format.flags  # a plain number, whatever PyAV's stubs say
         if not getattr(flags, "value", flags) & Flags.ts_discont.value:

@@ -24,7 +24,15 @@ from videocolor.video.encryption import is_encrypted
 from videocolor.video.formats import describe, split_planes
 from videocolor.video.interlace import WOVEN_ORDERS, is_combed
 from videocolor.video.matroska import read_crop
-from videocolor.video.opening import configure, fraction, main_video, open_input, read_packets, tolerant_frames
+from videocolor.video.opening import (
+    configure,
+    file_stamp,
+    fraction,
+    main_video,
+    open_input,
+    read_packets,
+    tolerant_frames,
+)
 from videocolor.video.pictures import Picture, fit_format, read_image, survey, unlike
 from videocolor.video.pipes import window_of
 from videocolor.video.sequences import ImageSequence, check_name, find_sequence
@@ -78,16 +86,7 @@ def probe(path: Path, *, rate: Fraction | None = None) -> VideoInfo:
     sequence = find_sequence(path)
     if sequence is not None:
         return _probe_images(path, sequence, rate)
-    return _probe_file(path, rate, _stamp(path))
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
-    """Tell a file from what it becomes when it is written again; of nothing that can be opened but once."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return ()  # opening it says why
-    return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    return _probe_file(path, rate, file_stamp(path))
 
 
 @lru_cache(maxsize=16)
