@@ -28,8 +28,8 @@ from typing import Any
 import av
 import click
 
-from videocolor.batch.archive import luma_framemd5
 from videocolor.batch.engines.base import open_engine
+from videocolor.batch.framemd5 import framemd5_path, write_framemd5
 from videocolor.batch.settings import EngineSettings
 from videocolor.batch.state import state_folder
 from videocolor.batch.status import FilmStatus, write_status
@@ -97,7 +97,7 @@ def codecs(film: Path, height: int, count: int, rounds: int) -> dict[str, float]
             found[f"decode_{preset}_ms"] = 1000 * statistics.median(times) / len(frames)
             found[f"bytes_{preset}"] = target.stat().st_size / len(frames)
             if preset == "master":
-                times = [cpu(lambda: luma_framemd5(target)) for _ in range(rounds)]  # noqa: B023
+                times = [cpu(lambda: write_framemd5(target, framemd5_path(target))) for _ in range(rounds)]  # noqa: B023
                 found["framemd5_ms"] = 1000 * statistics.median(times) / len(frames)
     return found
 

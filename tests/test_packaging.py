@@ -43,7 +43,7 @@ def test_wheel_holds_package_configs_and_licences(built: Path, root: Path) -> No
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert wheel.name.startswith(f"videocolor-{videocolor.__version__}-")
-    for path in (root / "configs").glob("**/*.yaml"):
+    for path in (root / "configs").glob("**/*.[xy]*ml"):
         assert f"videocolor/configs/{path.relative_to(root / 'configs').as_posix()}" in names
     for weights in (root / "videocolor" / "models" / "weights").glob("*"):
         assert f"videocolor/models/weights/{weights.name}" in names

@@ -24,13 +24,11 @@ from videocolor.batch.amend import accept_films, complete_films, repair_films
 from videocolor.batch.archive import (
     ArchiveSettings,
     bag_path,
-    compare_framemd5,
     finish_film,
-    framemd5_path,
-    luma_framemd5,
 )
 from videocolor.batch.bag import bag_problems, check_archive, write_bag
 from videocolor.batch.finish import merge_one, recolor_films
+from videocolor.batch.framemd5 import compare_framemd5, framemd5_path, write_framemd5
 from videocolor.batch.manifest import read_manifest, update_manifest
 from videocolor.batch.receipts import read_receipt, receipt_fits, receipt_path
 from videocolor.batch.reel import Reel
@@ -181,7 +179,7 @@ def test_digests_are_ffmpegs(pix_fmt: str, tmp_path: Path) -> None:
     ffmpeg = pytest.importorskip("imageio_ffmpeg").get_ffmpeg_exe()
     film = tmp_path / "ü.mkv"
     make_film(film, 5, "ffv1", pix_fmt, pts=[0, 40, 90, 120, 200], time_base=Fraction(1, 1000))
-    path = luma_framemd5(film)
+    (path,) = write_framemd5(film, framemd5_path(film))
     assert path == tmp_path / "ü.mkv.luma.framemd5"
     plane = [] if pix_fmt.startswith("gray") else ["-vf", "extractplanes=y"]
     words = ["-v", "error", "-i", str(film), *plane, "-fps_mode", "passthrough", "-enc_time_base", "demux"]
@@ -205,7 +203,7 @@ def test_digests_compare_line_by_line(tmp_path: Path) -> None:
     other[3][0][0, 0] ^= 1
     for name, planes in (("a", frames), ("b", other), ("c", frames[:5])):
         make_film(tmp_path / f"{name}.mkv", planes, "ffv1", "gray")
-    a, b, c = (luma_framemd5(tmp_path / f"{name}.mkv") for name in "abc")
+    a, b, c = (write_framemd5(film, framemd5_path(film))[0] for film in (tmp_path / f"{name}.mkv" for name in "abc"))
     assert compare_framemd5(a, a).same
     found = compare_framemd5(a, b)
     assert (found.frames, found.equal, found.first_difference, found.same) == (6, 5, 3, False)
@@ -303,7 +301,8 @@ def test_a_film_is_packaged(tmp_path: Path) -> None:
     assert bag.name == "reel ä 100%_colorized.mkv.bag"
     library = bagit.Bag(str(bag))
     library.validate()
-    names = {f"data/{report.target.name}{end}" for end in ("", ".json", ".luma.framemd5", ".source-luma.framemd5")}
+    ends = ("", ".json", ".luma.framemd5", ".chroma.framemd5", ".source-luma.framemd5")
+    names = {f"data/{report.target.name}{end}" for end in ends}
     assert set(library.payload_files()) == names
     assert library.entries[f"data/{report.target.name}"] == {"sha256": sha256(report.target)}
     assert library.info["Source-Organization"] == "Archiv für Film"
@@ -427,7 +426,7 @@ def test_a_copy_proves_itself(proved: Path, copied: Path) -> None:
     verdict, rest = verify_batch(copied)
     assert verdict.ok and rest.ok, (verdict.problems, rest.problems)
     assert verdict.target.parent == copied
-    assert verdict.checked == ("files", "source", "frames", "times", "sound", "luma")
+    assert verdict.checked == ("files", "source", "frames", "times", "sound", "crc", "luma")
     (sound,) = json.loads(next(copied.glob("*.json")).read_text())["copied"]
     assert sound["stream"] == "audio stream 1 (pcm_s16le) deu" and sound["packets"] > 0
     assert json.loads(json.dumps(verdict.as_dict()))["ok"] is True
@@ -435,7 +434,7 @@ def test_a_copy_proves_itself(proved: Path, copied: Path) -> None:
     assert subprocess.run(check, cwd=copied, capture_output=True, text=True, check=True).stdout == ""
     listed = {line[66:] for line in (copied / "manifest-sha256.txt").read_text().splitlines()}
     assert listed == {str(path.relative_to(copied)) for path in files_of(copied)} - {"manifest-sha256.txt"}
-    assert len(listed) == 15
+    assert len(listed) == 17
     (quick,) = verify_batch(copied, [verdict.name], decode=False)
     assert quick.checked == ("files", "source")
 
@@ -490,7 +489,7 @@ def test_a_folder_whose_files_are_gone_is_no_success(copied: Path, tmp_path: Pat
     for path in files_of(copied):
         if path != copied / "manifest-sha256.txt":
             path.unlink()
-    assert len(problems_of(copied)) == 15
+    assert len(problems_of(copied)) == 17
     with pytest.raises(UsageError, match="no film was finished"):
         verify_batch(tmp_path)
     with pytest.raises(UsageError, match="nobody"):
@@ -572,7 +571,7 @@ def test_what_is_asked_for_later_is_made_without_coloring(tmp_path: Path) -> Non
         reel = Reel(job, 0, receipt=read_receipt(out, job.name))
         complete_films([reel], batch, Reporter(out, [reel], (), ignore))
         assert reel.error is None and reel.receipt is not None
-        assert len(reel.receipt.files) == 14
+        assert len(reel.receipt.files) == 16
         assert (reel.receipt == read_receipt(out, job.name)) and target.read_bytes() == before, made
     assert problems_of(out) == []
     assert json.loads(Path(f"{target}.json").read_text())["archive"]["luma"]["untouched"] is True
@@ -830,7 +829,7 @@ def test_the_lines_of_a_damaged_manifest_are_dropped(tmp_path: Path, caplog: pyt
 def test_links_and_pipes_prove_nothing(copied: Path, tmp_path: Path) -> None:
     subprocess.run(["cp", "-as", str(copied), str(tmp_path / "links")], check=True)
     found = problems_of(tmp_path / "links")
-    assert len([text for text in found if text.endswith("is a link")]) == 16, found
+    assert len([text for text in found if text.endswith("is a link")]) == 18, found
     (copied / "more").symlink_to(tmp_path)
     assert problems_of(copied) == ["more: was added; no finished film has it"]
     (copied / "more").unlink()

@@ -9,17 +9,19 @@ import shutil
 import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from videocolor.batch.archive import bag_info, bag_path
 from videocolor.batch.bag import check_archive, has_info, settle_bag
 from videocolor.batch.finish import describe_files
 from videocolor.batch.lock import DriverLock
 from videocolor.batch.manifest import MANIFEST, Digests, read_manifest
+from videocolor.batch.qc import has_report
 from videocolor.batch.receipts import Receipt, drop_receipt, is_sealed, read_receipt, receipt_path, write_receipt
 from videocolor.batch.reel import Reel
 from videocolor.batch.reporting import Reporter
 from videocolor.batch.settings import ArchiveSettings, BatchConfig
-from videocolor.batch.state import mark_merging, source_state, state_folder
+from videocolor.batch.state import mark_merging, read_batch, source_state, state_folder
 from videocolor.batch.steps import Batch, film_steps
 from videocolor.errors import InputError, OutputError, UsageError, VideocolorError
 from videocolor.files import disk_errors, file_sha256, part_name
@@ -29,6 +31,9 @@ from videocolor.shards.merge import MergeReport
 from videocolor.shards.types import FilmJob
 
 __all__ = ["accept_films", "complete_films", "repair_films"]
+
+_ENDS: Final = ("luma.framemd5", "bag/bagit.txt", "qctools.xml.gz", "policy.xml")
+"""What tells of a finished film that a proof, package or report was asked for."""
 
 
 def complete_films(reels: Sequence[Reel], batch: Batch, reporter: Reporter) -> None:
@@ -56,9 +61,12 @@ def _lacks(out: Path, receipt: Receipt, job: FilmJob, settings: ArchiveSettings)
     ends = {
         ".luma.framemd5": settings.luma_proof,
         ".bag/bagit.txt": settings.bag,
+        ".qctools.xml.gz": settings.qctools,
         ".html": job.config.get("output", {}).get("report", False),
     }
     if any(asked and f"{receipt.target}{end}" not in receipt.files for end, asked in ends.items()):
+        return True
+    if settings.mediaconch and not has_report(out / receipt.target, settings.mediaconch):
         return True
     return settings.bag and not has_info(bag_path(out / receipt.target), bag_info(settings))
 
@@ -214,15 +222,23 @@ def _repair(receipt: Receipt, changed: list[str], batch: Batch) -> str:
     if f"{receipt.target}.json" in left:
         raise OutputError("its record is damaged, and in no package; `batch accept` or color it again")
     if left:
-        had = ArchiveSettings(
-            luma_proof=f"{receipt.target}.luma.framemd5" in receipt.files,
-            bag=f"{receipt.target}.bag/bagit.txt" in receipt.files,
-        )
+        luma_proof, bag, qctools, policy = (f"{receipt.target}.{end}" in receipt.files for end in _ENDS)
+        had = _settings(out)
+        update = {"luma_proof": luma_proof, "bag": bag, "qctools": qctools}
+        had = had.model_copy(update=update if policy else {**update, "mediaconch": None})
         job.config.setdefault("output", {})["report"] = f"{receipt.target}.html" in receipt.files
         config = batch.config.model_copy(update={"archive": had})
         _complete(job, receipt, dataclasses.replace(batch, config=config), left)
     words = (f"{len(copied)} files restored from their copies" * bool(copied), "proofs, report or package made again")
     return ", ".join(filter(None, words if left else words[:1]))
+
+
+def _settings(out: Path) -> ArchiveSettings:
+    """Return what the last run was asked for: which policy, what a package says."""
+    try:
+        return ArchiveSettings.model_validate(read_batch(out)[0].get("archive", {}))
+    except (InputError, ValueError):
+        return ArchiveSettings()
 
 
 def _copy(source: Path, target: Path) -> None:

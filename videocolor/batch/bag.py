@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from videocolor.batch.qc import check_tools
 from videocolor.batch.settings import ArchiveSettings
 from videocolor.errors import InputError, OutputError, UsageError
 from videocolor.files import disk_errors, file_sha256
@@ -32,8 +33,9 @@ def check_archive(settings: ArchiveSettings) -> None:
     """Check before a batch that what is asked for can be made here.
 
     Raises:
-        UsageError: the extra `archive` is not installed.
+        UsageError: the extra `archive`, or another tool, is not installed.
     """
+    check_tools(settings)
     if settings.bag and importlib.util.find_spec("bagit") is None:
         raise UsageError("archive.bag needs bagit: pip install 'videocolor[archive]'")
 

@@ -23,8 +23,11 @@ from videocolor.files import file_sha256, write_atomically
 __all__ = ["MANIFEST", "Digests", "is_inside", "listed_files", "read_manifest", "result_files", "update_manifest"]
 
 MANIFEST: Final = "manifest-sha256.txt"
-_BESIDE: Final = (".json", ".html", ".luma.framemd5", ".source-luma.framemd5")
-"""Record, report and proofs of a film, after its name."""
+_BESIDE: Final = (
+    *(".json", ".html", ".luma.framemd5", ".chroma.framemd5", ".source-luma.framemd5"),
+    *(".mediaconch.xml", ".policy.xml", ".qctools.xml.gz"),
+)
+"""Record, report, proofs, and reports of other tools, after the film's name."""
 _REMEDY: Final = "`videocolor batch accept OUT FILM` writes the lines of a film again, and drops damaged ones"
 _ESCAPES: Final = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
 _LINE: Final = re.compile(rb"(\\?)([0-9a-f]{64})  ([^\r\n]+)")
@@ -36,7 +39,7 @@ _lock = threading.Lock()
 
 
 def result_files(target: Path) -> Iterator[Path]:
-    """Yield the files of a finished film: itself, record, report, proofs, and those of its package."""
+    """Yield the files of a finished film: itself, record, reports, proofs, and those of its package."""
     yield from (path for path in (target, *(Path(f"{target}{end}") for end in _BESIDE)) if path.is_file())
     yield from sorted(path for path in Path(f"{target}.bag").rglob("*") if path.is_file())
 

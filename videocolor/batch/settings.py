@@ -137,7 +137,11 @@ class ArchiveSettings(Section):
     fixity: Bool = True
     """Read the source again when its film is complete: its sha256 must be that of the plan."""
     luma_proof: Bool = False
-    """Write framemd5 of the luma of source and result, and compare them. Decodes both once more."""
+    """Write framemd5 of the luma of source and result, and compare them; and of chroma. Decodes both once more."""
+    mediaconch: Annotated[Text, Field(min_length=1)] | None = None
+    """Policy by which MediaConch checks each film: a file, or master or access (configs/mediaconch)."""
+    qctools: Bool = False
+    """Have QCTools (`qcli`) write a report of each film."""
     bag: Bool = False
     """Package film, record and proofs as a BagIt bag beside the film: OUTPUT.bag (extra `archive`)."""
     organization: str | None = None

@@ -22,6 +22,7 @@ from videocolor.record import read_record
 from videocolor.reports.verify import verify_film
 from videocolor.video import digests_of, probe
 from videocolor.video.sequences import is_pattern, sequence_files
+from videocolor.video.slices import check_slices
 
 __all__ = ["FilmVerdict", "verify_batch"]
 
@@ -37,7 +38,7 @@ class FilmVerdict:
     notes: tuple[str, ...] = ()
     """What could not be checked, and why."""
     checked: tuple[str, ...] = ()
-    """What was found right: files, source, frames, times, sound, luma."""
+    """What was found right: files, source, frames, times, sound, crc, luma."""
 
     @property
     def ok(self) -> bool:
@@ -267,6 +268,10 @@ def _check_pictures(check: _Check, receipt: Receipt, target: Path) -> None:
         held = {each.stream: each.sha256 for each in digests_of(Path(receipt.source), copied)} if copied else {}
         others = [name for name, sha256 in copied.items() if held.get(name) != sha256]
         check.that("sound", not others, f"its source holds other packets now: {', '.join(others)}")
+    slices = check_slices(target)
+    if slices is not None:
+        wrong = f"{slices.wrong} of {slices.slices} slices have a wrong CRC, the first in frame {slices.first_wrong}"
+        check.that("crc", not slices.wrong, wrong)
     if receipt.luma_differs is None:
         check.that(
             "luma", found.luma_max_diff == 0, f"luma differs by up to {found.luma_max_diff}, through a lossless codec"
