@@ -211,7 +211,7 @@ def _color_in_one_go(film: Film, log: RunLog, began: float, pipe: PipeWindow | N
         written = out.close()
         log.warn(*written.warnings)
     sidecar = report = None
-    if config.output.sidecar or config.output.report:
+    if config.output.sidecar or config.output.report or config.output.c2pa:
         record = _describe_run(film, log, sha256, written, time.monotonic() - began)
         sidecar, report = leave_record(source, target, config, record, observer=log.observer)
     seconds = time.monotonic() - began

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import pydantic
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, Strict, WithJsonSchema
 
 from videocolor.errors import UsageError
-from videocolor.presets import load_model
+from videocolor.presets import dump_yaml, load_model
 from videocolor.restoration.settings import RestorationConfig
 
 __all__ = [
@@ -330,6 +329,14 @@ class OutputConfig(Section):
     """Replace an existing output."""
     sidecar: Annotated[Bool, NOTHING] = True
     """Write OUTPUT.json: merged configuration, hashes, shots, hints, assumptions, warnings."""
+    c2pa: Annotated[Bool, NOTHING] = False
+    """Sign the film: C2PA manifest in .mp4 and .mov, else OUTPUT.c2pa (extra `provenance`, docs/provenance.md)."""
+    certificate: Annotated[Path | None, NOTHING] = None
+    """The certificate chain (PEM) that signs it. Null: one made on the spot, which proves integrity and no identity."""
+    key: Annotated[Path | None, NOTHING] = None
+    """Its private key (PEM, no password)."""
+    slate: Annotated[Number, Field(ge=0, le=60), COLOR] = 0
+    """Seconds at the film's beginning with a visible notice over the picture, 0..60. 0: none; luma stays exact."""
     report: Annotated[Bool, NOTHING] = False
     """Write OUTPUT.html: one page with every shot before and after, hints, timing, assumptions, warnings."""
     resume: Annotated[Bool, NOTHING] = True
@@ -376,23 +383,3 @@ class ColorizeConfig(Section):
     def to_yaml(self, *, comments: bool = False) -> str:
         """YAML of every key; with the fields' documentation as comments where asked."""
         return dump_yaml(self, comments=comments)
-
-
-def dump_yaml(config: BaseModel, *, comments: bool = False) -> str:
-    """YAML of a configuration, section by section."""
-    values = config.model_dump(mode="json")
-    lines: list[str] = []
-    for name, section in config:
-        if not isinstance(section, BaseModel):
-            lines += [_yaml({name: values[name]})]
-            continue
-        lines.append(f"{name}:")
-        for key, field in type(section).model_fields.items():
-            if comments and field.description:
-                lines += [f"  # {line}" for line in field.description.splitlines()]
-            lines += [f"  {line}" for line in _yaml({key: values[name][key]}).splitlines()]
-    return "\n".join(lines) + "\n"
-
-
-def _yaml(value: dict[str, Any]) -> str:
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=1000).rstrip("\n")

@@ -25,6 +25,7 @@ from videocolor.errors import ConfigError
 __all__ = [
     "Preset",
     "config_root",
+    "dump_yaml",
     "find_preset",
     "list_presets",
     "load_model",
@@ -278,3 +279,23 @@ def _summary(path: Path) -> str:
     with path.open(encoding="utf-8") as lines:
         first = lines.readline().strip()
     return first.removeprefix("#").strip() if first.startswith("#") else ""
+
+
+def dump_yaml(config: BaseModel, *, comments: bool = False) -> str:
+    """YAML of a configuration, section by section."""
+    values = config.model_dump(mode="json")
+    lines: list[str] = []
+    for name, section in config:
+        if not isinstance(section, BaseModel):
+            lines += [_yaml({name: values[name]})]
+            continue
+        lines.append(f"{name}:")
+        for key, field in type(section).model_fields.items():
+            if comments and field.description:
+                lines += [f"  # {line}" for line in field.description.splitlines()]
+            lines += [f"  {line}" for line in _yaml({key: values[name][key]}).splitlines()]
+    return "\n".join(lines) + "\n"
+
+
+def _yaml(value: dict[str, Any]) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=1000).rstrip("\n")

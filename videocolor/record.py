@@ -28,6 +28,7 @@ __all__ = [
     "describe_model",
     "joined",
     "read_record",
+    "manifest_path",
     "report_path",
     "sidecar_path",
     "timing",
@@ -38,6 +39,11 @@ __all__ = [
 def sidecar_path(target: Path) -> Path:
     """`OUTPUT.json` beside OUTPUT."""
     return target.with_name(target.name + ".json")
+
+
+def manifest_path(target: Path) -> Path:
+    """`OUTPUT.c2pa` beside OUTPUT: the manifest of a film that holds none in itself."""
+    return target.with_name(target.name + ".c2pa")
 
 
 def report_path(target: Path) -> Path:
@@ -54,6 +60,7 @@ def check_sidecar(target: Path, config: ColorizeConfig) -> None:
     output = config.output
     wanted = [("record", "sidecar", sidecar_path(target))] if output.sidecar else []
     wanted += [("report", "report", report_path(target))] if output.report else []
+    wanted += [("manifest", "c2pa", manifest_path(target))] if output.c2pa else []
     for what, key, path in wanted:
         if path.exists() and (path.is_dir() or not output.overwrite):
             raise OutputError(

@@ -20,6 +20,7 @@ cli = CommandLine(
         "train": "Train a network.",
         "score": "Score one film against its true colors.",
         "compare": "Put a film and its colored version into one film.",
+        "verify": "Say what is true of a finished film: manifest, labels, record, luma.",
         "report": "Write the page of a film that was colored: shots before and after.",
         "evaluate": "Compare methods on clips whose colors are known.",
         "pairs": "Build, check, review and divide data sets of frame pairs.",

@@ -40,8 +40,7 @@ def list_() -> None:
 @json_option("JSON in place of YAML.")
 def show(name: str | None, overrides: tuple[str, ...], schema: bool) -> None:
     """Print the configuration that results from NAME and --set, every key with its meaning."""
-    from videocolor.config import dump_yaml
-    from videocolor.presets import load_model
+    from videocolor.presets import dump_yaml, load_model
 
     command, model = _model_for(name, overrides)
     if schema:

@@ -25,6 +25,7 @@ from videocolor.models.base import Colorizer
 from videocolor.models.registry import automatic_partner, load_colorizer
 from videocolor.pipeline.aligned import align_hints
 from videocolor.pipeline.predict import Predictor
+from videocolor.provenance.manifest import check_credential
 from videocolor.record import check_sidecar
 from videocolor.restoration import active, find_cadence, steps
 from videocolor.shots.prepare import working_size
@@ -161,6 +162,7 @@ def open_film(
     info = film_info(source, config)
     plan = plan_output(info, target, output_options(config), protected=read_files(config))
     check_sidecar(target, config)
+    check_credential(config.output, image_files=plan.container == "image2")
     log.note(*plan.notes)
     log.warn(*info.warnings, *(f"left out: {name}" for name in plan.dropped))
     colorizer = colorizer or load_network(config)

@@ -30,6 +30,7 @@ from videocolor.pipeline.frames import ColoredFrame, ShotFrame, with_motion
 from videocolor.pipeline.reader import FilmReader, Part
 from videocolor.pipeline.scheduling import frame_threads, motion_finder, queue_length, windows
 from videocolor.pipeline.shot import Run, ShotColorizer
+from videocolor.pipeline.slate import with_slate
 from videocolor.shots.prepare import mark_shots, prepare
 from videocolor.types import Frame
 
@@ -44,7 +45,7 @@ def colorize_film(frames: Iterable[Frame], film: Film, run: Run) -> Generator[Fi
     """Every frame with its stored (Cb, Cr): all stages, each in a thread of its own."""
     queue = queue_length(film.info, film.config)
     colored = color_frames(frames, film, run)
-    finished = prefetch(finish_chroma(colored, film, run.log), queue, "chroma")
+    finished = prefetch(with_slate(finish_chroma(colored, film, run.log), film), queue, "chroma")
     # Closed from the last to the first, each with its thread, before the reader under them closes.
     with closing(colored), closing(finished):
         yield from finished

@@ -17,6 +17,7 @@ from videocolor.events import Observer, RunLog, ignore
 from videocolor.files import plain, write_atomically
 from videocolor.hints.plan import load_hint
 from videocolor.pages import data_url_within, render, scaled
+from videocolor.provenance.manifest import sign_film
 from videocolor.record import read_record, report_path, sidecar_path, write_sidecar
 from videocolor.reports.display import display_size, read_stills, shown_like, similarity, still_rgb
 from videocolor.reports.facts import HintFacts, Record, clock, last_part, said_of_run, shots_shown, summary, unsure
@@ -69,7 +70,7 @@ class PictureOptions:
 def leave_record(
     source: Path, target: Path, config: ColorizeConfig, record: Mapping[str, Any], *, observer: Observer = ignore
 ) -> tuple[Path | None, Path | None]:
-    """Write the record and the report of a finished film, if the settings ask for them.
+    """Write the manifest, the record and the report of a finished film, as far as the settings ask for them.
 
     Args:
         source: the film that was colored.
@@ -86,12 +87,14 @@ def leave_record(
     """
     sidecar = report = None
     try:
+        if config.output.c2pa:
+            sign_film(target, record, config.output)
         if config.output.sidecar:
             sidecar = write_sidecar(target, record)
         if config.output.report:
             report = write_report(source, target, record, observer=observer)
-    except (OutputError, InputError) as error:
-        what = "its report" if sidecar is not None or not config.output.sidecar else "its record"
+    except (OutputError, InputError, UsageError) as error:
+        what = "its manifest, record or report" if sidecar is None else "its report"
         raise OutputError(f"{target} is complete, but {what} could not be written: {error}") from error
     return sidecar, report
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError
@@ -23,11 +23,9 @@ from videocolor.shards.planfile import read_plan
 from videocolor.shards.records import discard_work, finished_shards, shard_path
 from videocolor.shards.types import FilmJob, FilmPlan, ShardRecord
 from videocolor.types import VideoInfo
-from videocolor.video import OutputPlan, Written, check_target, join_shards, plan_output
+from videocolor.video import LOSSLESS, OutputPlan, Written, check_target, join_shards, plan_output
 
 __all__ = ["MergeReport", "discard_work", "merge_film", "merge_shards"]
-
-_LOSSLESS: Final = frozenset({"ffv1", "ffvhuff", "huffyuv", "utvideo", "rawvideo"})
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,7 @@ def merge_shards(
     elapsed = None if run_began is None else time.monotonic() - run_began
     took = _timing(done, time.monotonic() - began, elapsed)
     sidecar = page = None
-    if config.output.sidecar or config.output.report:
+    if config.output.sidecar or config.output.report or config.output.c2pa:
         record = _record(job, config, plan, done, info, output, written, messages, took)
         sidecar, page = leave_record(job.source, job.target, config, record, observer=log.observer)
     seconds = time.monotonic() - began
@@ -135,7 +133,9 @@ def merge_shards(
 def _luma_differs(config: ColorizeConfig, output: OutputPlan) -> str | None:
     if active(config.restoration):
         return f"luma was restored on purpose ({', '.join(steps(config.restoration))})"
-    if output.codec not in _LOSSLESS:
+    if config.output.slate:
+        return "a notice is drawn over its beginning (output.slate)"
+    if output.codec not in LOSSLESS:
         return f"{output.codec} is a lossy codec"
     return None if output.luma_exact else f"luma is stored in another depth or range ({output.pix_fmt})"
 

@@ -2,7 +2,7 @@
 
 from videocolor.video.film import COLOR_LABEL
 from videocolor.video.joining import join_shards, take_out
-from videocolor.video.output import OutputOptions, OutputPlan
+from videocolor.video.output import LOSSLESS, OutputOptions, OutputPlan
 from videocolor.video.packets import StreamDigest, Written, digests_of
 from videocolor.video.plan import check_target, plan_output
 from videocolor.video.probe import WOVEN, probe
@@ -14,6 +14,7 @@ from videocolor.video.writer import OutputReport, VideoWriter
 
 __all__ = [
     "COLOR_LABEL",
+    "LOSSLESS",
     "WOVEN",
     "OutputOptions",
     "OutputPlan",

@@ -25,6 +25,7 @@ from videocolor.video.carrier import Carrier
 from videocolor.video.encoders import same_each_time, set_tags
 from videocolor.video.formats import plane_view
 from videocolor.video.interlace import WOVEN_ORDERS
+from videocolor.video.labels import label_tags, write_xmp
 from videocolor.video.matroska import RESERVED, needs_display_size, write_display_size
 from videocolor.video.opening import muxer_errors, url
 from videocolor.video.output import OutputPlan
@@ -223,7 +224,7 @@ class FilmSink:
             if not is_dropped(TAGS, plan.dropped):
                 extra = copy_container_metadata(self._copier.source, out, self._label, plan.container, later=later)
         else:
-            out.metadata.update({"comment": self._label} if self._label else {})
+            out.metadata.update({"comment": self._label} | label_tags(plan.container) if self._label else {})
             if self._span[0] is None:
                 out.metadata.update(self._info.metadata)  # timecode
         options = self._muxer_options(extra) | dict(plan.muxer_options)
@@ -327,6 +328,8 @@ class FilmSink:
             self._compare(copied)
             if needs_display_size(self._plan.container, self._plan.codec, self._info):
                 self._write_shape()
+            if self._label is not None and self._plan.container in ("mp4", "mov"):
+                write_xmp(self._part, self._label)
             if not self._trial:
                 with open(self._part, "rb+") as file:
                     os.fsync(file.fileno())

@@ -6,15 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 from videocolor.types import Array, ColorSpec, PixelLayout
 
-__all__ = ["OutputOptions", "OutputPlan", "Span"]
+__all__ = ["LOSSLESS", "OutputOptions", "OutputPlan", "Span"]
 
 Span = tuple[Fraction | None, Fraction | None]
 """Start and end of a part of a film in seconds; None: the film's own."""
+
+
+LOSSLESS: Final = frozenset({"ffv1", "ffvhuff", "huffyuv", "utvideo", "rawvideo"})
+"""Encoders that keep every sample."""
 
 
 @dataclass(frozen=True)

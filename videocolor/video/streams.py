@@ -10,6 +10,7 @@ from typing import Any
 from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
 
+from videocolor.video.labels import label_tags
 from videocolor.video.opening import main_video
 
 __all__ = [
@@ -135,6 +136,7 @@ def copy_container_metadata(
     if label is not None:
         key = next((k for k in tags if k.lower() == "comment"), "comment")
         tags[key] = f"{tags[key]}; {label}" if tags.get(key) and label not in tags[key] else label
+        tags |= label_tags(container)
     out.metadata.update(tags)
     unusual = {k.lower() for k in tags} - _ITUNES_KEYS
     return {"movflags": "+use_metadata_tags"} if unusual and container in ("mp4", "mov") else {}

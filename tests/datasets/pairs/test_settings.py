@@ -13,12 +13,11 @@ import cv2
 import pytest
 from pairs_helpers import color_film
 
-from videocolor.config import dump_yaml
 from videocolor.datasets.pairs import PairsConfig, build_pairs, read_manifest
 from videocolor.datasets.pairs.review import contact_sheet, spread_out
 from videocolor.datasets.pairs.settings import settings_id
 from videocolor.errors import ConfigError, InputError
-from videocolor.presets import load_model
+from videocolor.presets import dump_yaml, load_model
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "pairs"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -1,0 +1,184 @@
+"""The C2PA manifest of a finished film: embedded in MP4 and QuickTime, OUTPUT.c2pa beside other files."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from videocolor.config import OutputConfig
+from videocolor.errors import InputError, UsageError
+from videocolor.files import disk_errors, part_name, plain, write_atomically
+from videocolor.provenance.credentials import UNNAMED, Credential, load_credential, provenance_packages
+from videocolor.record import manifest_path
+from videocolor.version import __version__
+from videocolor.video import COLOR_LABEL
+from videocolor.video.labels import DIGITAL_SOURCE_TYPE
+
+__all__ = ["RECORD", "Manifest", "check_credential", "read_manifest", "sign_film"]
+
+RECORD: Final = "org.videocolor.record"
+"""Label of the assertion with the hashes of OUTPUT.json."""
+_EMBEDDED: Final = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime"}
+_OTHER: Final = "video/x-matroska"
+"""Kind of files without a manifest in them: bytes with one hash."""
+_UNTRUSTED: Final = "signingCredential.untrusted"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a film's manifest says, and whether it holds."""
+
+    embedded: bool
+    problems: tuple[str, ...]
+    """Why it does not hold; empty: the film is byte for byte what was signed."""
+    signer: str
+    facts: Mapping[str, Any]
+    """The assertion `RECORD`."""
+
+    @property
+    def names_nobody(self) -> bool:
+        """Whether it was signed with a certificate that videocolor made."""
+        return self.signer == UNNAMED
+
+
+def check_credential(output: OutputConfig, *, image_files: bool = False) -> None:
+    """Check before the work that a manifest can be signed, where one is asked for.
+
+    Raises:
+        UsageError: the certificate cannot be used, the extra is not installed, or the output is a row of pictures.
+    """
+    if output.c2pa and image_files:
+        raise UsageError("output.c2pa: pictures get no manifest; write a film, or leave it out")
+    if output.c2pa:
+        record: dict[str, Any] = {"source": {"path": "trial", "sha256": None}, "model": {}, "hints": [], "restored": []}
+        credential = load_credential(output.certificate, output.key)
+        _sign(credential, _manifest("trial", record), _ingredients(record), b"trial")
+
+
+def sign_film(target: Path, record: Mapping[str, Any], output: OutputConfig) -> None:
+    """Sign a finished film with what its record says of source, network and hints.
+
+    Raises:
+        UsageError: as of `check_credential`; the film stays as it was.
+        OutputError: the disk is full; likewise.
+    """
+    credential = load_credential(output.certificate, output.key)
+    manifest, ingredients = _manifest(target.name, record), _ingredients(record)
+    with disk_errors(target):
+        kind = _EMBEDDED.get(target.suffix.lower())
+        if kind is None:
+            write_atomically(manifest_path(target), _sign(credential, manifest, ingredients, target))
+            return
+        part = part_name(target)
+        try:
+            _sign(credential, manifest, ingredients, target, kind, part)
+            os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _sign(
+    credential: Credential,
+    manifest: Mapping[str, Any],
+    ingredients: Sequence[tuple[dict[str, Any], Path | None]],
+    film: Path | bytes,
+    kind: str = _OTHER,
+    target: Path | None = None,
+) -> bytes:
+    """Write a signed copy to `target`, or return the manifest alone."""
+    c2pa, _ = provenance_packages()
+    try:
+        signing = (credential.algorithm.encode(), credential.chain, credential.key, None)
+        signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(*signing))
+        with c2pa.Builder(manifest) as builder:
+            for about, path in ingredients:
+                with open(path or os.devnull, "rb") as file:
+                    builder.add_ingredient(about, "application/octet-stream" if path is None else _kind(path), file)
+            with io.BytesIO(film) if isinstance(film, bytes) else film.open("rb") as source:
+                if target is None:
+                    builder.set_no_embed()
+                    return bytes(builder.sign(signer, kind, source, io.BytesIO()))
+                with target.open("w+b") as out:
+                    return bytes(builder.sign(signer, kind, source, out))
+    except c2pa.C2paError as error:
+        raise UsageError(f"the C2PA manifest cannot be signed: {error}") from error
+
+
+def _kind(path: Path) -> str:
+    return _EMBEDDED.get(path.suffix.lower(), _OTHER)
+
+
+def _manifest(title: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe what was done: opened, colored by a trained network with these hints."""
+    agent, hints = {"name": "videocolor", "version": __version__}, record["hints"]
+    colored = {
+        "action": "c2pa.color_adjustments",
+        "digitalSourceType": DIGITAL_SOURCE_TYPE,
+        "softwareAgent": agent,
+        "description": COLOR_LABEL,
+    }
+    if hints:
+        colored["parameters"] = {"ingredientIds": [f"hint{number}" for number in range(len(hints))]}
+    actions: list[dict[str, Any]] = [{"action": "c2pa.opened", "parameters": {"ingredientIds": ["source"]}}, colored]
+    if restored := list(record["restored"]):
+        actions.append({"action": "c2pa.edited", "softwareAgent": agent, "description": ", ".join(restored)})
+    facts = {
+        "source_sha256": record["source"]["sha256"],
+        "network": {key: record["model"].get(key) for key in ("name", "title", "sha256")},
+        "hints": [{key: hint.get(key) for key in ("name", "sha256", "program")} for hint in hints],
+    }
+    assertions = [
+        {"label": "c2pa.actions.v2", "data": {"actions": actions}},
+        {"label": RECORD, "data": plain(facts)},
+    ]
+    return {"claim_generator_info": [agent], "title": title, "assertions": assertions}
+
+
+def _ingredients(record: Mapping[str, Any]) -> list[tuple[dict[str, Any], Path | None]]:
+    """List the source and the hints, each with its sha256; read for manifests of their own where they hold any."""
+    source = Path(str(record["source"]["path"]))
+    about = {"title": source.name, "relationship": "parentOf", "label": "source"}
+    about["description"] = f"sha256 {record['source']['sha256']}"
+    found: list[tuple[dict[str, Any], Path | None]] = [(about, source if source.is_file() else None)]
+    for number, hint in enumerate(record["hints"]):
+        about = {"title": Path(hint["name"]).name, "relationship": "inputTo", "label": f"hint{number}"}
+        if hint.get("sha256"):
+            about["description"] = f"sha256 {hint['sha256']}"
+        found.append((about, None))
+    return found
+
+
+def read_manifest(target: Path) -> Manifest | None:
+    """Read and check the manifest in a film, or beside it; None: there is none.
+
+    Raises:
+        InputError: it cannot be read.
+        UsageError: the extra is not installed, and there is, or may be, one.
+    """
+    beside, kind = manifest_path(target), _EMBEDDED.get(target.suffix.lower())
+    if kind is None and not beside.is_file():
+        return None
+    c2pa, _ = provenance_packages()
+    try:
+        with target.open("rb") as film:
+            if kind is not None:
+                reader = c2pa.Reader.try_create(kind, film)
+                if reader is None:
+                    return None
+            else:
+                reader = c2pa.Reader(_OTHER, film, manifest_data=beside.read_bytes())
+            told = json.loads(reader.json())
+    except (c2pa.C2paError, ValueError) as error:
+        raise InputError(f"{target if kind else beside}: the manifest cannot be read: {error}") from error
+    except OSError as error:
+        raise InputError(f"{target}: cannot be read: {error.strerror or error}") from error
+    active = told["manifests"][told["active_manifest"]]
+    problems = [f"{s['code']}: {s.get('explanation', '')}" for s in told.get("validation_status", ())]
+    facts: dict[str, Any] = next((a["data"] for a in active.get("assertions", ()) if a["label"] == RECORD), {})
+    signer = str(active.get("signature_info", {}).get("common_name", "unknown"))
+    return Manifest(kind is not None, tuple(p for p in problems if not p.startswith(_UNTRUSTED)), signer, facts)
