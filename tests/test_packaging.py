@@ -184,6 +184,7 @@ def test_every_dependency_is_imported(root: Path) -> None:
 
 
 _IMPORTED_AS = {
+    "c2pa_python": "c2pa",
     **{"opencv_python": "cv2", "pillow": "PIL", "pyyaml": "yaml"},
     **{"scikit_image": "skimage", "scikit_learn": "sklearn"},
 }
