@@ -6,6 +6,7 @@ Of each film that is to be done, `plan_colorize` colors a short sample into a te
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -169,7 +170,9 @@ def _film(
     settings = ColorizeConfig.model_validate(job.config)
     if merging(job):  # the file under the final name is this batch's own
         settings = settings.model_copy(update={"output": settings.output.model_copy(update={"overwrite": True})})
-    found = plan(job.source, job.target, settings)
+    with tempfile.TemporaryDirectory(prefix="videocolor-") as folder:  # stands in for folders that a run would make
+        there = job.target.parent.is_dir()
+        found = plan(job.source, job.target if there else Path(folder) / job.target.name, settings)
     damage = "; ".join(found.scan.losses) or _longer_sound(job, found)
     if damage is not None and config.films.damaged == "refuse":
         raise InputError(f"{job.source}: is damaged: {damage}; --set films.damaged=accept colors it as it is")
