@@ -8,18 +8,27 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from videocolor.errors import OutputError
 
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["disk_errors", "file_sha256", "folder_lock", "part_name", "plain", "source_sha256", "write_atomically"]
+__all__ = [
+    "disk_errors",
+    "file_digests",
+    "file_sha256",
+    "folder_lock",
+    "part_name",
+    "plain",
+    "source_sha256",
+    "write_atomically",
+]
 
 
 def part_name(target: Path) -> Path:
@@ -70,6 +79,23 @@ def file_sha256(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_digests(file: IO[bytes], algorithms: Iterable[str], still: Callable[[], None] | None = None) -> dict[str, str]:
+    """Read an open file once; return its digest by each algorithm, in hex.
+
+    Args:
+        file: read from where it is to its end.
+        algorithms: names as of `hashlib`.
+        still: called before each part of 8 MiB; raises to stop.
+    """
+    hashes = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
+    while chunk := file.read(8 * 2**20):
+        if still is not None:
+            still()
+        for each in hashes.values():
+            each.update(chunk)
+    return {name: each.hexdigest() for name, each in hashes.items()}
 
 
 def source_sha256(path: Path, files: Sequence[Path] | None = None) -> str:

@@ -16,6 +16,7 @@ from videocolor.batch.bag import check_archive, has_info, settle_bag
 from videocolor.batch.finish import describe_files
 from videocolor.batch.lock import DriverLock
 from videocolor.batch.manifest import MANIFEST, Digests, read_manifest
+from videocolor.batch.profiles import bag_style
 from videocolor.batch.qc import has_report
 from videocolor.batch.receipts import Receipt, drop_receipt, is_sealed, read_receipt, receipt_path, write_receipt
 from videocolor.batch.reel import Reel
@@ -32,7 +33,7 @@ from videocolor.shards.types import FilmJob
 
 __all__ = ["accept_films", "complete_films", "repair_films"]
 
-_ENDS: Final = ("luma.framemd5", "bag/bagit.txt", "qctools.xml.gz", "policy.xml")
+_ENDS: Final = ("luma.framemd5", "bag/bagit.txt", "qctools.xml.gz", "policy.xml", "bag.tar", "mets.xml")
 """What tells of a finished film that a proof, package or report was asked for."""
 
 
@@ -43,7 +44,7 @@ def complete_films(reels: Sequence[Reel], batch: Batch, reporter: Reporter) -> N
         if reel.receipt is not None and _settle(batch.out, reel.name):
             reel.receipt = read_receipt(batch.out, reel.name)
             if reel.receipt is not None:  # the package may be that of the amendment
-                remade = {name for name in _changed(batch.out, reel.receipt) if ".bag/" in name}
+                remade = {name for name in _changed(batch.out, reel.receipt) if _is_packed(reel.receipt, name)}
         if reel.receipt is None or not (remade or _lacks(batch.out, reel.receipt, reel.job, batch.config.archive)):
             continue
         reel.stage = "merging"
@@ -62,13 +63,24 @@ def _lacks(out: Path, receipt: Receipt, job: FilmJob, settings: ArchiveSettings)
         ".luma.framemd5": settings.luma_proof,
         ".bag/bagit.txt": settings.bag,
         ".qctools.xml.gz": settings.qctools,
+        ".bag.tar": settings.bag_tar,
+        ".mets.xml": settings.mets,
+        **{f".bag/manifest-{name}.txt": settings.bag for name in bag_style(settings).algorithms},
         ".html": job.config.get("output", {}).get("report", False),
     }
     if any(asked and f"{receipt.target}{end}" not in receipt.files for end, asked in ends.items()):
         return True
     if settings.mediaconch and not has_report(out / receipt.target, settings.mediaconch):
         return True
-    return settings.bag and not has_info(bag_path(out / receipt.target), bag_info(settings))
+    if job.catalog and job.catalog != receipt.catalog:
+        return True
+    info = bag_info(settings, job.catalog or receipt.catalog)
+    return settings.bag and not has_info(bag_path(out / receipt.target), info)
+
+
+def _is_packed(receipt: Receipt, name: str) -> bool:
+    """Return whether a file is a package, or part of one."""
+    return name.startswith(f"{receipt.target}.bag/") or name == f"{receipt.target}.bag.tar"
 
 
 def _complete(job: FilmJob, receipt: Receipt, batch: Batch, remade: Collection[str] = ()) -> Receipt:
@@ -89,6 +101,7 @@ def _complete(job: FilmJob, receipt: Receipt, batch: Batch, remade: Collection[s
 
 
 def _make(job: FilmJob, receipt: Receipt, batch: Batch, remade: Collection[str]) -> Receipt:
+    job = dataclasses.replace(job, catalog=job.catalog or receipt.catalog)
     target, warnings = job.target, list(receipt.warnings)
     page = report_path(target)
     damaged = page.relative_to(batch.out).as_posix() in remade
@@ -101,7 +114,8 @@ def _make(job: FilmJob, receipt: Receipt, batch: Batch, remade: Collection[str])
         luma_differs=receipt.luma_differs,
     )
     warnings += batch.steps.finish(job, report, batch.config, receipt.source_sha256)
-    now = dataclasses.replace(receipt, **describe_files(batch.out, report), warnings=tuple(dict.fromkeys(warnings)))
+    said = tuple(dict.fromkeys(warnings))
+    now = dataclasses.replace(receipt, **describe_files(batch.out, report), warnings=said, catalog=job.catalog)
     write_receipt(batch.out, now)
     return now
 
@@ -118,11 +132,10 @@ def _check_seal(out: Path, receipt: Receipt) -> None:
 def _restored_on_error(out: Path, receipt: Receipt) -> Iterator[None]:
     """Keep record, report and proofs while they are replaced; put them back on any error, `_settle` after a kill."""
     folder = _kept_folder(out, receipt.name)
-    inside = f"{receipt.target}.bag/"
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name in receipt.files:
-            if name != receipt.target and not name.startswith(inside) and (out / name).is_file():
+            if name != receipt.target and not _is_packed(receipt, name) and (out / name).is_file():
                 _copy(out / name, folder / Path(name).name)
     try:
         yield
@@ -140,7 +153,7 @@ def _settle(out: Path, name: str) -> bool:
     settle_bag(bag_path(out / receipt.target))
     for file, digest in receipt.files.items():
         kept = folder / Path(file).name
-        if file.startswith(f"{receipt.target}.bag/") or not kept.is_file() or file_sha256(kept) != digest:
+        if _is_packed(receipt, file) or not kept.is_file() or file_sha256(kept) != digest:
             continue
         if not (out / file).is_file() or file_sha256(out / file) != digest:
             _copy(kept, out / file)
@@ -222,9 +235,9 @@ def _repair(receipt: Receipt, changed: list[str], batch: Batch) -> str:
     if f"{receipt.target}.json" in left:
         raise OutputError("its record is damaged, and in no package; `batch accept` or color it again")
     if left:
-        luma_proof, bag, qctools, policy = (f"{receipt.target}.{end}" in receipt.files for end in _ENDS)
+        luma_proof, bag, qctools, policy, tar, mets = (f"{receipt.target}.{end}" in receipt.files for end in _ENDS)
         had = _settings(out)
-        update = {"luma_proof": luma_proof, "bag": bag, "qctools": qctools}
+        update = {"luma_proof": luma_proof, "bag": bag, "qctools": qctools, "bag_tar": tar, "mets": mets}
         had = had.model_copy(update=update if policy else {**update, "mediaconch": None})
         job.config.setdefault("output", {})["report"] = f"{receipt.target}.html" in receipt.files
         config = batch.config.model_copy(update={"archive": had})

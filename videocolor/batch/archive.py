@@ -6,24 +6,32 @@ nothing is written to the folders of the sources.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from videocolor.batch.bag import check_archive, settle_bag, write_bag
+from videocolor.batch.catalog import info_lines
+from videocolor.batch.fixity import checked_before
 from videocolor.batch.framemd5 import LumaComparison, compare_framemd5, framemd5_path, write_framemd5
+from videocolor.batch.inspection import find_damage
+from videocolor.batch.mets import events_of, mets_path, write_mets
+from videocolor.batch.profiles import bag_style, missing_facts, write_tar
 from videocolor.batch.qc import report_by_tools
 from videocolor.batch.settings import ArchiveSettings
+from videocolor.batch.state import plan_path
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, OutputError
 from videocolor.files import source_sha256
 from videocolor.record import read_record, write_sidecar
 from videocolor.shards.merge import MergeReport
+from videocolor.shards.planfile import read_plan
 from videocolor.shards.types import FilmJob
 from videocolor.video.film import COLOR_LABEL
 from videocolor.video.sequences import sequence_files
 from videocolor.video.slices import check_slices
 
-__all__ = ["bag_info", "bag_path", "finish_film"]
+__all__ = ["bag_info", "bag_path", "check_package", "finish_film"]
 
 
 def finish_film(job: FilmJob, report: MergeReport, settings: ArchiveSettings, sha256: str) -> list[str]:
@@ -46,11 +54,8 @@ def finish_film(job: FilmJob, report: MergeReport, settings: ArchiveSettings, sh
         OutputError: luma is not the source's though the codec is lossless; something cannot be written.
         UsageError: the extra `archive` is not installed.
     """
-    bag, ours = bag_path(report.target), framemd5_path(report.target)
-    settle_bag(bag)
-    settings = settings.model_copy(
-        update={"luma_proof": settings.luma_proof or ours.exists(), "bag": settings.bag or bag.exists()}
-    )
+    settle_bag(bag_path(report.target))
+    settings = _with_present(report.target, settings)
     check_archive(settings)
     facts: dict[str, Any] = {}
     warnings: list[str] = []
@@ -65,12 +70,42 @@ def finish_film(job: FilmJob, report: MergeReport, settings: ArchiveSettings, sh
         facts["ffv1_slices"] = _check_slices(report.target)
         warnings += said
     proofs += report_by_tools(report.target, settings)
-    if facts and report.sidecar is not None:
-        record = read_record(report.target)
-        write_sidecar(report.target, {**record, "archive": {**record.get("archive", {}), **facts}})
+    record = _complete_record(job, report, facts, sha256)
+    files: dict[Path, str | None] = {report.target: report.sha256 or None}
+    files |= dict.fromkeys([*proofs, *(path for path in (report.sidecar, report.page) if path is not None)])
+    if settings.mets:
+        files[write_mets(report.target, record, files, settings.organization)] = None
     if settings.bag:
-        _package(job, report, settings, facts, proofs)
+        _package(job, report, settings, record, files)
     return warnings
+
+
+def _with_present(target: Path, settings: ArchiveSettings) -> ArchiveSettings:
+    """Ask for what is there already, too."""
+    bag = bag_path(target)
+    present = {
+        "luma_proof": framemd5_path(target),
+        "bag": bag,
+        "bag_tar": bag.with_name(f"{bag.name}.tar"),
+        "mets": mets_path(target),
+    }
+    return settings.model_copy(update={key: getattr(settings, key) or path.exists() for key, path in present.items()})
+
+
+def _complete_record(job: FilmJob, report: MergeReport, facts: dict[str, Any], sha256: str) -> dict[str, Any]:
+    """Add catalog, facts and events to the film's record, and return it; without a record: what it would hold."""
+    plan = plan_path(job)
+    damage = find_damage(job, read_plan(plan)) if plan.is_file() else None
+    if damage is not None:
+        facts["accepted_damage"] = damage
+    kept = report.sidecar is not None
+    record = read_record(report.target) if kept else {"source": {"path": str(job.source), "sha256": sha256}}
+    archive = record.get("archive", {})
+    facts["events"] = [*archive.get("events", ()), *events_of(record, checked_before(job), facts)]
+    record = {**record, **({"catalog": job.catalog} if job.catalog else {}), "archive": {**archive, **facts}}
+    if kept:
+        write_sidecar(report.target, record)
+    return record
 
 
 def bag_path(target: Path) -> Path:
@@ -132,19 +167,47 @@ def _difference(found: LumaComparison) -> str:
 
 
 def _package(
-    job: FilmJob, report: MergeReport, settings: ArchiveSettings, facts: dict[str, Any], proofs: list[Path]
+    job: FilmJob,
+    report: MergeReport,
+    settings: ArchiveSettings,
+    record: dict[str, Any],
+    files: dict[Path, str | None],
 ) -> None:
-    files: dict[Path, str | None] = {report.target: report.sha256 or None}
-    files |= dict.fromkeys([*proofs, *(path for path in (report.sidecar, report.page) if path is not None)])
+    archive = record["archive"]
+    facts = {
+        "Source-SHA256": archive.get("source_sha256_after"),
+        "Restoration": "; ".join(record.get("restored", ())),
+        "Accepted-Damage": archive.get("accepted_damage"),
+    }
     info = {
         "External-Description": f"Derivative of {job.source.name}: {COLOR_LABEL}",
-        **({"Source-SHA256": facts["source_sha256_after"]} if settings.fixity else {}),
-        **bag_info(settings),
+        **{label: text for label, text in facts.items() if text},
+        **bag_info(settings, job.catalog),
     }
-    write_bag(bag_path(report.target), files, info, replace=True)
+    bag = write_bag(bag_path(report.target), files, info, bag_style(settings), replace=True)
+    if settings.bag_tar:
+        write_tar(bag)
 
 
-def bag_info(settings: ArchiveSettings) -> dict[str, str]:
+def bag_info(settings: ArchiveSettings, catalog: Mapping[str, str]) -> dict[str, str]:
     """Return the lines of a package's bag-info.txt that are asked for."""
     organization = {"Source-Organization": settings.organization} if settings.organization else {}
-    return {**organization, **settings.bag_info}
+    profile = bag_style(settings).profile
+    named = {} if profile is None else {"BagIt-Profile-Identifier": profile}
+    return {**organization, **named, **info_lines(catalog), **settings.bag_info}
+
+
+def check_package(job: FilmJob, settings: ArchiveSettings) -> None:
+    """Check before the work that a film's package will have what its profile asks for.
+
+    Raises:
+        InputError: a line of bag-info.txt is missing, or has another value than it may.
+    """
+    if settings.bag and settings.bag_profile is not None:
+        later = ("Source-SHA256",) if settings.fixity else ()
+        problems = missing_facts(bag_style(settings), bag_info(settings, job.catalog), later)
+        if problems:
+            raise InputError(
+                f"{job.source}: its package would not follow {settings.bag_profile}: {'; '.join(problems)}; "
+                "give columns of the job file, or archive.bag_info"
+            )

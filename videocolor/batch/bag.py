@@ -17,31 +17,41 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from videocolor.batch.profiles import BagStyle, bag_style
 from videocolor.batch.qc import check_tools
 from videocolor.batch.settings import ArchiveSettings
 from videocolor.errors import InputError, OutputError, UsageError
-from videocolor.files import disk_errors, file_sha256
+from videocolor.files import disk_errors, file_digests
 from videocolor.version import __version__
 from videocolor.video import sync_folder
 
 __all__ = ["bag_problems", "check_archive", "has_info", "settle_bag", "write_bag"]
 
-_DECLARATION: Final = "BagIt-Version: 0.97\nTag-File-Character-Encoding: UTF-8\n"
+_DECLARATION: Final = "BagIt-Version: {}\nTag-File-Character-Encoding: UTF-8\n"
 
 
 def check_archive(settings: ArchiveSettings) -> None:
     """Check before a batch that what is asked for can be made here.
 
     Raises:
-        UsageError: the extra `archive`, or another tool, is not installed.
+        UsageError: the extra `archive`, or another tool, is not installed, or the profile cannot be followed.
     """
     check_tools(settings)
+    if settings.bag:
+        bag_style(settings)
+    elif settings.bag_tar:
+        raise UsageError("archive.bag_tar needs archive.bag")
     if settings.bag and importlib.util.find_spec("bagit") is None:
         raise UsageError("archive.bag needs bagit: pip install 'videocolor[archive]'")
 
 
 def write_bag(
-    folder: Path, files: Mapping[Path, str | None], info: Mapping[str, str], *, replace: bool = False
+    folder: Path,
+    files: Mapping[Path, str | None],
+    info: Mapping[str, str],
+    style: BagStyle | None = None,
+    *,
+    replace: bool = False,
 ) -> Path:
     """Package files; the bag is written beside its place, checked, and renamed.
 
@@ -52,6 +62,7 @@ def write_bag(
         folder: the bag.
         files: file to its sha256, or None if unknown; names must differ.
         info: lines of bag-info.txt; Bagging-Date, Payload-Oxum and Bag-Software-Agent are added.
+        style: manifests and version; None: sha256 alone.
         replace: replace an existing bag.
 
     Raises:
@@ -69,7 +80,7 @@ def write_bag(
     try:
         with disk_errors(folder):
             part.mkdir()
-            _fill(part, files, info)
+            _fill(part, files, info, style or BagStyle())
         problems = bag_problems(part)
         if problems:
             raise OutputError(f"{folder}: was written and is damaged: {'; '.join(problems)}")
@@ -103,14 +114,18 @@ def _beside(folder: Path) -> tuple[Path, Path]:
     return folder.with_name(f".{folder.name}.part"), folder.with_name(f".{folder.name}.before")
 
 
-def _fill(part: Path, files: Mapping[Path, str | None], info: Mapping[str, str]) -> None:
+def _fill(part: Path, files: Mapping[Path, str | None], info: Mapping[str, str], style: BagStyle) -> None:
     (part / "data").mkdir()
-    lines, total = [], 0
+    lines: dict[str, list[str]] = {algorithm: [] for algorithm in style.algorithms}
+    total = 0
     for file, known in sorted(files.items(), key=lambda item: item[0].name):
         inside = part / "data" / file.name
         _link_or_copy(file, inside)
         total += inside.stat().st_size
-        lines.append(f"{known or file_sha256(inside)}  data/{_encoded(file.name)}\n")
+        if style.version != "0.97" and "%" in file.name:
+            raise OutputError(f"{file}: tools disagree on a % in a package of BagIt {style.version}; rename the reel")
+        for algorithm, digest in _digests(inside, style, known).items():
+            lines[algorithm].append(f"{digest}  data/{_encoded(file.name)}\n")
     tags = {
         **info,
         "Bagging-Date": datetime.now(UTC).date().isoformat(),
@@ -118,12 +133,11 @@ def _fill(part: Path, files: Mapping[Path, str | None], info: Mapping[str, str])
         "Bag-Software-Agent": f"videocolor {__version__}",
     }
     texts = {
-        "bagit.txt": _DECLARATION,
+        "bagit.txt": _DECLARATION.format(style.version),
         "bag-info.txt": "".join(_info_lines(tags)),
-        "manifest-sha256.txt": "".join(lines),
+        **{f"manifest-{algorithm}.txt": "".join(entries) for algorithm, entries in lines.items()},
     }
-    digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
-    texts["tagmanifest-sha256.txt"] = "".join(f"{digest}  {name}\n" for name, digest in digests.items())
+    texts |= {f"tagmanifest-{algorithm}.txt": _tag_manifest(texts, algorithm) for algorithm in style.algorithms}
     for name, text in texts.items():
         with (part / name).open("w", encoding="utf-8", newline="") as out:
             out.write(text)
@@ -144,6 +158,18 @@ def has_info(folder: Path, info: Mapping[str, str]) -> bool:
     except (OSError, UnicodeDecodeError):
         return False
     return set(_info_lines(info)) <= set(lines)
+
+
+def _tag_manifest(texts: Mapping[str, str], algorithm: str) -> str:
+    digests = {name: hashlib.new(algorithm, text.encode()).hexdigest() for name, text in texts.items()}
+    return "".join(f"{digest}  {name}\n" for name, digest in digests.items())
+
+
+def _digests(file: Path, style: BagStyle, sha256: str | None) -> dict[str, str]:
+    if style.algorithms == ("sha256",) and sha256:
+        return {"sha256": sha256}
+    with file.open("rb") as data:
+        return file_digests(data, style.algorithms)
 
 
 def _link_or_copy(file: Path, inside: Path) -> None:

@@ -7,13 +7,12 @@ Lists are read as md5sum and sha256sum write them, GNU or BSD, or with one check
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import threading
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +22,7 @@ from videocolor.batch.reel import Reel
 from videocolor.batch.settings import ArchiveSettings
 from videocolor.batch.state import mark_failed, read_file, source_state, write_file
 from videocolor.errors import InputError, Interrupted
+from videocolor.files import file_digests
 from videocolor.shards.types import FilmJob
 from videocolor.video.sequences import sequence_files
 
@@ -35,7 +35,6 @@ _LIST: Final = re.compile(
 _GNU: Final = re.compile(r"(?P<escaped>\\?)(?P<digest>[0-9a-fA-F]{32,128}) [ *]?(?P<name>.+)")
 _BSD: Final = re.compile(r"(?:MD5|SHA1|SHA256|SHA512) ?\((?P<name>.+)\) = (?P<digest>[0-9a-fA-F]{32,128})")
 _ALONE: Final = re.compile(r"[0-9a-fA-F]{32,128}")
-_CHUNK: Final = 8 * 2**20
 _OFF: Final = "--set archive.checksums=off colors without a look at checksums"
 
 
@@ -159,23 +158,21 @@ def _check(job: FilmJob, known: list[Checksum], stop: threading.Event) -> None:
                 )
                 mark_failed(job, error)
                 raise InputError(error)
-    date = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    date = datetime.now(UTC).isoformat(timespec="seconds")
     checked = [{**asdict(each), "file": Path(each.file).name, "date": date} for each in known]
     write_file(job.folder / "checked.json", {"state": state, "known": [asdict(e) for e in known], "checked": checked})
 
 
 def _digests(file: str, algorithms: set[str], stop: threading.Event) -> dict[str, str]:
-    hashes = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
+    def still() -> None:
+        if stop.is_set():
+            raise Interrupted(f"{file}: the check of its checksum was stopped")
+
     try:
         with open(file, "rb") as data:
-            while chunk := data.read(_CHUNK):
-                if stop.is_set():
-                    raise Interrupted(f"{file}: the check of its checksum was stopped")
-                for each in hashes.values():
-                    each.update(chunk)
+            return file_digests(data, algorithms, still)
     except OSError as error:
         raise InputError(f"{file}: cannot be read for its checksum: {error.strerror or error}") from error
-    return {name: each.hexdigest() for name, each in hashes.items()}
 
 
 class SourceChecks:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from videocolor.batch.archive import check_package
 from videocolor.batch.receipts import Receipt, drop_receipt, is_sealed, read_receipt, receipt_fits, write_receipt
 from videocolor.batch.reel import Reel
 from videocolor.batch.reporting import Reporter
@@ -73,6 +74,7 @@ def _take_in(reel: Reel, batch: Batch, restart: bool, retry: bool) -> None:
     reel.given_up = given_up(batch.out, job.name)
     if reel.given_up is not None:
         return
+    check_package(job, batch.config.archive)
     if restart:
         drop_work(job)
     if not retry and (error := failed_before(job)) is not None:

@@ -144,6 +144,14 @@ class ArchiveSettings(Section):
     """Have QCTools (`qcli`) write a report of each film."""
     bag: Bool = False
     """Package film, record and proofs as a BagIt bag beside the film: OUTPUT.bag (extra `archive`)."""
+    bag_algorithms: Annotated[tuple[Literal["md5", "sha1", "sha256", "sha512"], ...], Field(min_length=1)] = ("sha256",)
+    """Manifests of a package: a list of md5, sha1, sha256, sha512."""
+    bag_profile: Text | None = None
+    """BagIt profile that packages follow, a JSON file; its manifests are those that it requires."""
+    bag_tar: Bool = False
+    """Write OUTPUT.bag.tar, too."""
+    mets: Bool = False
+    """Write OUTPUT.mets.xml: METS with the film's PREMIS events; part of the package."""
     organization: str | None = None
     """Source-Organization of the packages."""
     bag_info: dict[_Word, Text] = Field(default={})
