@@ -8,7 +8,7 @@ from typing import Annotated, get_args
 
 import pytest
 
-from videocolor.config import COLOR, Affects, AssignedHint, ColorizeConfig, Effect, InputConfig
+from videocolor.config import COLOR, Affects, AssignedHint, ColorizeConfig, Effect
 from videocolor.fingerprint import assigned_in, digest, effects, settings_of
 from videocolor.models.registry import load_colorizer
 from videocolor.shards.plan import settings_hash
@@ -25,7 +25,7 @@ def test_every_setting_is_marked_once() -> None:
 
 def test_a_setting_without_a_mark_is_refused() -> None:
     class Unmarked(ColorizeConfig):
-        input: InputConfig = InputConfig()
+        restoration: type(ColorizeConfig().restoration) = ColorizeConfig().restoration  # type: ignore[valid-type]
 
     class Twice(ColorizeConfig):
         model: Annotated[type(ColorizeConfig().model), COLOR] = ColorizeConfig().model  # type: ignore[valid-type]

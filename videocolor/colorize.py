@@ -8,13 +8,13 @@ from __future__ import annotations
 import glob
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from videocolor.config import ColorizeConfig, SmoothingConfig
-from videocolor.errors import OutputError, UsageError
+from videocolor.errors import Interrupted, OutputError, UsageError, VideocolorError
 from videocolor.events import Event, Observer, RunLog, ShotRecord, ignore
 from videocolor.files import disk_errors, folder_lock
 from videocolor.models.base import Colorizer
@@ -26,10 +26,10 @@ from videocolor.pipeline.smoothing import Smoother
 from videocolor.plugins import name_of
 from videocolor.record import Fixity, describe, describe_hints, describe_model, joined, timing
 from videocolor.reports.run import leave_record
-from videocolor.shards.merge import MergeReport, merge_shards
+from videocolor.shards.merge import merge_shards
 from videocolor.shards.recolor import parse_shots, recolor_shots
 from videocolor.shards.records import any_records, discard_work, finished_shards, work_folder
-from videocolor.shards.types import FilmJob, FilmPlan, ShardRecord
+from videocolor.shards.types import FilmJob
 from videocolor.shards.work import color_film_shards, current_plan
 from videocolor.shots.prepare import unused_cuts
 from videocolor.shots.scan import ScanResult, cuts_for, scan_film
@@ -154,10 +154,12 @@ def _color_in_shards(film: Film, log: RunLog, began: float) -> ColorizeResult:
             if plan is not None:
                 _sweep(film.plan.target)
             plan, records = color_film_shards(film, job, log, hear, plan=plan, done=done)
-            report = _joined(film, job, plan, records, log, began)
-        except BaseException:
+            report = merge_shards(job, plan, records, log, film=film, run_began=began)
+        except BaseException as error:
             if not any_records(job.folder):
                 discard_work(job)
+            elif isinstance(error, VideocolorError) and not isinstance(error, Interrupted):
+                error.args = (f"{error}; what was colored is kept in {job.folder} for the next run",)
             raise
         if not film.config.output.keep_shards:
             discard_work(job)
@@ -169,17 +171,6 @@ def _color_in_shards(film: Film, log: RunLog, began: float) -> ColorizeResult:
     return ColorizeResult(
         film.target, plan.frames, seconds, shots, tuple(log.warnings), report.sidecar, before, report.page
     )
-
-
-def _joined(
-    film: Film, job: FilmJob, plan: FilmPlan, records: Mapping[int, ShardRecord], log: RunLog, began: float
-) -> MergeReport:
-    """Join the shards; what fails at last keeps them, and says so."""
-    try:
-        return merge_shards(job, plan, records, log, film=film, run_began=began)
-    except OutputError as error:
-        kept = f"what was colored is kept in {job.folder}; the same command goes on from there"
-        raise OutputError(f"{error}; {kept}") from error
 
 
 def _sweep(target: Path) -> None:

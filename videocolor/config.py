@@ -177,11 +177,11 @@ class Section(BaseModel):
 class InputConfig(Section):
     """What is read of the source."""
 
-    rate: Rate | None = None
+    rate: Annotated[Rate | None, COLOR] = None
     """Frames a second of an image sequence: 24, 23.976 or 24000/1001. Films state their own."""
-    start: Time | None = None
+    start: Annotated[Time | None, COLOR] = None
     """Color from this film time on: seconds or HH:MM:SS.mmm. Null: from the first frame."""
-    end: Time | None = None
+    end: Annotated[Time | None, SHOTS] = None
     """Color up to this film time, itself not included. Null: to the last frame."""
 
     @pydantic.model_validator(mode="after")
@@ -348,7 +348,7 @@ class OutputConfig(Section):
 class ColorizeConfig(Section):
     """All settings of `videocolor colorize`."""
 
-    input: Annotated[InputConfig, COLOR] = InputConfig()
+    input: InputConfig = InputConfig()
     model: ModelConfig = ModelConfig()
     shots: ShotsConfig = ShotsConfig()
     hints: HintsConfig = HintsConfig()

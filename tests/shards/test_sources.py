@@ -8,13 +8,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from batch.films import RATE, samples_of, write_reel
 
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
-from videocolor.errors import InputError, OutputError
+from videocolor.errors import InputError, OutputError, UnsupportedVideoError
 from videocolor.shards.merge import merge_film
 from videocolor.shards.types import FilmJob, Task
 from videocolor.shards.work import plan_film, run_task
@@ -140,6 +141,23 @@ def test_a_full_disk_loses_nothing_that_is_finished(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(PacketFile, "_write", write)
     assert colorize_video(source, tmp_path / "out.mkv", config).resumed > 0
     assert samples_of(tmp_path / "out.mkv") == samples_of(tmp_path / "whole.mkv")
+
+
+@pytest.mark.slow
+def test_a_picture_that_changes_its_size_ends_the_film_there(tmp_path: Path) -> None:
+    source, rng = tmp_path / "in.mjpeg", np.random.default_rng(3)
+    scenes = [rng.integers(0, 255, (12, 16), np.uint8).repeat(4, 0).repeat(4, 1) for _ in range(3)]
+    frames = [scenes[index // 25] for index in range(75)] + [scenes[0][:24, :32]] * 4
+    source.write_bytes(b"".join(cv2.imencode(".jpg", frame)[1].tobytes() for frame in frames))
+    settings = [*SETTINGS, "shots.shard=1", "output.sidecar=false"]
+    with pytest.raises(
+        UnsupportedVideoError, match=r"at frame 75; .*\(--end 3\.000\).* is kept in .*out\.mkv\.videocolor"
+    ):
+        colorize_video(source, tmp_path / "out.mkv", ColorizeConfig.load(None, settings))
+    result = colorize_video(source, tmp_path / "out.mkv", ColorizeConfig.load(None, [*settings, "input.end=3.000"]))
+    assert (result.frames, result.resumed >= 25) == (75, True)
+    expected = colorize_video(source, tmp_path / "new.mkv", ColorizeConfig.load(None, [*settings, "input.end=3.000"]))
+    assert samples_of(result.target) == samples_of(expected.target)
 
 
 def test_a_film_that_changed_is_not_mixed(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -50,18 +51,39 @@ MATRIX: dict[str, tuple[str, ...]] = {
     "fields.mkv": (*FIELDS, *H264, *APART, *AAC),
     "fields.h264": (*FIELDS, *H264, *APART, "-an"),
     "fields.vob": (*FIELDS, *MPEG2, *MP2),
+    "imx.mxf": (
+        *("-vf", "scale=720:608,setfield=tff,format=yuv422p", "-c:v", "mpeg2video", "-g", "1", "-intra_vlc", "1"),
+        *(
+            "-b:v",
+            "50000k",
+            "-minrate",
+            "50000k",
+            "-maxrate",
+            "50000k",
+            "-bufsize",
+            "2000000",
+            "-qmax",
+            "8",
+            "-dc",
+            "10",
+        ),
+        *("-rc_init_occupancy", "2000000", "-non_linear_quant", "1", "-flags", "+ildct+low_delay"),
+        *("-c:a", "pcm_s24le", "-ac", "4", "-f", "mxf_d10"),
+    ),
     "negative.mov": (*PLAIN, *H264, *B, *AAC, "-movflags", "negative_cts_offsets"),
 }
 COPIES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     # name: (made from, options of the input, of the output)
     "edit.mp4": ("b2.mp4", ("-ss", "0.3"), ()),
     "edit.mov": ("b2.mov", ("-ss", "0.3"), ()),
+    "cropped.mp4": ("b2.mp4", (), ("-bsf:v", "h264_metadata=crop_left=4:crop_top=8")),
+    "pal.avi": ("pal.dv", (), ()),
     "late.mkv": ("b2.mkv", ("-itsoffset", "2"), ()),
     "late.mp4": ("b2.mp4", ("-itsoffset", "2"), ()),
     "wrap.ts": ("b2.ts", (), ("-output_ts_offset", "95442.2")),
     "wrap.vob": ("b2.vob", (), ("-output_ts_offset", "95442.2")),
 }
-FAST = {"b2.avi", "null_b1.avi", "ntsc.dv", "b2.h264", "edit.mp4", "gaps.mkv", "wrap.ts"}
+FAST = {"cropped.mp4", "b2.avi", "null_b1.avi", "ntsc.dv", "b2.h264", "edit.mp4", "gaps.mkv", "wrap.ts"}
 
 
 def film(folder: Path, name: str) -> Path:
@@ -97,7 +119,9 @@ def test_frames_times_luma_and_sound_are_those_that_ffmpeg_sees(tmp_path: Path, 
         assert packets_of(target, coded=coded) == packets_of(source, coded=coded)
 
 
-@pytest.mark.parametrize(("name", "rate"), [("pal.dv", Fraction(25)), ("ntsc.dv", Fraction(30000, 1001))])
+@pytest.mark.parametrize(
+    ("name", "rate"), [("pal.dv", Fraction(25)), ("pal.avi", Fraction(25)), ("ntsc.dv", Fraction(30000, 1001))]
+)
 def test_a_tape_has_the_rate_of_its_system(tmp_path: Path, name: str, rate: Fraction) -> None:
     info = probe(film(tmp_path, name))
     assert info.rate == rate
@@ -110,6 +134,44 @@ def test_gxf_counts_fields_and_its_rate_is_of_frames(tmp_path: Path, fields: tup
     ffmpeg(*NOISE, "-vf", "scale=720:576,setfield=tff,format=yuv420p", "-c:v", "mpeg2video", *fields, source)
     info = probe(source)
     assert (info.rate, info.frames) == (25, len(frames_of(source)))
+
+
+@pytest.mark.slow
+def test_dv_of_type_1_is_one_stream_with_its_sound(tmp_path: Path) -> None:
+    """AVI whose only stream is raw DV, `iavs` (Microsoft, DV Data in the AVI File Format)."""
+
+    def chunk(name: bytes, *parts: bytes) -> bytes:
+        return name + struct.pack("<I", sum(map(len, parts))) + b"".join(parts)
+
+    tape = film(tmp_path, "pal.dv").read_bytes()
+    frames = [tape[start : start + 144_000] for start in range(0, len(tape), 144_000)]
+    count = len(frames)
+    head = struct.pack("<14I", 40_000, 3_600_000, 0, 16, count, 0, 1, 144_000, 720, 576, 0, 0, 0, 0)
+    stream = b"iavsdvsd" + struct.pack("<IHH8I4H", 0, 0, 0, 0, 1, 25, 0, count, 144_000, 2**32 - 1, 0, 0, 0, 720, 576)
+    described = chunk(b"LIST", b"strl", chunk(b"strh", stream), chunk(b"strf", bytes(32)))
+    header = chunk(b"LIST", b"hdrl", chunk(b"avih", head), described)
+    movie = chunk(b"LIST", b"movi", *(chunk(b"00__", frame) for frame in frames))
+    index = (b"00__" + struct.pack("<3I", 16, 4 + place * 144_008, 144_000) for place in range(count))
+    source = tmp_path / "type1.avi"
+    source.write_bytes(chunk(b"RIFF", b"AVI ", header, movie, chunk(b"idx1", *index)))
+    assert probe(source).rate == 25
+    pass_through(source, tmp_path / "out.mkv", codec="ffv1")
+    made = frames_of(tmp_path / "out.mkv")
+    assert [digest for _, digest in made] == [digest for _, digest in frames_of(source)] and len(made) == count
+    assert packets_of(tmp_path / "out.mkv", coded=False) == packets_of(source, coded=False)
+
+
+def test_frames_that_an_edit_list_hides_are_not_missing(tmp_path: Path) -> None:
+    source = film(tmp_path, "b2.mov")
+    data = bytearray(source.read_bytes())
+    entry = data.index(b"elst") + 12
+    duration, start = struct.unpack_from(">Ii", data, entry)
+    struct.pack_into(">Ii", data, entry, duration // 2, start)
+    source.write_bytes(data)
+    with open_video(source) as video:
+        times = [frame.pts * frame.time_base for frame in video]
+        assert times == [time for time, _ in frames_of(source)] and 10 < len(times) < 20
+        assert video.losses == []
 
 
 def test_fields_coded_apart_are_frames_of_their_rate(tmp_path: Path) -> None:

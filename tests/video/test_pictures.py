@@ -387,6 +387,15 @@ def test_gaps_and_empty_files_leave_their_time_empty(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.glob("x_*")) == [f"x_{n}.png" for n in (86400, 86401, 86404)]
 
 
+def test_a_counter_that_runs_over_goes_on(tmp_path: Path) -> None:
+    for place, number in enumerate((97, 98, 99, 0, 1)):
+        Image.fromarray(scan(place)).save(tmp_path / f"a_{number:02d}.png")
+    with open_video(tmp_path) as video:
+        shown = [(frame.pts, frame.luma.copy()) for frame in video]
+    assert [pts for pts, _ in shown] == [0, 1, 2, 3, 4]
+    np.testing.assert_array_equal([luma for _, luma in shown], [scan(place) for place in range(5)])
+
+
 def test_an_animated_webp_says_what_it_is(tmp_path: Path) -> None:
     pictures = [Image.fromarray(scan(i)) for i in range(3)]
     pictures[0].save(tmp_path / "x.webp", save_all=True, append_images=pictures[1:], lossless=True)

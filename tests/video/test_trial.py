@@ -17,7 +17,7 @@ from media import make_film, make_image
 
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
-from videocolor.errors import UsageError
+from videocolor.errors import OutputError, UsageError
 from videocolor.record import read_record
 from videocolor.shots.scan import scan_film
 from videocolor.video import OutputOptions, plan_output, probe, unwritten_later
@@ -279,6 +279,22 @@ def test_a_gap_into_mxf_is_refused_before_the_start(tmp_path: Path, source: str)
         plan_output(film, tmp_path / "out.mxf", asked)
     assert plan_output(film, tmp_path / "out.mxf", replace(asked, span=(None, Fraction(6, 25)))).container == "mxf"
     assert plan_output(film, tmp_path / "out.mov", asked).container == "mov"
+
+
+def test_a_gap_into_mxf_that_only_decoding_finds_is_met_on_the_way(tmp_path: Path) -> None:
+    source = tmp_path / "in.mkv"
+    make_film(source, 6, "mjpeg", "yuvj420p", rate=Fraction(25), size=(256, 144))
+    data = bytearray(source.read_bytes())
+    with av.open(str(source)) as film:
+        packets = [bytes(packet) for packet in film.demux(video=0)]
+    start = data.index(packets[3])
+    data[start : start + len(packets[3])] = bytes(len(packets[3]))
+    source.write_bytes(data)
+    asked = {"codec": "dnxhd", "options": {"profile": "dnxhr_hq"}}
+    with pytest.raises(OutputError, match=r"before frame 3 \(0\.160 s\) some are missing; use \.mov or \.mkv"):
+        pass_through(source, tmp_path / "out.mxf", **asked)
+    assert not (tmp_path / "out.mxf").exists()
+    assert pass_through(source, tmp_path / "out.mov", **asked)[1].frames == 5
 
 
 def side_data_of(film: Path, kind: str) -> list[bytes]:

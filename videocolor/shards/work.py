@@ -196,7 +196,8 @@ class _Writing:
             self._now = _Written(done.shard, done.frame, one_frame(self._film.info))
             path = shard_path(self._folder, done.shard)
             path.with_suffix(".json").unlink(missing_ok=True)
-            self._writer, self._sink = VideoWriter.into_shard(self._film.info, self._film.plan, path)
+            trimmed = self._film.config.input.start is not None
+            self._writer, self._sink = VideoWriter.into_shard(self._film.info, self._film.plan, path, trimmed=trimmed)
         assert self._writer is not None
         key = self._now.add(done)
         self._writer.write(done.frame, done.cb, done.cr, key=key)

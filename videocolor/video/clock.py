@@ -79,8 +79,8 @@ def frame_rate(stream: VideoStream, first: VideoFrame, timing: Timing) -> Fracti
     lasts = first.duration or 1
     if timing.kind == "counted" and first.pts is None and first.duration:
         return 1 / (lasts * base)
-    if guessed is not None and average * base == 1 and average == 2 * guessed:
-        return guessed  # GXF states and counts fields
+    if guessed and average * base == 1 and average != guessed and (average / guessed).denominator == 1:
+        return guessed  # GXF states and counts fields, DV in AVI ticks
     if average <= _FASTEST and (average * base < 1 or lasts <= 1):
         return average
     if guessed is not None and guessed <= _FASTEST and guessed * base < 1:
@@ -113,13 +113,13 @@ def stated_end(container: InputContainer, stream: VideoStream) -> Fraction | Non
 
 
 def frame_count(stream: VideoStream, duration: Fraction | None, rate: Fraction | None) -> int | None:
-    """Return the number of frames: the container's, else duration x rate.
+    """Return the number of frames: the container's, unless it counts null or hidden ones; else duration x rate.
 
     Matroska's tag counts where it fits to these; tags outlive the cutting of a film.
     """
-    if stream.frames:
-        return int(stream.frames)
     expected = round(duration * rate) if duration and rate else None
+    if stream.frames and (expected is None or stream.frames <= expected * 1.02 + 2):
+        return int(stream.frames)
     tag = next((v for k, v in stream.metadata.items() if k.startswith("NUMBER_OF_FRAMES")), "")
     stated = int(tag) if tag.isdigit() and int(tag) else None
     if stated is None or (expected is not None and not expected / 2 <= stated <= expected * 1.02 + 2):

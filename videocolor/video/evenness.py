@@ -10,14 +10,15 @@ from typing import Any, Final
 
 from av.format import ContainerFormat, Flags
 
-from videocolor.types import VideoInfo
+from videocolor.errors import OutputError
+from videocolor.types import Frame, VideoInfo
 from videocolor.video.clock import timing_of
 from videocolor.video.interlace import WOVEN_ORDERS
 from videocolor.video.opening import clock_restarts, ignore, main_video, open_input, read_packets
-from videocolor.video.output import Span
+from videocolor.video.output import OutputPlan, Span
 from videocolor.video.sequences import find_sequence
 
-__all__ = ["counts_frames", "first_uneven"]
+__all__ = ["Evenness", "counts_frames", "first_uneven"]
 
 _TOLERANCE: Final = Fraction(1001, 1_000_000)
 """Seconds by which a time may miss its place: Matroska rounds to milliseconds."""
@@ -29,6 +30,37 @@ def counts_frames(container: str) -> bool:
     """Tell whether a muxer writes no times, so that all frames of its films last equally long."""
     flags: Any = ContainerFormat(container, "w").flags  # a plain number, whatever PyAV's stubs say
     return bool(getattr(flags, "value", flags) & Flags.no_timestamps.value)
+
+
+class Evenness:
+    """Checks frames on their way into a container that writes no times: only decoding finds some gaps.
+
+    Args:
+        info: the film.
+        plan: of the output.
+        trimmed: the film's first frame is not the first that is written.
+    """
+
+    def __init__(self, info: VideoInfo, plan: OutputPlan, *, trimmed: bool) -> None:
+        self._info, self._plan = info, plan
+        self._counts = plan.container != "image2" and counts_frames(plan.container)
+        self._first: tuple[int, int] | None = None if trimmed else (0, info.start_pts)
+
+    def check(self, frame: Frame) -> None:
+        """Take the next frame.
+
+        Raises:
+            OutputError: frames before it are missing.
+        """
+        if not self._counts:
+            return
+        index, pts = self._first = self._first or (frame.index, frame.pts)
+        rate, base = self._info.rate or Fraction(25), self._info.time_base
+        if abs((frame.pts - pts) * base * rate - (frame.index - index)) > _TOLERANCE * rate:
+            raise OutputError(
+                f"{self._plan.target}: {self._plan.container} holds frames of one length only, and before frame "
+                f"{frame.index} ({float(frame.pts * base):.3f} s) some are missing; use .mov or .mkv"
+            )
 
 
 def first_uneven(info: VideoInfo, span: Span) -> Fraction | None:

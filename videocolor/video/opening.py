@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.codec.context import Flags as CodecFlags
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.format import Flags
@@ -67,8 +68,7 @@ def open_input(path: Path, options: dict[str, str] | None = None) -> InputContai
     Raises:
         InputError: It is missing, unreadable, empty, or not media; the message names it.
     """
-    window = window_of(path)
-    if window is None:
+    if window_of(path) is None:
         _check_file(path)
     try:
         container = _opened(path, options or {})
@@ -157,6 +157,7 @@ def main_video(container: InputContainer, path: Path) -> VideoStream:
     stream = next((s for s in films if best is not None and s.index == best.index), films[0])
     if stream.codec_context is None:
         raise UnsupportedVideoError(f"{path}: no decoder for its video codec; convert the film first")
+    stream.codec_context.flags |= CodecFlags.unaligned  # else a crop from the left is rounded off
     return stream
 
 

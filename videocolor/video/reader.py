@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -187,7 +188,7 @@ class VideoReader:
             inside = self.start is None or pts * base >= self.start
             if native.pts is not None:
                 self._log.decoded(native.pts, index, clock.offset, report=inside)
-            if inside and self._fits(native, index):
+            if inside and self._fits(native, index, pts):
                 yield self._frame(native, index, pts, native.duration or None)
                 index += 1
             native = next(rest, None)
@@ -284,7 +285,7 @@ class VideoReader:
             raise unlike(file, native, (info.width, info.height), info.layout)
         return fitted
 
-    def _fits(self, native: VideoFrame, index: int) -> bool:
+    def _fits(self, native: VideoFrame, index: int, pts: int) -> bool:
         """Tell whether a frame has the film's size and format; a damaged frame that has not is lost."""
         layout = describe(native.format.name)
         same = (native.width, native.height) == (self.info.width, self.info.height) and _planes(layout) == _planes(
@@ -293,10 +294,11 @@ class VideoReader:
         if not same and native.is_corrupt:
             self._log.count("a damaged frame of another size: left out", index)
         elif not same:
+            before = math.floor(pts * self.info.time_base * 1000) / 1000
             raise UnsupportedVideoError(
                 f"{self.info.path}: the picture changes from {self.info.width}x{self.info.height} "
                 f"{self.info.layout.name} to {native.width}x{native.height} {layout.name} at frame {index}; "
-                "cut the film there and color the parts"
+                f"color it up to there (--end {before:.3f}), and the rest as a film of its own"
             )
         return same
 
@@ -331,6 +333,8 @@ class VideoReader:
             return  # AVI counts null frames that repeat the one before, wherever they are: its length tells no more
         stream: Any = main_video(self._container, self.info.path)
         promised = int(stream.frames)
+        if stream.duration and self.info.rate:  # less where an edit list hides frames
+            promised = min(promised, round(stream.duration * self.info.time_base * self.info.rate))
         # Frames may be hidden by an edit list, or be null frames that repeat the one before: their packets are there.
         found = max(index + self._log.lost_frames, self._packets)
         if self.start is None and promised > found:

@@ -179,6 +179,7 @@ def _numbered(path: Path, pairs: list[tuple[int, Path]], warnings: tuple[str, ..
     if len(set(numbers)) < len(numbers):
         note = f"{path}: some numbers occur twice; taken in natural order"
         return ImageSequence(files, tuple(range(len(files))), numbers[0], (*warnings, note))
+    numbers, files = _unwrapped(numbers, files)
     missing = [(a + 1, b - 1) for a, b in pairwise(numbers) if b - a > 1]
     count = sum(b - a + 1 for a, b in missing)
     if count > len(numbers):  # dates or time codes rather than a count of frames
@@ -189,6 +190,16 @@ def _numbered(path: Path, pairs: list[tuple[int, Path]], warnings: tuple[str, ..
         more = ", ..." if len(missing) > 10 else ""
         warnings = (*warnings, f"{path}: {count} images are missing ({spans}{more}); their time stays empty")
     return ImageSequence(files, tuple(n - numbers[0] for n in numbers), numbers[0], warnings)
+
+
+def _unwrapped(numbers: list[int], files: tuple[Path, ...]) -> tuple[list[int], tuple[Path, ...]]:
+    """Order images whose counter ran over, as from 9999 to 0000: those before the only gap come last."""
+    nines = str(numbers[-1])
+    gaps = [place for place, (a, b) in enumerate(pairwise(numbers), 1) if b - a > 1]
+    if numbers[0] or set(nines) != {"9"} or len(nines) < 2 or len(gaps) != 1:
+        return numbers, files
+    first = gaps[0]
+    return numbers[first:] + [10 ** len(nines) + n for n in numbers[:first]], files[first:] + files[:first]
 
 
 def sequence_files(path: Path) -> tuple[Path, ...] | None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from videocolor.errors import OutputError
 from videocolor.types import Array, Frame, VideoInfo
+from videocolor.video.evenness import Evenness
 from videocolor.video.film import COLOR_LABEL, FilmSink
 from videocolor.video.images import ImageSink
 from videocolor.video.output import OutputOptions, OutputPlan
@@ -61,7 +62,7 @@ class VideoWriter:
     it does not.
     """
 
-    def __init__(self, info: VideoInfo, plan: OutputPlan, sink: Sink) -> None:
+    def __init__(self, info: VideoInfo, plan: OutputPlan, sink: Sink, *, trimmed: bool = False) -> None:
         self.info = info
         self.plan = plan
         self._sink = sink
@@ -70,6 +71,7 @@ class VideoWriter:
         self._frames = 0
         self._report: OutputReport | None = None
         self._unwritten = UnwrittenFinder(info, plan)
+        self._evenness = Evenness(info, plan, trimmed=trimmed)
         self.warnings: list[str] = []
         """What began so far that the encoder does not write (captions), beyond what the plan names."""
 
@@ -99,13 +101,18 @@ class VideoWriter:
         label = COLOR_LABEL if options.color_label else None
         reader = source if isinstance(source, VideoReader) else None
         sink: Sink = ImageSink(info, plan) if plan.container == "image2" else FilmSink(info, plan, span, label, reader)
-        return cls(info, plan, sink)
+        return cls(info, plan, sink, trimmed=span[0] is not None)
 
     @classmethod
-    def into_shard(cls, info: VideoInfo, plan: OutputPlan, path: Path) -> tuple[VideoWriter, ShardSink]:
-        """Make a writer for some frames of a film that are joined with others later (`join_shards`)."""
+    def into_shard(
+        cls, info: VideoInfo, plan: OutputPlan, path: Path, *, trimmed: bool = False
+    ) -> tuple[VideoWriter, ShardSink]:
+        """Make a writer for some frames of a film that are joined with others later (`join_shards`).
+
+        `trimmed`: the output begins after the film's first frame.
+        """
         sink = ShardSink(info, plan, path)
-        return cls(info, plan, sink), sink
+        return cls(info, plan, sink, trimmed=trimmed), sink
 
     def __enter__(self) -> Self:
         return self
@@ -128,7 +135,7 @@ class VideoWriter:
             key: A shot begins: decoding can begin here, too, and the film be cut.
 
         Raises:
-            OutputError: The disk is full, or the target cannot be written.
+            OutputError: The disk is full, the target cannot be written, or holds frames of one length only.
         """
         width, height = self.plan.chroma_size
         for name, plane in (("cb", cb), ("cr", cr)):
@@ -140,6 +147,7 @@ class VideoWriter:
             self._first = frame.pts
         elif frame.pts <= self._last:
             raise ValueError(f"frame {frame.index}: pts {frame.pts} is not after {self._last}")
+        self._evenness.check(frame)
         self.warnings += self._unwritten.find(frame)
         table = self.plan.luma_map
         self._sink.put(frame, frame.luma if table is None else np.take(table, frame.luma), cb, cr, key=key)
