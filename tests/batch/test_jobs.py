@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from videocolor.batch.jobs import JobList, plan_reels, read_jobs
+from videocolor.batch.framemd5 import framemd5_path
+from videocolor.batch.jobs import _LONGEST_TARGET, JobList, plan_reels, read_jobs
 from videocolor.batch.listing import absolute_hint
 from videocolor.batch.settings import BatchConfig, split_overrides
 from videocolor.config import ColorizeConfig
 from videocolor.errors import ConfigError, InputError, UsageError, VideocolorError
+from videocolor.files import part_name
 from videocolor.presets import load_model
 
 
@@ -73,7 +75,7 @@ def test_one_film_and_a_pattern(tmp_path: Path) -> None:
 
 def test_names_that_would_be_one(tmp_path: Path) -> None:
     reels = tmp_path / "reels"
-    touch(reels / "reel.mp4", reels / "reel.mov", reels / "a/b.mkv", reels / "a__b.mkv", reels / f"{'ü' * 100}.mkv")
+    touch(reels / "reel.mp4", reels / "reel.mov", reels / "a/b.mkv", reels / "a__b.mkv", reels / f"{'ü' * 97}.mkv")
     found = results(reels, tmp_path / "out")
     assert (found["reel.mp4"], found["reel.mov"]) == ("reel.mp4_colorized.mkv", "reel.mov_colorized.mkv")
     names = [job.name for job in jobs_of(reels, tmp_path / "out").jobs]
@@ -200,6 +202,8 @@ def test_a_name_that_cannot_be_written_costs_one_reel(tmp_path: Path) -> None:
     assert [job.name for job in found.jobs] == ["a"]
     assert any("line break" in reason for reason in found.refused)
     assert any("230 bytes" in reason for reason in found.refused), found.refused
+    longest = framemd5_path(Path("x" * _LONGEST_TARGET), "source-luma")
+    assert len(part_name(longest).name.replace(str(os.getpid()), "9999999")) <= 255
 
 
 def test_hints_are_found_from_anywhere(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ __all__ = ["JobList", "plan_reels", "read_jobs"]
 
 _LONGEST: Final = 180
 """Bytes of a film's name in the working folder; file systems take 255, and prefixes and suffixes are added."""
-_LONGEST_TARGET: Final = 255 - 30
-"""Bytes of a result's name; the longest beside it are its digests and its name while it is written."""
+_LONGEST_TARGET: Final = 255 - 45
+"""Bytes of a result's name; the longest beside it is that of its source's digests while they are written."""
 _JOB_FILE_HEAD: Final = """\
 # The films of a folder. Remove a line to leave a film out, set its hints (a folder, a picture, TIME=picture, or a list
 # of pictures), or add preset, priority, set. `videocolor batch run THIS -o OUT` works by it, with the same --set.

@@ -264,7 +264,7 @@ def _check_pictures(check: _Check, receipt: Receipt, target: Path) -> None:
     )
     check.that("times", found.time_max_diff <= tick, late)
     if receipt.files.get(f"{receipt.target}.json") and span.start is None and span.end is None:
-        copied = {each["stream"]: each["sha256"] for each in read_record(target).get("copied", ())}
+        copied = {e["stream"]: e["sha256"] for e in read_record(target).get("copied", ()) if not e.get("stored")}
         held = {each.stream: each.sha256 for each in digests_of(Path(receipt.source), copied)} if copied else {}
         others = [name for name, sha256 in copied.items() if held.get(name) != sha256]
         check.that("sound", not others, f"its source holds other packets now: {', '.join(others)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import time
@@ -224,15 +225,15 @@ def verify(out: Path, films: tuple[str, ...], quick: bool, repair: bool) -> None
             emit("film", film.as_dict())
             continue
         if film.name == MANIFEST:
-            click.echo("".join(f"{problem}\n" for problem in film.problems), nl=False)
+            click.echo("".join(f"{_line(problem)}\n" for problem in film.problems), nl=False)
         else:
-            click.echo(f"{film.name}: " + ("; ".join(film.problems) or f"well ({', '.join(film.checked)})"))
+            click.echo(_line(f"{film.name}: " + ("; ".join(film.problems) or f"well ({', '.join(film.checked)})")))
         for note in film.notes:
             click.echo(f"note: {film.name}: {note}", err=True)
     if not state.json:
         listed = [film for film in found if film.name != MANIFEST]
         wrong, others = sum(not film.ok for film in listed), sum(len(f.problems) for f in found if f.name == MANIFEST)
-        words = (f"{wrong} wrong" if wrong else "all well") + (f"; {others} other files wrong" if others else "")
+        words = f"{wrong} wrong, {others} problems of other files" if wrong or others else "all well"
         click.echo(f"{out}: {len(listed)} finished films, {words}", err=True)
     click.get_current_context().exit(0 if all(film.ok for film in found) else 1)
 
@@ -264,6 +265,11 @@ def accept(out: Path, films: tuple[str, ...], reason: str) -> None:
     from videocolor.batch.amend import accept_films
 
     accept_films(out, films, reason)
+
+
+def _line(text: str) -> str:
+    """Return text with control characters and bytes that are not UTF-8, of strange names, as escapes: in one line."""
+    return re.sub(r"[\x00-\x1f\x7f\udc80-\udcff]", lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", text)
 
 
 def _configure(

@@ -29,7 +29,7 @@ from videocolor.video.labels import label_tags, write_xmp
 from videocolor.video.matroska import RESERVED, needs_display_size, write_display_size
 from videocolor.video.opening import muxer_errors, url
 from videocolor.video.output import OutputPlan
-from videocolor.video.packets import StreamDigest, Written, sums_of
+from videocolor.video.packets import StreamDigest, Written, attached_files, sums_of
 from videocolor.video.probe import FIELD_ORDERS
 from videocolor.video.reader import VideoReader
 from videocolor.video.remux import StreamCopier
@@ -315,9 +315,11 @@ class FilmSink:
             warnings: tuple[str, ...] = ()
             code = self._info.metadata.get("timecode")
             copied: dict[int, StreamDigest] = {}
+            attached: list[StreamDigest] = []
             if self._copier is not None:
                 self._copier.advance(None)
                 warnings, copied = self._copier.warnings(), self._copier.copied()
+                attached = self._copier.attached()
                 self._refuse(self._copier.lost(), "cannot be written")
                 code = timecode(self._copier.source)
             if code is not None and self._span[0] is not None:
@@ -325,7 +327,7 @@ class FilmSink:
             if self._out is not None:
                 self._out.close()
             self._release()
-            self._compare(copied)
+            self._compare(copied, attached)
             if needs_display_size(self._plan.container, self._plan.codec, self._info):
                 self._write_shape()
             if self._label is not None and self._plan.container in ("mp4", "mov"):
@@ -336,17 +338,20 @@ class FilmSink:
             if check is not None:
                 check(self._part)
             os.replace(self._part, self._plan.target)
-        return Written(warnings, tuple(each for each in copied.values() if each.stream not in self.altered))
+        written = (*copied.values(), *attached)
+        return Written(warnings, tuple(each for each in written if each.stream not in self.altered))
 
-    def _compare(self, copied: dict[int, StreamDigest]) -> None:
+    def _compare(self, copied: dict[int, StreamDigest], attached: Sequence[StreamDigest]) -> None:
         """Read back what was copied, and compare it with what the source held."""
         try:
             found = sums_of(self._part, copied) if copied else None
+            files = {digest.sha256 for digest in attached_files(self._part)} if attached else set()
         except InputError as error:
             raise OutputError(f"{self._plan.target}: was written and cannot be read back: {error}") from error
         read = {index: found.digest(index, each.stream) for index, each in copied.items()} if found else {}
         others = [index for index in copied if read[index].sha256 != copied[index].sha256]
-        self.altered = tuple(copied[index].stream for index in others)
+        missing = [digest.stream for digest in attached if digest.sha256 not in files]
+        self.altered = (*(copied[index].stream for index in others), *missing)
         fewer = [copied[index].stream for index in others if read[index].packets != copied[index].packets]
         known = self.altered if self._trial else self._plan.uncompared
         self._refuse(", ".join(name for name in self.altered if name in fewer or name not in known), "was altered")

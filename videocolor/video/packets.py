@@ -1,8 +1,9 @@
 """Digests of copied streams: what the source holds beside the picture, the result must hold, byte for byte.
 
-Compared is the payload of all packets of a stream, joined: containers may cut PCM or E-AC-3 into other packets. Not
-payload are the headers of ADTS, which MP4 and Matroska keep in the stream's description (ISO/IEC 14496-3, 1.A.2.2), and
-the empty samples between lines of text in MP4 (ISO/IEC 14496-17).
+Compared is the payload of all packets of a stream, joined: containers may cut PCM or E-AC-3 into other packets; of
+covers and attachments, which are streams in some containers and files in others, the file. Not payload are the
+headers of ADTS, which MP4 and Matroska keep in the stream's description (ISO/IEC 14496-3, 1.A.2.2), and the empty
+samples between lines of text in MP4 (ISO/IEC 14496-17).
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from av.container import InputContainer
 from av.packet import Packet
 
 from videocolor.video.opening import ignore, open_input, read_packets
-from videocolor.video.streams import other_streams, stream_name
+from videocolor.video.streams import is_cover, other_streams, stream_name
 
-__all__ = ["PacketSums", "StreamDigest", "Written", "digests_of", "sums_of"]
+__all__ = ["PacketSums", "StreamDigest", "Written", "attached_files", "cover_packets", "digests_of", "sums_of"]
 
 _ADTS_SYNC = 0xFFF0
 """The first twelve bits of a header, all set, and the layer, which is 0."""
@@ -35,6 +37,8 @@ class StreamDigest:
     """Of payload."""
     sha256: str
     """Of the payload of all packets, joined."""
+    stored: str = ""
+    """As what it is stored, where it is not copied; the digest is of that."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +78,10 @@ class PacketSums:
             found.bytes += len(data)
             found.hash.update(data)
 
-    def digest(self, index: int, name: str) -> StreamDigest:
+    def digest(self, index: int, name: str, stored: str = "") -> StreamDigest:
         """Return what was added of a stream."""
         found = self._sums.get(index, _Sum())
-        return StreamDigest(name, found.packets, found.bytes, found.hash.hexdigest())
+        return StreamDigest(name, found.packets, found.bytes, found.hash.hexdigest(), stored)
 
 
 def _payload(codec: str, data: bytes) -> bytes:
@@ -106,13 +110,45 @@ def sums_of(path: Path, streams: Iterable[int]) -> PacketSums:
 
 
 def digests_of(film: Path, names: Collection[str]) -> list[StreamDigest]:
-    """Read the packets of those streams of a source that have these names (`stream_name`).
+    """Read those streams of a source that have these names (`stream_name`): packets, covers, attachments.
 
     Raises:
         InputError: it cannot be read.
     """
     with open_input(film) as container:
         known = {stream.index: stream_name(stream) for stream in other_streams(container, film)}
-    found = {index: name for index, name in known.items() if name in names}
+    files = [digest for digest in attached_files(film) if digest.stream in names]
+    others = {digest.stream for digest in files}
+    found = {index: name for index, name in known.items() if name in names and name not in others}
     sums = sums_of(film, found)
-    return [sums.digest(index, name) for index, name in found.items()]
+    return [*files, *(sums.digest(index, name) for index, name in found.items())]
+
+
+def attached_files(film: Path) -> list[StreamDigest]:
+    """Read covers and attachments of a film.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    found = []
+    with open_input(film) as container:
+        streams = [s for s in other_streams(container, film) if is_cover(s) or s.type == "attachment"]
+        files = {s.index: bytes(s.data or b"") for s in streams if s.type == "attachment"}
+        files |= {index: bytes(packet) for index, packet in cover_packets(container, streams).items()}
+        for stream in streams:
+            if stream.index in files:
+                data = files[stream.index]
+                found.append(StreamDigest(stream_name(stream), 1, len(data), hashlib.sha256(data).hexdigest()))
+    return found
+
+
+def cover_packets(container: InputContainer, streams: Iterable[Any]) -> dict[int, Packet[Any]]:
+    """Read the covers among some streams of a film that was opened for this."""
+    covers = [stream for stream in streams if is_cover(stream)]
+    found: dict[int, Packet[Any]] = {}
+    for packet in read_packets(container, covers) if covers else ():
+        if packet.size:
+            found.setdefault(packet.stream_index, packet)
+        if len(found) == len(covers):
+            break
+    return found

@@ -17,7 +17,7 @@ from av.format import Flags
 from av.packet import Packet
 
 from videocolor.video.opening import LEAP, clock_restarts, fraction, ignore, main_video, open_input, read_packets
-from videocolor.video.packets import PacketSums, StreamDigest
+from videocolor.video.packets import PacketSums, StreamDigest, attached_files, cover_packets
 from videocolor.video.pipes import window_of
 from videocolor.video.recoding import Recoder, SoundRecoder, SubtitleRecoder
 from videocolor.video.streams import (
@@ -84,7 +84,8 @@ class StreamCopier:
         self._source = open_input(path)
         self._main = main_video(self._source, path)
         self._kept = [s for s in other_streams(self._source, path) if not is_dropped(stream_name(s), dropped)]
-        self._sums = PacketSums({s.index: s.codec_context.name for s in self._kept if s.codec_context is not None})
+        copies = [s for s in self._kept if s.index not in self._recoded and s.codec_context is not None]
+        self._sums = PacketSums({s.index: s.codec_context.name for s in copies})
         self._covers = self._cover_packets()
         self._copies: dict[int, Any] = {}
         self._packets: Iterator[Packet[Any]] = iter(())
@@ -112,9 +113,19 @@ class StreamCopier:
         return ", ".join(f"{n} packets of {names[i]}" for i, n in sorted(self._failed.items()))
 
     def copied(self) -> dict[int, StreamDigest]:
-        """Return the digest of each copied stream, by its number in the output."""
-        plain = [s for s in self._kept if s.index in self._copies and s.index not in {*self._covers, *self._recoders}]
-        return {self._copies[s.index].index: self._sums.digest(s.index, stream_name(s)) for s in plain}
+        """Return the digest of each stream but covers and attachments, by its number in the output."""
+        found = {}
+        for stream in self._kept:
+            copy, recoder = self._copies.get(stream.index), self._recoders.get(stream.index)
+            if copy is not None and stream.index not in self._covers:
+                stored = "" if recoder is None else str(recoder.stream.codec_context.name)
+                found[copy.index] = self._sums.digest(stream.index, stream_name(stream), stored)
+        return found
+
+    def attached(self) -> list[StreamDigest]:
+        """Return the digests of covers and attachments."""
+        names = {stream_name(s) for s in self._kept if is_cover(s) or s.type == "attachment"}
+        return [digest for digest in attached_files(self._path) if digest.stream in names] if names else []
 
     def restarted(self, offsets: Iterable[Fraction]) -> None:
         """Note the seconds that turn the picture's times into the film's, one for each time its clock restarted."""
@@ -130,17 +141,11 @@ class StreamCopier:
         self._source.close()
 
     def _cover_packets(self) -> dict[int, Packet[Any]]:
-        covers = [s for s in self._kept if is_cover(s)]
-        found: dict[int, Packet[Any]] = {}
-        if covers:
-            with open_input(self._path) as container:
-                same = [container.streams[s.index] for s in covers]
-                for packet in read_packets(container, same):
-                    if packet.size:
-                        found.setdefault(packet.stream_index, packet)
-                    if len(found) == len(covers):
-                        break
-        return found
+        covers = [s.index for s in self._kept if is_cover(s)]
+        if not covers:
+            return {}
+        with open_input(self._path) as container:
+            return cover_packets(container, [container.streams[index] for index in covers])
 
     def add_streams(self, out: OutputContainer, container: str, add_picture: Any) -> Any:
         """Add all streams to the output in the source's order.
@@ -233,8 +238,7 @@ class StreamCopier:
             self._ahead = next(self._packets, None)
         if until is None:
             for index, recoder in self._recoders.items():
-                for packet in recoder.flush():
-                    self._write(packet, index)
+                self._put_recoded(recoder.flush(), index)
 
     def _take(self, packet: Packet[Any], until: Fraction | None) -> bool:
         """Copy a packet; False: it is not due yet, or is after the end."""
@@ -331,8 +335,15 @@ class StreamCopier:
 
     def _put(self, packet: Packet[Any], index: int) -> None:
         recoder = self._recoders.get(index)
-        for made in (packet,) if recoder is None else recoder.recode(packet):
-            self._write(made, index)
+        if recoder is None:
+            self._write(packet, index)
+        else:
+            self._put_recoded(recoder.recode(packet), index)
+
+    def _put_recoded(self, packets: Iterable[Packet[Any]], index: int) -> None:
+        for packet in packets:
+            self._sums.add(index, packet)
+            self._write(packet, index)
 
     def _write(self, packet: Packet[Any], index: int) -> None:
         """Write a packet, after the one before: where parts of a film overlap, its time moves as far as it must."""
