@@ -287,6 +287,8 @@ class ChromaConfig(Section):
     """Factor on chroma, 0..4; hinted frames are reproduced exactly at 1."""
     upsample: Annotated[Literal["guided", "bilinear"], COLOR] = "guided"
     """How chroma reaches the film's size: guided (stops at the edges of luma) or bilinear."""
+    source: Annotated[Path | None, COLOR] = None
+    """A film in color that shows the same shots: its chroma is used where it fits (--chroma-from, docs/merge.md)."""
     keep_source: Annotated[Bool, COLOR] = False
     """Keep the color that the source already has (tints, toning) instead of replacing it."""
     by_shot: Annotated[tuple[ShotChroma, ...], SHOTS] = ()

@@ -25,6 +25,7 @@ _FLAGS = {
     "preset": "output.preset",
     "pix_fmt": "output.pix_fmt",
     "saturation": "chroma.saturation",
+    "chroma_from": "chroma.source",
     "vividness": "model.vividness",
     "rate": "input.rate",
     "start": "input.start",
@@ -50,6 +51,9 @@ _FLAGS = {
     "--keyframes-by",
     metavar="CMD",
     help="Let a program color keyframes in the folder --hints (else OUTPUT.keyframes) first: 'CMD {in} {out}'.",
+)
+@click.option(
+    "--chroma-from", metavar="OTHER", help="A film of the same shots in color: take its chroma where it fits."
 )
 @click.option("--shots", metavar="FILE", help="A shot list, in place of detection.")
 @click.option("--model", metavar="NAME|FILE", help="A network of `videocolor models`, or a weights file.")

@@ -36,6 +36,7 @@ __all__ = [
     "hint_origin",
     "hint_time_in_name",
     "load_hint",
+    "nearest_frame",
     "read_program_record",
 ]
 
@@ -279,7 +280,7 @@ def _read(path: Path, time: Fraction | None) -> Hint:
 def _frame_of(path: Path, other_time: Fraction, time: Fraction | None) -> Hint:
     name = f"{path}@{float(other_time):g}"
     try:
-        frame = _nearest_frame(path, other_time)
+        frame = nearest_frame(path, other_time)
     except (InputError, UsageError) as error:
         raise HintError(f"hint {name}: {error}") from error
     if frame is None:
@@ -289,7 +290,7 @@ def _frame_of(path: Path, other_time: Fraction, time: Fraction | None) -> Hint:
     return Hint(name, _exact_rgb(frame), time)
 
 
-def _nearest_frame(path: Path, wanted: Fraction) -> Frame | None:
+def nearest_frame(path: Path, wanted: Fraction) -> Frame | None:
     """Return the film's frame nearest to a time, the earlier where two are; None after its end.
 
     The time before is searched back a second, ten, then from the beginning, for a frame may stand still that long.

@@ -23,15 +23,18 @@ from videocolor.hints.plan import (
 )
 from videocolor.models.base import Colorizer
 from videocolor.models.registry import automatic_partner, load_colorizer
-from videocolor.pipeline.aligned import align_hints
+from videocolor.pipeline.aligned import FilmFrame, align_hints
+from videocolor.pipeline.merge import OtherChroma
+from videocolor.pipeline.othermap import map_chroma
 from videocolor.pipeline.predict import Predictor
+from videocolor.pipeline.reader import Part
 from videocolor.provenance.manifest import check_credential
 from videocolor.record import check_sidecar
 from videocolor.restoration import active, find_cadence, steps
 from videocolor.shots.prepare import working_size
 from videocolor.shots.scan import ScanResult, scan_film
 from videocolor.shots.shotlist import FilmShots, known_shots
-from videocolor.types import Given, VideoInfo
+from videocolor.types import Array, Given, VideoInfo
 from videocolor.video import (
     WOVEN,
     OutputOptions,
@@ -86,6 +89,12 @@ class Film:
     saturations: Mapping[int, float]
     """Number of a shot -> factor on its chroma, where it is not the film's."""
     scan: ScanResult | None
+    other: OtherChroma | None = None
+    """The film that the chroma is taken from."""
+
+    def takes_chroma(self, number: int) -> bool:
+        """Whether the chroma of a shot is that of the other film."""
+        return self.other is not None and self.other.found.offsets[number] is not None
 
     @property
     def scan_size(self) -> tuple[int, int]:
@@ -173,7 +182,28 @@ def open_film(
     predictor = Predictor(colorizer, config.model.batch, log)
     _note_restoration(source, config, log)
     shots = (decided.hints, decided.saturations)
-    return Film(source, target, config, info, plan, colorizer, predictor, *shots, found)
+    other = None
+    if config.chroma.source is not None:
+        found = found or scan_film(source, config, exact=True, progress=log.scan_progress)
+        other = _other_chroma(config.chroma.source, source, config, info, found, log)
+    return Film(source, target, config, info, plan, colorizer, predictor, *shots, found, other)
+
+
+def _other_chroma(
+    path: Path, source: Path, config: ColorizeConfig, info: VideoInfo, scan: ScanResult, log: RunLog
+) -> OtherChroma:
+    """Find the film in another one, and say what fits."""
+
+    def luma_at(index: int) -> Array:
+        part = Part(index, scan.pts[index], None, from_beginning=bool(scan.losses))
+        return FilmFrame(source, config, info, part).luma()
+
+    if window_of(source) is not None:
+        raise UsageError(f"{source}: --chroma-from reads the film twice, a pipe can be read once; save it as a file")
+    found = map_chroma(path, scan, luma_at, lambda done: log.stage_done("other", done, None))
+    log.note(*found.lines())
+    log.warn(*found.missing())
+    return OtherChroma(found, (info.height, info.width))
 
 
 def scanned(film: Film, log: RunLog) -> Film:
@@ -222,7 +252,7 @@ def read_files(config: ColorizeConfig) -> list[Path]:
     """Return the files besides the film that a run reads, and so must not overwrite."""
     items = (*config.hints.items, *(entry.image for entry in config.hints.assigned))
     hints = [parse_hint(item)[1] for item in items]
-    return [path for path in (*hints, config.shots.file) if path is not None]
+    return [path for path in (*hints, config.shots.file, config.chroma.source) if path is not None]
 
 
 def network_threads(config: ColorizeConfig) -> int:

@@ -130,7 +130,8 @@ class ShotSchedule:
 def shot_schedule(film: Film, number: int) -> ShotSchedule:
     """Plan a shot: denser keyframes where it has a reference frame, smaller windows of larger frames."""
     model, info = film.config.model, film.info
-    interval = 1 if smoothing_method(film) == "none" else model.keyframe_interval
+    every = film.takes_chroma(number) or smoothing_method(film) == "none"
+    interval = 1 if every else model.keyframe_interval
     if film.colorizer.card.propagates and film.hints.has_reference(number):
         interval = min(interval, model.keyframe_interval_painted)
     held = info.width * info.height * (1 if info.layout.depth <= 8 else 2) * 3 * interval

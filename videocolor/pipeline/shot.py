@@ -227,6 +227,10 @@ class ShotColorizer:
         film, size = self._film, self._film.seen_size(self._number)
         grid, frames = film.grid(film.size(self._number)), [window[i] for i in keyframes]
         lumas = [frame.item.luma_at(size) for frame in frames]
+        if film.other is not None and film.takes_chroma(self._number) and frames:
+            taken = film.other.colors([frame.item.frame for frame in frames], grid)
+            if taken is not None:
+                return lumas, Prediction(taken)
         stride = film.colorizer.card.feature_stride
         if stride is not None and self._automatic and smoothing_method(film) != "none":
             shape = size[0] // stride, size[1] // stride

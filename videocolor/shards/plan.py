@@ -184,7 +184,8 @@ def settings_hash(config: ColorizeConfig, colorizer: Colorizer, sha256: str) -> 
     model = describe_model(colorizer, config)
     if model["runtime"] == "torch":  # its sums depend on the device, and on how many threads share them
         values |= {"model.device": config.model.device, "model.threads": network_threads(config)}
-    return digest(__version__, sha256, model, values, FORMAT)
+    other = None if config.chroma.source is None else source_stamp(config.chroma.source)
+    return digest(__version__, sha256, model, values, FORMAT, *([] if other is None else [other]))
 
 
 def _decided_by(config: ColorizeConfig) -> str:
