@@ -24,6 +24,7 @@ from videocolor.batch.forecast import forecast_batch
 from videocolor.batch.gate import DRAIN, Gate, pause, paused, resume, set_workers
 from videocolor.batch.hours import Hours
 from videocolor.batch.jobs import read_jobs
+from videocolor.batch.lock import DriverLock
 from videocolor.batch.run import BatchResult, run_batch
 from videocolor.batch.settings import BatchConfig, EngineSettings, RunSettings
 from videocolor.batch.state import state_folder
@@ -33,6 +34,7 @@ from videocolor.cli import cli
 from videocolor.errors import ConfigError, OutputError, UsageError
 from videocolor.events import Event
 from videocolor.presets import load_model
+from videocolor.record import write_sidecar
 from videocolor.shards.types import Task
 
 
@@ -218,17 +220,17 @@ def test_a_run_that_could_not_be_is_heard_of_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "problem"),
+    ("words", "seconds", "problem"),
     [
-        (["/no/such/program"], "cannot be run"),
-        ([sys.executable, "-c", "import sys; sys.exit('no mail today')"], "ended with 1: no mail today"),
-        ([sys.executable, "-c", "import time; time.sleep(60)"], "was ended after 0.2 s"),
+        (["/no/such/program"], 100, "cannot be run"),
+        ([sys.executable, "-c", "import sys; sys.exit('no mail today')"], 100, "ended with 1: no mail today"),
+        ([sys.executable, "-c", "import time; time.sleep(60)"], 0.2, "was ended after 0.2 s"),
     ],
 )
-def test_a_hook_that_fails_costs_no_film(words: list[str], problem: str, tmp_path: Path) -> None:
+def test_a_hook_that_fails_costs_no_film(words: list[str], seconds: float, problem: str, tmp_path: Path) -> None:
     fakes.reel(tmp_path / "in/a.mkv")
     heard: list[Event] = []
-    assert run(tmp_path, f"run.hook={json.dumps(words)}", "run.hook_seconds=0.2", heard=heard).ok
+    assert run(tmp_path, f"run.hook={json.dumps(words)}", f"run.hook_seconds={seconds}", heard=heard).ok
     assert any(problem in str(event.data.get("message")) for event in heard if event.kind == "warning")
     assert problem in (tmp_path / "out/.videocolor/batch.log").read_text()
 
@@ -357,3 +359,24 @@ def test_a_dry_run_by_command(tmp_path: Path) -> None:
     (tmp_path / "in/b.mkv").write_bytes(b"")
     done = CliRunner().invoke(cli, [*words, "--dry-run", "--json"])
     assert done.exit_code == 3 and json.loads(done.stdout)["films"][1]["state"] == "cannot be done"
+
+
+def test_the_page_of_a_batch(tmp_path: Path) -> None:
+    for name, more in (("a", {}), ("b", {"trouble": {"shard": 0, "kind": "torn <tape>"}}), ("c & d", {})):
+        fakes.reel(tmp_path / f"in/{name}.mkv", **more)
+    run(tmp_path)
+    out = tmp_path / "out"
+    shots = [{"index": n, "start": n, "end": n + 1, "start_seconds": n, "confidence": 1 - n / 20} for n in range(20)]
+    write_sidecar(out / "a_colorized.mkv", {"shots": [*shots, {"index": 20, "confidence": None}]})
+    (out / "a_colorized.mkv.html").write_text("the film's own page")
+    done = CliRunner().invoke(cli, ["batch", "report", str(out)])
+    assert done.exit_code == 0 and done.output.strip() == str(out / "batch.html")
+    text = (out / "batch.html").read_text()
+    assert "2 done, 1 failed" in text and "9 doubtful shots" in text and "0.53" in text
+    assert 'href="a_colorized.mkv.html#shot-19"' in text and "0:00:19.000, 0.05" in text
+    assert "torn &lt;tape&gt;" in text and "c &amp; d" in text and text.index("torn") < text.index("c &amp; d")
+    assert any(line.endswith("  batch.html") for line in (out / "manifest-sha256.txt").read_text().splitlines())
+    with DriverLock(state_folder(out)):
+        assert "is working on it" in CliRunner().invoke(cli, ["batch", "report", str(out)]).output
+        other = CliRunner().invoke(cli, ["batch", "report", str(out), "-o", str(tmp_path / "p.html")])
+    assert other.exit_code == 0 and 'href="out/a_colorized.mkv.html#shot-19"' in (tmp_path / "p.html").read_text()

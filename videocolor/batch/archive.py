@@ -6,7 +6,7 @@ nothing is written to the folders of the sources.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from videocolor.batch.catalog import info_lines
 from videocolor.batch.fixity import checked_before
 from videocolor.batch.framemd5 import LumaComparison, compare_framemd5, framemd5_path, write_framemd5
 from videocolor.batch.inspection import find_damage
-from videocolor.batch.mets import events_of, mets_path, write_mets
+from videocolor.batch.mets import event, events_of, mets_path, write_mets
 from videocolor.batch.profiles import bag_style, missing_facts, write_tar
 from videocolor.batch.qc import report_by_tools
 from videocolor.batch.settings import ArchiveSettings
@@ -23,7 +23,7 @@ from videocolor.batch.state import plan_path
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, OutputError
 from videocolor.files import source_sha256
-from videocolor.record import read_record, write_sidecar
+from videocolor.record import read_record, sidecar_path, write_sidecar
 from videocolor.shards.merge import MergeReport
 from videocolor.shards.planfile import read_plan
 from videocolor.shards.types import FilmJob
@@ -31,7 +31,7 @@ from videocolor.video.film import COLOR_LABEL
 from videocolor.video.sequences import sequence_files
 from videocolor.video.slices import check_slices
 
-__all__ = ["bag_info", "bag_path", "check_package", "finish_film"]
+__all__ = ["bag_info", "bag_path", "check_package", "finish_film", "history_of", "keep_history"]
 
 
 def finish_film(job: FilmJob, report: MergeReport, settings: ArchiveSettings, sha256: str) -> list[str]:
@@ -78,6 +78,22 @@ def finish_film(job: FilmJob, report: MergeReport, settings: ArchiveSettings, sh
     if settings.bag:
         _package(job, report, settings, record, files)
     return warnings
+
+
+def history_of(target: Path) -> dict[str, Any]:
+    """Return what of a film's record stays true when some of its shots are colored again."""
+    if not sidecar_path(target).is_file():
+        return {}
+    archive = read_record(target).get("archive", {})
+    return {key: archive[key] for key in ("events", "accepted_damage") if key in archive}
+
+
+def keep_history(report: MergeReport, history: dict[str, Any], shots: Sequence[int]) -> None:
+    """Add it to the record that has replaced the earlier one, with an event for the shots, which count from 0."""
+    if report.sidecar is not None and history:
+        numbers = ", ".join(str(number + 1) for number in shots)
+        events = [*history.get("events", ()), event("modification", f"shots colored again: {numbers}")]
+        write_sidecar(report.target, {**read_record(report.target), "archive": {**history, "events": events}})
 
 
 def _with_present(target: Path, settings: ArchiveSettings) -> ArchiveSettings:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from videocolor.batch.archive import history_of, keep_history
 from videocolor.batch.manifest import Digests, result_files
 from videocolor.batch.receipts import Receipt, read_receipt, write_receipt
 from videocolor.batch.reel import Reel
@@ -123,7 +124,8 @@ def _recolor(job: FilmJob, shots: Sequence[int], reusing: Sequence[int], batch: 
             f"{job.target}: has changed since it was finished, so its other shots cannot be kept; "
             "`videocolor batch verify --repair`, or color it again"
         )
-    state = source_state(job.source)
+    job = dataclasses.replace(job, catalog=job.catalog or before.catalog)
+    state, history = source_state(job.source), history_of(job.target)
     mark_merging(job)
     try:
         report = steps.recolor(job, shots, reusing, observer)
@@ -131,6 +133,7 @@ def _recolor(job: FilmJob, shots: Sequence[int], reusing: Sequence[int], batch: 
         if job.target.is_file() and file_sha256(job.target) == before.sha256:  # it is as it was
             clear_merging(job)
         raise
+    keep_history(report, history, shots)
     warnings = steps.finish(job, report, config, before.source_sha256)
     seconds = before.seconds + report.seconds
     sha256 = before.source_sha256

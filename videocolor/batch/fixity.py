@@ -20,7 +20,7 @@ from typing import Any, Final
 from videocolor.batch.catalog import DIGESTS
 from videocolor.batch.reel import Reel
 from videocolor.batch.settings import ArchiveSettings
-from videocolor.batch.state import mark_failed, read_file, source_state, write_file
+from videocolor.batch.state import read_file, source_state, write_file
 from videocolor.errors import InputError, Interrupted
 from videocolor.files import file_digests
 from videocolor.shards.types import FilmJob
@@ -138,13 +138,12 @@ def checked_before(job: FilmJob) -> list[dict[str, Any]]:
 
 
 def _check(job: FilmJob, known: list[Checksum], stop: threading.Event) -> None:
-    """Read a reel and compare; what was right is recorded in its working folder.
+    """Read a reel and compare; what was found is recorded in its working folder.
 
     Raises:
         InputError: a file differs, or cannot be read.
         Interrupted: `stop` is set.
     """
-    state = asdict(source_state(job.source))
     by_file: dict[str, list[Checksum]] = {}
     for each in known:
         by_file.setdefault(each.file, []).append(each)
@@ -156,11 +155,19 @@ def _check(job: FilmJob, known: list[Checksum], stop: threading.Event) -> None:
                     f"{file}: its {each.algorithm} is {found[each.algorithm]}, but {each.digest} by {each.where}; "
                     f"restore it from a copy, or {_OFF}"
                 )
-                mark_failed(job, error)
+                _remember(job, known, error=error)
                 raise InputError(error)
     date = datetime.now(UTC).isoformat(timespec="seconds")
-    checked = [{**asdict(each), "file": Path(each.file).name, "date": date} for each in known]
-    write_file(job.folder / "checked.json", {"state": state, "known": [asdict(e) for e in known], "checked": checked})
+    _remember(job, known, checked=[{**asdict(each), "file": Path(each.file).name, "date": date} for each in known])
+
+
+def _remember(job: FilmJob, known: list[Checksum], **found: Any) -> None:
+    write_file(job.folder / "checked.json", {**_basis(job, known), **found})
+
+
+def _basis(job: FilmJob, known: list[Checksum]) -> dict[str, Any]:
+    """Return what a check depends on: as long as it is the same, nothing is read again."""
+    return {"state": asdict(source_state(job.source)), "known": [asdict(each) for each in known]}
 
 
 def _digests(file: str, algorithms: set[str], stop: threading.Event) -> dict[str, str]:
@@ -206,9 +213,10 @@ class SourceChecks:
         try:
             known = known_checksums(reel.job, self._settings)
             before = read_file(reel.job.folder / "checked.json") or {}
-            same = before.get("known") == [asdict(each) for each in known]
-            if not known or (same and before.get("state") == asdict(source_state(reel.job.source))):
+            if not known:
                 return None
+            if before.items() >= _basis(reel.job, known).items():
+                return InputError(before["error"]) if "error" in before else None
         except InputError as error:
             return error
         return self._reader.submit(_check, reel.job, known, self._stop)

@@ -22,7 +22,7 @@ from videocolor.batch.catalog import CATALOG_KEYS
 from videocolor.files import file_sha256, write_atomically
 from videocolor.version import __version__
 
-__all__ = ["events_of", "mets_path", "write_mets"]
+__all__ = ["event", "events_of", "mets_path", "write_mets"]
 
 _SPACES: Final = {
     "mets": "http://www.loc.gov/METS/",
@@ -47,6 +47,12 @@ def mets_path(target: Path) -> Path:
     return target.with_name(f"{target.name}.mets.xml")
 
 
+def event(kind: str, detail: str, outcome: str = "success", date: str | None = None) -> dict[str, str]:
+    """Return an event; without a date: of now."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"type": kind, "date": date or now, "detail": detail, "outcome": outcome}
+
+
 def events_of(
     record: Mapping[str, Any], checked: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]
 ) -> list[dict[str, str]]:
@@ -57,11 +63,10 @@ def events_of(
         checked: the archive's checksums, as they were compared before the work.
         facts: for the record's part `archive`.
     """
-    now = datetime.now(UTC).isoformat(timespec="seconds")
     events: list[dict[str, str]] = []
 
-    def add(kind: str, detail: str, outcome: str = "success", date: str = now) -> None:
-        events.append({"type": kind, "date": date, "detail": detail, "outcome": outcome})
+    def add(*words: str, **more: str) -> None:
+        events.append(event(*words, **more))
 
     if not record.get("archive", {}).get("events"):
         for each in checked:

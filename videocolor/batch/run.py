@@ -22,6 +22,7 @@ from videocolor.batch.gate import Gate
 from videocolor.batch.inspection import check_space, space_needed
 from videocolor.batch.intake import take_in
 from videocolor.batch.lock import DriverLock
+from videocolor.batch.overview import write_overview
 from videocolor.batch.reel import Reel
 from videocolor.batch.reporting import Reporter
 from videocolor.batch.settings import BatchConfig, RunSettings
@@ -159,7 +160,10 @@ def run_batch(
                     complete_films(reels, batch, reporter)
                 _check_disk(reels, out, config)
                 Driver(reels, batch, lock, reporter, only, Gate(folder, settings, config.engine)).work()
+            reporter.end()
             write_results(out, reporter.films())
+            if any(job.config.get("output", {}).get("report") for job in jobs):
+                write_overview(out)
     return result()
 
 

@@ -60,7 +60,24 @@ def workers(out: Path, number: str) -> None:
     set_workers(_working_folder(out), number if number == "auto" else int(number))
 
 
-COMMANDS = (pause, resume, workers)
+@click.command(short_help="Write the page of a batch.")
+@_OUT
+@click.option("-o", "--output", "path", metavar="PAGE", type=click.Path(path_type=Path), help="Write it here.")
+@verbosity_options
+def report(out: Path, path: Path | None) -> None:
+    """Write OUT/batch.html: films, warnings, confidence, doubtful shots. While a run works on OUT, name a PAGE."""
+    from videocolor.batch.lock import DriverLock
+    from videocolor.batch.overview import write_overview
+
+    folder = _working_folder(out)
+    if path is not None:
+        click.echo(write_overview(out, path))
+        return
+    with DriverLock(folder):
+        click.echo(write_overview(out))
+
+
+COMMANDS = (pause, resume, workers, report)
 
 
 def _working_folder(out: Path) -> Path:
