@@ -32,16 +32,15 @@ def train(
     device: str | None,
     stop_after_minutes: float | None,
 ) -> None:
-    """Train a network as a configuration says; --config names a preset of `train/` or a YAML file.
+    """Train a network on pairs: --set data.pairs=DIR, as `videocolor pairs build` makes them.
 
-    A key `system` in it says whose trainer reads it: hetero, residual, fusion, patches (published systems), or none
-    (the hint network). The path of what was written last goes to stdout. The hint network on several GPUs, or
-    processes: torchrun --nproc-per-node N -m videocolor train --config ...
+    --config names a preset of `train/` or a YAML file; without it the packaged hint network goes on learning
+    (`train/own`). The path of what was written last goes to stdout. The hint network on several GPUs, or processes:
+    torchrun --nproc-per-node N -m videocolor train --config ...
 
     Settings: defaults < --config < --set < flags.
     """
-    if config_source is None:
-        raise click.UsageError("--config NAME|PATH says what to train; `videocolor config list` lists presets")
+    config_source = "train/own" if config_source is None else config_source
     from videocolor.events import ignore
     from videocolor.presets import load_model
     from videocolor.training.distributed import first_process

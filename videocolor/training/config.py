@@ -126,6 +126,8 @@ class OptimizerConfig(Section):
     """Largest norm of the gradient."""
     ema: float = Field(default=0.999, ge=0, lt=1)
     """Decay of the weights' average."""
+    gate: Bool = True
+    """Whether the hint network's relevance gate is trained; false keeps the one of `start`, which was fitted."""
 
 
 class ValidationConfig(Section):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ from videocolor.color import rgb_to_luma
 from videocolor.concurrency.processes import Crew
 from videocolor.datasets.pack import PART_BYTES, Item, PackReader, PartsWriter
 from videocolor.datasets.pairs.reading import read_film
-from videocolor.files import file_sha256, write_atomically
+from videocolor.files import disk_errors, file_sha256, write_atomically
 from videocolor.motion.flow import FlowEstimator, grid
 from videocolor.pipeline.propagated import judge
 from videocolor.pipeline.propagation import DRIFT_CORRECTION_EVERY, CoordinateMap
@@ -45,7 +47,7 @@ def propagate_pack(
     part_bytes: int = PART_BYTES,
     quiet: bool = False,
 ) -> int:
-    """Track the motion in every clip of a pack, into PACK/tracks; tracks that are up to date stay as they are.
+    """Track the motion in every clip of a pack, into PACK/tracks; finished clips stay as they are.
 
     Args:
         folder: the pack.
@@ -62,22 +64,52 @@ def propagate_pack(
         index = json.loads((out / "index.json").read_text(encoding="utf-8"))
         if index["pack"] == sha256:
             return sum(map(len, index["pairs"].values()))
-    out.mkdir(parents=True, exist_ok=True)
-    for pattern in ("index.json", "places.*.bin"):
-        for path in out.glob(pattern):
+    with disk_errors(out):
+        for path in out.glob("index.json"):
             path.unlink()
-    pairs: dict[str, list[list[int]]] = {}
-    paths = [films[item.file] for item in pack.clips]
-    with PartsWriter(out, "places", part_bytes) as parts, Crew(processes, _one_thread) as pool:
-        tracked = pool.map(_propagate_clip, pack.clips, paths)
-        done = tqdm(tracked, total=len(paths), unit="clip", desc="track", disable=quiet or None, leave=False)
-        for item, tracks in zip(pack.clips, done, strict=True):
-            entries = pairs.setdefault(item.file, [])
-            for hint, frame, moved, trust in tracks:
-                entries.append([hint, frame, *parts.write(deflate(moved, trust)), *trust.shape])
-    index = {"version": 2, "pack": sha256, "parts": parts.parts, "pairs": pairs}
-    write_atomically(out / "index.json", json.dumps(index))
+        finished = _track_clips(pack, films, out / f"clips.{sha256[:12]}", processes, quiet)
+        pairs: dict[str, list[list[int]]] = {}
+        with PartsWriter(out, "places", part_bytes) as parts:
+            for item, path in zip(pack.clips, finished, strict=True):
+                pairs[item.file] = [[*row[:2], *parts.write(data), *row[2:]] for row, data in _read_clip(path)]
+        index = {"version": 2, "pack": sha256, "parts": parts.parts, "pairs": pairs}
+        write_atomically(out / "index.json", json.dumps(index))
+        for work in out.glob("clips.*"):
+            shutil.rmtree(work)
     return sum(map(len, pairs.values()))
+
+
+def _track_clips(pack: PackReader, films: Mapping[str, Path], work: Path, processes: int, quiet: bool) -> list[Path]:
+    """Write a file for each clip, so that work that was stopped goes on with the next one."""
+    work.mkdir(parents=True, exist_ok=True)
+    files = [work / f"{number}.npz" for number in range(len(pack.clips))]
+    left = [(item, films[item.file], file) for item, file in zip(pack.clips, files, strict=True) if not file.exists()]
+    with Crew(processes, _one_thread) as pool:
+        tracked = (
+            pool.map(_propagate_clip, *zip(*[(item, film) for item, film, _ in left], strict=True)) if left else []
+        )
+        bar = tqdm(tracked, total=len(left), unit="clip", desc="track", disable=quiet or None, leave=False)
+        for (_, _, file), tracks in zip(left, bar, strict=True):
+            rows = [(hint, frame, *trust.shape) for hint, frame, _, trust in tracks]
+            data = [deflate(moved, trust) for _, _, moved, trust in tracks]
+            content = io.BytesIO()
+            np.savez(
+                content,
+                rows=np.asarray(rows, np.int64).reshape(-1, 4),
+                lengths=np.asarray([len(piece) for piece in data], np.int64),
+                data=np.frombuffer(b"".join(data), np.uint8),
+            )
+            write_atomically(file, content.getvalue())
+    return files
+
+
+def _read_clip(file: Path) -> Iterator[tuple[list[int], bytes]]:
+    """Yield (hint, frame, height, width) and the deflated track of a clip's tracks."""
+    with np.load(file, allow_pickle=False) as content:
+        data, end = content["data"].tobytes(), 0
+        for row, length in zip(content["rows"].tolist(), content["lengths"].tolist(), strict=True):
+            yield row, data[end : end + length]
+            end += length
 
 
 @dataclass

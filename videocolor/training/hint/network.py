@@ -72,14 +72,15 @@ def tensors(batch: Batch, *, pinned: bool = False) -> Tensors:
 
 
 def make_optimizer(net: HintNet, config: OptimizerConfig) -> torch.optim.AdamW:
-    """AdamW; frozen encoder blocks are excluded, late ones get their own rate."""
+    """AdamW; what is frozen is excluded, late encoder blocks get their own rate."""
     net.encoder.requires_grad_(False)
     late: list[nn.Parameter] = []
     if config.encoder_lr > 0:
         for block in list(net.encoder.blocks)[config.encoder_from :]:
             block.requires_grad_(True)
             late.extend(block.parameters())
-    own = [p for name, p in net.named_parameters() if not name.startswith("encoder.")]
+    net.belief.requires_grad_(config.gate)
+    own = [p for name, p in net.named_parameters() if p.requires_grad and not name.startswith("encoder.")]
     groups = [
         {"params": [p for p in own if p.ndim > 1], "weight_decay": config.weight_decay, "share": 1.0},
         {"params": [p for p in own if p.ndim <= 1], "weight_decay": 0.0, "share": 1.0},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -77,6 +78,7 @@ def new_network(seed: int, encoder_weights: Path | None = None) -> HintNet:
     return net
 
 
+@lru_cache(maxsize=1)  # asked for twice where automatic color is kept
 def _initial_weights(config: TrainConfig) -> dict[str, Tensor]:
     """Read the weights that a run begins with: a weights file's, or the mean of earlier runs' averages."""
     start = config.start
