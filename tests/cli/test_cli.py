@@ -123,7 +123,6 @@ def test_version() -> None:
         (["colorize", "a.mkv", "b.mkv", "--hints", " "], "--hints: names nothing"),
         (["keyframes", "a.mkv", "-o", "b", "--shots", ""], "--shots: names nothing"),
         (["config", "show", "nowhere.yaml"], "no such configuration file"),
-        (["train"], "--config"),
     ],
 )
 def test_usage_errors(stub: Stub, arguments: list[str], said: str) -> None:

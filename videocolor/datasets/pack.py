@@ -213,7 +213,8 @@ class PackReader:
             self.thumbs, self._places, self._pairs, self._parts = _open(folder, index)
         except FileNotFoundError as error:
             raise InputError(
-                f"{folder}: no pack ({error.filename} is missing); `videocolor pairs pack` makes one, and --set data.pairs=DIR takes a data set of pairs"
+                f"{folder}: no pack ({error.filename} is missing); `videocolor pairs pack` makes one, "
+                "--set data.pairs=DIR trains on a data set of pairs"
             ) from error
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{folder}: a pack that cannot be read ({error}); make it again") from error
