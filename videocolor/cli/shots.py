@@ -17,7 +17,18 @@ __all__ = ["shots"]
 @click.command(short_help="List the shots of a film.")
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="Write the list that `--shots` reads."
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write the list that `--shots` reads: YAML, or .otio, .edl, .csv.",
+)
+@click.option(
+    "--of",
+    "finished",
+    metavar="OUTPUT",
+    type=click.Path(path_type=Path),
+    help="List the shots of the finished OUTPUT as its record has them, with notes on doubtful shots and hints.",
 )
 @click.option("--rate", help="Frames a second of an image sequence.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing FILE of -o.")
@@ -27,6 +38,7 @@ __all__ = ["shots"]
 def shots(
     source: Path,
     output: Path | None,
+    finished: Path | None,
     rate: str | None,
     overwrite: bool,
     config_source: str | None,
@@ -34,20 +46,30 @@ def shots(
 ) -> None:
     """List the shots of the film INPUT.
 
-    Edit the file that -o writes and give it to `videocolor colorize --shots FILE`.
+    Edit the file that -o writes and give it to `videocolor colorize --shots FILE`. `--set shots.file=LIST -o FILE`
+    turns a list of another program into YAML, and back.
     """
     config = load_config(config_source, overrides, {"rate": rate})
     state = session()
     from videocolor.colorize import find_shots
+    from videocolor.reports.shots import recorded_shots
     from videocolor.shots.shotlist import check_shot_file, write_shots
+    from videocolor.video import probe
+    from videocolor.video.streams import start_timecode
 
     if output is not None:
         check_shot_file(output, overwrite=overwrite, source=source)
 
+    notes: dict[int, str] = {}
     with watching(state, events=False) as observer:
-        found = [view.shot for view in find_shots(source, config, observer=observer).shots]
+        if finished is not None:
+            info, (found, notes) = probe(source, rate=config.input.rate), recorded_shots(finished)
+        else:
+            scan = find_shots(source, config, observer=observer)
+            info, found = scan.info, [view.shot for view in scan.shots]
     if output is not None:
-        write_shots(output, found, film=source.name, overwrite=overwrite)
+        code = start_timecode(info)
+        write_shots(output, found, film=source.name, notes=notes, overwrite=overwrite, rate=info.rate, timecode=code)
     for shot in found:
         start, end = shot.start_pts * shot.time_base, shot.end_pts * shot.time_base
         if state.json:

@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict
 
 from videocolor.config import ColorizeConfig
 
-__all__ = ["Record", "clock", "last_part", "said_of_run", "shots_shown", "summary", "unsure"]
+__all__ = ["CONFIDENT", "Record", "clock", "last_part", "said_of_run", "shots_shown", "summary", "unsure"]
 
 _LEAST_CONFIDENT: Final = 5
 """Shots that are named for their low confidence."""
-_CONFIDENT: Final = 0.5
+CONFIDENT: Final = 0.5
 """Confidence from which a shot is not named."""
 _MATRICES: Final = {"bt601": "BT.601", "bt709": "BT.709", "bt2020": "BT.2020 (non-constant luminance)"}
 _PRIMARIES: Final = {1: "BT.709", 2: "unspecified", 5: "BT.601, 625 lines", 6: "BT.601, 525 lines", 9: "BT.2020"}
@@ -150,7 +150,7 @@ def shots_shown(record: Record, pictures: int, most: int) -> str:
 
 def unsure(record: Record) -> list[ShotFacts]:
     """Return the shots of least confidence, the least first."""
-    low = [shot for shot in record.shots if shot.confidence is not None and shot.confidence < _CONFIDENT]
+    low = [shot for shot in record.shots if shot.confidence is not None and shot.confidence < CONFIDENT]
     return sorted(low, key=lambda shot: (shot.confidence or 0, shot.index))[:_LEAST_CONFIDENT]
 
 

@@ -11,6 +11,8 @@ A shot list is YAML:
 `frame` rules: it is the index of the shot's first frame, counted from 0. `shot`, counted from 1 as everywhere
 that people read, and `time` are there for them; what stands in these two is not used. To part a shot, add a
 line with the frame of the cut; to join two, delete the line of the second.
+
+Lists named .csv, .edl and .otio are those of other programs: `videocolor.shots.interchange`.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from videocolor.errors import ConfigError, OutputError, UsageError
 from videocolor.files import write_atomically
 from videocolor.motion.similarity import scene_distance, shot_similarity
 from videocolor.shots.detect import CutFinder
+from videocolor.shots.interchange import READERS, WRITERS, Edit, Reel
 from videocolor.types import Shot
 
 __all__ = [
@@ -124,21 +127,30 @@ def write_shots(
     film: str = "",
     notes: Mapping[int, str] | None = None,
     overwrite: bool = False,
+    rate: Fraction | None = None,
+    timecode: str | None = None,
 ) -> None:
     """Write a shot list, whole or not at all.
 
     Args:
-        path: the file, YAML whatever its suffix.
+        path: the file: .csv, .edl, .otio, and YAML with any other suffix.
         shots: the film's shots in order, without gaps.
         film: the film's name, for people.
         notes: `Shot.index` (counted from 0) -> note.
         overwrite: replace an existing file.
+        rate: the film's frames a second, for EDL and OTIO.
+        timecode: of the film's first frame, for EDL and OTIO.
 
     Raises:
         OutputError: the file exists, or cannot be written.
+        UsageError: EDL or OTIO without a rate, or OTIO without its library.
     """
     path = Path(path)
     check_shot_file(path, overwrite=overwrite)
+    if path.suffix.lower() in WRITERS:
+        edits = [Edit(shot.start, shot.end, (notes or {}).get(shot.index)) for shot in shots]
+        write_atomically(path, WRITERS[path.suffix.lower()](path, Reel(film, rate, timecode), edits))
+        return
     lines = [
         f"film: {_quote(film)}",
         f"frames: {shots[-1].end if shots else 0}",
@@ -191,6 +203,8 @@ def known_shots(settings: ShotsConfig) -> FilmShots | None:
 
 def _read_list(path: Path, frames: int | None) -> tuple[list[ListedShot], int | None]:
     """Return the shots, and the number of frames that they were checked against."""
+    if path.suffix.lower() in READERS:
+        return _read_edits(path, READERS[path.suffix.lower()](path), frames)
     root = _parse(path)
     if not isinstance(root, yaml.MappingNode):
         raise ConfigError(f"{path}: not a shot list; expected the keys {', '.join(_FILE_KEYS)}")
@@ -212,6 +226,16 @@ def _read_list(path: Path, frames: int | None) -> tuple[list[ListedShot], int | 
         if listed and shot.start <= listed[-1].start:
             raise _error(path, node, f"frame {shot.start} is not after the line above ({listed[-1].start})")
         listed.append(shot)
+    return (listed if listed and listed[0].start == 0 else [ListedShot(0), *listed]), frames
+
+
+def _read_edits(path: Path, edits: Sequence[Edit], frames: int | None) -> tuple[list[ListedShot], int | None]:
+    """Return the shots of another program's list; its end counts where it states one."""
+    frames = frames if frames is not None or not edits else edits[-1].end or None
+    for edit in edits:
+        if frames is not None and edit.start >= frames:
+            raise ConfigError(f"{path}: frame {edit.start} lies beyond the film, which has {frames} frames")
+    listed = [ListedShot(edit.start, edit.note) for edit in edits]
     return (listed if listed and listed[0].start == 0 else [ListedShot(0), *listed]), frames
 
 

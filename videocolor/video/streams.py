@@ -10,8 +10,9 @@ from typing import Any
 from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
 
+from videocolor.types import VideoInfo
 from videocolor.video.labels import label_tags
-from videocolor.video.opening import main_video
+from videocolor.video.opening import main_video, open_input
 
 __all__ = [
     "CHAPTERS",
@@ -23,6 +24,7 @@ __all__ = [
     "is_cover",
     "is_dropped",
     "other_streams",
+    "start_timecode",
     "stream_name",
     "timecode",
 ]
@@ -58,6 +60,14 @@ def timecode(container: InputContainer) -> str | None:
             if key.lower() == "timecode":
                 return str(value)
     return None
+
+
+def start_timecode(info: VideoInfo) -> str | None:
+    """Return the timecode of a film's or an image sequence's first frame; None: it has none."""
+    if info.format == "image2":
+        return info.metadata.get("timecode")
+    with open_input(info.path) as container:
+        return timecode(container)
 
 
 def is_dropped(what: str, dropped: Iterable[str]) -> bool:
