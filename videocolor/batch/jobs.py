@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from videocolor.batch.listing import JOB_SUFFIXES, Entry, absolute_hint, find_reels, one_reel, read_job_file
 from videocolor.batch.settings import BatchConfig
@@ -74,13 +74,14 @@ def read_jobs(source: Path, out: Path, config: BatchConfig, overrides: Sequence[
         raise InputError(f"{source}: contains no film ({', '.join(notes) or 'nothing that looks like one'})")
     check_name(out)
     names: set[str] = set()
+    configs = _Configs(config, overrides)
     jobs, refused = [], []
     targets: dict[str, Path] = {}
     sources = {os.path.realpath(entry.source) for entry in entries}
     for entry, stem in zip(entries, _distinct(entries), strict=True):
         try:
             check_name(entry.source)
-            job = _job(entry, stem, out, config, overrides, names)
+            job = _job(entry, stem, out, config, configs.of(entry), names)
             _check_target(job, entry.where, out, targets, sources)
         except ConfigError:
             raise
@@ -123,21 +124,32 @@ def _distinct(entries: Sequence[Entry]) -> list[Path]:
     ]
 
 
-def _job(
-    entry: Entry, stem: Path, out: Path, config: BatchConfig, overrides: Sequence[str], names: set[str]
-) -> FilmJob:
+class _Configs:
+    """Configurations of films; equal ones are one object, since archives have thousands of films."""
+
+    def __init__(self, config: BatchConfig, overrides: Sequence[str]) -> None:
+        self._films, self._overrides = config.films, overrides
+        self._known: dict[tuple[str | None, tuple[str, ...]], dict[str, Any]] = {}
+
+    def of(self, entry: Entry) -> dict[str, Any]:
+        """Return the configuration of a film, as `ColorizeConfig.as_dict` does; not to be changed."""
+        asked = (entry.preset or self._films.preset, (*self._films.settings, *entry.overrides, *self._overrides))
+        if asked not in self._known:
+            try:
+                self._known[asked] = _rooted(ColorizeConfig.load(*asked)).as_dict()
+            except ConfigError as error:
+                raise ConfigError(f"{entry.where}{error}") from error
+        return self._known[asked]
+
+
+def _job(entry: Entry, stem: Path, out: Path, config: BatchConfig, film: dict[str, Any], names: set[str]) -> FilmJob:
     target = entry.output or stem.with_name(stem.name + config.films.label + config.films.container)
     if config.films.label and target.stem.endswith(config.films.label):
         stem = target.with_name(target.stem.removesuffix(config.films.label))  # as in the folder's batch
-    settings = (*config.films.settings, *entry.overrides, *overrides)
-    try:
-        film = ColorizeConfig.load(entry.preset or config.films.preset, settings)
-    except ConfigError as error:
-        raise ConfigError(f"{entry.where}{error}") from error
     name = _name(stem, names)
     folder = state_folder(out) / "shards" / name
     beside = (dict(entry.catalog), dict(entry.checksums))
-    return FilmJob(name, entry.source, out / target, _rooted(film).as_dict(), folder, entry.priority, *beside)
+    return FilmJob(name, entry.source, out / target, film, folder, entry.priority, *beside)
 
 
 def _name(stem: Path, names: set[str]) -> str:
