@@ -1,6 +1,6 @@
 """The patch colorizer of Richart, Visca and Baliosian (2017): train it, print its tables, paint its figures.
 
-    python pipelines/published_patches.py train   [--config NAME|PATH] [--root FOOTAGE] [--resume]
+    python pipelines/published_patches.py train   [--config NAME|PATH] [--set data.pack=PACK] [--resume]
     python pipelines/published_patches.py tables  [--config NAME|PATH]
     python pipelines/published_patches.py picture [--config NAME|PATH] IMAGE... -o SHEET
 
@@ -131,7 +131,6 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("images", nargs="*", type=Path, metavar="IMAGE")
     parser.add_argument("--config", default="train/published/p_grid", metavar="NAME|PATH")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
-    parser.add_argument("--root", help="footage folder, instead of data.root")
     parser.add_argument("--resume", action="store_true", help="go on with what is done")
     parser.add_argument("--stop-after-minutes", type=float, metavar="M", help="leave after M minutes")
     parser.add_argument("-o", "--output", type=Path, default=Path("patches.jpg"), help="the sheet; default patches.jpg")
@@ -139,7 +138,7 @@ def main(arguments: list[str] | None = None) -> None:
     if (args.job == "picture") != bool(args.images):
         parser.error("`picture` takes images, the other jobs take none")
     try:
-        config = load_model(PatchesConfig, "train", args.config, args.overrides, {"data.root": args.root})
+        config = load_model(PatchesConfig, "train", args.config, args.overrides)
         if args.job == "train":
             print(train_patches(config, resume=args.resume, stop_after_minutes=args.stop_after_minutes))
         elif args.job == "tables":

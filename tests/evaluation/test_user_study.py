@@ -67,7 +67,8 @@ def of_kind(survey: dict[str, Any], kind: str) -> list[str]:
 
 def test_balanced_and_no_clip_both_ways(survey: dict[str, Any]) -> None:
     pictures = survey["key"]["pictures"]
-    assert survey["key"]["method"] == "gray"
+    assert survey["key"]["methods"] == ["copy", "gray"]
+    assert sorted(entry["method"] for entry in pictures.values() if "method" in entry) == ["copy"] * 2 + ["gray"] * 2
     assert len(of_kind(survey, "real")) == len(of_kind(survey, "colored")) == 4, "one clip of five is left out"
     kinds = {}
     for entry in pictures.values():
@@ -87,7 +88,7 @@ def test_the_pictures_are_what_the_key_says(survey: dict[str, Any]) -> None:
         data = base64.b64decode(str(image["src"]).partition(",")[2])
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).astype(int)
         gray = np.ptp(pixels, axis=2).mean() < 3
-        assert gray == (survey["key"]["pictures"][image["data-picture"]]["kind"] == "colored")
+        assert gray == (survey["key"]["pictures"][image["data-picture"]].get("method") == "gray")
 
 
 def test_the_page_gives_nothing_away(survey: dict[str, Any]) -> None:
@@ -118,7 +119,8 @@ def test_fooling_rate(survey: dict[str, Any], tmp_path: Path) -> None:
         {real[0]: "colored", **dict.fromkeys(real[1:], "real"), **dict.fromkeys(colored, "real")},
     )
     rate = fooling_rate(survey["path"], [first, second])
-    assert (rate.fooled.count, rate.fooled.of, rate.fooled.share) == (4, 8, 0.5)
+    assert [(share.count, share.of) for share in rate.fooled.values()] == [(2, 4), (2, 4)]
+    assert set(rate.fooled) == {"copy", "gray"}
     assert (rate.trusted.count, rate.trusted.of) == (7, 8)
     assert [share.share for share in rate.by_person.values()] == [0, 1]
     assert rate.people == 2 and rate.as_dict()["interval"].startswith("Wilson")
@@ -127,7 +129,7 @@ def test_fooling_rate(survey: dict[str, Any], tmp_path: Path) -> None:
 def test_unanswered_pictures_do_not_count(survey: dict[str, Any], tmp_path: Path) -> None:
     only = answers(tmp_path / "1.csv", survey, {of_kind(survey, "real")[0]: "real"})
     rate = fooling_rate(survey["path"], [only])
-    assert rate.fooled.of == 0 and rate.fooled.share is None
+    assert rate.fooled["gray"].of == 0 and rate.fooled["gray"].share is None
     assert "nobody answered" in "\n".join(rate.lines())
 
 
@@ -203,6 +205,6 @@ def test_commands(tmp_path: Path) -> None:
     csv.write_text("\n".join(["survey,picture,answer", *(f"{found[1]},{name},real" for name in names)]))
     assert "fooling rate of copy: 100.0% (2 of 2; Wilson 95 % 34.2% to 100.0%)" in run("count", survey, csv)
     counted = json.loads(run("count", survey, csv, "--json"))
-    assert counted["fooled"]["share"] == 1 and counted["trusted"]["count"] == 2
+    assert counted["fooled"]["copy"]["share"] == 1 and counted["trusted"]["count"] == 2
     failed = CliRunner().invoke(main, ["count", str(tmp_path), str(csv)])
     assert failed.exit_code == 1 and "cannot be read" in failed.output

@@ -15,10 +15,13 @@ from torch.nn import functional as F
 
 from tests.published.tiny import tiny
 from videocolor.errors import ModelError
+from videocolor.models.artifact import read_artifact, write_artifact
+from videocolor.models.base import ModelCard
 from videocolor.presets import list_presets, load_model
 from videocolor.published.autoencoder import Autoencoder, Encoder, SameConv2, initialize, outlines
 from videocolor.published.backbones import FirstFeatures, Lite0Values, OnnxValues
 from videocolor.published.cards import PUBLISHED
+from videocolor.published.compressors import Blocks
 from videocolor.published.fusion import ENCODER, FusionNet, FusionSettings, as_square
 from videocolor.published.hetero import HeteroNet, HeteroSettings
 from videocolor.published.residual import ResidualNet, ResidualSettings, ResNetFront
@@ -245,3 +248,34 @@ def test_white_padding_keeps_the_aspect() -> None:
     assert square[..., 8:24, :].abs().max() == 0
     assert (square[..., :8, :] == 1).all()
     assert (square[..., 24:, :] == 1).all()
+
+
+def test_principal_components_rebuild_better_than_chance() -> None:
+    """Of blocks that are one gradient times a number, one component keeps all."""
+    ramp = torch.linspace(0, 1, 4).repeat(4, 1)
+    picture = torch.cat([ramp * factor for factor in (0.2, 0.5, 0.9)], dim=1)[None, None]
+    blocks = Blocks("gray", "pca")
+    blocks.fit(picture)
+    code = blocks(picture)
+    assert code.shape == (1, 1, 1, 3)
+    length = float(ramp.norm())
+    assert torch.allclose(code.diff().abs(), torch.tensor([0.3, 0.4]) * length, atol=1e-4)
+    assert Blocks("hint", "none")(torch.rand(2, 3, 8, 12)).shape == (2, 48, 2, 3)
+
+
+def test_a_deeper_and_wider_color_network() -> None:
+    net = HeteroNet(HeteroSettings(32, ("gray",), 8, 8, "reshape", 1.0, "none", 16, 3))
+    assert net(torch.rand(1, 1, 16, 24), torch.rand(1, 3, 16, 24)).shape == (1, 3, 16, 24)
+    assert [layer.out_channels for layer in net.color.encode] == [16, 16, 8]  # type: ignore[union-attr]
+    assert [layer.out_channels for layer in net.color.decode] == [16, 16, 8]  # type: ignore[union-attr]
+
+
+def test_weights_in_8_bits(tmp_path: Path) -> None:
+    weights = {"big": np.random.default_rng(0).normal(size=(64, 70)).astype(np.float32), "bias": np.ones(9, np.float32)}
+    path = tmp_path / "w.safetensors"
+    write_artifact(path, weights, ModelCard("w", "W", "none", 1, None), "published-r", {}, int8=True)
+    read = read_artifact(path).weights
+    assert set(read) == {"big", "bias"} and np.array_equal(read["bias"], weights["bias"])
+    steps = np.abs(weights["big"]).max(axis=1, keepdims=True) / 127
+    assert (np.abs(read["big"] - weights["big"]) <= 0.51 * steps).all()
+    assert path.stat().st_size < 64 * 70 + 1500

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -28,15 +26,16 @@ from sklearn.neural_network import MLPClassifier
 from small_models import CODEBOOK, make_patches, three_tones
 
 from videocolor.color import luv_gamut_scale, luv_to_lab, luv_to_rgb, rgb_to_lab, rgb_to_luv
+from videocolor.datasets.pack import PackWriter
 from videocolor.errors import ConfigError, InputError, ModelError, OutputError, UsageError
 from videocolor.models.artifact import write_artifact
 from videocolor.models.base import ModelCard
 from videocolor.models.registry import load_colorizer
 from videocolor.presets import load_model
 from videocolor.published import patches as patches_module
-from videocolor.published.config import MapConfig, PatchesConfig, PerceptronConfig
+from videocolor.published.config import Cell, MapConfig, PatchesConfig, PerceptronConfig
 from videocolor.published.patch_data import open_patch_data, patch_rows
-from videocolor.published.patch_grid import PUBLISHED_ACCURACY, PUBLISHED_ERROR, train_patches
+from videocolor.published.patch_grid import PUBLISHED_ACCURACY, PUBLISHED_ERROR, patch_tables, train_patches
 from videocolor.published.patches import PatchClassifier, PatchColorizer, fit_map, fit_perceptron, nearest, repaint
 
 Array = np.ndarray
@@ -231,29 +230,19 @@ def test_nearest() -> None:
 
 @pytest.fixture(scope="module")
 def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve tiny landscapes, two of them held back, and a street."""
-    root = tmp_path_factory.mktemp("footage")
-    (root / "images").mkdir()
-    rng = np.random.default_rng(0)
-    rows = []
-    with tarfile.open(root / "images" / "scenes.tar", "w") as archive:
-        for number in range(12):
-            lightness, labels = three_tones(number, (48, 48))
-            luv = np.stack([lightness, *np.moveaxis(CODEBOOK[labels] * rng.uniform(0.7, 1, (48, 48, 1)), -1, 0)])
-            luv[1:] *= luv_gamut_scale(luv)
-            path = root / f"{number}.png"
-            cv2.imwrite(str(path), np.rint(last(luv_to_rgb(luv))[..., ::-1] * 255).clip(0, 255).astype(np.uint8))
-            archive.add(path, f"{number}.png")
-            scene = "street" if number == 11 else "sea"
-            rows.append(
-                {"file": f"scenes.tar/{number}.png", "source": f"a/b:train/{scene}/{number}.png", "licence": "CC0"}
-            )
-    with (root / "images" / "manifest.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["file", "source", "licence"])
-        writer.writeheader()
-        writer.writerows(rows)
-    (root / "held.yaml").write_text("clips: []\nimages: ['a/b:train/sea/3.png', 'a/b:train/sea/7.png']\n")
-    return root
+    """Pack eleven tiny landscapes and a street."""
+    folder, rng = tmp_path_factory.mktemp("pack"), np.random.default_rng(0)
+    writer = PackWriter(folder, jpeg_quality=None)
+    for number in range(12):
+        lightness, labels = three_tones(number, (48, 48))
+        luv = np.stack([lightness, *np.moveaxis(CODEBOOK[labels] * rng.uniform(0.7, 1, (48, 48, 1)), -1, 0)])
+        luv[1:] *= luv_gamut_scale(luv)
+        rgb = np.rint(last(luv_to_rgb(luv)) * 255).clip(0, 255).astype(np.uint8)
+        scene = "street" if number == 11 else "sea"
+        file, source = f"scenes.tar/{number}.png", f"a/b:train/{scene}/{number}.png"
+        writer.add(file, source, "CC0", "image", [(0.0, rgb)])
+    writer.close({"held": False})
+    return folder
 
 
 def settings(footage: Path, out: Path, **more: Any) -> PatchesConfig:
@@ -261,9 +250,8 @@ def settings(footage: Path, out: Path, **more: Any) -> PatchesConfig:
         "out": out,
         "workers": 1,
         "data": {
-            "root": footage,
-            "archive": "scenes.tar",
-            "held_back": str(footage / "held.yaml"),
+            "pack": footage,
+            "files": "scenes.tar",
             "scenes": ["sea"],
             "images": 6,
             "unseen": 2,
@@ -272,7 +260,7 @@ def settings(footage: Path, out: Path, **more: Any) -> PatchesConfig:
         },
         "maps": {"neurons": [4, 9], "steps": 2000},
         "perceptron": {
-            "neurons": 4,
+            "neurons": [4],
             "patches": [3, 5],
             "hidden": [[6], [8, 8]],
             "splits": 2,
@@ -284,7 +272,7 @@ def settings(footage: Path, out: Path, **more: Any) -> PatchesConfig:
     return PatchesConfig.model_validate(values | more)
 
 
-CELLS = ("3x3_6", "3x3_8+8")
+CELLS = ("3x3_6_4", "3x3_8+8_4")
 
 
 def results(out: Path) -> dict[tuple[str, int], tuple[float, float, float]]:
@@ -296,15 +284,17 @@ def results(out: Path) -> dict[tuple[str, int], tuple[float, float, float]]:
 def whole(footage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run a grid without a stop."""
     out = tmp_path_factory.mktemp("run") / "whole"
-    assert train_patches(settings(footage, out, film="5x5_8+8"), observer=lambda _: None) == out / "patches.safetensors"
+    assert (
+        train_patches(settings(footage, out, film="5x5_8+8_4"), observer=lambda _: None) == out / "patches.safetensors"
+    )
     return out
 
 
 @pytest.mark.slow
 def test_the_grid_is_whole_and_its_tables_have_the_published_shape(whole: Path) -> None:
     found = results(whole)
-    assert set(found) == {(f"{p}x{p}_{h}", s) for p in (3, 5) for h in ("6", "8+8") for s in (0, 1)}
-    commonest = json.loads((whole / "results.json").read_text())["commonest"]
+    assert set(found) == {(f"{p}x{p}_{h}_4", s) for p in (3, 5) for h in ("6", "8+8") for s in (0, 1)}
+    commonest = json.loads((whole / "results.json").read_text())["commonest"]["4"]
     assert all(commonest + 0.1 < row[1] <= 1 for row in found.values())
     text = (whole / "tables.md").read_text()
     assert "| SOM neurons | 4 | 9 |" in text and "| published | - | 0.621739 |" in text
@@ -312,6 +302,25 @@ def test_the_grid_is_whole_and_its_tables_have_the_published_shape(whole: Path) 
     means = ["/".join(f"{np.mean([found[c, s][i] for s in (0, 1)]):.3f}"[1:] for i in (0, 1)) for c in CELLS]
     assert f"| 3x3 ours | {means[0]} | {means[1]} |" in text
     assert "| 5x5 splits done | 2 of 2 | 2 of 2 |" in text and "1,800 pixels of 6 images" in text
+
+
+def test_published_columns_stand_beside_the_published_configuration_only() -> None:
+    cells = [Cell(3, (50, 50), 9), Cell(3, (50, 50), 25)]
+    result = {"hidden": [50, 50], "patch": 3, "train": 0.4, "test": 0.3, "unseen": 0.2, "settled": True, "seconds": 1.0}
+    results = [{**result, "neurons": 9}, {**result, "neurons": 25}]
+    notes: dict[str, Any] = {"rows": 9, "images": 1, "commonest": {9: 0.2, 25: 0.1}, "splits": 1, "position": False}
+    assert patch_tables({9: 0.5}, cells, results, notes).count(".419/.409") == 1
+    assert ".419" not in patch_tables({9: 0.5}, cells, results, {**notes, "position": True})
+
+
+def test_a_classifier_that_knows_the_place() -> None:
+    weights = np.zeros((11, 2), np.float32)
+    weights[9] = (-1, 1)  # y: the lower half is class 1
+    classifier = PatchClassifier(((weights, np.zeros(2, np.float32)),))
+    assert classifier.patch == 3
+    assert classifier.position
+    found = classifier.classify(np.full((4, 5), 50, np.float32))
+    assert (found == np.repeat([0, 0, 1, 1], 5).reshape(4, 5)).all()
 
 
 def test_all_published_values_are_there() -> None:
@@ -322,10 +331,10 @@ def test_all_published_values_are_there() -> None:
 
 @pytest.mark.slow
 def test_what_is_learnt_from(whole: Path) -> None:
-    """Neither held-back images nor other scenes; pixels carry the image's own color and patches."""
+    """No other scenes; pixels carry the image's own patches."""
     data = open_patch_data(whole / "data")
     assert len(set(data.names)) == 8 and data.seen_rows == 1800
-    assert not {"scenes.tar/3.png", "scenes.tar/7.png", "scenes.tar/11.png"} & set(data.names)
+    assert "scenes.tar/11.png" not in data.names
     rows = np.arange(0, len(data.places), 97)
     cut = patch_rows(data, rows, 5)
     for row, patch in zip(rows, cut, strict=True):
@@ -342,7 +351,7 @@ def test_the_film_network_is_the_cell_that_was_asked_for(whole: Path) -> None:
     assert colorizer.classifier.patch == 5 and len(colorizer.classifier.layers) == 3
     maps = json.loads((whole / "maps.json").read_text())
     np.testing.assert_allclose(colorizer.codebook, maps["4"]["codebook"], rtol=1e-3)
-    assert (whole / "cells" / "3x3_6" / "patches.safetensors").exists()
+    assert (whole / "cells" / "3x3_6_4" / "patches.safetensors").exists()
     from pipelines.published_patches import patch_sheet
 
     sheet = patch_sheet([np.zeros((60, 50, 3), np.uint8)] * 2, colorizer, [CODEBOOK, colorizer.codebook], 64)
@@ -351,14 +360,14 @@ def test_the_film_network_is_the_cell_that_was_asked_for(whole: Path) -> None:
 
 @pytest.mark.slow
 def test_a_run_that_was_left_goes_on_to_the_same_end(footage: Path, whole: Path, tmp_path: Path) -> None:
-    config = settings(footage, tmp_path / "run", film="5x5_8+8")
+    config = settings(footage, tmp_path / "run", film="5x5_8+8_4")
     left = train_patches(config, stop_after_minutes=1e-9, observer=lambda _: None)
     assert left == config.out / "tables.md" and "0 of 2" in left.read_text()
     with pytest.raises(OutputError, match="--resume goes on"):
         train_patches(config)
-    done = whole / "cells" / "3x3_6"
+    done = whole / "cells" / "3x3_6_4"
     (config.out / "cells").mkdir()
-    (config.out / "cells" / "3x3_6").symlink_to(done)  # as if it had been killed behind these
+    (config.out / "cells" / "3x3_6_4").symlink_to(done)  # as if it had been killed behind these
     written = {path: path.stat().st_mtime_ns for path in done.glob("*.json")}
     train_patches(config, resume=True, observer=lambda _: None)
     assert results(config.out) == results(whole)
@@ -369,7 +378,7 @@ def test_a_run_that_was_left_goes_on_to_the_same_end(footage: Path, whole: Path,
 def test_a_run_goes_on_only_with_its_own_settings(footage: Path, whole: Path, tmp_path: Path) -> None:
     """Another part of the grid is no other run."""
     out = Path(shutil.copytree(whole, tmp_path / "run"))
-    other = settings(footage, out, seed=1, film="5x5_8+8")
+    other = settings(footage, out, seed=1, film="5x5_8+8_4")
     with pytest.raises(ConfigError, match="other seed"):
         train_patches(other, resume=True)
     part = settings(footage, out)
@@ -414,7 +423,7 @@ def test_ctrl_c_and_going_on(footage: Path, tmp_path: Path) -> None:
     [
         ("maps.neurons=[9, 10]", "10 neurons make no square"),
         ("perceptron.patches=[4]", "4 has no middle"),
-        ("perceptron.neurons=16", "16 is not among"),
+        ("perceptron.neurons=[16]", "16 is not among"),
         ("film=3x3_7", "not a cell of this grid: 3x3_50"),
         ("perceptron.spits=3", "did you mean splits"),
     ],
@@ -429,14 +438,14 @@ def test_presets_are_the_papers() -> None:
     assert grid.maps.neurons == (9, 25, 100, 400) and len(grid.cells) == 21 and grid.steps == 210
     assert (grid.perceptron.train, grid.perceptron.test, grid.perceptron.lr) == (50_000, 5_000, 1e-3)
     chosen = load_model(PatchesConfig, "train", "train/published/p", ["perceptron.patches=[5]"])
-    assert [cell.name for cell in chosen.cells] == ["5x5_50+50"]
+    assert [cell.name for cell in chosen.cells] == ["5x5_50+50_9"]
 
 
 def test_missing_footage(tmp_path: Path, footage: Path) -> None:
     config = settings(footage, tmp_path / "run")
-    with pytest.raises(InputError, match=r"manifest\.csv: no such file"):
-        train_patches(config.model_copy(update={"data": config.data.model_copy(update={"root": tmp_path})}))
-    with pytest.raises(InputError, match=r"no images of scenes\.tar with desert"):
+    with pytest.raises(InputError, match="not a packed folder"):
+        train_patches(config.model_copy(update={"data": config.data.model_copy(update={"pack": tmp_path})}))
+    with pytest.raises(InputError, match=r"no pictures of scenes\.tar with desert"):
         train_patches(config.model_copy(update={"data": config.data.model_copy(update={"scenes": ("desert",)})}))
     assert not config.out.exists()
     with pytest.raises(ValidationError):
@@ -453,7 +462,7 @@ def test_training_without_its_packages(footage: Path, tmp_path: Path, monkeypatc
 @pytest.mark.slow
 def test_the_recipe(root: Path, whole: Path, footage: Path, tmp_path: Path) -> None:
     file = tmp_path / "p.yaml"
-    file.write_text(json.dumps(settings(footage, whole, film="5x5_8+8").model_dump(mode="json")))
+    file.write_text(json.dumps(settings(footage, whole, film="5x5_8+8_4").model_dump(mode="json")))
 
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(root / "pipelines" / "published_patches.py"), *map(str, arguments)]
@@ -463,7 +472,10 @@ def test_the_recipe(root: Path, whole: Path, footage: Path, tmp_path: Path) -> N
     shown = run("tables", "--config", file)
     assert shown.returncode == 0 and "SOM neurons" in shown.stdout, shown.stderr
     sheet = tmp_path / "sheet.png"
-    painted = run("picture", "--config", file, footage / "1.png", footage / "2.png", "-o", sheet)
+    pictures = [tmp_path / f"{number}.png" for number in (1, 2)]
+    for number, path in enumerate(pictures):
+        cv2.imwrite(str(path), np.full((60, 50, 3), 90 + number, np.uint8))
+    painted = run("picture", "--config", file, *pictures, "-o", sheet)
     assert painted.returncode == 0, painted.stderr
     assert cv2.imread(str(sheet)).shape == (2 * (22 + 2 * 192), 5 * 192, 3)
     wrong = run("picture", "--config", file, file, "-o", sheet)

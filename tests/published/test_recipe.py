@@ -1,79 +1,98 @@
-"""The recipe: trains what is missing, scores, makes the strip, writes the report."""
+"""The recipe: one command trains what is missing, scores it, and writes the page; given again it does nothing anew."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
+import published_systems as recipe
 import pytest
 from click.testing import CliRunner
 from media import make_film
 
 from tests.published.tiny import make_pack
+from videocolor.errors import InputError
+from videocolor.models.registry import load_colorizer
+
+SMALL = ("data.train=6", "data.validation=4", "size=16", "batch=3", "epochs=2", "threads=1", "bf16=false", "pictures=2")
 
 
-@pytest.fixture(scope="module")
-def recipe(root: Path) -> Any:
-    spec = importlib.util.spec_from_file_location("published_systems", root / "pipelines" / "published_systems.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def call(*arguments: str | Path) -> str:
+    done = CliRunner().invoke(recipe.main, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
 
 
 @pytest.mark.slow
-def test_from_packs_to_a_table(recipe: Any, tmp_path: Path) -> None:
-    make_pack(tmp_path / "pack")
-    make_pack(tmp_path / "held", 1, held=True)
-    clips, runs, out = tmp_path / "clips", tmp_path / "runs", tmp_path / "out"
+def test_from_a_pack_to_a_page(tmp_path: Path) -> None:
+    pack, clips, out = make_pack(tmp_path / "pack"), tmp_path / "clips", tmp_path / "out"
+    make_pack(tmp_path / "pack_held", 1, held=True)
     clips.mkdir()
     planes = [np.full(shape, code, np.uint8) for shape, code in (((48, 64), 120), ((24, 32), 90), ((24, 32), 170))]
     planes[0][:, ::8] = 60
     make_film(clips / "a.mkv", [planes] * 6, size=(64, 48))
-
-    def call(*arguments: str | Path) -> str:
-        done = CliRunner().invoke(recipe.main, [str(argument) for argument in arguments], catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-        return done.output
-
-    small = [
-        f"data.pack={tmp_path / 'pack'}",
-        f"data.held_pack={tmp_path / 'held'}",
-        "data.train=6",
-        "data.validation=4",
-    ]
-    small += ["size=16", "batch=3", "epochs=1", "threads=1", "bf16=false"]
-    settings = [part for item in small for part in ("--set", item)]
-    text = call("train", "--only", "h_gray,h_hint,h4,r", "--runs", runs, *settings)
-    assert f"h4: {runs / 'h4' / 'h4.safetensors'}" in text
-    assert call("train", "--only", "r", "--runs", runs) == "r: done\n"
-    here = ["--clips", clips, "--runs", runs, "--only", "h4,r"]
-    listed = tmp_path / "clips.yaml"
-    listed.write_text("clips: [{file: a.mkv}]\n")
-    quick = ["--set", "scores.metrics=[psnr_rgb,colorfulness]"]
-    call("evaluate", *here, "-o", out, "--list", listed, *quick)
-    for protocol, labels in (
-        ("e1", {"gray", "network", "h4", "r", "h4-rgb"}),
-        ("auto", {"gray", "network", "h4", "r"}),
-    ):
-        table = json.loads((out / protocol / "table.json").read_text())
-        assert labels <= set(json.dumps(table).replace('"', " ").split()), protocol
-    assert len(list((out / "rgb" / "h4").rglob("*.png"))) == 6
-    call("strip", *here, "-o", out / "strip.jpg", "--list", listed, "--width", 48, "--own", "h4")
-    strip = cv2.imread(str(out / "strip.jpg"))
-    assert strip.shape[:2] == (36 + recipe.LABEL, 48 * 7), "truth, hint, gray, ours, two systems and h4-rgb"
-    report = call("report", "-o", out / "report.md", "--runs", runs)
-    assert (out / "report.md").read_text() == report
-    assert "| h_gray | 1 |" in report
-    assert "| r | 12,742,850 | 16x16 |" in report
+    command = ["reproduce", "--data", pack, "-o", out, "--only", "h_gray,h_hint,h4,r", "--clips", clips]
+    command += [part for item in SMALL for part in ("--set", item)]
+    command += ["--evaluate", "scores.metrics=[ciede2000]", "--page", tmp_path / "docs" / "page.md"]
+    text = call(*command)
+    assert f"h4: {out / 'weights' / 'h4.safetensors'}" in text
+    page = (tmp_path / "docs" / "page.md").read_text()
+    assert "| h_gray | 2 | 4 |" in page and "> 0.09 -> < 0.011" in page
+    assert "`h4-rgb`" in page and "| r | 12,742,850 |" in page
+    assert len(list((tmp_path / "docs" / "images" / "page").glob("*.jpg"))) == 3, "no P, so no figure of it"
+    scores = json.loads((out / "weights" / "scores.json").read_text())
+    sha = load_colorizer(str(out / "weights" / "h4.safetensors"), device="cpu").card.sha256
+    assert set(scores[sha]) == {"e1", "auto"}
+    written = {path: path.stat().st_mtime_ns for path in out.rglob("*.safetensors")}
+    call(*command, "--evaluate", "clips.short_side=32")
+    assert all(path.stat().st_mtime_ns == before for path, before in written.items()), "trained again"
 
 
-def test_unknown_names(recipe: Any) -> None:
-    done = CliRunner().invoke(recipe.main, ["train", "--only", "h9"])
+def test_presets_learn_from_a_pack_of_another_kind(tmp_path: Path) -> None:
+    class Pack:
+        clips: tuple[Any, ...] = ()
+        images: tuple[Any, ...] = ()
+
+    from videocolor.presets import load_model
+    from videocolor.training.systems import config_class
+
+    def fitted(name: str) -> list[str] | None:
+        config: Any = load_model(config_class(f"published/{name}"), "train", f"published/{name}")
+        return recipe._fitted(name, config, Pack())
+
+    assert fitted("h4") is None, "no pairs of frames"
+    assert fitted("h2") == ["data.files=''", "data.source=''", "data.kind=clips"]
+    assert fitted("p") == ["data.files=''", "data.scenes=[]", "data.kind=clips"]
+
+
+def test_settings_of_one_run_and_of_all() -> None:
+    from videocolor.training.systems import config_class
+
+    names, wanted = ["p", "r"], ["seed=3", "r:epochs=2", "p:maps.steps=9"]
+    assert recipe._changes("r", config_class("published/r"), wanted, names) == ["seed=3", "epochs=2"]
+    assert recipe._changes("p", config_class("published/p"), wanted, names) == ["seed=3", "maps.steps=9"]
+    with pytest.raises(InputError, match="none of p, r has epocs"):
+        recipe._changes("p", config_class("published/p"), ["epocs=2"], names)
+
+
+def test_unknown_names() -> None:
+    done = CliRunner().invoke(recipe.main, ["evaluate", "--only", "h9"])
     assert done.exit_code != 0
     assert "h9" in str(done.exception)
+
+
+@pytest.mark.slow
+def test_controls_have_a_spread(tmp_path: Path) -> None:
+    import published_controls
+
+    make_pack(tmp_path / "pack")
+    make_pack(tmp_path / "pack_held", 1, held=True)
+    command = ["--data", str(tmp_path / "pack"), "-o", str(tmp_path / "out"), "--rows", "2,pca", "--seeds", "0,1"]
+    small = [item for item in SMALL if not item.startswith("epochs")]
+    command += [part for item in (*small, "epochs=1") for part in ("--set", item)]
+    done = CliRunner().invoke(published_controls.main, command, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    table = (tmp_path / "out" / "table.md").read_text().splitlines()
+    assert len(table) == 4 and table[2].startswith("| 2 | h4 | inputs=[gray]") and table[3].count("[0.") == 2

@@ -62,7 +62,7 @@ def test_a_preset_trains_and_its_network_colors(name: str, runs: Path) -> None:
     assert len(list((runs / name / "pictures").glob("*.jpg"))) == 1
     net = load_colorizer(str(path), device="cpu", threads=1)
     assert net.card.name == name
-    assert net.card.hints == ("one" if name in ("h4", "h5", "h5_cured", "h6", "h6_cured") else "none")
+    assert net.card.hints == ("one" if name in ("h4", "h4_deep", "h5", "h5_cured", "h6", "h6_cured") else "none")
     size = net.card.size or (16, 24)
     luma = np.random.default_rng(0).random((2, *size), np.float32)
     hint = HintInput(luma[0], np.full((2, *size), 20, np.float32))
@@ -274,7 +274,7 @@ def test_runs_that_cannot_begin(runs: Path, tmp_path: Path) -> None:
         (ModelError, "no such ONNX file", ("f_published", "extractor=inception.onnx")),
         (
             ModelError,
-            "backbone 'nasnet'",
+            "nasnet: no such ONNX file",
             ("h6", "backbone=nasnet", *(f"{k}={runs / f'h_{k}'}" for k in ("gray", "outlines", "hint"))),
         ),
         (ModelError, "not ResNet-18", ("r", f"weights={runs / 'h_gray' / 'checkpoint.pt'}")),

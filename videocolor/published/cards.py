@@ -1,11 +1,17 @@
-"""What can be built of the published systems, with exact parameter counts; needs no torch (a test counts again)."""
+"""The published systems: exact parameter counts (a test counts again), where weights are, errors. Needs no torch."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["PUBLISHED", "PublishedModel"]
+from videocolor.errors import ModelError
+from videocolor.models.artifact import read_card
+from videocolor.models.registry import published_file
+
+__all__ = ["PUBLISHED", "PublishedModel", "trained_systems"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,7 @@ PUBLISHED: Final = (
     _hetero("h2", ("gray",), 265_411),
     _hetero("h3", ("gray", "outlines"), 266_435),
     _hetero("h4", ("gray", "hint"), 268_483),
+    _hetero("h4_deep", ("gray", "hint"), 4_995_395),
     _hetero("h5", ("gray", "outlines", "hint"), 144_518),
     _hetero("h5_cured", ("gray", "outlines", "hint"), 269_507),
     _hetero("h6", ("gray", "outlines", "hint"), 145_542, _FIRST),
@@ -72,3 +79,36 @@ PUBLISHED: Final = (
     PublishedModel("p", "P: 3x3 patches, 50+50, 9 colors", "none", {"perceptron": 3_509}),
 )
 """In the order of the papers' table."""
+
+
+def trained_systems() -> list[dict[str, Any]]:
+    """Describe all systems as plain values.
+
+    Returns:
+        Of each, besides the fields of `PublishedModel`: `weights` (`packaged`, or the file that was trained here, or
+        empty) and `error` (dE00 on held-back clips with the true first frame as hint, where it was measured; else the
+        error of the last epoch).
+    """
+    found = []
+    for model in PUBLISHED:
+        path, packaged = published_file(model.name)
+        weights = "" if path is None else "packaged" if packaged else path.as_posix()
+        found.append({**model.as_dict(), "weights": weights, "error": _error(path)})
+    return found
+
+
+def _error(path: Path | None) -> str:
+    if path is None or path.suffix == ".pt":
+        return ""
+    try:
+        card, _, notes = read_card(path)
+        scores = path.parent / "scores.json"
+        mine = json.loads(scores.read_text(encoding="utf-8")).get(card.sha256, {}) if scores.is_file() else {}
+        if "e1" in mine:
+            return f"dE00 {mine['e1']:.2f}"
+        if notes.get("epochs"):
+            last = notes["epochs"][-1]
+            return f"MSE {last.get('mse', last['train_mse']):.4f}"
+        return f"{1 - notes['result']['test']:.0%} of pixels"
+    except (ModelError, OSError, ValueError, LookupError):
+        return "unreadable"

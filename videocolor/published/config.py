@@ -94,8 +94,11 @@ class HeteroConfig(PublishedConfig):
     """Run of the outlines' autoencoder."""
     hint: Path = Path("runs/published/h_hint")
     """Run of the hint's autoencoder."""
+    compressor: Literal["autoencoder", "pca", "none"] = "autoencoder"
+    """What compresses gray, outlines and hint 16-fold: the autoencoders, principal components of 4x4 blocks, or nothing
+    (all values of a 4x4 block become channels: the control without compression)."""
     backbone: str = "efficientnet-lite0"
-    """Pretrained network of `features`."""
+    """Pretrained network of `features`: efficientnet-lite0, or an ONNX file of one picture to (n, k*k, h, w)."""
     features_layout: Literal["reshape", "shuffle"] = "reshape"
     """How 32x32x16 becomes 128x128x1: the paper's plain reshape, or shuffle, which keeps positions."""
     input_scale: float = Field(default=1.0, gt=0)
@@ -104,6 +107,14 @@ class HeteroConfig(PublishedConfig):
     """Bring each of the color network's inputs to mean 0 and deviation 1 over the training samples."""
     bottleneck: Int = Field(default=64, ge=1)
     """Channels in the middle of the color network."""
+    width: Int = Field(default=256, ge=2, multiple_of=2)
+    """Channels of its other layers."""
+    depth: Int = Field(default=2, ge=2, le=16)
+    """Its layers on each side of the middle."""
+    noise: float = Field(default=0.0, ge=0, le=1)
+    """Of an autoencoder: deviation of the noise on what it sees in training, not on its target (a denoising one)."""
+    sparsity: float = Field(default=0.0, ge=0)
+    """Of an autoencoder: weight of the code's mean in the loss (a sparse one)."""
     code_bias: float = Field(default=0.5, ge=0)
     """Initial bias of a code. At 0 a code of few ReLU channels often dies in the first steps."""
     output_bias: float = 0.0
@@ -165,12 +176,10 @@ class FusionConfig(PublishedConfig):
 class PatchDataConfig(Section):
     """Which images to train on."""
 
-    root: Path = Path("footage")
-    """Holds images/ with its manifest.csv."""
-    held_back: str = "evaluate/held_back"
-    """List of what is never trained on: a preset or a YAML file."""
-    archive: str = "scenes100.tar"
-    """The tar of images/ that they are in; in place of the paper's "Open Country"."""
+    pack: Path = Path("runs/pack")
+    """Folder of packed footage; its pictures stand in for the paper's "Open Country"."""
+    files: str = "scenes100"
+    """Only pictures of a file or folder whose name begins so."""
     scenes: tuple[str, ...] = ("forest", "glacier", "mountain", "sea")
     """Folders of the images' origin that are landscape; empty: all."""
     images: Int = Field(default=410, ge=1)
@@ -207,8 +216,10 @@ class MapConfig(Section):
 class PerceptronConfig(Section):
     """The networks (scikit-learn's MLPClassifier: ReLU, Adam)."""
 
-    neurons: Int = 9
-    """The map whose codewords are the classes."""
+    neurons: tuple[Int, ...] = Field(default=(9,), min_length=1)
+    """The maps whose codewords are the classes (published: 9)."""
+    position: Bool = False
+    """Give the perceptron the pixel's place in the picture, too, as the authors suggest."""
     patches: tuple[Int, ...] = Field(default=(3, 5, 11), min_length=1)
     """Sides of the patches, odd."""
     hidden: tuple[tuple[Int, ...], ...] = Field(
@@ -240,11 +251,12 @@ class Cell(NamedTuple):
 
     patch: int
     hidden: tuple[int, ...]
+    neurons: int
 
     @property
     def name(self) -> str:
-        """`3x3_50+50`."""
-        return f"{self.patch}x{self.patch}_{'+'.join(map(str, self.hidden))}"
+        """`3x3_50+50_9`."""
+        return f"{self.patch}x{self.patch}_{'+'.join(map(str, self.hidden))}_{self.neurons}"
 
 
 class PatchesConfig(Section):
@@ -259,7 +271,7 @@ class PatchesConfig(Section):
     workers: Int = Field(default=2, ge=1, le=256)
     """Networks trained at once, each in a process of one thread."""
     film: str | None = None
-    """Cell whose network OUT/patches.safetensors is, as in `3x3_50+50`. Null: the first."""
+    """Cell whose network OUT/patches.safetensors is, as in `3x3_50+50_9`. Null: the first."""
     data: PatchDataConfig = PatchDataConfig()
     maps: MapConfig = MapConfig()
     perceptron: PerceptronConfig = PerceptronConfig()
@@ -267,7 +279,8 @@ class PatchesConfig(Section):
     @property
     def cells(self) -> list[Cell]:
         """All cells of the grid."""
-        return [Cell(patch, hidden) for patch in self.perceptron.patches for hidden in self.perceptron.hidden]
+        chosen = self.perceptron
+        return [Cell(p, hidden, n) for n in chosen.neurons for p in chosen.patches for hidden in chosen.hidden]
 
     @property
     def steps(self) -> int:
@@ -276,8 +289,8 @@ class PatchesConfig(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.perceptron.neurons not in self.maps.neurons:
-            raise ValueError(f"perceptron.neurons {self.perceptron.neurons} is not among maps.neurons")
+        if odd := set(self.perceptron.neurons) - set(self.maps.neurons):
+            raise ValueError(f"perceptron.neurons {min(odd)} is not among maps.neurons")
         names = [cell.name for cell in self.cells]
         if self.film is not None and self.film not in names:
             raise ValueError(f"film {self.film!r} is not a cell of this grid: {', '.join(names)}")

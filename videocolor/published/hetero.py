@@ -9,26 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import ClassVar, NamedTuple, cast
+from typing import ClassVar, Final, NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from videocolor.color import ab_to_ycbcr, rgb_to_lab, ycbcr_to_rgb
+from videocolor.color import LUMA_WEIGHTS, ab_to_ycbcr, rgb_to_lab, ycbcr_to_rgb
 from videocolor.errors import ModelError
 from videocolor.models.artifact import load_checkpoint
 from videocolor.models.base import HintInput, ModelCard, Prediction
-from videocolor.published.autoencoder import FILTERS, Autoencoder, Encoder, SameConv2, initialize, outlines
-from videocolor.published.backbones import FirstFeatures, check_name
+from videocolor.published.autoencoder import FILTERS, Autoencoder, SameConv2, initialize, outlines
+from videocolor.published.backbones import NAME, FirstFeatures, OnnxFeatures
 from videocolor.published.colorizer import PublishedNet, TorchColorizer
+from videocolor.published.compressors import Blocks, code_channels, compressor_of
 from videocolor.published.config import HeteroConfig
 from videocolor.published.training import Pictures, PublishedTask, as_bytes, tensors_of
 from videocolor.types import Array
 
 __all__ = ["ColorTask", "HeteroColorizer", "HeteroNet", "HeteroSettings", "hetero_task"]
+
+
+_FITTED: Final = 256
+"""Samples that principal components are computed of."""
 
 
 @dataclass(frozen=True)
@@ -47,24 +53,36 @@ class HeteroSettings:
     """`reshape` or `shuffle`."""
     input_scale: float
     """Factor on the color network's inputs."""
+    compressor: str = "autoencoder"
+    """`autoencoder`, `pca` or `none`."""
+    width: int = 256
+    """Channels of the color network's outer layers."""
+    depth: int = 2
+    """Its layers on each side of the middle."""
+    backbone: str = NAME
+    """`efficientnet-lite0`, or an ONNX file."""
 
 
 class ColorNet(nn.Module):
     """Codes at a quarter of height and width to color."""
 
-    def __init__(self, channels: int, bottleneck: int) -> None:
+    def __init__(self, channels: int, bottleneck: int, width: int = 256, depth: int = 2) -> None:
         super().__init__()
-        self.encode = nn.ModuleList([SameConv2(channels, 256), SameConv2(256, bottleneck, gives_code=True)])
-        self.decode = nn.ModuleList([SameConv2(bottleneck, 256), SameConv2(256, 128)])
-        self.last = SameConv2(128, 3)
+        half = width // 2
+        down, up = [channels, *[width] * (depth - 1)], [bottleneck, *[width] * (depth - 1), half]
+        self.encode = nn.ModuleList([*(SameConv2(a, b) for a, b in pairwise(down))])
+        self.encode.append(SameConv2(down[-1], bottleneck, gives_code=True))
+        self.decode = nn.ModuleList([SameConv2(a, b) for a, b in pairwise(up)])
+        self.last = SameConv2(half, 3)
 
     def forward(self, codes: Tensor) -> Tensor:
         """(n, channels, h, w) to (n, 3, 4h, 4w), before the sigmoid."""
         x = codes
         for layer in self.encode:
             x = F.relu(layer(x))
-        for layer in self.decode:
-            x = F.interpolate(F.relu(layer(x)), scale_factor=2.0)
+        for left, layer in zip(range(len(self.decode), 0, -1), self.decode, strict=True):
+            x = F.relu(layer(x))
+            x = F.interpolate(x, scale_factor=2.0) if left <= 2 else x  # the last two layers double
         out: Tensor = self.last(x)
         return out
 
@@ -95,12 +113,20 @@ class HeteroNet(PublishedNet):
     def __init__(self, settings: HeteroSettings) -> None:
         super().__init__(settings)
         kinds = [kind for kind in settings.inputs if kind in FILTERS]
-        self.encoders = nn.ModuleDict({kind: Encoder(*FILTERS[kind]) for kind in kinds})
-        self.features = FirstFeatures(settings.features_layout) if "features" in settings.inputs else None
-        channels = sum(FILTERS[kind][1][2] for kind in kinds) + (self.features is not None)
+        compressor, layout = settings.compressor, settings.features_layout
+        self.encoders = nn.ModuleDict({kind: compressor_of(kind, compressor) for kind in kinds})
+        self.features: FirstFeatures | None = None
+        self._onnx: OnnxFeatures | None = None
+        if "features" in settings.inputs and settings.backbone == NAME:
+            self.features = FirstFeatures(layout)
+        elif "features" in settings.inputs:
+            self._onnx = OnnxFeatures(Path(settings.backbone), layout)
+        channels = sum(code_channels(kind, compressor) for kind in kinds) + ("features" in settings.inputs)
         dense = settings.inputs == ("image",)
         self.color: nn.Module = (
-            DenseNet(settings.size, settings.hidden) if dense else ColorNet(channels, settings.bottleneck)
+            DenseNet(settings.size, settings.hidden)
+            if dense
+            else ColorNet(channels, settings.bottleneck, settings.width, settings.depth)
         )
         self.register_buffer("mean", torch.zeros(max(1, channels)))
         self.register_buffer("deviation", torch.ones(max(1, channels)))
@@ -127,9 +153,8 @@ class HeteroNet(PublishedNet):
             if kind == "image":
                 return luma
             if kind == "features":
-                assert self.features is not None
                 grid = (luma.shape[2] // 4, luma.shape[3] // 4)
-                features = self.features(luma).float()
+                features = cast("Callable[[Tensor], Tensor]", self.features or self._onnx)(luma).float()
                 parts.append(F.interpolate(features, size=grid, mode="bilinear", antialias=True))
             else:
                 parts.append(self.encoders[kind](hint if kind == "hint" else luma))
@@ -151,7 +176,8 @@ class HeteroNet(PublishedNet):
         dense = settings.inputs == ("image",)
         return ModelCard(
             name=name,
-            title=f"H: heterogeneous network, {' + '.join(settings.inputs)}",
+            title=f"H: heterogeneous network, {' + '.join(settings.inputs)}"
+            + f" ({settings.compressor})" * (settings.compressor != "autoencoder"),
             hints="one" if "hint" in settings.inputs else "none",
             parameters=sum(parameter.numel() for parameter in self.parameters()),
             macs=None,
@@ -225,9 +251,15 @@ class AutoencoderTask(PublishedTask[HeteroConfig]):
         return luma, (luma if self.config.part == "gray" else outlines(luma)).expand(-1, 3, -1, -1)
 
     def error(self, batch: Pictures) -> Tensor:
-        """Mean squared error of pictures in 0..1."""
+        """Mean squared error of pictures in 0..1; in training the sparsity's share beside it."""
         source, target = self._pair(batch)
-        return F.mse_loss(self.net(source.contiguous(memory_format=torch.channels_last)), target)
+        if self.net.training and self.config.noise:
+            random = torch.Generator().manual_seed(self.step)
+            noise = torch.randn(source.shape, generator=random).to(source)
+            source = (source + self.config.noise * noise).clamp(0, 1)
+        code = self.net.encoder(source.contiguous(memory_format=torch.channels_last))
+        error = F.mse_loss(torch.sigmoid(self.net.decoder(code).float()), target)
+        return error + self.config.sparsity * code.mean() if self.net.training else error
 
     def signs(self, batch: Pictures) -> dict[str, float]:
         """Measure the code's share of values above 0; 0 is a dead code."""
@@ -264,11 +296,10 @@ class ColorTask(PublishedTask[HeteroConfig]):
 
     def __init__(self, config: HeteroConfig) -> None:
         super().__init__(config)
-        check_name(config.backbone)
         self.net = HeteroNet(
             HeteroSettings(
-                *(config.size, config.inputs, config.bottleneck, config.hidden),
-                *(config.features_layout, config.input_scale),
+                *(config.size, config.inputs, config.bottleneck, config.hidden, config.features_layout),
+                *(config.input_scale, config.compressor, config.width, config.depth, config.backbone),
             )
         )
         initialize(self.net.color, config.seed, config.code_bias)
@@ -276,7 +307,7 @@ class ColorTask(PublishedTask[HeteroConfig]):
 
     def pretrain(self) -> None:
         """Load the frozen encoders and the backbone."""
-        for kind in self.net.encoders:
+        for kind in self.net.encoders if self.config.compressor == "autoencoder" else ():
             self._freeze(kind, getattr(self.config, kind))
         if self.net.features is not None:
             self.net.features.load(self.config.encoder_weights)
@@ -297,6 +328,10 @@ class ColorTask(PublishedTask[HeteroConfig]):
         """Encode all samples; where asked, take the codes' mean and deviation from the training samples."""
         super().place()
         self.net.eval()
+        if self.config.compressor == "pca":
+            _, hint, luma = tensors_of(super().draw(np.arange(min(_FITTED, len(self.samples))), 0), self.device)
+            for encoder in self.net.encoders.values():
+                cast("Blocks", encoder).fit(hint if cast("Blocks", encoder).kind == "hint" else luma)
         for held, samples in ((False, self.samples), (True, self.held)):
             if samples is not None:
                 self._codes[held] = torch.cat([self._encoded(part, held) for part in _parts(len(samples))])
@@ -328,7 +363,8 @@ class ColorTask(PublishedTask[HeteroConfig]):
         """Signs of life; a dead network gives 0 for both.
 
         `alive` is the share of values above 0 in its middle; `spread` how much its pictures of several samples differ,
-        the mean over pixels of their standard deviation over samples, in codes of 0..255.
+        the mean over pixels of their standard deviation over samples, in codes of 0..255. `sharpness` is the mean
+        length of its pictures' outlines, as a share of the truth's.
         """
         middle: list[Tensor] = []
         color = self.net.color
@@ -337,7 +373,13 @@ class ColorTask(PublishedTask[HeteroConfig]):
         handle = layer.register_forward_hook(lambda _m, _i, output: middle.append(output))
         made = self._made(batch)
         handle.remove()
-        return {"alive": float((middle[0] > 0).float().mean()), "spread": 255 * float(made.std(dim=0).mean())}
+        weights = made.new_tensor(LUMA_WEIGHTS["bt709"])[:, None, None]
+        drawn = outlines((made * weights).sum(dim=1, keepdim=True)).mean() / outlines(batch.luma.to(made)).mean()
+        return {
+            "alive": float((middle[0] > 0).float().mean()),
+            "spread": 255 * float(made.std(dim=0).mean()),
+            "sharpness": float(drawn),
+        }
 
     def columns(self, batch: Coded) -> Mapping[str, Array]:
         """Truth, gray, hint, output."""

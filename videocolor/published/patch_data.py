@@ -22,12 +22,11 @@ import numpy as np
 from tqdm import tqdm
 
 from videocolor.color import rgb_to_luv
-from videocolor.datasets.pairs.settings import SplitConfig
-from videocolor.datasets.pairs.splits import held_back_of
-from videocolor.errors import InputError
+from videocolor.datasets.pack import Item, PackReader
+from videocolor.errors import InputError, ModelError
 from videocolor.files import write_atomically
 from videocolor.published.config import PatchDataConfig
-from videocolor.published.patches import bordered
+from videocolor.published.patches import bordered, placed
 from videocolor.types import Array
 
 __all__ = [
@@ -53,63 +52,54 @@ class PatchData:
     """Rows of training images; the rest is of unseen images."""
 
 
-def choose_images(config: PatchDataConfig) -> tuple[list[dict[str, str]], int]:
-    """Choose rows of the manifest: training images, then unseen ones; and the number of the former.
+def choose_images(config: PatchDataConfig, pack: PackReader) -> tuple[list[Item], int]:
+    """Choose pictures of a pack: training images, then unseen ones; and the number of the former.
 
-    Which ones follows from a hash of their origin, so that it does not depend on the manifest's order.
+    Which ones follows from a hash of their origin, so that it does not depend on the pack's order.
 
     Raises:
-        InputError: there is no manifest, or it has no such images.
+        ModelError: held-back footage.
+        InputError: the pack has no such images.
     """
-    from videocolor.datasets.footage import select_rows  # imports PyAV
-
-    manifest = config.root / "images" / "manifest.csv"
-    if not manifest.is_file():
-        raise InputError(f"{manifest}: no such file; --set data.root=FOLDER names the folder that holds images/")
-    held = held_back_of(SplitConfig(held_back=(config.held_back,)))
-    rows = [
-        row
-        for row in select_rows(manifest, held)
-        if row["file"].startswith(f"{config.archive}/")
-        and (not config.scenes or any(f"/{scene}/" in row["source"] for scene in config.scenes))
+    if pack.notes.get("held"):
+        raise ModelError(f"{config.pack}: a pack of held-back footage, never to be trained on")
+    items = [
+        item
+        for item in pack.images
+        if f"/{config.files}" in f"/{item.file}"
+        and (not config.scenes or any(f"/{scene}/" in item.source for scene in config.scenes))
     ]
-    if not rows:
-        raise InputError(f"{manifest}: no images of {config.archive} with {', '.join(config.scenes)} in their source")
-    rows.sort(key=lambda row: hashlib.sha256(f"patches:{row['source']}".encode()).digest())
-    seen = max(1, min(config.images, len(rows) - config.unseen))
-    return rows[: seen + config.unseen], seen
+    if not items:
+        which = f"{config.files} with {', '.join(config.scenes)} in their source" if config.scenes else config.files
+        raise InputError(f"{config.pack}: no pictures of {which}; --set data.files='' --set data.scenes=[] takes all")
+    items.sort(key=lambda item: hashlib.sha256(f"patches:{item.source}".encode()).digest())
+    seen = max(1, min(config.images, len(items) - config.unseen))
+    return items[: seen + config.unseen], seen
 
 
 def make_patch_data(config: PatchDataConfig, folder: Path, seed: int) -> None:
     """Write the data folder atomically.
 
     Raises:
-        InputError: images are missing or damaged.
+        InputError, ModelError: as `choose_images`; or an image is damaged.
     """
-    from videocolor.datasets.footage import read_images  # imports PyAV
-
-    rows, seen = choose_images(config)
-    order = {row["file"]: number for number, row in enumerate(rows)}
+    pack = PackReader(config.pack)
+    items, seen = choose_images(config, pack)
     size, pixels = config.size, min(config.pixels, config.size**2)
-    lightness = np.zeros((len(rows), size, size), np.float32)
-    places, uv = np.zeros((len(rows), pixels), np.int64), np.zeros((len(rows), pixels, 2), np.float32)
-    missing = set(order)
-    for row, rgb in tqdm(read_images(config.root, rows, size), total=len(rows), unit="image", desc="pixels"):
-        number = order[row["file"]]
-        missing.discard(row["file"])
-        luv = rgb_to_luv(square(rgb, size))
+    lightness = np.zeros((len(items), size, size), np.float32)
+    places, uv = np.zeros((len(items), pixels), np.int64), np.zeros((len(items), pixels, 2), np.float32)
+    for number, item in enumerate(tqdm(items, unit="image", desc="pixels")):
+        luv = rgb_to_luv(square(pack.frame(item, 0), size))
         chosen = np.random.default_rng([seed, number]).choice(size * size, pixels, replace=False)
         lightness[number], places[number] = luv[0], number * size * size + chosen
         uv[number] = luv[1:].reshape(2, -1)[:, chosen].T
-    if missing:
-        raise InputError(f"{config.root / 'images'}: {sorted(missing)[0]} and {len(missing) - 1} more are not there")
     partial = folder.with_name(folder.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     np.save(partial / "lightness.npy", lightness)
     np.save(partial / "places.npy", places.reshape(-1))
     np.save(partial / "uv.npy", uv.reshape(-1, 2))
-    notes = {"images": [row["file"] for row in rows], "seen": seen, "size": size, "pixels": pixels}
+    notes = {"images": [item.file for item in items], "seen": seen, "size": size, "pixels": pixels}
     write_atomically(partial / "images.json", json.dumps(notes, indent=1) + "\n")
     partial.replace(folder)
 
@@ -140,23 +130,25 @@ def open_patch_data(folder: Path) -> PatchData:
         raise InputError(f"{folder}: not a complete data folder ({error}); remove it, and it is made again") from error
 
 
-def patch_rows(data: PatchData, rows: Array, patch: int) -> Array:
+def patch_rows(data: PatchData, rows: Array, patch: int, *, position: bool = False) -> Array:
     """Patches around chosen pixels, as the classifier sees them.
 
     Args:
         data: the data.
         rows: (n,) indices into `data.places`.
         patch: side of the patches, odd.
+        position: the pixels' places follow, see `videocolor.published.patches.placed`.
 
     Returns:
-        (n, patch * patch) float32.
+        (n, patch * patch) float32; with position two more columns.
     """
     planes = _bordered_planes(data, patch)
     side = data.lightness.shape[1]
     number, place = np.divmod(data.places[rows], side * side)
     y, x = np.divmod(place, side)
     windows = np.lib.stride_tricks.sliding_window_view(planes, (patch, patch), axis=(1, 2))
-    return np.ascontiguousarray(windows[number, y, x]).reshape(len(rows), patch * patch)
+    found = np.ascontiguousarray(windows[number, y, x]).reshape(len(rows), patch * patch)
+    return np.concatenate([found, placed(y, x, side, side)], axis=1) if position else found
 
 
 @lru_cache(maxsize=1)

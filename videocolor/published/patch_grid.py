@@ -6,8 +6,8 @@ each cell is written to its own file when it is done, so a run that was killed g
 
     OUT/data/                          training pixels
     OUT/maps.json                      codebooks and their quantization errors
-    OUT/cells/3x3_50+50/split_0.json   accuracies of one network
-    OUT/cells/3x3_50+50/patches.safetensors   the first split's network, to color films with
+    OUT/cells/3x3_50+50_9/split_0.json   accuracies of one network
+    OUT/cells/3x3_50+50_9/patches.safetensors   the first split's network, to color films with
     OUT/tables.md, OUT/results.json    the paper's two tables, published values beside ours
     OUT/patches.safetensors            the network of the cell that `film` names
 """
@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ import numpy as np
 from tqdm import tqdm
 
 from videocolor.concurrency.processes import Crew
+from videocolor.datasets.pack import PackReader
 from videocolor.errors import ConfigError, InputError, ModelError, OutputError, UsageError
 from videocolor.events import Event, Observer
 from videocolor.files import write_atomically
@@ -43,6 +44,7 @@ _FREE = ("out", "workers", "film")
 """Settings that change no number of the run; so do the lists of what is in the grid."""
 PUBLISHED_ERROR: Final = {9: 0.621739, 25: 0.4585945, 100: 0.19889, 400: 0.100954}
 """Quantization error by neurons of the map."""
+_PUBLISHED_NEURONS: Final = 9
 _HIDDEN: Final = ((10,), (50,), (100,), (50, 50), (100, 100), (200, 200), (300, 300))
 _PUBLISHED: Final = {
     3: ".376/.371 .383/.379 .387/.378 .419/.409 .429/.405 .474/.402 .497/.399",
@@ -122,10 +124,12 @@ def _begin(config: PatchesConfig, resume: bool) -> None:
     """Find a run that was begun before, or begin one."""
     path = config.out / "run.json"
     settings = config.model_dump(mode="json", exclude=set(_FREE))
-    settings["perceptron"] = {k: v for k, v in settings["perceptron"].items() if k not in ("patches", "hidden")}
-    settings["data"].pop("root")
+    settings["perceptron"] = {
+        k: v for k, v in settings["perceptron"].items() if k not in ("patches", "hidden", "neurons")
+    }
+    settings["data"].pop("pack")
     if not path.exists():
-        choose_images(config.data)  # before the folder holds anything
+        choose_images(config.data, PackReader(config.data.pack))  # before the folder holds anything
         config.out.mkdir(parents=True, exist_ok=True)
         write_atomically(path, json.dumps(settings, indent=1) + "\n")
         return
@@ -138,7 +142,7 @@ def _begin(config: PatchesConfig, resume: bool) -> None:
 
 
 def _maps(config: PatchesConfig, data: PatchData) -> dict[str, Any]:
-    """Codebooks and errors of all maps; what is in OUT/maps.json is kept. Labels of the chosen map are written."""
+    """Codebooks and errors of all maps; what is in OUT/maps.json is kept. Labels of the chosen maps are written."""
     path = config.out / "maps.json"
     maps: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     uv = data.uv[: data.seen_rows]
@@ -147,12 +151,18 @@ def _maps(config: PatchesConfig, data: PatchData) -> dict[str, Any]:
             codebook, error = fit_map(uv, neurons, config.maps, config.seed)
             maps[str(neurons)] = {"error": error, "codebook": codebook.tolist()}
             write_atomically(path, json.dumps(maps) + "\n")
-    if not (config.out / "data" / "labels.npy").exists():
-        spread = np.clip(uv, -config.maps.limit, config.maps.limit).std(axis=0)
-        codebook = np.asarray(maps[str(config.perceptron.neurons)]["codebook"], np.float32)
-        np.save(config.out / "data" / "labels.part.npy", nearest(data.uv / spread, codebook / spread)[0])
-        (config.out / "data" / "labels.part.npy").replace(config.out / "data" / "labels.npy")
+    for neurons in config.perceptron.neurons:
+        labels = _labels(config.out, neurons)
+        if not labels.exists():
+            spread = np.clip(uv, -config.maps.limit, config.maps.limit).std(axis=0)
+            codebook = np.asarray(maps[str(neurons)]["codebook"], np.float32)
+            np.save(labels.with_suffix(".part.npy"), nearest(data.uv / spread, codebook / spread)[0])
+            labels.with_suffix(".part.npy").replace(labels)
     return maps
+
+
+def _labels(out: Path, neurons: int) -> Path:
+    return out / "data" / f"labels_{neurons}.npy"
 
 
 def _trained(config: PatchesConfig, stop: GracefulStop) -> Iterator[dict[str, Any]]:
@@ -191,12 +201,14 @@ def _open_worker() -> None:
 
 
 @lru_cache(maxsize=1)
-def _worker_data(out: Path, splits: int, train: int, test: int, seed: int) -> tuple[PatchData, Array, list[Any]]:
+def _worker_data(
+    out: Path, neurons: int, splits: int, train: int, test: int, seed: int
+) -> tuple[PatchData, Array, list[Any]]:
     """Load data, labels, and the rows of each split."""
     from sklearn.model_selection import StratifiedShuffleSplit
 
     data = open_patch_data(out / "data")
-    labels = np.load(out / "data" / "labels.npy", allow_pickle=False)
+    labels = np.load(_labels(out, neurons), allow_pickle=False)
     seen = labels[: data.seen_rows]
     try:
         shuffle = StratifiedShuffleSplit(splits, train_size=train, test_size=test, random_state=seed)
@@ -208,16 +220,18 @@ def _worker_data(out: Path, splits: int, train: int, test: int, seed: int) -> tu
 def _train_one(config: PatchesConfig, cell: Cell, split: int) -> dict[str, Any]:
     """Train and score one network, write its files."""
     settings = config.perceptron
-    data, labels, splits = _worker_data(config.out, settings.splits, settings.train, settings.test, config.seed)
+    rows_of = partial(patch_rows, patch=cell.patch, position=settings.position)
+    data, labels, splits = _worker_data(
+        config.out, cell.neurons, settings.splits, settings.train, settings.test, config.seed
+    )
     began = time.perf_counter()
     train, test = splits[split]
     unseen = np.arange(data.seen_rows, len(labels))
-    classifier, epochs = fit_perceptron(
-        patch_rows(data, train, cell.patch), labels[train], cell.hidden, settings, config.seed + split
-    )
-    result: dict[str, Any] = {"cell": cell.name, "patch": cell.patch, "hidden": list(cell.hidden), "split": split}
+    classifier, epochs = fit_perceptron(rows_of(data, train), labels[train], cell.hidden, settings, config.seed + split)
+    result: dict[str, Any] = {"cell": cell.name, **cell._asdict(), "hidden": list(cell.hidden), "split": split}
+    result["position"] = settings.position
     for name, rows in (("train", train), ("test", test), ("unseen", unseen)):
-        found = classifier.scores(patch_rows(data, rows, cell.patch)).argmax(axis=1)
+        found = classifier.scores(rows_of(data, rows)).argmax(axis=1)
         result[name] = float((found == labels[rows]).mean()) if len(rows) else None
     result |= {"epochs": epochs, "settled": epochs < settings.max_iter, "seconds": time.perf_counter() - began}
     folder = config.out / "cells" / cell.name
@@ -230,9 +244,9 @@ def _train_one(config: PatchesConfig, cell: Cell, split: int) -> dict[str, Any]:
 
 def _write_network(config: PatchesConfig, classifier: PatchClassifier, path: Path, result: dict[str, Any]) -> None:
     maps = json.loads((config.out / "maps.json").read_text(encoding="utf-8"))
-    codebook = np.asarray(maps[str(config.perceptron.neurons)]["codebook"], np.float32)
+    codebook = np.asarray(maps[str(result["neurons"])]["codebook"], np.float32)
     notes = {"config": config.model_dump(mode="json", exclude={"out", "workers", "data"}), "result": result}
-    notes["data"] = config.data.model_dump(mode="json", exclude={"root"})
+    notes["data"] = config.data.model_dump(mode="json", exclude={"pack"})
     save_network(path, classifier, codebook, notes)
 
 
@@ -249,23 +263,25 @@ def _results(config: PatchesConfig) -> list[dict[str, Any]]:
 
 def _write_tables(config: PatchesConfig, data: PatchData, maps: dict[str, Any]) -> None:
     results = _results(config)
-    labels = np.load(config.out / "data" / "labels.npy", allow_pickle=False)[: data.seen_rows]
+    shares = {}
+    for neurons in config.perceptron.neurons:
+        labels = np.load(_labels(config.out, neurons), allow_pickle=False)[: data.seen_rows]
+        shares[neurons] = float(np.bincount(labels).max() / len(labels))
     notes = {
         "rows": data.seen_rows,
         "images": data.seen_rows * len(data.names) // len(data.places),
-        "commonest": float(np.bincount(labels).max() / len(labels)),
+        "commonest": shares,
         "splits": config.perceptron.splits,
-        "neurons": config.perceptron.neurons,
+        "position": config.perceptron.position,
     }
     errors = {neurons: float(maps[str(neurons)]["error"]) for neurons in config.maps.neurons}
     write_atomically(config.out / "results.json", json.dumps({**notes, "maps": errors, "networks": results}) + "\n")
-    cells = [(cell.patch, cell.hidden) for cell in config.cells]
-    write_atomically(config.out / "tables.md", patch_tables(errors, cells, results, notes))
+    write_atomically(config.out / "tables.md", patch_tables(errors, config.cells, results, notes))
 
 
 def patch_tables(
     errors: Mapping[int, float],
-    cells: Sequence[tuple[int, tuple[int, ...]]],
+    cells: Sequence[Cell],
     results: Sequence[Mapping[str, Any]],
     notes: Mapping[str, Any],
 ) -> str:
@@ -273,33 +289,52 @@ def patch_tables(
 
     Args:
         errors: quantization error by neurons.
-        cells: (patch, hidden layers) of the grid.
-        results: one mapping a trained network: patch, hidden, train, test, unseen, settled, seconds.
-        notes: rows, images, commonest (share of the commonest codeword), splits, neurons.
+        cells: of the grid.
+        results: one mapping a trained network: patch, hidden, neurons, train, test, unseen, settled, seconds.
+        notes: rows, images, commonest (share of the commonest codeword of each map), splits, position.
     """
     lines = [f"Learned from {notes['rows']:,} pixels of {notes['images']} images.", ""]
     lines += [_row(["SOM neurons", *map(str, errors)]), _row(["---"] * (1 + len(errors)))]
     lines += [_row(["published", *(str(PUBLISHED_ERROR.get(neurons, "-")) for neurons in errors)])]
     lines += [_row(["ours", *(f"{error:.6f}" for error in errors.values())]), ""]
-    columns = list(dict.fromkeys(hidden for _, hidden in cells))
-    lines += [
-        f"Train / test accuracy on the map of {notes['neurons']} neurons. Always the commonest codeword: "
-        f"{notes['commonest']:.3f}. `unseen`: pixels of images outside the training set.",
+    for neurons, share in notes["commonest"].items():
+        chosen = [cell for cell in cells if cell.neurons == neurons]
+        lines += _accuracies(int(neurons), float(share), chosen, results, notes)
+    settled = sum(bool(r["settled"]) for r in results)
+    lines += [f"{settled} of {len(results)} networks stopped by themselves before the last pass allowed; "]
+    lines[-1] += f"all together took {sum(r['seconds'] for r in results) / 60:.0f} minutes of one process."
+    return "\n".join(lines) + "\n"
+
+
+def _accuracies(
+    neurons: int,
+    share: float,
+    cells: Sequence[Cell],
+    results: Sequence[Mapping[str, Any]],
+    notes: Mapping[str, Any],
+) -> list[str]:
+    """Lines of one map's table; published values stand beside the published configuration only."""
+    columns = list(dict.fromkeys(cell.hidden for cell in cells))
+    same = neurons == _PUBLISHED_NEURONS and not notes["position"]
+    lines = [
+        f"Train / test accuracy on the map of {neurons} neurons{', with position' * notes['position']}. Always the "
+        f"commonest codeword: {share:.3f}. `unseen`: pixels of images outside the training set.",
         "",
         _row(["patch \\ hidden", *("+".join(map(str, hidden)) for hidden in columns)]),
         _row(["---"] * (1 + len(columns))),
     ]
-    for patch in dict.fromkeys(patch for patch, _ in cells):
-        mine = [[r for r in results if (r["patch"], tuple(r["hidden"])) == (patch, hidden)] for hidden in columns]
-        published = (PUBLISHED_ACCURACY.get((patch, hidden), "-") for hidden in columns)
-        lines.append(_row([f"{patch}x{patch} published", *published]))
+    for patch in dict.fromkeys(cell.patch for cell in cells):
+        mine = [
+            [r for r in results if (r["patch"], tuple(r["hidden"]), r["neurons"]) == (patch, hidden, neurons)]
+            for hidden in columns
+        ]
+        if same:
+            published = (PUBLISHED_ACCURACY.get((patch, hidden), "-") for hidden in columns)
+            lines.append(_row([f"{patch}x{patch} published", *published]))
         lines.append(_row([f"{patch}x{patch} ours", *(f"{_mean(r, 'train')}/{_mean(r, 'test')}" for r in mine)]))
         lines.append(_row([f"{patch}x{patch} unseen", *(_mean(r, "unseen") for r in mine)]))
         lines.append(_row([f"{patch}x{patch} splits done", *(f"{len(r)} of {notes['splits']}" for r in mine)]))
-    settled = sum(bool(r["settled"]) for r in results)
-    lines += ["", f"{settled} of {len(results)} networks stopped by themselves before the last pass allowed; "]
-    lines[-1] += f"all together took {sum(r['seconds'] for r in results) / 60:.0f} minutes of one process."
-    return "\n".join(lines) + "\n"
+    return [*lines, ""]
 
 
 def _mean(results: Sequence[Mapping[str, Any]], key: str) -> str:

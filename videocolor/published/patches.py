@@ -35,6 +35,7 @@ __all__ = [
     "fit_perceptron",
     "load_patches",
     "nearest",
+    "placed",
     "repaint",
     "save_network",
 ]
@@ -64,9 +65,17 @@ def bordered(lightness: Array, patch: int) -> Array:
     return np.asarray(cv2.copyMakeBorder(scaled, margin, margin, margin, margin, cv2.BORDER_REFLECT_101))
 
 
+def placed(y: Array, x: Array, height: int, width: int) -> Array:
+    """(n, 2) float32: places of pixels (n,) in a picture, each of y and x from -1 to 1."""
+    ends = (max(1, height - 1), max(1, width - 1))
+    return np.stack([2 * at.reshape(-1) / end - 1 for at, end in zip((y, x), ends, strict=True)], 1).astype(np.float32)
+
+
 @dataclass(frozen=True, eq=False)
 class PatchClassifier:
     """A perceptron with ReLU between its layers; the highest output is the class.
+
+    Its inputs are an odd square patch, and the pixel's place where there are two more.
 
     Raises:
         ModelError: the layers do not fit each other, or the first one is not that of an odd square patch.
@@ -80,13 +89,18 @@ class PatchClassifier:
         for number, (weights, bias) in enumerate(self.layers):
             if weights.ndim != 2 or bias.shape != (weights.shape[1],) or weights.shape[1] != widths[number + 1]:
                 raise ModelError(f"layer {number}: weights {weights.shape} and bias {bias.shape} do not fit the next")
-        if self.patch**2 != widths[0] or self.patch % 2 == 0:
+        if widths[0] - self.patch**2 not in (0, 2) or self.patch % 2 == 0:
             raise ModelError(f"the first layer takes {widths[0]} numbers: not an odd square patch")
 
     @property
     def patch(self) -> int:
         """Side of the patch."""
         return math.isqrt(int(self.layers[0][0].shape[0]))
+
+    @property
+    def position(self) -> bool:
+        """Whether it knows the pixel's place."""
+        return int(self.layers[0][0].shape[0]) > self.patch**2
 
     @property
     def classes(self) -> int:
@@ -99,7 +113,7 @@ class PatchClassifier:
         return int(sum(weights.size + bias.size for weights, bias in self.layers))
 
     def scores(self, rows: Array) -> Array:
-        """(n, classes) float32 outputs for (n, patch * patch) float32 rows of `bordered` lightness."""
+        """(n, classes) float32 outputs for (n, inputs) float32 rows of `bordered` lightness."""
         for number, (weights, bias) in enumerate(self.layers):
             if number:
                 rows = np.maximum(rows, 0, out=rows)
@@ -125,6 +139,9 @@ class PatchClassifier:
         for top in range(0, h, step):
             block = windows[top : top + step]
             rows = np.ascontiguousarray(block).reshape(-1, self.patch**2)
+            if self.position:
+                y, x = np.mgrid[top : top + len(block), :w]
+                rows = np.concatenate([rows, placed(y, x, h, w)], axis=1)
             found[top : top + step] = self.scores(rows).argmax(axis=1).reshape(block.shape[:2])
         return found
 
@@ -140,8 +157,9 @@ class PatchColorizer(Colorizer):
 
     def __init__(self, card: ModelCard, classifier: PatchClassifier, codebook: Array) -> None:
         self.card, self.classifier, self.codebook = card, classifier, codebook.astype(np.float32)
+        # (levels of L*, classes, 2) a*b* that are shown.
         levels = np.linspace(0, 100, _LEVELS, dtype=np.float32)
-        self._table = np.moveaxis(_shown(levels[:, None], self.codebook[None])[1:], 0, -1).copy()
+        self.table = np.moveaxis(_shown(levels[:, None], self.codebook[None])[1:], 0, -1).copy()
 
     def begin(self, hints: Sequence[HintInput]) -> None:
         """Reject hints; nothing is kept.
@@ -160,7 +178,7 @@ class PatchColorizer(Colorizer):
         for frame in luma:
             lightness = gray_lightness(frame)
             level = np.rint(np.clip(lightness, 0, 100) * np.float32((_LEVELS - 1) / 100)).astype(np.intp)
-            ab = self._table[level, self.classifier.classify(lightness)]
+            ab = self.table[level, self.classifier.classify(lightness)]
             frames.append(np.moveaxis(cv2.resize(ab, size, interpolation=cv2.INTER_AREA), -1, 0))
         return Prediction(np.stack(frames).astype(np.float32, copy=False))
 
@@ -319,14 +337,16 @@ def save_network(path: Path, classifier: PatchClassifier, codebook: Array, notes
         weights |= {f"weights.{number}": matrix, f"bias.{number}": bias}
     side = classifier.patch
     card = ModelCard(
-        name="patches",
-        title=f"Patch classifier: {side}x{side} of lightness into {classifier.classes} codewords of u*v*",
+        name="p",
+        title=f"P: {side}x{side} patches of lightness{', position' * classifier.position}, "
+        f"{classifier.classes} codewords of u*v*",
         hints="none",
         parameters=classifier.parameters,
         macs=256 * 256 * sum(matrix.size for matrix, _ in classifier.layers),
         area=256 * 256,
         multiple=16,
         output_stride=2,
+        licence="Apache-2.0",
         source="Richart, Visca, Baliosian: Image Colorization with Neural Networks (WVC 2017); trained by videocolor",
     )
     write_artifact(path, weights, card, _ARCHITECTURE, notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import time
 from abc import abstractmethod
@@ -28,6 +29,7 @@ from videocolor.types import Array
 
 __all__ = ["Pictures", "PublishedTask", "Samples", "as_bytes", "fit_white", "ordered", "tensors_of"]
 
+_log = logging.getLogger(__name__)
 _SIGNS: Final = 32
 """Held-back samples that signs of life are measured on."""
 _FOLDERS: Final = {"out", "gray", "outlines", "hint", "encoder_weights", "weights"}
@@ -72,6 +74,12 @@ class Samples:
             which = " ".join(part for part in (data.kind, data.files, data.source) if part)
             with_pairs = " with pairs" * (data.kind == "clips")
             raise InputError(f"{data.held_pack if held else data.pack}: no {which}{with_pairs} in this pack")
+        small = sum(min(item.height, item.width) < size for item in self.items)
+        if small > len(self.items) // 2:
+            _log.warning(
+                "%d of %d items of the pack are smaller than %d pixels and are enlarged; pack with a larger short side",
+                *(small, len(self.items), size),
+            )
         self._order: Array | None = None
         if data.kind == "images" and len(self) <= len(self.items):
             # Every picture once, then again: a fixed order, which the seed gives.
