@@ -3,10 +3,10 @@
     python pipelines/published_systems.py reproduce --data DIR [-o OUT] [--only h4,r] [--page FILE.md]
 
 does all of it, or one step at a time: `train`, `evaluate`, `page`. DIR is a folder of films and pictures, of which
-pairs of frames are built first (OUT/pairs), a data set of `videocolor pairs build`, or a pack. What is done is skipped and what was stopped goes on, so the same command, given again,
-ends where it would have ended. By default the systems whose weights are packaged are trained; `--only all` trains
-those of every preset of configs/train/published/. `--set KEY=VALUE` changes a value of every run that has the key,
-`--set NAME:KEY=VALUE` of one run.
+pairs of frames are built first (OUT/pairs), a data set of `videocolor pairs build`, or a pack. What is done is skipped
+and what was stopped goes on, so the same command, given again, ends where it would have ended. By default the systems
+whose weights are packaged are trained; `--only all` trains those of every preset of configs/train/published/. `--set
+KEY=VALUE` changes a value of every run that has the key, `--set NAME:KEY=VALUE` of one run.
 
 `train` writes OUT/NAME/ (checkpoint, metrics, pictures) and OUT/weights/NAME.safetensors: 8 bits a weight, without
 the frozen parts that a package installs; the packaged weights are these files. `evaluate` scores them under protocol
@@ -148,9 +148,17 @@ def _fitted(name: str, config: Any, pack: PackReader) -> list[str] | None:
     tests = (lambda item: f"/{data.files}" in f"/{item.file}", lambda item: _of_class(data, item.source))
     if any(all(test(item) for test in tests) for item in pack.images):
         return []
-    changes = ["data.files=''", "data.scenes=[]" if hasattr(data, "scenes") else "data.source=''"]
-    if not pack.images:
+    patches = hasattr(data, "scenes")
+    changes = ["data.files=''", "data.scenes=[]" if patches else "data.source=''"]
+    if not pack.images and not patches:
         changes.append("data.kind=clips")
+    if patches:
+        # Nine of ten pictures are learned from; a split needs its rows.
+        count = sum(len(item.times) for item in pack.images or pack.clips)
+        rows = min(data.images, 9 * count // 10) * min(data.pixels, data.size**2)
+        changes.append(f"data.unseen={min(data.unseen, count // 10)}")
+        for key, part in (("train", 10), ("test", 1)):
+            changes.append(f"perceptron.{key}={min(getattr(config.perceptron, key), rows * part // 12)}")
     click.echo(f"{name}: the pack has no pictures of {data.files}; {' '.join(changes)}", err=True)
     return changes
 

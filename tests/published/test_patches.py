@@ -443,7 +443,7 @@ def test_presets_are_the_papers() -> None:
 
 def test_missing_footage(tmp_path: Path, footage: Path) -> None:
     config = settings(footage, tmp_path / "run")
-    with pytest.raises(InputError, match="not a packed folder"):
+    with pytest.raises(InputError, match=r"no pack \("):
         train_patches(config.model_copy(update={"data": config.data.model_copy(update={"pack": tmp_path})}))
     with pytest.raises(InputError, match=r"no pictures of scenes\.tar with desert"):
         train_patches(config.model_copy(update={"data": config.data.model_copy(update={"scenes": ("desert",)})}))

@@ -42,7 +42,7 @@ def models(ctx: click.Context) -> None:
     click.echo()
     rows = [("NAME", "PARAMETERS", "HINTS", "WEIGHTS", "ERROR", "TITLE")]
     for system in systems:
-        size, hints = f"{system['parameters'] / 1e6:.2f} M", system["hints"] or "-"
+        size, hints = f"{system['parameters'] / 1e6:.3g} M", system["hints"] or "-"
         rows.append((system["name"], size, hints, system["weights"] or "-", system["error"] or "-", system["title"]))
     _table(rows)
 

@@ -52,10 +52,13 @@ class PatchData:
     """Rows of training images; the rest is of unseen images."""
 
 
-def choose_images(config: PatchDataConfig, pack: PackReader) -> tuple[list[Item], int]:
-    """Choose pictures of a pack: training images, then unseen ones; and the number of the former.
+def choose_images(config: PatchDataConfig, pack: PackReader) -> tuple[list[tuple[Item, int]], int]:
+    """Choose pictures of a pack, of one without pictures frames: those to train on, then unseen ones.
 
     Which ones follows from a hash of their origin, so that it does not depend on the pack's order.
+
+    Returns:
+        (item, number of the frame) of each, and how many are trained on.
 
     Raises:
         ModelError: held-back footage.
@@ -65,7 +68,7 @@ def choose_images(config: PatchDataConfig, pack: PackReader) -> tuple[list[Item]
         raise ModelError(f"{config.pack}: a pack of held-back footage, never to be trained on")
     items = [
         item
-        for item in pack.images
+        for item in pack.images or pack.clips
         if f"/{config.files}" in f"/{item.file}"
         and (not config.scenes or any(f"/{scene}/" in item.source for scene in config.scenes))
     ]
@@ -73,8 +76,9 @@ def choose_images(config: PatchDataConfig, pack: PackReader) -> tuple[list[Item]
         which = f"{config.files} with {', '.join(config.scenes)} in their source" if config.scenes else config.files
         raise InputError(f"{config.pack}: no pictures of {which}; --set data.files='' --set data.scenes=[] takes all")
     items.sort(key=lambda item: hashlib.sha256(f"patches:{item.source}".encode()).digest())
-    seen = max(1, min(config.images, len(items) - config.unseen))
-    return items[: seen + config.unseen], seen
+    frames = [(item, number) for item in items for number in range(len(item.times))]
+    seen = max(1, min(config.images, len(frames) - config.unseen))
+    return frames[: seen + config.unseen], seen
 
 
 def make_patch_data(config: PatchDataConfig, folder: Path, seed: int) -> None:
@@ -88,8 +92,8 @@ def make_patch_data(config: PatchDataConfig, folder: Path, seed: int) -> None:
     size, pixels = config.size, min(config.pixels, config.size**2)
     lightness = np.zeros((len(items), size, size), np.float32)
     places, uv = np.zeros((len(items), pixels), np.int64), np.zeros((len(items), pixels, 2), np.float32)
-    for number, item in enumerate(tqdm(items, unit="image", desc="pixels")):
-        luv = rgb_to_luv(square(pack.frame(item, 0), size))
+    for number, (item, frame) in enumerate(tqdm(items, unit="image", desc="pixels")):
+        luv = rgb_to_luv(square(pack.frame(item, frame), size))
         chosen = np.random.default_rng([seed, number]).choice(size * size, pixels, replace=False)
         lightness[number], places[number] = luv[0], number * size * size + chosen
         uv[number] = luv[1:].reshape(2, -1)[:, chosen].T
@@ -99,7 +103,7 @@ def make_patch_data(config: PatchDataConfig, folder: Path, seed: int) -> None:
     np.save(partial / "lightness.npy", lightness)
     np.save(partial / "places.npy", places.reshape(-1))
     np.save(partial / "uv.npy", uv.reshape(-1, 2))
-    notes = {"images": [item.file for item in items], "seen": seen, "size": size, "pixels": pixels}
+    notes = {"images": [item.file for item, _ in items], "seen": seen, "size": size, "pixels": pixels}
     write_atomically(partial / "images.json", json.dumps(notes, indent=1) + "\n")
     partial.replace(folder)
 
