@@ -4,8 +4,9 @@
 
 Rows 2 to 6 are H's experiments with one color network on one data set (pairs of frames), so that they differ in their
 inputs alone; `uncompressed` sees all values, `pca`, `denoising` and `sparse` compress otherwise; `h128` is row 4 at
-128 px, its codes 32x32; `deep` is deeper and wider; `batch5` and `batch10` are F with white borders. Autoencoders are
-trained once, by the first seed. What is done is skipped. OUT/table.md has a line a row.
+128 px, its codes 32x32; `deep` is deeper and wider, `recurrent` sees the frame before; `batch5` and `batch10` are F
+with white borders. Autoencoders are trained once, by the first seed. What is done is skipped. OUT/table.md has a line a
+row.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ ROWS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "sparse": ("h4", _ONE),
     "h128": ("h4", ("size=128", *_ONE)),
     "deep": ("h4_deep", _ONE),
+    "recurrent": ("h4_recurrent", _ONE),
     "batch5": ("f_batch5", ()),
     "batch10": ("f_batch10", ()),
 }

@@ -33,7 +33,7 @@ def test_a_graph_colors_as_its_system(kind: str, tmp_path: Path) -> None:
     memory = net.begin([hint] if net.card.hints == "one" else [])
     inputs = {"luma": luma[:, None]}
     if kind == "h":
-        inputs["hint"] = np.broadcast_to(memory, (2, *memory.shape))
+        inputs["hint"] = np.broadcast_to(memory.hint, (2, *memory.hint.shape))
     if kind == "f":
         original = torch.from_numpy(luma[:, None])
         square, _ = as_square(original, net.net.settings)

@@ -23,7 +23,7 @@ from videocolor.published.backbones import FirstFeatures, Lite0Values, OnnxValue
 from videocolor.published.cards import PUBLISHED
 from videocolor.published.compressors import Blocks
 from videocolor.published.fusion import ENCODER, FusionNet, FusionSettings, as_square
-from videocolor.published.hetero import HeteroNet, HeteroSettings
+from videocolor.published.hetero import HeteroColorizer, HeteroNet, HeteroSettings
 from videocolor.published.residual import ResidualNet, ResidualSettings, ResNetFront
 from videocolor.training.lab import gray_lightness
 from videocolor.training.loop import make_task
@@ -120,16 +120,17 @@ def test_lite0_gives_the_values_of_its_own_package() -> None:
 
 def test_the_experiments_inputs() -> None:
     luma, hint = torch.rand(2, 1, 32, 48), torch.rand(2, 3, 32, 48)
+    before = torch.rand(2, 3, 32, 48)
     for inputs, channels in ((("gray",), 1), (("gray", "outlines"), 2), (("gray", "hint"), 4)):
         net = HeteroNet(HeteroSettings(32, inputs, 8, 8, "reshape", 1.0))
-        assert net.codes(luma, hint).shape == (2, channels, 8, 12)
-        assert net(luma, hint).shape == (2, 3, 32, 48)
+        assert net.codes(luma, hint, before).shape == (2, channels, 8, 12)
+        assert net(luma, hint, before).shape == (2, 3, 32, 48)
     net = HeteroNet(HeteroSettings(32, ("gray", "outlines", "hint", "features"), 8, 8, "shuffle", 1.0))
-    assert net.codes(luma, hint).shape == (2, 6, 8, 12)
+    assert net.codes(luma, hint, before).shape == (2, 6, 8, 12)
     assert not any(p.requires_grad for p in net.encoders.parameters()), "codes are frozen"
     assert not any(p.requires_grad for p in net.features.parameters())  # type: ignore[union-attr]
     dense = HeteroNet(HeteroSettings(16, ("image",), 8, 8, "reshape", 1.0))
-    assert dense(torch.rand(2, 1, 16, 16), torch.rand(2, 3, 16, 16)).shape == (2, 3, 16, 16)
+    assert dense(*(torch.rand(2, n, 16, 16) for n in (1, 3, 3))).shape == (2, 3, 16, 16)
 
 
 def test_lightness_is_cie() -> None:
@@ -265,7 +266,7 @@ def test_principal_components_rebuild_better_than_chance() -> None:
 
 def test_a_deeper_and_wider_color_network() -> None:
     net = HeteroNet(HeteroSettings(32, ("gray",), 8, 8, "reshape", 1.0, "none", 16, 3))
-    assert net(torch.rand(1, 1, 16, 24), torch.rand(1, 3, 16, 24)).shape == (1, 3, 16, 24)
+    assert net(*(torch.rand(1, n, 16, 24) for n in (1, 3, 3))).shape == (1, 3, 16, 24)
     assert [layer.out_channels for layer in net.color.encode] == [16, 16, 8]  # type: ignore[union-attr]
     assert [layer.out_channels for layer in net.color.decode] == [16, 16, 8]  # type: ignore[union-attr]
 
@@ -279,3 +280,15 @@ def test_weights_in_8_bits(tmp_path: Path) -> None:
     steps = np.abs(weights["big"]).max(axis=1, keepdims=True) / 127
     assert (np.abs(read["big"] - weights["big"]) <= 0.51 * steps).all()
     assert path.stat().st_size < 64 * 70 + 1500
+
+
+def test_a_recurrent_network_sees_the_picture_that_it_made_before() -> None:
+    torch.manual_seed(0)
+    net = HeteroNet(HeteroSettings(16, ("gray", "before"), 8, 8, "reshape", 1.0, "none", 16))
+    colorizer = HeteroColorizer(net.card("r"), net, "cpu")
+    luma = np.random.default_rng(0).random((3, 16, 16), np.float32)
+    together, one_by_one = colorizer.begin([]), colorizer.begin([])
+    made = colorizer.rgb(together, luma)
+    assert np.allclose(made, np.concatenate([colorizer.rgb(one_by_one, frame[None]) for frame in luma]), atol=1e-6)
+    alone = colorizer.rgb(colorizer.begin([]), luma[2:])
+    assert np.abs(made[2:] - alone).max() > 1e-4, "the frames before are remembered"

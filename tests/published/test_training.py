@@ -62,7 +62,9 @@ def test_a_preset_trains_and_its_network_colors(name: str, runs: Path) -> None:
     assert len(list((runs / name / "pictures").glob("*.jpg"))) == 1
     net = load_colorizer(str(path), device="cpu", threads=1)
     assert net.card.name == name
-    assert net.card.hints == ("one" if name in ("h4", "h4_deep", "h5", "h5_cured", "h6", "h6_cured") else "none")
+    assert net.card.hints == (
+        "one" if name in ("h4", "h4_deep", "h4_recurrent", "h5", "h5_cured", "h6", "h6_cured") else "none"
+    )
     size = net.card.size or (16, 24)
     luma = np.random.default_rng(0).random((2, *size), np.float32)
     hint = HintInput(luma[0], np.full((2, *size), 20, np.float32))
@@ -128,7 +130,7 @@ def test_errors_that_are_not_finite_change_nothing(tmp_path: Path, monkeypatch: 
     config = tiny("h1", tmp_path, "epochs=40")
     before = make_task(config).net.state_dict()
     monkeypatch.setattr(
-        "videocolor.published.hetero.ColorTask.error",
+        "videocolor.published.hetero_tasks.ColorTask.error",
         lambda self, _batch: next(self.net.parameters()).sum() * torch.nan,
     )
     with pytest.raises(ModelError, match="not finite; lower the learning rate"):

@@ -17,7 +17,7 @@ from videocolor.training.systems import config_class
 
 AUTOENCODERS = ("h_gray", "h_outlines", "h_hint")
 NAMES = ("h1", "h2", "h3", "h4", "h5", "h5_cured", "h6", "h6_cured", "r", "r_lite0", "f", "f_batch5", "f_batch10")
-NAMES += ("f_published", "h4_deep")
+NAMES += ("f_published", "h4_deep", "h4_recurrent")
 
 
 def make_pack(folder: Path, seed: int = 0, *, held: bool = False) -> Path:

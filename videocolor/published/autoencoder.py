@@ -19,8 +19,9 @@ FILTERS: Final[dict[str, tuple[int, tuple[int, int, int]]]] = {
     "gray": (1, (512, 256, 1)),
     "outlines": (1, (512, 256, 1)),
     "hint": (3, (768, 384, 3)),
+    "before": (3, (768, 384, 3)),
 }
-"""Input channels and the encoder's filters; the decoder's are 256, 512, 3 and 384, 768, 3."""
+"""Input channels and the encoder's filters; the decoder's are 256, 512, 3 and 384, 768, 3. `before` is `hint`'s."""
 
 
 class SameConv2(nn.Conv2d):

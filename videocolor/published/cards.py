@@ -38,7 +38,7 @@ class PublishedModel:
 
 _GRAY: Final = 528_129
 _HINT: Final = 1_194_627
-_CODES: Final = {"gray encoder": _GRAY, "outlines encoder": _GRAY, "hint encoder": _HINT}
+_CODES: Final = {"gray encoder": _GRAY, "outlines encoder": _GRAY, "hint encoder": _HINT, "before encoder": _HINT}
 _FIRST: Final = {"first features": 1_168}
 _LITE0_ALL: Final = 4_630_424
 _FUSED: Final = {"extractor": _LITE0_ALL, "fusion": 377_088, "decoder": 424_802}
@@ -60,6 +60,7 @@ PUBLISHED: Final = (
     _hetero("h3", ("gray", "outlines"), 266_435),
     _hetero("h4", ("gray", "hint"), 268_483),
     _hetero("h4_deep", ("gray", "hint"), 4_995_395),
+    _hetero("h4_recurrent", ("gray", "hint", "before"), 271_555),
     _hetero("h5", ("gray", "outlines", "hint"), 144_518),
     _hetero("h5_cured", ("gray", "outlines", "hint"), 269_507),
     _hetero("h6", ("gray", "outlines", "hint"), 145_542, _FIRST),

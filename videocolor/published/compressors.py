@@ -21,7 +21,7 @@ def code_channels(kind: str, compressor: str) -> int:
 
 
 def compressor_of(kind: str, compressor: str) -> nn.Module:
-    """Make the encoder of `gray`, `outlines` or `hint`."""
+    """Make the encoder of `gray`, `outlines`, `hint` or `before`."""
     return Encoder(*FILTERS[kind]) if compressor == "autoencoder" else Blocks(kind, compressor)
 
 
@@ -29,7 +29,7 @@ class Blocks(nn.Module):
     """4x4 blocks as vectors: all their values, or their first principal components.
 
     Args:
-        kind: `gray`, `outlines` or `hint`; of `outlines` the blocks are the outlines', not the picture's.
+        kind: `gray`, `outlines`, `hint` or `before`; of `outlines` the blocks are the outlines', not the picture's.
         compressor: `pca` or `none`.
     """
 

@@ -86,8 +86,9 @@ class HeteroConfig(PublishedConfig):
     """Which of the systems is trained."""
     part: Literal["gray", "outlines", "hint", "color"]
     """An autoencoder, or the color network over frozen codes."""
-    inputs: tuple[Literal["image", "gray", "outlines", "hint", "features"], ...] = ()
-    """Inputs of the color network, in this order; `image` (not compressed) only alone."""
+    inputs: tuple[Literal["image", "gray", "outlines", "hint", "features", "before"], ...] = ()
+    """Inputs of the color network, in this order; `image` (not compressed) only alone. `before` makes it recurrent: the
+    color of the frame before, as the hint's autoencoder compresses it; where there is none, the frame's own gray."""
     gray: Path = Path("runs/published/h_gray")
     """Run of the gray autoencoder."""
     outlines: Path = Path("runs/published/h_outlines")
@@ -128,6 +129,8 @@ class HeteroConfig(PublishedConfig):
             raise ValueError("inputs belong to part color, and only to it")
         if len(set(self.inputs)) < len(self.inputs) or ("image" in self.inputs and len(self.inputs) > 1):
             raise ValueError("each input once, and image alone")
+        if "before" in self.inputs and self.data.kind != "clips":
+            raise ValueError("input before needs data.kind clips")
         if "image" in self.inputs and self.size > 64:
             raise ValueError("a fully connected network takes at most 64 pixels (its weights grow with the 4th power)")
         return self

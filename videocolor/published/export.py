@@ -30,6 +30,7 @@ _OPSET: Final = 18
 _MEANING: Final = {
     "luma": "(n, 1, h, w) Y' (full range) in 0..1 of gray frames",
     "hint": "(n, 3, h, w) R'G'B' in 0..1 of the hint, once for each frame; without a hint the frame's gray three times",
+    "before": "(n, 3, h, w) R'G'B' in 0..1 of the picture made of the frame before; at first the frame's gray",
     "square": "(n, 1, s, s) Y' in 0..1 of gray frames, stretched or padded white to the card's square",
     "original": "(n, 1, h, w) Y' in 0..1 of the same frames as they are",
     "ab": "(n, 2, h, w) CIE Lab a*, b* (D65)",
@@ -85,8 +86,9 @@ def _graph(colorizer: Colorizer) -> tuple[nn.Module, dict[str, Tensor], list[str
         side = colorizer.net.settings.size
         return _Fusion(colorizer.net), {"square": torch.rand(1, 1, side, side), "original": luma}, ["ab"]
     assert isinstance(colorizer, HeteroColorizer)
-    hinted = {"hint": torch.rand(1, 3, height, width)} if "hint" in colorizer.net.settings.inputs else {}
-    return _Hetero(colorizer.net), {"luma": luma, **hinted}, ["rgb", "ab"]
+    colored = [name for name in ("hint", "before") if name in colorizer.net.settings.inputs]
+    examples = {name: torch.rand(1, 3, height, width) for name in colored}
+    return _Hetero(colorizer.net, colored), {"luma": luma, **examples}, ["rgb", "ab"]
 
 
 class _Whole(nn.Module):
@@ -109,8 +111,13 @@ class _Fusion(_Whole):
 
 
 class _Hetero(_Whole):
-    def forward(self, luma: Tensor, hint: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        rgb: Tensor = self.net(luma, luma if hint is None else hint)
+    def __init__(self, net: nn.Module, colored: list[str]) -> None:
+        super().__init__(net)
+        self.colored = colored
+
+    def forward(self, luma: Tensor, *colored: Tensor) -> tuple[Tensor, Tensor]:
+        given = dict(zip(self.colored, colored, strict=True))
+        rgb: Tensor = self.net(luma, given.get("hint", luma), given.get("before", luma))
         return rgb, rgb_to_lab(rgb)[:, 1:]
 
 

@@ -30,6 +30,8 @@ from videocolor.types import Array
 __all__ = ["Pictures", "PublishedTask", "Samples", "as_bytes", "fit_white", "ordered", "tensors_of"]
 
 _log = logging.getLogger(__name__)
+_BEFORE: Final = 2.0
+"""Seconds to the frame before, at most."""
 _SIGNS: Final = 32
 """Held-back samples that signs of life are measured on."""
 _FOLDERS: Final = {"out", "gray", "outlines", "hint", "encoder_weights", "weights"}
@@ -45,6 +47,8 @@ class Pictures(NamedTuple):
     """(n, s, s, 3) uint8; the truth itself where the data are images."""
     shown: Array
     """(n, s, s) bool, which pixels are the picture's and not padding."""
+    before: Array
+    """(n, s, s, 3) uint8, the packed frame before; the truth itself where there is none within two seconds."""
 
 
 class Samples:
@@ -96,22 +100,25 @@ class Samples:
         drawn = [self._sample(first + int(number)) for number in numbers]
         return Pictures(*(np.stack(column) for column in zip(*drawn, strict=True)))
 
-    def _sample(self, number: int) -> tuple[Array, Array, Array]:
+    def _sample(self, number: int) -> tuple[Array, Array, Array, Array]:
         which = np.random.Generator(np.random.Philox(counter=[0, 0, 0, number], key=[self._seed, 0]))
         how = np.random.Generator(np.random.Philox(counter=[0, 0, 1, number], key=[self._seed, 0]))
         item = self._item(which, number)
         if self._data.kind == "clips":
             pairs = self._pack.pairs(item)
-            frame, hint = (self._pack.frame(item, n) for n in pairs[int(which.integers(len(pairs)))].tolist())
+            at, other = pairs[int(which.integers(len(pairs)))].tolist()
+            frame, hint = self._pack.frame(item, at), self._pack.frame(item, other)
+            near = at and item.times[at] - item.times[at - 1] <= _BEFORE
+            before = self._pack.frame(item, at - 1) if near else frame
         else:
-            frame = hint = self._pack.frame(item, int(which.integers(len(item.times))))
+            frame = hint = before = self._pack.frame(item, int(which.integers(len(item.times))))
         x, y, zoom, flip = how.random(4)
         side = round(min(frame.shape[:2]) / (1 + (self._data.zoom - 1) * zoom))
-        pictures = [self._square(picture, side, x, y) for picture in (frame, hint)]
+        pictures = [self._square(picture, side, x, y) for picture in (frame, hint, before)]
         mirrored = self._data.flip and flip < 0.5
         made = [np.ascontiguousarray(part[:, ::-1]) if mirrored else part for part, _ in pictures]
         shown = pictures[0][1][:, ::-1] if mirrored else pictures[0][1]
-        return made[0], made[1], shown
+        return made[0], made[1], shown, made[2]
 
     def _item(self, rng: np.random.Generator, number: int) -> Item:
         if self._order is not None:

@@ -29,7 +29,7 @@ _CONFIG: Final = "videocolor.published.config:"
 SYSTEMS: Final[dict[str, System]] = {
     "hint": System("videocolor.training.config:TrainConfig", "videocolor.training.hint.task:HintTask"),
     "keyframe": System("videocolor.training.config:KeyframeConfig", "videocolor.training.keyframe.task:KeyframeTask"),
-    "hetero": System(_CONFIG + "HeteroConfig", "videocolor.published.hetero:hetero_task"),
+    "hetero": System(_CONFIG + "HeteroConfig", "videocolor.published.hetero_tasks:hetero_task"),
     "residual": System(_CONFIG + "ResidualConfig", "videocolor.published.residual:ResidualTask"),
     "fusion": System(_CONFIG + "FusionConfig", "videocolor.published.fusion:FusionTask"),
     "patches": System(_CONFIG + "PatchesConfig", trainer="videocolor.published.patch_grid:train_patches"),
