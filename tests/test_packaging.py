@@ -45,8 +45,8 @@ def test_wheel_holds_package_configs_and_licences(built: Path, root: Path) -> No
     assert wheel.name.startswith(f"videocolor-{videocolor.__version__}-")
     for path in (root / "configs").glob("**/*.[xy]*ml"):
         assert f"videocolor/configs/{path.relative_to(root / 'configs').as_posix()}" in names
-    for weights in (root / "videocolor" / "models" / "weights").glob("*"):
-        assert f"videocolor/models/weights/{weights.name}" in names
+    for weights in (root / "videocolor" / "models" / "weights").rglob("*.*"):
+        assert weights.relative_to(root).as_posix() in names
     assert "videocolor/py.typed" in names
     for template in (root / "videocolor" / "pages" / "templates").iterdir():
         assert f"videocolor/pages/templates/{template.name}" in names
@@ -97,9 +97,12 @@ def test_torch_is_pinned_for_installers(root: Path) -> None:
 
 
 def test_weights_are_there_and_small(root: Path) -> None:
-    weights = list((root / "videocolor" / "models" / "weights").glob("*"))
+    weights = list((root / "videocolor" / "models" / "weights").rglob("*.*"))
     assert {"hint.safetensors", "keyframe.safetensors"} <= {path.name for path in weights}, "the default networks"
     assert sum(path.stat().st_size for path in weights) <= 32e6
+    published = [path for path in weights if path.parent.name == "published"]
+    assert {"p", "h2", "h4", "h5_cured", "r_lite0", "f"} <= {path.stem for path in published}
+    assert sum(path.stat().st_size for path in published) <= 8e6
 
 
 def test_samples_are_what_their_list_says(samples: Path) -> None:
