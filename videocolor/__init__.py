@@ -40,6 +40,7 @@ _HOMES = {
     "before_after": "reports.verify",
     "color_keyframes": "outside",
     "color_picture": "keyframes",
+    "colorize_frames": "clips",
     "colorize_video": "colorize",
     "evaluate": "evaluation.evaluate",
     "export_model": "models.registry",
@@ -89,6 +90,7 @@ __all__ = [
     "before_after",
     "color_keyframes",
     "color_picture",
+    "colorize_frames",
     "colorize_video",
     "evaluate",
     "export_model",
@@ -112,6 +114,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from videocolor.clips import colorize_frames
     from videocolor.colorize import ColorizeResult, colorize_video, find_shots
     from videocolor.config import ColorizeConfig, parse_hint, parse_time
     from videocolor.dryrun import ColorizePlan, plan_colorize

@@ -4,41 +4,25 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
 import pytest
 from click.testing import CliRunner
 from media import make_film
+from small_networks import Brown
 
 from videocolor.cli import cli
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
 from videocolor.errors import UsageError
-from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
 from videocolor.provenance.credentials import UNNAMED, load_credential
 from videocolor.provenance.manifest import read_manifest
 from videocolor.reports.claims import check_claims
-from videocolor.types import Array
 from videocolor.video import open_video
 from videocolor.video.labels import DIGITAL_SOURCE_TYPE, read_labels
-
-
-class Brown(Colorizer):
-    """One color."""
-
-    def __init__(self) -> None:
-        self.card = ModelCard("brown", "Brown", "many", 0, 0, area=64 * 64, sha256="ab" * 32)
-
-    def begin(self, hints: Sequence[HintInput]) -> None:
-        pass
-
-    def step(self, memory: None, luma: Array, propagated: Array | None = None, /) -> Prediction:
-        return Prediction(np.full((len(luma), 2, luma.shape[1] // 2, luma.shape[2] // 2), 12, np.float32))
 
 
 def colored(tmp_path: Path, suffix: str, *settings: str) -> Path:
