@@ -8,17 +8,19 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from batch import fakes
 from conftest import ROOT
 
+from videocolor.batch.gate import DRAIN, pause, paused, resume
 from videocolor.batch.jobs import read_jobs
 from videocolor.batch.manifest import MANIFEST
 from videocolor.batch.run import BatchResult, run_batch
 from videocolor.batch.settings import BatchConfig
-from videocolor.batch.state import state_folder
+from videocolor.batch.state import read_file, state_folder
 from videocolor.batch.status import batch_status
 from videocolor.presets import load_model
 
@@ -146,3 +148,29 @@ def test_signals_stop_cleanly(sent: signal.Signals, code: int, tmp_path: Path) -
     assert "what is finished stays" in error and "Traceback" not in error
     assert not (tmp_path / "out/a_colorized.mkv").exists()
     assert [row.state for row in batch_status(tmp_path / "out").films] == ["planned"]
+
+
+@pytest.mark.slow
+def test_killed_while_it_is_paused(tmp_path: Path) -> None:
+    fakes.reel(tmp_path / "in/long.mkv", [2] * 100, pause=0.2)
+    folder = state_folder(tmp_path / "out")
+    process = start(tmp_path, 2)
+    try:
+        _wait(lambda: any(folder.glob("shards/long/*.txt")))
+        pause(folder, "")
+        _wait(lambda: bool((read_file(folder / "status.json") or {}).get("waiting")))
+    finally:
+        process.kill()
+        process.communicate(timeout=100)
+    assert paused(folder) is not None
+    resume(folder)
+    fakes.reel(tmp_path / "in/long.mkv", [2] * 100)
+    assert run_here(str(tmp_path), 2).ok and not (folder / DRAIN).exists()
+    assert (tmp_path / "out/long_colorized.mkv").read_text() == fakes.expected(tmp_path / "in/long.mkv")
+
+
+def _wait(ready: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 100
+    while not ready():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
