@@ -84,27 +84,31 @@ def pack_pairs(
         if notes is not None and all(notes.get(key) == value for key, value in wanted.items()):
             return notes
         writer = PackWriter(out, jpeg_quality=jpeg_quality, part_bytes=part_bytes)
+        pictures, bar = PairPictures(folder, records, root=root), _Bar(records, observer)
         licences = {"clip": Counter[str](), "image": Counter[str]()}
-        pictures = PairPictures(folder, records, root=root)
-        bar = _Bar(records, observer)
         try:
             for group in _by_source(records):
-                first = group[0]
-                state = read_state(state_path(folder, first.source_sha256))
-                origin = (state.origin if state is not None else "") or first.source
-                kind = "image" if first.self_pair else "clip"
-                wanted_frames = _frames(group)
-                number_of = {pts: number for number, (pts, _, _) in enumerate(wanted_frames)}
-                pairs = [] if first.self_pair else [(number_of[r.original_pts], number_of[r.hint_pts]) for r in group]
-                frames = _read(pictures, wanted_frames, short_side, bar)
-                writer.add(first.source, origin, first.licence, kind, frames, pairs)
-                licences[kind][first.licence] += 1
+                kind = "image" if group[0].self_pair else "clip"
+                _add(writer, kind, group, pictures, short_side, bar)
+                licences[kind][group[0].licence] += 1
         finally:
             bar.close()
             pictures.close()
         counts = {kind: dict(counter.most_common()) for kind, counter in licences.items()}
         writer.close({**wanted, "held": split == "held_back", "licences": counts})
         return dict(PackReader(out).notes)
+
+
+def _add(
+    writer: PackWriter, kind: str, group: Sequence[PairRecord], pictures: PairPictures, short_side: int, bar: _Bar
+) -> None:
+    """Pack a source: its frames, each once, and its pairs."""
+    first, frames = group[0], _frames(group)
+    state = read_state(state_path(pictures.folder, first.source_sha256))
+    origin = (state.origin if state is not None else "") or first.source
+    number = {pts: n for n, (pts, _, _) in enumerate(frames)}
+    pairs = [(number[r.original_pts], number[r.hint_pts]) for r in group if not r.self_pair]
+    writer.add(first.source, origin, first.licence, kind, _read(pictures, frames, short_side, bar), pairs)
 
 
 def films_of(folder: Path, split: str, root: Path | None = None) -> dict[str, Path]:
