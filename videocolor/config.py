@@ -321,6 +321,8 @@ class OutputConfig(Section):
     """The encoder's preset: veryfast, medium, slow..."""
     pix_fmt: Annotated[str | None, ENCODING] = None
     """Pixel format: yuv420p, yuv422p10le... Null: the smallest color format that holds luma exactly."""
+    only_chroma: Annotated[Bool, ENCODING] = False
+    """Write Cb and Cr alone, at their own size, for a compositor that lays them over the scan (docs/editing.md)."""
     options: Annotated[dict[str, Text], ENCODING] = {}
     """Further options of the encoder, by FFmpeg's names."""
     muxer: Annotated[dict[str, Text], NOTHING] = {}
@@ -345,6 +347,12 @@ class OutputConfig(Section):
     """Work in shards, so that a run that was stopped goes on where it stood. False: write the film in one go."""
     keep_shards: Annotated[Bool, NOTHING] = False
     """Leave the shards in place when the film is whole: other shots are then recolored sooner, for twice the disk."""
+
+    @pydantic.model_validator(mode="after")
+    def _comparable(self) -> Self:
+        if self.only_chroma and self.report:
+            raise ValueError("only_chroma: the report compares pictures, and chroma alone is none; leave one out")
+        return self
 
 
 class ColorizeConfig(Section):

@@ -24,6 +24,7 @@ _FLAGS = {
     "crf": "output.crf",
     "preset": "output.preset",
     "pix_fmt": "output.pix_fmt",
+    "only_chroma": "output.only_chroma",
     "saturation": "chroma.saturation",
     "chroma_from": "chroma.source",
     "vividness": "model.vividness",
@@ -64,6 +65,9 @@ _FLAGS = {
 @click.option("--crf", type=float, metavar="X", help="Constant quality of the encoder.")
 @click.option("--preset", help="The encoder's preset: veryfast, medium, slow...")
 @click.option("--pix-fmt", help="Pixel format of the output: yuv420p, yuv422p10le...")
+@click.option(
+    "--only-chroma", is_flag=True, default=None, help="Write Cb and Cr alone, at their own size, for a compositor."
+)
 @click.option("--saturation", type=float, metavar="X", help="Factor on chroma, 0..4.")
 @click.option("--vividness", type=float, metavar="X", help="Without a hint: from 0, cautious, to 1, bold.")
 @click.option("--rate", help="Frames a second of an image sequence.")

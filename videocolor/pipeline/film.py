@@ -268,6 +268,7 @@ def output_options(config: ColorizeConfig) -> OutputOptions:
         crf=output.crf,
         preset=output.preset,
         pix_fmt=output.pix_fmt,
+        only_chroma=output.only_chroma,
         options=dict(output.options),
         muxer=({"fflags": "+bitexact"} if output.bitexact else {}) | dict(output.muxer),
         overwrite=output.overwrite,

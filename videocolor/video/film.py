@@ -106,7 +106,9 @@ class PictureEncoder:
         `shift` ticks of the source are taken off its time; `key`: decoding can begin with this frame.
         """
         self._plan.check_samples(luma=luma, cb=cb, cr=cr)
-        movie = self._info.format != "image2"  # pictures carry nothing
+        if self._plan.only_chroma:
+            luma = np.full_like(cb, 1 << (self._plan.layout.depth - 1))
+        movie = self._info.format != "image2" and not self._plan.only_chroma  # pictures carry nothing
         carried = movie and isinstance(frame.native, VideoFrame) and self._carrier.frame(frame.native)
         native = carried or VideoFrame(self._info.width, self._info.height, self._plan.pix_fmt)
         for index, plane in enumerate((luma, cb, cr)):
@@ -156,7 +158,7 @@ class FilmSink:
         *,
         trial: bool = False,
     ) -> None:
-        self._info = info
+        self._info = plan.stored(info)
         self._trial = trial
         self.altered: tuple[str, ...] = ()
         """Names of copied streams that are others when they are read back; known at the end."""

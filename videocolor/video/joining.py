@@ -65,7 +65,7 @@ def join_shards(
         sink.begin(first, offsets)
         for path in shards:
             shard = ShardFile.open(path)
-            _check_kin(shard, info, plan, sink.extradata)
+            _check_kin(shard, plan.stored(info), plan, sink.extradata)
             sink.put_encoded(_noted(shard.packets(), written))
         shift = time_shift(span, first, plan.container)
         times = _microseconds(sorted(written), info.time_base, shift)

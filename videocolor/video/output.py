@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from videocolor.types import Array, ColorSpec, PixelLayout
+from videocolor.types import Array, ColorSpec, PixelLayout, VideoInfo
 
 __all__ = ["LOSSLESS", "OutputOptions", "OutputPlan", "Span"]
 
@@ -30,6 +30,8 @@ class OutputOptions:
     crf: float | None = None
     preset: str | None = None
     pix_fmt: str | None = None
+    only_chroma: bool = False
+    """Write Cb and Cr at their own size, with constant luma."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Further options of the encoder, by FFmpeg's names."""
     muxer: Mapping[str, str] = field(default_factory=dict)
@@ -70,13 +72,23 @@ class OutputPlan:
     """Options that were asked for; they replace ours of the same name."""
     recoded: frozenset[int] = frozenset()
     """Numbers of the source's streams that are stored otherwise, since the container takes them in no other way."""
+    only_chroma: bool = False
+    """The file holds Cb and Cr at their own size, 4:4:4, and constant luma."""
     uncompared: tuple[str, ...] = ()
     """Names of the source's streams whose packets the container keeps in a form of its own."""
 
     @property
     def luma_exact(self) -> bool:
         """Whether luma samples reach the encoder as they are stored in the source."""
-        return self.luma_map is None and self.container != "image2"
+        return self.luma_map is None and self.container != "image2" and not self.only_chroma
+
+    def stored(self, info: VideoInfo) -> VideoInfo:
+        """Return the film's description with the picture as it is stored."""
+        if not self.only_chroma:
+            return info
+        width, height = self.chroma_size
+        shape = info.sar * Fraction(info.width * height, info.height * width)
+        return replace(info, width=width, height=height, sar=shape, crop=(0, 0, 0, 0))
 
     def check_samples(self, **planes: Array) -> None:
         """Refuse planes of another type: a cast would wrap their values silently.

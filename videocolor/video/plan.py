@@ -69,6 +69,8 @@ def plan_output(
     check_target(info, Path(target), options.overwrite, images is not None, protected)
     linked = () if target is named else (f"{named} is a symbolic link, which stays; {target} is written",)
     if images is not None:
+        if options.only_chroma:
+            raise UsageError(f"{target}: images are RGB, so chroma alone is written as a film: .mkv or .mov")
         plan = _plan_images(info, Path(target), options, images)
         return replace(plan, notes=(*linked, *plan.notes))
     suffix = Path(target).suffix.lower()
@@ -83,13 +85,18 @@ def plan_output(
     codec_options = _codec_options(codec.name, container, options)
     color = output_spec(info.color, _states_range(container, codec.name))
     layout = choose_format(codec, options.pix_fmt, info.layout, (info.width, info.height), color, codec_options)
+    stored = layout
+    if options.only_chroma:
+        wanted = f"yuv444p{'' if layout.depth == 8 else f'{layout.depth}le'}"
+        stored = choose_format(codec, wanted, info.layout, _chroma_size(info, layout), color, codec_options)
     table = luma_table(info.layout, info.color, layout, color)
     pixels = info.width * info.height * (info.frames or 0)
     plan = OutputPlan(
         target=Path(target),
         container=container,
         codec=codec.name,
-        pix_fmt=layout.name,
+        pix_fmt=stored.name,
+        only_chroma=options.only_chroma,
         layout=layout,
         color=color,
         chroma_size=_chroma_size(info, layout),

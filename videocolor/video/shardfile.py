@@ -106,7 +106,7 @@ class ShardSink:
     """Where the planes of a shard go; a sink of `VideoWriter`."""
 
     def __init__(self, info: VideoInfo, plan: OutputPlan, path: Path) -> None:
-        self._info, self._plan, self.path = info, plan, path
+        self._info, self._plan, self.path = plan.stored(info), plan, path
         self._file: PacketFile | None = None
         self._encoder: PictureEncoder | None = None
         self._out: OutputContainer | None = None

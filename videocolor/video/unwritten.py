@@ -70,7 +70,7 @@ class UnwrittenFinder:
         """Encode one frame as the film's are, and decode it."""
         file = io.BytesIO()
         with av.open(file, "w", format=self._plan.container) as out:
-            encoder = PictureEncoder(out, self._info, self._plan, frame)
+            encoder = PictureEncoder(out, self._plan.stored(self._info), self._plan, frame)
             packets = encoder.encode(frame, *trial_planes(self._plan, frame), shift=frame.pts)
             for packet in (*packets, *encoder.flush()):
                 packet.dts = packet.pts  # x265 leaves it unset
