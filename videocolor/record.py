@@ -60,7 +60,7 @@ def check_sidecar(target: Path, config: ColorizeConfig) -> None:
     output = config.output
     wanted = [("record", "sidecar", sidecar_path(target))] if output.sidecar else []
     wanted += [("report", "report", report_path(target))] if output.report else []
-    wanted += [("manifest", "c2pa", manifest_path(target))] if output.c2pa else []
+    wanted += [("manifest", "c2pa", manifest_path(target))]
     for what, key, path in wanted:
         if path.exists() and (path.is_dir() or not output.overwrite):
             raise OutputError(

@@ -97,6 +97,8 @@ def test_a_signed_film_holds_until_a_byte_changes(tmp_path: Path, suffix: str) -
     record["model"]["sha256"] = "cd" * 32
     (tmp_path / f"out{suffix}.json").write_text(json.dumps(record))
     assert verdicts(target)["record"] == "false"
+    colored(tmp_path, suffix, "output.overwrite=true")
+    assert read_manifest(target) is None, "it was the earlier film's"
 
 
 def certificate(folder: Path, *, ends: timedelta, name: str = "Archive") -> tuple[Path, Path]:

@@ -24,10 +24,10 @@ __all__ = ["MANIFEST", "Digests", "is_inside", "listed_files", "read_manifest", 
 
 MANIFEST: Final = "manifest-sha256.txt"
 _BESIDE: Final = (
-    *(".json", ".html", ".luma.framemd5", ".chroma.framemd5", ".source-luma.framemd5"),
+    *(".json", ".html", ".c2pa", ".luma.framemd5", ".chroma.framemd5", ".source-luma.framemd5"),
     *(".mediaconch.xml", ".policy.xml", ".qctools.xml.gz", ".mets.xml", ".bag.tar"),
 )
-"""Record, report, proofs, reports of other tools, METS and tar, after the film's name."""
+"""Record, report, manifest, proofs, reports of other tools, METS and tar, after the film's name."""
 _REMEDY: Final = "`videocolor batch accept OUT FILM` writes the lines of a film again, and drops damaged ones"
 _ESCAPES: Final = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
 _LINE: Final = re.compile(rb"(\\?)([0-9a-f]{64})  ([^\r\n]+)")

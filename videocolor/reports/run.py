@@ -18,7 +18,7 @@ from videocolor.files import plain, write_atomically
 from videocolor.hints.plan import load_hint
 from videocolor.pages import data_url_within, render, scaled
 from videocolor.provenance.manifest import sign_film
-from videocolor.record import read_record, report_path, sidecar_path, write_sidecar
+from videocolor.record import manifest_path, read_record, report_path, sidecar_path, write_sidecar
 from videocolor.reports.display import display_size, read_stills, shown_like, similarity, still_rgb
 from videocolor.reports.facts import HintFacts, Record, clock, last_part, said_of_run, shots_shown, summary, unsure
 from videocolor.types import Array, Frame, VideoInfo
@@ -87,6 +87,7 @@ def leave_record(
     """
     sidecar = report = None
     try:
+        manifest_path(target).unlink(missing_ok=True)  # of an earlier film of this name
         if config.output.c2pa:
             sign_film(target, record, config.output)
         if config.output.sidecar:
