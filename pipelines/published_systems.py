@@ -77,7 +77,7 @@ def _options(*names: str) -> Any:
         "settings": click.option("--set", "settings", multiple=True, metavar="[NAME:]KEY=VALUE"),
         "minutes": click.option("--stop-after-minutes", "minutes", type=float, metavar="M"),
         "clips": click.option("--clips", default=SAMPLES, type=click.Path(path_type=Path), help="Default: samples/."),
-        "listed": click.option("--list", "listed", help="List of the clips, as evaluate/held_back; default: all."),
+        "listed": click.option("--list", "listed", default="evaluate/samples", help="Of clips, as evaluate/held_back."),
         "scoring": click.option("--evaluate", "scoring", multiple=True, metavar="KEY=VALUE", help="Of the evaluation."),
         "page": click.option("--page", type=click.Path(path_type=Path), help="Default: OUT/page.md."),
         "workers": click.option("--workers", default=1, show_default=True, type=click.IntRange(1)),
@@ -159,7 +159,9 @@ def _fitted(name: str, config: Any, pack: PackReader) -> list[str] | None:
         changes.append(f"data.unseen={min(data.unseen, count // 10)}")
         for key, part in (("train", 10), ("test", 1)):
             changes.append(f"perceptron.{key}={min(getattr(config.perceptron, key), rows * part // 12)}")
-    click.echo(f"{name}: the pack has no pictures of {data.files}; {' '.join(changes)}", err=True)
+    click.echo(
+        f"{name}: the pack has no pictures {data.files and f'of {data.files}'}; taken: {' '.join(changes)}", err=True
+    )
     return changes
 
 
