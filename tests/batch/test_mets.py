@@ -17,7 +17,7 @@ from videocolor.batch.bag import check_archive
 from videocolor.batch.mets import mets_path
 from videocolor.batch.profiles import bag_style
 from videocolor.batch.settings import ArchiveSettings
-from videocolor.batch.state import write_file
+from videocolor.batch.state import plan_path, write_file
 from videocolor.errors import InputError, UsageError
 from videocolor.record import read_record, write_sidecar
 from videocolor.shards.merge import MergeReport
@@ -188,3 +188,15 @@ def test_profiles_that_cannot_be_followed(more: dict[str, Any], words: str, tmp_
 def test_labels_of_ones_own() -> None:
     found = bag_info(ArchiveSettings(bag_info={"Contact-Name": "N"}), {"x-Fonds: A": "3"})
     assert found == {"Fonds- A": "3", "Contact-Name": "N"}
+
+
+def test_accepted_damage_is_named(film: tuple[FilmJob, MergeReport], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("videocolor.batch.archive.read_plan", lambda _: None)
+    monkeypatch.setattr("videocolor.batch.archive.find_damage", lambda *_: "12 frames are lost")
+    plan_path(film[0]).touch()
+    finish(film, bag=True)
+    plan_path(film[0]).unlink()  # as after the film is finished
+    finish(film)
+    assert bagit.Bag(str(bag_path(film[1].target))).info["Accepted-Damage"] == "12 frames are lost"
+    events = read_record(film[1].target)["archive"]["events"]
+    assert [event["outcome"] for event in events if event["type"] == "quality review"] == ["warning"]
