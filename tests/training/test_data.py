@@ -10,12 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from tests.training.training_helpers import make_pack
 from videocolor.datasets.degrade import gray_of, old_film
-from videocolor.datasets.footage import select_rows
-from videocolor.datasets.held_back import HeldBack, read_held_back, source_share
+from videocolor.datasets.held_back import HeldBack, source_share
 from videocolor.datasets.pack import PackReader, PackWriter
 from videocolor.datasets.pairs.sources import allowed_licence
 from videocolor.errors import InputError, ModelError
@@ -41,18 +39,6 @@ FIELDS = [field.name for field in fields(Batch)]
 )
 def test_non_commercial_licences_stay_out(licence: str, allowed: bool) -> None:
     assert allowed_licence(licence) is allowed
-
-
-def test_the_real_manifests_keep_held_back_out(root: Path) -> None:
-    manifest = root.parent / "shared" / "footage" / "train" / "manifest.csv"
-    if not manifest.exists():
-        pytest.skip("the footage is not here")
-    lists = [root / "configs/evaluate" / f"{name}.yaml" for name in ("held_back", "held_back_more")]
-    out = read_held_back(lists)
-    rows = select_rows(manifest, out)
-    assert rows and not any(out.has(row["file"], row["source"]) for row in rows)
-    held = [clip for path in lists for clip in yaml.safe_load(path.read_text())["clips"]]
-    assert len(select_rows(manifest, out, held=True)) == len(held)
 
 
 def test_images_are_held_back_by_the_rule_itself() -> None:
