@@ -12,10 +12,13 @@ from click.testing import CliRunner
 from media import make_film
 
 from videocolor.cli import cli
-from videocolor.errors import ConfigError, UsageError
+from videocolor.errors import ConfigError, OutputError, UsageError
+from videocolor.reports.shots import cut_shots
 from videocolor.shots.shotlist import listed_shots, read_shots, write_shots
 from videocolor.shots.timecode import frame_at, timecode_at
 from videocolor.types import Shot
+from videocolor.video import open_video
+from videocolor.video.streams import start_timecode
 
 RATES = (
     (Fraction(24000, 1001), "01:00:00:00"),
@@ -117,6 +120,31 @@ def test_lists_are_written_and_turned_by_the_command(tmp_path: Path) -> None:
     assert "RED     doubtful: confidence 0.20; hint hint.png" in edl.read_text()
     assert run(cli, ["shots", str(film), "--set", f"shots.file={edl}", "-o", str(back)]).exit_code == 0
     assert [each.start for each in read_shots(back)] == [0, 4]
+
+
+def test_shots_are_cut_out_with_handles(tmp_path: Path) -> None:
+    film = tmp_path / "in.mkv"
+    make_film(film, 8, "ffv1", rate=Fraction(25), metadata={"timecode": "01:00:00:00"}, options={"g": "1"})
+    (tmp_path / "out.mkv").write_bytes(film.read_bytes())
+    shot = {"start_seconds": 0.0, "confidence": None, "hints": []}
+    shots = [shot | {"index": 1, "start": 0, "end": 4}, shot | {"index": 2, "start": 4, "end": 8}]
+    (tmp_path / "out.mkv.json").write_text(json.dumps({"shots": shots}))
+    asked = ["shots", str(film), "--of", str(tmp_path / "out.mkv"), "--handles", "2", "-o", str(tmp_path / "cut")]
+    assert CliRunner().invoke(cli, asked).exit_code == 0
+    with open_video(film) as complete:
+        lumas = [frame.luma.copy() for frame in complete]
+    for name, span, code in (("0001.mkv", slice(0, 6), "01:00:00:00"), ("0002.mkv", slice(2, 8), "01:00:00:02")):
+        with open_video(tmp_path / "cut" / name) as video:
+            found = [(frame.pts * frame.time_base, frame.luma.copy()) for frame in video]
+            assert start_timecode(video.info) == code
+        assert [time for time, _ in found] == [Fraction(n, 25) for n in range(6)]
+        np.testing.assert_array_equal([luma for _, luma in found], lumas[span])
+    assert CliRunner().invoke(cli, asked).exit_code == 1
+    make_film(tmp_path / "out.mkv", 8, "libx264", "yuv420p", rate=Fraction(25))
+    (tmp_path / "other").mkdir()
+    with pytest.raises(OutputError, match="frame 1 needs others"):
+        cut_shots(film, tmp_path / "out.mkv", tmp_path / "other", 2)
+    assert not list((tmp_path / "other").iterdir())
 
 
 def test_a_film_without_a_rate_has_no_timecode(tmp_path: Path) -> None:

@@ -30,6 +30,12 @@ __all__ = ["shots"]
     type=click.Path(path_type=Path),
     help="List the shots of the finished OUTPUT as its record has them, with notes on doubtful shots and hints.",
 )
+@click.option(
+    "--handles",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Write each shot of --of with N frames before and after it into the folder -o, for a conform.",
+)
 @click.option("--rate", help="Frames a second of an image sequence.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing FILE of -o.")
 @config_options
@@ -39,6 +45,7 @@ def shots(
     source: Path,
     output: Path | None,
     finished: Path | None,
+    handles: int | None,
     rate: str | None,
     overwrite: bool,
     config_source: str | None,
@@ -52,11 +59,16 @@ def shots(
     config = load_config(config_source, overrides, {"rate": rate})
     state = session()
     from videocolor.colorize import find_shots
-    from videocolor.reports.shots import recorded_shots
+    from videocolor.reports.shots import cut_shots, recorded_shots
     from videocolor.shots.shotlist import check_shot_file, write_shots
     from videocolor.video import probe
     from videocolor.video.streams import start_timecode
 
+    if handles is not None:
+        if finished is None or output is None:
+            raise click.UsageError("--handles needs --of, the finished film, and -o, the folder of its shots")
+        click.echo(f"wrote {output}: {cut_shots(source, finished, output, handles)} shots", err=True)
+        return
     if output is not None:
         check_shot_file(output, overwrite=overwrite, source=source)
 
