@@ -118,6 +118,36 @@ def test_a_pipe_gives_the_film_that_its_file_gives(
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+def test_sound_after_the_picture_and_attachments_come_through_a_pipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture, film = tmp_path / "picture.mkv", tmp_path / "in.mkv"
+    make_film(picture, 2, "ffv1", "gray", attachments={"notes.txt": b"hello"})
+    with av.open(str(picture)) as source, av.open(str(film), "w") as out:
+        video: Any = out.add_stream_from_template(source.streams.video[0])
+        out.add_attachment("notes.txt", "text/plain", b"hello")
+        sound: Any = out.add_stream("pcm_s16le", rate=48000, layout="stereo")
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = video
+                out.mux(packet)
+        for place in range(16):  # of 1 s, 192 kB
+            samples = np.full((1, 96_000), place, np.int16)
+            native = av.AudioFrame.from_ndarray(samples, format="s16", layout="stereo")
+            native.sample_rate, native.pts = 48000, place * 48000
+            out.mux(sound.encode(native))
+        out.mux(sound.encode(None))
+    data = film.read_bytes()
+    assert len(data) > 3_000_000
+    piped(monkeypatch, data)
+    colorize_video(Path("-"), tmp_path / "pipe.mkv", config())
+    assert copied(tmp_path / "pipe.mkv") == copied(film)
+    with av.open(str(tmp_path / "pipe.mkv")) as made:
+        assert [s.data for s in made.streams if s.type == "attachment"] == [b"hello"]
+    record = json.loads((tmp_path / "pipe.mkv.json").read_text())
+    assert record["source"]["sha256"] == hashlib.sha256(data).hexdigest()
+
+
 def test_hints_of_a_pipe_go_to_shots_that_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     film, hint, shots = tmp_path / "in.mkv", tmp_path / "hint.png", tmp_path / "shots.yaml"
     make_film(film, 6, "ffv1", "gray")

@@ -183,7 +183,7 @@ def _sweep(target: Path) -> None:
 def _color_in_one_go(film: Film, log: RunLog, began: float, pipe: PipeWindow | None = None) -> ColorizeResult:
     """Color a film straight into its target; `pipe`: what it comes through."""
     source, target, config = film.source, film.target, film.config
-    fixity = pipe or Fixity(source)
+    fixity = Fixity(source) if pipe is None else None
     log.start(source, target, film.colorizer.card.name, film.total, film.info)
     cuts = cuts_for(config, film.scan)
     run = Run(cuts, log, SeenReferenceShots(film.scan_size))
@@ -198,9 +198,11 @@ def _color_in_one_go(film: Film, log: RunLog, began: float, pipe: PipeWindow | N
             log.warn(*out.warnings)
             log.frame_done(film.total)
         log.warn(*reader.losses, *unused_cuts(cuts))
-        sha256 = fixity.result()
+        sha256 = "" if fixity is None else fixity.result()
         written = out.close()
         log.warn(*written.warnings)
+    if pipe is not None:  # only now: the writer copies sound that follows the last picture
+        sha256 = pipe.result()
     sidecar = report = None
     if config.output.sidecar or config.output.report or config.output.c2pa:
         record = _describe_run(film, log, sha256, written, time.monotonic() - began)

@@ -21,6 +21,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from videocolor.errors import InputError, UnsupportedVideoError, UsageError
 from videocolor.video import open_video, probe
+from videocolor.video.sequences import find_sequence
 from videocolor.video.sidedata import _pass_over, side_data
 from videocolor.video.stored import stored_rgb
 
@@ -393,7 +394,17 @@ def test_a_counter_that_runs_over_goes_on(tmp_path: Path) -> None:
     with open_video(tmp_path) as video:
         shown = [(frame.pts, frame.luma.copy()) for frame in video]
     assert [pts for pts, _ in shown] == [0, 1, 2, 3, 4]
+    assert any("begins with a_97.png" in warning for warning in video.info.warnings)
     np.testing.assert_array_equal([luma for _, luma in shown], [scan(place) for place in range(5)])
+
+
+def test_missing_images_are_no_counter_that_runs_over(tmp_path: Path) -> None:
+    for number in range(100):
+        if number != 50:
+            (tmp_path / f"a_{number:02d}.png").touch()
+    found = find_sequence(tmp_path)
+    assert found is not None and found.files[0].name == "a_00.png" and found.ticks[50] == 51
+    assert "1 images are missing (50)" in found.warnings[0]
 
 
 def test_an_animated_webp_says_what_it_is(tmp_path: Path) -> None:

@@ -321,7 +321,7 @@ class FilmSink:
             if self._copier is not None:
                 self._copier.advance(None)
                 warnings, copied = self._copier.warnings(), self._copier.copied()
-                attached = self._copier.attached()
+                attached = self._copier.attached
                 self._refuse(self._copier.lost(), "cannot be written")
                 code = timecode(self._copier.source)
             if code is not None and self._span[0] is not None:

@@ -122,10 +122,13 @@ class PipeWindow:
             pass
         number, begin = divmod(place, _BLOCK)
         with self._lock:
-            return bytes(self._blocks.get(number, b"")[begin : begin + size])
+            block = self._blocks.get(number, b"")
+            if not block and place < self.end:
+                raise InputError(f"{self.source}: what is asked for is gone; a pipe is read only once")
+            return bytes(block[begin : begin + size])
 
     def result(self) -> str:
-        """Read what is left of the pipe; return the sha256 of everything, hexadecimal."""
+        """Read what is left of the pipe, when no reader needs it; return the sha256 of everything, hexadecimal."""
         self._views.clear()
         while self._read(self.end):
             self.drop()

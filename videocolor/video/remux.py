@@ -87,6 +87,9 @@ class StreamCopier:
         copies = [s for s in self._kept if s.index not in self._recoded and s.codec_context is not None]
         self._sums = PacketSums({s.index: s.codec_context.name for s in copies})
         self._covers = self._cover_packets()
+        names = {stream_name(s) for s in self._kept if is_cover(s) or s.type == "attachment"}
+        self.attached = [digest for digest in attached_files(path) if digest.stream in names] if names else []
+        """Digests of covers and attachments; read now, as a pipe's beginning is gone later."""
         self._copies: dict[int, Any] = {}
         self._packets: Iterator[Packet[Any]] = iter(())
         self._ahead: Packet[Any] | None = None
@@ -121,11 +124,6 @@ class StreamCopier:
                 stored = "" if recoder is None else str(recoder.stream.codec_context.name)
                 found[copy.index] = self._sums.digest(stream.index, stream_name(stream), stored)
         return found
-
-    def attached(self) -> list[StreamDigest]:
-        """Return the digests of covers and attachments."""
-        names = {stream_name(s) for s in self._kept if is_cover(s) or s.type == "attachment"}
-        return [digest for digest in attached_files(self._path) if digest.stream in names] if names else []
 
     def restarted(self, offsets: Iterable[Fraction]) -> None:
         """Note the seconds that turn the picture's times into the film's, one for each time its clock restarted."""

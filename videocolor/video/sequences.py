@@ -180,6 +180,8 @@ def _numbered(path: Path, pairs: list[tuple[int, Path]], warnings: tuple[str, ..
         note = f"{path}: some numbers occur twice; taken in natural order"
         return ImageSequence(files, tuple(range(len(files))), numbers[0], (*warnings, note))
     numbers, files = _unwrapped(numbers, files)
+    if files[0] != pairs[0][1]:
+        warnings = (*warnings, f"{path}: the counter runs over; the film begins with {files[0].name}")
     missing = [(a + 1, b - 1) for a, b in pairwise(numbers) if b - a > 1]
     count = sum(b - a + 1 for a, b in missing)
     if count > len(numbers):  # dates or time codes rather than a count of frames
@@ -193,12 +195,17 @@ def _numbered(path: Path, pairs: list[tuple[int, Path]], warnings: tuple[str, ..
 
 
 def _unwrapped(numbers: list[int], files: tuple[Path, ...]) -> tuple[list[int], tuple[Path, ...]]:
-    """Order images whose counter ran over, as from 9999 to 0000: those before the only gap come last."""
+    """Order images whose counter ran over, as from 9999 to 0000: those before the only gap come last.
+
+    A gap of less than half of the counter's numbers is taken for missing images.
+    """
     nines = str(numbers[-1])
     gaps = [place for place, (a, b) in enumerate(pairwise(numbers), 1) if b - a > 1]
     if numbers[0] or set(nines) != {"9"} or len(nines) < 2 or len(gaps) != 1:
         return numbers, files
     first = gaps[0]
+    if 2 * (numbers[first] - numbers[first - 1]) < 10 ** len(nines):
+        return numbers, files
     return numbers[first:] + [10 ** len(nines) + n for n in numbers[:first]], files[first:] + files[:first]
 
 
