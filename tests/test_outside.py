@@ -22,7 +22,7 @@ from videocolor.errors import ProgramError, UsageError
 from videocolor.evaluation.tasks import luma_codes
 from videocolor.events import Event
 from videocolor.hints.files import frame_to_rgb
-from videocolor.outside import color_keyframes
+from videocolor.outside import _Record, color_keyframes
 from videocolor.program import Program, Runner
 from videocolor.types import Array
 from videocolor.video import open_video
@@ -117,6 +117,37 @@ def test_a_stopped_run_goes_on_and_hand_painted_pictures_stay(reel: Path, tmp_pa
     assert paths[1].read_bytes() == mended and len(log.read_text().split()) == 2 * len(paths)
 
 
+def test_a_mended_picture_stays_when_its_frame_is_another(tmp_path: Path) -> None:
+    program = Program(command("-S"))
+    picture, gray, other = tmp_path / "a.png", tmp_path / "gray.png", tmp_path / "other.png"
+    for path in (picture, gray, other):
+        path.write_bytes(path.name.encode())
+    (tmp_path / "choices").mkdir()
+    record = _Record.open(tmp_path, program, overwrite=False)
+    record.add(picture, gray, {}, {})
+    assert not record.is_outdated(picture, gray) and record.is_outdated(picture, other)
+    picture.write_bytes(b"mended")
+    assert not record.is_outdated(picture, other) and not record.made(picture)
+
+
+def test_a_program_that_closes_its_output_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("videocolor.program._CLOSED", 0.1)
+    (tmp_path / "mute.py").write_text("import os, time; os.close(1); time.sleep(60)")
+    with (
+        Runner(Program(command("-S", tmp_path / "mute.py"))) as runner,
+        pytest.raises(ProgramError, match="closed its"),
+    ):
+        runner.color(tmp_path / "in.png", tmp_path / "out.png", {})
+
+
+def test_files_in_options_are_part_of_a_command(tmp_path: Path) -> None:
+    weights, found = tmp_path / "net.onnx", []
+    for value in (b"a", b"b"):
+        weights.write_bytes(value)
+        found.append(Program(command("-S", f"--model={weights}")).identity())
+    assert found[0] != found[1]
+
+
 def test_a_picture_of_another_frame_is_refused(reel: Path, tmp_path: Path) -> None:
     heard: list[Event] = []
     other = "import shutil, sys; shutil.copy(sys.argv[1], sys.argv[2])"
@@ -134,6 +165,11 @@ def test_a_picture_of_another_frame_is_refused(reel: Path, tmp_path: Path) -> No
         ("print('hello')", "answered 'hello'; expected a line of JSON"),
         ("import sys; sys.exit('no GPU')", "ended before its answer, exit code 1; it said: no GPU"),
         ("import time; time.sleep(60)", r"took more than 0\.4 s"),
+        (
+            'import time\nwhile 1: print(\'{"program": "sleep"}\', flush=True); time.sleep(0.1)',
+            r"took more than 0\.4 s",
+        ),
+        ("print('[' * 99999)", "expected a line of JSON"),
         ('print(\'{"error": "too dark"}\')', "said: too dark"),
         ('print(\'{"out": "elsewhere.png"}\')', "answered for elsewhere.png"),
         ("import json; print(json.dumps({'out': json.loads(input())['out']}))", "wrote no out.png"),

@@ -72,9 +72,9 @@ def color_keyframes(
             path, luma = folder / name, frame_to_luma(frame)
             gray = folder / CHOICES / _GRAY / name
             write_atomically(gray, encode_image(np.repeat(np.rint(luma * 255).astype(np.uint8)[..., None], 3, axis=2)))
-            if path.is_file() and not record.is_outdated(name, gray):
-                if name not in record.pictures:
-                    log.note(f"{path}: not made by the program; kept")
+            if path.is_file() and not record.is_outdated(path, gray):
+                if not record.made(path):
+                    log.note(f"{path}: not as the program made it; kept")
             else:
                 _color(runner, path, gray, frame, luma, record, log)
             paths.append(path)
@@ -141,10 +141,14 @@ class _Record:
             _remove_made(folder, known["pictures"])
         return record
 
-    def is_outdated(self, name: str, gray: Path) -> bool:
+    def made(self, path: Path) -> bool:
+        """Whether the picture is as the program made it."""
+        known = self.pictures.get(path.name)
+        return known is not None and known["sha256"] == file_sha256(path)
+
+    def is_outdated(self, path: Path, gray: Path) -> bool:
         """Whether the picture was made of another frame; one changed since, by hand, stays."""
-        known = self.pictures.get(name)
-        return known is not None and known["gray_sha256"] != file_sha256(gray)
+        return self.made(path) and self.pictures[path.name]["gray_sha256"] != file_sha256(gray)
 
     def add(self, path: Path, gray: Path, said: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         """Record a picture, at once: a run may be stopped at any time."""

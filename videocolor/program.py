@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
@@ -32,10 +33,10 @@ from videocolor.files import file_sha256
 __all__ = ["Program", "Runner"]
 
 _PLACEHOLDER: Final = re.compile(r"\{(\w*)\}")
-_HASHED: Final = 64 << 20
-"""Bytes of a file of the command up to which it is hashed; of larger ones (weights) the size is recorded."""
 _SAID: Final = 300
 """Characters of a program's output that an error quotes."""
+_CLOSED: Final = 2.0
+"""Seconds that a program has to end after it has closed its output."""
 _END: Final = 10.0
 """Seconds that a program has to end after its last picture."""
 
@@ -68,8 +69,11 @@ class Program:
         if not arguments or shutil.which(arguments[0]) is None:
             name = arguments[0] if arguments else "nothing"
             raise UsageError(f"program {self.command!r}: {name} is no program that can be run; give its path")
-        if not self.timeout > 0 or self.retries < 0:
-            raise UsageError(f"program: {self.timeout=} s must be above 0, {self.retries=} not below 0")
+        if not 0 < self.timeout <= threading.TIMEOUT_MAX or self.retries < 0:
+            raise UsageError(
+                f"program: a time-out of {self.timeout:g} s and {self.retries} retries; expected more than 0 s, and 0 "
+                "retries or more"
+            )
         object.__setattr__(self, "arguments", arguments)
 
     @property
@@ -78,15 +82,15 @@ class Program:
         return not any(_PLACEHOLDER.search(part) for part in self.arguments)
 
     def identity(self) -> dict[str, Any]:
-        """Return the command, the program's path, and the sha256 (or size) of every file that the command names."""
+        """Return the command, the program's path, and the sha256 of every file that the command names."""
         path = shutil.which(self.arguments[0]) or self.arguments[0]
-        named = dict.fromkeys(Path(part) for part in (path, *self.arguments[1:]))
-        return {"command": self.command, "program": path, "files": {str(p): _hash(p) for p in named if p.is_file()}}
-
-
-def _hash(path: Path) -> str:
-    size = path.stat().st_size
-    return f"{size} bytes" if size > _HASHED else file_sha256(path)
+        parts = (path, *self.arguments[1:], *(part.partition("=")[2] for part in self.arguments[1:]))  # --model=FILE
+        named = dict.fromkeys(Path(part) for part in parts)
+        try:
+            files = {str(file): file_sha256(file) for file in named if file.is_file()}
+        except OSError as error:
+            raise UsageError(f"program {self.command!r}: {error.filename} cannot be read: {error.strerror}") from error
+        return {"command": self.command, "program": path, "files": files}
 
 
 class Runner:
@@ -168,30 +172,38 @@ class Runner:
         with suppress(OSError):  # it has ended already; what it said is read below
             process.stdin.write(json.dumps(request) + "\n")
             process.stdin.flush()
-        while "out" not in (answer := self._answer()):
+        until = monotonic() + self.program.timeout
+        while "out" not in (answer := self._answer(until)):
             if "error" in answer:
                 raise ProgramError(f"said: {str(answer['error'])[:_SAID]}")
             self.said = {key: str(answer[key])[:_SAID] for key in ("program", "version") if key in answer}
         if answer["out"] != request["out"]:
             raise ProgramError(f"answered for {str(answer['out'])[:_SAID]}, was asked for {request['out']}")
 
-    def _answer(self) -> dict[str, Any]:
+    def _answer(self, until: float) -> dict[str, Any]:
         try:
-            line = self._lines.get(timeout=self.program.timeout)
+            line = self._lines.get(timeout=max(0.0, until - monotonic()))
         except queue.Empty:
             raise ProgramError(f"took more than {self.program.timeout:g} s{self._tail()}") from None
         if line is None:
-            assert self._process is not None
-            raise ProgramError(f"ended before its answer, exit code {self._process.wait()}{self._tail()}")
+            raise ProgramError(f"ended before its answer{self._exit_code()}{self._tail()}")
         try:
             answer = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict) or not {"out", "error", "program"} & answer.keys():
             raise ProgramError(
                 f'answered {line.strip()[:_SAID]!r}; expected a line of JSON: {{"out": PATH}} or {{"error": TEXT}}'
             )
         return answer
+
+    def _exit_code(self) -> str:
+        """Return the exit code of a program that has closed its output; it may still run."""
+        assert self._process is not None
+        try:
+            return f", exit code {self._process.wait(_CLOSED)}"
+        except subprocess.TimeoutExpired:
+            return ": it has closed its output"
 
     def _tail(self) -> str:
         """Return the end of what the program said, for an error."""
