@@ -17,10 +17,10 @@ from small_networks import Brown
 from videocolor.cli import cli
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
-from videocolor.errors import UsageError
+from videocolor.errors import InputError, UsageError
 from videocolor.provenance.credentials import UNNAMED, load_credential
-from videocolor.provenance.manifest import read_manifest
-from videocolor.reports.claims import check_claims
+from videocolor.provenance.manifest import read_manifest, sign_film
+from videocolor.reports.claims import _label, check_claims
 from videocolor.video import open_video
 from videocolor.video.labels import DIGITAL_SOURCE_TYPE, read_labels
 
@@ -56,7 +56,7 @@ def test_verify_needs_no_extra_for_films_without_a_manifest(tmp_path: Path) -> N
     assert found == {
         "manifest": "none",
         "label": "true",
-        "record": "true",
+        "record": "none",
         "source": "true",
         "frames": "true",
         "luma": "true",
@@ -67,6 +67,24 @@ def test_verify_needs_no_extra_for_films_without_a_manifest(tmp_path: Path) -> N
     assert done.exit_code == 1 and "label     false" in done.stdout
     assert CliRunner().invoke(cli, ["verify", str(target)]).exit_code == 0
     assert CliRunner().invoke(cli, ["verify", str(tmp_path / "gone.mkv")]).exit_code == 1
+
+
+def test_verify_takes_nothing_on_trust(tmp_path: Path) -> None:
+    target = colored(tmp_path, ".mkv", "input.start=0.1")
+    found = verdicts(target, tmp_path / "film.mkv")
+    assert found["frames"] == found["source"] == "true", "a trimmed film begins at zero"
+    sidecar = tmp_path / "out.mkv.json"
+    record = json.loads(sidecar.read_text())
+    record["config"]["output"]["c2pa"] = True
+    sidecar.write_text(json.dumps(record))
+    assert verdicts(target)["manifest"] == "false", "signed by its record alone"
+    sidecar.write_text("{}")
+    with pytest.raises(InputError, match="not the record of a film"):
+        check_claims(target)
+    copy = colored(tmp_path, ".mp4")
+    data = copy.read_bytes()
+    copy.write_bytes(data[: data.rindex(b"uuid") - 4])
+    assert _label(copy).verdict == "false", "the comment is there, the label is not"
 
 
 def test_the_slate_is_drawn_over_the_first_seconds_alone(tmp_path: Path) -> None:
@@ -90,6 +108,10 @@ def test_a_signed_film_holds_until_a_byte_changes(tmp_path: Path, suffix: str) -
     assert manifest.facts["network"]["sha256"] == "ab" * 32
     found = verdicts(target, tmp_path / "film.mkv")
     assert "false" not in found.values() and found["manifest"] == "true"
+    link = tmp_path / f"link{suffix}"
+    link.symlink_to(target)
+    sign_film(link, record, ColorizeConfig.load(None, ["output.c2pa=true"]).output)
+    assert link.is_symlink() and read_manifest(link) is not None
     data = bytearray(target.read_bytes())
     data[data.rindex(b"mdat") + 200 if suffix == ".mp4" else len(data) // 2] ^= 1
     target.write_bytes(data)

@@ -11,7 +11,7 @@ import numpy as np
 
 from videocolor.color import rgb_to_luma
 from videocolor.config import ColorizeConfig
-from videocolor.errors import HintError
+from videocolor.errors import HintError, InputError
 from videocolor.events import RunLog
 from videocolor.hints.align import align_painted
 from videocolor.hints.files import frame_to_luma
@@ -47,7 +47,9 @@ class FilmFrame:
             InputError: there is no such frame at that time.
         """
         with FilmReader(self.source, self.config, self.info, self.part) as reader:
-            return frame_to_luma(next(iter(reader)))
+            for frame in reader:
+                return frame_to_luma(frame)
+        raise InputError(f"{self.source}: frame {self.part.start} is gone; has the film changed?")
 
 
 class AlignedHint(Hint):

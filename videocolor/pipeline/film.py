@@ -171,7 +171,7 @@ def open_film(
     info = film_info(source, config)
     plan = plan_output(info, target, output_options(config), protected=read_files(config))
     check_sidecar(target, config)
-    check_credential(config.output, image_files=plan.container == "image2")
+    check_credential(config.output, source, image_files=plan.container == "image2")
     log.note(*plan.notes)
     log.warn(*info.warnings, *(f"left out: {name}" for name in plan.dropped))
     colorizer = colorizer or load_network(config)

@@ -26,6 +26,8 @@ RECORD: Final = "org.videocolor.record"
 _EMBEDDED: Final = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime"}
 _OTHER: Final = "video/x-matroska"
 """Kind of files without a manifest in them: bytes with one hash."""
+_SETTINGS: Final = {"verify": {"remote_manifest_fetch": False}}
+"""Of c2pa: a film may name an address of its manifest, which is not asked."""
 _UNTRUSTED: Final = "signingCredential.untrusted"
 
 
@@ -35,7 +37,7 @@ class Manifest:
 
     embedded: bool
     problems: tuple[str, ...]
-    """Why it does not hold; empty: the film is byte for byte what was signed."""
+    """Why it does not hold; empty: the film is what was signed. C2PA does not hash padding and brands of MP4."""
     signer: str
     facts: Mapping[str, Any]
     """The assertion `RECORD`."""
@@ -46,16 +48,17 @@ class Manifest:
         return self.signer == UNNAMED
 
 
-def check_credential(output: OutputConfig, *, image_files: bool = False) -> None:
-    """Check before the work that a manifest can be signed, where one is asked for.
+def check_credential(output: OutputConfig, source: Path, *, image_files: bool = False) -> None:
+    """Check before the work that a manifest of a film can be signed, where one is asked for.
 
     Raises:
-        UsageError: the certificate cannot be used, the extra is not installed, or the output is a row of pictures.
+        UsageError: the certificate cannot be used, the extra is not installed, the source cannot be read for manifests
+            of its own, or the output is a row of pictures.
     """
     if output.c2pa and image_files:
         raise UsageError("output.c2pa: pictures get no manifest; write a film, or leave it out")
     if output.c2pa:
-        record: dict[str, Any] = {"source": {"path": "trial", "sha256": None}, "model": {}, "hints": [], "restored": []}
+        record: dict[str, Any] = {"source": {"path": source, "sha256": None}, "model": {}, "hints": [], "restored": []}
         credential = load_credential(output.certificate, output.key)
         _sign(credential, _manifest("trial", record), _ingredients(record), b"trial")
 
@@ -74,10 +77,11 @@ def sign_film(target: Path, record: Mapping[str, Any], output: OutputConfig) -> 
         if kind is None:
             write_atomically(manifest_path(target), _sign(credential, manifest, ingredients, target))
             return
-        part = part_name(target)
+        real = target.resolve()  # a link stays
+        part = part_name(real)
         try:
-            _sign(credential, manifest, ingredients, target, kind, part)
-            os.replace(part, target)
+            _sign(credential, manifest, ingredients, real, kind, part)
+            os.replace(part, real)
         finally:
             part.unlink(missing_ok=True)
 
@@ -95,7 +99,7 @@ def _sign(
     try:
         signing = (credential.algorithm.encode(), credential.chain, credential.key, None)
         signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(*signing))
-        with c2pa.Builder(manifest) as builder:
+        with c2pa.Builder(manifest, context=c2pa.Context.from_dict(_SETTINGS)) as builder:
             for about, path in ingredients:
                 with open(path or os.devnull, "rb") as file:
                     builder.add_ingredient(about, "application/octet-stream" if path is None else _kind(path), file)
@@ -110,7 +114,9 @@ def _sign(
 
 
 def _kind(path: Path) -> str:
-    return _EMBEDDED.get(path.suffix.lower(), _OTHER)
+    """Return the kind of an ingredient; old QuickTime files have no `ftyp`, which c2pa asks for."""
+    with path.open("rb") as file:
+        return _EMBEDDED.get(path.suffix.lower(), _OTHER) if file.read(8)[4:] == b"ftyp" else _OTHER
 
 
 def _manifest(title: str, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,19 +171,20 @@ def read_manifest(target: Path) -> Manifest | None:
         return None
     c2pa, _ = provenance_packages()
     try:
+        context = c2pa.Context.from_dict(_SETTINGS)
         with target.open("rb") as film:
             if kind is not None:
-                reader = c2pa.Reader.try_create(kind, film)
+                reader = c2pa.Reader.try_create(kind, film, context=context)
                 if reader is None:
                     return None
             else:
-                reader = c2pa.Reader(_OTHER, film, manifest_data=beside.read_bytes())
+                reader = c2pa.Reader(_OTHER, film, manifest_data=beside.read_bytes(), context=context)
             told = json.loads(reader.json())
-    except (c2pa.C2paError, ValueError) as error:
+            active = told["manifests"][told["active_manifest"]]
+    except (c2pa.C2paError, ValueError, LookupError) as error:
         raise InputError(f"{target if kind else beside}: the manifest cannot be read: {error}") from error
     except OSError as error:
         raise InputError(f"{target}: cannot be read: {error.strerror or error}") from error
-    active = told["manifests"][told["active_manifest"]]
     problems = [f"{s['code']}: {s.get('explanation', '')}" for s in told.get("validation_status", ())]
     facts: dict[str, Any] = next((a["data"] for a in active.get("assertions", ()) if a["label"] == RECORD), {})
     signer = str(active.get("signature_info", {}).get("common_name", "unknown"))

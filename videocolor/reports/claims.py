@@ -7,6 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from pydantic import ValidationError
+
 from videocolor.config import InputConfig
 from videocolor.errors import InputError
 from videocolor.files import source_sha256
@@ -18,6 +20,8 @@ from videocolor.video.labels import DIGITAL_SOURCE_TYPE, read_labels
 
 __all__ = ["Claim", "check_claims"]
 
+_LABELED: Final = frozenset({".mkv", ".webm", ".mp4", ".m4v", ".mov"})
+"""Containers with a place for IPTC's label."""
 _ROUNDED: Final = Fraction(1, 1000)
 """Seconds by which Matroska rounds a time."""
 
@@ -43,30 +47,52 @@ def check_claims(target: Path, source: Path | None = None) -> list[Claim]:
         InputError: the film, its record or its manifest cannot be read.
         UsageError: there may be a manifest, and the extra is not installed.
     """
-    record = read_record(target) if sidecar_path(target).is_file() else None
-    manifest = read_manifest(target)
-    claims = [_manifest(manifest), _label(target), _record(record, manifest)]
+    record, manifest = _read(target), read_manifest(target)
+    claims = [_manifest(manifest, record), _label(target), _record(record, manifest)]
     if source is not None:
         claims += [_fixity(source, record), *_luma(source, target, record)]
     return claims
 
 
-def _manifest(manifest: Manifest | None) -> Claim:
+def _read(target: Path) -> dict[str, Any] | None:
+    """Read the record, as far as it is one."""
+    if not sidecar_path(target).is_file():
+        return None
+    record = read_record(target)
+    try:
+        InputConfig.model_validate(record["config"]["input"])
+        _ = record["config"]["output"].get, record["output"]["codec"], record["restored"], record["frames"]
+        _ = record["model"]["name"], _facts(record["source"]["sha256"], record["model"], record["hints"])
+    except (LookupError, TypeError, AttributeError, ValidationError) as error:
+        raise InputError(f"{sidecar_path(target)}: not the record of a film") from error
+    return record
+
+
+def _facts(source: Any, network: Any, hints: Any) -> tuple[Any, ...]:
+    """Return the hashes that a record and its manifest have in common."""
+    return source, network.get("sha256"), [hint.get("sha256") for hint in hints]
+
+
+def _manifest(manifest: Manifest | None, record: dict[str, Any] | None) -> Claim:
+    if manifest is None and record is not None and record["config"]["output"].get("c2pa"):
+        return Claim("manifest", "false", "the film was signed, and its C2PA manifest is missing")
     if manifest is None:
         return Claim("manifest", "none", "no C2PA manifest in the film or beside it")
     if manifest.problems:
         return Claim("manifest", "false", "; ".join(manifest.problems))
-    place = "in the film" if manifest.embedded else "beside it"
+    place = "in the film, its picture, sound and metadata are" if manifest.embedded else "beside it, every byte is"
     who = "the certificate proves integrity, and no identity"
     if not manifest.names_nobody:
         who = f"by {manifest.signer}; whether that is to be trusted is not checked"
-    return Claim("manifest", "true", f"C2PA {place}, every byte is as it was signed: {who}")
+    return Claim("manifest", "true", f"C2PA {place} as signed: {who}")
 
 
 def _label(target: Path) -> Claim:
     source, comment = read_labels(target)
     if source == DIGITAL_SOURCE_TYPE:
         return Claim("label", "true", f"IPTC compositeWithTrainedAlgorithmicMedia; {comment or 'no comment'}")
+    if comment and "videocolor" in comment and target.suffix.lower() in _LABELED:
+        return Claim("label", "false", f"{comment}; but IPTC's label is missing: was the film copied by a program?")
     if comment and "videocolor" in comment:
         return Claim("label", "true", f"{comment} (this container has no place for IPTC's)")
     return Claim("label", "false", "the container does not say that the color was made")
@@ -77,14 +103,15 @@ def _record(record: dict[str, Any] | None, manifest: Manifest | None) -> Claim:
         return Claim("record", "none", "no record (OUTPUT.json) beside the film")
     model = record["model"]
     network = f"network {model['name']}, sha256 {model['sha256'] or 'none'}, {record['frames']} frames"
-    if manifest is not None and manifest.facts:
-        mine = (record["source"]["sha256"], record["model"]["sha256"], [h.get("sha256") for h in record["hints"]])
-        facts = manifest.facts
-        signed = (facts["source_sha256"], facts["network"]["sha256"], [h.get("sha256") for h in facts["hints"]])
-        if mine != signed:
-            return Claim("record", "false", "OUTPUT.json and the manifest name other sources, networks or hints")
-        network += "; as signed"
-    return Claim("record", "true", network)
+    if manifest is None or not manifest.facts:
+        return Claim("record", "none", f"{network}; not signed, so nothing proves it")
+    facts = manifest.facts
+    signed = _facts(facts.get("source_sha256"), facts.get("network", {}), facts.get("hints", ()))
+    if _facts(record["source"]["sha256"], record["model"], record["hints"]) != signed:
+        return Claim("record", "false", "OUTPUT.json and the manifest name other sources, networks or hints")
+    if manifest.problems:
+        return Claim("record", "none", f"{network}; its manifest does not hold, so nothing proves it")
+    return Claim("record", "true", f"{network}; source, network and hints are as signed")
 
 
 def _fixity(source: Path, record: dict[str, Any] | None) -> Claim:
@@ -121,7 +148,7 @@ def _why(record: dict[str, Any] | None) -> str:
         return "without a record, what was asked for is not known"
     if record["restored"]:
         return "it was restored on purpose"
-    if record["config"]["output"]["slate"]:
+    if record["config"]["output"].get("slate"):
         return "a notice is drawn over its beginning"
     codec = record["output"]["codec"]
     return "" if codec in LOSSLESS else f"{codec} is a lossy codec"

@@ -49,7 +49,7 @@ def verify_film(
     """Decode both films and compare luma samples and frame times.
 
     Through a lossless codec `FilmCheck.exact` must hold; a lossy codec changes luma, and Matroska rounds
-    times to its millisecond.
+    times to its millisecond. A trimmed film, and one that began before zero, begins at zero.
 
     Args:
         source: the film that was colored.
@@ -63,14 +63,16 @@ def verify_film(
     """
     frames = result_frames = 0
     luma: int | None = 0
-    time = Fraction(0)
+    time = shift = Fraction(0)
     with open_video(source, rate=rate, start=start, end=end) as before, open_video(result) as after:
         for a, b in zip_longest(before, after):
             frames += a is not None
             result_frames += b is not None
             if a is None or b is None:
                 continue
-            time = max(time, abs(a.pts * a.time_base - b.pts * b.time_base))
+            if result_frames == 1 and (start is not None or end is not None or a.pts < 0):
+                shift = a.pts * a.time_base
+            time = max(time, abs(a.pts * a.time_base - shift - b.pts * b.time_base))
             difference = _luma_difference(a, b)
             luma = None if luma is None or difference is None else max(luma, difference)
     return FilmCheck(frames, result_frames, luma, time)

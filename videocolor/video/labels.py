@@ -21,6 +21,8 @@ __all__ = ["DIGITAL_SOURCE_TYPE", "label_tags", "read_labels", "write_xmp"]
 DIGITAL_SOURCE_TYPE: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 _TAG: Final = "DIGITAL_SOURCE_TYPE"
 _XMP: Final = UUID("be7acfcb-97a9-42e8-9c71-999491e3afac").bytes
+_LONGEST: Final = 1 << 20
+"""Bytes of a packet that are read at most."""
 _PACKET: Final = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
 <rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"
@@ -75,5 +77,5 @@ def _boxes(file: BinaryIO, size: int) -> Iterator[str]:
         length = int.from_bytes(head[:4], "big")
         length = int.from_bytes(head[8:16], "big") if length == 1 else length or size - at
         if head[4:8] == b"uuid" and head[8:24] == _XMP:
-            yield file.read(length - 24).decode(errors="replace")
+            yield file.read(min(max(length - 24, 0), _LONGEST)).decode(errors="replace")
         at += max(length, 8)
