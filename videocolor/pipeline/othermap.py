@@ -179,8 +179,8 @@ def _vote(shots: Sequence[Views], index: Array, times: Array) -> tuple[Fraction,
     best, speed, usual = 0, Fraction(1), 0.0
     here, there = np.array(pairs).reshape(-1, 2).T
     for candidate in _SPEEDS:
-        offsets = there - float(candidate) * here
-        counts = (np.abs(offsets[:, None] - offsets[None]) <= _CLOSE).sum(axis=1) if len(offsets) else np.zeros(0)
+        offsets = np.sort(there - float(candidate) * here)
+        counts = np.searchsorted(offsets, offsets + _CLOSE, "right") - np.searchsorted(offsets, offsets - _CLOSE)
         if len(counts) and counts.max() > best:
             best, speed = int(counts.max()), candidate
             usual = float(np.median(offsets[np.abs(offsets - offsets[int(counts.argmax())]) <= _CLOSE]))
