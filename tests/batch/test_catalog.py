@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from videocolor.batch.reel import Reel
 from videocolor.batch.run import BatchResult, run_batch
 from videocolor.batch.settings import ArchiveSettings, BatchConfig
 from videocolor.batch.verify import verify_batch
-from videocolor.errors import ConfigError, InputError, Interrupted
+from videocolor.errors import ConfigError, InputError, Interrupted, OutputError
 from videocolor.presets import load_model
 from videocolor.shards.types import FilmJob
 
@@ -81,6 +82,7 @@ def test_what_the_archive_says_of_a_film(tmp_path: Path) -> None:
         ("film,Hints", "a.mkv,x", ["unknown key Hints", "hints?"]),
         ("film,md5", "a.mkv,123", ["md5 = '123'", "32 hexadecimal digits"]),
         ("film,", "a.mkv,x", ["without a name"]),
+        ("film,note,note", "a.mkv,x,y", ["line 1", "two columns are named note"]),
     ],
 )
 def test_columns_that_cannot_be_meant(head: str, row: str, parts: list[str], tmp_path: Path) -> None:
@@ -115,6 +117,8 @@ def test_a_job_file_in_yaml_has_the_same(tmp_path: Path) -> None:
         ("a.md5", "{md5}", "md5"),
         ("../manifest-sha256.txt", "{sha256}  reels/a.mkv\n", "sha256"),
         ("far/away.md5", "{md5}  ../a.mkv\n", "md5"),
+        ("windows.md5", "{md5} *.\\a.mkv\r\n", "md5"),
+        ("a.mkv.md5", "{md5}  -\n", "md5"),
     ],
 )
 def test_lists_of_checksums(name: str, line: str, algorithm: str, tmp_path: Path) -> None:
@@ -141,6 +145,43 @@ def test_a_wrong_checksum_costs_its_reel_before_any_work(tmp_path: Path, monkeyp
     monkeypatch.undo()
     assert run(tmp_path, "in", "archive.checksums=off").ok
     assert (tmp_path / "out/bad_colorized.mkv").read_text() == fakes.expected(bad)
+
+
+def test_two_checksums_of_one_list_both_count(tmp_path: Path) -> None:
+    reel = fakes.reel(tmp_path / "in/a.mkv")
+    (tmp_path / "in/all.md5").write_text(f"{'0' * 32}  a.mkv\n{digest(reel, 'md5')}  a.mkv\n")
+    assert [each.digest for each in known_checksums(job(reel), ArchiveSettings())] == ["0" * 32, digest(reel, "md5")]
+
+
+def test_a_reel_restored_with_its_time_is_read_again_by_retry(tmp_path: Path) -> None:
+    path = fakes.reel(tmp_path / "in/a.mkv")
+    text, stat = path.read_text(), path.stat()
+    (tmp_path / "in/MD5SUMS").write_text(f"{digest(path, 'md5')}  a.mkv\n")
+    path.write_text(text.replace("5", "6", 1))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert "batch retry" in str(run(tmp_path).failed[0].error)
+    path.write_text(text)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert run(tmp_path, retry=True).ok
+
+
+def test_columns_are_neither_facts_of_ours_nor_formulas(tmp_path: Path) -> None:
+    assert info_lines({"source-sha256": "0", "two\nlines": "a"}) == {"Catalog-source-sha256": "0", "two lines": "a"}
+    fakes.reel(tmp_path / "reels/a.mkv")
+    (tmp_path / "reels.csv").write_text('film,note,t,x\nreels/a.mkv,"=HYPERLINK(""http://x"")",-20,-\n')
+    assert run(tmp_path, "reels.csv").ok
+    (row,) = csv.DictReader((tmp_path / "out/results.csv").read_text().splitlines())
+    assert (row["note"], row["t"], row["x"]) == ('\'=HYPERLINK("http://x")', "-20", "'-")
+
+
+def test_a_table_that_is_not_ours_is_not_replaced(tmp_path: Path) -> None:
+    fakes.reel(tmp_path / "reels/a.mkv")
+    (tmp_path / "reels.csv").write_text("film,id\nreels/a.mkv,1\n")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/results.csv").write_text("mine")
+    with pytest.raises(OutputError, match="has not made it"):
+        run(tmp_path, "reels.csv")
+    assert (tmp_path / "out/results.csv").read_text() == "mine"
 
 
 def test_what_was_checked_is_remembered(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import sys
 import threading
 import time
@@ -25,9 +26,9 @@ from videocolor.batch.gate import DRAIN, Gate, pause, paused, resume, set_worker
 from videocolor.batch.hours import Hours
 from videocolor.batch.jobs import read_jobs
 from videocolor.batch.lock import DriverLock
-from videocolor.batch.run import BatchResult, run_batch
+from videocolor.batch.run import BatchResult, failed_jobs, run_batch
 from videocolor.batch.settings import BatchConfig, EngineSettings, RunSettings
-from videocolor.batch.state import state_folder
+from videocolor.batch.state import give_up, state_folder
 from videocolor.batch.status import batch_status
 from videocolor.batch.watch import batch_log, call_hooks
 from videocolor.cli import cli
@@ -216,7 +217,31 @@ def test_a_run_that_could_not_be_is_heard_of_too(tmp_path: Path) -> None:
     ]
     with pytest.raises(OutputError, match="reserve"):
         run(tmp_path, f"run.hook={json.dumps(words)}")
-    assert "needs about" in json.loads((tmp_path / "heard").read_text())["error"]
+    summary = json.loads((tmp_path / "heard").read_text())
+    assert "needs about" in summary["error"] and summary["ok"] is False
+    (tmp_path / "heard").unlink()
+    (tmp_path / "in/a.mkv").unlink()
+    asked = ["--set", f"run.hook={json.dumps(words)}"]
+    assert (
+        CliRunner().invoke(cli, ["batch", "run", str(tmp_path / "in"), "-o", str(tmp_path / "out"), *asked]).exit_code
+    )
+    assert "contains no film" in json.loads((tmp_path / "heard").read_text())["error"]
+
+
+def test_a_reel_that_is_left_out_is_heard_of(tmp_path: Path) -> None:
+    fakes.reel(tmp_path / "in/a.mkv")
+    jobs = read_jobs(tmp_path / "in", tmp_path / "out", config()).jobs
+    result = run_batch(jobs, tmp_path / "out", config(), refused=["b: its name"], steps=fakes.fake_steps())
+    assert not result.ok and result.as_dict()["refused"] == ["b: its name"]
+
+
+def test_a_film_given_up_is_not_retried_with_the_rest(tmp_path: Path) -> None:
+    fakes.reel(tmp_path / "in/a.mkv", trouble={"shard": 0, "kind": "torn"})
+    run(tmp_path)
+    give_up(tmp_path / "out", "a", "nitrate decay")
+    (film,) = batch_status(tmp_path / "out").films
+    assert film.state == "given up" and "nitrate decay" in str(film.error)
+    assert failed_jobs(tmp_path / "out") == () and len(failed_jobs(tmp_path / "out", ["a"])) == 1
 
 
 @pytest.mark.parametrize(
@@ -264,11 +289,24 @@ def test_a_webhook(monkeypatch: pytest.MonkeyPatch) -> None:
         finally:
             server.shutdown()
             thread.join()
+    with socket.create_server(("127.0.0.1", 0)) as silly:
+
+        def babble() -> None:
+            with silly.accept()[0] as caller:
+                caller.sendall(b"rubbish\r\n\r\n")
+
+        answer = threading.Thread(target=babble)
+        answer.start()
+        assert call_hooks(RunSettings(webhook=f"http://127.0.0.1:{silly.getsockname()[1]}/"), {})
+        answer.join()
     (problem,) = call_hooks(RunSettings(webhook="env:HOOK"), {})
     assert "127.0.0.1" in problem and "secret" not in problem
 
 
-@pytest.mark.parametrize("address", ["file:///etc/passwd", "env:NOT_SET_ANYWHERE", "example.org"])
+@pytest.mark.parametrize(
+    "address",
+    ["file:///etc/passwd", "env:NOT_SET_ANYWHERE", "example.org", "http://[::1", "http://a:secret@b/", "http://a:x/"],
+)
 def test_an_address_that_is_none(address: str, tmp_path: Path) -> None:
     fakes.reel(tmp_path / "in/a.mkv")
     with pytest.raises(UsageError, match=r"run\.webhook"):

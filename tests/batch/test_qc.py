@@ -115,6 +115,21 @@ def test_a_tool_that_fails_is_no_success(
         finish_film(job, colored_report(target), ArchiveSettings(mediaconch="master", fixity=False), "")
 
 
+def test_a_film_that_fails_later_fails_every_night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = '<rule name="r" value="x" actual="1" requested="2" outcome="fail"/>'
+    policy = (
+        '<policy xmlns="https://mediaarea.net/mediaconch" name="videocolor master" type="{}" outcome="{}">{}</policy>'
+    )
+    tool(tmp_path / "bin", "mediaconch", f"echo '{policy.format('and', 'fail', rule)}'", monkeypatch)
+    job = film_job(tmp_path)
+    finished(job, ArchiveSettings())
+    batch = Batch(job.target.parent, BatchConfig(archive=ArchiveSettings(mediaconch="master")), film_steps())
+    assert "r: x is 1, not 2" in str(completed(job, batch))
+    assert "r: x is 1, not 2" in str(completed(job, batch)), "the report that it left is no pass"
+    tool(tmp_path / "bin", "mediaconch", f"echo '{policy.format('or', 'pass', rule)}'", monkeypatch)
+    assert completed(job, batch) is None, "one rule of such a policy is enough"
+
+
 # ---- what films have in themselves -----------------------------------------------------------------------------------
 
 

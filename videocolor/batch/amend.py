@@ -7,7 +7,7 @@ import dataclasses
 import os
 import shutil
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -37,8 +37,13 @@ _ENDS: Final = ("luma.framemd5", "bag/bagit.txt", "qctools.xml.gz", "policy.xml"
 """What tells of a finished film that a proof, package or report was asked for."""
 
 
-def complete_films(reels: Sequence[Reel], batch: Batch, reporter: Reporter) -> None:
-    """Make proofs, packages and reports of finished films that are asked for now and were not made."""
+def complete_films(
+    reels: Sequence[Reel], batch: Batch, reporter: Reporter, ready: Callable[[], None] = lambda: None
+) -> None:
+    """Make proofs, packages and reports of finished films that are asked for now and were not made.
+
+    Before each film `ready` is called, which returns when there may be work.
+    """
     for reel in reels:
         remade: set[str] = set()
         if reel.receipt is not None and _settle(batch.out, reel.name):
@@ -47,6 +52,7 @@ def complete_films(reels: Sequence[Reel], batch: Batch, reporter: Reporter) -> N
                 remade = {name for name in _changed(batch.out, reel.receipt) if _is_packed(reel.receipt, name)}
         if reel.receipt is None or not (remade or _lacks(batch.out, reel.receipt, reel.job, batch.config.archive)):
             continue
+        ready()
         reel.stage = "merging"
         reporter.write()
         try:
@@ -65,6 +71,7 @@ def _lacks(out: Path, receipt: Receipt, job: FilmJob, settings: ArchiveSettings)
         ".qctools.xml.gz": settings.qctools,
         ".bag.tar": settings.bag_tar,
         ".mets.xml": settings.mets,
+        ".policy.xml": bool(settings.mediaconch),
         **{f".bag/manifest-{name}.txt": settings.bag for name in bag_style(settings).algorithms},
         ".html": job.config.get("output", {}).get("report", False),
     }
@@ -111,7 +118,7 @@ def _make(job: FilmJob, receipt: Receipt, batch: Batch, remade: Collection[str])
         *(target, receipt.frames, receipt.sha256, 0.0, receipt.warnings),
         sidecar=sidecar_path(target) if sidecar_path(target).exists() else None,
         page=page if page.exists() else None,
-        luma_differs=receipt.luma_differs,
+        luma_differs=receipt.luma_differs if receipt.is_ours else "it was accepted after a change",
     )
     warnings += batch.steps.finish(job, report, batch.config, receipt.source_sha256)
     said = tuple(dict.fromkeys(warnings))

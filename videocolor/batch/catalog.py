@@ -18,10 +18,10 @@ from videocolor.batch.manifest import read_manifest, update_manifest
 from videocolor.batch.receipts import Receipt, read_receipt
 from videocolor.batch.state import read_batch
 from videocolor.batch.status import FilmStatus
-from videocolor.errors import ConfigError
+from videocolor.errors import ConfigError, OutputError
 from videocolor.files import write_atomically
 
-__all__ = ["CATALOG_KEYS", "DIGESTS", "RESULTS", "info_lines", "publish", "read_catalog", "write_results"]
+__all__ = ["CATALOG_KEYS", "DIGESTS", "RESULTS", "check_own", "info_lines", "publish", "read_catalog", "write_results"]
 
 CATALOG_KEYS: Final = ("id", "title", "rights")
 DIGESTS: Final = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
@@ -32,6 +32,11 @@ _FREE: Final = "x-"
 _ALIKE: Final = 0.75
 """Similarity from which an unknown column is a misspelled one."""
 _LABELS: Final = {"id": "External-Identifier", "title": "Title", "rights": "Rights"}
+_OURS: Final = ("bagging-date", "payload-oxum", "bag-software-agent", "bagit-profile-identifier")
+_OURS_TOO: Final = ("source-sha256", "restoration", "accepted-damage", "external-description")
+"""Lines of bag-info.txt that say what was done here; a column of such a name is of the catalog, and says so."""
+_FORMULA: Final = re.compile(r"[=@\t\r]|[+-](?![\d.,]+$)")
+"""How a cell begins that spreadsheets run."""
 
 
 def read_catalog(row: Mapping[str, Any], known: Collection[str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -74,7 +79,11 @@ def _digest(algorithm: str, text: str) -> str:
 
 def info_lines(catalog: Mapping[str, str]) -> dict[str, str]:
     """Return catalog facts as lines of bag-info.txt, whose labels hold no colon."""
-    return {_LABELS.get(key, key.removeprefix(_FREE)).replace(":", "-").strip(): text for key, text in catalog.items()}
+    lines = {}
+    for key, text in catalog.items():
+        label = " ".join(_LABELS.get(key, key.removeprefix(_FREE)).replace(":", "-").split()) or key
+        lines[f"Catalog-{label}" if label.lower() in (*_OURS, *_OURS_TOO) else label] = text
+    return lines
 
 
 def write_results(out: Path, films: Collection[FilmStatus]) -> Path | None:
@@ -98,7 +107,8 @@ def write_results(out: Path, films: Collection[FilmStatus]) -> Path | None:
         state = "planned" if film is None else film.state
         result = job.target.relative_to(out).as_posix() if receipt is not None else ""
         row = [job.name, job.source, state, result, *(job.catalog.get(key, "") for key in own)]
-        writer.writerow([*row, *_made(receipt), "" if film is None else film.error or ""])
+        cells = [*row, *_made(receipt), "" if film is None else film.error or ""]
+        writer.writerow([f"'{cell}" if _FORMULA.match(str(cell)) else cell for cell in cells])
     return publish(out, RESULTS, text.getvalue())
 
 
@@ -108,15 +118,27 @@ def _made(receipt: Receipt | None) -> list[object]:
     return [receipt.frames, receipt.sha256, receipt.source_sha256, "; ".join(receipt.warnings)]
 
 
+def check_own(out: Path, name: str) -> None:
+    """Check that a file about the batch can be written: there is none, or the batch has made it.
+
+    Raises:
+        InputError: the manifest cannot be read.
+        OutputError: somebody else has made it.
+    """
+    if (out / name).exists() and name not in read_manifest(out)[0]:
+        raise OutputError(f"{out / name}: exists already, and this batch has not made it; move it away")
+
+
 def publish(out: Path, name: str, text: str) -> Path:
     """Write a file about the batch into the output folder, and list it in the manifest; unchanged ones are left alone.
 
     Raises:
-        InputError, OutputError: it cannot be written, or the manifest cannot be read or written.
+        InputError, OutputError: it cannot be written, or is not ours, or the manifest cannot be read or written.
     """
     path, digest = out / name, hashlib.sha256(text.encode()).hexdigest()
+    check_own(out, name)
+    if read_manifest(out)[0].get(name) != digest:  # first, so that a file of ours is always listed
+        update_manifest(out, (), {name: digest})
     if not path.is_file() or path.read_bytes() != text.encode():
         write_atomically(path, text)
-    if read_manifest(out)[0].get(name) != digest:
-        update_manifest(out, (), {name: digest})
     return path

@@ -22,11 +22,11 @@ from videocolor.batch.reel import Reel
 from videocolor.batch.settings import ArchiveSettings
 from videocolor.batch.state import read_file, source_state, write_file
 from videocolor.errors import InputError, Interrupted
-from videocolor.files import file_digests
+from videocolor.files import disk_errors, file_digests
 from videocolor.shards.types import FilmJob
 from videocolor.video.sequences import sequence_files
 
-__all__ = ["Checksum", "SourceChecks", "checked_before", "known_checksums"]
+__all__ = ["Checksum", "SourceChecks", "checked_before", "forget_error", "known_checksums"]
 
 _ALGORITHM: Final = "md5|sha1|sha256|sha512"
 _LIST: Final = re.compile(
@@ -66,7 +66,7 @@ def known_checksums(job: FilmJob, settings: ArchiveSettings) -> list[Checksum]:
     wanted = {os.path.normpath(file.absolute()): str(file) for file in files}
     stems = {os.path.splitext(path)[0]: file for path, file in wanted.items()}
     for path in lists:
-        for place, digest in _read(path).items():
+        for place, digest in _read(path):
             file = wanted.get(place) or (stems.get(place) if _LIST.fullmatch(path.name) else None)
             if file is not None:
                 found.append(Checksum(file, _algorithm(digest), digest, str(path)))
@@ -95,18 +95,18 @@ def _lists_in(folder: Path, _: int) -> list[Path]:
         return []
 
 
-def _read(path: Path) -> dict[str, str]:
+def _read(path: Path) -> list[tuple[str, str]]:
     return _read_once(path.absolute(), _time(path))
 
 
 @lru_cache(maxsize=64)
-def _read_once(path: Path, _: int) -> dict[str, str]:
-    """Return the checksum of each file that a list names, by its normalized path; the second argument is its time."""
+def _read_once(path: Path, _: int) -> list[tuple[str, str]]:
+    """Return the normalized path of each file that a list names, with its checksum; the second argument is its time."""
     try:
         lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}; {_OFF}") from error
-    entries: dict[str, str] = {}
+    entries: list[tuple[str, str]] = []
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith((";", "#")):
             continue
@@ -119,9 +119,13 @@ def _read_once(path: Path, _: int) -> dict[str, str]:
             raise InputError(f"{path}, line {number}: not a checksum with a file's name; {_OFF}")
         if len(digest) not in DIGESTS.values():
             raise InputError(f"{path}, line {number}: {len(digest)} digits are no {_ALGORITHM.replace('|', ', ')}")
-        if line.startswith("\\"):
+        if name == "-":  # of a pipe
+            name = path.stem
+        if not line.startswith("\\"):
+            name = name.replace("\\", "/")  # written on Windows
+        else:
             name = re.sub(r"\\([\\nr])", lambda m: {"\\": "\\", "n": "\n", "r": "\r"}[m[1]], name)
-        entries[os.path.normpath(path.parent / name)] = digest.lower()
+        entries.append((os.path.normpath(path.parent / name), digest.lower()))
     return entries
 
 
@@ -153,7 +157,7 @@ def _check(job: FilmJob, known: list[Checksum], stop: threading.Event) -> None:
             if found[each.algorithm] != each.digest:
                 error = (
                     f"{file}: its {each.algorithm} is {found[each.algorithm]}, but {each.digest} by {each.where}; "
-                    f"restore it from a copy, or {_OFF}"
+                    f"restore it from a copy and `videocolor batch retry`, or {_OFF}"
                 )
                 _remember(job, known, error=error)
                 raise InputError(error)
@@ -163,6 +167,13 @@ def _check(job: FilmJob, known: list[Checksum], stop: threading.Event) -> None:
 
 def _remember(job: FilmJob, known: list[Checksum], **found: Any) -> None:
     write_file(job.folder / "checked.json", {**_basis(job, known), **found})
+
+
+def forget_error(job: FilmJob) -> None:
+    """Have a reel whose checksum was wrong read again: one restored from a copy may have its size and time."""
+    if "error" in (read_file(job.folder / "checked.json") or {}):
+        with disk_errors(job.folder):
+            (job.folder / "checked.json").unlink(missing_ok=True)
 
 
 def _basis(job: FilmJob, known: list[Checksum]) -> dict[str, Any]:

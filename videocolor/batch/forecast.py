@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from videocolor.batch.archive import check_package
+from videocolor.batch.bag import check_archive
 from videocolor.batch.fixity import known_checksums
 from videocolor.batch.hours import Hours
 from videocolor.batch.inspection import free_bytes, longer_sound, space_needed
@@ -124,6 +126,7 @@ def forecast_batch(
         observer: gets `progress` (stage forecast, film, frames as films done, total).
         plan: the dry run of one film.
     """
+    check_archive(config.archive)
     films, shares = [], _shares(out)
     for index, job in enumerate(jobs):
         observer(Event("progress", {"stage": "forecast", "film": job.name, "frames": index, "total": len(jobs)}))
@@ -166,6 +169,7 @@ def _film(
         return FilmForecast(job.name, job.source, "given up", reason)
     if (error := failed_before(job)) is not None:
         raise InputError(f"{error} (unchanged since it failed; `videocolor batch retry` tries it again)")
+    check_package(job, config.archive)
     known = known_checksums(job, config.archive)
     settings = ColorizeConfig.model_validate(job.config)
     if merging(job):  # the file under the final name is this batch's own

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from videocolor.batch.archive import check_package
+from videocolor.batch.fixity import forget_error
 from videocolor.batch.receipts import Receipt, drop_receipt, is_sealed, read_receipt, receipt_fits, write_receipt
 from videocolor.batch.reel import Reel
 from videocolor.batch.reporting import Reporter
@@ -71,6 +72,7 @@ def _take_in(reel: Reel, batch: Batch, restart: bool, retry: bool) -> None:
         return
     if retry:
         give_up(batch.out, job.name, None)
+        forget_error(job)
     reel.given_up = given_up(batch.out, job.name)
     if reel.given_up is not None:
         return

@@ -321,6 +321,9 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
             reader = csv.DictReader(file, delimiter=";" if sample.count(";") > sample.count(",") else ",", strict=True)
             if "film" not in (reader.fieldnames or ()):
                 raise ConfigError(f"{path}, line 1: expected a heading with the column film ({', '.join(_KEYS)})")
+            twice = [name for name, count in Counter(reader.fieldnames).items() if name and count > 1]
+            if twice:
+                raise ConfigError(f"{path}, line 1: two columns are named {twice[0]}")
             for row in reader:
                 if None in row or None in row.values():
                     wanted = len(reader.fieldnames or ())

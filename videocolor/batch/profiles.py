@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import tarfile
@@ -118,6 +119,8 @@ def write_tar(bag: Path) -> Path:
     """
     path = bag.with_name(f"{bag.name}.tar")
     part = part_name(path)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part{path.suffix}"):  # of a run that was killed
+        left.unlink(missing_ok=True)
     names = sorted(file.relative_to(bag.parent).as_posix() for file in bag.rglob("*") if file.is_file())
     try:
         with disk_errors(path), part.open("wb") as out:

@@ -120,12 +120,14 @@ def _check(target: Path, report: Path, command: list[str]) -> None:
         raise OutputError(f"{target}: mediaconch: {'; '.join(failures)}; all of it is in {report.name}")
 
 
-def _failures(root: ElementTree.Element) -> Iterator[str]:
-    for element in root.iter():
-        kind = element.tag.rpartition("}")[2]
-        if kind == "check" and element.get("fail_count", "0") != "0":
-            reasons = {test.get("reason", "") for test in element.iter() if test.get("outcome") == "fail"}
-            yield f"{element.get('icid')}: {', '.join(sorted(reasons))}"
-        elif kind == "rule" and element.get("outcome") == "fail":
-            found = f"is {element.get('actual') or 'missing'}, not {element.get('requested', '')}"
-            yield f"{element.get('name')}: {element.get('value')} {found}"
+def _failures(element: ElementTree.Element) -> Iterator[str]:
+    kind, outcome = element.tag.rpartition("}")[2], element.get("outcome")
+    if kind == "check" and element.get("fail_count", "0") != "0":
+        reasons = {test.get("reason", "") for test in element.iter() if test.get("outcome") == "fail"}
+        yield f"{element.get('icid')}: {', '.join(sorted(reasons))}"
+    elif kind == "rule" and outcome == "fail":
+        found = f"is {element.get('actual') or 'missing'}, not {element.get('requested', '')}"
+        yield f"{element.get('name')}: {element.get('value')} {found}"
+    elif kind != "policy" or outcome in (None, "fail"):  # one of type `or` passes although rules of it fail
+        inside = [failure for child in element for failure in _failures(child)]
+        yield from inside or ([f"{element.get('name')}: fails"] if kind == "policy" and outcome == "fail" else [])

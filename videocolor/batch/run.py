@@ -15,14 +15,14 @@ from typing import Any, Final, Literal
 
 from videocolor.batch.amend import complete_films
 from videocolor.batch.bag import check_archive
-from videocolor.batch.catalog import write_results
+from videocolor.batch.catalog import RESULTS, check_own, write_results
 from videocolor.batch.driver import Driver
 from videocolor.batch.finish import recolor_films
 from videocolor.batch.gate import Gate
 from videocolor.batch.inspection import check_space, space_needed
 from videocolor.batch.intake import take_in
 from videocolor.batch.lock import DriverLock
-from videocolor.batch.overview import write_overview
+from videocolor.batch.overview import PAGE, write_overview
 from videocolor.batch.reel import Reel
 from videocolor.batch.reporting import Reporter
 from videocolor.batch.settings import BatchConfig, RunSettings
@@ -39,6 +39,8 @@ from videocolor.version import __version__
 __all__ = ["BatchResult", "FilmOutcome", "failed_jobs", "last_config", "run_batch", "unfinished_jobs"]
 
 _GB: Final = 10**9
+_LOOK: Final = 0.5
+"""Seconds between two looks at whether a run may go on."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class BatchResult:
     films: tuple[FilmOutcome, ...]
     seconds: float
     """Wall time."""
+    refused: tuple[str, ...] = ()
+    """Why reels were left out whose names cannot be used."""
 
     @property
     def failed(self) -> tuple[FilmOutcome, ...]:
@@ -79,8 +83,8 @@ class BatchResult:
 
     @property
     def ok(self) -> bool:
-        """Whether no film failed."""
-        return not self.failed
+        """Whether no film failed, and no reel was left out."""
+        return not self.failed and not self.refused
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -90,6 +94,7 @@ class BatchResult:
             "done": len(self.done),
             "made_now": sum(film.made_now for film in self.films),
             "failed": [{"film": film.name, "error": film.error} for film in self.failed],
+            "refused": list(self.refused),
             "seconds": round(self.seconds, 3),
             "ok": self.ok,
         }
@@ -106,6 +111,7 @@ def run_batch(
     reusing: Sequence[int] = (),
     others: bool = False,
     retry: bool = False,
+    refused: Sequence[str] = (),
     observer: Observer = ignore,
     steps: Steps | None = None,
 ) -> BatchResult:
@@ -121,6 +127,7 @@ def run_batch(
         reusing: with `only_shots`: also the shots that reuse colors of these; see `recolor_shots`.
         others: keep unfinished films of earlier runs that are not among `jobs`.
         retry: try films again that failed for good or were given up.
+        refused: of `read_jobs`; part of the result.
         observer: gets events; warnings about a film name it as `film`.
         steps: the functions that work on films; None: those of `videocolor colorize`.
 
@@ -143,23 +150,40 @@ def run_batch(
         reporter = Reporter(out, reels, earlier, observer, log)
 
         def result() -> BatchResult:
-            return BatchResult(out, tuple(map(_outcome, reels)), time.monotonic() - began)
+            return BatchResult(out, tuple(map(_outcome, reels)), time.monotonic() - began, tuple(refused))
 
-        beat = Heartbeat(Path(config.run.heartbeat or folder / "heartbeat.json"), reporter.facts)
+        def facts() -> dict[str, Any]:
+            lock.refresh()  # what runs before the driver's loop may take hours
+            return reporter.facts()
+
+        beat = Heartbeat(Path(config.run.heartbeat or folder / "heartbeat.json"), facts)
         reporter.turned = beat.turn
         # Hours and hooks are for what may take the night.
         quick = {"hours": None, "hook": (), "webhook": None}
         settings = config.run if only is None else config.run.model_copy(update=quick)
+        gate = Gate(folder, settings, config.engine)
+
+        def wait_for_gate() -> None:
+            while (why := gate.closed()) is not None:
+                reporter.wait(why)
+                beat.turn()
+                time.sleep(_LOOK)
+            reporter.wait(None)
+
         with _reported(reporter, settings, result), beat, _stopped_cleanly(reporter):
+            if any(job.catalog for job in jobs):
+                check_own(out, RESULTS)
+            if any(job.config.get("output", {}).get("report") for job in jobs):
+                check_own(out, PAGE)
             if only_shots:
                 recolor_films(reels, only_shots, reusing, batch, reporter, observer)
             else:
                 take_in(reels, batch, reporter, restart=restart, retry=retry)
                 reporter.begin()
                 if only != "plan":
-                    complete_films(reels, batch, reporter)
+                    complete_films(reels, batch, reporter, wait_for_gate)
                 _check_disk(reels, out, config)
-                Driver(reels, batch, lock, reporter, only, Gate(folder, settings, config.engine)).work()
+                Driver(reels, batch, lock, reporter, only, gate).work()
             reporter.end()
             write_results(out, reporter.films())
             if any(job.config.get("output", {}).get("report") for job in jobs):
@@ -173,7 +197,8 @@ def _reported(reporter: Reporter, settings: RunSettings, result: Callable[[], Ba
     reporter.say(f"a run of videocolor {__version__} begins")
 
     def end(error: str | None) -> None:
-        summary = result().as_dict() | {"error": error}
+        summary = result().as_dict()
+        summary |= {"ok": summary["ok"] and error is None, "error": error}
         counts = ", ".join(f"{summary[key]} {word}" for key, word in (("done", "done"), ("made_now", "now")))
         reporter.say(f"the run ends: {counts}, {len(summary['failed'])} failed" + (f"; {error}" if error else ""))
         for problem in call_hooks(settings, summary):

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, TypeAlias
 from videocolor.batch.gate import paused
 from videocolor.batch.lock import Holder, lock_holder
 from videocolor.batch.receipts import Receipt, read_receipt
-from videocolor.batch.state import read_batch, read_file, state_folder
+from videocolor.batch.state import given_up, read_batch, read_file, state_folder
 from videocolor.errors import OutputError
 from videocolor.files import plain, write_atomically
 from videocolor.shards.types import FilmJob
@@ -210,7 +210,7 @@ def batch_status(out: Path) -> BatchStatus:
         films = []
     known = {film.name: film for film in films}
     films = [known.get(job.name) or _unreported(out, job) for job in jobs]
-    films = [replace(film, target=job.target) for film, job in zip(films, jobs, strict=True)]
+    films = [_given_up(out, replace(film, target=job.target)) for film, job in zip(films, jobs, strict=True)]
     driver = lock_holder(state_folder(out))
     fps, eta = (report.get("fps"), report.get("eta_s")) if driver is not None else (None, None)
     waiting = paused(state_folder(out)) or (None if driver is None else report.get("waiting"))
@@ -224,6 +224,12 @@ def _paths(row: dict[str, Any]) -> dict[str, Any]:
 def _unreported(out: Path, job: FilmJob) -> FilmStatus:
     receipt = read_receipt(out, job.name)
     return FilmStatus(job.name, job.source, job.target) if receipt is None else FilmStatus.of_receipt(job, receipt)
+
+
+def _given_up(out: Path, film: FilmStatus) -> FilmStatus:
+    """Return the state of a film that may have been given up since the last report."""
+    why = None if film.state in ("done", "running") else given_up(out, film.name)
+    return film if why is None else replace(film, state="given up", error=why)
 
 
 def idle(film: FilmStatus) -> FilmStatus:

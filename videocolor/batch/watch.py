@@ -6,6 +6,7 @@ None of them can cost a film: what fails is logged as a warning.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import logging
 import os
@@ -157,9 +158,14 @@ def _address(webhook: str) -> str:
     """Return the address, from the environment for `env:NAME`: such addresses are secrets."""
     kind, _, name = webhook.partition(":")
     address = os.environ.get(name, "") if kind == "env" else webhook
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"run.webhook: {webhook if kind == 'env' else 'it'} is no address http(s)://...")
+    try:
+        parts = urlsplit(address)
+        right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+    except ValueError:  # brackets, or a port that is no number
+        right = False
+    if not right:
+        name = webhook if kind == "env" else "it"
+        raise UsageError(f"run.webhook: {name} is no address http(s)://HOST... (without user and password)")
     return address
 
 
@@ -209,5 +215,5 @@ def _post(webhook: str, text: bytes, seconds: float) -> str | None:
         return f"{urlsplit(error.url).hostname} answered {error.code}"
     except UsageError as error:
         return str(error)
-    except (OSError, ValueError, urllib.error.URLError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return f"{urlsplit(_address(webhook)).hostname}: {getattr(error, 'reason', None) or type(error).__name__}"

@@ -122,16 +122,17 @@ def run(
     config, films = _configure(config_source, overrides, flags)
     if only_shots is None and reusing is not None:
         raise click.UsageError("--reusing: has no effect without --only-shots")
+    jobs = _jobs(reels, out, config, films, heard=not dry)
     if dry:
-        able = dry_run(_jobs(reels, out, config, films), out, config) and not _name_refused()
+        able = dry_run(jobs, out, config) and not _name_refused()
         click.get_current_context().exit(0 if able else _SOME_FAILED)
     if only_shots is not None:
         from videocolor.shards.recolor import parse_shots
 
         shots, reused = parse_shots(only_shots), () if reusing is None else parse_shots(reusing)
-        _leave(_run(_jobs(reels, out, config, films), out, config, only_shots=shots, reusing=reused))
+        _leave(_run(jobs, out, config, only_shots=shots, reusing=reused))
     else:
-        _leave(_run(_jobs(reels, out, config, films), out, config, restart=restart))
+        _leave(_run(jobs, out, config, restart=restart))
 
 
 @batch.command(short_help="Show the state of all films.")
@@ -303,10 +304,21 @@ def _reconfigure(out: Path, source: str | None, overrides: Sequence[str], flags:
     return last_config(out, source, mine, _engine_flags(flags))
 
 
-def _jobs(reels: Path, out: Path, config: BatchConfig, films: tuple[str, ...]) -> tuple[FilmJob, ...]:
+def _jobs(
+    reels: Path, out: Path, config: BatchConfig, films: tuple[str, ...], *, heard: bool = False
+) -> tuple[FilmJob, ...]:
+    """Find the films; `heard`: where that fails, the hooks of a run are called, as for any run that cannot be done."""
     from videocolor.batch.jobs import read_jobs
+    from videocolor.batch.watch import call_hooks
+    from videocolor.errors import VideocolorError
 
-    found = read_jobs(reels, out, config, films)
+    try:
+        found = read_jobs(reels, out, config, films)
+    except VideocolorError as error:
+        summary = {"out": str(out), "films": 0, "done": 0, "failed": [], "ok": False, "error": str(error)}
+        for problem in call_hooks(config.run, summary) if heard else ():
+            click.echo(f"warning: {problem}", err=True)
+        raise
     session().refused = found.refused
     for note in found.notes:
         if session().json:
@@ -320,7 +332,7 @@ def _run(jobs: Sequence[FilmJob], out: Path, config: BatchConfig, **more: Any) -
     from videocolor.batch.run import run_batch
 
     with watching(session()) as observer:
-        return run_batch(jobs, out, config, observer=observer, **more)
+        return run_batch(jobs, out, config, refused=session().refused, observer=observer, **more)
 
 
 def _leave(result: BatchResult) -> None:
@@ -342,7 +354,7 @@ def _leave(result: BatchResult) -> None:
         for film in result.failed:
             where = "" if str(film.source) in str(film.error) else f" ({film.source})"
             click.echo(f"error: {film.name}{where}: {film.error}", err=True)
-    click.get_current_context().exit(0 if result.ok and not state.refused else _SOME_FAILED)
+    click.get_current_context().exit(0 if result.ok else _SOME_FAILED)
 
 
 def _name_refused() -> bool:
