@@ -77,7 +77,9 @@ def _options(*names: str) -> Any:
         "settings": click.option("--set", "settings", multiple=True, metavar="[NAME:]KEY=VALUE"),
         "minutes": click.option("--stop-after-minutes", "minutes", type=float, metavar="M"),
         "clips": click.option("--clips", default=SAMPLES, type=click.Path(path_type=Path), help="Default: samples/."),
-        "listed": click.option("--list", "listed", default="evaluate/samples", help="Of clips, as evaluate/held_back."),
+        "listed": click.option(
+            "--list", "listed", help="List of the clips, as evaluate/held_back; default: all in color."
+        ),
         "scoring": click.option("--evaluate", "scoring", multiple=True, metavar="KEY=VALUE", help="Of the evaluation."),
         "page": click.option("--page", type=click.Path(path_type=Path), help="Default: OUT/page.md."),
         "workers": click.option("--workers", default=1, show_default=True, type=click.IntRange(1)),
@@ -229,6 +231,11 @@ def train(data: Path, out: Path, only: str | None, settings: tuple[str, ...], mi
 # Evaluation ----------------------------------------------------------------------------------------------------------
 
 
+def _listed(clips: Path, listed: str | None) -> str | None:
+    """Name the clips; of the samples those in color by default."""
+    return "evaluate/samples" if listed is None and clips == SAMPLES else listed
+
+
 def _evaluate(
     names: list[str], out: Path, clips: Path, listed: str | None, scoring: Sequence[str], workers: int
 ) -> None:
@@ -237,7 +244,7 @@ def _evaluate(
     from videocolor.evaluation.rows import digest
     from videocolor.evaluation.settings import EvaluateConfig
 
-    weights = _trained(out, names)
+    weights, listed = _trained(out, names), _listed(clips, listed)
     scores: dict[str, dict[str, float]] = {}
     for protocol in ("e1", "auto"):
         methods = ["gray", "network", *(f"{name}=network@{file}" for name, file in weights.items())]
@@ -307,7 +314,7 @@ def _page(names: list[str], out: Path, clips: Path, listed: str | None, page: Pa
     page = page or out / "page.md"
     images = page.parent / "images" / page.stem
     images.mkdir(parents=True, exist_ok=True)
-    weights = _trained(out, names)
+    weights, listed = _trained(out, names), _listed(clips, listed)
     nets: dict[str, Colorizer] = {name: load_colorizer(str(file), device="cpu") for name, file in weights.items()}
     pictures = {
         "autoencoders": ("Input, target, output of each autoencoder, held back", autoencoder_sheet(out)),
