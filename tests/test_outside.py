@@ -14,9 +14,11 @@ import pytest
 from click.testing import CliRunner
 from media import make_film
 from scenes import colored_noise
+from small_networks import Brown
 
 from videocolor.cli import cli
 from videocolor.color import rgb_to_lab
+from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
 from videocolor.errors import ProgramError, UsageError
 from videocolor.evaluation.tasks import luma_codes
@@ -212,3 +214,24 @@ def test_what_a_program_for_each_picture_does_wrong(tmp_path: Path, script: str,
 def test_commands_are_checked_before_the_start(text: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         Program(text)
+
+
+def test_aligned_hints_give_the_same_film_in_one_go_and_continued(reel: Path, tmp_path: Path) -> None:
+    """The plan holds which hints were aligned; a run that goes on aligns them again."""
+    program = Program(command(reel / "painter.py", reel / "truth"))
+    color_keyframes(reel / "film.mkv", tmp_path / "keys", program)
+    films = []
+    for name, settings in (
+        ("one", ["output.resume=false"]),
+        ("shards", ["output.keep_shards=true", "shots.shard=1"]),
+        ("shards", ["output.keep_shards=true", "shots.shard=1", "output.overwrite=true"]),
+    ):
+        config = ColorizeConfig.load(None, ["output.codec=ffv1", f"hints.folder={tmp_path / 'keys'}", *settings])
+        for shard in (tmp_path / ".shards.mkv.videocolor").glob("*.json"):
+            shard.unlink()  # the plan stays
+        colorize_video(reel / "film.mkv", tmp_path / f"{name}.mkv", config, colorizer=Brown())
+        with open_video(tmp_path / f"{name}.mkv") as video:
+            films.append([np.concatenate([p.ravel() for p in frame.chroma or ()]) for frame in video])
+    for other in films[1:]:
+        np.testing.assert_array_equal(films[0], other)
+    assert "aligned" in (tmp_path / ".shards.mkv.videocolor/plan.yaml").read_text()
