@@ -37,7 +37,8 @@ def test_one_film_through_all_commands(tmp_path: Path) -> None:
     make_film(reels / "reel.mkv", 48, pix_fmt="gray", audio=[{}])
     planned = invoke("batch", "plan", reels, "-o", out, *SETTINGS, "--set", "shots.shard=1")
     assert planned.exit_code == 0, planned.stderr
-    assert planned.stdout.splitlines() == [str(out / ".videocolor/shards/reel/plan.yaml")]
+    lists = ("reels.yaml", "shards/reel/plan.yaml")
+    assert planned.stdout.splitlines() == [str(out / ".videocolor" / name) for name in lists]
     assert "1 planned" in planned.stderr and not (out / "reel_colorized.mkv").exists()
     done = invoke("batch", "run", reels, "-o", out, *SETTINGS, "--set", "shots.shard=1", "--json")
     assert done.exit_code == 0, done.stderr
