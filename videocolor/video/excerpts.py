@@ -64,6 +64,7 @@ class _Excerpt:
             options = {"video_track_timescale": str(base.denominator)} if target.suffix in (".mov", ".mp4") else {}
             self._out = av.open(url(self._part), "w", format=None, options=options)
             self._stream = self._out.add_stream_from_template(template, opaque=True)
+            self._stream.codec_context.framerate = template.average_rate  # else no timecode in .mov, and no .mxf
             if timecode is not None:
                 self._stream.metadata["timecode"] = timecode
                 self._out.metadata["timecode"] = timecode
