@@ -201,6 +201,11 @@ def test_what_a_program_for_each_picture_does_wrong(tmp_path: Path, script: str,
         runner.color(tmp_path / "in.png", tmp_path / "out.png", {})
 
 
+def test_a_pipe_cannot_be_read_twice(tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["colorize", "-", str(tmp_path / "x.mkv"), "--keyframes-by", "python {in} {out}"])
+    assert done.exit_code == 2 and "reads the film twice" in done.output
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

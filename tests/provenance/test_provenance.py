@@ -20,7 +20,7 @@ from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, UsageError
 from videocolor.provenance.credentials import UNNAMED, load_credential
 from videocolor.provenance.manifest import read_manifest, sign_film
-from videocolor.reports.claims import _label, check_claims
+from videocolor.reports.claims import _label, _why, check_claims
 from videocolor.video import open_video
 from videocolor.video.labels import DIGITAL_SOURCE_TYPE, read_labels
 
@@ -78,6 +78,8 @@ def test_verify_takes_nothing_on_trust(tmp_path: Path) -> None:
     record["config"]["output"]["c2pa"] = True
     sidecar.write_text(json.dumps(record))
     assert verdicts(target)["manifest"] == "false", "signed by its record alone"
+    record["config"]["output"]["only_chroma"] = True
+    assert _why(record) == "chroma alone was asked for"
     sidecar.write_text("{}")
     with pytest.raises(InputError, match="not the record of a film"):
         check_claims(target)

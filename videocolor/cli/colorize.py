@@ -145,7 +145,10 @@ def _color_keyframes(
     """Let a program color the keyframes of a film; the folder that holds them."""
     from videocolor.outside import color_keyframes
     from videocolor.program import Program
+    from videocolor.video.pipes import is_pipe
 
+    if is_pipe(source):
+        raise click.UsageError("--keyframes-by reads the film twice, and a pipe is read only once; save it as a file")
     program, config = Program(command), load_config(*settings)
     if target.exists() and not config.output.overwrite:
         raise click.UsageError(f"{target}: exists; --overwrite replaces it")

@@ -83,7 +83,7 @@ def _manifest(manifest: Manifest | None, record: dict[str, Any] | None) -> Claim
     place = "in the film, its picture, sound and metadata are" if manifest.embedded else "beside it, every byte is"
     who = "the certificate proves integrity, and no identity"
     if not manifest.names_nobody:
-        who = f"by {manifest.signer}; whether that is to be trusted is not checked"
+        who = f"by {manifest.signer}; whether that is to be trusted, or has run out since, is not checked"
     return Claim("manifest", "true", f"C2PA {place} as signed: {who}")
 
 
@@ -148,6 +148,8 @@ def _why(record: dict[str, Any] | None) -> str:
         return "without a record, what was asked for is not known"
     if record["restored"]:
         return "it was restored on purpose"
+    if record["config"]["output"].get("only_chroma"):
+        return "chroma alone was asked for"
     if record["config"]["output"].get("slate"):
         return "a notice is drawn over its beginning"
     codec = record["output"]["codec"]
