@@ -29,7 +29,7 @@ from videocolor.evaluation.settings import EvaluateConfig
 from videocolor.evaluation.table import table_markdown
 from videocolor.evaluation.tasks import Method, Task
 from videocolor.hints.files import HINT_SOURCES, collect_hints
-from videocolor.keyframes import write_keyframes
+from videocolor.keyframes.choose import write_keyframes
 from videocolor.models.base import Colorizer, HintInput, Prediction, check_prediction
 from videocolor.models.registry import load_colorizer
 from videocolor.pipeline.smoothing import check_chroma
@@ -154,7 +154,7 @@ def test_installed_packages_add_names(outside: Path, monkeypatch: pytest.MonkeyP
         colorizer = load_colorizer("mean")
         assert colorizer.card.name == "mean"
         assert colorizer.plugins[0].startswith("outside_network:MeanColor, colors-of-mine 1.5, sha256 ")
-        with pytest.raises(UsageError, match="keyframe, mean, or"):
+        with pytest.raises(UsageError, match="did you mean mean"):
             load_colorizer("means")
     finally:
         plugins.installed.cache_clear()

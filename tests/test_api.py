@@ -28,7 +28,7 @@ INTERFACES = {
     "videocolor.pipeline.smoothing": "Smoother Moment Delay",
     "videocolor.pipeline.propagation": "Propagator",
     "videocolor.hints.files": "HintSource",
-    "videocolor.keyframes": "Ranking",
+    "videocolor.keyframes.choose": "Ranking",
     "videocolor.evaluation.metrics.base": "",
     "videocolor.evaluation.tasks": "Method ChromaMethod Task ShotTask GivenHint ShotHint",
     "videocolor.batch.engines.base": "Engine",

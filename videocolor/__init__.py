@@ -31,15 +31,15 @@ _HOMES = {
     "HintInput": "models.base",
     "ModelCard": "models.base",
     "Prediction": "models.base",
-    "Program": "program",
+    "Program": "keyframes.program",
     "ScanResult": "shots.scan",
     "Scores": "evaluation.scoring",
     "Shot": "types",
     "VideoInfo": "types",
     "VideocolorError": "errors",
     "before_after": "reports.verify",
-    "color_keyframes": "outside",
-    "color_picture": "keyframes",
+    "color_keyframes": "keyframes.outside",
+    "color_picture": "keyframes.choose",
     "colorize_frames": "clips",
     "colorize_video": "colorize",
     "evaluate": "evaluation.evaluate",
@@ -59,7 +59,7 @@ _HOMES = {
     "score_film": "evaluation.scoring",
     "upsample_chroma": "pipeline.upsample",
     "verify_film": "reports.verify",
-    "write_keyframes": "keyframes",
+    "write_keyframes": "keyframes.choose",
     "write_shots": "shots.shotlist",
 }
 """Public name -> module that defines it."""
@@ -124,15 +124,15 @@ if TYPE_CHECKING:
     from videocolor.evaluation.settings import EvaluateConfig
     from videocolor.events import Event
     from videocolor.hints.files import frame_to_luma, frame_to_rgb
-    from videocolor.keyframes import color_picture, write_keyframes
+    from videocolor.keyframes.choose import color_picture, write_keyframes
+    from videocolor.keyframes.outside import color_keyframes
+    from videocolor.keyframes.program import Program
     from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
     from videocolor.models.registry import export_model, list_models, load_colorizer
     from videocolor.motion.flow import FlowEstimator
-    from videocolor.outside import color_keyframes
     from videocolor.pipeline.propagation import propagate_color
     from videocolor.pipeline.upsample import upsample_chroma
     from videocolor.presets import list_presets
-    from videocolor.program import Program
     from videocolor.reports.verify import FilmCheck, before_after, verify_film
     from videocolor.shots.scan import ScanResult
     from videocolor.shots.shotlist import read_shots, write_shots

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import pytest
 
 from videocolor.errors import ProgramError
-from videocolor.program import Program, Runner
+from videocolor.keyframes.program import Program, Runner
 
 WORKFLOW = {
     "3": {"class_type": "LoadImage", "inputs": {"image": "example.png"}},

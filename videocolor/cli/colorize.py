@@ -143,8 +143,8 @@ def _color_keyframes(
     command: str, source: Path, target: Path, settings: tuple[str | None, tuple[str, ...], dict[str, Any]]
 ) -> str:
     """Let a program color the keyframes of a film; the folder that holds them."""
-    from videocolor.outside import color_keyframes
-    from videocolor.program import Program
+    from videocolor.keyframes.outside import color_keyframes
+    from videocolor.keyframes.program import Program
     from videocolor.video.pipes import is_pipe
 
     if is_pipe(source):

@@ -74,13 +74,13 @@ def keyframes(
     state = session()
     with watching(state) as observer:
         if by is not None:
-            from videocolor.outside import color_keyframes
-            from videocolor.program import Program
+            from videocolor.keyframes.outside import color_keyframes
+            from videocolor.keyframes.program import Program
 
             program = Program(by, timeout, retries)
             paths = color_keyframes(film, folder, program, config, per_shot=per_shot, observer=observer)
         else:
-            from videocolor.keyframes import write_keyframes
+            from videocolor.keyframes.choose import write_keyframes
 
             paths = write_keyframes(
                 film, folder, config, proposals=proposals, ranking=ranking, per_shot=per_shot, observer=observer

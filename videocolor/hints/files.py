@@ -45,9 +45,9 @@ IMAGES: Final = (
     *(".ppm", ".tga"),
 )
 CHOICES: Final = "choices"
-"""Folder of the pictures that nobody has chosen, beside the hints; see `videocolor.keyframes`."""
+"""Folder of the pictures that nobody has chosen, beside the hints; see `videocolor.keyframes.choose`."""
 PROGRAM_RECORD: Final = f"{CHOICES}/program.json"
-"""What colored the pictures of a folder; see `videocolor.outside`."""
+"""What colored the pictures of a folder; see `videocolor.keyframes.outside`."""
 _SPOTS: Final = 0.1
 """Share of a picture up to which its painted part counts as spots."""
 _GRAY: Final = 1.5
@@ -217,7 +217,7 @@ def load_hint(time: Fraction | None, path: Path, other_time: Fraction | None = N
 
 
 def read_program_record(folder: Path) -> dict[str, Any] | None:
-    """Read what `videocolor.outside` recorded in a folder of hints: `identity`, `pictures`; None: nothing.
+    """Read what `videocolor.keyframes.outside` recorded in a folder of hints: `identity`, `pictures`; None: nothing.
 
     Raises:
         HintError: it cannot be read.
@@ -235,7 +235,7 @@ def read_program_record(folder: Path) -> dict[str, Any] | None:
 
 
 def hint_origin(hint: Hint) -> dict[str, Any]:
-    """Return the sha256 of a hint's file, and the program that made it, where `videocolor.outside` recorded one.
+    """Return the sha256 of a hint's file, and the program that made it, as `videocolor.keyframes.outside` recorded.
 
     Raises:
         HintError: the file or the record cannot be read.

@@ -19,7 +19,7 @@ import numpy as np
 from videocolor.config import ColorizeConfig
 from videocolor.hints.plan import MOST_PER_SHOT, hint_ab, hint_input, load_hint
 from videocolor.images import encode_image
-from videocolor.keyframes import propose_colors
+from videocolor.keyframes.choose import propose_colors
 from videocolor.models.automatic import AutomaticColorizer
 from videocolor.models.base import Colorizer, HintInput, KeyframeMotion, Prediction
 from videocolor.models.hint.colorizer import HintColorizer, Runtime

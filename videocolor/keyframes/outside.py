@@ -19,8 +19,8 @@ from videocolor.files import disk_errors, file_sha256, plain, write_atomically
 from videocolor.hints.align import align_painted
 from videocolor.hints.files import CHOICES, PROGRAM_RECORD, frame_to_luma, load_hint, read_program_record
 from videocolor.images import encode_image
-from videocolor.keyframes import PER_SHOT, chosen_keyframes
-from videocolor.program import Program, Runner
+from videocolor.keyframes.choose import PER_SHOT, chosen_keyframes
+from videocolor.keyframes.program import Program, Runner
 from videocolor.types import Array, Frame
 from videocolor.version import __version__
 

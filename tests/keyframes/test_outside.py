@@ -24,8 +24,8 @@ from videocolor.errors import ProgramError, UsageError
 from videocolor.evaluation.tasks import luma_codes
 from videocolor.events import Event
 from videocolor.hints.files import frame_to_rgb
-from videocolor.outside import _Record, color_keyframes
-from videocolor.program import Program, Runner
+from videocolor.keyframes.outside import _Record, color_keyframes
+from videocolor.keyframes.program import Program, Runner
 from videocolor.types import Array
 from videocolor.video import open_video
 
@@ -133,7 +133,7 @@ def test_a_mended_picture_stays_when_its_frame_is_another(tmp_path: Path) -> Non
 
 
 def test_a_program_that_closes_its_output_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("videocolor.program._CLOSED", 0.1)
+    monkeypatch.setattr("videocolor.keyframes.program._CLOSED", 0.1)
     (tmp_path / "mute.py").write_text("import os, time; os.close(1); time.sleep(60)")
     with (
         Runner(Program(command("-S", tmp_path / "mute.py"))) as runner,
