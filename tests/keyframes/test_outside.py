@@ -240,3 +240,9 @@ def test_aligned_hints_give_the_same_film_in_one_go_and_continued(reel: Path, tm
     for other in films[1:]:
         np.testing.assert_array_equal(films[0], other)
     assert "aligned" in (tmp_path / ".shards.mkv.videocolor/plan.yaml").read_text()
+
+
+def test_what_cannot_be_written_is_said_before_the_program_works(reel: Path, tmp_path: Path) -> None:
+    arguments = ["colorize", str(reel / "film.mkv"), str(tmp_path / "x.webm"), "--codec=prores_ks"]
+    done = CliRunner().invoke(cli, [*arguments, "--keyframes-by", "python -c 1/0 {in} {out}"])
+    assert done.exit_code in (1, 2) and "prores" in done.output and not (tmp_path / "x.webm.keyframes").exists()

@@ -145,13 +145,13 @@ def _color_keyframes(
     """Let a program color the keyframes of a film; the folder that holds them."""
     from videocolor.keyframes.outside import color_keyframes
     from videocolor.keyframes.program import Program
+    from videocolor.pipeline.film import prove_output
     from videocolor.video.pipes import is_pipe
 
     if is_pipe(source):
         raise click.UsageError("--keyframes-by reads the film twice, and a pipe is read only once; save it as a file")
     program, config = Program(command), load_config(*settings)
-    if target.exists() and not config.output.overwrite:
-        raise click.UsageError(f"{target}: exists; --overwrite replaces it")
+    prove_output(source, target, config)  # before hours of the program's work
     folder = config.hints.folder or target.with_name(target.name + ".keyframes")
     with watching(session()) as observer:
         color_keyframes(source, folder, program, config, observer=observer)

@@ -55,6 +55,7 @@ __all__ = [
     "open_film",
     "output_options",
     "plan_shots",
+    "prove_output",
     "read_files",
     "scanned",
 ]
@@ -168,10 +169,7 @@ def open_film(
     Raises:
         UsageError, InputError, OutputError, ModelError, DeviceError: see `videocolor.errors`.
     """
-    info = film_info(source, config)
-    plan = plan_output(info, target, output_options(config), protected=read_files(config))
-    check_sidecar(target, config)
-    check_credential(config.output, source, image_files=plan.container == "image2")
+    info, plan = prove_output(source, target, config)
     log.note(*plan.notes)
     log.warn(*info.warnings, *(f"left out: {name}" for name in plan.dropped))
     colorizer = colorizer or load_network(config)
@@ -187,6 +185,19 @@ def open_film(
         found = found or scan_film(source, config, exact=True, progress=log.scan_progress)
         other = _other_chroma(config.chroma.source, source, config, info, found, log)
     return Film(source, target, config, info, plan, colorizer, predictor, *shots, found, other)
+
+
+def prove_output(source: Path, target: Path, config: ColorizeConfig) -> tuple[VideoInfo, OutputPlan]:
+    """Probe the film, and check that the output can be written, with its record and its signature.
+
+    Raises:
+        UsageError, InputError, OutputError: see `open_film`.
+    """
+    info = film_info(source, config)
+    plan = plan_output(info, target, output_options(config), protected=read_files(config))
+    check_sidecar(target, config)
+    check_credential(config.output, source, image_files=plan.container == "image2")
+    return info, plan
 
 
 def _other_chroma(
