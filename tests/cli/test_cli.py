@@ -62,7 +62,8 @@ class Stub:
     def find_shots(self, source: Path, config: ColorizeConfig, *, observer: Any) -> Any:
         self.source, self.config = source, config
         shots = [Shot(0, 0, 10, 0, 10, Fraction(1, 25)), Shot(1, 10, 35, 10, 35, Fraction(1, 25))]
-        return SimpleNamespace(shots=[SimpleNamespace(shot=shot) for shot in shots])
+        info = SimpleNamespace(format="image2", metadata={}, rate=Fraction(25))
+        return SimpleNamespace(info=info, shots=[SimpleNamespace(shot=shot) for shot in shots])
 
 
 @pytest.fixture
@@ -298,7 +299,7 @@ def test_config_commands() -> None:
     assert invoke("config", "show", "train/hint_cpu", "--set", "seed=3").stdout.count("seed: 3") == 1
 
 
-_LISTS = {"evaluate/held_back", "evaluate/held_back_more", "evaluate/moving"}
+_LISTS = {"evaluate/held_back", "evaluate/held_back_more", "evaluate/moving", "evaluate/samples"}
 
 
 @pytest.mark.parametrize("name", [preset.name for preset in list_presets() if preset.name not in _LISTS])
