@@ -102,7 +102,7 @@ def steps() -> Steps:
         read_plan=read_plan,
         finished=finished_shards,
         merge=merge,
-        finish=lambda job, report, config, sha256: [],
+        finish=lambda job, report, config, sha256, stop: [],
         damage=lambda job, plan: None,
         recolor=lambda job, shots, reusing, observer: merge(job, observer),
         discard=discard_work,

@@ -235,7 +235,7 @@ def inspect(job: FilmJob) -> Outlook:
     return Outlook(frames, data.get("bytes", frames * 10))
 
 
-def finish(_job: FilmJob, _report: Any, _config: BatchConfig, _sha256: str) -> list[str]:
+def finish(_job: FilmJob, _report: Any, _config: BatchConfig, _sha256: str, _stop: Any) -> list[str]:
     """Nothing comes after the merge."""
     return []
 

@@ -639,6 +639,26 @@ def test_a_film_that_was_cut_on_purpose_is_compared_by_its_bytes(copied: Path) -
     assert not verify_batch(copied)[0].ok
 
 
+def test_a_luma_proof_of_a_film_that_was_cut_on_purpose_counts_its_frames(copied: Path) -> None:
+    target = copied / f"{NAME}_colorized.mkv"
+    target.unlink()
+    make_film(target, 11, "ffv1", "yuv420p", size=(96, 64))
+    accept_films(copied, [NAME], "a frame was cut out")
+    job, batch = later(copied, bag_info={"External-Identifier": "K 7"})
+    assert completed(job, batch) is None and problems_of(copied) == []
+    receipt = read_receipt(copied, NAME)
+    assert receipt is not None and "it was accepted after a change; 11 of 12 frames equal" in receipt.warnings[-1]
+
+
+def later(out: Path, **asked: Any) -> tuple[FilmJob, Batch]:
+    """The film of `copied`, and a batch that asks for more than it has."""
+    receipt = read_receipt(out, NAME)
+    assert receipt is not None
+    shards = out / ".videocolor" / "shards" / NAME
+    job = FilmJob(NAME, Path(receipt.source), out / receipt.target, receipt.config, shards)
+    return job, Batch(out, BatchConfig(archive=EVERYTHING.model_copy(update=asked)), film_steps())
+
+
 def bytes_of(out: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in files_of(out)}
 
@@ -705,15 +725,27 @@ def test_a_completion_that_stops_is_done_by_the_next_run(
     assert not list((out / ".videocolor" / "amending").iterdir())
 
 
+def test_an_amendment_whose_tar_fails_after_its_package_is_done_by_the_next_run(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, batch = later(copied, bag_tar=True)
+
+    def full(*_: Any) -> None:
+        raise OutputError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("videocolor.batch.archive.write_tar", full)
+        for _ in range(2):
+            assert completed(job, batch) == "the disk is full"
+    assert completed(job, batch) is None and problems_of(copied) == []
+    assert Path(f"{job.target}.bag.tar").is_file()
+    assert not list((copied / ".videocolor" / "amending").iterdir())
+
+
 def test_an_amendment_that_was_killed_before_its_receipt_is_done_by_the_next_run(
     copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    receipt = read_receipt(copied, NAME)
-    assert receipt is not None
-    config = BatchConfig(archive=EVERYTHING.model_copy(update={"bag_info": {"External-Identifier": "K 7"}}))
-    batch = Batch(copied, config, film_steps())
-    target = copied / receipt.target
-    job = FilmJob(NAME, Path(receipt.source), target, receipt.config, copied / ".videocolor" / "shards" / NAME)
+    job, batch = later(copied, bag_info={"External-Identifier": "K 7"})
 
     def killed(*_: Any) -> None:
         raise OutputError("killed")
@@ -724,7 +756,7 @@ def test_an_amendment_that_was_killed_before_its_receipt_is_done_by_the_next_run
         assert completed(job, batch) == "killed"
     assert problems_of(copied)
     assert completed(job, batch) is None and problems_of(copied) == []
-    assert "External-Identifier: K 7\n" in (bag_path(target) / "bag-info.txt").read_text(), "asked for later"
+    assert "External-Identifier: K 7\n" in (bag_path(job.target) / "bag-info.txt").read_text(), "asked for later"
     before = bytes_of(copied)
     assert completed(job, batch) is None and bytes_of(copied) == before
 

@@ -141,6 +141,7 @@ def profile(folder: Path, **more: Any) -> Path:
         "BagIt-Profile-Info": {"BagIt-Profile-Identifier": "https://archive.example/profile.json", "Version": "1.3.0"},
         "Bag-Info": {"External-Identifier": {"required": True}, "Rights": {"values": ["public domain", "unknown"]}},
         "Manifests-Required": ["sha512"],
+        "Manifests-Allowed": ["SHA512"],
         "Accept-BagIt-Version": ["1.0"],
         "Serialization": "optional",
         **more,

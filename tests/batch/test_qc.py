@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,16 @@ from batch.test_archive import colored, completed, film_job, finished, problems_
 from media import make_film
 
 from videocolor.batch.archive import bag_path, finish_film
+from videocolor.batch.finish import merge_one
 from videocolor.batch.framemd5 import framemd5_path, write_framemd5
-from videocolor.batch.qc import check_tools
+from videocolor.batch.qc import check_tools, report_by_tools
 from videocolor.batch.settings import ArchiveSettings, BatchConfig
 from videocolor.batch.steps import Batch, film_steps
 from videocolor.batch.verify import verify_batch
-from videocolor.errors import OutputError, UsageError
+from videocolor.errors import Interrupted, OutputError, UsageError
 from videocolor.shards.merge import MergeReport
+from videocolor.shards.types import Task
+from videocolor.shards.work import run_task
 from videocolor.video.slices import check_slices
 
 mediaconch = pytest.mark.skipif(shutil.which("mediaconch") is None, reason="mediaconch is not installed")
@@ -113,6 +117,25 @@ def test_a_tool_that_fails_is_no_success(
     job = film_job(tmp_path)
     with pytest.raises(OutputError, match=said):
         finish_film(job, colored_report(target), ArchiveSettings(mediaconch="master", fixity=False), "")
+
+
+def test_a_tool_ends_with_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool(tmp_path / "bin", "qcli", "echo $$ > ../pid; sleep 100", monkeypatch)
+    job, number = film_job(tmp_path), tmp_path / "pid"
+    run_task(Task("t", job.as_dict(), None), lambda _: None)
+    batch = Batch(job.target.parent, BatchConfig(archive=ArchiveSettings(qctools=True)), film_steps())
+
+    class Stopped(threading.Event):
+        def is_set(self) -> bool:
+            return number.is_file() and number.read_text() != ""
+
+    with pytest.raises(Interrupted, match="qcli was stopped"):
+        merge_one(job, batch, seconds=1.0, stop=Stopped())
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(number.read_text()), 0)
+    monkeypatch.setattr("videocolor.batch.qc._LIMIT", 0.0)
+    with pytest.raises(OutputError, match="qcli took more than 0 s"):
+        report_by_tools(job.target, batch.config.archive, threading.Event())
 
 
 def test_a_film_that_fails_later_fails_every_night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -292,6 +292,15 @@ def test_disk_space(tmp_path: Path) -> None:
     assert run(tmp_path, "disk.check=false").ok
 
 
+def test_disk_space_of_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("bagit")
+    fakes.reel(tmp_path / "in/a.mkv", bytes=10**9)
+    monkeypatch.setattr("videocolor.batch.inspection.free_bytes", lambda _: 25 * 10**8)
+    with pytest.raises(OutputError, match=r"needs about 3\.00 GB"):
+        run(tmp_path, "archive.bag=true", "archive.bag_tar=true")
+    assert run(tmp_path).ok
+
+
 def _no_space(*_: Any) -> None:
     raise OutputError("status.json: cannot be written")
 

@@ -6,12 +6,13 @@ import contextlib
 import dataclasses
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from videocolor.batch.archive import bag_info, bag_path
+from videocolor.batch.archive import ACCEPTED, bag_info, bag_path
 from videocolor.batch.bag import check_archive, has_info, settle_bag
 from videocolor.batch.finish import describe_files
 from videocolor.batch.lock import DriverLock
@@ -118,9 +119,9 @@ def _make(job: FilmJob, receipt: Receipt, batch: Batch, remade: Collection[str])
         *(target, receipt.frames, receipt.sha256, 0.0, receipt.warnings),
         sidecar=sidecar_path(target) if sidecar_path(target).exists() else None,
         page=page if page.exists() else None,
-        luma_differs=receipt.luma_differs if receipt.is_ours else "it was accepted after a change",
+        luma_differs=receipt.luma_differs if receipt.is_ours else ACCEPTED,
     )
-    warnings += batch.steps.finish(job, report, batch.config, receipt.source_sha256)
+    warnings += batch.steps.finish(job, report, batch.config, receipt.source_sha256, threading.Event())
     said = tuple(dict.fromkeys(warnings))
     now = dataclasses.replace(receipt, **describe_files(batch.out, report), warnings=said, catalog=job.catalog)
     write_receipt(batch.out, now)
@@ -137,21 +138,29 @@ def _check_seal(out: Path, receipt: Receipt) -> None:
 
 @contextlib.contextmanager
 def _restored_on_error(out: Path, receipt: Receipt) -> Iterator[None]:
-    """Keep record, report and proofs while they are replaced; put them back on any error, `_settle` after a kill."""
+    """Keep record, report and proofs while they are replaced; put them back on any error, `_settle` after a kill.
+
+    After an error the folder stays: the package may be that of the amendment, and `complete_films` makes it again.
+    """
     folder = _kept_folder(out, receipt.name)
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name in receipt.files:
             if name != receipt.target and not _is_packed(receipt, name) and (out / name).is_file():
                 _copy(out / name, folder / Path(name).name)
+    ended = False
     try:
         yield
+        ended = True
     finally:
-        _settle(out, receipt.name)
+        _settle(out, receipt.name, ended)
 
 
-def _settle(out: Path, name: str) -> bool:
-    """Put back the files of a film that an amendment has replaced without a new receipt; return whether one began."""
+def _settle(out: Path, name: str, ended: bool = True) -> bool:
+    """Put back the files of a film that an amendment has replaced without a new receipt; return whether one began.
+
+    If it has `ended`, forget it.
+    """
     folder = _kept_folder(out, name)
     _settle_receipt(out, name)
     receipt = read_receipt(out, name) if folder.is_dir() else None
@@ -164,8 +173,9 @@ def _settle(out: Path, name: str) -> bool:
             continue
         if not (out / file).is_file() or file_sha256(out / file) != digest:
             _copy(kept, out / file)
-    with disk_errors(folder):
-        shutil.rmtree(folder)
+    if ended:
+        with disk_errors(folder):
+            shutil.rmtree(folder)
     return True
 
 

@@ -6,9 +6,10 @@ nothing is written to the folders of the sources.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from videocolor.batch.bag import check_archive, settle_bag, write_bag
 from videocolor.batch.catalog import info_lines
@@ -31,10 +32,19 @@ from videocolor.video.film import COLOR_LABEL
 from videocolor.video.sequences import sequence_files
 from videocolor.video.slices import check_slices
 
-__all__ = ["bag_info", "bag_path", "check_package", "finish_film", "history_of", "keep_history"]
+__all__ = ["ACCEPTED", "bag_info", "bag_path", "check_package", "finish_film", "history_of", "keep_history"]
+
+ACCEPTED: Final = "it was accepted after a change"
+"""Why luma, and the number of frames, of an accepted film need not be the source's: `MergeReport.luma_differs`."""
 
 
-def finish_film(job: FilmJob, report: MergeReport, settings: ArchiveSettings, sha256: str) -> list[str]:
+def finish_film(
+    job: FilmJob,
+    report: MergeReport,
+    settings: ArchiveSettings,
+    sha256: str,
+    stop: threading.Event | None = None,
+) -> list[str]:
     """Check that the source is unchanged, prove the luma, complete the record, package the film.
 
     May be called again for a finished film: what it made is replaced, proofs and package that are there already also
@@ -45,6 +55,7 @@ def finish_film(job: FilmJob, report: MergeReport, settings: ArchiveSettings, sh
         report: of the merge.
         settings: what to do.
         sha256: of the source that the film is of.
+        stop: ends other tools' checks when it is set.
 
     Returns:
         Warnings about the film.
@@ -53,6 +64,7 @@ def finish_film(job: FilmJob, report: MergeReport, settings: ArchiveSettings, sh
         InputError: the source is not the one that was planned.
         OutputError: luma is not the source's though the codec is lossless; something cannot be written.
         UsageError: the extra `archive` is not installed.
+        Interrupted: it was stopped.
     """
     settle_bag(bag_path(report.target))
     settings = _with_present(report.target, settings)
@@ -69,7 +81,7 @@ def finish_film(job: FilmJob, report: MergeReport, settings: ArchiveSettings, sh
         facts["luma"], proofs, said = _prove_luma(job, report)
         facts["ffv1_slices"] = _check_slices(report.target)
         warnings += said
-    proofs += report_by_tools(report.target, settings)
+    proofs += report_by_tools(report.target, settings, stop or threading.Event())
     record = _complete_record(job, report, facts, sha256)
     files: dict[Path, str | None] = {report.target: report.sha256 or None}
     files |= dict.fromkeys([*proofs, *(path for path in (report.sidecar, report.page) if path is not None)])
@@ -160,7 +172,7 @@ def _prove_luma(job: FilmJob, report: MergeReport) -> tuple[dict[str, Any], list
     }
     if reason is None and not found.same:
         raise OutputError(f"{report.target}: {_difference(found)}, though its codec is lossless; do not use this film")
-    if found.frames != found.other_frames:
+    if found.frames != found.other_frames and reason != ACCEPTED:
         raise OutputError(f"{report.target}: {_difference(found)}")
     said = (
         [] if found.same else [f"luma is not proved untouched: {reason}; {found.equal} of {found.frames} frames equal"]

@@ -47,7 +47,7 @@ def merge_one(job: FilmJob, batch: Batch, *, seconds: float, stop: threading.Eve
         job: the film; all shards of its plan are done.
         batch: what the film belongs to.
         seconds: work in its shards.
-        stop: set by the driver to stop at the next event.
+        stop: set by the driver to stop at the next event, or other tools' checks at once.
 
     Raises:
         OutputError, InputError: it cannot be written or verified.
@@ -68,7 +68,7 @@ def merge_one(job: FilmJob, batch: Batch, *, seconds: float, stop: threading.Eve
     # As they are before the merge: the next run finds what changes meanwhile.
     state, settings = source_state(job.source), settings_id(job)
     report = steps.merge(job, watch)
-    warnings = steps.finish(job, report, batch.config, plan.sha256)
+    warnings = steps.finish(job, report, batch.config, plan.sha256, stop or threading.Event())
     job = dataclasses.replace(job, config=config_asked)
     receipt = _receipt(batch.out, job, state, plan.sha256, settings, report, warnings, seconds, len(plan.shards))
     write_receipt(batch.out, receipt)
@@ -134,7 +134,7 @@ def _recolor(job: FilmJob, shots: Sequence[int], reusing: Sequence[int], batch: 
             clear_merging(job)
         raise
     keep_history(report, history, shots)
-    warnings = steps.finish(job, report, config, before.source_sha256)
+    warnings = steps.finish(job, report, config, before.source_sha256, threading.Event())
     seconds = before.seconds + report.seconds
     sha256 = before.source_sha256
     receipt = _receipt(batch.out, job, state, sha256, settings_id(job), report, warnings, seconds, before.shards)

@@ -61,7 +61,7 @@ def bag_style(settings: ArchiveSettings) -> BagStyle:
 
     required = [name.lower() for name in (*words("Manifests-Required"), *words("Tag-Manifests-Required"))]
     algorithms = tuple(dict.fromkeys((*required, *(algorithms if not required else ()))))
-    allowed = words("Manifests-Allowed") or algorithms
+    allowed = [name.lower() for name in words("Manifests-Allowed")] or algorithms
     version = next((v for v in _VERSIONS if v in (words("Accept-BagIt-Version") or _VERSIONS)), None)
     tar = {"required": True, "forbidden": False}.get(str(data.get("Serialization")), settings.bag_tar)
     known, tags = {"md5", "sha1", "sha256", "sha512"}, set(words("Tag-Files-Required"))

@@ -12,20 +12,27 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Final
 from xml.etree import ElementTree
 
 from videocolor.batch.settings import ArchiveSettings
-from videocolor.errors import OutputError, UsageError
+from videocolor.errors import Interrupted, OutputError, UsageError
 from videocolor.files import write_atomically
 from videocolor.presets import config_root, suggest
+from videocolor.program import end_group
 
 __all__ = ["REPORTS", "check_tools", "has_report", "report_by_tools"]
 
 REPORTS: Final = (".mediaconch.xml", ".policy.xml", ".qctools.xml.gz")
 """After the film's name."""
+_LOOK: Final = 0.2
+"""Seconds between two looks at whether a tool is to be ended."""
+_LIMIT: Final = 24 * 3600.0
+"""Seconds that a tool may take: QCTools decodes a long film slower than it runs."""
 
 
 def check_tools(settings: ArchiveSettings) -> None:
@@ -64,14 +71,15 @@ def has_report(target: Path, name: str) -> bool:
     return any(found.get("name") == asked.get("name") for found in report.iter() if found.tag.endswith("}policy"))
 
 
-def report_by_tools(target: Path, settings: ArchiveSettings) -> list[Path]:
+def report_by_tools(target: Path, settings: ArchiveSettings, stop: threading.Event) -> list[Path]:
     """Have a finished film checked by the tools that are asked for; return their reports.
 
-    Reports of an earlier version of the film are removed.
+    Reports of an earlier version of the film are removed. `stop` ends a tool that runs.
 
     Raises:
         UsageError: as of `check_tools`.
-        OutputError: the film fails, a tool fails, or a report cannot be written.
+        OutputError: the film fails, a tool fails or takes over a day, or a report cannot be written.
+        Interrupted: it was stopped.
     """
     check_tools(settings)
     conch, policy, qctools = (target.with_name(target.name + end) for end in REPORTS)
@@ -80,12 +88,12 @@ def report_by_tools(target: Path, settings: ArchiveSettings) -> list[Path]:
             path.unlink()
     name = f"./{target.name}"  # no option, and no folder in the report
     if settings.mediaconch:
-        _check(target, conch, ["mediaconch", "-mc", "-iv", "4", "-fx", name])
-        _check(target, policy, ["mediaconch", "-p", str(_policy(settings.mediaconch)), "-fx", name])
+        _check(target, stop, conch, ["mediaconch", "-mc", "-iv", "4", "-fx", name])
+        _check(target, stop, policy, ["mediaconch", "-p", str(_policy(settings.mediaconch)), "-fx", name])
     if settings.qctools:
         part = qctools.with_name(f".{os.getpid()}.{qctools.name}")
         try:
-            _run(target, ["qcli", "-y", "-i", name, "-o", part.name])
+            _run(target, stop, ["qcli", "-y", "-i", name, "-o", part.name])
             if not part.is_file():
                 raise OutputError(f"{target}: qcli wrote no report")
             os.replace(part, qctools)
@@ -94,20 +102,45 @@ def report_by_tools(target: Path, settings: ArchiveSettings) -> list[Path]:
     return [path for path in (conch, policy, qctools) if path.is_file()]
 
 
-def _run(target: Path, command: list[str]) -> bytes:
+def _run(target: Path, stop: threading.Event, command: list[str]) -> bytes:
     try:
-        done = subprocess.run(command, cwd=target.parent, capture_output=True, stdin=subprocess.DEVNULL, check=False)
+        tool = subprocess.Popen(
+            command,
+            cwd=target.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
     except OSError as error:
         raise OutputError(f"{target}: {command[0]} cannot be started: {error.strerror or error}") from error
-    if done.returncode:
-        said = (done.stderr or done.stdout).decode(errors="replace").strip()
-        raise OutputError(f"{target}: {command[0]} ended with {done.returncode}: {said[-300:]}")
-    return done.stdout
+    with tool:
+        try:
+            out, errors = _output(target, stop, command[0], tool)
+        except BaseException:
+            end_group(tool)
+            raise
+    if tool.returncode:
+        said = (errors or out).decode(errors="replace").strip()
+        raise OutputError(f"{target}: {command[0]} ended with {tool.returncode}: {said[-300:]}")
+    return out
 
 
-def _check(target: Path, report: Path, command: list[str]) -> None:
+def _output(target: Path, stop: threading.Event, name: str, tool: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+    until = monotonic() + _LIMIT
+    while True:
+        try:
+            return tool.communicate(timeout=_LOOK)
+        except subprocess.TimeoutExpired:
+            if stop.is_set():
+                raise Interrupted(f"{target}: {name} was stopped") from None
+            if monotonic() > until:
+                raise OutputError(f"{target}: {name} took more than {_LIMIT:g} s") from None
+
+
+def _check(target: Path, stop: threading.Event, report: Path, command: list[str]) -> None:
     """Have MediaConch check a film; its exit code is 0 for films that fail, too."""
-    text = _run(target, command)
+    text = _run(target, stop, command)
     try:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:

@@ -246,6 +246,7 @@ def _check_disk(reels: Sequence[Reel], out: Path, config: BatchConfig) -> None:
     workers = 1 if config.engine.workers == "auto" else config.engine.workers
     kept = sum(reel.outlook.bytes or 0 for reel in reels if reel.open and keeps_shards(reel.job))
     needed = max(space_needed(sizes, at_once=workers + config.work.merges), sum(sizes) + kept)
+    needed += sum(sizes) * config.archive.bag_tar  # a second copy of each film
     if sizes:
         check_space(out, max(0, needed - sum(reel.present for reel in reels)), round(config.disk.reserve_gb * _GB))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +32,8 @@ class Steps:
     read_plan: Callable[[Path], FilmPlan]
     finished: Callable[[FilmJob, FilmPlan], dict[int, ShardRecord]]
     merge: Callable[[FilmJob, Observer], MergeReport]
-    finish: Callable[[FilmJob, MergeReport, BatchConfig, str], list[str]]
-    """Runs after the merge with the sha256 of the source that the film is of; returns warnings."""
+    finish: Callable[[FilmJob, MergeReport, BatchConfig, str, threading.Event], list[str]]
+    """Runs after the merge with the sha256 of the source that the film is of, until the event; returns warnings."""
     damage: Callable[[FilmJob, FilmPlan], str | None]
     """Returns what is wrong with a reel that can be colored nevertheless; None: nothing."""
     recolor: Callable[[FilmJob, Collection[int], Collection[int], Observer], MergeReport]
@@ -92,10 +93,10 @@ def run_stage(task: Task, tell: Tell) -> None:
     tell({"kind": "planned"})
 
 
-def _finish(job: FilmJob, report: MergeReport, config: BatchConfig, sha256: str) -> list[str]:
+def _finish(job: FilmJob, report: MergeReport, config: BatchConfig, sha256: str, stop: threading.Event) -> list[str]:
     from videocolor.batch.archive import finish_film
 
-    return finish_film(job, report, config.archive, sha256)
+    return finish_film(job, report, config.archive, sha256, stop)
 
 
 def _recolor(job: FilmJob, shots: Collection[int], reusing: Collection[int], observer: Observer) -> MergeReport:

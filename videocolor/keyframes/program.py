@@ -30,7 +30,7 @@ from typing import IO, Any, Final, Self
 from videocolor.errors import ProgramError, UsageError
 from videocolor.files import file_sha256
 
-__all__ = ["Program", "Runner"]
+__all__ = ["Program", "Runner", "end_group"]
 
 _PLACEHOLDER: Final = re.compile(r"\{(\w*)\}")
 _SAID: Final = 300
@@ -216,15 +216,20 @@ class Runner:
         process, self._process = self._process, None
         if process is None:
             return
-        if sys.platform == "win32":
-            process.kill()
-        else:
-            with suppress(ProcessLookupError):  # all of them have ended
-                os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        end_group(process)
         if process.stdin is not None:
             with suppress(OSError):  # a line that the ended program did not read
                 process.stdin.close()
+
+
+def end_group(process: subprocess.Popen[Any]) -> None:
+    """Kill a process that was started in a session of its own, and what it has started; wait for it."""
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        with suppress(ProcessLookupError):  # all of them have ended
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _read(stream: IO[str], lines: queue.Queue[str | None]) -> None:
