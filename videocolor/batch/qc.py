@@ -20,10 +20,10 @@ from typing import Final
 from xml.etree import ElementTree
 
 from videocolor.batch.settings import ArchiveSettings
+from videocolor.concurrency.processes import end_group
 from videocolor.errors import Interrupted, OutputError, UsageError
 from videocolor.files import write_atomically
 from videocolor.presets import config_root, suggest
-from videocolor.program import end_group
 
 __all__ = ["REPORTS", "check_tools", "has_report", "report_by_tools"]
 

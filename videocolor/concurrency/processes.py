@@ -1,18 +1,21 @@
-"""Worker processes that leave Ctrl-C to the one that started them."""
+"""Worker processes that leave Ctrl-C to the one that started them; the end of other programs."""
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import active_children, get_context
 from multiprocessing.process import BaseProcess
 from types import FrameType, TracebackType
 from typing import Any, Final, ParamSpec, TypeVar
 
-__all__ = ["Crew"]
+__all__ = ["Crew", "end_group"]
 
 _PATIENCE: Final = 10.0
 """Seconds to wait for a process that is being ended."""
@@ -104,3 +107,13 @@ def _masked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end_group(process: subprocess.Popen[Any]) -> None:
+    """Kill a process that was started in a session of its own, and what it has started; wait for it."""
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        with suppress(ProcessLookupError):  # all of them have ended
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -9,14 +9,11 @@ describes both.
 from __future__ import annotations
 
 import json
-import os
 import queue
 import re
 import shlex
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Mapping
@@ -27,10 +24,11 @@ from time import monotonic
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
+from videocolor.concurrency.processes import end_group
 from videocolor.errors import ProgramError, UsageError
 from videocolor.files import file_sha256
 
-__all__ = ["Program", "Runner", "end_group"]
+__all__ = ["Program", "Runner"]
 
 _PLACEHOLDER: Final = re.compile(r"\{(\w*)\}")
 _SAID: Final = 300
@@ -220,16 +218,6 @@ class Runner:
         if process.stdin is not None:
             with suppress(OSError):  # a line that the ended program did not read
                 process.stdin.close()
-
-
-def end_group(process: subprocess.Popen[Any]) -> None:
-    """Kill a process that was started in a session of its own, and what it has started; wait for it."""
-    if sys.platform == "win32":
-        process.kill()
-    else:
-        with suppress(ProcessLookupError):  # all of them have ended
-            os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def _read(stream: IO[str], lines: queue.Queue[str | None]) -> None:
