@@ -354,7 +354,9 @@ class FilmSink:
         others = [index for index in copied if read[index].sha256 != copied[index].sha256]
         missing = [digest.stream for digest in attached if digest.sha256 not in files]
         self.altered = (*(copied[index].stream for index in others), *missing)
-        fewer = [copied[index].stream for index in others if read[index].packets != copied[index].packets]
+        # What was recoded is cut into the container's own packets: MXF keeps whole frames of sound alone.
+        cut = [index for index in others if not copied[index].stored]
+        fewer = [copied[index].stream for index in cut if read[index].packets != copied[index].packets]
         known = self.altered if self._trial else self._plan.uncompared
         self._refuse(", ".join(name for name in self.altered if name in fewer or name not in known), "was altered")
 
