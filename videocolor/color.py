@@ -387,7 +387,7 @@ def _atlas(matrix: Matrix) -> Array:
     axis = np.linspace(-limit, limit, _GRID, dtype=np.float32)
     ab = np.stack(np.meshgrid(axis, axis, indexing="ij"))
     atlas = np.empty((_GRID, _SLICES, _GRID, 2), np.float32)
-    # One slice at a time stays in the processor's cache: a third of the time of all at once.
+    # One slice at a time stays in the processor's cache.
     for number, y in enumerate(np.linspace(0, 1, _SLICES, dtype=np.float32)):
         atlas[:, number] = np.stack(ab_to_ycbcr(np.full_like(ab[0], y), ab, matrix), axis=-1)
     atlas[_GRID // 2, :, _GRID // 2] = 0  # no color is no chroma, exactly, whatever the search left over

@@ -41,7 +41,7 @@ def comb_share(luma: Array, depth: int) -> tuple[float, float]:
 
 def _zigzag(rows: Array, step: float) -> float:
     up, down = rows[1:-1] - rows[:-2], rows[1:-1] - rows[2:]
-    # Samples are integers, and so are the bounds: whole numbers of 16 bits are a sixth of the work.
+    # Samples are integers, and so are the bounds: 16 bits are enough, and less work.
     least = rows.dtype.type(math.floor(step))
     teeth = (np.minimum(up, down) > least) | (np.maximum(up, down) < -least)
     teeth &= np.abs(up - down) < rows.dtype.type(math.ceil(step))
