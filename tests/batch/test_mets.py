@@ -8,7 +8,6 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-import bagit
 import pytest
 from lxml import etree
 
@@ -22,6 +21,8 @@ from videocolor.errors import InputError, UsageError
 from videocolor.record import read_record, write_sidecar
 from videocolor.shards.merge import MergeReport
 from videocolor.shards.types import FilmJob
+
+bagit: Any = pytest.importorskip("bagit")  # of the extra `archive`
 
 SCHEMAS = Path(__file__).parent / "schemas"
 SPACES = {
