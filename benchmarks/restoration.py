@@ -8,7 +8,7 @@ cost: CPU-ms a frame on one thread, median of three passes over 60 frames; frame
 deinterlace and telecine woven. `of decode` is the ratio to decoding the same film on one thread in the same run.
 
 gain: PSNR of damaged samples before and after, mean change of undamaged ones in 8-bit levels, flicker of mean exposure
-after against before; seeds 1, 2, 3. Figures and their discussion: docs/restoration.md.
+after against before; seeds 1, 2, 3. Figures and their discussion: docs/guides/restoration.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a batch costs besides color, a piece at a time: the figures that docs/scaling.md reckons with.
+"""What a batch costs besides color, a piece at a time: the figures that docs/research/scaling.md reckons with.
 
     python benchmarks/scaling.py FILM [--height 480 --height 1080] [--frames 120] [-o benchmarks/results/scaling.json]
 

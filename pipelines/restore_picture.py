@@ -6,7 +6,7 @@
 1. says what will be done, and for --telecine the cadence of the first 240 frames;
 2. restores (`videocolor.restoration.restore`), step by step and off unless asked:
    --telecine puts the fields of pulled-down film back together, --deinterlace mends woven fields, --deflicker evens
-   out exposure, --dust repairs dust and vertical scratches; --set changes their strengths (docs/restoration.md);
+   out exposure, --dust repairs dust and vertical scratches; --set changes their strengths (docs/guides/restoration.md);
 3. writes the film losslessly (FFV1) with neutral chroma, the source's times, sound and other streams.
 
 Frames are as many as before, at the same times: frames that a pulldown repeats stay. To restore and color in one go,

@@ -1,4 +1,4 @@
-"""The steps of docs/adding.md, followed from outside of the package; and what the border does not let in."""
+"""The steps of docs/developing/adding.md, followed from outside of the package; and what the border does not let in."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ from videocolor.types import Array
 from videocolor.video import open_video
 
 MODULES = {
-    "network": ("adding.md", "Add a network"),
-    "smoothing": ("adding.md", "Add a way of smoothing"),
-    "method": ("adding.md", "Add a method to compare"),
-    "keyframes": ("adding.md", "Add a choice of keyframes"),
-    "source": ("adding.md", "Add a hint source"),
-    "metric": ("scoring.md", "Add a metric"),
+    "network": ("developing/adding.md", "Add a network"),
+    "smoothing": ("developing/adding.md", "Add a way of smoothing"),
+    "method": ("developing/adding.md", "Add a method to compare"),
+    "keyframes": ("developing/adding.md", "Add a choice of keyframes"),
+    "source": ("developing/adding.md", "Add a hint source"),
+    "metric": ("reference/scores.md", "Add a metric"),
 }
 """Module -> page and heading that its code is under."""
 QUICK = ["model.name=constant", "output.codec=ffv1", "shots.max_shard=4", "model.batch=1", "model.keyframe_interval=4"]

@@ -1,4 +1,4 @@
-"""The Python API: docs/api.md runs and is typed, public names are kept, values are fit for programs."""
+"""The Python API: docs/guides/python.md runs and is typed, public names are kept, values are fit for programs."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ INTERFACES = {
     "videocolor.evaluation.tasks": "Method ChromaMethod Task ShotTask GivenHint ShotHint",
     "videocolor.batch.engines.base": "Engine",
 }
-"""Modules of docs/adding.md, and what of them is public; nothing named: all of `__all__`."""
+"""Modules of docs/developing/adding.md, and what of them is public; nothing named: all of `__all__`."""
 
 
 def examples(root: Path) -> dict[str, str]:
     """Heading -> its example."""
     found = {}
-    for part in (root / "docs/api.md").read_text().split("## ")[1:]:
+    for part in (root / "docs/guides/python.md").read_text().split("## ")[1:]:
         for number, code in enumerate(re.findall(r"```python\n(.*?)```", part, re.DOTALL)):
             found[f"{part.partition(chr(10))[0]} {number}"] = code
     return found

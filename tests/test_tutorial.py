@@ -1,4 +1,4 @@
-"""The commands of docs/tutorial-training.md, in their order; the training run is shortened."""
+"""The commands of docs/guides/training.md, in their order; the training run is shortened."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGE = (ROOT / "docs" / "tutorial-training.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "guides" / "training.md").read_text(encoding="utf-8")
 COMMANDS = [
     shlex.split(line) for block in re.findall(r"^```bash\n(.*?)^```", PAGE, re.M | re.S) for line in block.splitlines()
 ]

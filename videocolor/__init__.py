@@ -5,7 +5,8 @@
     config = ColorizeConfig.load("master", ["hints.items=[3.5=still.png]"])
     colorize_video("film.mkv", "film_color.mkv", config)
 
-docs/api.md shows each of them. Names are imported on first use: `import videocolor` loads neither torch nor av nor cv2.
+docs/guides/python.md shows them in use. Names are imported on first use: `import videocolor` loads neither torch nor
+av nor cv2.
 """
 
 from __future__ import annotations

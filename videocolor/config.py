@@ -260,15 +260,15 @@ class HintsConfig(Section):
     folder: Annotated[Path | None, SHOTS] = None
     """A folder of hints as `videocolor keyframes` lays it out, colored by a person."""
     sources: Annotated[tuple[str, ...], SHOTS] = ()
-    """More hints: a list of SOURCE=ARGUMENT; folder, or a source of yours as module:function (docs/adding.md)."""
+    """More hints: a list of SOURCE=ARGUMENT; folder, or a plug-in as module:function (docs/developing/adding.md)."""
     min_similarity: Annotated[float, Strict(), SHOTS] = Field(default=0.5, ge=0, le=1)
     """How similar a shot must be to a hint not made for it, 0..1, to use it. A film of one shot does not ask."""
     align: Annotated[Bool, SHOTS] = True
-    """Register pictures that have a time to their frame: programs crop, shift and grade them (docs/hints.md)."""
+    """Register pictures that have a time to their frame: programs crop, shift and grade them (docs/guides/hints.md)."""
     remove_flare: Annotated[Bool, COLOR] = True
     """Where colored light lies on a hinted frame alone (a leak, a flash), its shot gets the hint without it."""
     assigned: Annotated[tuple[AssignedHint, ...], SHOTS] = ()
-    """Hints assigned to shots by hand, a list of {image: IMAGE, frame: N, shots: [N]}; see docs/hints.md."""
+    """Hints assigned to shots by hand, a list of {image: IMAGE, frame: N, shots: [N]}; see docs/guides/hints.md."""
 
 
 class ShotChroma(Section):
@@ -288,7 +288,7 @@ class ChromaConfig(Section):
     upsample: Annotated[Literal["guided", "bilinear"], COLOR] = "guided"
     """How chroma reaches the film's size: guided (stops at the edges of luma) or bilinear."""
     source: Annotated[Path | None, COLOR] = None
-    """A film in color that shows the same shots: its chroma is used where it fits (--chroma-from, docs/merge.md)."""
+    """A film in color of the same shots: its chroma is used where it fits (--chroma-from, docs/guides/merge.md)."""
     keep_source: Annotated[Bool, COLOR] = False
     """Keep the color that the source already has (tints, toning) instead of replacing it."""
     by_shot: Annotated[tuple[ShotChroma, ...], SHOTS] = ()
@@ -301,7 +301,7 @@ class SmoothingConfig(Section):
     enabled: Bool = True
     """Smooth chroma along motion; cuts reset it."""
     method: str = Field(default="kalman", min_length=1)
-    """How chroma is smoothed: kalman (docs/temporal.md), none, or a method of yours (docs/adding.md)."""
+    """How chroma is smoothed: kalman, none, or a plug-in (docs/developing/adding.md)."""
     propagation: str = Field(default="flow", min_length=1)
     """How reference frames reach other frames: flow, none, or a method of yours."""
     decay: Annotated[float, Strict()] = Field(default=0.93, ge=0, lt=1)
@@ -322,7 +322,7 @@ class OutputConfig(Section):
     pix_fmt: Annotated[str | None, ENCODING] = None
     """Pixel format: yuv420p, yuv422p10le... Null: the smallest color format that holds luma exactly."""
     only_chroma: Annotated[Bool, ENCODING] = False
-    """Write Cb and Cr alone, at their own size, for a compositor that lays them over the scan (docs/editing.md)."""
+    """Write Cb and Cr alone, at their own size, for a compositor to lay over the scan (docs/guides/editing.md)."""
     options: Annotated[dict[str, Text], ENCODING] = {}
     """Further options of the encoder, by FFmpeg's names."""
     muxer: Annotated[dict[str, Text], NOTHING] = {}
@@ -334,7 +334,7 @@ class OutputConfig(Section):
     sidecar: Annotated[Bool, NOTHING] = True
     """Write OUTPUT.json: merged configuration, hashes, shots, hints, assumptions, warnings."""
     c2pa: Annotated[Bool, NOTHING] = False
-    """Sign the film: C2PA manifest in .mp4 and .mov, else OUTPUT.c2pa (extra `provenance`, docs/provenance.md)."""
+    """Sign the film: C2PA manifest in .mp4 and .mov, else OUTPUT.c2pa (extra `provenance`)."""
     certificate: Annotated[Path | None, NOTHING] = None
     """The certificate chain (PEM) that signs it. Null: one made on the spot, which proves integrity and no identity."""
     key: Annotated[Path | None, NOTHING] = None

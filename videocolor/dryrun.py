@@ -135,7 +135,7 @@ def plan_colorize(
     """Scan the film and color a short sample of it into a temporary file; write nothing else.
 
     Raises:
-        As `colorize_video` would.
+        VideocolorError: what `colorize_video` would raise.
     """
     source, target, config = Path(source), Path(target), config or ColorizeConfig()
     if is_pipe(source):

@@ -1,4 +1,4 @@
-"""An engine that is no part of videocolor, as docs/cluster.md tells to add one: spawned processes and their pipes."""
+"""An engine from outside, added as docs/guides/cluster.md describes: spawned processes and their pipes."""
 
 from __future__ import annotations
 

@@ -473,8 +473,8 @@ def test_engines_that_are_none(kind: str, words: str) -> None:
 
 
 def test_an_engine_is_added_as_the_manual_says(root: Path, tmp_path: Path) -> None:
-    """The steps of docs/cluster.md, "Add an engine"; the contract runs on it with the slow tests."""
-    manual = (root / "docs/cluster.md").read_text().partition("## Add an engine")[2].partition("\n## ")[0]
+    """The steps of docs/guides/cluster.md, "Add an engine"; the contract runs on it with the slow tests."""
+    manual = (root / "docs/guides/cluster.md").read_text().partition("## Add an engine")[2].partition("\n## ")[0]
     for name in ("_accept", "_collect", "_close"):
         assert name in manual and name in Engine.__abstractmethods__
     for path in ("tests/batch/test_engines.py", "tests/batch/pipe_engine.py", "videocolor/batch/settings.py"):
@@ -486,7 +486,7 @@ def test_an_engine_is_added_as_the_manual_says(root: Path, tmp_path: Path) -> No
 
 
 def test_examples_for_clusters_are_well_formed(root: Path) -> None:
-    folder = root / "docs" / "cluster"
+    folder = root / "docs" / "guides" / "cluster"
     subprocess.run(["bash", "-n", folder / "slurm.sh"], check=True)
     job = yaml.safe_load((folder / "kuberay.yaml").read_text())
     for text in ((folder / "slurm.sh").read_text(), job["spec"]["entrypoint"]):

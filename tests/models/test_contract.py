@@ -96,7 +96,7 @@ KINDS: dict[str, Callable[[Path], Kind]] = {
     "onnx-square": _onnx_square,
     **{kind: _published(kind) for kind in PUBLISHED},
 }
-if named := os.environ.get("VIDEOCOLOR_MODEL"):  # a network that is not ours: docs/adding.md
+if named := os.environ.get("VIDEOCOLOR_MODEL"):  # a network that is not ours: docs/developing/adding.md
     KINDS[named] = lambda _folder: Kind(named)
 
 

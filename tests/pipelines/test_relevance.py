@@ -135,7 +135,10 @@ def test_the_recipe(tmp_path: Path, root: Path, weights: Path, capsys: pytest.Ca
     rows = str(tmp_path / "rows.npz")
     main(["fit", str(weights), rows, rows, "-o", str(output)], standalone_mode=False)
     assert output.exists() and "| right |" in capsys.readouterr().out
-    manuals = [(root / "docs" / name).read_text() for name in ("training.md", "experiments.md", "model-card.md")]
+    manuals = [
+        (root / "docs" / name).read_text()
+        for name in ("research/training.md", "research/experiments.md", "model-card.md")
+    ]
     commands = re.findall(
         r"^    python pipelines/fit_relevance\.py (\w+) (.*?)(?: +#.*)?$", "\n".join(manuals), re.MULTILINE
     )

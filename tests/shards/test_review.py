@@ -1,4 +1,4 @@
-"""Promises of docs/shards.md that were broken once: changed shot lists, damaged memory and plans."""
+"""Promises of docs/concepts/shards.md that were broken once: changed shot lists, damaged memory and plans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The default encoders give the same samples each time; what is promised of each is in docs/api.md."""
+"""The default encoders give the same samples each time; what is promised of each is in docs/guides/python.md."""
 
 from __future__ import annotations
 

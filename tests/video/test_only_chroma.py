@@ -48,7 +48,7 @@ def test_chroma_over_the_scan_is_the_film(
         stream = made.streams.video[0]
         assert (stream.width, stream.height) == (33, 24)
         assert stream.format.name == pix_fmt.replace("420", "444")
-    recipe = re.search(r'"(\[0:v\]extractplanes.*?)"', (root / "docs" / "editing.md").read_text())
+    recipe = re.search(r'"(\[0:v\]extractplanes.*?)"', (root / "docs" / "guides" / "editing.md").read_text())
     assert recipe is not None
     laid = recipe[1].replace("yuv420p", pix_fmt)
     ffmpeg("-i", scan, "-i", tmp_path / "chroma.mkv", "-filter_complex", laid, "-c:v", "ffv1", tmp_path / "laid.mkv")

@@ -36,7 +36,7 @@ __all__ = ["keyframes"]
 @click.option(
     "--by",
     metavar="CMD",
-    help="A program that colors them: 'CMD {in} {out}', or of JSON lines (docs/hints.md).",
+    help="A program that colors them: 'CMD {in} {out}', or of JSON lines (docs/guides/hints.md).",
 )
 @click.option("--timeout", metavar="S", type=float, default=600.0, help="Of --by: seconds for one picture.")
 @click.option("--retries", metavar="N", type=int, default=1, help="Of --by: further tries for a picture.")

@@ -75,7 +75,7 @@ def show(name: str) -> None:
 def export(name: str, output: Path, overwrite: bool) -> None:
     """Write a network for other programs: FILE.onnx, or FILE.xml for OpenVINO IR, with its card beside it.
 
-    docs/export.md says how to use the files.
+    docs/guides/export.md says how to use the files.
     """
     from videocolor.models.registry import export_model
 

@@ -30,7 +30,7 @@ __all__ = ["score"]
     metavar="0,50|FILE",
     help="Frames of GT, from 0, that the method was given in color: left out of the means. A FILE has one a line.",
 )
-@click.option("--metrics", metavar="A,B,C", help="Measure these alone; docs/scoring.md names them.")
+@click.option("--metrics", metavar="A,B,C", help="Measure these alone; docs/reference/scores.md names them.")
 @click.option("--lpips-weights", metavar="FILE", type=click.Path(path_type=Path), help="Weights of LPIPS-Alex.")
 @click.option("--lpips-every", type=click.IntRange(1), metavar="N", help="LPIPS on every Nth frame; 10.")
 @click.option("--flow-every", type=click.IntRange(1), metavar="N", help="Warp error, flicker on every Nth pair; 5.")
@@ -55,7 +55,7 @@ def score(
 ) -> None:
     """Score the film RESULT against the same film in its true colors.
 
-    Both may be a video, a folder of images, or a still. docs/scoring.md has the scores and formulas.
+    Both may be a video, a folder of images, or a still. docs/reference/scores.md has the scores and formulas.
     """
     state = session()
     from videocolor.evaluation.scoring import ScoreOptions, parse_metrics, parse_reference_frames, score_film

@@ -3,7 +3,7 @@
     gray copy table reinhard welsh flow lightness     videocolor.evaluation.baselines
     network[@WEIGHTS]                                 the network alone, frame by frame
     videocolor[:PRESET][@WEIGHTS]                     `videocolor colorize`, film in, film out
-    module:Class                                      a `Method` of yours, or the name of an entry point; docs/adding.md
+    module:Class                                      a `Method` of yours, or an entry point (docs/developing/adding.md)
     LABEL=DIR                                         films or folders of images in DIR, by the clips' names
 
 WEIGHTS is what `--model` takes. Any may get another name in the table: `LABEL=network@mine.safetensors`.

@@ -51,14 +51,14 @@ class ScoreOptions(MetricOptions):
     """What is measured, and how often."""
 
     metrics: Annotated[tuple[str, ...], AfterValidator(_known)] = tuple(METRICS)
-    """What to measure, in any order; see docs/scoring.md."""
+    """What to measure, in any order; see docs/reference/scores.md."""
     threads: Int = Field(1, ge=1)
     """Frames measured at once. The scores do not depend on it."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of one film; docs/scoring.md has the keys."""
+    """Scores of one film; docs/reference/scores.md has the keys."""
 
     values: Mapping[str, Score]
     """By key; None: not measured."""

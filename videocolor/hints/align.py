@@ -40,7 +40,7 @@ __all__ = ["Aligned", "align_painted", "with_luma"]
 SAME_FRAME: Final = 0.9
 """Luma correlation that is needed, as for a hint that is reproduced at its own frame."""
 SAME_DETAIL: Final = 0.5
-"""Correlation of detail that is needed; measured, see docs/hints.md."""
+"""Correlation of detail that is needed; measured, see docs/guides/hints.md."""
 CLEAR_DETAIL: Final = 0.8
 """Correlation of detail from which less of luma's will do: parts were painted darker or brighter."""
 _LEAST_LUMA: Final = 0.6

@@ -71,7 +71,7 @@ def write_keyframes(
         folder: where the pictures go; made if missing.
         config: its input, restoration, shots, model and output.overwrite count; None: defaults.
         proposals: how many colored versions of each frame, 0..9; 0: the frame's luma, to be colored by a person.
-        ranking: chooses the frames: a name of `RANKINGS`, or a plug-in (docs/adding.md), a function or its name.
+        ranking: chooses the frames: a name of `RANKINGS`, or a plug-in, a function or its name.
         per_shot: most frames of a shot.
         observer: receives progress and warnings.
 

@@ -2,8 +2,8 @@
 
 `CMD {in} {out}` is run for each picture, without a shell. A command without placeholders is started once: it reads a
 line `{"in": PATH, "out": PATH, ...}` of its standard input for each picture, writes the picture, and answers with a
-line `{"out": PATH}` or `{"error": TEXT}`; its first line may be `{"program": NAME, "version": TEXT}`. docs/hints.md
-describes both.
+line `{"out": PATH}` or `{"error": TEXT}`; its first line may be `{"program": NAME, "version": TEXT}`.
+docs/guides/hints.md describes both.
 """
 
 from __future__ import annotations

@@ -104,8 +104,8 @@ def load_colorizer(
     Args:
         name_or_path: a packaged name (`default` is `hint`); a weights file of `videocolor train`, its run's folder or
             its checkpoint.pt; `published/PRESET`, which is what that preset trained, or else what is packaged of it; an
-            ONNX file with a card beside it (docs/own-models.md); or a plug-in (docs/adding.md): a `Colorizer`, named
-            `module:Class` or by its entry point, constructed as Class(device, threads).
+            ONNX file with a card beside it (docs/guides/own-models.md); or a plug-in (docs/developing/adding.md): a
+            `Colorizer`, named `module:Class` or by its entry point, constructed as Class(device, threads).
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         runtime: `auto` (ONNX Runtime on a CPU, torch on CUDA), `torch`, `onnxruntime`, or `openvino` (an extra).
         threads: CPU threads of the network; None: as many as there are cores.
@@ -173,7 +173,7 @@ def _load(name_or_path: str, *, device: str, runtime: str, threads: int | None, 
 
 
 def export_model(name_or_path: str | Path, path: str | Path, *, overwrite: bool = False) -> list[Path]:
-    """Write a network for other programs; docs/export.md says how to use the files.
+    """Write a network for other programs; docs/guides/export.md says how to use the files.
 
     Args:
         name_or_path: as for `load_colorizer`; the hint network or a published system.
@@ -202,7 +202,7 @@ def export_model(name_or_path: str | Path, path: str | Path, *, overwrite: bool 
 
 
 def _load_plugin(name: str, device: str, threads: int | None) -> Colorizer:
-    """Construct a network from a class that is not ours; see docs/adding.md."""
+    """Construct a network from a class that is not ours; see docs/developing/adding.md."""
     found = find(name, "colorizers", "model.name")
     if not (isinstance(found, type) and issubclass(found, Colorizer)):
         raise UsageError(f"model.name {name}: is no videocolor.models.base.Colorizer")

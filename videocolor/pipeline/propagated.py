@@ -45,7 +45,7 @@ _SMOOTH: Final = 5.0
 _FILM_RESIDUAL: Final = 0.05
 """Photometric residual at which half of the propagated color is used in the film.
 
-By least squares over training clips it explains about as much as all that is known (docs/experiments.md, 25).
+By least squares over training clips it explains about as much as all that is known.
 """
 _NETWORK_RESIDUAL: Final = 0.1
 """The same for the network's input; the network knows well when a propagated color does not fit, given a doubt."""

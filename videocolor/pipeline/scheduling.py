@@ -46,7 +46,7 @@ __all__ = [
 T = TypeVar("T")
 
 REFERENCE_COST: Final = 4.0
-"""Work of a frame in a shot with a reference frame, in frames of a shot without (docs/performance.md)."""
+"""Work of a frame in a shot with a reference frame, in frames of a shot without (docs/guides/speed.md)."""
 _RATE: Final = Fraction(25)
 """Frames a second of films that do not state theirs."""
 _QUEUE_BYTES: Final = 128 * 2**20
@@ -54,7 +54,7 @@ _QUEUE_BYTES: Final = 128 * 2**20
 _WINDOW_BYTES: Final = 512 * 2**20
 """A window of decoded frames may take this much memory; the batch shrinks for films that need more."""
 _TOGETHER: Final = 2
-"""Batches of keyframes that are decided together in a shot without a hint; measured, see docs/experiments.md, 30."""
+"""Batches of keyframes that are decided together in a shot without a hint; measured, see docs/research/."""
 _SPREAD_BYTES: Final = 32 * 2**20
 """Frames that a stage works on at once; in work they take several times as much."""
 _MOST_THREADS: Final = 4

@@ -46,7 +46,7 @@ _LOOSE_PIXELS: Final = 1920 * 1080
 _LABEL: Final = 120
 _PICTURE: Final = re.compile(r"h\d{4,6}-[0-9a-f]{12}\.(png|jpg)")
 RADIUS: Final = 0.02
-"""Default radius of a disc, as a share of the picture's height; measured, see docs/hints.md."""
+"""Default radius of a disc, as a share of the picture's height; measured, see docs/guides/hints.md."""
 _MARGIN: Final = 3.0
 """Radii around a point in which the transparent part has its color."""
 

@@ -2,7 +2,7 @@
 
 Listening on 127.0.0.1 excludes other machines, not other pages in the same browser. Those are excluded by the address
 they call (Host: DNS rebinding), by their origin (Origin, Referer, Sec-Fetch-Site), and by a token that only the printed
-address holds; see docs/studio.md.
+address holds; see docs/guides/studio.md.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ def _refusal(
 def same_each_time() -> str:
     """Return parameters of x264 without which it gives other samples in each run; empty where none are needed.
 
-    On a CPU with AVX-512 its macroblock tree depends on what memory happened to hold (docs/api.md); AVX2 code does not.
+    On a CPU with AVX-512 its macroblock tree depends on what memory happened to hold; AVX2 code does not.
     """
     return "asm=AVX2" if cv2.checkHardwareSupport(_AVX_512F) else ""
 

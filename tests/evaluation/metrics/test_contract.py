@@ -1,4 +1,4 @@
-"""What every metric keeps, and the steps of docs/scoring.md that add one."""
+"""What every metric keeps, and the steps of docs/reference/scores.md that add one."""
 
 from __future__ import annotations
 
@@ -76,10 +76,10 @@ def test_nothing_to_measure_is_a_reason(name: str) -> None:
 
 
 def test_the_steps_that_add_a_metric(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (root / "docs/scoring.md").read_text(encoding="utf-8").partition("## Add a metric")[2]
+    text = (root / "docs/reference/scores.md").read_text(encoding="utf-8").partition("## Add a metric")[2]
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     names: dict[str, Any] = {"__name__": "added"}
-    exec(compile(textwrap.dedent(code), "docs/scoring.md", "exec"), names)
+    exec(compile(textwrap.dedent(code), "docs/reference/scores.md", "exec"), names)
     monkeypatch.setitem(METRICS, "red_bias", names["RedBias"])
     test_a_metric_keeps_its_contract("red_bias")
     truth, test = film(4)

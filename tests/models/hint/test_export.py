@@ -118,7 +118,7 @@ def test_the_documented_script_gives_the_colors_of_the_package(
     given: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("onnx")
-    (script,) = re.findall(r"```python\n(.*?)```", (root / "docs/export.md").read_text(), re.DOTALL)
+    (script,) = re.findall(r"```python\n(.*?)```", (root / "docs/guides/export.md").read_text(), re.DOTALL)
     lines = [line for line in script.splitlines() if line]
     assert len(lines) <= 25 and re.findall(r"import (\w+)", script) == ["numpy", "onnxruntime"]
     monkeypatch.chdir(tmp_path)

@@ -19,7 +19,7 @@ from videocolor.shots.prepare import working_size
 
 pytest.importorskip("onnx")
 
-EXAMPLES = Path(__file__).parents[3] / "docs" / "own-models.md"
+EXAMPLES = Path(__file__).parents[3] / "docs" / "guides" / "own-models.md"
 
 
 def load(path: Path) -> UserOnnxColorizer:

@@ -25,7 +25,7 @@ class Engine(ABC):
     the `with` block stops all workers, however it is left.
 
     To add an engine, implement `_accept`, `_collect` and `_close`, or derive from `CrewEngine`
-    (`videocolor.batch.engines.crew`); see docs/cluster.md.
+    (`videocolor.batch.engines.crew`); see docs/guides/cluster.md.
 
     Args:
         workers: tasks worked on at once.
@@ -114,7 +114,7 @@ def open_engine(settings: EngineSettings, work: str) -> Engine:
     """Open the engine that the settings name; use it in a `with` block.
 
     Args:
-        settings: kind (a name of `ENGINES`, or a plug-in: docs/adding.md), workers, resources, time limits.
+        settings: kind (a name of `ENGINES`, or a plug-in: docs/developing/adding.md), workers, resources, time limits.
         work: "module:function", imported in the workers and called as function(task, tell); it reports
             through tell, and raises InputError, UsageError or ModelError for what no second attempt would mend.
 

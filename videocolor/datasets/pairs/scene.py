@@ -1,8 +1,8 @@
 """The scene check of a data set: do two color frames show one scene?
 
 Two checks. The Euclidean distance decides unless settings say otherwise; the histogram ignores where colors are, so
-pans and zooms hardly touch it. docs/pairs.md holds their error rates; `pipelines/calibrate_scene_check.py` made the
-thresholds.
+pans and zooms hardly touch it. docs/guides/pairs.md has their error rates; `pipelines/calibrate_scene_check.py` made
+the thresholds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from videocolor.types import Array
 __all__ = ["THRESHOLDS", "SceneLook", "decide", "histogram_distance", "look_at", "scene_delta"]
 
 _THUMB: Final = 8
-"""Side of the thumbnails; of 8, 16 and 32 the one that separates scenes best (docs/pairs.md)."""
+"""Side of the thumbnails; of 8, 16 and 32 the one that separates scenes best (docs/guides/pairs.md)."""
 _PICTURE: Final = (72, 96)
 """(height, width) of the picture whose colors are counted."""
 _BINS: Final = (8, 10, 10)
@@ -71,7 +71,7 @@ def scene_delta(a: SceneLook, b: SceneLook) -> float:
 
     Returns:
         0 for equal frames. Half of the pairs of one shot are below 8, half of the pairs of two clips above 37 (on the
-        footage of docs/pairs.md); black and white are 100 apart.
+        footage of docs/guides/pairs.md); black and white are 100 apart.
     """
     return float(np.sqrt(((a.thumb - b.thumb) ** 2).sum(axis=-1).mean()))
 

@@ -60,7 +60,7 @@ class SamplingConfig(Section):
 
 
 class SceneConfig(Section):
-    """Do the two frames of a pair show one scene? docs/pairs.md says how the thresholds were found."""
+    """Do the two frames of a pair show one scene? docs/guides/pairs.md says how the thresholds were found."""
 
     check: Literal["distance", "histogram"] = "distance"
     """What decides: distance (Euclidean, CIE delta E) or histogram (colors alone; always used for pictures)."""

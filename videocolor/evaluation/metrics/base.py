@@ -1,7 +1,7 @@
 """What a metric is, and what it sees of a frame.
 
 A metric is a class: `measure` looks at one frame, `update` takes what was measured in film order, `result` gives the
-film's scores. `videocolor.evaluation.metrics` lists all of them; docs/scoring.md says how to add one.
+film's scores. `videocolor.evaluation.metrics` lists all of them; docs/reference/scores.md says how to add one.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
 The network does not reproduce a hint's colors exactly, not even on the hint itself: matching at 1/8 blurs them, and
 training has taught it caution. The residual depends on the predicted color and on luma, both known for every frame.
 It is fitted by ridge regression on polynomials and random Fourier features (Rahimi and Recht, NIPS 2007), which
-approximate a Gaussian process; colors unlike any in the hints are left alone. Measured in docs/experiments.md, 23.
+approximate a Gaussian process; colors unlike any in the hints are left alone.
 """
 
 from __future__ import annotations

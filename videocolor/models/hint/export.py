@@ -1,6 +1,6 @@
 """Export the hint network: complete files for other programs, and the packaged graphs without weights.
 
-    NAME.simple.onnx                colors frames by hints in one go (docs/export.md)
+    NAME.simple.onnx                colors frames by hints in one go (docs/guides/export.md)
     NAME.onnx, NAME.encode.onnx     the same in two steps: colors frames; encodes hints once a shot
     NAME.xml, NAME.bin, ...         all three as OpenVINO IR
     NAME.onnx.card.json             the card, what every tensor means, and the sha256 of each file

@@ -2,7 +2,7 @@
 
 Colors that no hint supports are guesses, and guesses for neighboring tokens differ: walls and skies get patches. The
 features that hints are matched by say which tokens of a frame are similar; averaging over these is non-local means
-(Buades, Coll, Morel, CVPR 2005) with learned features in place of patches. Nothing is trained: docs/experiments.md.
+(Buades, Coll, Morel, CVPR 2005) with learned features in place of patches. Nothing is trained.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ class OnnxRuntime:
 
 
 class OpenVinoRuntime:
-    """CPU, float32; docs/performance.md compares.
+    """CPU, float32; docs/guides/speed.md compares.
 
     Args:
         artifact: weights and card.

@@ -126,7 +126,7 @@ def read_user_card(model: Path) -> UserCard:
     """
     path = model.with_suffix(".yaml")
     if not path.is_file():
-        raise ModelError(f"{model}: no card {path.name} beside it; docs/own-models.md says what it holds")
+        raise ModelError(f"{model}: no card {path.name} beside it; docs/guides/own-models.md says what it holds")
     try:
         card = load_model(UserCard, "models", path)
     except ConfigError as error:

@@ -2,7 +2,7 @@
 
 The card says what the file cannot: which color space its numbers mean, and how they are normalized. Names, shapes and
 number types are checked against the file, and one gray picture is sent through, before a film is opened.
-docs/own-models.md has cards for DDColor and DeOldify.
+docs/guides/own-models.md has cards for DDColor and DeOldify.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def _port(card: UserCard, side: str, entries: Sequence[Any]) -> _Port:
     if side == "input" and len(entries) != 1:
         raise ModelError(
             f"{card.path}: the file has {len(entries)} inputs ({', '.join(names)}); expected one, a picture. Write a "
-            "Colorizer for others (docs/adding.md)"
+            "Colorizer for others (docs/developing/adding.md)"
         )
     if wanted.name is None and len(entries) > 1:
         raise ModelError(f"{card.path}: {side}.name must say which: the file has the {side}s {', '.join(names)}")

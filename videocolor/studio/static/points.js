@@ -8,7 +8,7 @@ import { createSwatches, lumaAt, readLuma, shadeOf, swatchKey, SWATCHES } from "
 import { placeOf } from "./viewer.js";
 import { pause } from "./transport.js";
 
-/** Share of the picture's height; measured, see docs/hints.md. */
+/** Share of the picture's height; measured, see docs/guides/hints.md. */
 const RADIUS = 0.035;
 
 const draft = { frame: null, id: null, points: [], picked: -1, newest: -1, color: SWATCHES[0][0], radius: RADIUS, aim: null, hover: null };
