@@ -194,6 +194,9 @@ _IMPORTED_AS = {
 _RUN = {
     "hatchling",
     "import_linter",
+    "mkdocs_click",
+    "mkdocs_material",
+    "mkdocstrings",
     "mypy",
     "pre_commit",
     "pytest_timeout",
