@@ -135,10 +135,10 @@ def routes() -> list[tuple[str, str]]:
     """Every route of the application but the static parts, with something in the place of each parameter."""
     from fastapi.routing import APIRoute
 
-    from videocolor.studio.api import router
+    from videocolor.studio import api, api_media
 
     found = []
-    for route in router.routes:
+    for route in (*api.router.routes, *api_media.router.routes):
         assert isinstance(route, APIRoute)
         path = re.sub(r"\{hint_id\}", "h0001", re.sub(r"\{run_id\}", "p1", route.path))
         found += [(method, re.sub(r"\{\w+\}", "0", path)) for method in sorted(route.methods)]

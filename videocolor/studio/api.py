@@ -25,7 +25,7 @@ from videocolor.studio.projectdata import Point, ProjectHint, State
 from videocolor.studio.security import REPORT_POLICY
 from videocolor.studio.session import Studio
 
-__all__ = ["router"]
+__all__ = ["Answer", "Served", "hint_of", "router"]
 
 _STATIC: Final = Path(__file__).parent / "static"
 _TYPES: Final = {
@@ -188,7 +188,8 @@ def _points(given: list[models.PointBody]) -> list[Point]:
     return [Point.model_validate(point.model_dump(exclude_none=True)) for point in given]
 
 
-def _hint(studio: Studio, hint_id: str) -> ProjectHint:
+def hint_of(studio: Studio, hint_id: str) -> ProjectHint:
+    """Return the hint of an id, or raise `NotFoundError`."""
     try:
         return studio.store.data.hint(hint_id)
     except UsageError as error:
@@ -227,7 +228,7 @@ def points_hint(studio: Served, body: models.PointHint) -> Answer:
     studio.shots.check_frame(body.frame)
     frame = studio.source.frame(body.frame)
     if body.id is not None:
-        _hint(studio, body.id)
+        hint_of(studio, body.id)
     set_points(studio.store, body.revision, frame, _points(body.points), body.id, sar=studio.index.info.sar)
     return studio.document.full()
 
@@ -235,7 +236,7 @@ def points_hint(studio: Served, body: models.PointHint) -> Answer:
 @router.patch("/api/hints/{hint_id}")
 def change_hint(studio: Served, hint_id: HintId, body: models.HintChange) -> Answer:
     studio.store.check_revision(body.revision)
-    _hint(studio, hint_id)
+    hint_of(studio, hint_id)
     given = {name: getattr(body, name) for name in body.model_fields_set - {"revision"}}
     empty = [name for name, value in given.items() if value is None]
     if empty:
@@ -248,13 +249,13 @@ def change_hint(studio: Served, hint_id: HintId, body: models.HintChange) -> Ans
 @router.delete("/api/hints/{hint_id}")
 def remove_hint(studio: Served, hint_id: HintId, revision: Revision) -> Answer:
     studio.store.check_revision(revision)
-    _hint(studio, hint_id)
+    hint_of(studio, hint_id)
     return _change(studio, revision, lambda state: edits.remove_hint(state, hint_id))
 
 
 @router.get("/api/hints/{hint_id}.jpg")
 def hint_picture(request: Request, studio: Served, hint_id: HintId, height: Height = 240) -> Response:
-    hint = _hint(studio, hint_id)
+    hint = hint_of(studio, hint_id)
 
     def make() -> bytes:
         try:

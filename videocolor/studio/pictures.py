@@ -27,6 +27,8 @@ __all__ = [
     "color_at",
     "frame_jpeg",
     "hint_jpeg",
+    "hint_rgb",
+    "main_colors",
     "painted_picture",
     "resized",
 ]
@@ -34,6 +36,10 @@ __all__ = [
 Kind = Literal["before", "after", "chroma"]
 BYTES_PER_PIXEL: Final = 3
 """Of a `PackedFrame`."""
+_CELL: Final = 12.0
+"""Edge of the cells of Lab whose pixels count as one color."""
+_UNLIKE: Final = 18.0
+"""Least distance in Lab of two main colors."""
 _KNEE: Final = 16.0
 """a*, b* up to which quantization steps are about equal; beyond, they grow in proportion, as discrimination does."""
 _MOST: Final = 176.0
@@ -84,12 +90,39 @@ def painted_picture(path: Path) -> Array | None:
     return _bytes(hint.rgb) if hint.mask is None else None
 
 
+def hint_rgb(path: Path) -> Array:
+    """Return (h, w, 3) uint8 of a hint's picture.
+
+    Raises:
+        HintError: it is missing or cannot be read.
+    """
+    return _bytes(load_hint(None, path).rgb)
+
+
 def color_at(rgb: Array, x: float, y: float) -> str:
     """Return `#rrggbb`, the mean of 3x3 pixels at a point; `x`, `y` are shares of the picture, 0..1."""
     height, width = rgb.shape[:2]
     row, column = min(height - 1, int(y * height)), min(width - 1, int(x * width))
     around = rgb[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2].reshape(-1, 3)
     return "#" + "".join(f"{round(float(value)):02x}" for value in around.mean(axis=0))
+
+
+def main_colors(rgb: Array, count: int = 8) -> list[str]:
+    """Return up to `count` colors `#rrggbb` that a picture (h, w, 3) uint8 has most of, each unlike the others."""
+    small = cv2.resize(rgb, (128, 96), interpolation=cv2.INTER_AREA).reshape(-1, 3)
+    lab = rgb_to_lab(small.T.astype(np.float32) / np.float32(255)).T
+    _, cell, sizes = np.unique(np.rint(lab / _CELL), axis=0, return_inverse=True, return_counts=True)
+    found: list[Array] = []
+    names: list[str] = []
+    for place in np.argsort(-sizes, kind="stable"):
+        inside = cell.reshape(-1) == place
+        middle = lab[inside].mean(axis=0)
+        if all(np.linalg.norm(middle - other) >= _UNLIKE for other in found):
+            found.append(middle)
+            names.append("#" + bytes(np.rint(small[inside].mean(axis=0)).astype(np.uint8)).hex())
+        if len(found) == count:
+            break
+    return names
 
 
 def chroma_alone(rgb: Array) -> Array:

@@ -3,6 +3,7 @@
 import { call, change, complain, toast } from "./api.js";
 import { clock, dress, el, find, keyed, later } from "./dom.js";
 import { forgetLive, recolor } from "./live.js";
+import { createPalettes } from "./palettes.js";
 import { emit, goTo, hints, on, secondsOf, setTool, state } from "./state.js";
 import { createSwatches, lumaAt, readLuma, shadeOf, swatchKey, SWATCHES } from "./swatches.js";
 import { placeOf } from "./viewer.js";
@@ -217,7 +218,9 @@ function showEditor() {
   ui.radius.value = radius * 100;
   ui.radius.setAttribute("aria-valuetext", `${(radius * 100).toFixed(1)} % of the height`);
   const place = picked ?? draft.hover ?? draft.aim;
-  ui.swatches.show(ui.picker.value, place ? lumaAt({ radius, ...place }) : null);
+  const luma = place ? lumaAt({ radius, ...place }) : null;
+  ui.swatches.show(ui.picker.value, luma);
+  ui.palettes.show(ui.picker.value, luma);
   ui.state.textContent =
     state.tool === "dropper"
       ? `Go to any frame in color and click what you want. The color is for frame ${draft.frame}.`
@@ -266,10 +269,11 @@ function build() {
   ui.picker = el("input", { type: "color", value: draft.color, "aria-label": "Color of the point", on: { input: (event) => setColor(event.target.value) } });
   ui.dropper = dress(el("button", { type: "button", id: "dropper", "aria-pressed": "false", on: { click: toggleDropper } }), "dropper", "Take a color from any frame that has one", { text: "Eyedropper" });
   ui.swatches = createSwatches(setColor);
+  ui.palettes = createPalettes(setColor);
   ui.radius = el("input", { type: "range", min: 1, max: 15, step: 0.5, "aria-label": "Size of the point", on: { input: (event) => setRadius(Number(event.target.value) / 100) } });
   ui.state = el("p", { class: "explain", role: "status" });
   ui.list = el("ul", { class: "pointlist" });
-  ui.tools = el("div", { class: "pointtools" }, ui.swatches.row, ui.swatches.name, el("div", { class: "row" }, ui.picker, ui.dropper), el("label", { class: "inline" }, "Size ", ui.radius), ui.state, ui.list);
+  ui.tools = el("div", { class: "pointtools" }, ui.swatches.row, ui.swatches.name, ui.palettes.node, el("div", { class: "row" }, ui.picker, ui.dropper), el("label", { class: "inline" }, "Size ", ui.radius), ui.state, ui.list);
   editor.append(el("div", { class: "pointtools" }, el("div", { class: "row" }, ui.toggle), ui.tools));
   ui.layer = find("points-layer");
   ui.marks = el("div");

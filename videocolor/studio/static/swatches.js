@@ -1,5 +1,6 @@
 // Colors to choose from, and what becomes of a color at a place: the film's luma stays, so a dark one turns pale on bright things.
 import { call } from "./api.js";
+import { nameOfColor } from "./colornames.js";
 import { el } from "./dom.js";
 import { picture, sourceUrl } from "./frames.js";
 import { emit, state } from "./state.js";
@@ -21,7 +22,7 @@ const asked = new Set();
 const luma = { frame: null, data: null, width: 0, height: 0 };
 
 /** Learn the shades of colors; "shades" is told when they are known. */
-async function learn(colors) {
+export async function learn(colors) {
   const fresh = colors.filter((color) => !asked.has(color));
   if (!fresh.length) return;
   fresh.forEach((color) => asked.add(color));
@@ -70,7 +71,7 @@ export function shadeOf(color, at) {
   return list && at !== null ? list[Math.round(at * STEPS)] : color;
 }
 
-const nameOf = (color) => SWATCHES.find(([known]) => known === color)?.[1] ?? color;
+const nameOf = (color) => SWATCHES.find(([known]) => known === color)?.[1] ?? nameOfColor(color);
 
 /** The row of swatches with the name of the one that is pointed at; `choose(color)` is called with the one that is chosen. */
 export function createSwatches(choose) {
