@@ -6,7 +6,6 @@ One studio and one window serve all tests of this module; each test leaves the p
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
