@@ -9,7 +9,7 @@ import numpy as np
 from videocolor.models.base import Colorizer
 from videocolor.models.registry import load_colorizer
 from videocolor.pipeline.keyframe_motion import unknown_motion
-from videocolor.studio.live import _InTurn, _remembering
+from videocolor.studio.live import _InTurn, _staged
 
 
 def test_all_that_a_network_does_reaches_the_network() -> None:
@@ -22,7 +22,7 @@ def test_keyframes_without_a_hint_are_decided_together_as_in_the_film() -> None:
     luma = np.random.default_rng(0).random((2, 64, 64), np.float32)
     found = [
         one.step_together(one.begin([]), luma, unknown_motion(2, (16, 16)))
-        for one in (network, _InTurn(_remembering(network), threading.Lock()))
+        for one in (network, _InTurn(_staged(network, 1), threading.Lock()))
     ]
     assert found[0].features is not None and found[1].features is not None
     np.testing.assert_array_equal(found[0].ab, found[1].ab)

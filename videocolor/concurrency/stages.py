@@ -6,6 +6,8 @@ threads overlap them; the bound on each queue is what keeps memory flat.
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -17,7 +19,7 @@ from typing import Final, TypeVar
 
 from videocolor.errors import Interrupted
 
-__all__ = ["check_wanted", "prefetch", "single_threaded_kernels", "spread"]
+__all__ = ["check_wanted", "lower_priority", "prefetch", "single_threaded_kernels", "spread"]
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -26,9 +28,20 @@ _POLL: Final = 0.1
 """Seconds after which a waiting stage looks whether its consumer has gone."""
 
 
+_LOW: Final = 10
+"""Nice value: a tenth of the processor's time beside a thread of usual priority."""
+
+
 @dataclass(frozen=True)
 class _End:
     error: BaseException | None = None
+
+
+def lower_priority() -> None:
+    """Let this thread, and those that it will start, yield to others (on Linux; elsewhere nothing happens)."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, max(_LOW, os.getpriority(os.PRIO_PROCESS, thread)))
 
 
 class _Stage(threading.local):

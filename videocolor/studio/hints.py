@@ -212,7 +212,7 @@ def points_layer(luma: Array, points: Sequence[Point], *, sar: Fraction = Fracti
         # The later of two overlapping points wins, also in the transparent part outside of other discs.
         near = (away <= _MARGIN * radius) & ((mask[rows, columns] <= 0) | (away <= radius + 0.5))
         place = np.clip(luma[rows, columns], 0, 1)[away <= max(radius, 1)].mean()
-        ab[:, rows, columns][:, near] = shade(point.color, np.array([place]))
+        ab[:, rows, columns][:, near] = _shade_at(point.color, float(place))
         mask[rows, columns] = np.maximum(mask[rows, columns], np.clip(radius + 0.5 - away, 0, 1))
     return ab, mask
 
@@ -242,6 +242,11 @@ def shade(color: str, luma: Array) -> Array:
     most = _largest_chroma(lightness, np.hypot(*ab), ab)
     factor = np.minimum((lightness + 16) / (lightness[0] + 16), most / max(float(most[0]), 1e-3))[1:]
     return np.asarray(ab[:, None] * np.minimum(factor, 1), np.float32)
+
+
+@lru_cache(maxsize=512)
+def _shade_at(color: str, luma: float) -> Array:
+    return shade(color, np.array([luma]))
 
 
 @lru_cache(maxsize=256)

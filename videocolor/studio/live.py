@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
-from typing import Any, Final, Literal, TypeVar, cast
+from typing import Any, Final, Literal
 
-import numpy as np
-
+from videocolor.concurrency.stages import single_threaded_kernels
 from videocolor.config import ColorizeConfig
 from videocolor.hints.plan import MOST_PER_SHOT, hint_ab, hint_input, load_hint
 from videocolor.images import encode_image
 from videocolor.keyframes.choose import propose_colors
 from videocolor.models.automatic import AutomaticColorizer
 from videocolor.models.base import Colorizer, HintInput, KeyframeMotion, Prediction
-from videocolor.models.hint.colorizer import HintColorizer, Runtime
+from videocolor.models.hint.colorizer import HintColorizer
+from videocolor.models.hint.staged import Memo, StagedRuntime
 from videocolor.pipeline.film import load_network
 from videocolor.pipeline.upsample import plane_luma, upsample_chroma
 from videocolor.preview import PreviewFrame, preview_rgb, preview_size
@@ -35,7 +35,7 @@ from videocolor.studio.project import ProjectStore
 from videocolor.studio.projectdata import Point
 from videocolor.types import Array, Frame, Given, Hint
 
-__all__ = ["LiveColors", "Memo", "Network"]
+__all__ = ["LiveColors", "Network"]
 
 _KEPT: Final = 24
 """Colored frames that are kept for the page to fetch; lumas and hints that are kept for the next click."""
@@ -85,7 +85,7 @@ class LiveColors:
         began = monotonic()
         self._make_way()
         frame = self._source.frame(index)
-        with self._lock:
+        with self._lock, single_threaded_kernels():
             colored = PackedFrame.of(self._colored(frame, points, lines))
             self._number += 1
             self._frames[self._number] = colored
@@ -130,7 +130,7 @@ class LiveColors:
         return [preview_rgb(one) for one in propose_colors(self._source.frame(index), network, _PROPOSALS)]
 
     def _colored(self, frame: Frame, points: Sequence[Point], lines: int) -> PreviewFrame:
-        info, network = self._index.info, self._network.colorizer(self._store.config(), remembers=True)
+        info, network = self._index.info, self._network.colorizer(self._store.config(), live=True)
         hints = self._hints(frame.index)
         shown = self._luma(frame, preview_size(info, lines)[::-1])
         painted = self._painted(frame.index, shown.shape)
@@ -180,32 +180,6 @@ class LiveColors:
         return HintInput(luma, ab, mask, in_shot=True)
 
 
-_RESULTS: Final = 12
-"""Results of the network that are kept: a click changes one hint, and the rest is computed once."""
-T = TypeVar("T")
-
-
-class Memo:
-    """Cache of the most recently used results.
-
-    Args:
-        most: results.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._values: OrderedDict[Hashable, Any] = OrderedDict()
-
-    def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """Return the result of `make`, which is called once per key."""
-        if key not in self._values:
-            self._values[key] = make()
-        self._values.move_to_end(key)
-        while len(self._values) > self._most:
-            self._values.popitem(last=False)
-        return cast("T", self._values[key])
-
-
 class Network:
     """The network that the settings name; safe for threads, which use it in turn, one batch at a time."""
 
@@ -213,12 +187,12 @@ class Network:
         self._loading = threading.Lock()
         self._loaded: tuple[str, Colorizer, Colorizer] | None = None
 
-    def colorizer(self, config: ColorizeConfig, *, remembers: bool = False) -> Colorizer:
+    def colorizer(self, config: ColorizeConfig, *, live: bool = False) -> Colorizer:
         """Return the network, loaded at the first call.
 
         Args:
             config: names it.
-            remembers: keep intermediate results, for many requests about one frame.
+            live: for many requests about one frame: keep intermediate results, use all cores, and wait for no preview.
 
         Raises:
             ModelError, DeviceError: it cannot be loaded.
@@ -227,16 +201,17 @@ class Network:
         with self._loading:
             if self._loaded is None or self._loaded[0] != name:
                 self._loaded = None  # frees the memory first
-                network, turn = load_network(config), threading.Lock()
-                self._loaded = name, _InTurn(network, turn), _InTurn(_remembering(network), turn)
-            return self._loaded[2] if remembers else self._loaded[1]
+                network = load_network(config)
+                live = _staged(network, config.model.threads)
+                self._loaded = name, _InTurn(network, threading.Lock()), _InTurn(live, threading.Lock())
+            return self._loaded[2] if live else self._loaded[1]
 
 
-def _remembering(network: Colorizer) -> Colorizer:
+def _staged(network: Colorizer, threads: int | None) -> Colorizer:
     if isinstance(network, AutomaticColorizer):
-        return AutomaticColorizer(_remembering(network.hinted), network.automatic)
+        return AutomaticColorizer(_staged(network.hinted, threads), network.automatic)
     if type(network) is HintColorizer:
-        return HintColorizer(network.card, _Remembering(network.runtime))
+        return HintColorizer(network.card, StagedRuntime(network.runtime, threads), fast=True)
     return network
 
 
@@ -269,33 +244,3 @@ class _InTurn(Colorizer):
     @property
     def plugins(self) -> tuple[str, ...]:
         return self._network.plugins
-
-
-class _Remembering(Runtime):
-    """A runtime that computes nothing twice: hints are encoded one by one, equal inputs return the kept result."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime, self._memo, self.name = runtime, Memo(_RESULTS), runtime.name
-
-    @property
-    def key_channels(self) -> int:
-        return self._runtime.key_channels
-
-    @property
-    def value_channels(self) -> int:
-        return self._runtime.value_channels
-
-    def encode(self, luma: Array, ab: Array, mask: Array) -> tuple[Array, Array, Array]:
-        made = [self._encode(*(plane[n : n + 1] for plane in (luma, ab, mask))) for n in range(len(luma))]
-        keys, values, valid = (np.concatenate(planes) for planes in zip(*made, strict=True))
-        return keys, values, valid
-
-    def _encode(self, *hint: Array) -> tuple[Array, Array, Array]:
-        return self._memo.get(("encode", *_keys(hint)), lambda: self._runtime.encode(*hint))
-
-    def colorize(self, *inputs: Array) -> tuple[Array, Array, Array]:
-        return self._memo.get(("colorize", *_keys(inputs)), lambda: self._runtime.colorize(*inputs))
-
-
-def _keys(arrays: Sequence[Array]) -> list[Hashable]:
-    return [(array.shape, hash(array.tobytes())) for array in arrays]

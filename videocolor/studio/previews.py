@@ -15,6 +15,7 @@ from fractions import Fraction
 from time import monotonic
 from typing import Any, Final, Literal
 
+from videocolor.concurrency.stages import lower_priority
 from videocolor.errors import UsageError, VideocolorError
 from videocolor.pipeline.reader import Part
 from videocolor.preview import PreviewFrame, preview_part, preview_rgb, preview_size, warm_up
@@ -293,6 +294,7 @@ class Previews:
                 thread.start()
 
     def _work(self, run: PreviewRun, task: _Task) -> None:
+        lower_priority()  # a click is answered first
         try:
             with self._one, self._scan.held():  # one at a time: the one before ends its threads first
                 if not run.stop.is_set():

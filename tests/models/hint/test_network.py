@@ -273,7 +273,7 @@ def test_packaged_graphs_are_those_of_the_code(tmp_path: Path) -> None:
     from videocolor.models.hint.export import write_graphs
 
     write_graphs(HintNet().folded(), tmp_path, "fresh")
-    for part in ("encode", "frame", "simple"):
+    for part in ("encode", "frame", "simple", "features", "tokens", "decide"):
         packaged, fresh = graph_path("hintnet-4", part), tmp_path / f"fresh.{part}.onnx"
         assert packaged.with_suffix(".txt").read_text() == fresh.with_suffix(".txt").read_text()
         first, second = (onnx.load_from_string(path.read_bytes()) for path in (packaged, fresh))

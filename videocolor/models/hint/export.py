@@ -28,9 +28,14 @@ from videocolor.models.hint.tensors import OUTSIDE, TENSORS
 from videocolor.models.runtimes import external_names, graph_path
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
     from videocolor.models.hint.network import HintNet
 
 __all__ = [
+    "STAGED",
     "complete_onnx",
     "import_openvino",
     "openvino_core",
@@ -41,6 +46,10 @@ __all__ = [
 
 _PARTS: Final = {"frame": "", "encode": ".encode", "simple": ".simple"}
 """Part of the network -> what comes between a file's name and its suffix."""
+_STAGES: Final = ("features", "tokens", "decide")
+"""The packaged graphs of `videocolor.models.hint.staged`."""
+STAGED: Final = ("at2", "at4", "at8", "at16", "at32", "features")
+"""What `features` returns: the encoder's taps by their stride, and the matcher's features."""
 _OPSET: Final = 17
 
 
@@ -167,18 +176,8 @@ def _intermediate(artifact: Artifact, content: bytes, target: Path) -> dict[Path
 
 def _export(net: HintNet, part: str) -> bytes:
     import torch
-    from torch import Tensor, nn
 
     from videocolor.models.hint.network import VALUE_CHANNELS
-
-    class Part(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.net = net
-
-        def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, Tensor, Tensor]:
-            whole = {"frame": self.net.colorize, "encode": self.net.encode_hint, "simple": self.net.colorize_by_hint}
-            return whole[part](*inputs)  # type: ignore[operator,no-any-return]
 
     luma, ab = torch.rand(2, 1, 160, 288), torch.rand(2, 2, 160, 288)
     keys = torch.rand(1, 720, net.null.in_channels + 3)
@@ -194,6 +193,68 @@ def _export(net: HintNet, part: str) -> bytes:
         for ports in TENSORS[part].values()
         for name, tensor in ports.items()
     }
+    functions = {"frame": net.colorize, "encode": net.encode_hint, "simple": net.colorize_by_hint}
+    return _graph(net, functions[part], inputs, names, dynamic)
+
+
+def _stage(net: HintNet, part: str) -> bytes:
+    """Export a stage of encoding and coloring; sides of pictures are free, and the number of tokens."""
+    import torch
+
+    from videocolor.models.hint.network import VALUE_CHANNELS
+
+    luma = torch.rand(1, 1, 160, 288)
+    with torch.no_grad():
+        found = net.features(luma)
+    keys = torch.rand(1, 720, net.null.in_channels + 3)
+    tokens = (keys, torch.rand(1, 720, VALUE_CHANNELS), torch.ones(1, 720), keys[:, :9])
+    features = {name: (tensor, {2: f"{name}_h", 3: f"{name}_w"}) for name, tensor in zip(STAGED, found, strict=True)}
+    picture, half = {2: "h", 3: "w"}, {2: "h2", 3: "w2"}
+    gray = {"luma": (luma, picture)}
+    named = ("keys", "values", "valid", "scribbles")
+    hints = {
+        name: (tensor, {1: "s" if name == "scribbles" else "t"}) for name, tensor in zip(named, tokens, strict=True)
+    }
+    propagated = {"propagated": (torch.rand(1, PROPAGATED_CHANNELS, 80, 144), half)}
+    inputs = {
+        "features": gray,
+        "tokens": gray
+        | {"features": features["features"], "ab": (torch.rand(1, 2, 160, 288), picture), "mask": (luma, picture)},
+        "decide": gray | features | hints | propagated,
+    }[part]
+    outputs = {"features": list(STAGED), "tokens": ["keys", "values", "valid"], "decide": ["ab", "confidence", "error"]}
+    dynamic = {name: axes for name, (_, axes) in (inputs | (features if part == "features" else {})).items()}
+    if part != "features":
+        dynamic |= {name: half if part == "decide" else {1: "t"} for name in outputs[part]}
+    taps = len(STAGED) - 1
+
+    def decide(luma: Tensor, *rest: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return net.decide(luma, list(rest[:taps]), *rest[taps:])
+
+    functions = {"features": net.features, "tokens": net.matched_tokens, "decide": decide}
+    tensors = tuple(tensor for tensor, _ in inputs.values())
+    return _graph(net, functions[part], tensors, [list(inputs), outputs[part]], dynamic)
+
+
+def _graph(
+    net: HintNet,
+    function: Callable[..., Any],
+    inputs: tuple[Tensor, ...],
+    names: list[list[str]],
+    dynamic: dict[str, dict[int, str]],
+) -> bytes:
+    """Export a function of the network; `names` are those of its inputs and outputs."""
+    import torch
+    from torch import nn
+
+    class Part(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, *inputs: Tensor) -> Any:
+            return function(*inputs)
+
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "graph.onnx"
         warnings.simplefilter("ignore")
@@ -217,6 +278,8 @@ def write_graphs(net: HintNet, folder: Path, architecture: str) -> None:
             parameter.normal_()
     for part in _PARTS:
         write_without_weights(_export(net, part), folder / f"{architecture}.{part}.onnx")
+    for part in _STAGES:
+        write_without_weights(_stage(net, part), folder / f"{architecture}.{part}.onnx")
 
 
 def write_without_weights(data: bytes, path: Path) -> None:

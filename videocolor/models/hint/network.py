@@ -145,7 +145,10 @@ class HintNet(nn.Module):
 
     def hint_tokens(self, luma: Tensor, taps: list[Tensor], ab: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`encode_hint` from features that are already computed."""
-        features = self.matcher(taps)
+        return self.matched_tokens(luma, self.matcher(taps), ab, mask)
+
+    def matched_tokens(self, luma: Tensor, features: Tensor, ab: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """`encode_hint` from the matcher's features."""
         painted = F.avg_pool2d(mask, 8)
         mean = F.avg_pool2d(ab * mask, 8) / painted.clamp(min=1e-4)
         mixed = self.mix(torch.cat((features, mean, painted), dim=1))
@@ -176,6 +179,25 @@ class HintNet(nn.Module):
         """
         taps = self.encoder(luma)
         features = self.matcher(taps)
+        return self.decide(luma, taps, features, keys, values, valid, scribbles, propagated)
+
+    def features(self, luma: Tensor) -> tuple[Tensor, ...]:
+        """Return what `decide` and `matched_tokens` need of a frame: the encoder's taps, then the matcher's features."""
+        taps = self.encoder(luma)
+        return (*taps, self.matcher(taps))
+
+    def decide(
+        self,
+        luma: Tensor,
+        taps: list[Tensor],
+        features: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        valid: Tensor,
+        scribbles: Tensor,
+        propagated: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """`colorize` from features that are already computed."""
         output, taken = self._decide(luma, taps, features, keys, values, valid, propagated, scribbles)
         own = smooth_by_feature_similarity(features, output.own, output.confidence)
         confidence = torch.maximum(up(up(output.confidence)), propagated[:, 2:3]).clamp(0.0, 1.0)

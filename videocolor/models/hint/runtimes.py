@@ -38,17 +38,17 @@ class OnnxRuntime:
     name = "onnxruntime"
 
     def __init__(self, artifact: Artifact, threads: int | None, *, deferred: bool = False) -> None:
-        self._artifact, self._threads = artifact, threads
+        self.artifact, self._threads = artifact, threads
         if not deferred:
             self._frame  # noqa: B018 - opens it
 
     @cached_property
     def _frame(self) -> Any:
-        return open_session(self._artifact, "frame", self._threads)
+        return open_session(self.artifact, "frame", self._threads)
 
     @cached_property
     def _encode(self) -> Any:
-        return open_session(self._artifact, "encode", self._threads)
+        return open_session(self.artifact, "encode", self._threads)
 
     @cached_property
     def key_channels(self) -> int:
@@ -93,7 +93,7 @@ class OpenVinoRuntime:
 
     def __init__(self, artifact: Artifact, threads: int | None) -> None:
         self._core = openvino_core()
-        self._artifact, self._threads = artifact, cpu_threads(threads)
+        self.artifact, self._threads = artifact, cpu_threads(threads)
         self._frame = self._request("frame")
         self._encode: Any = None
         ports = self._frame.model_inputs
@@ -120,11 +120,11 @@ class OpenVinoRuntime:
             "INFERENCE_NUM_THREADS": self._threads,
             "PERFORMANCE_HINT": "LATENCY",
         }
-        content = complete_onnx(self._artifact, part)
+        content = complete_onnx(self.artifact, part)
         try:
             return self._core.compile_model(self._core.read_model(content), "CPU", settings).create_infer_request()
         except RuntimeError as error:
-            raise ModelError(f"{self._artifact.card.name}: OpenVINO cannot load it ({error})") from error
+            raise ModelError(f"{self.artifact.card.name}: OpenVINO cannot load it ({error})") from error
 
 
 def _infer(request: Any, *inputs: Array) -> list[Array]:
