@@ -185,7 +185,7 @@ class Network:
 
     def __init__(self) -> None:
         self._loading = threading.Lock()
-        self._loaded: tuple[str, Colorizer, Colorizer] | None = None
+        self._loaded: tuple[str, list[Colorizer]] | None = None
 
     def colorizer(self, config: ColorizeConfig, *, live: bool = False) -> Colorizer:
         """Return the network, loaded at the first call.
@@ -202,9 +202,9 @@ class Network:
             if self._loaded is None or self._loaded[0] != name:
                 self._loaded = None  # frees the memory first
                 network = load_network(config)
-                live = _staged(network, config.model.threads)
-                self._loaded = name, _InTurn(network, threading.Lock()), _InTurn(live, threading.Lock())
-            return self._loaded[2] if live else self._loaded[1]
+                both = network, _staged(network, config.model.threads)
+                self._loaded = name, [_InTurn(one, threading.Lock()) for one in both]
+            return self._loaded[1][live]
 
 
 def _staged(network: Colorizer, threads: int | None) -> Colorizer:

@@ -193,7 +193,11 @@ def _export(net: HintNet, part: str) -> bytes:
         for ports in TENSORS[part].values()
         for name, tensor in ports.items()
     }
-    functions = {"frame": net.colorize, "encode": net.encode_hint, "simple": net.colorize_by_hint}
+    functions: dict[str, Callable[..., Any]] = {
+        "frame": net.colorize,
+        "encode": net.encode_hint,
+        "simple": net.colorize_by_hint,
+    }
     return _graph(net, functions[part], inputs, names, dynamic)
 
 
@@ -231,7 +235,11 @@ def _stage(net: HintNet, part: str) -> bytes:
     def decide(luma: Tensor, *rest: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return net.decide(luma, list(rest[:taps]), *rest[taps:])
 
-    functions = {"features": net.features, "tokens": net.matched_tokens, "decide": decide}
+    functions: dict[str, Callable[..., Any]] = {
+        "features": net.features,
+        "tokens": net.matched_tokens,
+        "decide": decide,
+    }
     tensors = tuple(tensor for tensor, _ in inputs.values())
     return _graph(net, functions[part], tensors, [list(inputs), outputs[part]], dynamic)
 

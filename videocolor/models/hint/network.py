@@ -182,7 +182,7 @@ class HintNet(nn.Module):
         return self.decide(luma, taps, features, keys, values, valid, scribbles, propagated)
 
     def features(self, luma: Tensor) -> tuple[Tensor, ...]:
-        """Return what `decide` and `matched_tokens` need of a frame: the encoder's taps, then the matcher's features."""
+        """Return what `decide` and `matched_tokens` need: the encoder's taps, then the matcher's features."""
         taps = self.encoder(luma)
         return (*taps, self.matcher(taps))
 
