@@ -539,6 +539,7 @@ def test_hints_that_were_put_there_by_hand(reel: Path, tmp_path: Path) -> None:
 
 def test_a_click_colors_its_frame_at_once(page: Client) -> None:
     points = [{"x": 0.5, "y": 0.5, "color": "#2f5233", "radius": 0.1}]
+    assert page.http.post("/api/live/prepare", json={"frame": 3, "lines": 72}).json() == {"frame": 3}
     answer = page.http.post("/api/live", json={"frame": 3, "points": points, "lines": 72})
     assert answer.status_code == 200, answer.text
     made = answer.json()

@@ -310,6 +310,13 @@ def color_live(studio: Served, body: models.Live) -> Answer:
     return studio.live.color(body.frame, _points(body.points), body.lines)
 
 
+@router.post("/api/live/prepare")
+def prepare_live(studio: Served, body: models.LiveFrame) -> Answer:
+    studio.shots.check_frame(body.frame)
+    studio.live.prepare(body.frame, body.lines)
+    return {"frame": body.frame}
+
+
 @router.get("/api/live/{number}.jpg")
 def live_picture(studio: Served, number: FrameIndex, kind: Kind = "after", saturation: Saturation = 1.0) -> Response:
     return _jpeg(studio.live.picture(number, kind, saturation))

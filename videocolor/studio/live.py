@@ -25,7 +25,7 @@ from videocolor.models.hint.colorizer import HintColorizer
 from videocolor.models.hint.staged import Memo, StagedRuntime
 from videocolor.pipeline.film import load_network
 from videocolor.pipeline.upsample import plane_luma, upsample_chroma
-from videocolor.preview import PreviewFrame, preview_rgb, preview_size
+from videocolor.preview import PreviewFrame, preview_rgb, preview_size, warm_up
 from videocolor.shots.prepare import small_luma, working_size
 from videocolor.studio.errors import NotFoundError
 from videocolor.studio.frames import FilmIndex, FrameSource, jpeg_bytes
@@ -92,6 +92,13 @@ class LiveColors:
             while len(self._frames) > _KEPT:
                 self._frames.popitem(last=False)
             return {"id": self._number, "frame": index, "ms": round(1000 * (monotonic() - began), 1)}
+
+    def prepare(self, index: int, lines: int) -> None:
+        """Compute beforehand what a point on this frame will need, as `color` takes it; errors as of `color`."""
+        frame = self._source.frame(index)
+        with self._lock, single_threaded_kernels():
+            self._colored(frame, [Point(x=0.5, y=0.5, color="#808080")], lines)
+        warm_up(self._index.info.color.matrix)
 
     def picture(self, number: int, kind: Kind, saturation: float) -> bytes:
         """Return the JPEG of a colored frame.

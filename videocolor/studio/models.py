@@ -125,12 +125,17 @@ class Preview(Body):
     lines: Annotated[int, Field(ge=72, le=720)] = 240
 
 
-class Live(Body):
-    """Color one frame with points that are not saved yet."""
+class LiveFrame(Body):
+    """Make a frame ready for points."""
 
     frame: Index
-    points: Annotated[list[PointBody], Field(max_length=200)]
     lines: Annotated[int, Field(ge=72, le=1080)] = 480
+
+
+class Live(LiveFrame):
+    """Color one frame with points that are not saved yet."""
+
+    points: Annotated[list[PointBody], Field(max_length=200)]
 
 
 class Render(Change):

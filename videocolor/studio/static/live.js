@@ -1,6 +1,6 @@
 // The frame that is shown, in color at once after a click; the preview of its shot follows.
 import { call, complain } from "./api.js";
-import { find } from "./dom.js";
+import { find, later } from "./dom.js";
 import { stepHeight } from "./frames.js";
 import { emit, shotAt, state } from "./state.js";
 
@@ -19,15 +19,22 @@ export function forgetLive() {
   emit("live");
 }
 
+const linesOf = () => Math.max(72, Math.min(stepHeight(find("stage").clientHeight * devicePixelRatio), 480));
+
+/** Let the server compute what a click on the shown frame will need, while a color is being chosen. */
+export const prepare = later(() => {
+  if (busy || state.tool !== "points") return;
+  call("POST", "/api/live/prepare", { json: { frame: state.frame, lines: linesOf() } }).catch(() => undefined); // the click will complain
+}, 150);
+
 async function run() {
   busy = true;
   while (wish) {
     const { frame, points, at } = wish;
     wish = null;
-    const lines = Math.max(72, Math.min(stepHeight(find("stage").clientHeight * devicePixelRatio), 480));
     const over = state.previews.get(shotAt(frame)?.start)?.id ?? null;
     try {
-      const made = await call("POST", "/api/live", { json: { frame, points, lines } });
+      const made = await call("POST", "/api/live", { json: { frame, points, lines: linesOf() } });
       state.live = { ...made, at, over };
       emit("live");
     } catch (error) {

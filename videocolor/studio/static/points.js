@@ -2,7 +2,7 @@
 // A chosen color is for the next point; it changes a set one only while that is picked.
 import { call, change, complain, toast } from "./api.js";
 import { clock, dress, el, find, keyed, later } from "./dom.js";
-import { forgetLive, recolor } from "./live.js";
+import { forgetLive, prepare, recolor } from "./live.js";
 import { createPalettes } from "./palettes.js";
 import { emit, goTo, hints, on, secondsOf, setTool, state } from "./state.js";
 import { createSwatches, lumaAt, readLuma, shadeOf, swatchKey, SWATCHES } from "./swatches.js";
@@ -311,6 +311,7 @@ export function startPoints() {
     load();
     show();
   });
+  on("frame tool", () => state.tool === "points" && prepare());
   on("tool", () => {
     if (state.tool !== "points" && state.tool !== "dropper") {
       if (save.waiting()) flush();
