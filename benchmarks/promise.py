@@ -19,7 +19,7 @@ from typing import Any
 import click
 import cv2
 import numpy as np
-from videocolor.studio.network import Network
+from videocolor.studio.live import LiveColors, Network
 
 from videocolor.color import rgb_to_lab, rgb_to_luma
 from videocolor.config import ColorizeConfig
@@ -27,7 +27,6 @@ from videocolor.evaluation.metrics.lab import ciede2000
 from videocolor.pipeline.film import film_info
 from videocolor.studio.frames import FilmIndex, FrameSource
 from videocolor.studio.hints import shades
-from videocolor.studio.live import LiveColors
 from videocolor.studio.project import ProjectStore
 from videocolor.studio.projectdata import Point
 from videocolor.types import Array
