@@ -19,7 +19,6 @@ from typing import Any
 import click
 import cv2
 import numpy as np
-from videocolor.studio.live import LiveColors, Network
 
 from videocolor.color import rgb_to_lab, rgb_to_luma
 from videocolor.config import ColorizeConfig
@@ -27,6 +26,7 @@ from videocolor.evaluation.metrics.lab import ciede2000
 from videocolor.pipeline.film import film_info
 from videocolor.studio.frames import FilmIndex, FrameSource
 from videocolor.studio.hints import shades
+from videocolor.studio.live import LiveColors, Network
 from videocolor.studio.project import ProjectStore
 from videocolor.studio.projectdata import Point
 from videocolor.types import Array
