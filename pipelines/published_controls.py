@@ -1,6 +1,6 @@
 """Controls that the papers lack: every row with three seeds, the spread beside the mean, and a score of sharpness.
 
-    python pipelines/published_controls.py --data PACK -o OUT [--rows 2,3,4] [--seeds 0,1,2] [--set KEY=VALUE]
+    python pipelines/published_controls.py --data PACK -o OUT [--rows 2,3,4] [--seeds 0,1,2] [--set [PRESET:]KEY=VALUE]
 
 Rows 2 to 6 are H's experiments with one color network on one data set (pairs of frames), so that they differ in their
 inputs alone; `uncompressed` sees all values, `pca`, `denoising` and `sparse` compress otherwise; `h128` is row 4 at
@@ -11,13 +11,14 @@ row.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import click
 import numpy as np
 from published_figures import epochs
-from published_systems import fast_bf16
+from published_systems import changes_of, fast_bf16
 from published_tables import rows_of
 
 from videocolor.errors import InputError, VideocolorError
@@ -46,13 +47,17 @@ _CODES: Final = {"denoising": ("noise=0.1",), "sparse": ("sparsity=0.01",)}
 """What a row changes of the autoencoders."""
 
 
-def _run(preset: str, out: Path, changes: list[str]) -> list[dict[str, Any]]:
+_PRESETS: Final = sorted({"h_gray", "h_outlines", "h_hint", *(preset for preset, _ in ROWS.values())})
+
+
+def _run(preset: str, out: Path, settings: Sequence[str], changes: list[str]) -> list[dict[str, Any]]:
     """Train what is not trained; the epochs' errors."""
     from videocolor.training.systems import config_class, trainer
 
     name = f"published/{preset}"
-    fast = [] if fast_bf16() else ["bf16=false"]
-    config: Any = load_model(config_class(name), "train", name, [*fast, *changes, f"out={out}"])
+    kind = config_class(name)
+    changes = [*changes_of(preset, kind, settings, _PRESETS), *changes, f"out={out}"]
+    config: Any = load_model(kind, "train", name, [*([] if fast_bf16() else ["bf16=false"]), *changes])
     done = epochs(out / "metrics.jsonl")
     if not done or done[-1]["epoch"] < config.epochs:
         trainer(name)(config, resume=True)
@@ -64,10 +69,10 @@ def _run(preset: str, out: Path, changes: list[str]) -> list[dict[str, Any]]:
 @click.option("-o", "--output", default="runs/controls", type=click.Path(path_type=Path))
 @click.option("--rows", default=",".join(ROWS), show_default=True)
 @click.option("--seeds", default="0,1,2", show_default=True)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a value of every run.")
+@click.option("--set", "settings", multiple=True, metavar="[PRESET:]KEY=VALUE", help="Change a value of every run.")
 def main(data: Path, output: Path, rows: str, seeds: str, settings: tuple[str, ...]) -> None:
     """Train the rows and write their table."""
-    packs = [f"data.pack={data}", f"data.held_pack={data.with_name(f'{data.name}_held')}", *settings]
+    packs = [f"data.pack={data}", f"data.held_pack={data.with_name(f'{data.name}_held')}"]
     body = []
     for row in rows.split(","):
         if row not in ROWS:
@@ -76,10 +81,10 @@ def main(data: Path, output: Path, rows: str, seeds: str, settings: tuple[str, .
         for seed in seeds.split(","):
             folders = []
             for kind in _kinds(preset, changes):
-                _run(f"h_{kind}", codes / kind, [*packs, *_CODES.get(row, ())])
+                _run(f"h_{kind}", codes / kind, settings, [*packs, *_CODES.get(row, ())])
                 folders.append(f"{kind}={codes / kind}")
             out = output / row / f"seed{seed}"
-            runs.append(_run(preset, out, [*packs, *changes, *folders, f"seed={seed}"])[-1])
+            runs.append(_run(preset, out, settings, [*packs, *changes, *folders, f"seed={seed}"])[-1])
         cells = [f"{np.mean(v):.4f} [{min(v):.4f}, {max(v):.4f}]" for v in _columns(runs)]
         body.append([row, preset, " ".join(changes), str(len(runs)), *cells, *["-"] * (2 - len(cells))])
         head = ["row", "preset", "changes", "seeds", "MSE held back: mean [least, most]", "sharpness (truth: 1)"]

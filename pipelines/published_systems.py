@@ -126,7 +126,7 @@ def _has(kind: type[Section], key: str) -> bool:
     return isinstance(inner, type) and issubclass(inner, Section) and _has(inner, rest)
 
 
-def _changes(name: str, kind: type[Section], settings: Sequence[str], names: Sequence[str]) -> list[str]:
+def changes_of(name: str, kind: type[Section], settings: Sequence[str], names: Sequence[str]) -> list[str]:
     """The settings of one run."""
     from videocolor.training.systems import config_class
 
@@ -180,7 +180,7 @@ def _train(names: list[str], data: Path, out: Path, settings: Sequence[str], min
     for name in names:
         preset = f"published/{name}"
         kind = config_class(preset)
-        changes = [*_changes(name, kind, settings, names), f"out={out / name}", f"data.pack={pack}"]
+        changes = [*changes_of(name, kind, settings, names), f"out={out / name}", f"data.pack={pack}"]
         if _has(kind, "data.held_pack"):
             changes.append(f"data.held_pack={held}")
         if _has(kind, "bf16") and not fast_bf16():

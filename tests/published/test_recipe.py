@@ -73,10 +73,10 @@ def test_settings_of_one_run_and_of_all() -> None:
     from videocolor.training.systems import config_class
 
     names, wanted = ["p", "r"], ["seed=3", "r:epochs=2", "p:maps.steps=9"]
-    assert recipe._changes("r", config_class("published/r"), wanted, names) == ["seed=3", "epochs=2"]
-    assert recipe._changes("p", config_class("published/p"), wanted, names) == ["seed=3", "maps.steps=9"]
+    assert recipe.changes_of("r", config_class("published/r"), wanted, names) == ["seed=3", "epochs=2"]
+    assert recipe.changes_of("p", config_class("published/p"), wanted, names) == ["seed=3", "maps.steps=9"]
     with pytest.raises(InputError, match="none of p, r has epocs"):
-        recipe._changes("p", config_class("published/p"), ["epocs=2"], names)
+        recipe.changes_of("p", config_class("published/p"), ["epocs=2"], names)
 
 
 def test_unknown_names() -> None:

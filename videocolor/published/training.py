@@ -187,6 +187,9 @@ class PublishedTask(Task[P], Generic[P]):
         self._history: list[dict[str, float]] = []
         """A row for each epoch."""
         self._saved = time.monotonic()
+        self._spent = np.zeros(2)
+        """Seconds and CPU seconds of earlier processes of this run."""
+        self._began = _clocks()
 
     def side(self) -> int:
         """Side of the samples in pixels."""
@@ -264,7 +267,12 @@ class PublishedTask(Task[P], Generic[P]):
         row["rmse"] = math.sqrt(last) if last >= 0 else math.nan
         self._history.append(row)
         self._total = 0.0
-        return row, sheet
+        seconds, cpu = self._clock()
+        return row | {"seconds": seconds, "cpu_seconds": cpu}, sheet
+
+    def _clock(self) -> Any:
+        """Seconds and CPU seconds of the run, for metrics.jsonl alone: a weights file depends on no clock."""
+        return self._spent + _clocks() - self._began
 
     def save_due(self) -> bool:
         """Whether an epoch has ended or some minutes have passed."""
@@ -277,6 +285,7 @@ class PublishedTask(Task[P], Generic[P]):
         self._saved, artifact = time.monotonic(), self.artifact()
         return {
             "total": self._total,
+            "spent": self._clock().tolist(),
             "history": self._history,
             "net": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -288,6 +297,7 @@ class PublishedTask(Task[P], Generic[P]):
         self.net.load_state_dict(content["net"])
         self.optimizer.load_state_dict(content["optimizer"])
         self._total, self._history = content["total"], content["history"]
+        self._spent = np.array(content["spent"])
 
     def finish(self, checkpoint: Path) -> Path:
         """Write OUT/NAME.safetensors, unless the network colors nothing by itself."""
@@ -358,6 +368,11 @@ class PublishedTask(Task[P], Generic[P]):
         """Columns side by side, a sample in each row."""
         columns = self.columns(self.draw(np.arange(min(self.config.pictures, len(held))), 0, held=True))
         return np.concatenate([np.concatenate(list(pictures), axis=0) for pictures in columns.values()], axis=1)
+
+
+def _clocks() -> Array:
+    """Seconds and CPU seconds of this process."""
+    return np.array([time.monotonic(), time.process_time()])
 
 
 def ordered(config: PublishedConfig, first: int) -> Iterator[tuple[int, Array]]:
