@@ -1,28 +1,32 @@
-"""Controls that the papers lack: every row with three seeds, the spread beside the mean, and a score of sharpness.
+"""Controls that the papers lack, and what they wish for; where there are several seeds, the spread beside the mean.
 
-    python pipelines/published_controls.py --data PACK -o OUT [--rows 2,3,4] [--seeds 0,1,2] [--set [PRESET:]KEY=VALUE]
+    python pipelines/published_controls.py train --data PACK -o OUT [--rows 2,3] [--seeds 0,1] [--set [PRESET:]KEY=VALUE]
+    python pipelines/published_controls.py page -o OUT --page FILE.md [--copy FILE.json]
 
 Rows 2 to 6 are H's experiments with one color network on one data set (pairs of frames), so that they differ in their
-inputs alone; `uncompressed` sees all values, `pca`, `denoising` and `sparse` compress otherwise; `h128` is row 4 at
-128 px, its codes 32x32; `deep` is deeper and wider, `recurrent` sees the frame before; `batch5` and `batch10` are F
-with white borders. Autoencoders are trained once, by the first seed. What is done is skipped. OUT/table.md has a line a
-row.
+inputs alone; `uncompressed` sees all values, `pca`, `denoising` and `sparse` compress otherwise (the last two beside
+row 2); `h128` is row 4 at 128 px, its codes 32x32; `deep` is deeper and wider, `recurrent` sees the frame before;
+`batch5` and `batch10` are F with white borders; `r` is R's forty epochs; `colors` and `placed` are P with 9 to 400
+colors, without and with the pixel's position. Autoencoders are trained once, by the first seed. What is done is
+skipped, and OUT/results.json keeps every epoch of every run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import click
 import numpy as np
-from published_figures import epochs
+from published_figures import curves, epochs
 from published_systems import changes_of, fast_bf16
 from published_tables import rows_of
 
 from videocolor.errors import InputError, VideocolorError
 from videocolor.files import write_atomically
+from videocolor.images import encode_image
 from videocolor.presets import load_model
 
 _ONE: Final = ("standardize=true", "features_layout=shuffle")
@@ -41,58 +45,71 @@ ROWS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "recurrent": ("h4_recurrent", _ONE),
     "batch5": ("f_batch5", ()),
     "batch10": ("f_batch10", ()),
+    "r": ("r", ("epochs=40",)),
+    "colors": ("p_colors", ("perceptron.position=false",)),
+    "placed": ("p_colors", ()),
 }
 """Preset and changes of each row."""
 _CODES: Final = {"denoising": ("noise=0.1",), "sparse": ("sparsity=0.01",)}
 """What a row changes of the autoencoders."""
-
-
 _PRESETS: Final = sorted({"h_gray", "h_outlines", "h_hint", *(preset for preset, _ in ROWS.values())})
+_CURVES: Final = ("batch5", "batch10", "r")
 
 
-def _run(preset: str, out: Path, settings: Sequence[str], changes: list[str]) -> list[dict[str, Any]]:
-    """Train what is not trained; the epochs' errors."""
+def _run(preset: str, out: Path, settings: Sequence[str], changes: Sequence[str]) -> list[dict[str, Any]]:
+    """Train what is not trained; the epochs, or P's networks."""
     from videocolor.training.systems import config_class, trainer
 
     name = f"published/{preset}"
     kind = config_class(name)
-    changes = [*changes_of(preset, kind, settings, _PRESETS), *changes, f"out={out}"]
-    config: Any = load_model(kind, "train", name, [*([] if fast_bf16() else ["bf16=false"]), *changes])
-    done = epochs(out / "metrics.jsonl")
-    if not done or done[-1]["epoch"] < config.epochs:
+    fast = ["bf16=false"] if "bf16" in kind.model_fields and not fast_bf16() else []
+    own = changes_of(preset, kind, settings, _PRESETS)
+    config: Any = load_model(kind, "train", name, [*fast, *own, *changes, f"out={out}"])
+    patches = out / "results.json"
+    done = len(json.loads(patches.read_text(encoding="utf-8"))["networks"]) if patches.is_file() else 0
+    if max([done, *(row["step"] for row in epochs(out / "metrics.jsonl"))]) < config.steps:
         trainer(name)(config, resume=True)
+    if patches.is_file():
+        return list(json.loads(patches.read_text(encoding="utf-8"))["networks"])
     return epochs(out / "metrics.jsonl")
 
 
-@click.command(help=__doc__)
+@click.group(help=__doc__)
+def main() -> None:
+    """The commands."""
+
+
+_OUTPUT: Final = click.option("-o", "--output", default="runs/controls", type=click.Path(path_type=Path))
+
+
+@main.command()
 @click.option("--data", required=True, type=click.Path(path_type=Path, exists=True), help="Folder of a pack.")
-@click.option("-o", "--output", default="runs/controls", type=click.Path(path_type=Path))
+@_OUTPUT
 @click.option("--rows", default=",".join(ROWS), show_default=True)
 @click.option("--seeds", default="0,1,2", show_default=True)
 @click.option("--set", "settings", multiple=True, metavar="[PRESET:]KEY=VALUE", help="Change a value of every run.")
-def main(data: Path, output: Path, rows: str, seeds: str, settings: tuple[str, ...]) -> None:
-    """Train the rows and write their table."""
-    packs = [f"data.pack={data}", f"data.held_pack={data.with_name(f'{data.name}_held')}"]
-    body = []
+def train(data: Path, output: Path, rows: str, seeds: str, settings: tuple[str, ...]) -> None:
+    """Train the rows."""
+    pack, held = f"data.pack={data}", f"data.held_pack={data.with_name(f'{data.name}_held')}"
+    results = output / "results.json"
     for row in rows.split(","):
         if row not in ROWS:
             raise InputError(f"--rows {row}: there are {', '.join(ROWS)}")
-        (preset, changes), codes, runs = ROWS[row], output / (row if row in _CODES else "codes"), []
+        (preset, changes), codes, runs = ROWS[row], output / (row if row in _CODES else "codes"), {}
         for seed in seeds.split(","):
             folders = []
             for kind in _kinds(preset, changes):
-                _run(f"h_{kind}", codes / kind, settings, [*packs, *_CODES.get(row, ())])
+                _run(f"h_{kind}", codes / kind, settings, [pack, held, *_CODES.get(row, ())])
                 folders.append(f"{kind}={codes / kind}")
-            out = output / row / f"seed{seed}"
-            runs.append(_run(preset, out, settings, [*packs, *changes, *folders, f"seed={seed}"])[-1])
-        cells = [f"{np.mean(v):.4f} [{min(v):.4f}, {max(v):.4f}]" for v in _columns(runs)]
-        body.append([row, preset, " ".join(changes), str(len(runs)), *cells, *["-"] * (2 - len(cells))])
-        head = ["row", "preset", "changes", "seeds", "MSE held back: mean [least, most]", "sharpness (truth: 1)"]
-        write_atomically(output / "table.md", "\n".join(rows_of(head, body)) + "\n")
-    click.echo((output / "table.md").read_text(encoding="utf-8"))
+            given = [pack, *(() if preset.startswith("p") else (held,)), *changes, *folders, f"seed={seed}"]
+            runs[seed] = _run(preset, output / row / f"seed{seed}", settings, given)
+        found = json.loads(results.read_text(encoding="utf-8")) if results.is_file() else {}
+        found[row] = {"preset": preset, "changes": changes, "settings": settings, "runs": runs}
+        write_atomically(results, json.dumps(found, indent=1) + "\n")
+        click.echo(f"{row}: {len(runs)} done")
 
 
-def _kinds(preset: str, changes: tuple[str, ...]) -> list[str]:
+def _kinds(preset: str, changes: Sequence[str]) -> list[str]:
     """Autoencoders that a row needs."""
     if not preset.startswith("h") or any(change.startswith("compressor=") for change in changes):
         return []
@@ -100,9 +117,92 @@ def _kinds(preset: str, changes: tuple[str, ...]) -> list[str]:
     return [kind for kind in ("gray", "outlines", "hint") if kind in inputs]
 
 
-def _columns(runs: list[dict[str, Any]]) -> list[list[float]]:
-    found = [[run.get(key) for run in runs] for key in ("mse", "sharpness")]
-    return [values for values in found if None not in values]
+@main.command()
+@_OUTPUT
+@click.option("--page", required=True, type=click.Path(path_type=Path))
+@click.option("--copy", type=click.Path(path_type=Path), help="Another place for the results.")
+def page(output: Path, page: Path, copy: Path | None) -> None:
+    """Write the tables and curves of OUT/results.json."""
+    text = (output / "results.json").read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(text)
+    if copy is not None:
+        write_atomically(copy, text)
+    rows = {row: found[row] for row in ROWS if row in found}
+    lines = ["# Published systems: controls", "", "Written by `pipelines/published_controls.py page`."]
+    for letter, title, table in (
+        ("h", "H: inputs, compressors, depth", _spread_table),
+        ("fr", "F: batch 5 against batch 10; R: forty epochs", _course_table),
+        ("p", "P: more colors, and the pixel's position", _color_table),
+    ):
+        chosen = {row: entry for row, entry in rows.items() if entry["preset"][0] in letter}
+        if chosen:
+            changed = sorted({setting for entry in chosen.values() for setting in entry["settings"]})
+            own = [setting for setting in changed if setting[0] in letter or ":" not in setting]
+            lines += ["", f"## {title}", "", f"Set: {' '.join(f'`{setting}`' for setting in own)}.", "", *table(chosen)]
+    picture = curves({row: [e["mse"] for e in rows[row]["runs"]["0"]] for row in _CURVES if row in rows})
+    if picture is not None:
+        target = page.parent / "images" / f"{page.stem}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(target, encode_image(picture))
+        text = "Held-back error by epoch, each divided by that of the first"
+        lines += ["", f"![{text}](images/{target.name})", "", f"{text}."]
+    write_atomically(page, "\n".join(lines) + "\n")
+    click.echo(page)
+
+
+def _spread_table(rows: Mapping[str, Any]) -> list[str]:
+    """Mean [least, most] over seeds after the last epoch."""
+    body = []
+    for row, entry in rows.items():
+        last = [run[-1] for run in entry["runs"].values()]
+        cells = [
+            _spread([run[key] for run in last], digits) for key, digits in (("mse", 4), ("spread", 1), ("sharpness", 2))
+        ]
+        minutes = [run["cpu_seconds"] / 60 for run in last if "cpu_seconds" in run]
+        body.append([row, entry["preset"], " ".join(entry["changes"]), str(len(last)), *cells, _spread(minutes, 1)])
+    head = ["row", "preset", "changes", "seeds", "MSE held back", "spread of pictures", "sharpness (truth: 1)"]
+    return rows_of([*head, "CPU minutes"], body)
+
+
+def _spread(values: Sequence[float], digits: int) -> str:
+    if not values:
+        return "-"
+    low, mean, high = (f"{value:.{digits}f}" for value in (min(values), np.mean(values), max(values)))
+    return mean if len(values) == 1 else f"{mean} [{low}, {high}]"
+
+
+def _course_table(rows: Mapping[str, Any]) -> list[str]:
+    """Errors of the first, the best and the last epoch, a line a run."""
+    body = []
+    for row, entry in rows.items():
+        for seed, run in entry["runs"].items():
+            held = [line["mse"] for line in run]
+            best = int(np.argmin(held))
+            line = [
+                row,
+                entry["preset"],
+                seed,
+                str(len(run)),
+                f"{run[0]['train_mse']:.4f} -> {run[-1]['train_mse']:.4f}",
+            ]
+            line += [f"{held[0]:.4f} -> {held[-1]:.4f}", f"{held[best]:.4f} ({best + 1})"]
+            body.append([*line, f"{run[-1]['cpu_seconds'] / 60:.1f}"])
+    head = ["row", "preset", "seed", "epochs", "MSE, first -> last", "held back", "at epoch", "CPU minutes"]
+    return rows_of(head, body)
+
+
+def _color_table(rows: Mapping[str, Any]) -> list[str]:
+    """Accuracies by number of colors; the commonest color's share is what knowing nothing gives."""
+    body = []
+    for entry in rows.values():
+        found = [network for run in entry["runs"].values() for network in run]
+        for neurons in sorted({network["neurons"] for network in found}):
+            mine = [network for network in found if network["neurons"] == neurons]
+            cells = [_spread([network[key] for network in mine], 3) for key in ("train", "test", "unseen")]
+            position = "yes" if mine[0]["position"] else "no"
+            minutes = f"{sum(network['seconds'] for network in mine) / 60:.1f}"
+            body.append([str(neurons), position, str(len(mine)), *cells, minutes])
+    return rows_of(["colors", "position", "splits", "train", "test", "unseen pictures", "minutes"], body)
 
 
 if __name__ == "__main__":

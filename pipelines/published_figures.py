@@ -110,10 +110,9 @@ def epochs(path: Path) -> list[dict[str, Any]]:
     return [row for row in rows if "epoch" in row]
 
 
-def curves(out: Path, names: Sequence[str], size: tuple[int, int] = (300, 560)) -> Array | None:
-    """Held-back errors by epoch, relative to that after the first, on a logarithmic scale of 1/8 to 2."""
-    found = {name: [row.get("mse", row["train_mse"]) for row in epochs(out / name / "metrics.jsonl")] for name in names}
-    found = {name: values for name, values in found.items() if len(values) > 1}
+def curves(errors: Mapping[str, Sequence[float]], size: tuple[int, int] = (300, 560)) -> Array | None:
+    """Errors by epoch, relative to that after the first, on a logarithmic scale of 1/8 to 2."""
+    found = {name: values for name, values in errors.items() if len(values) > 1}
     if not found:
         return None
     height, width = size

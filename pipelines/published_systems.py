@@ -29,7 +29,7 @@ from typing import Any, Final
 import click
 import cv2
 import numpy as np
-from published_figures import autoencoder_sheet, curves, hint_of, patch_figure, rgb_of, small_luma, strip
+from published_figures import autoencoder_sheet, curves, epochs, hint_of, patch_figure, rgb_of, small_luma, strip
 from published_tables import cost_table, error_table, score_table
 
 from videocolor.config import Section
@@ -316,9 +316,12 @@ def _page(names: list[str], out: Path, clips: Path, listed: str | None, page: Pa
     images.mkdir(parents=True, exist_ok=True)
     weights, listed = _trained(out, names), _listed(clips, listed)
     nets: dict[str, Colorizer] = {name: load_colorizer(str(file), device="cpu") for name, file in weights.items()}
+    errors = {
+        name: [row.get("mse", row["train_mse"]) for row in epochs(out / name / "metrics.jsonl")] for name in names
+    }
     pictures = {
         "autoencoders": ("Input, target, output of each autoencoder, held back", autoencoder_sheet(out)),
-        "curves": ("Held-back error by epoch, each divided by that of the first", curves(out, names)),
+        "curves": ("Held-back error by epoch, each divided by that of the first", curves(errors)),
         "systems": ("Truth, hint, gray, ours, and each system", strip(clips, listed, nets)),
         "patches": ("P: original, u*v*, gray, predicted u*v*, prediction; repainted", patch_figure(out, pack, nets)),
     }
@@ -326,7 +329,7 @@ def _page(names: list[str], out: Path, clips: Path, listed: str | None, page: Pa
     for title, text in (
         ("Errors of training", error_table(out, names)),
         ("Scores", score_table(out, weights)),
-        ("Parameters and cost", cost_table(weights, nets)),
+        ("Parameters and cost", cost_table(out, weights, nets)),
     ):
         lines += ["", f"## {title}", "", *text]
     for name, (title, picture) in pictures.items():

@@ -93,21 +93,28 @@ def _mean(mean: Mapping[str, float] | None, digits: int) -> str:
     return value if low == high else f"{value} [{low}, {high}]"
 
 
-def cost_table(weights: Mapping[str, Path], nets: Mapping[str, Colorizer]) -> list[str]:
-    """Parameters, the file's size, and CPU seconds for a film's frame."""
-    counts = {model.name: model for model in PUBLISHED}
-    body = [
-        [name, f"{counts[name].parameters:,}", published, "-", "-", "-"]
-        for name, published in _PARAMETERS.items()
-        if f"{name}.safetensors" and name in counts
-    ]
+def cost_table(out: Path, weights: Mapping[str, Path], nets: Mapping[str, Colorizer]) -> list[str]:
+    """Parameters, the file's size, CPU minutes of training and CPU seconds for a film's frame."""
+    counts = {model.name: f"{model.parameters:,}" for model in PUBLISHED}
+    body = [[name, counts[name], known, "-", "-", _minutes(out / name), "-"] for name, known in _PARAMETERS.items()]
     for name, file in weights.items():
         net, size = nets[name], working_size(256, 256, nets[name].card)
         megabytes = f"{file.stat().st_size / 1e6:.2f}"
         steps = read_card(file)[2].get("steps", "-")
         seconds = f"{seconds_of(net, size):.3f} ({size[1]}x{size[0]})"
-        body.append([name, f"{net.card.parameters:,}", "not given", str(steps), megabytes, seconds])
-    return rows_of(["system", "parameters", "published", "steps", "MB", "CPU s a frame, one thread"], body)
+        line = [name, f"{net.card.parameters:,}", "not given", str(steps), megabytes, _minutes(out / name)]
+        body.append([*line, seconds])
+    head = ["system", "parameters", "published", "steps", "MB", "CPU minutes of training", "CPU s a frame, one thread"]
+    return rows_of(head, body)
+
+
+def _minutes(run: Path) -> str:
+    """CPU time that a run took; of P, the time of its networks."""
+    if (run / "results.json").is_file():
+        networks = json.loads((run / "results.json").read_text(encoding="utf-8"))["networks"]
+        return f"{sum(network['seconds'] for network in networks) / 60:.1f}"
+    rows = epochs(run / "metrics.jsonl")
+    return f"{rows[-1]['cpu_seconds'] / 60:.1f}" if rows and "cpu_seconds" in rows[-1] else "-"
 
 
 def seconds_of(net: Colorizer, size: tuple[int, int]) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import published_controls
 import published_systems as recipe
 import pytest
 from click.testing import CliRunner
@@ -86,15 +87,48 @@ def test_unknown_names() -> None:
 
 
 @pytest.mark.slow
-def test_controls_have_a_spread(tmp_path: Path) -> None:
-    import published_controls
-
+def test_controls_are_trained_once(tmp_path: Path) -> None:
     make_pack(tmp_path / "pack")
     make_pack(tmp_path / "pack_held", 1, held=True)
-    command = ["--data", str(tmp_path / "pack"), "-o", str(tmp_path / "out"), "--rows", "2,pca", "--seeds", "0,1"]
-    small = [item for item in SMALL if not item.startswith("epochs")]
-    command += [part for item in (*small, "epochs=1") for part in ("--set", item)]
+    command = [
+        "train",
+        "--data",
+        str(tmp_path / "pack"),
+        "-o",
+        str(tmp_path / "out"),
+        "--rows",
+        "2,pca",
+        "--seeds",
+        "0,1",
+    ]
+    command += [part for item in (*SMALL, "epochs=1") for part in ("--set", item)]
+    for _ in range(2):
+        done = CliRunner().invoke(published_controls.main, command, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [len(run) for row in ("2", "pca") for run in found[row]["runs"].values()] == [1] * 4
+
+
+def test_page_of_controls(tmp_path: Path) -> None:
+    run = [
+        {"train_mse": 0.04, "mse": mse, "spread": 30, "sharpness": 0.5, "cpu_seconds": 90} for mse in (0.04, 0.02, 0.03)
+    ]
+    other = [{**run[-1], "mse": 0.05}]
+    network = {"neurons": 25, "position": True, "train": 0.4, "test": 0.3, "unseen": 0.2, "seconds": 30}
+    entry = {"changes": [], "settings": ["size=32", "r:epochs=3"]}
+    rows = {
+        "2": {**entry, "preset": "h4", "runs": {"0": run, "1": other}},
+        "r": {**entry, "preset": "r", "runs": {"0": run}},
+        "placed": {**entry, "preset": "p_colors", "runs": {"0": [network]}},
+    }
+    (tmp_path / "results.json").write_text(json.dumps(rows))
+    command = ["page", "-o", str(tmp_path), "--page", str(tmp_path / "page.md")]
     done = CliRunner().invoke(published_controls.main, command, catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    table = (tmp_path / "out" / "table.md").read_text().splitlines()
-    assert len(table) == 4 and table[2].startswith("| 2 | h4 | inputs=[gray]") and table[3].count("[0.") == 2
+    text = (tmp_path / "page.md").read_text()
+    assert (
+        "| 2 | h4 |  | 2 | 0.0400 [0.0300, 0.0500] | 30.0 [30.0, 30.0] | 0.50 [0.50, 0.50] | 1.5 [1.5, 1.5] |" in text
+    )
+    assert "| r | r | 0 | 3 | 0.0400 -> 0.0400 | 0.0400 -> 0.0300 | 0.0200 (2) | 1.5 |" in text
+    assert "| 25 | yes | 1 | 0.400 | 0.300 | 0.200 | 0.5 |" in text
+    assert text.count("Set: `r:epochs=3` `size=32`.") == 1 and (tmp_path / "images" / "page.png").is_file()

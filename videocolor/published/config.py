@@ -179,6 +179,8 @@ class FusionConfig(PublishedConfig):
 class PatchDataConfig(Section):
     """Which images to train on."""
 
+    pairs: None = None
+    """P learns from single pictures: `videocolor pairs pack PAIRS -o PACK` packs the frames of a data set of pairs."""
     pack: Path = Path("runs/pack")
     """Folder of packed footage; its pictures stand in for the paper's "Open Country"."""
     files: str = "scenes100"

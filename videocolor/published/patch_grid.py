@@ -42,6 +42,8 @@ __all__ = ["PUBLISHED_ACCURACY", "PUBLISHED_ERROR", "patch_tables", "train_patch
 
 _FREE = ("out", "workers", "film")
 """Settings that change no number of the run; so do the lists of what is in the grid."""
+_PLACES: Final = {"pack", "pairs"}
+"""Settings of the data that name folders."""
 PUBLISHED_ERROR: Final = {9: 0.621739, 25: 0.4585945, 100: 0.19889, 400: 0.100954}
 """Quantization error by neurons of the map."""
 _PUBLISHED_NEURONS: Final = 9
@@ -127,7 +129,7 @@ def _begin(config: PatchesConfig, resume: bool) -> None:
     settings["perceptron"] = {
         k: v for k, v in settings["perceptron"].items() if k not in ("patches", "hidden", "neurons")
     }
-    settings["data"].pop("pack")
+    settings["data"] = config.data.model_dump(mode="json", exclude=_PLACES)
     if not path.exists():
         choose_images(config.data, PackReader(config.data.pack))  # before the folder holds anything
         config.out.mkdir(parents=True, exist_ok=True)
@@ -246,7 +248,7 @@ def _write_network(config: PatchesConfig, classifier: PatchClassifier, path: Pat
     maps = json.loads((config.out / "maps.json").read_text(encoding="utf-8"))
     codebook = np.asarray(maps[str(result["neurons"])]["codebook"], np.float32)
     notes = {"config": config.model_dump(mode="json", exclude={"out", "workers", "data"}), "result": result}
-    notes["data"] = config.data.model_dump(mode="json", exclude={"pack"})
+    notes["data"] = config.data.model_dump(mode="json", exclude=_PLACES)
     save_network(path, classifier, codebook, notes)
 
 

@@ -77,7 +77,9 @@ class Samples:
         if not self.items:
             which = " ".join(part for part in (data.kind, data.files, data.source) if part)
             with_pairs = " with pairs" * (data.kind == "clips")
-            raise InputError(f"{data.held_pack if held else data.pack}: no {which}{with_pairs} in this pack")
+            frames = "; --set data.kind=clips --set data.files='' --set data.source='' takes the frames of films"
+            more = frames * (data.kind == "images" and any(len(pack.pairs(item)) for item in pack.clips))
+            raise InputError(f"{data.held_pack if held else data.pack}: no {which}{with_pairs} in this pack{more}")
         small = sum(min(item.height, item.width) < size for item in self.items)
         if small > len(self.items) // 2:
             _log.warning(
