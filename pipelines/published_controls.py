@@ -1,6 +1,6 @@
 """Controls that the papers lack, and what they wish for; where there are several seeds, the spread beside the mean.
 
-    python pipelines/published_controls.py train --data PACK -o OUT [--rows 2,3] [--seeds 0,1] [--set [PRESET:]KEY=VALUE]
+    python pipelines/published_controls.py train --data PACK -o OUT [--rows 2,3] [--seeds 0] [--set [PRESET:]KEY=VALUE]
     python pipelines/published_controls.py page -o OUT --page FILE.md [--copy FILE.json]
 
 Rows 2 to 6 are H's experiments with one color network on one data set (pairs of frames), so that they differ in their
