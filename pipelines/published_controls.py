@@ -104,9 +104,10 @@ def train(data: Path, output: Path, rows: str, seeds: str, settings: tuple[str, 
             given = [pack, *(() if preset.startswith("p") else (held,)), *changes, *folders, f"seed={seed}"]
             runs[seed] = _run(preset, output / row / f"seed{seed}", settings, given)
         found = json.loads(results.read_text(encoding="utf-8")) if results.is_file() else {}
+        runs = found.get(row, {}).get("runs", {}) | runs
         found[row] = {"preset": preset, "changes": changes, "settings": settings, "runs": runs}
         write_atomically(results, json.dumps(found, indent=1) + "\n")
-        click.echo(f"{row}: {len(runs)} done")
+        click.echo(f"{row}: seeds {', '.join(runs)} done")
 
 
 def _kinds(preset: str, changes: Sequence[str]) -> list[str]:
