@@ -301,7 +301,7 @@ def test_the_grid_is_whole_and_its_tables_have_the_published_shape(whole: Path) 
     assert "| patch \\ hidden | 6 | 8+8 |" in text
     means = ["/".join(f"{np.mean([found[c, s][i] for s in (0, 1)]):.3f}"[1:] for i in (0, 1)) for c in CELLS]
     assert f"| 3x3 ours | {means[0]} | {means[1]} |" in text
-    assert "| 5x5 splits done | 2 of 2 | 2 of 2 |" in text and "1,800 pixels of 6 images" in text
+    assert "\n8 of 8 networks are trained" in text and "1,800 pixels of 6 images" in text
 
 
 def test_published_columns_stand_beside_the_published_configuration_only() -> None:
@@ -362,7 +362,7 @@ def test_the_film_network_is_the_cell_that_was_asked_for(whole: Path) -> None:
 def test_a_run_that_was_left_goes_on_to_the_same_end(footage: Path, whole: Path, tmp_path: Path) -> None:
     config = settings(footage, tmp_path / "run", film="5x5_8+8_4")
     left = train_patches(config, stop_after_minutes=1e-9, observer=lambda _: None)
-    assert left == config.out / "tables.md" and "0 of 2" in left.read_text()
+    assert left == config.out / "tables.md" and "0 of 8 networks" in left.read_text()
     with pytest.raises(OutputError, match="--resume goes on"):
         train_patches(config)
     done = whole / "cells" / "3x3_6_4"

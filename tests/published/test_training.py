@@ -27,6 +27,7 @@ from videocolor.training.distributed import ProcessGroup
 from videocolor.training.loop import make_task, train
 
 SLOW = pytest.mark.slow
+CLOCKS = ("samples_per_s", "waited", "seconds", "cpu_seconds")
 QUICK = ("h6_cured", "r_lite0", "f")
 """One preset of each system."""
 
@@ -114,7 +115,9 @@ def test_resuming_equals_never_having_stopped(name: str, runs: Path, tmp_path: P
         else:
             train(config, observer=lambda _event: None)
         lines = [json.loads(line) for line in (tmp_path / part / "metrics.jsonl").read_text().splitlines()]
-        rows.append([{k: v for k, v in line.items() if k not in ("samples_per_s", "waited")} for line in lines])
+        spent = [line["cpu_seconds"] for line in lines if "epoch" in line]
+        assert 0 < spent[0] < spent[1], "the second half's clock goes on from the first's"
+        rows.append([{k: v for k, v in line.items() if k not in CLOCKS} for line in lines])
     assert rows[0] == rows[1]
     nets = [load_checkpoint(tmp_path / part / "checkpoint.pt")["net"] for part in ("whole", "halves")]
     assert all(torch.equal(value, nets[1][key]) for key, value in nets[0].items())

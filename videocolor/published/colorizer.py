@@ -48,8 +48,13 @@ class PublishedNet(nn.Module, ABC):
         self.settings = settings
 
     @abstractmethod
+    def about(self) -> dict[str, Any]:
+        """Fields of the card that the networks do not share."""
+
     def card(self, name: str) -> ModelCard:
         """Describe the network."""
+        parameters = sum(parameter.numel() for parameter in self.parameters())
+        return ModelCard(name=name, parameters=parameters, macs=None, multiple=8, licence="Apache-2.0", **self.about())
 
     def installed(self) -> dict[str, Callable[[], object]]:
         """Frozen parts whose weights an installed package has: prefix of their names -> loads them.

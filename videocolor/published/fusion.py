@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videocolor.errors import ModelError
-from videocolor.models.base import ModelCard, Prediction
+from videocolor.models.base import Prediction
 from videocolor.models.hint.encoder import TAP_CHANNELS
 from videocolor.published.autoencoder import initialize
 from videocolor.published.backbones import NAME, Lite0Values, OnnxValues
@@ -140,25 +140,19 @@ class FusionNet(PublishedNet):
         local: Tensor = self.encoder(gray_lightness(square) / 50 - 1)
         return local, values.to(local.dtype)
 
-    def card(self, name: str) -> ModelCard:
-        """Describe a network."""
+    def about(self) -> dict[str, Any]:
+        """Return its fields of the card."""
         settings = self.settings
         encoder = "encoder" if settings.encoder == "published" else "EfficientNet-Lite0 for the encoder"
-        return ModelCard(
-            name=name,
-            title=f"F: {encoder}, {settings.width} global features, fusion, decoder; "
+        return {
+            "title": f"F: {encoder}, {settings.width} global features, fusion, decoder; "
             f"{settings.fit} to {settings.size} px",
-            hints="none",
-            parameters=sum(parameter.numel() for parameter in self.parameters()),
-            macs=None,
+            "hints": "none",
             # White borders: the film keeps its aspect, and fills the square's width or height.
-            area=self.side * self.side * 9 // 16,
-            multiple=8,
-            output_stride=2,
-            size=(self.side, self.side) if settings.fit == "stretch" else None,
-            licence="Apache-2.0",
-            source="Baldassarre et al. 2017 (Deep Koalarization), Pandey et al. 2020; extractor replaced as named",
-        )
+            "area": self.side * self.side * 9 // 16,
+            "size": (self.side, self.side) if settings.fit == "stretch" else None,
+            "source": "Baldassarre et al. 2017 (Deep Koalarization), Pandey et al. 2020; extractor replaced as named",
+        }
 
 
 class FusionColorizer(TorchColorizer):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videocolor.color import ab_to_ycbcr, rgb_to_lab, ycbcr_to_rgb
-from videocolor.models.base import HintInput, ModelCard, Prediction
+from videocolor.models.base import HintInput, Prediction
 from videocolor.published.autoencoder import FILTERS, SameConv2
 from videocolor.published.backbones import NAME, FirstFeatures, OnnxFeatures
 from videocolor.published.colorizer import PublishedNet, TorchColorizer
@@ -163,24 +163,19 @@ class HeteroNet(PublishedNet):
         """(n, 3, h, w) R'G'B' in 0..1."""
         return self.colors(self.codes(luma, hint, before))
 
-    def card(self, name: str) -> ModelCard:
-        """Describe a network."""
+    def about(self) -> dict[str, Any]:
+        """Return its fields of the card."""
         settings = self.settings
-        dense = settings.inputs == ("image",)
-        return ModelCard(
-            name=name,
-            title=f"H: heterogeneous network, {' + '.join(settings.inputs)}"
+        return {
+            "title": f"H: heterogeneous network, {' + '.join(settings.inputs)}"
             + f" ({settings.compressor})" * (settings.compressor != "autoencoder"),
-            hints="one" if "hint" in settings.inputs else "none",
-            parameters=sum(parameter.numel() for parameter in self.parameters()),
-            macs=None,
-            area=settings.size**2,
-            multiple=8,
-            output_stride=1,
-            size=(settings.size, settings.size) if dense else None,
-            licence="Apache-2.0",
-            source="Bulygin et al. (Ufa), Convolutional neural network in the images colorization problem; our reading",
-        )
+            "hints": "one" if "hint" in settings.inputs else "none",
+            "area": settings.size**2,
+            "output_stride": 1,
+            "size": (settings.size, settings.size) if settings.inputs == ("image",) else None,
+            "source": "Bulygin et al. (Ufa), Convolutional neural network in the images colorization problem; "
+            "our reading",
+        }
 
 
 @dataclass

@@ -302,9 +302,11 @@ def patch_tables(
     for neurons, share in notes["commonest"].items():
         chosen = [cell for cell in cells if cell.neurons == neurons]
         lines += _accuracies(int(neurons), float(share), chosen, results, notes)
-    settled = sum(bool(r["settled"]) for r in results)
-    lines += [f"{settled} of {len(results)} networks stopped by themselves before the last pass allowed; "]
-    lines[-1] += f"all together took {sum(r['seconds'] for r in results) / 60:.0f} minutes of one process."
+    settled, minutes = sum(bool(r["settled"]) for r in results), sum(r["seconds"] for r in results) / 60
+    lines.append(
+        f"{len(results)} of {len(cells) * notes['splits']} networks are trained, in {minutes:.0f} minutes of one "
+        f"process; {settled} stopped before the last pass allowed."
+    )
     return "\n".join(lines) + "\n"
 
 
@@ -335,7 +337,6 @@ def _accuracies(
             lines.append(_row([f"{patch}x{patch} published", *published]))
         lines.append(_row([f"{patch}x{patch} ours", *(f"{_mean(r, 'train')}/{_mean(r, 'test')}" for r in mine)]))
         lines.append(_row([f"{patch}x{patch} unseen", *(_mean(r, "unseen") for r in mine)]))
-        lines.append(_row([f"{patch}x{patch} splits done", *(f"{len(r)} of {notes['splits']}" for r in mine)]))
     return [*lines, ""]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videocolor.errors import ModelError
-from videocolor.models.base import ModelCard, Prediction
+from videocolor.models.base import Prediction
 from videocolor.models.hint.encoder import GrayEncoder
 from videocolor.published.chroma import ChromaTask
 from videocolor.published.colorizer import PublishedNet, TorchColorizer
@@ -156,20 +156,15 @@ class ResidualNet(PublishedNet):
         ab: Tensor = self.last(self.decoder(self.front(light))).float() + 0.5
         return ab[..., :height, :width]
 
-    def card(self, name: str) -> ModelCard:
-        """Describe a network."""
-        return ModelCard(
-            name=name,
-            title=f"R: deep residual colorizer, {self.settings.front} front",
-            hints="none",
-            parameters=sum(parameter.numel() for parameter in self.parameters()),
-            macs=None,
-            area=self.settings.size**2,
-            multiple=8,
-            output_stride=1,
-            licence="Apache-2.0",
-            source="Mikhalina et al. (Bryansk), ResNet-Gray, 2019; ResNet-18 and the decoder are our reading",
-        )
+    def about(self) -> dict[str, Any]:
+        """Return its fields of the card."""
+        return {
+            "title": f"R: deep residual colorizer, {self.settings.front} front",
+            "hints": "none",
+            "area": self.settings.size**2,
+            "output_stride": 1,
+            "source": "Mikhalina et al. (Bryansk), ResNet-Gray, 2019; ResNet-18 and the decoder are our reading",
+        }
 
 
 class ResidualColorizer(TorchColorizer):
