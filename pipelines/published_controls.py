@@ -1,7 +1,7 @@
 """Controls that the papers lack, and what they wish for; where there are several seeds, the spread beside the mean.
 
     python pipelines/published_controls.py train --data PACK -o OUT [--rows 2,3] [--seeds 0] [--set [PRESET:]KEY=VALUE]
-    python pipelines/published_controls.py page -o OUT --page FILE.md [--copy FILE.json]
+    python pipelines/published_controls.py page OUT/results.json PAGE.md
 
 Rows 2 to 6 are H's experiments with one color network on one data set (pairs of frames), so that they differ in their
 inputs alone; `uncompressed` sees all values, `pca`, `denoising` and `sparse` compress otherwise (the last two beside
@@ -53,6 +53,7 @@ ROWS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 _CODES: Final = {"denoising": ("noise=0.1",), "sparse": ("sparsity=0.01",)}
 """What a row changes of the autoencoders."""
 _PRESETS: Final = sorted({"h_gray", "h_outlines", "h_hint", *(preset for preset, _ in ROWS.values())})
+_MACHINE: Final = ("device", "threads", "pictures")
 _CURVES: Final = ("batch5", "batch10", "r")
 
 
@@ -119,17 +120,16 @@ def _kinds(preset: str, changes: Sequence[str]) -> list[str]:
 
 
 @main.command()
-@_OUTPUT
-@click.option("--page", required=True, type=click.Path(path_type=Path))
-@click.option("--copy", type=click.Path(path_type=Path), help="Another place for the results.")
-def page(output: Path, page: Path, copy: Path | None) -> None:
-    """Write the tables and curves of OUT/results.json."""
-    text = (output / "results.json").read_text(encoding="utf-8")
-    found: dict[str, Any] = json.loads(text)
-    if copy is not None:
-        write_atomically(copy, text)
+@click.argument("results", type=click.Path(path_type=Path, exists=True))
+@click.argument("page", type=click.Path(path_type=Path))
+def page(results: Path, page: Path) -> None:
+    """Write the tables and curves of the results."""
+    found: dict[str, Any] = json.loads(results.read_text(encoding="utf-8"))
     rows = {row: found[row] for row in ROWS if row in found}
-    lines = ["# Published systems: controls", "", "Written by `pipelines/published_controls.py page`."]
+    written = (
+        f"Written by `pipelines/published_controls.py page` from `{results.name}`; what rows are: its first lines."
+    )
+    lines = ["# Published systems: controls", "", written]
     for letter, title, table in (
         ("h", "H: inputs, compressors, depth", _spread_table),
         ("fr", "F: batch 5 against batch 10; R: forty epochs", _course_table),
@@ -138,8 +138,8 @@ def page(output: Path, page: Path, copy: Path | None) -> None:
         chosen = {row: entry for row, entry in rows.items() if entry["preset"][0] in letter}
         if chosen:
             changed = sorted({setting for entry in chosen.values() for setting in entry["settings"]})
-            own = [setting for setting in changed if setting[0] in letter or ":" not in setting]
-            lines += ["", f"## {title}", "", f"Set: {' '.join(f'`{setting}`' for setting in own)}.", "", *table(chosen)]
+            own = [f"`{s}`" for s in changed if (s[0] in letter or ":" not in s) and not s.startswith(_MACHINE)]
+            lines += ["", f"## {title}", "", f"Settings: {' '.join(own)}.", "", *table(chosen)]
     picture = curves({row: [e["mse"] for e in rows[row]["runs"]["0"]] for row in _CURVES if row in rows})
     if picture is not None:
         target = page.parent / "images" / f"{page.stem}.png"
@@ -160,7 +160,8 @@ def _spread_table(rows: Mapping[str, Any]) -> list[str]:
             _spread([run[key] for run in last], digits) for key, digits in (("mse", 4), ("spread", 1), ("sharpness", 2))
         ]
         minutes = [run["cpu_seconds"] / 60 for run in last if "cpu_seconds" in run]
-        body.append([row, entry["preset"], " ".join(entry["changes"]), str(len(last)), *cells, _spread(minutes, 1)])
+        changes = " ".join(change for change in entry["changes"] if change not in _ONE)
+        body.append([row, entry["preset"], changes, str(len(last)), *cells, _spread(minutes, 1)])
     head = ["row", "preset", "changes", "seeds", "MSE held back", "spread of pictures", "sharpness (truth: 1)"]
     return rows_of([*head, "CPU minutes"], body)
 

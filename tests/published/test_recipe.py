@@ -122,7 +122,7 @@ def test_page_of_controls(tmp_path: Path) -> None:
         "placed": {**entry, "preset": "p_colors", "runs": {"0": [network]}},
     }
     (tmp_path / "results.json").write_text(json.dumps(rows))
-    command = ["page", "-o", str(tmp_path), "--page", str(tmp_path / "page.md")]
+    command = ["page", str(tmp_path / "results.json"), str(tmp_path / "page.md")]
     done = CliRunner().invoke(published_controls.main, command, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     text = (tmp_path / "page.md").read_text()
@@ -131,4 +131,4 @@ def test_page_of_controls(tmp_path: Path) -> None:
     )
     assert "| r | r | 0 | 3 | 0.0400 -> 0.0400 | 0.0400 -> 0.0300 | 0.0200 (2) | 1.5 |" in text
     assert "| 25 | yes | 1 | 0.400 | 0.300 | 0.200 | 0.5 |" in text
-    assert text.count("Set: `r:epochs=3` `size=32`.") == 1 and (tmp_path / "images" / "page.png").is_file()
+    assert text.count("Settings: `r:epochs=3` `size=32`.") == 1 and (tmp_path / "images" / "page.png").is_file()
