@@ -33,7 +33,6 @@ from typing import Any
 
 import click
 
-from videocolor.batch.engines.base import open_engine
 from videocolor.batch.inspection import Outlook
 from videocolor.batch.jobs import read_jobs
 from videocolor.batch.run import run_batch
@@ -41,6 +40,7 @@ from videocolor.batch.settings import BatchConfig
 from videocolor.batch.state import plan_path, state_folder
 from videocolor.batch.status import batch_status
 from videocolor.batch.steps import Steps
+from videocolor.engines.base import open_engine
 from videocolor.events import Event
 from videocolor.files import write_atomically
 from videocolor.presets import load_model

@@ -28,12 +28,12 @@ from typing import Any
 import av
 import click
 
-from videocolor.batch.engines.base import open_engine
 from videocolor.batch.framemd5 import framemd5_path, write_framemd5
-from videocolor.batch.settings import EngineSettings
 from videocolor.batch.state import state_folder
 from videocolor.batch.status import FilmStatus, write_status
 from videocolor.config import ColorizeConfig
+from videocolor.engines.base import open_engine
+from videocolor.engines.settings import EngineSettings
 from videocolor.files import file_sha256
 from videocolor.shards.types import Task, Tell
 

@@ -31,7 +31,7 @@ INTERFACES = {
     "videocolor.keyframes.choose": "Ranking",
     "videocolor.evaluation.metrics.base": "",
     "videocolor.evaluation.tasks": "Method ChromaMethod Task ShotTask GivenHint ShotHint",
-    "videocolor.batch.engines.base": "Engine",
+    "videocolor.engines.base": "Engine",
 }
 """Modules of docs/developing/adding.md, and what of them is public; nothing named: all of `__all__`."""
 

@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from videocolor.config import ColorizeConfig, SmoothingConfig
+from videocolor.engines.film import choose_workers, color_film
 from videocolor.errors import Interrupted, OutputError, UsageError, VideocolorError
 from videocolor.events import Event, Observer, RunLog, ShotRecord, ignore
 from videocolor.files import disk_errors, folder_lock
@@ -30,7 +31,7 @@ from videocolor.shards.merge import merge_shards
 from videocolor.shards.recolor import parse_shots, recolor_shots
 from videocolor.shards.records import any_records, discard_work, finished_shards, work_folder
 from videocolor.shards.types import FilmJob
-from videocolor.shards.work import color_film_shards, current_plan
+from videocolor.shards.work import current_plan
 from videocolor.shots.prepare import unused_cuts
 from videocolor.shots.scan import ScanResult, cuts_for, scan_film
 from videocolor.video import OutputReport, VideoWriter
@@ -62,6 +63,7 @@ def colorize_video(
     *,
     colorizer: Colorizer | None = None,
     smoother: str | Callable[[SmoothingConfig, float], Smoother] | None = None,
+    workers: int | Literal["auto"] = 1,
     observer: Observer = ignore,
     cancel: threading.Event | None = None,
 ) -> ColorizeResult:
@@ -80,6 +82,8 @@ def colorize_video(
             object only where class, code and card are the same: what changes its colors must change its card.
         smoother: in place of `smoothing.method`, called as smoother(settings, cap) for each shot: a class or function
             at the top level of a module, or its name.
+        workers: processes that color independent parts of the film side by side; `auto`: as many as the machine has
+            cores and memory for. The samples are the same for any number. 1: this process alone.
         observer: receives events (`Event`), from the calling thread and those of the stages.
         cancel: when it is set, from any thread, the run ends at the next frame.
 
@@ -90,11 +94,24 @@ def colorize_video(
     """
     source, target, config = Path(source), Path(target), _with(config or ColorizeConfig(), colorizer, smoother)
     began, log = time.monotonic(), RunLog(observer, cancel)
+    if workers not in (1, "auto"):
+        _check_workers(source, config, colorizer)
     if is_pipe(source):
         return _color_pipe(source, target, config, log, began, colorizer)
     film = open_film(source, target, config, log, colorizer=colorizer)
-    in_shards = config.output.resume and film.plan.container != "image2"
-    return (_color_in_shards if in_shards else _color_in_one_go)(film, log, began)
+    if config.output.resume and film.plan.container != "image2":
+        count = 1 if colorizer is not None and workers == "auto" else choose_workers(film, workers)
+        return _color_in_shards(film, log, began, count)
+    return _color_in_one_go(film, log, began)
+
+
+def _check_workers(source: Path, config: ColorizeConfig, colorizer: Colorizer | None) -> None:
+    """Refuse several workers where one process must do everything."""
+    why = "output.resume=false colors it in one go" if not config.output.resume else None
+    why = "what comes through a pipe is read once" if is_pipe(source) else why
+    why = "colorizer= is an object of this process" if colorizer is not None else why
+    if why is not None:
+        raise UsageError(f"{source}: several workers color parts of a film, and {why}; leave workers out")
 
 
 def _with(
@@ -128,7 +145,7 @@ def _color_pipe(
         return _color_in_one_go(open_film(source, target, config, log, colorizer=colorizer), log, began, pipe)
 
 
-def _color_in_shards(film: Film, log: RunLog, began: float) -> ColorizeResult:
+def _color_in_shards(film: Film, log: RunLog, began: float, workers: int) -> ColorizeResult:
     """Color a film shard by shard, continue where an earlier run was stopped, join."""
     job = FilmJob(film.target.name, film.source, film.target, film.config.as_dict(), work_folder(film.target))
     with folder_lock(job.folder, str(film.target)):
@@ -153,7 +170,7 @@ def _color_in_shards(film: Film, log: RunLog, began: float) -> ColorizeResult:
             log.start(film.source, film.target, film.colorizer.card.name, film.total, film.info)
             if plan is not None:
                 _sweep(film.plan.target)
-            plan, records = color_film_shards(film, job, log, hear, plan=plan, done=done)
+            plan, records = color_film(film, job, log, hear, workers, plan=plan, done=done)
             report = merge_shards(job, plan, records, log, film=film, run_began=began)
         except BaseException as error:
             if not any_records(job.folder):

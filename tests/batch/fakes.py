@@ -16,11 +16,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from videocolor.batch.engines.base import Engine, open_engine
 from videocolor.batch.inspection import Outlook
-from videocolor.batch.settings import BatchConfig, EngineSettings
+from videocolor.batch.settings import BatchConfig
 from videocolor.batch.state import plan_path
 from videocolor.batch.steps import Steps
+from videocolor.engines.base import Engine, open_engine
+from videocolor.engines.settings import EngineSettings
 from videocolor.errors import InputError, OutputError
 from videocolor.events import Observer
 from videocolor.files import file_sha256, write_atomically

@@ -20,18 +20,18 @@ from click.testing import CliRunner
 from media import make_film
 
 from videocolor.batch import gate as gates
-from videocolor.batch.engines.worker import perform
 from videocolor.batch.forecast import forecast_batch
-from videocolor.batch.gate import DRAIN, Gate, pause, paused, resume, set_workers
 from videocolor.batch.hours import Hours
 from videocolor.batch.jobs import read_jobs
 from videocolor.batch.lock import DriverLock
 from videocolor.batch.run import BatchResult, failed_jobs, run_batch
-from videocolor.batch.settings import BatchConfig, EngineSettings, RunSettings
+from videocolor.batch.settings import BatchConfig, RunSettings
 from videocolor.batch.state import give_up, state_folder
 from videocolor.batch.status import batch_status
 from videocolor.batch.watch import batch_log, call_hooks
 from videocolor.cli import cli
+from videocolor.engines.settings import EngineSettings
+from videocolor.engines.worker import DRAIN, Gate, pause, paused, perform, resume, set_workers
 from videocolor.errors import ConfigError, OutputError, UsageError
 from videocolor.events import Event
 from videocolor.presets import load_model

@@ -10,7 +10,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import Final, Literal
 
-from videocolor.batch.engines.base import Engine
 from videocolor.batch.finish import merge_one
 from videocolor.batch.fixity import SourceChecks
 from videocolor.batch.gate import Gate
@@ -18,12 +17,14 @@ from videocolor.batch.inspection import free_bytes
 from videocolor.batch.intake import check_damage
 from videocolor.batch.lock import DriverLock
 from videocolor.batch.receipts import Receipt
-from videocolor.batch.reel import Reel, Running, record_of
+from videocolor.batch.reel import Reel, Running
 from videocolor.batch.reporting import Reporter
-from videocolor.batch.schedule import MERGING, Piece, Queue, Retries, cut_into_tasks
+from videocolor.batch.schedule import MERGING, Piece, Queue, Retries
 from videocolor.batch.state import mark_failed, plan_path
 from videocolor.batch.steps import Batch
+from videocolor.engines.base import Engine
 from videocolor.errors import InputError, OutputError, VideocolorError
+from videocolor.shards.tasks import cut_into_tasks
 from videocolor.shards.types import ShardRecord, Task, WorkEvent
 
 __all__ = ["Driver"]
@@ -247,7 +248,7 @@ class Driver:
             case "planned" if run.reel.open:
                 self._guarded(run.reel, partial(self._planned, run))
             case "shard":
-                self._shard(run, record_of(event.data["record"]))
+                self._shard(run, ShardRecord.from_dict(event.data["record"]))
             case "warning":
                 self._reporter.warn(run.reel.name, str(event.data.get("message", "")))
             case "done":

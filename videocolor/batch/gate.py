@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from videocolor.batch.hours import Hours
-from videocolor.batch.settings import EngineSettings, RunSettings
+from videocolor.batch.settings import RunSettings
+from videocolor.engines.settings import EngineSettings
+from videocolor.engines.worker import DRAIN
 from videocolor.errors import UsageError
 from videocolor.files import disk_errors, write_atomically
 
-__all__ = ["DRAIN", "Gate", "pause", "paused", "resume", "set_workers"]
+__all__ = ["Gate", "pause", "paused", "resume", "set_workers"]
 
-DRAIN: Final = "drain"
-"""Name of the file that drains the workers."""
 _LOOK: Final = 1.0
 """Seconds between two looks at the files."""
 

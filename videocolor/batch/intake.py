@@ -12,7 +12,6 @@ from videocolor.batch.fixity import forget_error
 from videocolor.batch.receipts import Receipt, drop_receipt, is_sealed, read_receipt, receipt_fits, write_receipt
 from videocolor.batch.reel import Reel
 from videocolor.batch.reporting import Reporter
-from videocolor.batch.schedule import missing_shards
 from videocolor.batch.state import (
     drop_work,
     failed_before,
@@ -28,6 +27,7 @@ from videocolor.batch.state import (
 from videocolor.batch.steps import Batch
 from videocolor.errors import InputError, OutputError, VideocolorError
 from videocolor.files import disk_errors
+from videocolor.shards.tasks import missing_shards
 from videocolor.shards.types import FilmJob, FilmPlan
 
 __all__ = ["check_damage", "take_in"]

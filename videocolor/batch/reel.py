@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 from videocolor.batch.inspection import Outlook
 from videocolor.batch.receipts import Receipt
-from videocolor.batch.schedule import Order, Piece, missing_shards
+from videocolor.batch.schedule import Order, Piece
 from videocolor.batch.status import FilmStatus
-from videocolor.errors import InputError
+from videocolor.shards.tasks import missing_shards
 from videocolor.shards.types import FilmJob, FilmPlan, Shard, ShardRecord, Task
 
-__all__ = ["Reel", "Running", "record_of"]
+__all__ = ["Reel", "Running"]
 
 
 @dataclass(eq=False)
@@ -159,17 +159,3 @@ class Reel:
             attempt=None if last is None else last.task.attempt,
             heartbeat=None if last is None else last.heard,
         )
-
-
-def record_of(data: dict[str, Any]) -> ShardRecord:
-    """Read a record that came as plain values.
-
-    Raises:
-        InputError: it is none.
-    """
-    try:
-        return ShardRecord(
-            **{**data, "shots": tuple(data.get("shots", ())), "warnings": tuple(data.get("warnings", ()))}
-        )
-    except (KeyError, TypeError) as error:
-        raise InputError(f"a worker reported a shard that cannot be read: {error}") from error

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videocolor.batch.engines.base import Engine, open_engine
 from videocolor.batch.inspection import Outlook, find_damage, inspect
-from videocolor.batch.settings import BatchConfig, EngineSettings
+from videocolor.batch.settings import BatchConfig
+from videocolor.engines.base import Engine, open_engine
+from videocolor.engines.settings import EngineSettings
 from videocolor.events import Event, Observer
 from videocolor.files import file_sha256
 from videocolor.shards.types import FilmJob, FilmPlan, ShardRecord, Task, Tell

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import click
 
@@ -37,6 +37,9 @@ _FLAGS = {
 """Parameter -> key of the configuration that it sets."""
 
 
+_MOST_WORKERS: Final = 256
+
+
 @click.command(short_help="Color a film.")
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path), required=False)
 @click.argument("target", metavar="OUTPUT", type=click.Path(path_type=Path), required=False)
@@ -61,6 +64,9 @@ _FLAGS = {
 @config_options
 @click.option("--device", metavar="auto|cpu|cuda[:N]", help="Where the network runs.")
 @click.option("--batch", type=int, metavar="N", help="Frames through the network at once.")
+@click.option(
+    "--workers", metavar="auto|N", default="auto", show_default=True, help="Processes that color parts of the film."
+)
 @click.option("--codec", help="Encoder, by FFmpeg's name: libx264, ffv1, prores_ks...")
 @click.option("--crf", type=float, metavar="X", help="Constant quality of the encoder.")
 @click.option("--preset", help="The encoder's preset: veryfast, medium, slow...")
@@ -94,6 +100,7 @@ def colorize(
     only_shots: str | None,
     keyframes_by: str | None,
     dry_run: bool,
+    workers: str,
     **flags: Any,
 ) -> None:
     """Color the film INPUT into OUTPUT: same picture, same timing, same sound.
@@ -136,7 +143,15 @@ def colorize(
     from videocolor.colorize import colorize_video
 
     with watching(state) as observer:
-        colorize_video(source, target, config, observer=observer)
+        colorize_video(source, target, config, workers=_number(workers), observer=observer)
+
+
+def _number(workers: str) -> int | Literal["auto"]:
+    if workers == "auto":
+        return "auto"
+    if not workers.isdecimal() or not 1 <= int(workers) <= _MOST_WORKERS:
+        raise click.BadParameter(f"{workers!r}: expected auto or 1..{_MOST_WORKERS}", param_hint="--workers")
+    return int(workers)
 
 
 def _color_keyframes(

@@ -53,6 +53,10 @@ __all__ = [
 
 PLAN_NAME: Final = "plan.yaml"
 FORMAT: Final = 4
+_PARTS: Final = 32
+"""Shards that a short film is cut into, about, so that several workers have something to do."""
+_SHORTEST: Final = Fraction(5)
+"""Seconds of a shard that is worth being opened and joined."""
 
 
 def fixity_of(source: Path) -> str:
@@ -73,9 +77,11 @@ def source_stamp(source: Path) -> str:
 
 
 def shard_rule(film: Film) -> GreedyShards:
-    """Return the rule that decides where shards of this film end."""
-    shots = film.config.shots
-    return GreedyShards(Fraction(shots.shard), Fraction(shots.max_shard), film.info.rate)
+    """Return the rule that decides where shards of this film end: the same for any number of workers."""
+    shots, wanted = film.config.shots, Fraction(film.config.shots.shard)
+    if film.info.duration is not None:
+        wanted = min(wanted, max(_SHORTEST, film.info.duration / _PARTS))
+    return GreedyShards(wanted, Fraction(shots.max_shard), film.info.rate)
 
 
 def make_plan(film: Film, sha256: str) -> FilmPlan:

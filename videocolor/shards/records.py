@@ -66,9 +66,8 @@ def write_record(folder: Path, record: ShardRecord) -> None:
 def _read_record(path: Path) -> ShardRecord | None:
     """Read a record; None where it is damaged: then the shard is colored again."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        return ShardRecord(**{**data, "shots": tuple(data["shots"]), "warnings": tuple(data["warnings"])})
-    except (OSError, ValueError, KeyError, TypeError):
+        return ShardRecord.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, InputError):
         return None
 
 

@@ -8,6 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
+from videocolor.errors import InputError
+
 __all__ = ["EventKind", "FilmJob", "FilmPlan", "PlannedShot", "Shard", "ShardRecord", "Task", "Tell", "WorkEvent"]
 
 
@@ -139,6 +141,18 @@ class ShardRecord:
     warnings: tuple[str, ...] = ()
     notes: dict[str, Any] = field(default_factory=dict)
     """Whatever else the record of the film needs: frames at which a hint was reproduced, losses."""
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ShardRecord:
+        """Rebuild a record from plain values.
+
+        Raises:
+            InputError: it is none.
+        """
+        try:
+            return cls(**{**data, "shots": tuple(data["shots"]), "warnings": tuple(data["warnings"])})
+        except (KeyError, TypeError) as error:
+            raise InputError(f"the record of a shard cannot be read: {error}") from error
 
 
 @dataclass(frozen=True)

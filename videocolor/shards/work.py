@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby
-from pathlib import Path
-from typing import Final
 
 from videocolor.config import ColorizeConfig, ModelConfig
 from videocolor.errors import ConfigError, InputError
-from videocolor.events import Event, Observer, RunLog, ShotRecord, ignore
+from videocolor.events import Event, Observer, RunLog, ignore
 from videocolor.models.base import Colorizer
-from videocolor.pipeline.chroma import FinishedFrame
 from videocolor.pipeline.film import Film, load_network, open_film, scanned
 from videocolor.pipeline.path import colorize_film, open_run
 from videocolor.pipeline.reader import Part
 from videocolor.pipeline.reuse import PlannedReferenceShots, SeenReferenceShots, reference_lumas
 from videocolor.pipeline.scheduling import ListedShards, ShardCounter
 from videocolor.pipeline.shot import Run, ShotState
-from videocolor.record import Fixity, describe_model
+from videocolor.record import Fixity
 from videocolor.shards.plan import (
     PLAN_NAME,
     decided_shots,
@@ -38,25 +32,28 @@ from videocolor.shards.plan import (
 from videocolor.shards.planfile import read_plan, write_plan
 from videocolor.shards.records import (
     any_records,
-    as_dict,
     drop_stale,
     finished_shards,
     load_state,
     save_state,
-    shard_path,
     state_path,
-    write_record,
 )
+from videocolor.shards.tasks import missing_shards
 from videocolor.shards.types import FilmJob, FilmPlan, PlannedShot, ShardRecord, Task, Tell
+from videocolor.shards.writing import ShardWriter, Written, write_all
 from videocolor.shots.prepare import ListedCuts, unused_cuts
-from videocolor.shots.scan import cuts_for, one_frame
-from videocolor.types import Array, Frame
-from videocolor.video import ShardSink, VideoWriter
+from videocolor.shots.scan import cuts_for
+from videocolor.types import Array
 
-__all__ = ["color_film_shards", "color_missing", "current_plan", "finished_shards", "plan_film", "run_task"]
-
-_REPORT_EVERY: Final = 0.25
-"""Seconds between two progress reports."""
+__all__ = [
+    "color_film_shards",
+    "color_missing",
+    "current_plan",
+    "finished_shards",
+    "plan_film",
+    "run_task",
+    "settle_plan",
+]
 
 
 def plan_film(job: FilmJob, *, observer: Observer = ignore) -> FilmPlan:
@@ -128,6 +125,26 @@ def color_film_shards(
     job.folder.mkdir(parents=True, exist_ok=True)
     if plan is None and not any_records(job.folder) and film.scan is None:
         return _color_unplanned(film, job, log, tell)
+    film, plan, records = settle_plan(film, job, log, tell, plan=plan, done=done)
+    missing = [shard.number for shard in missing_shards(plan.shards, records)]
+    return plan, records | color_missing(film, job, plan, missing, log, tell)
+
+
+def settle_plan(
+    film: Film,
+    job: FilmJob,
+    log: RunLog,
+    tell: Tell,
+    *,
+    plan: FilmPlan | None = None,
+    done: Mapping[int, ShardRecord] | None = None,
+) -> tuple[Film, FilmPlan, dict[int, ShardRecord]]:
+    """Scan and plan a film where there is no plan, and drop what is left of other plans; arguments as above.
+
+    Returns:
+        The film with what the plan decided, the plan, and the records of the shards that are done.
+    """
+    job.folder.mkdir(parents=True, exist_ok=True)
     if plan is None:
         film = scanned(film, log)
         plan = make_plan(film, fixity_of(film.source))
@@ -140,8 +157,7 @@ def color_film_shards(
         film = replace(film, hints=decided.hints, saturations=decided.saturations)
         records = dict(finished_shards(job, plan) if done is None else done)
     drop_stale(job.folder, records)
-    missing = [shard.number for shard in plan.shards if shard.number not in records]
-    return plan, records | color_missing(film, job, plan, missing, log, tell)
+    return film, plan, records
 
 
 def current_plan(job: FilmJob, config: ColorizeConfig, network: Colorizer) -> FilmPlan | None:
@@ -172,111 +188,6 @@ def _observer(tell: Tell) -> Observer:
             tell({"kind": "warning", "message": event.data["message"]})
 
     return hear
-
-
-class _Writing:
-    """Finished frames go into shard files; each gets its record when it is complete."""
-
-    def __init__(
-        self, film: Film, folder: Path, log: RunLog, tell: Tell, keyed: Callable[[int, _Written], str], frames: int = 0
-    ) -> None:
-        self._film, self._folder, self._log, self._tell, self._keyed = film, folder, log, tell, keyed
-        self._writer: VideoWriter | None = None
-        self._sink: ShardSink | None = None
-        self._now: _Written | None = None
-        self._reported = time.monotonic()
-        self._frames = frames
-        self.records: dict[int, ShardRecord] = {}
-
-    def write(self, done: FinishedFrame) -> None:
-        """One more frame."""
-        self._log.go_on()
-        if self._now is None or self._now.number != done.shard:
-            self.close()
-            self._now = _Written(done.shard, done.frame, one_frame(self._film.info))
-            path = shard_path(self._folder, done.shard)
-            path.with_suffix(".json").unlink(missing_ok=True)
-            trimmed = self._film.config.input.start is not None
-            self._writer, self._sink = VideoWriter.into_shard(self._film.info, self._film.plan, path, trimmed=trimmed)
-        assert self._writer is not None
-        key = self._now.add(done)
-        self._writer.write(done.frame, done.cb, done.cr, key=key)
-        self._log.warn(*self._writer.warnings)
-        self._frames += 1
-        if time.monotonic() - self._reported > _REPORT_EVERY:
-            self._reported = time.monotonic()
-            self._tell({"kind": "progress", "frames": self._frames})
-
-    def close(self) -> None:
-        """Complete the shard: sync it, write its record, report it."""
-        if self._writer is None or self._sink is None or self._now is None:
-            return
-        report = self._writer.close()
-        log, now = self._log, self._now
-        record = ShardRecord(
-            number=now.number,
-            key=self._keyed(now.number, now),
-            file=self._sink.path.name,
-            sha256=self._sink.sha256,
-            bytes=self._sink.bytes,
-            frames=report.frames,
-            first_pts=report.first_pts,
-            last_pts=report.last_pts,
-            seconds=round(time.monotonic() - now.began, 3),
-            worker=f"{socket.gethostname()}:{os.getpid()}",
-            shots=tuple(shot.as_dict() for shot in now.shots),
-            warnings=tuple(log.warnings),
-            notes={
-                "reproduced": sorted(i for i in log.reproduced if now.start <= i < now.start + report.frames),
-                "said": list(log.notes),
-                **describe_model(self._film.colorizer, self._film.config),
-            },
-        )
-        write_record(self._folder, record)
-        self.records[now.number] = record
-        self._tell({"kind": "shard", "record": as_dict(record)})
-        self._writer = self._sink = self._now = None
-
-    def abort(self) -> None:
-        """Remove the incomplete shard."""
-        if self._writer is not None:
-            self._writer.abort()
-
-
-class _Written:
-    """What is known of a shard while it is written."""
-
-    def __init__(self, number: int, first: Frame, one_frame: int) -> None:
-        self.number, self.start, self.start_pts = number, first.index, first.pts
-        self.end_pts, self._one = first.pts, one_frame
-        self.began = time.monotonic()
-        self.shots: list[ShotRecord] = []
-        self.last_pts: list[int] = []
-        self.frames = 0
-
-    def add(self, done: FinishedFrame) -> bool:
-        """Note a frame; whether a shot begins with it."""
-        begins = not self.shots or self.shots[-1] is not done.shot
-        if begins:
-            self.shots.append(done.shot)
-            self.last_pts.append(done.frame.pts)
-        self.last_pts[-1] = done.frame.pts
-        self.end_pts = done.frame.pts + (done.frame.duration or self._one)
-        self.frames += 1
-        return begins
-
-
-def _write_all(frames: Iterable[FinishedFrame], writing: _Writing, last: int | None) -> None:
-    """Write frames up to the end of shard `last`; None: all."""
-    try:
-        for done in frames:
-            if last is not None and done.shard > last:
-                break
-            writing.write(done)
-        writing.close()
-    except BaseException:
-        writing.abort()
-        raise
 
 
 def color_missing(
@@ -310,7 +221,7 @@ def _color_run(
         keep=lambda shard, state: save_state(state_path(job.folder, shard), state),
     )
 
-    def keyed(number: int, written: _Written) -> str:
+    def keyed(number: int, written: Written) -> str:
         shard = plan.shards[number]
         if (written.start, written.start_pts, written.frames) != (shard.start, shard.start_pts, shard.frames):
             raise InputError(
@@ -319,9 +230,9 @@ def _color_run(
             )
         return shard.key
 
-    writing = _Writing(film, job.folder, log, tell, keyed, before)
+    writing = ShardWriter(film, job.folder, log, tell, keyed, before)
     with open_run(film, run, colorize_film, part) as (_, frames):
-        _write_all(frames, writing, last)
+        write_all(frames, writing, last)
     return writing.records
 
 
@@ -341,9 +252,9 @@ def _color_unplanned(film: Film, job: FilmJob, log: RunLog, tell: Tell) -> tuple
         sketch.closed_inside.add(shard)
 
     run = Run(cuts, log, SeenReferenceShots(film.scan_size), ShardCounter(shard_rule(film)), keep=keep)
-    writing = _Writing(film, job.folder, log, tell, sketch.keyed)
+    writing = ShardWriter(film, job.folder, log, tell, sketch.keyed)
     with open_run(film, run, colorize_film) as (reader, frames):
-        _write_all(frames, writing, None)
+        write_all(frames, writing, None)
         losses = tuple(reader.losses)
         offsets = tuple(reader.video.offsets)
     plan = replace(sketch.plan(), offsets=offsets, repaired=bool(losses), warnings=(*losses, *unused_cuts(cuts)))
@@ -364,7 +275,7 @@ class _Sketch:
         self.closed_inside: set[int] = set()
         """Numbers of the shards that end inside a shot, each known before its last frame is written."""
 
-    def keyed(self, number: int, written: _Written) -> str:
+    def keyed(self, number: int, written: Written) -> str:
         """Note a shard; return its key."""
         self._places.append((written.start, written.start_pts))
         for record, last_pts in zip(written.shots, written.last_pts, strict=True):

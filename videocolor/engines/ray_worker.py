@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from videocolor.batch.engines.worker import (
+from videocolor.engines.worker import (
     Work,
     fit_task,
     gpu_variables,

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from videocolor.batch.engines.base import Engine
-from videocolor.batch.settings import EngineSettings
+from videocolor.engines.base import Engine
+from videocolor.engines.settings import EngineSettings
 from videocolor.errors import DeviceError
 from videocolor.shards.types import Task, WorkEvent
 

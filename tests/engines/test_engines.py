@@ -19,8 +19,8 @@ import yaml
 from pydantic import ValidationError
 from ray_helpers import ray_cluster
 
-from videocolor.batch.engines.base import Engine, open_engine
-from videocolor.batch.settings import ENGINES, EngineSettings
+from videocolor.engines.base import Engine, open_engine
+from videocolor.engines.settings import ENGINES, EngineSettings
 from videocolor.errors import DeviceError, UsageError
 from videocolor.shards.types import Task, WorkEvent
 
@@ -287,8 +287,8 @@ def test_no_worker_can_start(opened: Open, tmp_path: Path) -> None:
 DRIVER = """
 import sys, time
 from pathlib import Path
-from videocolor.batch.engines.base import open_engine
-from videocolor.batch.settings import ENGINES, EngineSettings
+from videocolor.engines.base import open_engine
+from videocolor.engines.settings import ENGINES, EngineSettings
 from videocolor.shards.types import Task
 settings = EngineSettings.model_validate_json(sys.argv[1])
 with open_engine(settings, "fake_work:work") as engine:
@@ -436,7 +436,7 @@ def test_threads_are_dealt(tmp_path: Path) -> None:
 
 
 def test_each_worker_has_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("videocolor.batch.engines.local.visible_gpus", lambda: ["4", "7"])
+    monkeypatch.setattr("videocolor.engines.local.visible_gpus", lambda: ["4", "7"])
     with open_engine(EngineSettings(), WORK) as engine:
         assert engine.workers == 2, "auto: one a GPU"
         jobs = [task(f"t{i}", tmp_path, "gpu", seconds=0.5) for i in range(4)]
@@ -477,7 +477,7 @@ def test_an_engine_is_added_as_the_manual_says(root: Path, tmp_path: Path) -> No
     manual = (root / "docs/guides/cluster.md").read_text().partition("## Add an engine")[2].partition("\n## ")[0]
     for name in ("_accept", "_collect", "_close"):
         assert name in manual and name in Engine.__abstractmethods__
-    for path in ("tests/batch/test_engines.py", "tests/batch/pipe_engine.py", "videocolor/batch/settings.py"):
+    for path in ("tests/engines/test_engines.py", "tests/engines/pipe_engine.py", "videocolor/engines/settings.py"):
         assert path in manual and (root / path).is_file()
     assert "VIDEOCOLOR_ENGINE=" in manual and "`ENGINES`" in manual
     with open_engine(EngineSettings(kind="pipe_engine:PipeEngine", workers=2), WORK) as engine:

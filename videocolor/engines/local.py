@@ -21,9 +21,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from videocolor.batch.engines.crew import CrewEngine, Worker
-from videocolor.batch.engines.worker import cores, fit_task, gpu_variables, pack_task, thread_variables
-from videocolor.batch.settings import EngineSettings
+from videocolor.engines.crew import CrewEngine, Worker
+from videocolor.engines.settings import EngineSettings
+from videocolor.engines.worker import cores, fit_task, gpu_variables, pack_task, thread_variables
 from videocolor.errors import DeviceError
 from videocolor.shards.types import Task, WorkEvent
 
@@ -74,7 +74,7 @@ class LocalEngine(CrewEngine[_Process]):
         if len(self._gpus) > 1:
             environment |= gpu_variables([self._gpus[slot % len(self._gpus)]])
         environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
-        child = ["-P", "-m", "videocolor.batch.engines.child", self._work, str(self._settings.heartbeat_seconds)]
+        child = ["-P", "-m", "videocolor.engines.child", self._work, str(self._settings.heartbeat_seconds)]
         try:
             process = subprocess.Popen(
                 [sys.executable, *child],

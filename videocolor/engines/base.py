@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from videocolor.batch.settings import ENGINES, EngineSettings
+from videocolor.engines.settings import ENGINES, EngineSettings
 from videocolor.errors import UsageError
 from videocolor.plugins import find
 from videocolor.shards.types import Task, WorkEvent
@@ -25,7 +25,7 @@ class Engine(ABC):
     the `with` block stops all workers, however it is left.
 
     To add an engine, implement `_accept`, `_collect` and `_close`, or derive from `CrewEngine`
-    (`videocolor.batch.engines.crew`); see docs/guides/cluster.md.
+    (`videocolor.engines.crew`); see docs/guides/cluster.md.
 
     Args:
         workers: tasks worked on at once.

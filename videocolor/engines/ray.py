@@ -21,10 +21,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from videocolor.batch.engines.crew import CrewEngine, Worker
-from videocolor.batch.engines.ray_worker import RayWorker
-from videocolor.batch.engines.worker import cores, pack_task
-from videocolor.batch.settings import EngineSettings
+from videocolor.engines.crew import CrewEngine, Worker
+from videocolor.engines.ray_worker import RayWorker
+from videocolor.engines.settings import EngineSettings
+from videocolor.engines.worker import cores, pack_task
 from videocolor.errors import DeviceError, UsageError
 from videocolor.shards.types import Task, WorkEvent
 from videocolor.version import __version__

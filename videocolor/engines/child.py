@@ -1,4 +1,4 @@
-"""The process of a worker of the local engine: `python -m videocolor.batch.engines.child`, started by it alone.
+"""The process of a worker of the local engine: `python -m videocolor.engines.child`, started by it alone.
 
 Tasks come in on stdin, messages go out on stdout, one JSON object per line. Nothing else reaches that stdout:
 descriptor 1 becomes stderr before anything is imported that might print. When stdin ends, the driver is gone, and this
@@ -18,7 +18,7 @@ import threading
 import time
 from typing import IO, Any, Final, NoReturn
 
-from videocolor.batch.engines.worker import load_work, perform, unpack_task
+from videocolor.engines.worker import load_work, perform, unpack_task
 from videocolor.errors import Interrupted, VideocolorError
 
 __all__ = ["main"]

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from videocolor.batch.gate import DRAIN
 from videocolor.errors import InputError, ModelError, UsageError, VideocolorError
 from videocolor.files import plain
 from videocolor.shards.types import Task, Tell
 
 __all__ = [
+    "DRAIN",
     "Send",
     "Work",
     "fit_task",
@@ -33,6 +33,8 @@ Work: TypeAlias = Callable[[Task, Tell], None]
 Send: TypeAlias = Callable[[dict[str, Any]], None]
 """Sends a message (plain values with `kind`) to the driver; called from any thread."""
 
+DRAIN: Final = "drain"
+"""Name of the file in a batch's working folder that drains the workers."""
 _KINDS: Final = frozenset({"progress", "shard", "planned", "warning"})
 _PERMANENT: Final = (InputError, UsageError, ModelError)
 """Errors that no retry mends; HintError, UnsupportedVideoError and NoVideoError are InputErrors."""
@@ -117,7 +119,8 @@ def perform(work: Work, task: Task, send: Send) -> None:
     reported: set[str] = set()
     logged = _Collect()
     logger = logging.getLogger("videocolor")
-    drain = Path(task.job["folder"]).parent.parent / DRAIN if "folder" in task.job else None
+    shards = Path(task.job.get("folder", "")).parent
+    drain = shards.parent / DRAIN if shards.name == "shards" else None  # else the film is not one of a batch
     between = True
 
     def tell(message: dict[str, Any]) -> None:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from videocolor.batch.engines.crew import CrewEngine, Worker
-from videocolor.batch.engines.worker import load_work, pack_task, perform, unpack_task
-from videocolor.batch.settings import EngineSettings
+from videocolor.engines.crew import CrewEngine, Worker
+from videocolor.engines.settings import EngineSettings
+from videocolor.engines.worker import load_work, pack_task, perform, unpack_task
 from videocolor.errors import DeviceError, VideocolorError
 from videocolor.shards.types import Task, WorkEvent
 
