@@ -21,6 +21,7 @@ from media import make_film
 
 from videocolor.batch import gate as gates
 from videocolor.batch.forecast import forecast_batch
+from videocolor.batch.gate import Gate, pause, paused, resume, set_workers
 from videocolor.batch.hours import Hours
 from videocolor.batch.jobs import read_jobs
 from videocolor.batch.lock import DriverLock
@@ -31,7 +32,7 @@ from videocolor.batch.status import batch_status
 from videocolor.batch.watch import batch_log, call_hooks
 from videocolor.cli import cli
 from videocolor.engines.settings import EngineSettings
-from videocolor.engines.worker import DRAIN, Gate, pause, paused, perform, resume, set_workers
+from videocolor.engines.worker import DRAIN, perform
 from videocolor.errors import ConfigError, OutputError, UsageError
 from videocolor.events import Event
 from videocolor.presets import load_model
