@@ -93,6 +93,8 @@ def train(data: Path, output: Path, rows: str, seeds: str, settings: tuple[str, 
     """Train the rows."""
     pack, held = f"data.pack={data}", f"data.held_pack={data.with_name(f'{data.name}_held')}"
     results = output / "results.json"
+    if not all(seed.strip().isdecimal() for seed in seeds.split(",")):
+        raise InputError(f"--seeds {seeds}: expected numbers, as 0,1,2")
     for row in rows.split(","):
         if row not in ROWS:
             raise InputError(f"--rows {row}: there are {', '.join(ROWS)}")

@@ -68,6 +68,15 @@ def _trained(out: Path, names: Sequence[str]) -> dict[str, Path]:
     return {name: file for name, file in files.items() if file.is_file()}
 
 
+def _weights(out: Path, names: Sequence[str]) -> dict[str, Path]:
+    """Weights files that are there, at least one."""
+    if not (found := _trained(out, names)):
+        raise InputError(
+            f"{out}: none of {', '.join(names)} is trained; `train` or `reproduce` with --data comes first"
+        )
+    return found
+
+
 def _options(*names: str) -> Any:
     """Decorate a command with options by name."""
     every = {
@@ -108,7 +117,9 @@ def _packs(data: Path, out: Path) -> tuple[Path, Path]:
     pairs = data
     if not (data / MANIFEST).is_file():
         pairs = out / "pairs"
-        build_pairs([data], pairs, load_model(PairsConfig, "pairs", "pairs/any_rate", ["sampling.rate=2"]))
+        built = build_pairs([data], pairs, load_model(PairsConfig, "pairs", "pairs/any_rate", ["sampling.rate=2"]))
+        if not built.sources:
+            raise InputError("; ".join([*built.failed, *built.refused][:3]))
     packs = out / "pack", out / "pack_held"
     for folder, split in zip(packs, ("train", "val"), strict=True):
         if split == "train" or packable(pairs, split):
@@ -244,7 +255,7 @@ def _evaluate(
     from videocolor.evaluation.rows import digest
     from videocolor.evaluation.settings import EvaluateConfig
 
-    weights, listed = _trained(out, names), _listed(clips, listed)
+    weights, listed = _weights(out, names), _listed(clips, listed)
     scores: dict[str, dict[str, float]] = {}
     for protocol in ("e1", "auto"):
         methods = ["gray", "network", *(f"{name}=network@{file}" for name, file in weights.items())]
@@ -314,7 +325,7 @@ def _page(names: list[str], out: Path, clips: Path, listed: str | None, page: Pa
     page = page or out / "page.md"
     images = page.parent / "images" / page.stem
     images.mkdir(parents=True, exist_ok=True)
-    weights, listed = _trained(out, names), _listed(clips, listed)
+    weights, listed = _weights(out, names), _listed(clips, listed)
     nets: dict[str, Colorizer] = {name: load_colorizer(str(file), device="cpu") for name, file in weights.items()}
     errors = {
         name: [row.get("mse", row["train_mse"]) for row in epochs(out / name / "metrics.jsonl")] for name in names

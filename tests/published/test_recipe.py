@@ -86,6 +86,20 @@ def test_unknown_names() -> None:
     assert "h9" in str(done.exception)
 
 
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("reproduce --data . -o out", "no film and no picture"),
+        ("page -o out --only h4", "none of h4 is trained"),
+        ("evaluate -o out --only h4", "none of h4 is trained"),
+    ],
+)
+def test_nothing_to_work_on(command: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(recipe.main, command.split())
+    assert isinstance(done.exception, InputError) and message in str(done.exception)
+
+
 @pytest.mark.slow
 def test_controls_are_trained_once(tmp_path: Path) -> None:
     make_pack(tmp_path / "pack")
