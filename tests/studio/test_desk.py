@@ -113,3 +113,66 @@ class TestInTheBrowser:
         assert page.locator("[aria-label='Colors of this film'] .swatch").count() == 1
         page.keyboard.press("Escape")
         client.change("POST", "/api/undo")
+
+    def test_the_grid_folds_filters_and_changes_several_shots(self, page: Page, client: Client, photo: str) -> None:
+        assert photo and "3 to paint" in page.inner_text("#open-grid")
+        page.keyboard.press("t")
+        cards = page.locator(".gridcard")
+        assert cards.count() == 4, "those that return to an earlier shot are folded behind it"
+        page.click("[data-group='0']")
+        assert cards.count() == 5
+        page.locator("#grid-fold").uncheck()
+        assert cards.count() == 6
+
+        # Choose with keys: the second shot and the two after it; one change, one undo.
+        page.locator("#grid").focus()
+        page.keyboard.press("Home")
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("Shift+ArrowRight")
+        page.keyboard.press("Shift+ArrowRight")
+        assert "3 shots selected" in page.inner_text(".gridfoot")
+        page.fill("#grid-saturation", "0.5")
+        page.click("#grid-set")
+        until(page, "document.querySelector('#undo').title.includes('saturation of 3 shots')")
+        assert [shot["saturation"] for shot in client.project()["shots"]] == [None, 0.5, 0.5, 0.5, None, None]
+        client.change("POST", "/api/undo")
+
+        # Filters; a note is found again.
+        client.change("PATCH", "/api/shots/21", note="the bridge")
+        page.click("[data-name='note']")
+        until(page, "document.querySelectorAll('.gridcard').length === 1")
+        page.keyboard.press("ArrowLeft")
+        page.click("[data-name='paint']")
+        until(page, "document.querySelectorAll('.gridcard').length === 3")
+        page.locator("#grid").focus()
+        page.keyboard.press("End")
+        page.keyboard.press("Enter")
+        until(page, "document.querySelector('dialog[open]') === null")
+        assert page.inner_text("#shot-title") == "Shot 6 of 6"
+        client.change("POST", "/api/undo")
+
+    def test_who_colors_whom_is_said_on_both_sides(self, page: Page, client: Client, photo: str) -> None:
+        client.change("PATCH", f"/api/hints/{photo}", enabled=True)
+        page.keyboard.press("Home")
+        page.evaluate("location.hash")
+        page.fill("#frame-number", "0")
+        page.press("#frame-number", "Enter")
+        page.evaluate("document.activeElement.blur()")
+        until(page, "document.querySelector('#shot-title').textContent === 'Shot 1 of 6'")
+        assert "Its colors also go to shot 3" in page.inner_text("#shot-returns")
+        assert "colors shots 1, 3" in page.inner_text("#hints")
+        assert page.locator(".card.kin").count() == 2
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("ArrowDown")
+        assert "from shot 1" in page.inner_text("#shot-returns")
+
+    def test_undo_asks_before_it_takes_back_what_another_tab_did(self, page: Page, client: Client) -> None:
+        page.evaluate("document.activeElement.blur()")
+        client.change("PATCH", "/api/shots/8", note="from elsewhere")
+        until(page, "document.querySelector('#undo').title.includes('frame 8')")
+        page.keyboard.press("Control+z")
+        until(page, "document.querySelector('#toasts-alert .toast') !== null")
+        assert client.project()["shots"][1]["note"] == "from elsewhere"
+        page.click("#toasts-alert .toast >> text=Undo it")
+        until(page, "!document.querySelector('#redo').disabled")
+        assert client.project()["shots"][1]["note"] == ""

@@ -135,10 +135,10 @@ def routes() -> list[tuple[str, str]]:
     """Every route of the application but the static parts, with something in the place of each parameter."""
     from fastapi.routing import APIRoute
 
-    from videocolor.studio import api, api_media
+    from videocolor.studio import api, api_media, api_results
 
     found = []
-    for route in (*api.router.routes, *api_media.router.routes):
+    for route in (route for part in (api, api_media, api_results) for route in part.router.routes):
         assert isinstance(route, APIRoute)
         path = re.sub(r"\{hint_id\}", "h0001", re.sub(r"\{run_id\}", "p1", route.path))
         found += [(method, re.sub(r"\{\w+\}", "0", path)) for method in sorted(route.methods)]

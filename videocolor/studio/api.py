@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 from urllib.parse import unquote
 
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import FileResponse, HTMLResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, Response, StreamingResponse
 
 from videocolor.errors import HintError, InputError, UsageError
 from videocolor.hints.plan import suggestion_name
 from videocolor.studio import edits, models
 from videocolor.studio.document import SETTINGS, packaged_models
 from videocolor.studio.errors import NotFoundError
-from videocolor.studio.frames import jpeg_bytes
 from videocolor.studio.hints import add_frame, add_loose, add_painted, set_points, shades
 from videocolor.studio.models import Frame, FrameIndex, Height, HintId, PreviewId, Revision, Saturation, Share
-from videocolor.studio.pictures import Kind, chroma_alone, color_at, hint_jpeg, resized
+from videocolor.studio.pictures import Kind, color_at, hint_jpeg
 from videocolor.studio.projectdata import Point, ProjectHint, State
-from videocolor.studio.security import REPORT_POLICY
 from videocolor.studio.session import Studio
 
-__all__ = ["Answer", "Served", "hint_of", "router"]
+__all__ = ["REVALIDATE", "Answer", "Served", "hint_of", "jpeg_answer", "router"]
 
 _STATIC: Final = Path(__file__).parent / "static"
 _TYPES: Final = {
@@ -36,8 +33,7 @@ _TYPES: Final = {
 }
 _PARTS: Final = {path.name: path for path in sorted(_STATIC.iterdir()) if path.suffix in _TYPES}
 """Only these files are ever served, by name: no part of a request becomes part of a path."""
-_FILMS: Final = {".mp4": "video/mp4", ".mov": "video/quicktime", ".mkv": "video/x-matroska"}
-_REVALIDATE: Final = {"cache-control": "private, no-cache"}
+REVALIDATE: Final = {"cache-control": "private, no-cache"}
 
 
 async def _studio(request: Request) -> Studio:
@@ -102,6 +98,12 @@ def move(studio: Served, body: models.Move) -> Answer:
     return _change(studio, body.revision, lambda state: edits.move_cut(state, body.start, body.to))
 
 
+@router.patch("/api/shots")
+def change_shots(studio: Served, body: models.ShotsChange) -> Answer:
+    given = {name: getattr(body, name) for name in body.model_fields_set - {"revision", "starts"}}
+    return _change(studio, body.revision, lambda state: edits.set_shots(state, body.starts, **given))
+
+
 @router.patch("/api/shots/{start}")
 def change_shot(studio: Served, start: FrameIndex, body: models.ShotChange) -> Answer:
     given = {name: getattr(body, name) for name in body.model_fields_set - {"revision"}}
@@ -151,8 +153,9 @@ def _cached(request: Request, tag: str, version: str, make: Callable[[], bytes])
     return Response(make(), media_type="image/jpeg", headers=headers)
 
 
-def _jpeg(data: bytes) -> Response:
-    return Response(data, media_type="image/jpeg", headers=_REVALIDATE)
+def jpeg_answer(data: bytes) -> Response:
+    """Return a JPEG that a browser asks for anew each time."""
+    return Response(data, media_type="image/jpeg", headers=REVALIDATE)
 
 
 @router.get("/api/frames/{index}.jpg")
@@ -301,7 +304,7 @@ def cancel_preview(studio: Served, run_id: PreviewId) -> Answer:
 def preview_picture(
     studio: Served, run_id: PreviewId, index: FrameIndex, kind: Kind = "after", saturation: Saturation = 1.0
 ) -> Response:
-    return _jpeg(studio.previews.picture(run_id, index, kind, saturation))
+    return jpeg_answer(studio.previews.picture(run_id, index, kind, saturation))
 
 
 @router.post("/api/live")
@@ -319,76 +322,11 @@ def prepare_live(studio: Served, body: models.LiveFrame) -> Answer:
 
 @router.get("/api/live/{number}.jpg")
 def live_picture(studio: Served, number: FrameIndex, kind: Kind = "after", saturation: Saturation = 1.0) -> Response:
-    return _jpeg(studio.live.picture(number, kind, saturation))
+    return jpeg_answer(studio.live.picture(number, kind, saturation))
 
 
 @router.get("/api/proposals/{frame}/{number}.{kind}")
 def proposal(studio: Served, frame: FrameIndex, number: FrameIndex, kind: Literal["jpg", "png"]) -> Response:
     studio.shots.check_frame(frame)
     data = studio.live.proposal(frame, number, kind)
-    return Response(data, media_type="image/png" if kind == "png" else "image/jpeg", headers=_REVALIDATE)
-
-
-def _film(path: Path) -> Response:
-    """Return a film, complete or in the ranges that a player asks for."""
-    return FileResponse(path, media_type=_FILMS[path.suffix], headers=_REVALIDATE)
-
-
-@router.post("/api/render")
-def start_render(studio: Served, body: models.Render) -> Answer:
-    studio.store.check_revision(body.revision)
-    studio.renders.start(only_changed=body.only_changed)
-    return studio.document.full()
-
-
-@router.get("/api/render")
-def render_status(studio: Served) -> Answer:
-    return studio.renders.document()
-
-
-@router.delete("/api/render")
-def stop_render(studio: Served) -> Answer:
-    return studio.renders.stop()
-
-
-@router.get("/api/render/film")
-def rendered_film(studio: Served) -> Response:
-    return _film(studio.renders.film())
-
-
-@router.get("/api/render/{index}.jpg")
-def rendered_frame(
-    studio: Served, index: FrameIndex, height: Height = 480, kind: Literal["after", "chroma"] = "after"
-) -> Response:
-    studio.shots.check_frame(index)
-    rgb = resized(studio.renders.frame(index), height, studio.index.aspect)
-    return _jpeg(jpeg_bytes(chroma_alone(rgb) if kind == "chroma" else rgb))
-
-
-@router.post("/api/compare")
-def start_comparison(studio: Served, body: models.Compare) -> Answer:
-    return asdict(studio.renders.compare(body.kind))
-
-
-@router.get("/api/compare")
-def comparison_status(studio: Served) -> Answer:
-    return studio.renders.comparison_document()
-
-
-@router.delete("/api/compare")
-def stop_comparison(studio: Served) -> Answer:
-    return asdict(studio.renders.comparison.stop())
-
-
-@router.get("/api/compare/film")
-def comparison_film(studio: Served) -> Response:
-    path = studio.renders.comparison_path
-    if studio.renders.comparison_document()["state"] != "done" or not path.is_file() or path.is_symlink():
-        raise NotFoundError("there is no comparison film yet")
-    return _film(path)
-
-
-@router.get("/api/report")
-def report(studio: Served) -> Response:
-    headers = {"content-security-policy": REPORT_POLICY}
-    return Response(studio.renders.report(), media_type="text/html; charset=utf-8", headers=headers)
+    return Response(data, media_type="image/png" if kind == "png" else "image/jpeg", headers=REVALIDATE)

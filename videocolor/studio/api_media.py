@@ -1,11 +1,12 @@
-"""The routes of what the page looks at and listens to beside the project: colors of photographs."""
+"""The routes of what the page looks at and listens to beside the project."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
+from fastapi.responses import Response
 
-from videocolor.studio.api import Answer, Served, hint_of
-from videocolor.studio.models import HintId, Share
+from videocolor.studio.api import Answer, Served, hint_of, jpeg_answer
+from videocolor.studio.models import FrameIndex, Height, HintId, Share
 from videocolor.studio.pictures import color_at, hint_rgb, main_colors
 
 __all__ = ["router"]
@@ -21,3 +22,14 @@ def hint_color(studio: Served, hint_id: HintId, x: Share, y: Share) -> Answer:
 @router.get("/api/hints/{hint_id}/colors")
 def hint_colors(studio: Served, hint_id: HintId) -> Answer:
     return {"colors": main_colors(hint_rgb(studio.store.image_path(hint_of(studio, hint_id))))}
+
+
+@router.get("/api/shots/{start}/doubt")
+def shot_doubt(studio: Served, start: FrameIndex) -> Answer:
+    return {"doubt": studio.doubts.of_shot(start)}
+
+
+@router.get("/api/doubt/{index}.jpg")
+def frame_doubt(studio: Served, index: FrameIndex, height: Height = 480) -> Response:
+    studio.shots.check_frame(index)
+    return jpeg_answer(studio.doubts.picture(index, height))

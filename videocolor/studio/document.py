@@ -53,6 +53,7 @@ class Document:
         undo, redo = store.undone()
         return {
             "revision": state.data.revision,
+            "position": state.data.position,
             "undo": undo,
             "redo": redo,
             "film": self._film(),

@@ -35,6 +35,7 @@ __all__ = [
     "set_container",
     "set_settings",
     "set_shot",
+    "set_shots",
     "update_hint",
 ]
 
@@ -116,6 +117,16 @@ def set_shot(
     if note is not None:
         values["note"] = note
     shots = {**state.data.shots, start: _validated(ShotSettings, values)}
+    return consistent(replace(state, data=checked(state.data, shots=shots)))
+
+
+def set_shots(state: State, starts: Sequence[int], saturation: float | None) -> State:
+    """Set the saturation of several shots; errors as of `set_shot`."""
+    shots = dict(state.data.shots)
+    for start in starts:
+        state.check_shot(start)
+        values = shots.get(start, ShotSettings()).model_dump()
+        shots[start] = _validated(ShotSettings, {**values, "saturation": saturation})
     return consistent(replace(state, data=checked(state.data, shots=shots)))
 
 
@@ -229,10 +240,14 @@ def describe_change(before: State, after: State) -> str:
     for name, hint in hints.items():
         if name not in others:
             return f"removal of “{hint.label or name}”"
-    for start in sorted({*old.shots, *new.shots}):
-        was, now = (data.shots.get(start, ShotSettings()) for data in (old, new))
-        if was != now:
-            return f"{'saturation' if was.saturation != now.saturation else 'note'} of the shot at frame {start}"
+    pairs = {
+        start: [data.shots.get(start, ShotSettings()) for data in (old, new)] for start in {*old.shots, *new.shots}
+    }
+    changed = sorted(start for start, (was, now) in pairs.items() if was != now)
+    if changed:
+        was, now = pairs[changed[0]]
+        what = "saturation" if was.saturation != now.saturation else "note"
+        return f"{what} of " + (f"{len(changed)} shots" if changed[1:] else f"the shot at frame {changed[0]}")
     return "settings of the film"
 
 

@@ -69,6 +69,13 @@ class ShotChange(Change):
     note: Annotated[str, Field(max_length=2000)] | None = None
 
 
+class ShotsChange(Change):
+    """Settings of several shots at once."""
+
+    starts: Annotated[list[Index], Field(min_length=1, max_length=10_000)]
+    saturation: Annotated[float, Field(ge=0, le=4, strict=False)] | None
+
+
 class SettingsChange(Change):
     """Settings of the film; omitted fields stay, null restores the default."""
 

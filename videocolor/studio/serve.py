@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from videocolor.errors import UsageError, VideocolorError
-from videocolor.studio import api, api_media
+from videocolor.studio import api, api_media, api_results
 from videocolor.studio.errors import answer_to
 from videocolor.studio.models import Uploads
 from videocolor.studio.project import ProjectStore
@@ -171,8 +171,8 @@ def create_app(studio: Studio, *, port: int, token: str, tickets: Tickets | None
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.studio, app.state.uploads, app.state.cookie = studio, Uploads(), (cookie_name(port), token)
-    app.include_router(api.router)
-    app.include_router(api_media.router)
+    for part in (api, api_media, api_results):
+        app.include_router(part.router)
     app.add_exception_handler(VideocolorError, _expected)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)

@@ -10,6 +10,7 @@ from videocolor.errors import UsageError
 from videocolor.pipeline.film import film_info
 from videocolor.shards.plan import source_stamp
 from videocolor.studio.document import Document
+from videocolor.studio.doubt import Doubts
 from videocolor.studio.errors import NotFoundError
 from videocolor.studio.events import EventHub
 from videocolor.studio.frames import FilmIndex, FrameSource
@@ -50,6 +51,7 @@ class Studio:
         network = Network()
         self.previews = Previews(store, self.index, self.scan, self.shots, network, self.events)
         self.live = LiveColors(store, self.index, self.source, network, self.previews.cancel_all)
+        self.doubts = Doubts(store, self.index, self.source, network, self.scan, self.shots)
         self.renders = Renders(store, self.index, self.events)
         self.document = Document(store, self.index, self.scan, self.shots, self.previews, self.renders)
         self._watched: tuple[tuple[int, ...], frozenset[int]] | None = None

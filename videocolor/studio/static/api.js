@@ -41,6 +41,13 @@ export async function call(method, path, { query = {}, json, body, headers = {},
   throw new ApiError(answer.status, data?.kind ?? "internal", (data?.error ?? `The server answered ${answer.status}.`) + hint);
 }
 
+/** Changes that this tab has made since it was opened. */
+const mine = new Set();
+const changeOf = (project) => `${project.position}: ${project.undo}`;
+
+/** Whether undo would take back what another tab has done since this one was opened. */
+export const isForeign = (project) => project.position > state.opened && !mine.has(changeOf(project));
+
 let queue = Promise.resolve();
 let pending = 0;
 
@@ -90,6 +97,7 @@ export function change(method, path, { json = {}, query = {}, body, headers, aga
         body,
         headers,
       });
+      mine.add(changeOf(project));
       setProject(project);
       return project;
     } catch (error) {

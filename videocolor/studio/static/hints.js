@@ -1,6 +1,7 @@
 // The hints that the current shot uses: see, switch off, use elsewhere, take away.
 import { change, toast } from "./api.js";
 import { clock, el, fill, find, iconButton, keyed, say } from "./dom.js";
+import { shotsFed } from "./family.js";
 import { hintUrl, sourceUrl } from "./frames.js";
 import { currentShot, emit, goTo, hints, on, secondsOf, setTool, shotAt, shots, state } from "./state.js";
 import { aspect } from "./viewer.js";
@@ -66,7 +67,8 @@ function showFacts(facts, hint) {
   const kind = KINDS[hint.kind] ?? hint.kind;
   const lost = hint.shots.length === 0;
   const frame = hint.frame ?? (hint.kind === "frame" ? hint.origin?.frame ?? null : null);
-  const signature = [kind, frame, lost, hint.origin?.moved].join();
+  const fed = hint.enabled ? shotsFed(hint) : [];
+  const signature = [kind, frame, lost, hint.origin?.moved, fed].join();
   if (facts.dataset.signature === signature) return;
   facts.dataset.signature = signature;
   facts.title = hint.origin?.moved ? `Laid onto its frame: ${hint.origin.moved}; similarity ${hint.origin.similarity}` : "";
@@ -81,6 +83,7 @@ function showFacts(facts, hint) {
     };
     facts.append(", ", link("edit", "Change these points", edit));
   }
+  if (fed.length > 1) facts.append(`; colors shots ${ranges(fed)}`);
   if (lost) facts.append(", in no shot: ", link("use it here", "Use this hint in the current shot", () => change("PATCH", `/api/hints/${hint.id}`, { json: { shots: [currentShot().start] } })));
 }
 

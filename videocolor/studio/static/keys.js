@@ -1,5 +1,7 @@
 // Keys for everything, and the list of them.
 import { chooseWay, startPicking, usePickedFrame } from "./addhint.js";
+import { nextDoubtful } from "./doubts.js";
+import { openGrid } from "./grid.js";
 import { el, find, iconButton, remembered } from "./dom.js";
 import { cancelPreview, startPreview } from "./preview.js";
 import { renderFilm } from "./render.js";
@@ -22,6 +24,8 @@ const KEYS = [
     [["ArrowDown", "PageDown"], "↓", "Next shot", () => stepShot(1)],
     [["Home"], "Home", "First frame of the shot", () => toShotEdge(false)],
     [["End"], "End", "Last frame of the shot", () => toShotEdge(true)],
+    [["t"], "T", "All shots, several at once", openGrid],
+    [["d"], "D", "Next doubtful shot", nextDoubtful],
     [["l"], "L", "Play round and round", () => find("loop").click()],
   ]],
   ["Picture", [

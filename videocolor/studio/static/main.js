@@ -1,7 +1,8 @@
 // Begins the page: reads the project, hears of news, puts the parts to work.
 import { startAddHint } from "./addhint.js";
-import { ApiError, AWAY, call, catchUp, change, complain, ELSEWHERE, refresh, saving, toast } from "./api.js";
+import { ApiError, AWAY, call, catchUp, change, complain, ELSEWHERE, isForeign, refresh, saving, toast } from "./api.js";
 import { clock, dress, find, rateOf, remembered, say } from "./dom.js";
+import { startGrid } from "./grid.js";
 import { startHints } from "./hints.js";
 import { startKeys } from "./keys.js";
 import { startOverview } from "./overview.js";
@@ -52,10 +53,14 @@ function showHistory() {
   find("saved").classList.toggle("away", state.away);
 }
 
-async function history(direction) {
+async function history(direction, asked = false) {
   const button = find(direction);
   if (button.disabled) return;
   const what = state.project[direction];
+  if (direction === "undo" && !asked && isForeign(state.project)) {
+    toast(`Another tab has made the last change (${what}).`, { error: true, action: { label: "Undo it", run: () => history("undo", true) } });
+    return;
+  }
   const done = await change("POST", `/api/${direction}`);
   if (done) {
     if (what) toast(`${direction === "undo" ? "Undone" : "Done again"}: ${what}.`, { seconds: 3 });
@@ -134,7 +139,7 @@ async function begin() {
   on("project scan", showScan);
   on("project saving", showHistory);
   on("go", goTo);
-  for (const start of [startViewer, startTransport, startOverview, startTimeline, startShot, startHints, startAddHint, startPoints, startPreviews, startRender, startKeys]) start();
+  for (const start of [startViewer, startTransport, startOverview, startTimeline, startShot, startHints, startAddHint, startPoints, startPreviews, startRender, startGrid, startKeys]) start();
   const place = keepPlace();
   try {
     setProject((await window.earlyProject) ?? (await call("GET", "/api/project")));

@@ -1,6 +1,8 @@
 // The panel's head, saturation, cuts and note of the current shot.
 import { change, toast } from "./api.js";
 import { clock, dress, fill, find, later, plural, say } from "./dom.js";
+import { borrowersOf } from "./family.js";
+import { ranges } from "./hints.js";
 import { currentShot, emit, endOf, filmSaturation, on, saturationOf, shotAt, shotIndexAt, shots, state } from "./state.js";
 
 /** Notes that were typed and are not saved yet, by the start of their shot: no answer of the server overwrites them. */
@@ -19,8 +21,10 @@ function showHead() {
   const end = shot.end_seconds === null || shot.end_seconds === undefined ? "…" : clock(shot.end_seconds);
   say(find("shot-times"), `${clock(shot.start_seconds)} – ${end} · ${plural(endOf(shot) - shot.start, "frame")} (${shot.start}–${endOf(shot) - 1})`);
   const returns = find("shot-returns");
-  returns.hidden = !shot.reuses;
+  const others = borrowersOf(shot).map((one) => one.number);
+  returns.hidden = !shot.reuses && !others.length;
   if (shot.reuses) say(returns, `Takes its colors from shot ${shot.reuses}, unless it has hints of its own.`);
+  else if (others.length) say(returns, `Its colors also go to shot${others.length > 1 ? "s" : ""} ${ranges(others)}.`);
 }
 
 function showSaturation() {

@@ -6,6 +6,8 @@ const listeners = new Map();
 export const state = {
   /** The document of GET /api/project; null until it came. */
   project: null,
+  /** Place in the history at which this tab was opened. */
+  opened: 0,
   /** Current frame, counted from 0 in the film. */
   frame: 0,
   /** source, wipe, side, color or chroma. */
@@ -114,6 +116,7 @@ export function goToShot(index) {
 export function setProject(project) {
   if (!project || (state.project && project.revision < state.project.revision)) return;
   const before = currentShot()?.start;
+  state.opened = state.project ? Math.min(state.opened, project.position) : project.position;
   state.project = project;
   if (project.scan) state.scan = { ...state.scan, ...project.scan };
   if (project.render) state.render = project.render;

@@ -1,6 +1,8 @@
 // The strip of shots. Only the cards that are seen exist: 2,000 shots scroll like twenty.
 import { calm, clock, el, find, keyed, span } from "./dom.js";
 import { cardUrl, isChanged, rendered, thumbUrl } from "./frames.js";
+import { doubtful } from "./doubts.js";
+import { familyOf } from "./family.js";
 import { endOf, goTo, goToShot, on, secondsOf, shotIndexAt, shots, state } from "./state.js";
 import { aspect } from "./viewer.js";
 
@@ -9,6 +11,8 @@ const BESIDES = 3;
 const RETRY = 1500;
 let asked = false;
 let missing = 0;
+let kin = new Set();
+let doubts = new Set();
 
 function cardWidth() {
   const height = find("reel").clientHeight < 110 ? 52 : 72;
@@ -27,6 +31,8 @@ function cards() {
   const seen = list.slice(first, last).map((shot, offset) => ({ shot, index: first + offset }));
   if (current >= 0 && (current < first || current >= last)) seen.push({ shot: list[current], index: current });
   missing = 0;
+  kin = new Set(familyOf(list[current]).map((shot) => shot.start));
+  doubts = new Set(doubtful().map((shot) => shot.start));
   keyed(find("reel"), seen, (item) => item.shot.start, create, (node, item) => update(node, item, pitch, item.index === current, list.length));
   strip.setAttribute("aria-activedescendant", current >= 0 ? `card-${list[current].start}` : "");
   if (missing) setTimeout(ask, RETRY);
@@ -48,6 +54,7 @@ function update(node, { shot, index }, pitch, selected, count) {
   node.style.transform = `translateX(${index * pitch}px)`;
   node.style.width = `${pitch - GAP}px`;
   node.setAttribute("aria-selected", String(selected));
+  node.classList.toggle("kin", kin.size > 1 && kin.has(shot.start));
   node.setAttribute("aria-posinset", index + 1);
   node.setAttribute("aria-setsize", count);
   const [image, top, bottom] = node.children;
@@ -66,13 +73,15 @@ function update(node, { shot, index }, pitch, selected, count) {
   const seconds = shot.end_seconds !== null && shot.end_seconds !== undefined ? shot.end_seconds - shot.start_seconds : null;
   const used = shot.hints?.length ?? 0;
   const changed = rendered() && isChanged(shot);
-  const signature = [index, shot.start, shot.end, shot.start_seconds, shot.end_seconds, used, shot.reuses, shot.saturation, changed, Boolean(shot.note)].join();
+  const signature = [index, shot.start, shot.end, shot.start_seconds, shot.end_seconds, used, shot.reuses, shot.saturation, changed, shot.note, doubts.has(shot.start)].join();
   if (node.dataset.signature === signature) return;
   node.dataset.signature = signature;
   const marks = el("span", { class: "marks" });
   if (used) marks.append(el("span", { class: "mark-hint", text: `◆${used > 1 ? used : ""}`, title: `${used} hint${used > 1 ? "s" : ""}` }));
   if (shot.reuses) marks.append(el("span", { text: `↩${shot.reuses}`, title: `Takes its colors from shot ${shot.reuses}` }));
   if (shot.saturation !== null && shot.saturation !== undefined) marks.append(el("span", { text: `×${shot.saturation}`, title: "Its own saturation" }));
+  if (doubts.has(shot.start)) marks.append(el("span", { class: "mark-hint", text: "?", title: "Nobody hinted it, and the network is not sure of it" }));
+  if (shot.note) marks.append(el("span", { text: "✎", title: shot.note }));
   if (changed) marks.append(el("span", { class: "mark-changed", title: "Changed since the render" }));
   top.replaceChildren(el("b", { text: index + 1 }), marks);
   bottom.replaceChildren(el("span", { text: clock(shot.start_seconds ?? secondsOf(shot.start), "short") }), el("span", { class: "marks", text: seconds === null ? "…" : seconds < 90 ? `${seconds.toFixed(1)} s` : span(seconds) }));
@@ -120,7 +129,7 @@ export function startTimeline() {
     goToShot(target);
   });
   new ResizeObserver(ask).observe(strip);
-  on("project render scan", ask);
+  on("project render scan doubts", ask);
   on("shot", follow);
   ask();
 }
