@@ -176,3 +176,62 @@ class TestInTheBrowser:
         page.click("#toasts-alert .toast >> text=Undo it")
         until(page, "!document.querySelector('#redo').disabled")
         assert client.project()["shots"][1]["note"] == ""
+
+    def test_the_film_plays_with_sound_back_and_faster(self, page: Page, client: Client) -> None:
+        page.evaluate("document.activeElement.blur()")
+        page.keyboard.press("Home")
+        with page.expect_response(lambda answer: "/api/sound.wav" in answer.url) as heard:
+            page.keyboard.press("l")
+        assert heard.value.status == 200 and heard.value.headers["content-type"] == "audio/wav"
+        page.keyboard.press("l")
+        assert page.inner_text("#speed") == "2×"
+        page.keyboard.press("j")
+        page.keyboard.press("j")
+        page.keyboard.press("j")
+        assert page.inner_text("#speed") == "−4×"
+        page.keyboard.press("k")
+        assert page.inner_text("#speed") == "" and page.get_attribute("#play", "aria-label") == "Play"
+        page.keyboard.press("a")
+        assert page.get_attribute("#sound", "aria-pressed") == "false"
+        page.keyboard.press("a")
+
+    def test_the_wheel_zooms_at_the_pointer_and_nothing_jumps(self, page: Page) -> None:
+        box = page.locator("#stage").bounding_box()
+        assert box is not None
+        page.fill("#frame-number", "21")
+        page.press("#frame-number", "Enter")
+        page.evaluate("document.activeElement.blur()")
+        # The stage stands still whatever is said below and beside it.
+        page.keyboard.press("p")
+        done = "document.querySelector('#preview-cancel').hidden"
+        until(page, done + " && /frame/.test(document.querySelector('#preview-state').textContent)", seconds=40)
+        page.keyboard.press("ArrowDown")
+        assert page.locator("#stage").bounding_box() == box
+        place = (
+            "([x, y]) => { const b = document.querySelector('#points-layer').style;"
+            " const s = document.querySelector('#stage').getBoundingClientRect();"
+            " return [(x - s.x - parseFloat(b.left)) / parseFloat(b.width), parseFloat(b.width)]; }"
+        )
+        at = [box["x"] + 0.45 * box["width"], box["y"] + 0.5 * box["height"]]
+        page.mouse.move(*at)
+        before = page.evaluate(place, at)
+        for _ in range(3):
+            page.mouse.wheel(0, -120)
+            page.wait_for_timeout(60)
+        after = page.evaluate(place, at)
+        for _ in range(3):
+            page.mouse.wheel(0, 120)
+            page.wait_for_timeout(60)
+        assert after[1] != before[1] and page.evaluate(place, at) == before
+
+
+@pytest.mark.slow
+def test_the_network_says_how_sure_it_is(client: Client) -> None:
+    assert "how sure it is" in client.get("/api/shots/0/doubt").json()["error"]
+    client.change("PATCH", "/api/settings", model=None)
+    doubts = [client.get(f"/api/shots/{start}/doubt").json()["doubt"] for start in (8, 21)]
+    assert all(2 < doubt < 40 for doubt in doubts)
+    picture = cv2.imdecode(np.frombuffer(client.get("/api/doubt/9.jpg", height=72).content, np.uint8), 1)
+    assert picture.shape == (72, 108, 3) and picture.std() > 3
+    assert client.get("/api/shots/9/doubt").status_code == 404
+    client.change("POST", "/api/undo")

@@ -25,6 +25,8 @@ _SURE: Final = 3.0
 """Expected error of a*b* at which the heat view is dark."""
 _UNSURE: Final = 10.0
 """That at which it is brightest."""
+_GROUND: Final = 0.4
+"""Brightness of the heat view where the film is black."""
 
 
 class Doubts:
@@ -66,7 +68,9 @@ class Doubts:
         error = self._maps.get(key, lambda: self._error(start, index))
         share = np.clip((error - _SURE) / (_UNSURE - _SURE), 0, 1)
         heat = cv2.applyColorMap(np.rint(share * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-        return jpeg_bytes(resized(np.ascontiguousarray(heat), height, self._index.aspect))
+        shown = resized(np.ascontiguousarray(heat), height, self._index.aspect)
+        luma = small_luma(self._source.frame(index), shown.shape[:2])
+        return jpeg_bytes(np.rint(shown * (_GROUND + (1 - _GROUND) * luma[..., None])).astype(np.uint8))
 
     def _error(self, start: int, index: int) -> Array:
         with self._lock:
@@ -84,7 +88,7 @@ class Doubts:
             error = network.step(network.begin(inputs), luma[None]).error
         if error is None:
             raise NotFoundError(f"the network {network.card.name} does not say how sure it is")
-        return error[0]
+        return np.asarray(error[0])
 
     def _inside(self, frame: int | None, start: int) -> bool:
         return frame is not None and self._store.state.shot_of(frame) == start

@@ -23,6 +23,9 @@ export function cardUrl(shot) {
   return `/api/render/${shot.suggested[0]}.jpg?height=144&kind=after&v=${state.render.rendered}`;
 }
 
+/** The network's expected error of a frame, as a heat picture; it depends on the project's hints. */
+export const doubtUrl = (frame, height) => `/api/doubt/${frame}.jpg?height=${height}&of=${state.project?.revision ?? 0}`;
+
 /** A frame that is painted anew keeps its hint's id: where its picture came from tells the two apart. */
 export const hintUrl = (hint, height = 240) => `/api/hints/${hint.id}.jpg?height=${height}&of=${mark(JSON.stringify(hint.origin ?? {}))}`;
 

@@ -7,7 +7,7 @@ import { cardUrl, isChanged, rendered, thumbUrl } from "./frames.js";
 import { currentShot, emit, endOf, goTo, hints, on, secondsOf, shots, state } from "./state.js";
 import { aspect } from "./viewer.js";
 
-const [WIDTH, GAP, TEXT] = [168, 10, 44];
+const [NARROWEST, GAP, TEXT] = [150, 10, 44];
 const ROWS_BESIDE = 2;
 const FILTERS = [
   ["all", "All", () => true],
@@ -38,8 +38,9 @@ function collect() {
   }
 }
 
-const columns = () => Math.max(1, Math.floor((ui.reel.clientWidth + GAP) / (WIDTH + GAP)));
-const cardHeight = () => Math.round(WIDTH / Math.min(2.4, Math.max(1.2, aspect()))) + TEXT;
+const columns = () => Math.max(1, Math.floor((ui.reel.clientWidth + GAP) / (NARROWEST + GAP)));
+const cardWidth = () => Math.floor((ui.reel.clientWidth + GAP) / columns()) - GAP;
+const cardHeight = () => Math.round(cardWidth() / Math.min(2.4, Math.max(1.2, aspect()))) + TEXT;
 
 function show() {
   if (!ui.dialog?.open) return;
@@ -67,7 +68,8 @@ function create({ shot }) {
 }
 
 function update(node, { shot, place }, across, pitch) {
-  Object.assign(node.style, { width: `${WIDTH}px`, height: `${pitch - GAP}px`, transform: `translate(${(place % across) * (WIDTH + GAP)}px, ${Math.floor(place / across) * pitch}px)` });
+  const width = cardWidth();
+  Object.assign(node.style, { width: `${width}px`, height: `${pitch - GAP}px`, transform: `translate(${(place % across) * (width + GAP)}px, ${Math.floor(place / across) * pitch}px)` });
   node.setAttribute("aria-selected", String(view.chosen.has(shot.start)));
   node.classList.toggle("cursor", place === view.cursor);
   node.setAttribute("aria-posinset", place + 1);

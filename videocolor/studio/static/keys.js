@@ -8,7 +8,8 @@ import { renderFilm } from "./render.js";
 import { openSettings } from "./settings.js";
 import { cutHere, join, moveCutHere, nudgeCut, nudgeSaturation } from "./shot.js";
 import { setTool, state } from "./state.js";
-import { step, stepSecond, stepShot, togglePlay, toShotEdge } from "./transport.js";
+import { toggleSound } from "./sound.js";
+import { pause, shuttle, step, stepSecond, stepShot, togglePlay, toShotEdge } from "./transport.js";
 import { cycleZoom, MODES, setMode, setWipe, toggleFullscreen } from "./viewer.js";
 import { togglePoints } from "./points.js";
 
@@ -26,7 +27,11 @@ const KEYS = [
     [["End"], "End", "Last frame of the shot", () => toShotEdge(true)],
     [["t"], "T", "All shots, several at once", openGrid],
     [["d"], "D", "Next doubtful shot", nextDoubtful],
-    [["l"], "L", "Play round and round", () => find("loop").click()],
+    [["j"], "J", "Play back; again: faster", () => shuttle(-1)],
+    [["k"], "K", "Pause", pause],
+    [["l"], "L", "Play on; again: faster", () => shuttle(1)],
+    [["Shift+l"], "Shift L", "Play round and round", () => find("loop").click()],
+    [["a"], "A", "Sound on, off", toggleSound],
   ]],
   ["Picture", [
     ...MODES.map((mode) => [[mode.key], mode.key, mode.label, () => setMode(mode.name)]),
@@ -42,7 +47,7 @@ const KEYS = [
     [["h"], "H", "Add a hint", () => chooseWay("painted", true)],
     [["e"], "E", "Save this frame as PNG", () => find("save-frame").click()],
     [["g"], "G", "Bring a painted frame back", () => find("choose-painted").click()],
-    [["k"], "K", "Pick a frame of another shot", startPicking],
+    [["Shift+k"], "Shift K", "Pick a frame of another shot", startPicking],
     [["o"], "O", "Set points", togglePoints],
     [["-", "_"], "−", "Less saturation", () => nudgeSaturation(-0.05)],
     [["+", "="], "+", "More saturation", () => nudgeSaturation(0.05)],
@@ -50,7 +55,7 @@ const KEYS = [
   ]],
   ["Cuts", [
     [["c"], "C", "Cut at this frame", cutHere],
-    [["j"], "J", "Join with the shot before", join],
+    [["Shift+j"], "Shift J", "Join with the shot before", join],
     [["m"], "M", "Move the nearest cut to this frame", moveCutHere],
     [["["], "[", "Its cut one frame earlier", () => nudgeCut(-1)],
     [["]"], "]", "Its cut one frame later", () => nudgeCut(1)],

@@ -12,6 +12,7 @@ import { startRender, tookCompare, tookRender } from "./render.js";
 import { openSettings } from "./settings.js";
 import { startShot } from "./shot.js";
 import { addShots, emit, film, frameCount, goTo, on, setProject, shots, state } from "./state.js";
+import { startSounds } from "./sound.js";
 import { startTimeline } from "./timeline.js";
 import { startTransport } from "./transport.js";
 import { redraw, startViewer } from "./viewer.js";
@@ -139,7 +140,7 @@ async function begin() {
   on("project scan", showScan);
   on("project saving", showHistory);
   on("go", goTo);
-  for (const start of [startViewer, startTransport, startOverview, startTimeline, startShot, startHints, startAddHint, startPoints, startPreviews, startRender, startGrid, startKeys]) start();
+  for (const start of [startViewer, startTransport, startOverview, startTimeline, startShot, startHints, startAddHint, startPoints, startPreviews, startRender, startGrid, startSounds, startKeys]) start();
   const place = keepPlace();
   try {
     setProject((await window.earlyProject) ?? (await call("GET", "/api/project")));

@@ -1,10 +1,14 @@
 // The preview of a shot: start, progress, cancel; which previews are still true after a change.
 import { call, complain, settled } from "./api.js";
-import { dress, find, plural, remembered, say } from "./dom.js";
+import { dress, find, plural, rateOf, remembered, say } from "./dom.js";
 import { covered } from "./frames.js";
-import { currentShot, emit, goTo, on, secondsOf, shotAt, state } from "./state.js";
+import { currentShot, emit, endOf, film, goTo, on, secondsOf, shotAt, state } from "./state.js";
+import { aspect } from "./viewer.js";
 
 const WAKE = 700;
+/** As the server has them: previews.py. */
+const [MOST_SECONDS, MOST_BYTES] = [60, 512 * 2 ** 20];
+const LINES = [240, 480, 720];
 let running = null;
 let asking = false;
 let watch = 0;
@@ -13,12 +17,23 @@ const lines = new Map();
 
 const current = () => state.previews.get(currentShot()?.start) ?? null;
 
+/** Seconds and lines of a preview: the whole shot at the height of the stage, as far as the server's memory goes. */
+function extent(shot, from) {
+  const [length, height] = [find("preview-seconds").value, find("preview-lines").value];
+  const seconds = length === "shot" ? Math.min(MOST_SECONDS, Math.max(0.1, secondsOf(endOf(shot)) - secondsOf(from))) : Number(length);
+  if (height !== "stage") return { seconds, lines: Number(height) };
+  const seen = find("stage").clientHeight * devicePixelRatio;
+  const frames = seconds * rateOf(film().rate);
+  const fits = LINES.filter((lines) => 3 * lines * lines * aspect() * frames <= MOST_BYTES);
+  return { seconds, lines: fits.find((lines) => lines >= seen) ?? fits.at(-1) ?? LINES[0] };
+}
+
 /** Color the current shot for a look: from its first frame, or from the one that is shown. */
 export async function startPreview(here = false, asked = true) {
   const shot = currentShot();
   if (!shot || asking) return;
   asking = true;
-  const json = { shot: shot.start, start: here ? state.frame : shot.start, seconds: Number(find("preview-seconds").value), lines: Number(find("preview-lines").value) };
+  const json = { shot: shot.start, start: here ? state.frame : shot.start, ...extent(shot, here ? state.frame : shot.start) };
   show();
   try {
     await settled(); // else it would not show the last change
@@ -36,7 +51,7 @@ export async function startPreview(here = false, asked = true) {
 }
 
 /** Whether the frame that is shown lies behind what a preview from the shot's beginning would reach. */
-const beyond = () => secondsOf(state.frame) - secondsOf(currentShot().start) >= Number(find("preview-seconds").value);
+const beyond = () => secondsOf(state.frame) - secondsOf(currentShot().start) >= extent(currentShot(), currentShot().start).seconds;
 
 export async function cancelPreview() {
   if (!running) return false;
@@ -116,6 +131,7 @@ function show() {
   dress(find("preview"), "play", "Color this shot for a look", { text: preview?.stale ? "Preview again" : "Preview shot" });
   find("preview-here").disabled = !shot || asking;
   find("preview-cancel").hidden = !active;
+  find("preview-here").hidden = active;
   const bar = find("preview-progress");
   bar.hidden = !mine;
   if (mine) {
@@ -125,6 +141,7 @@ function show() {
   const other = running && !mine ? [...state.previews.values()].find((one) => one.id === running) : null;
   const words = find("preview-state");
   words.classList.toggle("error", preview?.state === "failed");
+  words.title = words.textContent;
   say(words, other ? `Previewing shot ${shotAt(other.shot)?.number ?? ""}…` : stateText(preview));
   message(preview, shot);
 }

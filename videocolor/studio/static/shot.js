@@ -15,6 +15,7 @@ function showHead() {
   if (!shot) {
     say(find("shot-title"), state.scan?.state === "failed" ? "No shots" : "Looking for shots…");
     say(find("shot-times"), "");
+    say(find("shot-returns"), "");
     return;
   }
   say(find("shot-title"), `Shot ${shot.number} of ${shots().length}${state.scan?.state === "running" ? "+" : ""}`);
@@ -22,9 +23,9 @@ function showHead() {
   say(find("shot-times"), `${clock(shot.start_seconds)} – ${end} · ${plural(endOf(shot) - shot.start, "frame")} (${shot.start}–${endOf(shot) - 1})`);
   const returns = find("shot-returns");
   const others = borrowersOf(shot).map((one) => one.number);
-  returns.hidden = !shot.reuses && !others.length;
-  if (shot.reuses) say(returns, `Takes its colors from shot ${shot.reuses}, unless it has hints of its own.`);
-  else if (others.length) say(returns, `Its colors also go to shot${others.length > 1 ? "s" : ""} ${ranges(others)}.`);
+  const also = others.length ? `Its colors also go to shot${others.length > 1 ? "s" : ""} ${ranges(others)}.` : "Its colors are for no other shot.";
+  say(returns, shot.reuses ? `Takes its colors from shot ${shot.reuses}, while it has no hint.` : also);
+  returns.title = returns.textContent;
 }
 
 function showSaturation() {
@@ -90,9 +91,9 @@ function showCuts() {
   find("move-here").disabled = near === null || open;
   find("cut-earlier").disabled = !shot || index < 1 || open || shots()[index - 1].start >= shot.start - 1;
   find("cut-later").disabled = !shot || index < 1 || open || shot.start + 1 >= endOf(shot);
-  let text = "Go to the frame where the new shot begins.";
+  let text = "Go to where the new shot begins.";
   if (open) text = "Cuts can be changed when the film has been scanned.";
-  else if (inside) text = `A new shot can begin at frame ${state.frame}${near === null ? "." : `, or the cut of frame ${near} can move there.`}`;
+  else if (inside) text = `Here, at frame ${state.frame}${near === null ? "." : `; the nearest cut is at ${near}.`}`;
   say(find("cuts-state"), shot ? text : "");
 }
 
@@ -110,7 +111,11 @@ export function cutHere() {
 }
 
 export function join() {
-  if (!find("join").disabled) changeCuts("merge", { start: currentShot().start });
+  if (find("join").disabled) return;
+  const [one, other] = [shots()[shotIndexAt(state.frame) - 1], currentShot()];
+  const differ = one.saturation !== other.saturation && one.saturation !== null && other.saturation !== null;
+  changeCuts("merge", { start: other.start });
+  if (differ) toast(`Saturation of shot ${one.number}, ${one.saturation}, is kept; that of the other was ${other.saturation}.`, { action: { label: "Undo", run: () => find("undo").click() } });
 }
 
 /** Move the nearest cut to the playhead. */

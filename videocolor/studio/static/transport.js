@@ -1,10 +1,14 @@
 // Standing in the film: steps, play, the scrub bar of the shot, time and frame number.
 import { clock, dress, fill, find, rateOf, say } from "./dom.js";
 import { covered } from "./frames.js";
+import { startSound, stopSound } from "./sound.js";
 import { currentShot, emit, endOf, film, frameCount, goTo, goToShot, on, secondsOf, shotIndexAt, shots, state } from "./state.js";
 
 let loop = true;
 let begun = null;
+/** Times the film's own speed; below 0 it runs back. */
+let speed = 1;
+const FASTEST = 8;
 
 export const step = (frames) => {
   pause();
@@ -29,17 +33,32 @@ export function toShotEdge(end) {
 
 export const togglePlay = () => (state.playing ? pause() : play());
 
-function play() {
+function play(at = 1) {
   if (!state.project) return;
+  const idle = !state.playing;
   state.playing = true;
-  begun = { at: performance.now(), frame: state.frame };
+  speed = at;
+  begin(performance.now(), state.frame);
   show();
-  requestAnimationFrame(tick);
+  if (idle) requestAnimationFrame(tick);
+}
+
+function begin(at, frame) {
+  begun = { at, frame };
+  if (speed === 1) startSound(frame, at);
+  else stopSound();
+}
+
+/** J and L: run back or on; pressed again, twice as fast. */
+export function shuttle(sign) {
+  const again = state.playing && Math.sign(speed) === sign;
+  play(again ? sign * Math.min(FASTEST, 2 * Math.abs(speed)) : sign);
 }
 
 export function pause() {
   if (!state.playing) return;
   state.playing = false;
+  stopSound();
   show();
   emit("frame");
 }
@@ -54,13 +73,14 @@ function round() {
 
 function tick(now) {
   if (!state.playing) return;
-  const target = begun.frame + Math.floor(((now - begun.at) / 1000) * rateOf(film().rate));
+  const target = begun.frame + Math.trunc(((now - begun.at) / 1000) * rateOf(film().rate) * speed);
   const [first, end] = round();
-  if (loop && target >= end) {
-    begun = { at: now, frame: first };
-    goTo(first);
-  } else if (target >= frameCount()) {
-    goTo(frameCount() - 1);
+  if (loop && (target >= end || target < first)) {
+    const from = speed > 0 ? first : end - 1;
+    begin(now, from);
+    goTo(from);
+  } else if (target >= frameCount() || target < 0) {
+    goTo(target < 0 ? 0 : frameCount() - 1);
     pause();
     return;
   } else goTo(target);
@@ -75,6 +95,7 @@ function toggleLoop() {
 function show() {
   const play = find("play");
   dress(play, state.playing ? "pause" : "play", state.playing ? "Pause" : "Play");
+  say(find("speed"), state.playing && speed !== 1 ? `${speed > 0 ? "" : "−"}${Math.abs(speed)}×` : "");
   find("loop").setAttribute("aria-pressed", String(loop));
 }
 

@@ -1,6 +1,6 @@
 // The picture: the film as it is and in color, one over the other (wipe), beside each other, or alone.
 import { dress, el, find, remembered, say } from "./dom.js";
-import { colorOf, picture, sourceUrl, stepHeight } from "./frames.js";
+import { colorOf, doubtUrl, picture, sourceUrl, stepHeight } from "./frames.js";
 import { emit, film, frameCount, on, saturationOf, currentShot, setTool, state } from "./state.js";
 
 export const MODES = [
@@ -9,6 +9,7 @@ export const MODES = [
   { name: "side", label: "Side by side", key: "3", tip: "Both beside each other" },
   { name: "color", label: "Color", key: "4", tip: "In color" },
   { name: "chroma", label: "Chroma only", key: "5", tip: "Color alone, at one lightness" },
+  { name: "doubt", label: "Doubt", key: "6", tip: "Where the network is unsure of its colors: the brighter, the less sure" },
 ];
 const ZOOMS = [0, 1, 2, 4];
 const SURROUNDS = ["dark gray", "black", "middle gray", "white"];
@@ -80,6 +81,21 @@ function zoomed() {
   return { width: height * aspect() * scale, height: height * scale };
 }
 
+/** Zoom one step in or out; what is under the pointer stays there. */
+function wheelZoom(event) {
+  event.preventDefault();
+  const next = Math.min(ZOOMS.length - 1, Math.max(0, view.zoom + (event.deltaY < 0 ? 1 : -1)));
+  if (next === view.zoom || Math.abs(event.deltaY) < 4) return;
+  const at = reach(event);
+  view.zoom = next;
+  view.panX = view.panY = 0;
+  layOut();
+  const now = reach(event);
+  [view.panX, view.panY] = [(now.x - at.x) * view.box.width, (now.y - at.y) * view.box.height];
+  layOut();
+  redraw();
+}
+
 /** Put panes, wipe line and points where they belong. */
 export function layOut() {
   if (!parts.stage) return;
@@ -137,6 +153,10 @@ function wanted(frame) {
   const box = places()[0];
   const pixels = box.height * devicePixelRatio;
   const height = stepHeight(state.playing ? Math.min(pixels, 360) : pixels);
+  if (state.mode === "doubt") {
+    const source = sourceUrl(frame, height);
+    return { color: { from: "doubt", old: false, label: "Where the network is unsure: the brighter, the less sure" }, before: source, source, after: doubtUrl(frame, height) };
+  }
   const color = state.mode === "source" ? null : colorOf(frame);
   const made = color?.from === "preview" || color?.from === "live"; // they bring the frame as it was along
   const source = made && state.mode !== "side" && state.mode !== "wipe" ? null : sourceUrl(frame, height);
@@ -291,6 +311,7 @@ export function startViewer() {
   parts.wipe.addEventListener("pointerdown", dragWipe);
   parts.wipe.addEventListener("keydown", keyWipe);
   parts.stage.addEventListener("pointerdown", pressStage);
+  parts.stage.addEventListener("wheel", wheelZoom, { passive: false });
   find("zoom").addEventListener("click", cycleZoom);
   find("surround").addEventListener("click", cycleSurround);
   find("fullscreen").addEventListener("click", toggleFullscreen);
