@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 
 from videocolor.hints.plan import MOST_PER_SHOT, hint_input, load_hint
+from videocolor.pipeline.memory import Memo
 from videocolor.shots.prepare import small_luma, working_size
 from videocolor.studio.errors import NotFoundError
 from videocolor.studio.frames import FilmIndex, FrameSource, jpeg_bytes
-from videocolor.studio.live import Memo, Network
+from videocolor.studio.live import Network
 from videocolor.studio.pictures import resized
 from videocolor.studio.project import ProjectStore
 from videocolor.studio.scan import Scan
