@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from videocolor.hints.plan import MOST_PER_SHOT, hint_input, load_hint
-from videocolor.pipeline.memory import Memo
+from videocolor.models.hint.staged import Memo
 from videocolor.shots.prepare import small_luma, working_size
 from videocolor.studio.errors import NotFoundError
 from videocolor.studio.frames import FilmIndex, FrameSource, jpeg_bytes
