@@ -56,18 +56,19 @@ def orthochromatic(rgb: Array) -> Array:
     return np.asarray(np.clip(to_display(cv2.transform(to_linear(rgb), _ORTHO)), 0, 1), np.float32)
 
 
-def gray_of(rgb: Array, rng: np.random.Generator) -> Array:
-    """Convert to gray by randomly chosen weights: 45 % BT.601, 45 % BT.709, 10 % orthochromatic.
+def gray_of(rgb: Array, rng: np.random.Generator, ortho: float = 0.1) -> Array:
+    """Convert to gray by randomly chosen weights: orthochromatic, or BT.601 and BT.709 equally often.
 
     Args:
         rgb: (h, w, 3) uint8.
         rng: decides.
+        ortho: probability of an orthochromatic emulsion, 0..1.
 
     Returns:
         (h, w) float32 in 0..1.
     """
     scaled = rgb.astype(np.float32) * np.float32(1 / 255)
-    kind = rng.choice(3, p=(0.45, 0.45, 0.10))
+    kind = rng.choice(3, p=((1 - ortho) / 2, (1 - ortho) / 2, ortho))
     if kind == 2:
         return orthochromatic(scaled)
     return np.asarray(cv2.transform(scaled, np.array([LUMA_WEIGHTS["bt601" if kind == 0 else "bt709"]], np.float32)))

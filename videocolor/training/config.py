@@ -78,8 +78,10 @@ class SampleConfig(Section):
     """The same among samples with a hint."""
     old_film: float = Field(default=0.35, ge=0, le=1)
     """Share of frames whose gray is degraded like old film."""
+    orthochromatic: float = Field(default=0.1, ge=0, le=1)
+    """Share of frames seen as by an emulsion that is blind to red, as film was until the late 1920s."""
     harsh: float = Field(default=0.0, ge=0, le=1)
-    """Share of those whose contrast is raised until shadows are crushed and highlights burn out."""
+    """Share of the degraded ones whose contrast is raised until shadows are crushed and highlights burn out."""
     border: float = Field(default=0.04, ge=0, le=1)
     """Share of frames that get a dark border, as scanned film has."""
 

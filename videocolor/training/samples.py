@@ -144,7 +144,7 @@ class Sampler:
         propagated = None if track is None else self._propagated(rng, item, track, crop, rgb)
         if track is None and rng.random() < settings.border:
             rgb = _border(rgb, rng)
-        luma = gray_of(rgb, rng)
+        luma = gray_of(rgb, rng, settings.orthochromatic)
         if rng.random() < settings.old_film:
             if settings.harsh and rng.random() < settings.harsh:
                 luma = harsh(luma, rng)
