@@ -1,13 +1,15 @@
 """One thing, one choice: regions of a picture, and the color of each place from its distribution and its region's.
 
 Regions are those of P. Felzenszwalb, D. Huttenlocher: Efficient Graph-Based Image Segmentation (IJCV 2004), over luma
-and the mean of what is plausible. A place decides by its own distribution and by its region's (a product of experts),
-so that a thing keeps one color up to its edge; the color is the annealed mean of R. Zhang, P. Isola, A. Efros: Colorful
-Image Colorization (ECCV 2016).
+and the mean of what is plausible, at two scales: faces and hands are regions of the finer one, lawns of the coarser. A
+place decides by its own distribution and by those of its regions (a product of experts), so that a thing keeps one
+color up to its edge; the color is the annealed mean of R. Zhang, P. Isola, A. Efros: Colorful Image Colorization (ECCV
+2016).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -20,15 +22,13 @@ from videocolor.types import Array
 
 __all__ = ["Evidence", "Head", "choose_chroma", "find_regions", "propose"]
 
-_SCALE: Final = 200.0
-_LEAST: Final = 80
-"""Pixels of a region at least."""
+_LEVELS: Final = ((40.0, 10, 0.3), (400.0, 160, 0.3))
+"""Of each kind of regions: scale, least number of pixels, and weight of the region's distribution; the rest is the
+place's own."""
 _LUMA_WEIGHT: Final = 3.0
 _CHROMA_UNIT: Final = 15.0
 """Lab units of the mean that count as much as a third of the range of luma."""
-_TEMPERATURE: Final = 0.12
-_REGION: Final = 0.7
-"""Weight of a region's distribution against that of the place itself."""
+_TEMPERATURE: Final = 0.06
 _CAUTIOUS: Final = -0.1
 """Exponent of the bins' training weights at vividness 0: common colors, which are pale, count for more."""
 _BOLD: Final = 2.0
@@ -86,34 +86,38 @@ class Evidence:
         return np.asarray(flat.reshape(-1, *self.luma.shape), np.float32)
 
 
-def find_regions(evidence: Evidence) -> Array:
-    """(h, w) int64 numbers of regions, from 0."""
+def find_regions(evidence: Evidence) -> list[Array]:
+    """(h, w) int64 numbers of regions, from 0: the finer ones, then the coarser."""
     look = np.concatenate([evidence.luma[None] * np.float32(_LUMA_WEIGHT), evidence.mean / np.float32(_CHROMA_UNIT)])
     picture = np.moveaxis(look, 0, -1).astype(np.float64)
-    found = felzenszwalb(picture, scale=_SCALE, sigma=0.8, min_size=_LEAST, channel_axis=2)
-    return np.asarray(found, np.int64)
+    return [
+        np.asarray(felzenszwalb(picture, scale=scale, sigma=0.8, min_size=least, channel_axis=2), np.int64)
+        for scale, least, _ in _LEVELS
+    ]
 
 
 def choose_chroma(
-    evidence: Evidence, regions: Array, vividness: float, taste: Array | None = None
+    evidence: Evidence, regions: Sequence[Array], vividness: float, taste: Array | None = None
 ) -> tuple[Array, Array]:
     """Color a picture.
 
     Args:
         evidence: what the network says.
-        regions: (h, w) as `find_regions` returns.
+        regions: as `find_regions` returns.
         vividness: from 0, common and pale colors, to 1, rare and vivid ones.
         taste: (q,) float32, nats by which the bins count for more everywhere; None: 0.
 
     Returns:
         (2, h, w) float32 a*b*, and the standard deviation (h, w) of the distribution whose mean they are.
     """
-    head, flat = evidence.head, regions.ravel()
+    head = evidence.head
     preferred = np.float32(_CAUTIOUS + (_BOLD - _CAUTIOUS) * vividness) * np.log(head.weights)
     # Logits are linear in the features, so that a region's mean logits are those of its mean features.
     features = evidence.features.reshape(len(evidence.features), -1)
-    shared = np.float32(1 - _REGION) * features
-    shared += np.float32(_REGION) * _region_means(features, flat)[:, flat]
+    shared = np.float32(1 - sum(weight for _, _, weight in _LEVELS)) * features
+    for numbers, (_, _, weight) in zip(regions, _LEVELS, strict=True):
+        flat = numbers.ravel()
+        shared += np.float32(weight) * _region_means(features, flat)[:, flat]
     matrix, bias = head.scores
     shares = np.float32(1 / _TEMPERATURE) * matrix @ shared
     shares += ((bias + preferred + (0 if taste is None else taste)) / np.float32(_TEMPERATURE))[:, None]
@@ -123,8 +127,8 @@ def choose_chroma(
     moments = np.concatenate([head.centers, squares, np.ones_like(squares)], axis=1).T @ shares
     moments /= moments[3]
     variance = np.maximum(moments[2] - np.square(moments[:2]).sum(axis=0), 0)
-    ab = moments[:2].reshape(2, *regions.shape)
-    return np.asarray(ab, np.float32), np.asarray(np.sqrt(variance).reshape(regions.shape), np.float32)
+    shape = evidence.luma.shape
+    return np.asarray(moments[:2].reshape(2, *shape), np.float32), np.sqrt(variance, dtype=np.float32).reshape(shape)
 
 
 def propose(evidence: Evidence, vividness: float, count: int) -> list[Array]:
