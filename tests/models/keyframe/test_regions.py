@@ -93,3 +93,14 @@ def test_a_proposal_gives_alike_things_one_color() -> None:
     given.luma[:8, 16:] = 0.6  # another region with the same distribution
     for ab in propose(given, 0.5, 4):
         assert ab[:, 3, 24] == pytest.approx(ab[:, 13, 24], abs=1)
+
+
+def test_what_is_expected_to_be_colorful_is_not_left_gray() -> None:
+    weights = np.array([0.8, 1.3, 1.25], np.float32)
+    shares = np.array([0.7, 0.16, 0.14]) * weights  # gray is the likeliest, but not sure
+    undecided = evidence((float(shares[0]), float(shares[1]), float(shares[2])), weights)
+    regions = find_regions(undecided)
+    chroma = [float(np.hypot(*choose_chroma(undecided, regions, v)[0]).mean()) for v in (0, 0.5)]
+    expected = 0.3 * float(np.hypot(40, 40)) / 2  # the other half is gray for certain
+    assert chroma[0] < 1
+    assert chroma[1] == pytest.approx(0.6 * expected, rel=0.3)

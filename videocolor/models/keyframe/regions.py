@@ -33,6 +33,13 @@ _CAUTIOUS: Final = -0.1
 """Exponent of the bins' training weights at vividness 0: common colors, which are pale, count for more."""
 _BOLD: Final = 2.0
 """The exponent at vividness 1: rare colors count for more."""
+_EXPECTED: Final = 1.2
+"""Share of the expected colorfulness that a picture has at least, at vividness 1; at 0 none."""
+_MOST_VIVID: Final = 1.4
+"""Vividness up to which is tried to reach it, in so many steps."""
+_TRIED: Final = 8
+_THIN: Final = 7
+"""One place of so many is looked at for it."""
 _FLOOR: Final = 1e-9
 _DRAWN: Final = 24
 """Proposals that are drawn, of which those that differ most are kept."""
@@ -110,25 +117,52 @@ def choose_chroma(
     Returns:
         (2, h, w) float32 a*b*, and the standard deviation (h, w) of the distribution whose mean they are.
     """
-    head = evidence.head
-    preferred = np.float32(_CAUTIOUS + (_BOLD - _CAUTIOUS) * vividness) * np.log(head.weights)
     # Logits are linear in the features, so that a region's mean logits are those of its mean features.
     features = evidence.features.reshape(len(evidence.features), -1)
     shared = np.float32(1 - sum(weight for _, _, weight in _LEVELS)) * features
     for numbers, (_, _, weight) in zip(regions, _LEVELS, strict=True):
         flat = numbers.ravel()
         shared += np.float32(weight) * _region_means(features, flat)[:, flat]
+    head, shape = evidence.head, evidence.luma.shape
+    vividness = _at_least(head, features[:, ::_THIN], shared[:, ::_THIN], vividness)
+    a, b, squares = _annealed(head, shared, vividness, taste)
+    variance = np.maximum(squares - np.square(a) - np.square(b), 0)
+    return np.stack((a, b)).reshape(2, *shape), np.sqrt(variance).reshape(shape)
+
+
+def _annealed(head: Head, features: Array, vividness: float, taste: Array | None = None) -> Array:
+    """(3, n) float32 of features (c, n): mean a*, b*, and mean square length of a*b*, of the annealed distribution."""
     matrix, bias = head.scores
-    shares = np.float32(1 / _TEMPERATURE) * matrix @ shared
+    preferred = np.float32(_CAUTIOUS + (_BOLD - _CAUTIOUS) * vividness) * np.log(head.weights)
+    shares = np.float32(1 / _TEMPERATURE) * matrix @ features
     shares += ((bias + preferred + (0 if taste is None else taste)) / np.float32(_TEMPERATURE))[:, None]
     shares -= shares.max(axis=0)
     np.exp(shares, out=shares)
     squares = np.square(head.centers).sum(axis=1, keepdims=True)
     moments = np.concatenate([head.centers, squares, np.ones_like(squares)], axis=1).T @ shares
-    moments /= moments[3]
-    variance = np.maximum(moments[2] - np.square(moments[:2]).sum(axis=0), 0)
-    shape = evidence.luma.shape
-    return np.asarray(moments[:2].reshape(2, *shape), np.float32), np.sqrt(variance, dtype=np.float32).reshape(shape)
+    return np.asarray(moments[:3] / moments[3], np.float32)
+
+
+def _at_least(head: Head, features: Array, shared: Array, vividness: float) -> float:
+    """Raise vividness until the picture is nearly as colorful as the network expects it to be.
+
+    Where the network knows of several vivid colors which it holds for alike, it decides for the gray between them; old
+    film, which looks like nothing that it was trained on, would be gray all over. How colorful the picture is, it knows
+    better: the mean C*ab of its distribution, less the weights of training, is right in the mean.
+
+    Args:
+        head: of the network.
+        features: (c, n) of some places.
+        shared: (c, n) of the same places, averaged with their regions.
+        vividness: as given; more of it asks for more color.
+    """
+    matrix, bias = head.scores
+    shares = matrix @ features + (bias - np.log(head.weights))[:, None]
+    shares = np.exp(shares - shares.max(axis=0))
+    expected = (np.hypot(*head.centers.T) @ shares / shares.sum(axis=0)).mean()
+    tried = np.linspace(vividness, max(_MOST_VIVID, vividness), _TRIED)
+    found = [float(np.hypot(*_annealed(head, shared, value)[:2]).mean()) for value in tried]
+    return float(np.interp(_EXPECTED * vividness * expected, np.maximum.accumulate(found), tried))
 
 
 def propose(evidence: Evidence, vividness: float, count: int) -> list[Array]:
