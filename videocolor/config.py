@@ -19,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from videocolor.errors import UsageError
 from videocolor.presets import dump_yaml, load_model
 from videocolor.restoration.settings import RestorationConfig
+from videocolor.types import Mark, Reach
 
 __all__ = [
     "Affects",
@@ -27,6 +28,7 @@ __all__ = [
     "ChromaConfig",
     "ColorizeConfig",
     "HintsConfig",
+    "MarkConfig",
     "InputConfig",
     "ModelConfig",
     "MotionQuality",
@@ -147,6 +149,7 @@ Text = Annotated[str, BeforeValidator(_as_text)]
 Int = Annotated[int, Strict()]
 Bool = Annotated[bool, Strict()]
 Number = Annotated[int, Strict()] | Annotated[float, Strict()]
+Share = Annotated[Number, Field(ge=0, le=1)]
 Effect: TypeAlias = Literal["color", "saturation", "shots", "encoding", "rounding", "nothing"]
 
 
@@ -229,6 +232,34 @@ class ShotsConfig(Section):
     """Seconds of film after which a shard ends inside its shot, at the next pause of the fusion."""
 
 
+class MarkConfig(Section):
+    """A place of a hint whose colors reach as far as it says: a dot, a stroke, or an area."""
+
+    x: Share
+    """0..1 of the picture's width, from the left."""
+    y: Share
+    """0..1 of the picture's height, from the top."""
+    path: tuple[tuple[Share, Share], ...] = Field(default=(), max_length=500)
+    """More places (x, y): a stroke from (x, y) along them, or the outline of an area."""
+    filled: Bool = False
+    """The path is an outline of at least three places with (x, y)."""
+    radius: Annotated[Number, Field(gt=0, le=1)] = 0.035
+    """Of the dot or the stroke, 0..1 of the picture's height."""
+    reach: Reach = "thing"
+    """here: the place alone; thing: the thing that it is on; alike: everything alike, too; keep: the thing stays as
+    it is without the hint, and nothing need be painted there."""
+
+    @pydantic.model_validator(mode="after")
+    def _closed(self) -> Self:
+        if self.filled and len(self.path) < 2:
+            raise ValueError("filled: an area needs a path of two more places at least")
+        return self
+
+    def mark(self) -> Mark:
+        """Return it as a value of the engine."""
+        return Mark(((self.x, self.y), *self.path), self.radius, self.filled, self.reach)
+
+
 class AssignedHint(Section):
     """A hint that goes exactly where a person says. Frames are counted from the film's first, which is 0."""
 
@@ -238,9 +269,13 @@ class AssignedHint(Section):
     """The film's frame that it is, painted: its shot gets the hint, and the frame comes back as it was painted."""
     shots: tuple[Annotated[Int, Field(ge=0)], ...] = ()
     """Further shots that get it, each named by the index of any frame of it."""
+    marks: tuple[MarkConfig, ...] = Field(default=(), max_length=200)
+    """How far its scribbles reach in the shot of `frame`, a list of {x: X, y: Y, reach: REACH}; see docs/guides/hints.md."""
 
     @pydantic.model_validator(mode="after")
     def _somewhere(self) -> Self:
+        if self.marks and self.frame is None:
+            raise ValueError(f"{self.image}: marks are of scribbles on a frame of the film; name its frame")
         if self.frame is None and not self.shots:
             raise ValueError(f"{self.image}: goes nowhere; name its frame, or shots by a frame of each")
         try:
@@ -265,6 +300,8 @@ class HintsConfig(Section):
     """How similar a shot must be to a hint not made for it, 0..1, to use it. A film of one shot does not ask."""
     align: Annotated[Bool, SHOTS] = True
     """Register pictures that have a time to their frame: programs crop, shift and grade them (docs/guides/hints.md)."""
+    reach: Annotated[Reach, COLOR] = "thing"
+    """How far scribbles without a mark reach: here, thing, alike (docs/guides/hints.md)."""
     remove_flare: Annotated[Bool, COLOR] = True
     """Where colored light lies on a hinted frame alone (a leak, a flash), its shot gets the hint without it."""
     assigned: Annotated[tuple[AssignedHint, ...], SHOTS] = ()

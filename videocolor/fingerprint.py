@@ -66,11 +66,13 @@ def assigned_in(hints: Sequence[AssignedHint], start: int, end: int) -> list[tup
     """Return the assigned hints of the shot of frames `start` up to but not including `end`.
 
     Returns:
-        (file name, the hint's own frame where that is in the shot) pairs. Two pictures need different names.
+        (file name, with a hash of the marks if it has any; the hint's own frame where that is in the shot) pairs. Two
+        pictures need different names.
     """
     found: list[tuple[str, int | None]] = []
     for hint in hints:
         own = hint.frame if hint.frame is not None and start <= hint.frame < end else None
         if own is not None or any(start <= frame < end for frame in hint.shots):
-            found.append((Path(hint.image).name, own))
+            marks = [digest([mark.model_dump(mode="json") for mark in hint.marks])[:12]] if hint.marks else []
+            found.append((" ".join([Path(hint.image).name, *marks]), own))
     return found

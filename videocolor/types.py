@@ -19,9 +19,11 @@ __all__ = [
     "Given",
     "Hint",
     "HintUse",
+    "Mark",
     "Matrix",
     "PixelLayout",
     "Range",
+    "Reach",
     "Shot",
     "StreamInfo",
     "VideoInfo",
@@ -32,6 +34,9 @@ Matrix = Literal["bt601", "bt709", "bt2020"]
 Range = Literal["limited", "full"]
 Given = Literal["none", "automatic", "style", "reference"]
 """What hints a shot has: none, style references only, or a reference frame."""
+
+Reach = Literal["here", "thing", "alike", "keep"]
+"""How far a scribble's color reaches: its place, its thing, everything alike; `keep`: the thing stays as it is."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +174,19 @@ class Shot:
             raise ValueError(f"shot {self.index}: end {self.end} is not after start {self.start}")
 
 
+@dataclass(frozen=True)
+class Mark:
+    """A place of a hint, and how far its color reaches."""
+
+    path: tuple[tuple[float, float], ...]
+    """(x, y) in 0..1 of the picture: one for a dot, more for a stroke or the outline of an area."""
+    radius: float
+    """Of dot and stroke, 0..1 of the picture's height."""
+    filled: bool = False
+    """The path is an outline."""
+    reach: Reach = "thing"
+
+
 @dataclass(frozen=True, eq=False)
 class Hint:
     """A color frame that informs the network."""
@@ -181,6 +199,8 @@ class Hint:
     """Film time in seconds that the hint was made for; None: wherever it fits."""
     mask: Array | None = field(default=None, repr=False)
     """(h, w) float32 in 0..1: which pixels are painted; None: all."""
+    marks: tuple[Mark, ...] = ()
+    """How far its scribbles reach; those that no mark lies on: the setting `hints.reach`."""
 
 
 @dataclass(frozen=True)

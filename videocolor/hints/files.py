@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +21,7 @@ from videocolor.errors import HintError, InputError, UsageError
 from videocolor.files import file_sha256
 from videocolor.hints.decoding import decode_samples, unit_samples
 from videocolor.plugins import find
-from videocolor.types import Array, Frame, Hint
+from videocolor.types import Array, Frame, Hint, Mark
 from videocolor.video import check_name, open_video
 
 __all__ = [
@@ -66,7 +67,7 @@ class FileHint(Hint):
     """
 
     def __init__(self, hint: Hint, path: Path, other_time: Fraction | None) -> None:
-        for name, value in (("name", hint.name), ("time", hint.time)):
+        for name, value in (("name", hint.name), ("time", hint.time), ("marks", hint.marks)):
             object.__setattr__(self, name, value)
         self.__dict__.update(_path=path, _other=other_time, _stamp=_stamp(path), _masked=hint.mask is not None)
 
@@ -185,11 +186,15 @@ def collect_assigned(assigned: Collection[AssignedHint]) -> list[tuple[AssignedH
         HintError: a file is missing, unreadable, or has no color.
     """
     read: dict[str, Hint] = {}
+    found = []
     for entry in assigned:
-        if entry.image not in read:
-            _, path, other = parse_hint(entry.image)
-            read[entry.image] = load_hint(None, path, other)
-    return [(entry, read[entry.image]) for entry in assigned]
+        _, path, other = parse_hint(entry.image)
+        if entry.marks:
+            hint = load_hint(None, path, other, tuple(mark.mark() for mark in entry.marks))
+        else:
+            hint = read[entry.image] = read.get(entry.image) or load_hint(None, path, other)
+        found.append((entry, hint))
+    return found
 
 
 def hint_time_in_name(name: str) -> Fraction | None:
@@ -198,13 +203,16 @@ def hint_time_in_name(name: str) -> Fraction | None:
     return None if match is None else Fraction(f"{match[1]}.{match[2]}")
 
 
-def load_hint(time: Fraction | None, path: Path, other_time: Fraction | None = None) -> Hint:
+def load_hint(
+    time: Fraction | None, path: Path, other_time: Fraction | None = None, marks: tuple[Mark, ...] = ()
+) -> Hint:
     """Read one hint: a picture, or a frame of another film.
 
     Args:
         time: film time in seconds it was made for, None for a loose one.
         path: image, or film where `other_time` is given.
         other_time: time in that film, seconds; its nearest frame is taken.
+        marks: how far its scribbles reach.
 
     Raises:
         HintError: missing, unreadable, transparent, or without color.
@@ -212,6 +220,7 @@ def load_hint(time: Fraction | None, path: Path, other_time: Fraction | None = N
     """
     check_name(path)
     hint = _read(path, time) if other_time is None else _frame_of(path, other_time, time)
+    hint = replace(hint, marks=marks)
     check_hint(hint)
     return FileHint(hint, path, other_time)
 
@@ -258,11 +267,14 @@ def check_hint(hint: Hint) -> None:
     """Refuse a hint that says nothing.
 
     Raises:
-        HintError: transparent, or without color where it is painted; spots may be gray, which asks for no color.
+        HintError: transparent, or without color where it is painted; spots may be gray, which asks for no color, and a
+            picture whose marks keep things as they are need have none.
     """
+    if any(mark.reach == "keep" for mark in hint.marks) and _is_blank(hint):
+        return
     if _is_blank(hint):
         raise HintError(f"{hint.name}: nothing is painted, it is transparent everywhere; paint it or leave it out")
-    if _is_gray(hint) and not _is_spots(hint):
+    if _is_gray(hint) and not (hint.marks or _is_spots(hint)):
         raise HintError(f"{hint.name}: has no color, so it cannot be a hint; give a colored picture")
 
 

@@ -27,13 +27,14 @@ from videocolor.hints.files import (
     hint_time_in_name,
     load_hint,
 )
+from videocolor.hints.marks import places_of
 from videocolor.images import encode_image
 from videocolor.models.base import HintInput
 from videocolor.motion.matching import scene_similarity
 from videocolor.motion.similarity import correlation, shot_similarity, thumbnail
 from videocolor.shots.scan import ScanResult, Span
 from videocolor.shots.shotlist import FilmShots
-from videocolor.types import Array, Frame, Given, Hint, VideoInfo
+from videocolor.types import Array, Frame, Given, Hint, Reach, VideoInfo
 
 __all__ = [
     "HintPlan",
@@ -135,14 +136,25 @@ class HintPlan:
         return min(made, key=lambda planned: planned.hint.mask is not None, default=None)  # a whole one, if there is
 
 
-def hint_input(hint: Hint, size: tuple[int, int], *, in_shot: bool = False) -> HintInput:
-    """Scale a hint to the network's (height, width); `in_shot`: it was painted on a frame of the shot that uses it."""
+def hint_input(
+    hint: Hint, size: tuple[int, int], *, in_shot: bool = False, reach: Reach | None = None
+) -> HintInput:
+    """Scale a hint to the network's input.
+
+    Args:
+        hint: any.
+        size: (height, width) that the network sees.
+        in_shot: it was painted on a frame of the shot that uses it.
+        reach: of its scribbles, in its own shot, where no mark says so; None: scribbles are not told apart.
+    """
     h, w = size
     rgb = cv2.resize(hint.rgb, (w, h), interpolation=cv2.INTER_AREA)
     planes = np.moveaxis(rgb, -1, 0)
     mask = None if hint.mask is None else cv2.resize(hint.mask, (w, h), interpolation=cv2.INTER_AREA)
     luma = np.clip(rgb_to_luma(planes, "bt709"), 0, 1).astype(np.float32)
-    return HintInput(luma, rgb_to_lab(planes)[1:], mask, in_shot)
+    ab = rgb_to_lab(planes)[1:]
+    found = None if mask is None or reach is None or not in_shot else places_of(hint, ab, mask, reach)
+    return HintInput(luma, ab, mask, in_shot, *(found or ()))
 
 
 def hint_ab(hint: Hint, size: tuple[int, int]) -> Array:

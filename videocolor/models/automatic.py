@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from videocolor.errors import UsageError
+from videocolor.images import resized_planes
 from videocolor.models.base import Colorizer, HintInput, KeyframeMotion, Prediction
 from videocolor.types import Array
 
@@ -17,6 +20,10 @@ __all__ = ["AutomaticColorizer"]
 class _State(NamedTuple):
     colorizer: Colorizer
     own: Any
+    held: bool = False
+    """The hints are scribbles, held to things: the rest of a frame keeps the colors of the automatic network."""
+    base: Any = None
+    """The automatic network's state, then."""
 
 
 class AutomaticColorizer(Colorizer):
@@ -52,19 +59,43 @@ class AutomaticColorizer(Colorizer):
     def begin(self, hints: Sequence[HintInput]) -> _State:
         """Start a shot with the network that suits it."""
         chosen = self.hinted if hints else self.automatic
-        return _State(chosen, chosen.begin(hints))
+        state = _State(chosen, chosen.begin(hints))
+        held = bool(hints) and self.hinted.holds_scribbles and all(hint.places is not None for hint in hints)
+        return state._replace(held=True, base=self.automatic.begin([])) if held else state
 
     def remember(self, state: _State, frames: Sequence[HintInput]) -> _State:
         """See `Colorizer`."""
-        return _State(state.colorizer, state.colorizer.remember(state.own, frames))
+        return state._replace(own=state.colorizer.remember(state.own, frames))
 
     def step(self, state: _State, luma: Array, propagated: Array | None = None, /) -> Prediction:
         """Color frames of the shot."""
-        return state.colorizer.step(state.own, luma, propagated)
+        if not state.held:
+            return state.colorizer.step(state.own, luma, propagated)
+        (height, width), step = luma.shape[1:], self.card.multiple
+        factor = min(1.0, ((self.card.area_automatic or self.card.area) / (height * width)) ** 0.5)
+        size = max(step, round(height * factor / step) * step), max(step, round(width * factor / step) * step)
+        base = self.automatic.step(state.base, resized_planes(luma, size))
+        return state.colorizer.step_over(state.own, luma, self._enlarged(base, luma))
 
     def step_together(self, state: _State, luma: Array, motion: KeyframeMotion) -> Prediction:
         """Color keyframes of the shot, each by what all of them show."""
-        return state.colorizer.step_together(state.own, luma, motion)
+        if not state.held:
+            return state.colorizer.step_together(state.own, luma, motion)
+        stride = self.card.feature_stride or 1
+        size = (motion.back.shape[2] * stride, motion.back.shape[3] * stride)
+        base = self.automatic.step_together(state.base, resized_planes(luma, size), motion)
+        found = state.colorizer.step_over(state.own, luma, self._enlarged(base, luma))
+        return replace(found, features=base.features)
+
+    def regions(self, state: _State, luma: Array) -> Array:
+        """See `Colorizer`."""
+        return state.colorizer.regions(state.own, luma)
+
+    def _enlarged(self, found: Prediction, luma: Array) -> Prediction:
+        """Bring a prediction to the grid that the hinted network has for this luma."""
+        size = luma.shape[1] // self.card.output_stride, luma.shape[2] // self.card.output_stride
+        ab = np.stack([resized_planes(frame, size) for frame in found.ab])
+        return Prediction(ab, None, None if found.error is None else resized_planes(found.error, size))
 
     def propose(self, luma: Array, count: int) -> list[Array]:
         """Color a frame without a hint in several ways."""

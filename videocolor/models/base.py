@@ -11,13 +11,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from videocolor.errors import PluginError
 from videocolor.plugins import identify
-from videocolor.types import Array
+from videocolor.types import Array, Reach
 
 __all__ = ["USUAL_ERROR", "Colorizer", "HintInput", "KeyframeMotion", "ModelCard", "Prediction", "check_prediction"]
 
@@ -91,6 +91,10 @@ class HintInput:
     """(h, w) float32 in 0..1, which pixels count; None: all."""
     in_shot: bool = False
     """Painted on a frame of this shot: scribbles are applied locally regardless of the relevance gate."""
+    places: Array | None = field(default=None, repr=False)
+    """(h, w) uint8: number of the scribble at each pixel, from 1; 0: none. None: no scribbles, or of another shot."""
+    reaches: tuple[Reach, ...] = ()
+    """How far each scribble reaches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,6 +176,8 @@ class Colorizer(ABC):
     """A network in use. One object serves one film at a time."""
 
     card: ModelCard
+    holds_scribbles: ClassVar[bool] = False
+    """Whether it colors by `step_over`: scribbles govern things, and the rest of a frame keeps other colors."""
 
     @property
     def plugins(self) -> tuple[str, ...]:
@@ -217,6 +223,30 @@ class Colorizer(ABC):
         Raises:
             DeviceError: the device's memory does not hold this batch; the caller may halve it.
         """
+
+    def step_over(self, state: Any, luma: Array, base: Prediction) -> Prediction:
+        """Color frames of a shot whose hints are scribbles alone.
+
+        Args:
+            state: as of `step`.
+            luma: as of `step`.
+            base: the frames' colors without hints, on the grid of prediction; they stay where no scribble reaches.
+        """
+        del base
+        return self.step(state, luma)
+
+    def regions(self, state: Any, luma: Array) -> Array:
+        """Return what each scribble of a shot governs of a frame, the largest scribble first; by default nothing.
+
+        Args:
+            state: as of `step`.
+            luma: (h, w) float32, full-range Y' in 0..1.
+
+        Returns:
+            (n, h', w') float32 in 0..1.
+        """
+        del state
+        return np.zeros((0, *luma.shape), np.float32)
 
     def step_together(self, state: Any, luma: Array, motion: KeyframeMotion) -> Prediction:
         """Color consecutive keyframes of a shot without a hint, each by what all of them show. By default: `step`.

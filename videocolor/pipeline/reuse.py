@@ -63,7 +63,8 @@ def reused_hints(
     if reference not in known:
         planned = film.hints.for_shot(reference)[: film.colorizer.card.max_hints]
         lumas, size = shots.lumas(reference), film.reuse_size
-        own = [hint_input(p.hint, size, in_shot=p.own == reference) for p in planned]
+        reach = film.config.hints.reach
+        own = [hint_input(p.hint, size, in_shot=p.own == reference, reach=reach) for p in planned]
         begun, stride = film.colorizer.begin(own), film.colorizer.card.feature_stride
         if own or stride is None:
             seen = film.predictor.predict(begun, lumas, film.grid(size))

@@ -198,7 +198,8 @@ class ShotColorizer:
         planned = film.hints.for_shot(number)[:most]
         self.record.hints = [p.hint.name for p in planned]
         if planned:
-            return [hint_input(p.hint, film.seen_size(number), in_shot=p.own == number) for p in planned]
+            size, reach = film.seen_size(number), film.config.hints.reach
+            return [hint_input(p.hint, size, in_shot=p.own == number, reach=reach) for p in planned]
         self.record.reuses = reference = self._run.references.reference(number, self._last)
         return [] if reference is None else reused_hints(film, self._run.references, reference, self._run.reused)[:most]
 

@@ -254,6 +254,7 @@ def _digest(hint: Hint, assigned: bool) -> str:
     digest.update(hint.rgb.tobytes())
     if hint.mask is not None:
         digest.update(hint.mask.tobytes())
+    digest.update(repr(hint.marks).encode() if hint.marks else b"")
     return digest.hexdigest()
 
 

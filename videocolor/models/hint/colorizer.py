@@ -18,6 +18,7 @@ import numpy as np
 from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
 from videocolor.models.hint import AB_SCALE, PROPAGATED_CHANNELS, SCRIBBLED
 from videocolor.models.hint.calibration import Calibration, Case, calibrate
+from videocolor.models.hint.reach import Spot, find_region, find_spots
 from videocolor.types import Array
 
 __all__ = ["MAX_TOKENS", "HintColorizer", "Runtime", "ShotState", "Tokens"]
@@ -49,6 +50,10 @@ class ShotState(NamedTuple):
     tokens: Tokens
     calibration: Calibration | None
     """Residual correction, fitted on the hints."""
+    spots: tuple[Spot, ...] = ()
+    """Scribbles, which govern things, not frames."""
+    base: ShotState | None = None
+    """The shot without its scribbles; None: there would be no hint, or there are no scribbles."""
 
 
 class Runtime(Protocol):
@@ -82,13 +87,24 @@ class HintColorizer(Colorizer):
         fast: compute the residual correction at a quarter of the pixels: in a quarter of the time, 0.1 dE00 off.
     """
 
+    holds_scribbles = True
+
     def __init__(self, card: ModelCard, runtime: Runtime, *, fast: bool = False) -> None:
         self.card = card
         self.runtime = runtime
         self._correct = _coarse_correction if fast else Calibration.correction
 
     def begin(self, hints: Sequence[HintInput]) -> ShotState:
-        """Encode the shot's hints into tokens, and fit the residual correction on them."""
+        """Encode the shot's hints into tokens, find their scribbles, and fit the residual correction on the hints."""
+        state = self._begun(hints)
+        scribbled = [hint for hint in hints if hint.places is not None]
+        if not scribbled:
+            return state
+        spots = tuple(find_spots(scribbled, [self._keys(hint.luma) for hint in scribbled]))
+        others = [hint for hint in hints if hint.places is None]
+        return state._replace(spots=spots, base=self._begun(others) if others else None)
+
+    def _begun(self, hints: Sequence[HintInput]) -> ShotState:
         tokens = self._encoded(hints) if hints else self._no_tokens()
         if not tokens.valid.any():
             return ShotState(tokens, None)
@@ -103,7 +119,8 @@ class HintColorizer(Colorizer):
         """Add those tokens of the frames that the hints do not show as well; the correction stays that of the hints."""
         added = [_new(self._encoded([frame]), state.tokens) for frame in frames]
         keys, values, valid, _ = (np.concatenate(parts, axis=1) for parts in zip(state.tokens, *added, strict=True))
-        return state._replace(tokens=Tokens(keys, values, valid, state.tokens.scribbles))
+        base = None if state.base is None else self.remember(state.base, frames)
+        return state._replace(tokens=Tokens(keys, values, valid, state.tokens.scribbles), base=base)
 
     def _encoded(self, hints: Sequence[HintInput]) -> Tokens:
         """Encode the painted parts of hints."""
@@ -111,7 +128,10 @@ class HintColorizer(Colorizer):
         ab = np.stack([hint.ab for hint in hints]).astype(np.float32) / np.float32(AB_SCALE)
         mask = np.stack([np.ones_like(h.luma) if h.mask is None else h.mask for h in hints])[:, None]
         encoded = self.runtime.encode(luma, ab, mask.astype(np.float32))
-        local = [hint.in_shot and hint.mask is not None and hint.mask.mean() <= SCRIBBLED for hint in hints]
+        local = [
+            hint.in_shot and hint.mask is not None and (hint.places is not None or hint.mask.mean() <= SCRIBBLED)
+            for hint in hints
+        ]
         scribbled = np.repeat(local, encoded[2].shape[1])
         keys, values, valid = (part.reshape(-1, *part.shape[2:]) for part in encoded)
         chosen = np.flatnonzero(valid > 0)
@@ -128,6 +148,46 @@ class HintColorizer(Colorizer):
         Where frames are larger than the card's area for the hints' sake, colors that no hint supports are decided at
         that area: automatic color was trained at it.
         """
+        if not state.spots:
+            return self._colored(state, luma, propagated)
+        if state.base is not None:
+            return self._held(state, luma, propagated, self._colored(state.base, luma, propagated))
+        own, error = self._without_hints(luma)
+        return self.step_over(state, luma, Prediction(own, None, error[:, 0]))
+
+    def step_over(self, state: ShotState, luma: Array, base: Prediction) -> Prediction:
+        """See `Colorizer`."""
+        return self._held(state, luma, None, base)
+
+    def regions(self, state: ShotState, luma: Array) -> Array:
+        """See `Colorizer`."""
+        if not state.spots:
+            return super().regions(state, luma)
+        return find_region(state.spots, luma, self._keys(luma)).shares
+
+    def _held(self, state: ShotState, luma: Array, propagated: Array | None, base: Prediction) -> Prediction:
+        """Hold the colors of scribbles within what these govern."""
+        found = self._colored(state, luma, propagated)
+        assert found.confidence is not None and found.error is not None
+        ab, confidence, error = np.empty_like(found.ab), np.empty_like(found.confidence), np.empty_like(found.error)
+        none = np.zeros_like(confidence[0])
+        for i, frame in enumerate(luma):
+            region = find_region(state.spots, frame, self._keys(frame))
+            ab[i] = region.blend(found.ab[i], found.confidence[i], base.ab[i])
+            first = none if base.confidence is None else base.confidence[i]
+            confidence[i] = first + region.governed * (found.confidence[i] - first)
+            expected = found.error[i] if base.error is None else base.error[i]
+            error[i] = expected + region.governed * (found.error[i] - expected)
+        return Prediction(ab, confidence, error)
+
+    def _keys(self, luma: Array) -> Array:
+        """(t, k + 3) keys of all tokens of a picture (h, w)."""
+        plane = luma[None, None].astype(np.float32, copy=False)
+        none = np.zeros((1, 2, *luma.shape), np.float32)
+        keys = self.runtime.encode(plane, none, np.ones_like(plane))[0]
+        return np.asarray(keys[0])
+
+    def _colored(self, state: ShotState, luma: Array, propagated: Array | None) -> Prediction:
         h, w = luma.shape[1:]
         if propagated is None:
             propagated = _no_propagated(luma)

@@ -1,0 +1,233 @@
+"""How far each scribble governs a frame: a thing ends where luma has an edge or features change.
+
+    spots = find_spots(hints, keys)               # once per shot
+    region = find_region(spots, luma, keys)       # each frame
+    ab = region.blend(ab, base)                   # base: the colors without scribbles
+
+The cost from a scribble to a pixel is the geodesic distance over luma (Criminisi, Sharp, Blake, GeoS, ECCV 2008) plus
+the difference of the matching features. In frames other than its own a scribble begins where the features fit it best,
+near its place. `python benchmarks/points.py` measures it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+
+from videocolor.color import rgb_to_lab
+from videocolor.models.base import HintInput
+from videocolor.types import Array, Reach
+
+__all__ = ["Region", "Spot", "find_region", "find_spots"]
+
+_MOST: Final = 64
+"""Scribbles of a shot that have a region; of more, the largest."""
+_STRIDE: Final = 2
+"""Pixels of the working size to a side of the grid of regions, which is that of prediction."""
+_TOKEN: Final = 8
+_SWEEPS: Final = 2
+"""Passes over the grid, each in four directions."""
+_FEATURES: Final = 0.6
+"""Cost of features that have nothing in common."""
+_CROSSING: Final = 2.0
+"""Cost of one height of path through features that have nothing in common with the scribble's."""
+_DISTANCE: Final[dict[Reach, float]] = {"here": 1.5, "thing": 0.1, "alike": 0.1, "keep": 0.1}
+"""Cost of one height of distance."""
+_ELSEWHERE: Final = 1.5
+"""Cost of one height between a scribble and the place where it begins in another frame."""
+_EXTENT: Final[dict[Reach, float]] = {"here": 0.12, "thing": 0.65, "alike": 0.65, "keep": 0.65}
+"""Cost at which the governed share has fallen to 1/e."""
+_PAINTED: Final = 0.3
+"""The same for the scribble's own color; within it the network need not agree."""
+_ALIKE, _SOFT = 0.5, 0.1
+"""Cosine of features from which distant things count as alike, and how gradually."""
+_BESIDE: Final = 0.15
+"""Distance from a scribble, in heights, within which luma and features decide alone what its thing is."""
+_SAME_COLOR: Final = 15.0
+"""Difference of a*b* (Lab units) at which two scribbles agree by 1/e."""
+
+
+@dataclass(frozen=True, eq=False)
+class Spot:
+    """A scribble: one painted place, or one that is kept as it is."""
+
+    direction: Array
+    """(k,) mean of its matching features, length 1."""
+    away: Array
+    """(h/2, w/2) float32 distance from it on its own frame, in heights."""
+    ab: Array
+    """(2,) mean a*b*."""
+    lightness: float
+    """Mean CIE L*."""
+    reach: Reach
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """What the scribbles of a shot govern in one frame, on the grid of prediction."""
+
+    governed: Array
+    """(h/2, w/2) float32 in 0..1: share of the network's colors with scribbles against those without."""
+    painted: Array
+    """(h/2, w/2) float32 in 0..1: share of the scribbles' own colors."""
+    ab: Array
+    """(2, h/2, w/2) float32, the scribbles' own colors."""
+    other: Array
+    shares: Array
+    """(spots, h/2, w/2) float32 in 0..1: what each scribble governs by itself."""
+
+    def blend(self, ab: Array, confidence: Array, base: Array) -> Array:
+        """Blend the colors of a frame, on the grid of prediction.
+
+        Args:
+            ab: (2, h/2, w/2) a*b* with scribbles.
+            confidence: (h/2, w/2) of the network in them, 0..1; where it is low the scribbles' own colors stand in.
+            base: (2, h/2, w/2) a*b* without scribbles.
+        """
+        governed = np.maximum(self.governed, self.other * confidence)
+        held = base + governed * (ab - base)
+        return np.asarray(held + self.painted * (1 - confidence) * (self.ab - held), np.float32)
+
+
+def find_spots(hints: Sequence[HintInput], keys: Sequence[Array]) -> list[Spot]:
+    """Find the scribbles of hints that were painted on frames of this shot.
+
+    Args:
+        hints: of one working size, with places.
+        keys: (h/8 * w/8, k + 3) float32 each, keys of all tokens of each picture.
+    """
+    found: list[tuple[int, Spot]] = []
+    for hint, own in zip(hints, keys, strict=True):
+        for number, reach in enumerate(hint.reaches, 1):
+            place = np.equal(hint.places, number)
+            if place.any():
+                found.append((int(place.sum()), _spot(hint, place, reach, own)))
+    found.sort(key=lambda pair: -pair[0])
+    return [spot for _, spot in found[:_MOST]]
+
+
+def _spot(hint: HintInput, place: Array, reach: Reach, keys: Array) -> Spot:
+    height, width = place.shape
+    weight = cv2.resize(place.astype(np.float32), (width // _TOKEN, height // _TOKEN), interpolation=cv2.INTER_AREA)
+    direction = weight.ravel() @ keys[:, :-3]
+    half = cv2.resize(place.astype(np.float32), (width // _STRIDE, height // _STRIDE), interpolation=cv2.INTER_AREA)
+    away = cv2.distanceTransform((half < half.max() / 2).astype(np.uint8), cv2.DIST_L2, 5)
+    lightness = float(_lightness(hint.luma[place]).mean())
+    length = max(float(np.linalg.norm(direction)), 1e-6)
+    return Spot(direction / length, away / len(away), hint.ab[:, place].mean(axis=1), lightness, reach)
+
+
+def find_region(spots: Sequence[Spot], luma: Array, keys: Array) -> Region:
+    """Find what scribbles govern in a frame.
+
+    Args:
+        spots: of the shot, at least one.
+        luma: (h, w) float32 Y' in 0..1, at the working size.
+        keys: (h/8 * w/8, k + 3) float32, keys of all tokens of the frame.
+    """
+    height, width = luma.shape
+    grid = width // _STRIDE, height // _STRIDE
+    small = cv2.resize(luma, grid, interpolation=cv2.INTER_AREA)
+    cosine = np.stack([spot.direction for spot in spots]) @ keys[:, :-3].T
+    planes = cosine.reshape(len(spots), height // _TOKEN, width // _TOKEN)
+    cosine = np.stack([cv2.resize(plane, grid, interpolation=cv2.INTER_LINEAR) for plane in planes])
+    away = np.stack([spot.away for spot in spots])
+    unlike = _FEATURES * (1 - cosine)
+    begin = unlike + _ELSEWHERE * away
+    begin -= begin.min(axis=(1, 2), keepdims=True)
+    far = np.array([_DISTANCE[spot.reach] for spot in spots], np.float32)[:, None, None]
+    cost = _geodesic(begin, small, _CROSSING / _FEATURES / len(small) * unlike) + unlike + far * away
+    extent = np.array([_EXTENT[spot.reach] for spot in spots], np.float32)[:, None, None]
+    shares = np.exp(-np.power(cost / extent, _STEEP))
+    colored = [i for i, spot in enumerate(spots) if spot.reach != "keep"]
+    pins = [i for i, spot in enumerate(spots) if spot.reach == "keep"]
+    if not colored:
+        none = np.zeros_like(small)
+        return Region(none, none, np.stack([none, none]), none, shares)
+    mine = [spots[i] for i in colored]
+    # What is near a scribble and not of its thing is no other thing of its kind either.
+    beside = np.exp(-np.square(away[colored] / _BESIDE)) * (1 - shares[colored])
+    alike = (1 - beside) / (1 + np.exp((_ALIKE - cosine[colored]) / _SOFT))
+    governed = np.maximum(UNION(shares[colored]), _agreed(mine, alike))
+    own = np.exp(-np.square(cost[colored] / np.minimum(extent[colored], _PAINTED)))
+    free = np.float32(1)
+    if pins:
+        most, kept = shares[colored].max(axis=0), shares[pins].max(axis=0)
+        free = np.square(most) / (np.square(most) + np.square(kept) + 1e-6)
+    ab = _own_colors(mine, own, small)
+    other = OTHER(alike,beside,shares)
+    return Region(governed * free, own.max(axis=0) * free, ab, other * free, shares)
+
+
+def _agreed(spots: Sequence[Spot], alike: Array) -> Array:
+    """Share that scribbles govern beyond their things.
+
+    One speaks for everything alike only if it is meant to; two on different things of one kind, of one color, do.
+    """
+    best = np.zeros(alike.shape[1:], np.float32)
+    for i, spot in enumerate(spots):
+        if spot.reach == "alike":
+            best = np.maximum(best, alike[i])
+        for j, other in enumerate(spots[:i]):
+            if "here" in (spot.reach, other.reach):
+                continue
+            apart = np.square(float(np.hypot(*(spot.ab - other.ab))) / _SAME_COLOR)
+            if apart < 3:
+                best = np.maximum(best, np.float32(np.exp(-apart)) * np.minimum(alike[i], alike[j]))
+    return best
+
+
+def _own_colors(spots: Sequence[Spot], own: Array, luma: Array) -> Array:
+    """(2, h, w) color of the scribbles near each pixel; chroma falls toward black as under less light."""
+    weight = np.square(np.square(own)) + 1e-12
+    weight /= weight.sum(axis=0)
+    lightness = _lightness(luma)
+    dim = np.stack([np.minimum(1, (lightness + 16) / (spot.lightness + 16)) for spot in spots])
+    ab = np.stack([spot.ab for spot in spots])
+    return np.asarray(np.einsum("sc,shw->chw", ab, weight * dim), np.float32)
+
+
+def _geodesic(begin: Array, luma: Array, toll: Array) -> Array:
+    """Least cost to each pixel: to begin somewhere, and from there the sum along a path.
+
+    Args:
+        begin: (n, h, w) float32 cost to begin at each pixel.
+        luma: (h, w) float32, whose steps cost what they are.
+        toll: (n, h, w) float32 cost of each pixel passed.
+
+    Returns:
+        (n, h, w) float32, by sweeps over the grid (raster scan, as in GeoS), over paths of eight neighbors.
+    """
+    cost = np.ascontiguousarray(begin, np.float32)
+    for _ in range(_SWEEPS):
+        for axis in (1, 2):
+            view = cost if axis == 1 else np.ascontiguousarray(cost.transpose(0, 2, 1))
+            tolls = toll if axis == 1 else toll.transpose(0, 2, 1)
+            lines = luma if axis == 1 else np.ascontiguousarray(luma.T)
+            count = len(lines)
+            for order in (range(1, count), range(count - 2, -1, -1)):
+                before = -1 if order.step > 0 else 1
+                for line in order:
+                    _relax(view[:, line], view[:, line + before] + tolls[:, line], lines[line], lines[line + before])
+            cost = view if axis == 1 else np.ascontiguousarray(view.transpose(0, 2, 1))
+    return cost
+
+
+def _relax(cost: Array, other: Array, luma: Array, other_luma: Array) -> None:
+    """Reach a line's pixels from the three nearest of the line beside it, in place."""
+    np.minimum(cost, other + np.abs(luma - other_luma), out=cost)
+    np.minimum(cost[:, 1:], other[:, :-1] + np.abs(luma[1:] - other_luma[:-1]), out=cost[:, 1:])
+    np.minimum(cost[:, :-1], other[:, 1:] + np.abs(luma[:-1] - other_luma[1:]), out=cost[:, :-1])
+
+
+def _lightness(luma: Array) -> Array:
+    """Return CIE L* of neutral pixels."""
+    return np.asarray(rgb_to_lab(np.repeat(luma[None], 3, axis=0))[0])
+
+OTHER = lambda alike,beside,shares: (1-alike.max(axis=0))*(1-beside.max(axis=0))
+_STEEP=2.0
+UNION=lambda s:s.max(axis=0)
