@@ -270,7 +270,7 @@ class AssignedHint(Section):
     shots: tuple[Annotated[Int, Field(ge=0)], ...] = ()
     """Further shots that get it, each named by the index of any frame of it."""
     marks: tuple[MarkConfig, ...] = Field(default=(), max_length=200)
-    """How far its scribbles reach in the shot of `frame`, a list of {x: X, y: Y, reach: REACH}; see docs/guides/hints.md."""
+    """How far its scribbles reach on `frame`, a list of {x: X, y: Y, reach: REACH}; see docs/guides/hints.md."""
 
     @pydantic.model_validator(mode="after")
     def _somewhere(self) -> Self:

@@ -190,7 +190,7 @@ def collect_assigned(assigned: Collection[AssignedHint]) -> list[tuple[AssignedH
     for entry in assigned:
         _, path, other = parse_hint(entry.image)
         if entry.marks:
-            hint = load_hint(None, path, other, tuple(mark.mark() for mark in entry.marks))
+            hint = load_hint(None, path, other, marks=tuple(mark.mark() for mark in entry.marks))
         else:
             hint = read[entry.image] = read.get(entry.image) or load_hint(None, path, other)
         found.append((entry, hint))
@@ -204,7 +204,12 @@ def hint_time_in_name(name: str) -> Fraction | None:
 
 
 def load_hint(
-    time: Fraction | None, path: Path, other_time: Fraction | None = None, marks: tuple[Mark, ...] = ()
+    time: Fraction | None,
+    path: Path,
+    other_time: Fraction | None = None,
+    *,
+    marks: tuple[Mark, ...] = (),
+    check: bool = True,
 ) -> Hint:
     """Read one hint: a picture, or a frame of another film.
 
@@ -213,6 +218,7 @@ def load_hint(
         path: image, or film where `other_time` is given.
         other_time: time in that film, seconds; its nearest frame is taken.
         marks: how far its scribbles reach.
+        check: refuse one that says nothing.
 
     Raises:
         HintError: missing, unreadable, transparent, or without color.
@@ -221,7 +227,8 @@ def load_hint(
     check_name(path)
     hint = _read(path, time) if other_time is None else _frame_of(path, other_time, time)
     hint = replace(hint, marks=marks)
-    check_hint(hint)
+    if check:
+        check_hint(hint)
     return FileHint(hint, path, other_time)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from videocolor.types import Array, Hint, Mark, Reach
+from videocolor.types import Array, Mark, Reach
 
 __all__ = ["places_of"]
 
@@ -22,11 +22,11 @@ _RIM: Final = 7
 _MOST: Final = 255
 
 
-def places_of(hint: Hint, ab: Array, mask: Array, reach: Reach) -> tuple[Array, tuple[Reach, ...]] | None:
+def places_of(marks: tuple[Mark, ...], ab: Array, mask: Array, reach: Reach) -> tuple[Array, tuple[Reach, ...]] | None:
     """Tell a hint's scribbles apart, on the grid of its scaled picture.
 
     Args:
-        hint: painted in places.
+        marks: of the hint, in the order they were made.
         ab: (2, h, w) its a*b*.
         mask: (h, w) its opacity in 0..1.
         reach: of scribbles without a mark.
@@ -34,12 +34,12 @@ def places_of(hint: Hint, ab: Array, mask: Array, reach: Reach) -> tuple[Array, 
     Returns:
         (h, w) uint8 number of the scribble at each pixel from 1, 0 for none; and the reach of each. None: no scribbles.
     """
-    if not hint.marks and mask.mean() > _SCRIBBLED:
+    if not marks and mask.mean() > _SCRIBBLED:
         return None
     places, reaches = np.zeros(mask.shape, np.uint8), list[Reach]()
     painted = mask >= min(_PAINTED, max(float(mask.max()) / 2, 1e-6))
     bare = painted.copy()
-    for mark in hint.marks[:_MOST]:
+    for mark in marks[:_MOST]:
         drawn = _drawn(mark, mask.shape)
         where = drawn if mark.reach == "keep" else drawn & painted
         if where.any():

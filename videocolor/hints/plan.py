@@ -136,9 +136,7 @@ class HintPlan:
         return min(made, key=lambda planned: planned.hint.mask is not None, default=None)  # a whole one, if there is
 
 
-def hint_input(
-    hint: Hint, size: tuple[int, int], *, in_shot: bool = False, reach: Reach | None = None
-) -> HintInput:
+def hint_input(hint: Hint, size: tuple[int, int], *, in_shot: bool = False, reach: Reach | None = None) -> HintInput:
     """Scale a hint to the network's input.
 
     Args:
@@ -153,7 +151,7 @@ def hint_input(
     mask = None if hint.mask is None else cv2.resize(hint.mask, (w, h), interpolation=cv2.INTER_AREA)
     luma = np.clip(rgb_to_luma(planes, "bt709"), 0, 1).astype(np.float32)
     ab = rgb_to_lab(planes)[1:]
-    found = None if mask is None or reach is None or not in_shot else places_of(hint, ab, mask, reach)
+    found = None if mask is None or reach is None or not in_shot else places_of(hint.marks, ab, mask, reach)
     return HintInput(luma, ab, mask, in_shot, *(found or ()))
 
 

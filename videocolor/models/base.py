@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -176,8 +176,6 @@ class Colorizer(ABC):
     """A network in use. One object serves one film at a time."""
 
     card: ModelCard
-    holds_scribbles: ClassVar[bool] = False
-    """Whether it colors by `step_over`: scribbles govern things, and the rest of a frame keeps other colors."""
 
     @property
     def plugins(self) -> tuple[str, ...]:
@@ -223,6 +221,11 @@ class Colorizer(ABC):
         Raises:
             DeviceError: the device's memory does not hold this batch; the caller may halve it.
         """
+
+    @property
+    def holds_scribbles(self) -> bool:
+        """Whether scribbles govern things, by `step_over`, and the rest of a frame keeps other colors."""
+        return False
 
     def step_over(self, state: Any, luma: Array, base: Prediction) -> Prediction:
         """Color frames of a shot whose hints are scribbles alone.

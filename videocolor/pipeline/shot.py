@@ -205,7 +205,8 @@ class ShotColorizer:
 
     def _begin(self) -> None:
         hints, colorizer = self._hints.inputs, self._film.colorizer
-        self._begun, self._automatic = colorizer.begin(hints), not hints
+        self._begun = colorizer.begin(hints)
+        self._automatic = all(hint.places is not None for hint in hints)  # where no scribble reaches, at least
         self._recall()
 
     def _recall(self) -> None:
@@ -234,7 +235,7 @@ class ShotColorizer:
                 return lumas, Prediction(taken)
         stride = film.colorizer.card.feature_stride
         if stride is not None and self._automatic and smoothing_method(film) != "none":
-            shape = size[0] // stride, size[1] // stride
+            shape = film.reuse_size[0] // stride, film.reuse_size[1] // stride
             motion = self._tracker.follow([frame.moment.motion for frame in window], keyframes, shape)
             seen = film.predictor.predict_together(self._network, lumas, grid, motion)
             self._tracker.state.features = seen.features

@@ -183,7 +183,7 @@ def points_picture(luma: Array, points: Sequence[Point], *, sar: Fraction = Frac
 
 
 def points_layer(luma: Array, points: Sequence[Point], *, sar: Fraction = Fraction(1)) -> tuple[Array, Array]:
-    """Draw the chroma of points as discs, transparent elsewhere.
+    """Draw the chroma of points as discs, strokes and areas, transparent elsewhere.
 
     The transparent part has the color of the nearest point, so that scaling does not mix gray into the discs.
 
@@ -204,17 +204,48 @@ def points_layer(luma: Array, points: Sequence[Point], *, sar: Fraction = Fracti
     mask = np.zeros((height, width), np.float32)
     ab = np.zeros((2, height, width), np.float32)
     for point in points:
+        if point.reach == "keep":
+            continue  # says where color stays, not which
         radius = max(point.radius * height, 0.75)
-        reach = _MARGIN * radius + 1
-        rows, columns = _around(point.y * height, reach, height), _around(point.x * width, reach / float(sar), width)
-        y, x = np.ogrid[rows, columns]
-        away = np.hypot((x + 0.5 - point.x * width) * float(sar), y + 0.5 - point.y * height).astype(np.float32)
+        rows, columns, away = _distance(point, radius, (height, width), float(sar))
         # The later of two overlapping points wins, also in the transparent part outside of other discs.
         near = (away <= _MARGIN * radius) & ((mask[rows, columns] <= 0) | (away <= radius + 0.5))
-        place = np.clip(luma[rows, columns], 0, 1)[away <= max(radius, 1)].mean()
-        ab[:, rows, columns][:, near] = _shade_at(point.color, float(place))
+        lumas = np.clip(luma[rows, columns], 0, 1)
+        if point.path:
+            chroma = shade(point.color, np.linspace(0, 1, 65, dtype=np.float32))
+            steps = np.linspace(0, 1, 65)
+            ab[:, rows, columns][:, near] = [np.interp(lumas[near], steps, plane) for plane in chroma]
+        else:
+            place = lumas[away <= max(radius, 1)].mean()
+            ab[:, rows, columns][:, near] = _shade_at(point.color, float(place))
         mask[rows, columns] = np.maximum(mask[rows, columns], np.clip(radius + 0.5 - away, 0, 1))
     return ab, mask
+
+
+def _distance(point: Point, radius: float, size: tuple[int, int], sar: float) -> tuple[slice, slice, Array]:
+    """Rows and columns around a point, stroke or area, and the distance of their samples from it, in samples."""
+    height, width = size
+    reach = _MARGIN * radius + 1
+    path = np.array([(point.x, point.y), *point.path]) * (width, height)
+    (left, top), (right, bottom) = path.min(axis=0), path.max(axis=0)
+    rows = slice(_around(top, reach, height).start, _around(bottom, reach, height).stop)
+    columns = slice(_around(left, reach / sar, width).start, _around(right, reach / sar, width).stop)
+    y, x = np.ogrid[rows, columns]
+    ends = path if len(path) == 1 else path[1:]
+    if point.filled:
+        path, ends = np.concatenate((path, path[-1:])), np.concatenate((path[1:], path[-1:], path[:1]))
+    away = np.full((rows.stop - rows.start, columns.stop - columns.start), np.inf, np.float32)
+    for (x0, y0), (x1, y1) in zip(path, ends, strict=False):
+        along_x, along_y, from_x, from_y = (x1 - x0) * sar, y1 - y0, (x + 0.5 - x0) * sar, y + 0.5 - y0
+        length = along_x * along_x + along_y * along_y
+        share = np.clip((from_x * along_x + from_y * along_y) / length, 0, 1) if length else 0.0
+        np.minimum(away, np.hypot(from_x - share * along_x, from_y - share * along_y), out=away, casting="same_kind")
+    if point.filled:
+        inside = np.zeros(away.shape, np.uint8)
+        outline = np.rint(path - (columns.start + 0.5, rows.start + 0.5)).astype(np.int32)
+        cv2.fillPoly(inside, [outline], 1)
+        away[inside > 0] = 0
+    return rows, columns, away
 
 
 def parse_color(color: str) -> Array:

@@ -16,13 +16,14 @@ from typing import Any, Final, Literal
 
 from videocolor.concurrency.stages import single_threaded_kernels
 from videocolor.config import ColorizeConfig
+from videocolor.hints.marks import places_of
 from videocolor.hints.plan import MOST_PER_SHOT, hint_ab, hint_input, load_hint
 from videocolor.images import encode_image
 from videocolor.keyframes.choose import propose_colors
 from videocolor.models.automatic import AutomaticColorizer
 from videocolor.models.base import Colorizer, HintInput, KeyframeMotion, Prediction
 from videocolor.models.hint.colorizer import HintColorizer
-from videocolor.models.hint.staged import Memo, StagedRuntime
+from videocolor.models.hint.staged import KeptColorizer, Memo, StagedRuntime
 from videocolor.pipeline.film import load_network
 from videocolor.pipeline.upsample import plane_luma, upsample_chroma
 from videocolor.preview import PreviewFrame, preview_rgb, preview_size, warm_up
@@ -162,7 +163,8 @@ class LiveColors:
             if hint.enabled and shot in hint.shots and (hint.kind, hint.frame) != ("points", index):
                 path = self._store.image_path(hint)  # its name follows from its bytes
                 own = hint.frame is not None and self._store.state.shot_of(hint.frame) == shot
-                found.append((own, self._memo.get(path, partial(load_hint, None, path))))
+                marks = tuple(point.mark() for point in hint.points)
+                found.append((own, self._memo.get((path, marks), partial(load_hint, None, path, marks=marks))))
         return found
 
     def _painted(self, index: int, size: tuple[int, int]) -> Array | None:
@@ -178,13 +180,16 @@ class LiveColors:
         return self._memo.get((frame.index, size), lambda: small_luma(frame, size))
 
     def _scaled(self, hint: Hint, size: tuple[int, int], own: bool) -> HintInput:
-        return self._memo.get((hint.name, size, own), lambda: hint_input(hint, size, in_shot=own))
+        reach = self._store.config().hints.reach
+        key = hint.name, hint.marks, size, own, reach
+        return self._memo.get(key, lambda: hint_input(hint, size, in_shot=own, reach=reach))
 
     def _drawn(self, luma: Array, points: Sequence[Point]) -> HintInput:
         """Return points drawn at the network's working size, whose pixels are not square."""
         height, width = luma.shape
         ab, mask = points_layer(luma, points, sar=self._index.aspect * height / width)
-        return HintInput(luma, ab, mask, in_shot=True)
+        found = places_of(tuple(point.mark() for point in points), ab, mask, "thing")
+        return HintInput(luma, ab, mask, True, *(found or ()))
 
 
 class Network:
@@ -216,7 +221,7 @@ class Network:
 
 def _staged(network: Colorizer, threads: int | None) -> Colorizer:
     if isinstance(network, AutomaticColorizer):
-        return AutomaticColorizer(_staged(network.hinted, threads), network.automatic)
+        return AutomaticColorizer(_staged(network.hinted, threads), KeptColorizer(network.automatic))
     if type(network) is HintColorizer:
         return HintColorizer(network.card, StagedRuntime(network.runtime, threads), fast=True)
     return network
@@ -240,6 +245,14 @@ class _InTurn(Colorizer):
         with self._turn:
             return self._network.step(memory, luma, *propagated)
 
+    def step_over(self, state: Any, luma: Array, base: Prediction) -> Prediction:
+        with self._turn:
+            return self._network.step_over(state, luma, base)
+
+    def regions(self, state: Any, luma: Array) -> Array:
+        with self._turn:
+            return self._network.regions(state, luma)
+
     def step_together(self, state: Any, luma: Array, motion: KeyframeMotion) -> Prediction:
         with self._turn:
             return self._network.step_together(state, luma, motion)
@@ -251,3 +264,7 @@ class _InTurn(Colorizer):
     @property
     def plugins(self) -> tuple[str, ...]:
         return self._network.plugins
+
+    @property
+    def holds_scribbles(self) -> bool:
+        return self._network.holds_scribbles

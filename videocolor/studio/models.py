@@ -11,6 +11,7 @@ from fastapi import Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from videocolor.studio.errors import BusyError
+from videocolor.types import Reach
 
 _READING: Final = 4
 """Uploads that are read at the same time; their pictures are decoded one by one."""
@@ -98,13 +99,21 @@ class FrameHint(Change):
     shot: Index
 
 
+Place = Annotated[float, Field(ge=0, le=1, strict=False)]
+
+
 class PointBody(Body):
     """A color at a point of a frame; coordinates are shares of the picture."""
 
-    x: Annotated[float, Field(ge=0, le=1, strict=False)]
-    y: Annotated[float, Field(ge=0, le=1, strict=False)]
-    color: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
+    x: Place
+    y: Place
+    color: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
     radius: Annotated[float, Field(gt=0, le=0.5, strict=False)] | None = None
+    reach: Reach | None = None
+    path: Annotated[list[Annotated[list[Place], Field(min_length=2, max_length=2)]], Field(max_length=500)] | None = (
+        None
+    )
+    filled: bool | None = None
 
 
 class PointHint(Change):

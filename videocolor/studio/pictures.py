@@ -72,7 +72,7 @@ def hint_jpeg(path: Path, kind: HintKind, sar: Fraction, height: int) -> bytes:
     Raises:
         HintError: the picture is missing or cannot be read.
     """
-    hint = load_hint(None, path)
+    hint = load_hint(None, path, check=False)
     rgb = hint.rgb
     if hint.mask is not None:
         gray = rgb_to_luma(np.moveaxis(rgb, -1, 0), "bt709")[..., None]

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import Field, JsonValue, ValidationError, field_validator
 
-from videocolor.config import Bool, ColorizeConfig, Int, Number, Section
+from videocolor.config import Bool, ColorizeConfig, Int, MarkConfig, Number, Section
 from videocolor.errors import ConfigError, UsageError
 
 __all__ = [
@@ -75,17 +75,17 @@ class FilmRef(Section):
     """sha256 of the first and last megabyte: identifies a film where only the file's time has changed."""
 
 
-class Point(Section):
-    """A color at a point of a frame."""
+class Point(MarkConfig):
+    """A color at a place of a frame: a dot, a brush stroke or a filled outline."""
 
-    x: Annotated[Number, Field(ge=0, le=1)]
-    """0..1 of the displayed width, from the left."""
-    y: Annotated[Number, Field(ge=0, le=1)]
-    """0..1 of the displayed height, from the top."""
-    color: str
-    """`#rrggbb`, sRGB."""
+    color: str = "#808080"
+    """`#rrggbb`, sRGB; without meaning where the reach is `keep`."""
     radius: Annotated[Number, Field(gt=0, le=1)] = 0.02
-    """Radius of the disc, 0..1 of the picture's height."""
+    """Of dot and stroke, 0..1 of the picture's height."""
+
+    def as_mark(self) -> MarkConfig:
+        """Return it without its color."""
+        return MarkConfig(**self.model_dump(exclude={"color"}))
 
     @field_validator("color")
     @classmethod

@@ -333,7 +333,8 @@ def assigned_hints(folder: Path, state: State) -> tuple[AssignedHint, ...]:
         own = None if frame is None else state.shot_of(frame)
         further = tuple(start for start in hint.shots if start != own)
         if hint.enabled and (frame is not None or further):
-            found.append(AssignedHint(image=str(hint_path(folder, hint)), frame=frame, shots=further))
+            marks = tuple(point.as_mark() for point in hint.points)
+            found.append(AssignedHint(image=str(hint_path(folder, hint)), frame=frame, shots=further, marks=marks))
     return tuple(found)
 
 

@@ -6,7 +6,7 @@ import pytest
 from videocolor.hints.marks import places_of
 from videocolor.models.base import HintInput
 from videocolor.models.hint.reach import Region, find_region, find_spots
-from videocolor.types import Array, Hint, Mark, Reach
+from videocolor.types import Array, Mark, Reach
 
 SIZE = (64, 128)
 RED, BLUE = (40.0, 20.0), (-5.0, -35.0)
@@ -31,7 +31,7 @@ def region(*scribbles: tuple[float, float, Reach, tuple[float, float]], shift: i
         ab[:, part[0], part[1]] = np.array(color)[:, None, None]
         mask[part] = reach != "keep"
         marks.append(Mark(((x, y),), 0.04, reach=reach))
-    found = places_of(Hint("", np.zeros((*SIZE, 3), np.float32), None, mask, tuple(marks)), ab, mask, "thing")
+    found = places_of(tuple(marks), ab, mask, "thing")
     assert found is not None
     spots = find_spots([HintInput(luma, ab, mask, True, *found)], [keys])
     planes = keys.reshape(SIZE[0] // 8, SIZE[1] // 8, -1)
@@ -57,13 +57,17 @@ def test_everything_alike_is_colored_where_that_is_meant() -> None:
     assert region((0.22, 0.6, "alike", RED)).governed[SECOND] > 0.9
 
 
-def test_two_doors_of_one_color_speak_for_all_doors() -> None:
-    """And two of different colors do not."""
-    luma, _ = doors()
-    assert luma.shape == SIZE
+def test_each_door_has_the_color_of_its_own_click() -> None:
     both = region((0.22, 0.6, "thing", RED), (0.71, 0.6, "thing", BLUE))
     assert both.ab[0][FIRST] > 30
     assert both.ab[1][SECOND] < -25
+
+
+def test_two_clicks_of_one_color_on_alike_places_speak_for_all_of_their_kind() -> None:
+    one = region((0.22, 0.9, "here", RED), (0.22, 0.4, "here", RED))
+    two = region((0.22, 0.9, "thing", RED), (0.22, 0.4, "thing", RED))
+    assert one.governed[SECOND] < 0.3
+    assert two.governed[SECOND] > 0.9
 
 
 def test_here_is_the_place_alone() -> None:
@@ -88,9 +92,9 @@ def test_scribbles_without_marks_are_told_apart_by_color() -> None:
     ab, mask = np.zeros((2, *SIZE), np.float32), np.zeros(SIZE, np.float32)
     mask[10:20, 10:30] = 1
     ab[0, :, :20], ab[1, :, 20:] = 30, 30
-    found = places_of(Hint("", np.zeros((*SIZE, 3), np.float32), None, mask), ab, mask, "here")
+    found = places_of((), ab, mask, "here")
     assert found is not None
     places, reaches = found
     assert reaches == ("here", "here")
     assert places[15, 15] != places[15, 25]
-    assert places_of(Hint("", np.zeros((*SIZE, 3), np.float32), None, mask), ab, np.ones(SIZE), "here") is None
+    assert places_of((), ab, np.ones(SIZE), "here") is None

@@ -87,12 +87,15 @@ class HintColorizer(Colorizer):
         fast: compute the residual correction at a quarter of the pixels: in a quarter of the time, 0.1 dE00 off.
     """
 
-    holds_scribbles = True
-
     def __init__(self, card: ModelCard, runtime: Runtime, *, fast: bool = False) -> None:
         self.card = card
         self.runtime = runtime
         self._correct = _coarse_correction if fast else Calibration.correction
+
+    @property
+    def holds_scribbles(self) -> bool:
+        """See `Colorizer`."""
+        return True
 
     def begin(self, hints: Sequence[HintInput]) -> ShotState:
         """Encode the shot's hints into tokens, find their scribbles, and fit the residual correction on the hints."""

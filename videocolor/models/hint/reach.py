@@ -33,7 +33,7 @@ _SWEEPS: Final = 2
 """Passes over the grid, each in four directions."""
 _FEATURES: Final = 0.6
 """Cost of features that have nothing in common."""
-_CROSSING: Final = 2.0
+_CROSSING: Final = 1.0
 """Cost of one height of path through features that have nothing in common with the scribble's."""
 _DISTANCE: Final[dict[Reach, float]] = {"here": 1.5, "thing": 0.1, "alike": 0.1, "keep": 0.1}
 """Cost of one height of distance."""
@@ -41,8 +41,10 @@ _ELSEWHERE: Final = 1.5
 """Cost of one height between a scribble and the place where it begins in another frame."""
 _EXTENT: Final[dict[Reach, float]] = {"here": 0.12, "thing": 0.65, "alike": 0.65, "keep": 0.65}
 """Cost at which the governed share has fallen to 1/e."""
-_PAINTED: Final = 0.3
+_PAINTED: Final = 0.4
 """The same for the scribble's own color; within it the network need not agree."""
+_EXACT: Final = 0.03
+"""Distance from a scribble, in heights, within which the network has its color more exactly than as one mean."""
 _ALIKE, _SOFT = 0.5, 0.1
 """Cosine of features from which distant things count as alike, and how gradually."""
 _BESIDE: Final = 0.15
@@ -72,11 +74,12 @@ class Region:
 
     governed: Array
     """(h/2, w/2) float32 in 0..1: share of the network's colors with scribbles against those without."""
+    unlike: Array
+    """(h/2, w/2) float32 in 0..1: unlike anything painted. There the network may judge what the scribbles tell."""
     painted: Array
     """(h/2, w/2) float32 in 0..1: share of the scribbles' own colors."""
     ab: Array
     """(2, h/2, w/2) float32, the scribbles' own colors."""
-    other: Array
     shares: Array
     """(spots, h/2, w/2) float32 in 0..1: what each scribble governs by itself."""
 
@@ -88,9 +91,8 @@ class Region:
             confidence: (h/2, w/2) of the network in them, 0..1; where it is low the scribbles' own colors stand in.
             base: (2, h/2, w/2) a*b* without scribbles.
         """
-        governed = np.maximum(self.governed, self.other * confidence)
-        held = base + governed * (ab - base)
-        return np.asarray(held + self.painted * (1 - confidence) * (self.ab - held), np.float32)
+        held = base + np.maximum(self.governed, self.unlike * confidence) * (ab - base)
+        return np.asarray(held + self.painted * (1 - confidence / 2) * (self.ab - held), np.float32)
 
 
 def find_spots(hints: Sequence[HintInput], keys: Sequence[Array]) -> list[Spot]:
@@ -102,8 +104,9 @@ def find_spots(hints: Sequence[HintInput], keys: Sequence[Array]) -> list[Spot]:
     """
     found: list[tuple[int, Spot]] = []
     for hint, own in zip(hints, keys, strict=True):
+        assert hint.places is not None
         for number, reach in enumerate(hint.reaches, 1):
-            place = np.equal(hint.places, number)
+            place: Array = hint.places == number
             if place.any():
                 found.append((int(place.sum()), _spot(hint, place, reach, own)))
     found.sort(key=lambda pair: -pair[0])
@@ -129,44 +132,47 @@ def find_region(spots: Sequence[Spot], luma: Array, keys: Array) -> Region:
         luma: (h, w) float32 Y' in 0..1, at the working size.
         keys: (h/8 * w/8, k + 3) float32, keys of all tokens of the frame.
     """
-    height, width = luma.shape
-    grid = width // _STRIDE, height // _STRIDE
+    grid = luma.shape[1] // _STRIDE, luma.shape[0] // _STRIDE
     small = cv2.resize(luma, grid, interpolation=cv2.INTER_AREA)
-    cosine = np.stack([spot.direction for spot in spots]) @ keys[:, :-3].T
-    planes = cosine.reshape(len(spots), height // _TOKEN, width // _TOKEN)
-    cosine = np.stack([cv2.resize(plane, grid, interpolation=cv2.INTER_LINEAR) for plane in planes])
-    away = np.stack([spot.away for spot in spots])
+    cosine, away = _cosine(spots, keys, luma.shape, grid), np.stack([spot.away for spot in spots])
     unlike = _FEATURES * (1 - cosine)
     begin = unlike + _ELSEWHERE * away
     begin -= begin.min(axis=(1, 2), keepdims=True)
-    far = np.array([_DISTANCE[spot.reach] for spot in spots], np.float32)[:, None, None]
-    cost = _geodesic(begin, small, _CROSSING / _FEATURES / len(small) * unlike) + unlike + far * away
-    extent = np.array([_EXTENT[spot.reach] for spot in spots], np.float32)[:, None, None]
-    shares = np.exp(-np.power(cost / extent, _STEEP))
+    extent, far = (
+        np.array([table[spot.reach] for spot in spots], np.float32)[:, None, None] for table in (_EXTENT, _DISTANCE)
+    )
+    cost = _geodesic(begin, small, unlike * (_CROSSING / _FEATURES / len(small))) + unlike + far * away
+    shares = np.asarray(np.exp(-np.square(cost / extent)), np.float32)
     colored = [i for i, spot in enumerate(spots) if spot.reach != "keep"]
     pins = [i for i, spot in enumerate(spots) if spot.reach == "keep"]
     if not colored:
         none = np.zeros_like(small)
-        return Region(none, none, np.stack([none, none]), none, shares)
-    mine = [spots[i] for i in colored]
+        return Region(none, none, none, np.stack([none, none]), shares)
+    mine, near = [spots[i] for i in colored], away[colored]
     # What is near a scribble and not of its thing is no other thing of its kind either.
-    beside = np.exp(-np.square(away[colored] / _BESIDE)) * (1 - shares[colored])
+    beside = np.exp(-np.square(near / _BESIDE)) * (1 - shares[colored])
     alike = (1 - beside) / (1 + np.exp((_ALIKE - cosine[colored]) / _SOFT))
-    governed = np.maximum(UNION(shares[colored]), _agreed(mine, alike))
+    most = shares[colored].max(axis=0)
     own = np.exp(-np.square(cost[colored] / np.minimum(extent[colored], _PAINTED)))
-    free = np.float32(1)
-    if pins:
-        most, kept = shares[colored].max(axis=0), shares[pins].max(axis=0)
-        free = np.square(most) / (np.square(most) + np.square(kept) + 1e-6)
-    ab = _own_colors(mine, own, small)
-    other = OTHER(alike,beside,shares)
-    return Region(governed * free, own.max(axis=0) * free, ab, other * free, shares)
+    painted = own.max(axis=0) * (1 - np.exp(-np.square(near.min(axis=0) / _EXACT)))
+    kept = shares[pins].max(axis=0) if pins else np.float32(0)
+    free = np.square(most) / (np.square(most) + np.square(kept) + 1e-6) if pins else np.float32(1)
+    governed = np.maximum(most, _agreed(mine, alike)) * free
+    other = (1 - alike.max(axis=0)) * (1 - beside.max(axis=0)) * (1 - kept)
+    return Region(governed, other, painted * free, _own_colors(mine, own, small), shares)
+
+
+def _cosine(spots: Sequence[Spot], keys: Array, size: tuple[int, ...], grid: tuple[int, int]) -> Array:
+    """(spots, *grid) cosine of each pixel's matching features with those of each scribble; `grid`: (width, height)."""
+    cosine = np.stack([spot.direction for spot in spots]) @ keys[:, :-3].T
+    planes = cosine.reshape(len(spots), size[0] // _TOKEN, size[1] // _TOKEN)
+    return np.stack([cv2.resize(plane, grid, interpolation=cv2.INTER_LINEAR) for plane in planes])
 
 
 def _agreed(spots: Sequence[Spot], alike: Array) -> Array:
     """Share that scribbles govern beyond their things.
 
-    One speaks for everything alike only if it is meant to; two on different things of one kind, of one color, do.
+    One speaks for everything alike only if it is meant to; two of one color on alike places do.
     """
     best = np.zeros(alike.shape[1:], np.float32)
     for i, spot in enumerate(spots):
@@ -227,7 +233,3 @@ def _relax(cost: Array, other: Array, luma: Array, other_luma: Array) -> None:
 def _lightness(luma: Array) -> Array:
     """Return CIE L* of neutral pixels."""
     return np.asarray(rgb_to_lab(np.repeat(luma[None], 3, axis=0))[0])
-
-OTHER = lambda alike,beside,shares: (1-alike.max(axis=0))*(1-beside.max(axis=0))
-_STEEP=2.0
-UNION=lambda s:s.max(axis=0)

@@ -12,13 +12,14 @@ from typing import Any, Final, TypeVar, cast
 
 import numpy as np
 
+from videocolor.models.base import Colorizer, HintInput, KeyframeMotion, Prediction
 from videocolor.models.hint.colorizer import Runtime
 from videocolor.models.hint.export import STAGED
 from videocolor.models.hint.runtimes import OnnxRuntime
 from videocolor.models.runtimes import open_session
 from videocolor.types import Array
 
-__all__ = ["Memo", "StagedRuntime"]
+__all__ = ["KeptColorizer", "Memo", "StagedRuntime"]
 
 _RESULTS: Final = 12
 """Results of each stage that are kept; features of a frame take about 4 MB."""
@@ -112,6 +113,38 @@ class StagedRuntime(Runtime):
             return None
         artifact = self._runtime.artifact
         return {part: open_session(artifact, part, self._threads) for part in ("features", "tokens", "decide")}
+
+
+class KeptColorizer(Colorizer):
+    """Another network, whose colors of frames without a hint are computed once.
+
+    Args:
+        network: takes no hints, or none here.
+    """
+
+    def __init__(self, network: Colorizer) -> None:
+        self.card, self._network, self._memo = network.card, network, Memo(_RESULTS)
+
+    @property
+    def plugins(self) -> tuple[str, ...]:
+        """See `Colorizer`."""
+        return self._network.plugins
+
+    def begin(self, hints: Sequence[HintInput]) -> Any:
+        """Start a shot."""
+        return self._network.begin(hints)
+
+    def step(self, state: Any, luma: Array, propagated: Array | None = None, /) -> Prediction:
+        """Color frames."""
+        return self._memo.get(_keys([luma])[0], lambda: self._network.step(state, luma, propagated))
+
+    def step_together(self, state: Any, luma: Array, motion: KeyframeMotion) -> Prediction:
+        """Color keyframes."""
+        return self._network.step_together(state, luma, motion)
+
+    def propose(self, luma: Array, count: int) -> list[Array]:
+        """Color a frame in several ways."""
+        return self._network.propose(luma, count)
 
 
 def _keys(arrays: Sequence[Array]) -> list[Hashable]:
