@@ -199,7 +199,7 @@ class Hint:
     """Film time in seconds that the hint was made for; None: wherever it fits."""
     mask: Array | None = field(default=None, repr=False)
     """(h, w) float32 in 0..1: which pixels are painted; None: all."""
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[Mark, ...] = field(default=(), repr=False)
     """How far its scribbles reach; those that no mark lies on: the setting `hints.reach`."""
 
 
