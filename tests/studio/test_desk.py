@@ -5,7 +5,9 @@ One studio and one window serve all tests of this module; each test leaves the p
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -14,6 +16,10 @@ import pytest
 from films import write_reel
 from serving import Client, serving
 from studio.browser.driver import FLAGS, chromium, missing, until, wait_drawn
+
+from videocolor.errors import UsageError
+from videocolor.studio import api_results
+from videocolor.studio.desktop import open_folder
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -70,6 +76,50 @@ def test_a_photograph_gives_its_colors(client: Client, photo: str) -> None:
     for wrong in ({"x": 2, "y": 0}, {"x": 0.5}):
         assert client.get(f"/api/hints/{photo}/color", **wrong).status_code == 400
     assert client.get("/api/hints/h0099/colors").status_code == 404
+
+
+# ---- painting elsewhere, delivering ----
+
+
+def test_a_saved_frame_takes_color_and_may_have_it(client: Client) -> None:
+    def saved(**query: Any) -> Any:
+        answer = client.get("/api/frames/9.png", **query)
+        assert answer.status_code == 200, answer.text
+        return cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_UNCHANGED)
+
+    gray, colored = saved(), saved(color=True)
+    assert gray.shape == (64, 96, 3) and np.ptp(gray.astype(int), axis=2).max() == 0
+    assert colored.shape[0] == 64 and np.ptp(colored.astype(int), axis=2).mean() > 3
+    answer = client.upload("/api/hints/painted", b"PK\x03\x04" + b"0" * 200, "frame.kra", frame=9)
+    assert answer.status_code == 422 and "layered file" in answer.json()["error"]
+
+
+def test_what_the_film_is_made_for_sets_its_encoder(client: Client) -> None:
+    before = client.project()["settings"]
+    assert before["delivery"] is None
+    for name, codec, container in (
+        ("master", "ffv1", "mkv"),
+        ("editing", "prores_ks", "mov"),
+        ("client", "libx264", "mp4"),
+    ):
+        found = client.change("PATCH", "/api/settings", delivery=name)["settings"]
+        assert (found["delivery"], found["codec"], found["container"]) == (name, codec, container)
+        client.served.studio.store.config()
+    assert client.change("PATCH", "/api/settings", crf=30)["settings"]["delivery"] is None
+    for _ in range(4):
+        client.change("POST", "/api/undo")
+    assert client.project()["settings"] == before
+
+
+def test_the_folder_of_results_is_shown(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Path] = []
+    monkeypatch.setattr(api_results, "open_folder", shown.append)
+    assert client.http.post("/api/folder").json() == {"folder": str(client.served.studio.store.renders)}
+    assert shown == [client.served.studio.store.renders]
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    if sys.platform != "win32":
+        with pytest.raises(UsageError, match="the folder is"):
+            open_folder(shown[0])
 
 
 class TestInTheBrowser:
@@ -177,6 +227,18 @@ class TestInTheBrowser:
         until(page, "!document.querySelector('#redo').disabled")
         assert client.project()["shots"][1]["note"] == ""
 
+    def test_first_steps_and_what_the_film_is_made_for(self, page: Page, client: Client) -> None:
+        page.evaluate("document.activeElement.blur()")
+        assert page.locator("#first-run").is_visible() and page.locator("#first-steps .done").count() >= 1
+        page.click("#first-run button")
+        assert page.locator("#first-run").is_hidden()
+        page.keyboard.press("s")
+        page.select_option("#setting-delivery", "master")
+        until(page, "document.querySelector('#setting-codec').value === 'ffv1'")
+        assert page.input_value("#setting-container") == "mkv"
+        page.keyboard.press("Escape")
+        client.change("POST", "/api/undo")
+
     def test_the_film_plays_with_sound_back_and_faster(self, page: Page, client: Client) -> None:
         page.evaluate("document.activeElement.blur()")
         page.keyboard.press("Home")
@@ -231,6 +293,12 @@ def test_the_network_says_how_sure_it_is(client: Client) -> None:
     client.change("PATCH", "/api/settings", model=None)
     doubts = [client.get(f"/api/shots/{start}/doubt").json()["doubt"] for start in (8, 21)]
     assert all(2 < doubt < 40 for doubt in doubts)
+    small = [
+        cv2.imdecode(np.frombuffer(client.get("/api/proposals/9/0.jpg", **how).content, np.uint8), 1).astype(int)
+        for how in ({}, {"saturation": 0.3}, {"cast": 0})
+    ]
+    plain, pale, less = (np.ptp(one, axis=2).mean() for one in small)
+    assert pale < 0.6 * plain and less < plain
     picture = cv2.imdecode(np.frombuffer(client.get("/api/doubt/9.jpg", height=72).content, np.uint8), 1)
     assert picture.shape == (72, 108, 3) and picture.std() > 3
     assert client.get("/api/shots/9/doubt").status_code == 404

@@ -355,7 +355,10 @@ def suggestion_name(number: int, frame: Frame) -> str:
 
 
 def suggestion_png(frame: Frame) -> bytes:
-    """Return a frame's luma as a gray PNG of 8 bits, of 16 where the film has more than 8."""
+    """Return a frame's luma as an RGB PNG of 8 bits, of 16 where the film has more than 8.
+
+    Three equal channels: painting programs open a PNG of one channel as a picture that takes no color.
+    """
     gray = np.clip(codes_to_luma(frame.luma, frame.layout.depth, frame.color.range), 0, 1)
     top, kind = (65535, np.uint16) if frame.layout.depth > 8 else (255, np.uint8)
-    return encode_image(np.rint(gray * top).astype(kind))
+    return encode_image(np.repeat(np.rint(gray * top).astype(kind)[..., None], 3, axis=2))

@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from videocolor.errors import HintError, InputError, UsageError
 from videocolor.hints.plan import suggestion_name
 from videocolor.studio import edits, models
+from videocolor.studio.delivery import set_delivery
 from videocolor.studio.document import SETTINGS, packaged_models
 from videocolor.studio.errors import NotFoundError
 from videocolor.studio.hints import add_frame, add_loose, add_painted, set_points, shades
@@ -118,10 +119,11 @@ def change_settings(studio: Served, body: models.SettingsChange) -> Answer:
     # project.json may name a weights file; a request may name packaged models only.
     if given.get("model") is not None and given["model"] not in {model["name"] for model in packaged_models()}:
         raise UsageError(f"model {given['model']}: expected one that `videocolor models` lists")
-    container = given.pop("container", None)
+    container, delivery = given.pop("container", None), given.pop("delivery", None)
     values = {SETTINGS[name]: value for name, value in given.items()}
 
     def edit(state: State) -> State:
+        state = state if delivery is None else set_delivery(state, delivery)
         state = edits.set_settings(state, values) if values else state
         return state if container is None else edits.set_container(state, f".{container}")
 
@@ -166,11 +168,12 @@ def frame_jpeg(request: Request, studio: Served, index: FrameIndex, height: Heig
 
 
 @router.get("/api/frames/{index}.png")
-def frame_png(studio: Served, index: FrameIndex) -> Response:
+def frame_png(studio: Served, index: FrameIndex, color: bool = False) -> Response:
     studio.shots.check_frame(index)
     name = suggestion_name(studio.shots.number_at(index), studio.source.frame(index))
     headers = {"content-disposition": f'attachment; filename="{name}"'}
-    return Response(studio.source.png(index), media_type="image/png", headers=headers)
+    data = studio.live.png(index) if color else studio.source.png(index)
+    return Response(data, media_type="image/png", headers=headers)
 
 
 @router.get("/api/shots/{start}.jpg")
@@ -326,7 +329,14 @@ def live_picture(studio: Served, number: FrameIndex, kind: Kind = "after", satur
 
 
 @router.get("/api/proposals/{frame}/{number}.{kind}")
-def proposal(studio: Served, frame: FrameIndex, number: FrameIndex, kind: Literal["jpg", "png"]) -> Response:
+def proposal(
+    studio: Served,
+    frame: FrameIndex,
+    number: FrameIndex,
+    kind: Literal["jpg", "png"],
+    saturation: Saturation = 1.0,
+    cast: Share = 1.0,
+) -> Response:
     studio.shots.check_frame(frame)
-    data = studio.live.proposal(frame, number, kind)
+    data = studio.live.proposal(frame, number, kind, saturation=saturation, cast=cast)
     return Response(data, media_type="image/png" if kind == "png" else "image/jpeg", headers=REVALIDATE)

@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse, Response
 
 from videocolor.studio import models
 from videocolor.studio.api import REVALIDATE, Answer, Served, jpeg_answer
+from videocolor.studio.desktop import open_folder
 from videocolor.studio.errors import NotFoundError
 from videocolor.studio.frames import jpeg_bytes
 from videocolor.studio.models import FrameIndex, Height
@@ -86,3 +87,9 @@ def comparison_film(studio: Served) -> Response:
 def report(studio: Served) -> Response:
     headers = {"content-security-policy": REPORT_POLICY}
     return Response(studio.renders.report(), media_type="text/html; charset=utf-8", headers=headers)
+
+
+@router.post("/api/folder")
+def show_folder(studio: Served) -> Answer:
+    open_folder(studio.store.renders)
+    return {"folder": str(studio.store.renders)}

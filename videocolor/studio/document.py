@@ -11,6 +11,7 @@ from typing import Any, Final
 from videocolor.config import ColorizeConfig
 from videocolor.errors import HintError, InputError
 from videocolor.models.registry import list_models
+from videocolor.studio.delivery import delivery_of
 from videocolor.studio.frames import FilmIndex, display_size
 from videocolor.studio.previews import Previews
 from videocolor.studio.project import ProjectStore
@@ -125,7 +126,7 @@ class Document:
         for name, key in SETTINGS.items():
             section, _, field = key.partition(".")
             found[name] = config[section][field]
-        return {**found, "container": Path(state.data.target).suffix.lstrip(".")}
+        return {**found, "delivery": delivery_of(state), "container": Path(state.data.target).suffix.lstrip(".")}
 
     def _hint(self, hint: ProjectHint) -> dict[str, Any]:
         try:

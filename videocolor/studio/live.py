@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from time import monotonic
 from typing import Any, Final, Literal
@@ -112,13 +113,27 @@ class LiveColors:
             raise NotFoundError(f"picture {number} is not kept any more")
         return frame_jpeg(frame.unpacked(), kind, saturation)
 
-    def proposal(self, index: int, number: int, kind: Literal["jpg", "png"]) -> bytes:
+    def png(self, index: int) -> bytes:
+        """Return a frame in its present colors at the film's height, as PNG; errors as of `color`."""
+        hints = [
+            hint for hint in self._store.data.hints if (hint.kind, hint.frame) == ("points", index) and hint.enabled
+        ]
+        points = hints[0].points if hints else ()
+        with self._lock, single_threaded_kernels():
+            colored = self._colored(self._source.frame(index), points, self._index.info.height)
+        return encode_image(preview_rgb(colored, self._store.saturation_at(index)))
+
+    def proposal(
+        self, index: int, number: int, kind: Literal["jpg", "png"], *, saturation: float = 1.0, cast: float = 1.0
+    ) -> bytes:
         """Return a frame in colors that the network proposes without a hint: a small JPEG, or a PNG of the film's size.
 
         Args:
             index: of the frame.
             number: of the proposal, from 0, the likeliest.
             kind: of picture.
+            saturation: factor on chroma.
+            cast: share of the frame's mean chroma that stays; below 1 it has less of one color, of sepia say.
 
         Raises:
             NotFoundError: the network makes fewer proposals.
@@ -130,12 +145,14 @@ class LiveColors:
             found = self._proposed.get(key, lambda: self._propose(index, config))
         if number >= len(found):
             raise NotFoundError(f"the network makes {len(found)} proposals of a frame")
-        rgb = found[number]
+        ab = found[number].ab
+        whole = replace(found[number], ab=ab - (1 - cast) * ab.mean(axis=(1, 2), keepdims=True))
+        rgb = preview_rgb(whole, saturation)
         return encode_image(rgb) if kind == "png" else jpeg_bytes(resized(rgb, 240, self._index.aspect))
 
-    def _propose(self, index: int, config: ColorizeConfig) -> list[Array]:
+    def _propose(self, index: int, config: ColorizeConfig) -> list[PreviewFrame]:
         network = self._network.colorizer(config)
-        return [preview_rgb(one) for one in propose_colors(self._source.frame(index), network, _PROPOSALS)]
+        return propose_colors(self._source.frame(index), network, _PROPOSALS)
 
     def _colored(self, frame: Frame, points: Sequence[Point], lines: int) -> PreviewFrame:
         info, network = self._index.info, self._network.colorizer(self._store.config(), live=True)

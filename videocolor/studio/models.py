@@ -10,6 +10,7 @@ import anyio.to_thread
 from fastapi import Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from videocolor.studio.delivery import Delivery
 from videocolor.studio.errors import BusyError
 from videocolor.types import Reach
 
@@ -90,6 +91,8 @@ class SettingsChange(Change):
     smoothing: bool | None = None
     decay: Annotated[float, Field(ge=0, lt=1, strict=False)] | None = None
     container: Literal["mkv", "mp4", "mov"] | None = None
+    delivery: Delivery | None = None
+    """Sets codec, quality and container together, before the other fields."""
 
 
 class FrameHint(Change):

@@ -32,6 +32,7 @@ _OTHERS: Final = (
     (0, b"%PDF", "a PDF"),
     (0, b"8BPS", "a Photoshop file"),
     (0, b"gimp xcf", "a GIMP file"),
+    (0, b"PK\x03\x04", "an archive or a layered file (Krita, MyPaint)"),
     (0, b"\x76\x2f\x31\x01", "OpenEXR"),
     (0, b"#?RADIANCE", "Radiance HDR"),
     (0, b"\x00\x00\x00\x0cjP", "JPEG 2000"),

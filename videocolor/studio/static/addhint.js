@@ -1,6 +1,6 @@
 // Adding hints: painted frames brought back, color photos, frames of other shots. Points have a file of their own.
 import { change, toast } from "./api.js";
-import { clock, dress, el, find, glyph, keyed } from "./dom.js";
+import { clock, dress, el, find, glyph, keyed, later } from "./dom.js";
 import { pngUrl, sourceUrl } from "./frames.js";
 import { recolor } from "./live.js";
 import { currentShot, emit, endOf, frameAt, goTo, on, secondsOf, setTool, shotAt, shots, state } from "./state.js";
@@ -61,13 +61,21 @@ export const addPainted = (file, frame) => upload(file, "/api/hints/painted", { 
   return `${file.name} was laid onto frame ${frame}${origin?.moved ? `: ${origin.moved}` : ""}.`;
 });
 
+/** What the sliders say of the proposals: factor on chroma, share of the cast that stays. */
+const altered = () => `saturation=${find("choice-color").value}&cast=${(1 - find("choice-cast").value).toFixed(2)}`;
+
+/** Show the proposals as the sliders have them. */
+const alter = later(() => {
+  for (const image of find("choices").querySelectorAll("img")) image.src = image.src.replace(/saturation=.*$/, altered());
+}, 120);
+
 /** Show the colors that the network proposes for the shown frame; a click makes one of them its painted frame. */
 function propose() {
   const frame = state.frame;
   const made = Date.now(); // the network's settings may have changed since the last time
   const choices = [0, 1, 2].map((number) => {
     const name = number === 0 ? "likeliest" : `choice ${number + 1}`;
-    const image = el("img", { src: `/api/proposals/${frame}/${number}.jpg?of=${made}`, alt: "", decoding: "async" });
+    const image = el("img", { src: `/api/proposals/${frame}/${number}.jpg?of=${made}&${altered()}`, alt: "", decoding: "async" });
     const use = el("button", { type: "button", class: "go", title: `Color frame ${frame} so`, "aria-label": `Use ${name} for frame ${frame}`, on: { click: () => useProposal(frame, number) } }, image);
     const node = el("li", { class: "suggest" }, use, el("p", { class: "number", text: name }));
     image.addEventListener("error", async () => {
@@ -81,7 +89,7 @@ function propose() {
 }
 
 async function useProposal(frame, number) {
-  const answer = await fetch(`/api/proposals/${frame}/${number}.png`);
+  const answer = await fetch(`/api/proposals/${frame}/${number}.png?${altered()}`);
   if (!answer.ok) return toast("The proposal could not be read; propose again.");
   return addPainted(new File([await answer.blob()], `proposal ${number + 1}.png`), frame);
 }
@@ -227,6 +235,7 @@ export function startAddHint() {
   dress(find("pick-frame"), "film", "Pick a frame of another shot", { text: "Pick a frame…" });
   find("choose-painted").addEventListener("click", () => askPainted(null));
   find("propose").addEventListener("click", propose);
+  for (const name of ["choice-color", "choice-cast"]) find(name).addEventListener("input", alter);
   on("frame shot", () => find("choices").replaceChildren());
   find("choose-loose").addEventListener("click", () => find("file-loose").click());
   find("pick-frame").addEventListener("click", startPicking);
@@ -240,9 +249,9 @@ export function startAddHint() {
   }
   dropAnywhere();
   on("project shot", suggestedFrames);
-  on("frame project", () => {
-    find("save-frame").href = pngUrl(state.frame);
-  });
+  const saved = () => (find("save-frame").href = `${pngUrl(state.frame)}${find("save-colored").checked ? "?color=true" : ""}`);
+  find("save-colored").addEventListener("change", saved);
+  on("frame project", saved);
   on("tool frame project", showPicking);
   on("way", (name) => chooseWay(name));
 }

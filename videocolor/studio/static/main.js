@@ -2,6 +2,7 @@
 import { startAddHint } from "./addhint.js";
 import { ApiError, AWAY, call, catchUp, change, complain, ELSEWHERE, isForeign, refresh, saving, toast } from "./api.js";
 import { clock, dress, find, rateOf, remembered, say } from "./dom.js";
+import { startFirstRun } from "./firstrun.js";
 import { startGrid } from "./grid.js";
 import { startHints } from "./hints.js";
 import { startKeys } from "./keys.js";
@@ -140,7 +141,7 @@ async function begin() {
   on("project scan", showScan);
   on("project saving", showHistory);
   on("go", goTo);
-  for (const start of [startViewer, startTransport, startOverview, startTimeline, startShot, startHints, startAddHint, startPoints, startPreviews, startRender, startGrid, startSounds, startKeys]) start();
+  for (const start of [startViewer, startTransport, startOverview, startTimeline, startShot, startHints, startAddHint, startPoints, startPreviews, startRender, startFirstRun, startGrid, startSounds, startKeys]) start();
   const place = keepPlace();
   try {
     setProject((await window.earlyProject) ?? (await call("GET", "/api/project")));

@@ -111,9 +111,14 @@ function watch() {
   const dialog = find("watch-dialog");
   const body = dialogFrame(dialog, fileName(state.render?.target ?? state.project.target), "watch-title");
   fillPlayer(body, `/api/render/film?v=${state.render?.rendered ?? ""}`, "This browser cannot play the film's codec. Look at it frame by frame in the viewer (Color: rendered film), or make a comparison film, which every browser plays.");
-  const path = el("p", { class: "explain", text: state.render?.target ?? "" });
-  body.append(path);
+  body.append(keeping("/api/render/film", state.render?.target ?? ""));
   dialog.showModal();
+}
+
+/** Where a result lies, a link that saves it elsewhere, and its folder. */
+function keeping(url, path) {
+  const open = () => call("POST", "/api/folder").catch(complain);
+  return el("div", { class: "dialogactions" }, el("p", { class: "explain grow", text: path }), el("a", { class: "button", href: url, download: true, text: "Save a copy" }), el("button", { type: "button", text: "Open its folder", on: { click: open } }));
 }
 
 function fillPlayer(body, url, failure) {
@@ -181,7 +186,7 @@ function showCompare() {
   result.replaceChildren();
   if (!url) return;
   fillPlayer(result, url, "This browser cannot play H.264; save the film and open it elsewhere.");
-  result.append(el("div", { class: "dialogactions" }, el("a", { class: "button", href: url, download: true, text: "Save the film" })));
+  result.append(keeping(url, ""));
 }
 
 export function startRender() {
@@ -189,6 +194,7 @@ export function startRender() {
   find("render-changed").addEventListener("click", () => start(true));
   find("render-stop").addEventListener("click", stop);
   find("watch").addEventListener("click", watch);
+  find("open-folder").addEventListener("click", () => call("POST", "/api/folder").catch(complain));
   find("open-compare").addEventListener("click", openCompare);
   for (const name of ["watch-dialog", "compare-dialog"]) {
     find(name).addEventListener("close", () => find(name).querySelectorAll("video").forEach((video) => video.pause()));

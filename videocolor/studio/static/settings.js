@@ -6,6 +6,7 @@ import { emit, state } from "./state.js";
 const CODECS = ["libx264", "libx265", "ffv1", "prores_ks"];
 const CONTAINERS = ["mkv", "mp4", "mov"];
 const PIXELS = ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le"];
+const DELIVERIES = [["", "as set below"], ["master", "Preservation: FFV1, lossless (.mkv)"], ["editing", "Editing: ProRes 422 HQ (.mov)"], ["access", "Access: H.264 (.mp4)"], ["client", "Client: H.264, small (.mp4)"]];
 const PRESETS = ["ultrafast", "veryfast", "fast", "medium", "slow", "veryslow"];
 
 const box = () => el("input", { type: "checkbox" });
@@ -53,11 +54,25 @@ function put(field, value) {
   field.value = text;
 }
 
+/** Codec, quality and container in one choice; saved at once. */
+function delivery() {
+  const field = el("select", { id: "setting-delivery", "aria-describedby": "about-delivery" }, ...DELIVERIES.map(([value, text]) => el("option", { value, text })));
+  field.value = state.project.settings.delivery ?? "";
+  field.addEventListener("change", async () => {
+    if (field.value && (await change("PATCH", "/api/settings", { json: { delivery: field.value } }))) {
+      emit("changed");
+      openSettings();
+      find("setting-delivery").focus();
+    }
+  });
+  return el("div", { class: "field" }, el("label", { for: field.id, text: "Made for" }), field, el("p", { class: "explain", id: "about-delivery", text: "Sets file, encoder, quality and pixel format below." }));
+}
+
 export function openSettings() {
   if (!state.project) return;
   const dialog = find("settings-dialog");
   const before = new Map();
-  const form = el("form", { class: "dialogbody", method: "dialog" });
+  const form = el("form", { class: "dialogbody", method: "dialog" }, delivery());
   const rows = fields();
   for (const [name, label, field, explain] of rows) {
     put(field, state.project.settings[name]);
@@ -81,5 +96,5 @@ export function openSettings() {
     if (changed) emit("changed");
   });
   dialog.replaceChildren(el("div", { class: "dialoghead" }, el("h2", { id: "settings-title", text: "Settings of the film" }), iconButton("close", "Close", () => dialog.close())), form);
-  dialog.showModal();
+  if (!dialog.open) dialog.showModal();
 }
