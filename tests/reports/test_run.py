@@ -224,6 +224,14 @@ def test_hints_are_shown_once_and_linked(reel: Path, tmp_path: Path) -> None:
     red, gray = picture(shown["src"])[:, 8], picture(shown["src"])[:, -8]
     assert red.mean(axis=0) == pytest.approx([200, 0, 0], abs=8)
     assert gray.mean(axis=0) == pytest.approx([128] * 3, abs=4), "what is not painted is gray"
+    assert page.text.index("Shot 1") < page.text.index("red hint") < page.text.index("sha256"), "pictures first"
+    named = {**record, "hints": [{**record["hints"][0], "frame": 8}]}
+    (over,) = [
+        a
+        for a in read(write_report(reel, target, named, tmp_path / "over.html")).all("img")
+        if a.get("alt") == "hint 1"
+    ]
+    assert picture(over["src"])[:, -WIDTH // 3 :].std() > 10, "what is not painted is the frame"
     used = [shot for shot in record["shots"] if shot["hints"]]
     assert used and len(list(page.all("a", href="#hint-1"))) == len(used)
     assert f"confidence {used[0]['confidence']:.2f}" in page.text

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from studio.browser.driver import FLAGS, chromium, missing, until, wait_drawn
 from videocolor.errors import UsageError
 from videocolor.studio import api_results
 from videocolor.studio.desktop import open_folder
+from videocolor.studio.times import odd_times
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -303,3 +305,11 @@ def test_the_network_says_how_sure_it_is(client: Client) -> None:
     assert picture.shape == (72, 108, 3) and picture.std() > 3
     assert client.get("/api/shots/9/doubt").status_code == 404
     client.change("POST", "/api/undo")
+
+
+def test_times_that_cannot_be_meant_are_said() -> None:
+    base = Fraction(1, 24)
+    assert odd_times([0, 1, 2, 3], base) is None and odd_times([0, 1], base) is None
+    assert odd_times([0, 24, 2400, 2424], Fraction(1, 24)) is None, "slides last long"
+    assert "2 of 5 frames last less" in str(odd_times([0, 1, 1, 1, 2], base))
+    assert "pass after frame 2" in str(odd_times([0, 1, 2, 10**6, 10**6 + 1], base))

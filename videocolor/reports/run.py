@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
+import cv2
 import numpy as np
 from pydantic import ValidationError
 
@@ -144,7 +145,7 @@ def write_report(
         summary=summary(facts, end),
         tables=[("Film", _film(facts, before, after)), *said_of_run(facts)],
         numbers={hint.name: number for number, hint in enumerate(facts.hints, 1)},
-        hint_pictures=_hint_pictures(facts.hints, log),
+        hint_pictures=_hint_pictures(facts.hints, before, log),
         warnings=[*facts.warnings, *log.warnings],
         ends=[shot.start_seconds for shot in facts.shots[1:]] + [end],
         shown=shots_shown(facts, len(shown), pictures.shots),
@@ -229,8 +230,8 @@ def _end(record: Record, info: VideoInfo) -> float:
     return last.start_seconds + (last.end - last.start) / float(info.rate or 25)
 
 
-def _hint_pictures(hints: tuple[HintFacts, ...], log: RunLog) -> dict[str, str]:
-    """Each hint, gray where nothing is painted."""
+def _hint_pictures(hints: tuple[HintFacts, ...], film: VideoInfo, log: RunLog) -> dict[str, str]:
+    """Each hint; what was painted on a frame lies over that frame, else over gray."""
     found: dict[str, str] = {}
     for hint in hints[:_HINTS]:
         try:
@@ -241,10 +242,22 @@ def _hint_pictures(hints: tuple[HintFacts, ...], log: RunLog) -> dict[str, str]:
             continue
         rgb = np.clip(loaded.rgb, 0, 1)
         if loaded.mask is not None:
-            rgb = rgb * loaded.mask[..., None] + np.float32(0.5) * (1 - loaded.mask[..., None])
+            rgb = rgb * loaded.mask[..., None] + _ground(hint, film, rgb) * (1 - loaded.mask[..., None])
         picture = scaled(np.rint(rgb * 255).astype(np.uint8), _HINT_LINES)
         found[hint.name] = data_url_within(picture, _HINT_BYTES)
     return found
+
+
+def _ground(hint: HintFacts, film: VideoInfo, rgb: Array) -> Array | np.float32:
+    """Return the frame that a hint was painted on, (h, w, 3) in 0..1 of the hint's size; middle gray if unknown."""
+    if hint.frame is None or film.rate is None:
+        return np.float32(0.5)
+    time = film.start_pts * film.time_base + hint.frame / film.rate if hint.time is None else Fraction(hint.time)
+    still = next(read_stills(film, [time - _ROUNDED]))
+    if still is None:
+        return np.float32(0.5)
+    height, width = rgb.shape[:2]
+    return cv2.resize(still_rgb(still, film, width, height), (width, height)).astype(np.float32) / np.float32(255)
 
 
 def _film(record: Record, before: VideoInfo, after: VideoInfo) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ from videocolor.studio.projectdata import ProjectHint, State
 from videocolor.studio.renders import Renders
 from videocolor.studio.scan import Scan
 from videocolor.studio.shots import Shots
+from videocolor.studio.times import odd_times
 from videocolor.studio.uploads import picture_size
 
 __all__ = ["SETTINGS", "Document", "packaged_models"]
@@ -47,6 +48,7 @@ class Document:
     ) -> None:
         self._store, self._index, self._scan, self._shots = store, index, scan, shots
         self._previews, self._renders = previews, renders
+        self._times: list[str] | None = None
 
     def full(self) -> dict[str, Any]:
         """Make the complete document."""
@@ -116,9 +118,14 @@ class Document:
             "duration": None if info.duration is None else _seconds(info.duration),
             "start_seconds": _seconds(info.start_pts * info.time_base),
             "codec": info.codec,
-            "warnings": list(info.warnings),
+            "warnings": [*info.warnings, *self._odd_times()],
             "has_sound": any(stream.kind == "audio" for stream in info.streams),
         }
+
+    def _odd_times(self) -> list[str]:
+        if self._index.complete and self._times is None:
+            self._times = [text] if (text := odd_times(self._index.pts, self._index.time_base)) else []
+        return self._times or []
 
     def _settings(self, state: State) -> dict[str, Any]:
         config = ColorizeConfig.load(None, (), state.data.settings).as_dict()

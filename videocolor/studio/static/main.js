@@ -111,6 +111,13 @@ function listen() {
   });
 }
 
+/** Say once what is odd about the film; some of it is known only when it has been scanned. */
+const warned = new Set();
+function warn() {
+  for (const text of film().warnings ?? []) if (!warned.has(text)) toast(text, { seconds: 20 });
+  (film().warnings ?? []).forEach((text) => warned.add(text));
+}
+
 /** The place in the film survives a reload; the token leaves the address line, where others may look on. */
 function keepPlace() {
   const place = /^#f(\d+)$/.exec(location.hash);
@@ -156,7 +163,8 @@ async function begin() {
   emit("shot");
   emit("scan");
   redraw();
-  for (const text of film().warnings ?? []) toast(text, { seconds: 20 });
+  on("project", warn);
+  warn();
   call("GET", "/api/compare").then(tookCompare, () => undefined);
   call("GET", "/api/preview").then((kept) => kept.previews.forEach(took), () => undefined); // those of other shots, too
   performance.mark("studio-shown");
