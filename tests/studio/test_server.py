@@ -152,7 +152,7 @@ def test_frames(page: Client) -> None:
     png = picture(page.get("/api/frames/17.png"))
     assert np.array_equal(png, np.repeat(lumas[17][..., None], 3, axis=2)), "gray films have the full range"
     jpeg = page.get("/api/frames/17.jpg", height=64)
-    assert picture(jpeg).shape == (64, 96) and np.abs(picture(jpeg).astype(int) - png).mean() < 3
+    assert picture(jpeg).shape == (64, 96) and np.abs(picture(jpeg).astype(int) - lumas[17]).mean() < 3
     assert picture(page.get("/api/frames/17.jpg", height=200)).shape == (200, 300)
     tag = jpeg.headers["etag"]
     again = page.http.get("/api/frames/17.jpg?height=64", headers={"If-None-Match": tag})
