@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Collection, Generator
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import islice
@@ -27,7 +28,7 @@ from videocolor.config import AssignedHint, ColorizeConfig
 from videocolor.events import Observer, RunLog, ignore
 from videocolor.models.base import Colorizer
 from videocolor.pipeline.chroma import chroma_at
-from videocolor.pipeline.film import Film, open_film
+from videocolor.pipeline.film import Film, load_network, open_film
 from videocolor.pipeline.frames import ColoredFrame
 from videocolor.pipeline.path import color_frames, open_run
 from videocolor.pipeline.reader import Part
@@ -98,6 +99,7 @@ def preview_part(
     frames: int | None = None,
     reuses: ReusedShot | None = None,
     target: Path | None = None,
+    draft: bool = False,
     observer: Observer = ignore,
 ) -> Generator[PreviewFrame, None, None]:
     """Color a part of one shot as the render colors it, and hand out small pictures as they are ready.
@@ -124,6 +126,7 @@ def preview_part(
         reuses: the earlier shot that the film's plan lets this one return to.
         target: what the render will write; nothing is written here, but reference frames are held on the grid of its
             chroma. None: a Matroska file.
+        draft: color shots with a reference frame at the working size of others: half the work, 0.1 to 0.3 dE00 off.
         observer: hears of warnings.
 
     Yields:
@@ -135,6 +138,9 @@ def preview_part(
     """
     wanted = {shot} if reuses is None else {shot, reuses.shot}
     config, log = _narrowed(config, wanted), RunLog(observer)
+    if draft:
+        colorizer = copy(colorizer or load_network(config))
+        colorizer.card = replace(colorizer.card, area_reference=None)
     with tempfile.TemporaryDirectory(prefix="videocolor-") as folder:  # a place that nothing stands at
         there = Path(folder) / ("preview.mkv" if target is None or not target.suffix else target.name)
         film = open_film(source, there, config, log, colorizer=colorizer)

@@ -39,6 +39,8 @@ _MOST_RUNS: Final = 100
 """Previews in the cache; those cancelled early take few bytes, but there may be many."""
 _PAUSE: Final = 0.25
 """Seconds between progress events."""
+_DRAFT: Final = 240
+"""Lines up to which shots with a reference frame are colored in half the time."""
 _SETTLE: Final = 5.0
 """Seconds that a preview waits for the scan of new shots."""
 
@@ -320,6 +322,7 @@ class Previews:
             frames=run.count,
             reuses=colors.reference,
             target=self._store.target,
+            draft=colors.key.lines <= _DRAFT,
         )
         with closing(frames):
             for frame in frames:

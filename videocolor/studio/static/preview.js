@@ -2,6 +2,7 @@
 import { call, complain, settled } from "./api.js";
 import { dress, find, plural, rateOf, remembered, say } from "./dom.js";
 import { covered } from "./frames.js";
+import { estimate, kindOf, learn } from "./pace.js";
 import { currentShot, emit, endOf, film, goTo, on, secondsOf, shotAt, state } from "./state.js";
 import { aspect } from "./viewer.js";
 
@@ -12,8 +13,10 @@ const LINES = [240, 480, 720];
 let running = null;
 let asking = false;
 let watch = 0;
-/** Lines that each preview was asked with, by its id. */
-const lines = new Map();
+/** What each preview was asked with, by its id: {lines, kind}. */
+const wishes = new Map();
+/** Shots that a change is to be shown in -> {from: first frame}; the newest is filled first. */
+const unfilled = new Map();
 
 const current = () => state.previews.get(currentShot()?.start) ?? null;
 
@@ -29,20 +32,26 @@ function extent(shot, from) {
 }
 
 /** Color the current shot for a look: from its first frame, or from the one that is shown. */
-export async function startPreview(here = false, asked = true) {
+export async function startPreview(here = false) {
   const shot = currentShot();
   if (!shot || asking) return;
+  await begin(shot, here ? state.frame : shot.start, true);
+  const part = state.previews.get(shot.start);
+  if (part && currentShot()?.start === shot.start && (state.frame < part.first || state.frame >= part.first + Math.max(1, part.count))) goTo(part.first);
+}
+
+async function begin(shot, start, asked) {
   asking = true;
-  const json = { shot: shot.start, start: here ? state.frame : shot.start, ...extent(shot, here ? state.frame : shot.start) };
+  const json = { shot: shot.start, start, ...extent(shot, start) };
   show();
   try {
     await settled(); // else it would not show the last change
+    const kind = kindOf(shot);
     const begun = await call("POST", "/api/preview", { json });
-    lines.set(begun.id, json.lines);
+    wishes.set(begun.id, { lines: json.lines, kind });
     took(begun);
-    const part = state.previews.get(shot.start);
-    if (part && currentShot()?.start === shot.start && (state.frame < part.first || state.frame >= part.first + Math.max(1, part.count))) goTo(part.first);
   } catch (error) {
+    unfilled.delete(shot.start);
     if (asked || ![404, 409].includes(error.status)) complain(error); // a shot that is gone again by now
   } finally {
     asking = false;
@@ -50,12 +59,29 @@ export async function startPreview(here = false, asked = true) {
   }
 }
 
-/** Whether the frame that is shown lies behind what a preview from the shot's beginning would reach. */
-const beyond = () => secondsOf(state.frame) - secondsOf(currentShot().start) >= extent(currentShot(), currentShot().start).seconds;
+/** Show a change in the shot that is shown: in the background, before shots that changed earlier. */
+function fill() {
+  const shot = currentShot();
+  if (!shot) return;
+  unfilled.delete(shot.start);
+  const beyond = secondsOf(state.frame) - secondsOf(shot.start) >= extent(shot, shot.start).seconds;
+  unfilled.set(shot.start, { from: beyond ? state.frame : shot.start });
+  fillNext();
+}
+
+async function fillNext() {
+  const newest = [...unfilled].at(-1);
+  if (!newest || asking || !find("preview-auto").checked) return;
+  const shot = shotAt(newest[0]);
+  if (shot?.start === newest[0]) await begin(shot, newest[1].from, false);
+  else unfilled.delete(newest[0]);
+  if ([...unfilled].at(-1)?.[1] !== newest[1]) fillNext(); // changed meanwhile
+}
 
 export async function cancelPreview() {
   if (!running) return false;
   const id = running;
+  unfilled.clear();
   try {
     await call("DELETE", `/api/preview/${id}`);
     if (running === id) took({ ...[...state.previews.values()].find((one) => one.id === id), state: "cancelled" });
@@ -68,9 +94,15 @@ export async function cancelPreview() {
 /** Take over a preview's status, from an answer or from an event. */
 export function took(preview) {
   if (!preview?.id) return;
-  state.previews.set(preview.shot, { lines: lines.get(preview.id), ...preview });
+  const wish = wishes.get(preview.id);
+  state.previews.set(preview.shot, { lines: wish?.lines, ...preview });
   if (preview.state === "running") running = preview.id;
   else if (running === preview.id) running = null;
+  if (preview.state === "done" && wish && !preview.reused) learn(wish.kind, wish.lines, preview);
+  if (["done", "failed"].includes(preview.state) && !preview.stale) {
+    unfilled.delete(preview.shot);
+    setTimeout(fillNext);
+  }
   clearTimeout(watch);
   if (running) watch = setTimeout(check, WAKE * 4);
   emit("preview");
@@ -108,17 +140,25 @@ function forget(start) {
   if (state.previews.delete(start)) emit("preview");
 }
 
-function stateText(preview) {
-  if (asking && !running) return "Starting…";
-  if (!preview) return "";
+/** About how long the preview of a shot will take. */
+function about(shot) {
+  const part = extent(shot, shot.start);
+  const frames = Math.min(endOf(shot) - shot.start, Math.ceil(part.seconds * rateOf(film().rate)));
+  const seconds = estimate(kindOf(shot), part.lines, frames);
+  return `about ${seconds < 10 ? Math.max(1, Math.round(seconds)) : 5 * Math.round(seconds / 5)} s`;
+}
+
+function stateText(preview, shot) {
+  if (asking && !running) return `Takes ${about(shot)}…`;
+  if (!preview) return shot ? `Takes ${about(shot)}.` : "";
   const seconds = Number.isFinite(preview.seconds) ? `, ${preview.seconds.toFixed(1)} s` : "";
   if (preview.state === "running") {
-    if (!preview.done) return "Waiting for the first frame in color…";
+    if (!preview.done) return `Takes ${about(shot)}…`;
     return `${preview.done} of ${plural(preview.count, "frame")}${seconds}`;
   }
   if (preview.state === "failed") return preview.error || "The preview failed.";
   if (preview.state === "cancelled") return `Cancelled after ${plural(preview.done, "frame")}.`;
-  if (preview.stale) return "Changed since: preview again to see it.";
+  if (preview.stale) return `Changed since: preview again, ${about(shot)}.`;
   return `${plural(preview.count, "frame")}${preview.reused ? ", nothing had to be colored again" : seconds}`;
 }
 
@@ -142,7 +182,7 @@ function show() {
   const words = find("preview-state");
   words.classList.toggle("error", preview?.state === "failed");
   words.title = words.textContent;
-  say(words, other ? `Previewing shot ${shotAt(other.shot)?.number ?? ""}…` : stateText(preview));
+  say(words, other ? `Previewing shot ${shotAt(other.shot)?.number ?? ""}…` : stateText(preview, shot));
   message(preview, shot);
 }
 
@@ -173,7 +213,7 @@ export function startPreviews() {
     const field = find(name);
     const kept = remembered.get(name);
     if ([...field.options].some((option) => option.value === kept)) field.value = kept;
-    field.addEventListener("change", () => remembered.set(name, field.value));
+    field.addEventListener("change", () => (remembered.set(name, field.value), show()));
   }
   const auto = find("preview-auto");
   auto.checked = remembered.get("preview-auto", "yes") === "yes";
@@ -181,7 +221,7 @@ export function startPreviews() {
   find("preview").addEventListener("click", () => startPreview());
   find("preview-here").addEventListener("click", () => startPreview(true));
   find("preview-cancel").addEventListener("click", cancelPreview);
-  on("changed", () => auto.checked && currentShot() && startPreview(beyond(), false));
+  on("changed", () => auto.checked && fill());
   on("lost-preview", forget);
   on("project shot preview mode drawn tool frame", show);
   on("project shot", verify);
