@@ -396,6 +396,43 @@ def test_a_color_is_for_the_next_point_and_appears(tmp_path: Path, colors: Array
         assert page.get_attribute("#loop", "aria-pressed") == pressed
 
 
+def test_changed_shots_are_filled_the_newest_first(tmp_path: Path, colors: Array, open_page: Open) -> None:
+    """The page's part: previews are answered here, as if they took forever."""
+    film, _ = write_films(tmp_path, colors)
+    asked: list[int] = []
+    done: set[str] = set()
+
+    def answer(route: Any) -> None:
+        if route.request.method == "POST":
+            asked.append(route.request.post_data_json["shot"])
+        number = len(asked) if route.request.method == "POST" else int(route.request.url.rpartition("p")[2])
+        state = "done" if f"p{number}" in done else "running"
+        times = {"seconds": 1.0, "first_seconds": 0.5, "error": None, "reused": False, "stale": False}
+        shot = {"shot": asked[number - 1], "first": asked[number - 1], "count": 10, "done": 0}
+        route.fulfill(json={"id": f"p{number}", "state": state, **shot, **times})
+
+    with studio(film, tmp_path / "project") as address:
+        page = open_page(address)
+        assert re.search(r"about \d+ s", page.inner_text("#preview-state"))
+        page.route(re.compile("/api/preview(/p[0-9]+)?$"), answer)
+        page.route("**/api/live", lambda route: route.abort())
+        page.keyboard.press("o")
+
+        def wait_asked(*shots: int) -> None:
+            for _ in range(2000):
+                if len(asked) >= len(shots):
+                    break
+                page.wait_for_timeout(30)
+            assert asked == list(shots)
+
+        for count, frame in enumerate((2, CUT + 2)):
+            go_to(page, frame)
+            page.locator("#points-layer").click(position={"x": 40, "y": 40})
+            wait_asked(*(0, CUT)[: count + 1])
+        done.add("p2")
+        wait_asked(0, CUT, 0)
+
+
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory, colors: Array) -> Iterator[str]:
     """A studio for what needs no color; its film has a hostile name."""
