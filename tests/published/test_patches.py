@@ -426,6 +426,7 @@ def test_ctrl_c_and_going_on(footage: Path, tmp_path: Path) -> None:
         ("perceptron.neurons=[16]", "16 is not among"),
         ("film=3x3_7", "not a cell of this grid: 3x3_50"),
         ("perceptron.spits=3", "did you mean splits"),
+        ("data.pairs=PAIRS", "P learns from single pictures: `videocolor pairs pack"),
     ],
 )
 def test_settings_that_cannot_be(change: str, message: str) -> None:

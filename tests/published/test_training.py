@@ -123,6 +123,12 @@ def test_resuming_equals_never_having_stopped(name: str, runs: Path, tmp_path: P
     assert all(torch.equal(value, nets[1][key]) for key, value in nets[0].items())
 
 
+def test_a_pack_without_the_pictures_says_what_it_has(tmp_path: Path) -> None:
+    pack = make_pack(tmp_path / "pack")
+    with pytest.raises(InputError, match="no images z in this pack; --set data.kind=clips"):
+        Samples(PackReader(pack), PublishedData(pack=pack, files="z"), 16, 0)
+
+
 def test_a_finished_run_goes_on_with_more_epochs(tmp_path: Path) -> None:
     train(tiny("h1", tmp_path), observer=lambda _event: None)
     train(tiny("h1", tmp_path, "epochs=3"), resume=True, observer=lambda _event: None)

@@ -44,11 +44,13 @@ _LITE0_ALL: Final = 4_630_424
 _FUSED: Final = {"extractor": _LITE0_ALL, "fusion": 377_088, "decoder": 424_802}
 
 
-def _hetero(name: str, kinds: tuple[str, ...], color: int, more: dict[str, int] | None = None) -> PublishedModel:
+def _hetero(
+    name: str, kinds: tuple[str, ...], color: int, more: dict[str, int] | None = None, how: str = ""
+) -> PublishedModel:
     parts = {f"{kind} encoder": _CODES[f"{kind} encoder"] for kind in kinds}
     inputs = " + ".join([*kinds, *("features" for _ in more or ())])
     hints = "one" if "hint" in kinds else "none"
-    return PublishedModel(name, f"H: {inputs}", hints, {**parts, **(more or {}), "color": color})
+    return PublishedModel(name, f"H: {inputs}{how}", hints, {**parts, **(more or {}), "color": color})
 
 
 PUBLISHED: Final = (
@@ -59,7 +61,7 @@ PUBLISHED: Final = (
     _hetero("h2", ("gray",), 265_411),
     _hetero("h3", ("gray", "outlines"), 266_435),
     _hetero("h4", ("gray", "hint"), 268_483),
-    _hetero("h4_deep", ("gray", "hint"), 4_995_395),
+    _hetero("h4_deep", ("gray", "hint"), 4_995_395, how="; deeper and wider"),
     _hetero("h4_recurrent", ("gray", "hint", "before"), 271_555),
     _hetero("h5", ("gray", "outlines", "hint"), 144_518),
     _hetero("h5_cured", ("gray", "outlines", "hint"), 269_507),
