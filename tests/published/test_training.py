@@ -125,7 +125,7 @@ def test_resuming_equals_never_having_stopped(name: str, runs: Path, tmp_path: P
 
 def test_a_pack_without_the_pictures_says_what_it_has(tmp_path: Path) -> None:
     pack = make_pack(tmp_path / "pack")
-    with pytest.raises(InputError, match="no images z in this pack; --set data.kind=clips"):
+    with pytest.raises(InputError, match=r"no images z in this pack; --set data\.kind=clips"):
         Samples(PackReader(pack), PublishedData(pack=pack, files="z"), 16, 0)
 
 
