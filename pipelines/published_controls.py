@@ -154,22 +154,30 @@ def page(results: Path, page: Path) -> None:
 
 
 def _spread_table(rows: Mapping[str, Any]) -> list[str]:
-    """Mean [least, most] over seeds after the last epoch."""
-    body = []
+    """Mean [least, most] over seeds after the last epoch; a seed's samples are the same in all rows."""
+    body, base = [], rows["2"]["runs"] if "2" in rows else {}
     for row, entry in rows.items():
-        last = [run[-1] for run in entry["runs"].values()]
-        cells = [
-            _spread([run[key] for run in last], digits) for key, digits in (("mse", 4), ("spread", 1), ("sharpness", 2))
-        ]
-        minutes = [run["cpu_seconds"] / 60 for run in last if "cpu_seconds" in run]
+        runs = {seed: run[-1] for seed, run in entry["runs"].items()}
+        mse, sharpness, seconds = ([run[key] for run in runs.values()] for key in ("mse", "sharpness", "cpu_seconds"))
+        shares = [run["mse"] / base[seed][-1]["mse"] for seed, run in runs.items() if seed in base]
+        cells = (_spread(mse, 4), _spread(shares, 2), _spread(sharpness, 2), _spread(np.divide(seconds, 60), 1))
         changes = " ".join(change for change in entry["changes"] if change not in _ONE)
-        body.append([row, entry["preset"], changes, str(len(last)), *cells, _spread(minutes, 1)])
-    head = ["row", "preset", "changes", "seeds", "MSE held back", "spread of pictures", "sharpness (truth: 1)"]
-    return rows_of([*head, "CPU minutes"], body)
+        body.append([row, entry["preset"], changes, str(len(runs)), *cells])
+    head = [
+        "row",
+        "preset",
+        "changes",
+        "seeds",
+        "MSE held back",
+        "share of row 2's",
+        "sharpness (truth: 1)",
+        "CPU minutes",
+    ]
+    return rows_of(head, body)
 
 
 def _spread(values: Sequence[float], digits: int) -> str:
-    if not values:
+    if not len(values):
         return "-"
     low, mean, high = (f"{value:.{digits}f}" for value in (min(values), np.mean(values), max(values)))
     return mean if len(values) == 1 else f"{mean} [{low}, {high}]"
