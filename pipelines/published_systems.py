@@ -109,6 +109,8 @@ def _packs(data: Path, out: Path) -> tuple[Path, Path]:
     """The pack to learn from and the held-back one, which need not be there."""
     if (data / "index.json").is_file():
         return data, data.with_name(f"{data.name}_held")
+    from videocolor.cli.group import session
+    from videocolor.cli.watch import watching
     from videocolor.datasets.pairs.build import build_pairs
     from videocolor.datasets.pairs.manifest import MANIFEST
     from videocolor.datasets.pairs.packing import pack_pairs, packable
@@ -117,7 +119,9 @@ def _packs(data: Path, out: Path) -> tuple[Path, Path]:
     pairs = data
     if not (data / MANIFEST).is_file():
         pairs = out / "pairs"
-        built = build_pairs([data], pairs, load_model(PairsConfig, "pairs", "pairs/any_rate", ["sampling.rate=2"]))
+        config = load_model(PairsConfig, "pairs", "pairs/any_rate", ["sampling.rate=2"])
+        with watching(session()) as observer:
+            built = build_pairs([data], pairs, config, observer=observer)
         if not built.sources:
             raise InputError("; ".join([*built.failed, *built.refused][:3]))
     packs = out / "pack", out / "pack_held"
