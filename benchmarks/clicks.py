@@ -4,8 +4,8 @@
 
 A point is set at seeded places of one frame, one after the other, and removed when there are ten. Timed is the page:
 from the press of the button to the picture in color on the screen, fetched and drawn; beside it what the server says
-that coloring took. Needs chromium and playwright. Processors that do other work meanwhile spoil it: `load` says how
-many processes wanted to run.
+that coloring took. Not `click.py`: the scripts beside it would import that in place of the package. Needs chromium and
+playwright. Processors that do other work meanwhile spoil it: `load` says how many processes wanted to run.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ def timed(page: Page, clicks: int, pause: float) -> dict[str, Any]:
         "click_ms_median": round(float(np.median(shown)), 1),
         "click_ms_p90": round(float(np.percentile(shown, 90)), 1),
         "server_ms_median": round(float(np.median(colored)), 1),
+        "server_ms_p90": round(float(np.percentile(colored, 90)), 1),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "load": round(os.getloadavg()[0], 1),
     }

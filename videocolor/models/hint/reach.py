@@ -11,9 +11,9 @@ near its place. `python benchmarks/points.py` measures it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import cv2
 import numpy as np
@@ -22,7 +22,10 @@ from videocolor.color import rgb_to_lab
 from videocolor.models.base import HintInput
 from videocolor.types import Array, Reach
 
-__all__ = ["Region", "Spot", "find_region", "find_spots"]
+__all__ = ["Geodesic", "KeptGeodesic", "Region", "Spot", "find_region", "find_spots", "geodesic"]
+
+Geodesic: TypeAlias = Callable[[Array, Array, Array], Array]
+"""`geodesic`, or what gives the same."""
 
 _MOST: Final = 64
 """Scribbles of a shot that have a region; of more, the largest."""
@@ -124,13 +127,14 @@ def _spot(hint: HintInput, place: Array, reach: Reach, keys: Array) -> Spot:
     return Spot(direction / length, away / len(away), hint.ab[:, place].mean(axis=1), lightness, reach)
 
 
-def find_region(spots: Sequence[Spot], luma: Array, keys: Array) -> Region:
+def find_region(spots: Sequence[Spot], luma: Array, keys: Array, distance: Geodesic | None = None) -> Region:
     """Find what scribbles govern in a frame.
 
     Args:
         spots: of the shot, at least one.
         luma: (h, w) float32 Y' in 0..1, at the working size.
         keys: (h/8 * w/8, k + 3) float32, keys of all tokens of the frame.
+        distance: see `KeptGeodesic`; None: `geodesic`.
     """
     grid = luma.shape[1] // _STRIDE, luma.shape[0] // _STRIDE
     small = cv2.resize(luma, grid, interpolation=cv2.INTER_AREA)
@@ -141,7 +145,8 @@ def find_region(spots: Sequence[Spot], luma: Array, keys: Array) -> Region:
     extent, far = (
         np.array([table[spot.reach] for spot in spots], np.float32)[:, None, None] for table in (_EXTENT, _DISTANCE)
     )
-    cost = _geodesic(begin, small, unlike * (_CROSSING / _FEATURES / len(small))) + unlike + far * away
+    toll = unlike * (_CROSSING / _FEATURES / len(small))
+    cost = (distance or geodesic)(begin, small, toll) + unlike + far * away
     shares = np.asarray(np.exp(-np.square(cost / extent)), np.float32)
     colored = [i for i, spot in enumerate(spots) if spot.reach != "keep"]
     pins = [i for i, spot in enumerate(spots) if spot.reach == "keep"]
@@ -197,7 +202,7 @@ def _own_colors(spots: Sequence[Spot], own: Array, luma: Array) -> Array:
     return np.asarray(np.einsum("sc,shw->chw", ab, weight * dim), np.float32)
 
 
-def _geodesic(begin: Array, luma: Array, toll: Array) -> Array:
+def geodesic(begin: Array, luma: Array, toll: Array) -> Array:
     """Least cost to each pixel: to begin somewhere, and from there the sum along a path.
 
     Args:
@@ -221,6 +226,25 @@ def _geodesic(begin: Array, luma: Array, toll: Array) -> Array:
                     _relax(view[:, line], view[:, line + before] + tolls[:, line], lines[line], lines[line + before])
             cost = view if axis == 1 else np.ascontiguousarray(view.transpose(0, 2, 1))
     return cost
+
+
+class KeptGeodesic:
+    """`geodesic` that remembers its last results: a click adds one scribble to those that there were."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, Array] = {}
+
+    def __call__(self, begin: Array, luma: Array, toll: Array) -> Array:
+        """As `geodesic`."""
+        frame, known = hash(luma.tobytes()), self._known
+        # Rounded, for the last digits of a matrix product may depend on its number of rows.
+        rounded = np.rint(np.stack([begin, toll], axis=1) * 1e5).astype(np.int32)
+        names = [hash((frame, row.tobytes())) for row in rounded]
+        fresh = [i for i, name in enumerate(names) if name not in known]
+        found = geodesic(begin[fresh], luma, toll[fresh]) if fresh else ()
+        known = known | dict(zip((names[i] for i in fresh), found, strict=True))
+        self._known = {name: known[name] for name in names}
+        return np.stack([self._known[name] for name in names])
 
 
 def _relax(cost: Array, other: Array, luma: Array, other_luma: Array) -> None:
