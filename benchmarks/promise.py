@@ -1,9 +1,9 @@
 """Whether the color that appears at a point is the one that its swatch promises.
 
-    python benchmarks/promise.py FILM... [--points 12] [--frames 3] [--lines 480] [--json]
+    python benchmarks/promise.py FILM... [--points 12] [--frames 3] [--lines 480] [--together] [--json]
 
-On frames spread over the first seconds of each film, one swatch at a time is set at a seeded place, and the frame is
-colored as the studio colors it after a click. Compared are the promise, which is the swatch's shade at the film's luma
+On frames spread over the first seconds of each film, one swatch at a time (`--together`: all of a frame at once) is set
+at a seeded place, and the frame is colored as the studio colors it after a click. Compared are the promise, which is the swatch's shade at the film's luma
 there, and the mean of 5x5 pixels around the point. Printed: mean, median and 90th percentile of dE00, also for colors
 alone and for the neutral swatch, and the same for what 0.1.0 promised: the swatch itself.
 """
@@ -49,7 +49,9 @@ def hex_rgb(color: str) -> list[int]:
     return [int(color[n : n + 2], 16) for n in (1, 3, 5)]
 
 
-def measured(film: Path, network: Network, frames: int, points: int, lines: int) -> list[dict[str, Any]]:
+def measured(
+    film: Path, network: Network, frames: int, points: int, lines: int, *, together: bool
+) -> list[dict[str, Any]]:
     """One row per point: color, dE00 to the promise, dE00 to the swatch."""
     config = ColorizeConfig()
     index = FilmIndex(film_info(film, config))
@@ -63,20 +65,27 @@ def measured(film: Path, network: Network, frames: int, points: int, lines: int)
         source = FrameSource(film, index, config)
         live = LiveColors(store, index, source, network, lambda: None)
         for number in np.linspace(0, index.frames - 1, frames + 2).astype(int)[1:-1].tolist():
+            chosen = []
             for _ in range(points):
                 color = SWATCHES[int(random.integers(len(SWATCHES)))]
                 x, y = random.uniform(0.08, 0.92, 2).tolist()
-                done = live.color(number, [Point(x=x, y=y, color=color, radius=0.035)], lines)
+                chosen.append(Point(x=x, y=y, color=color, radius=0.035))
+            for group in [chosen] if together else [[point] for point in chosen]:
+                done = live.color(number, group, lines)
                 jpeg = np.frombuffer(live.picture(done["id"], "after", 1.0), np.uint8)
                 picture = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)[..., ::-1]
-                row, column = int(y * picture.shape[0]), int(x * picture.shape[1])
-                shown = picture[row - 2 : row + 3, column - 2 : column + 3].reshape(-1, 3).mean(axis=0)
-                luma = float(rgb_to_luma(shown[:, None] / 255, "bt709")[0])
-                promise = hex_rgb(shades(color)[round(64 * luma)])
-                to_promise, to_swatch = (float(ciede2000(lab(shown), lab(c))[0, 0]) for c in (promise, hex_rgb(color)))
-                rows.append({"film": film.name, "color": color, "promise": to_promise, "swatch": to_swatch})
+                rows += [{"film": film.name, "color": point.color, **_compared(picture, point)} for point in group]
         source.close()
     return rows
+
+
+def _compared(picture: Array, point: Point) -> dict[str, float]:
+    """DE00 of what appears at a point to the promise and to the swatch itself."""
+    row, column = int(point.y * picture.shape[0]), int(point.x * picture.shape[1])
+    shown = picture[row - 2 : row + 3, column - 2 : column + 3].reshape(-1, 3).mean(axis=0)
+    luma = float(rgb_to_luma(shown[:, None] / 255, "bt709")[0])
+    colors = {"promise": hex_rgb(shades(point.color)[round(64 * luma)]), "swatch": hex_rgb(point.color)}
+    return {name: float(ciede2000(lab(shown), lab(color))[0, 0]) for name, color in colors.items()}
 
 
 def summary(values: list[float]) -> dict[str, float]:
@@ -89,11 +98,12 @@ def summary(values: list[float]) -> dict[str, float]:
 @click.option("--points", default=12, help="For each frame.")
 @click.option("--frames", default=3, help="Of each film.")
 @click.option("--lines", default=480)
+@click.option("--together", is_flag=True)
 @click.option("--json", "as_json", is_flag=True)
-def main(films: tuple[Path, ...], points: int, frames: int, lines: int, as_json: bool) -> None:
+def main(films: tuple[Path, ...], points: int, frames: int, lines: int, together: bool, as_json: bool) -> None:
     """Compare the colors that points promise with those that appear."""
     network = Network()
-    rows = [row for film in films for row in measured(film, network, frames, points, lines)]
+    rows = [row for film in films for row in measured(film, network, frames, points, lines, together=together)]
     neutral = SWATCHES[-1]
     result = {
         "points": len(rows),

@@ -5,7 +5,7 @@ import pytest
 
 from videocolor.hints.marks import places_of
 from videocolor.models.base import HintInput
-from videocolor.models.hint import reach
+from videocolor.models.hint import reach as module
 from videocolor.models.hint.reach import Region, find_region, find_spots
 from videocolor.types import Array, Mark, Reach
 
@@ -104,9 +104,9 @@ def test_scribbles_without_marks_are_told_apart_by_color() -> None:
 def test_kept_distances_are_those_that_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     random, ran = np.random.default_rng(0), []
     begin, luma = random.random((3, 12, 16), np.float32), random.random((12, 16), np.float32)
-    wanted, kept = reach.geodesic(begin.copy(), luma, 0.1 * begin), reach.KeptGeodesic()
-    plain = reach.geodesic
-    monkeypatch.setattr(reach, "geodesic", lambda *planes: (ran.append(len(planes[0])), plain(*planes))[1])
+    wanted, kept = module.geodesic(begin.copy(), luma, 0.1 * begin), module.KeptGeodesic()
+    plain = module.geodesic
+    monkeypatch.setattr(module, "geodesic", lambda *planes: (ran.append(len(planes[0])), plain(*planes))[1])
     for count in (1, 3, 2):
         np.testing.assert_array_equal(kept(begin[:count].copy(), luma, 0.1 * begin[:count]), wanted[:count])
     assert ran == [1, 2]
