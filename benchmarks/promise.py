@@ -3,9 +3,9 @@
     python benchmarks/promise.py FILM... [--points 12] [--frames 3] [--lines 480] [--together] [--json]
 
 On frames spread over the first seconds of each film, one swatch at a time (`--together`: all of a frame at once) is set
-at a seeded place, and the frame is colored as the studio colors it after a click. Compared are the promise, which is the swatch's shade at the film's luma
-there, and the mean of 5x5 pixels around the point. Printed: mean, median and 90th percentile of dE00, also for colors
-alone and for the neutral swatch, and the same for what 0.1.0 promised: the swatch itself.
+at a seeded place, and the frame is colored as the studio colors it after a click. Compared are the promise, which is
+the swatch's shade at the film's luma there, and the mean of 5x5 pixels around the point. Printed: mean, median and 90th
+percentile of dE00, also for the neutral swatch, and the same for what 0.1.0 promised: the swatch itself.
 """
 
 from __future__ import annotations
