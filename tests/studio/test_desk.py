@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from films import write_reel
 from serving import Client, serving
-from studio.browser.driver import FLAGS, chromium, missing, until, wait_drawn
+from studio.browser.driver import FLAGS, chromium, missing, text_faults, until, wait_drawn
 
 from videocolor.errors import UsageError
 from videocolor.studio import api_results
@@ -202,6 +202,27 @@ class TestInTheBrowser:
         until(page, "document.querySelector('dialog[open]') === null")
         assert page.inner_text("#shot-title") == "Shot 6 of 6"
         client.change("POST", "/api/undo")
+
+    def test_grid_palettes_and_pictures_are_legible(self, page: Page, photo: str) -> None:
+        def check(least: int) -> None:
+            for theme in ("light", "dark"):
+                page.evaluate("(theme) => { document.documentElement.dataset.theme = theme; }", theme)
+                looked, faults = text_faults(page)
+                assert looked >= least and not faults, f"{theme}: " + "\n".join(faults)
+
+        page.emulate_media(reduced_motion="reduce")
+        page.evaluate("document.activeElement.blur()")
+        page.keyboard.press("t")
+        page.keyboard.press(" ")
+        check(15)
+        page.keyboard.press("Escape")
+        page.keyboard.press("o")
+        check(40)
+        page.click("#from-photo")
+        check(8)
+        page.keyboard.press("Escape")
+        page.evaluate("document.querySelector('#stage').focus()")
+        page.keyboard.press("Escape")
 
     def test_who_colors_whom_is_said_on_both_sides(self, page: Page, client: Client, photo: str) -> None:
         client.change("PATCH", f"/api/hints/{photo}", enabled=True)

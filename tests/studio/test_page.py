@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 STATIC = Path(__file__).parents[2] / "videocolor" / "studio" / "static"
+PAGES = [STATIC / "index.html", STATIC / "lobby.html"]
 SCRIPTS = sorted(STATIC.glob("*.js"))
 
 
@@ -31,7 +32,8 @@ class _Tags(HTMLParser):
 @pytest.fixture(scope="module")
 def page() -> _Tags:
     tags = _Tags()
-    tags.feed((STATIC / "index.html").read_text(encoding="utf-8"))
+    for path in PAGES:
+        tags.feed(path.read_text(encoding="utf-8"))
     return tags
 
 

@@ -16,7 +16,7 @@ __all__ = ["studio"]
 
 
 @click.command(short_help="See, hint, preview and render a film in a browser.")
-@click.argument("film", metavar="FILM", type=click.Path(path_type=Path))
+@click.argument("film", metavar="[FILM]", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--project",
     metavar="DIR",
@@ -27,8 +27,8 @@ __all__ = ["studio"]
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 @json_option("The address as a JSON event.")
 @verbosity_options
-def studio(film: Path, project: Path | None, port: int, no_browser: bool) -> None:
-    """Open the studio of FILM: shots, hints, previews, the render.
+def studio(film: Path | None, project: Path | None, port: int, no_browser: bool) -> None:
+    """Open the studio of FILM: shots, hints, previews, the render. Without FILM, choose it in the page.
 
     Prints the address of its page, which answers on this machine alone, and serves it until Ctrl-C. All that is done
     there is saved in the project's folder at once; a render goes on when the page and the studio are closed.
@@ -36,6 +36,8 @@ def studio(film: Path, project: Path | None, port: int, no_browser: bool) -> Non
     missing = [name for name in ("fastapi", "uvicorn") if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(f"the studio needs {' and '.join(missing)}: pip install 'videocolor[web]'")
+    if film is None and project is not None:
+        raise UsageError("--project needs FILM; without both, the page lists recent projects")
     from videocolor.studio.serve import serve
 
     state = session()

@@ -11,19 +11,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from videocolor.errors import UsageError, VideocolorError
-from videocolor.studio import api, api_media, api_results
+from videocolor.studio import api, api_media, api_results, lobby
 from videocolor.studio.errors import answer_to
+from videocolor.studio.lobby import Lobby
 from videocolor.studio.models import Uploads
 from videocolor.studio.project import ProjectStore
+from videocolor.studio.recent import remember_project
 from videocolor.studio.security import App, Gate, Tickets, cookie_name
 from videocolor.studio.session import Studio
 from videocolor.video import probe
@@ -71,13 +74,16 @@ class StudioServer:
 
 
 @contextmanager
-def studio_server(film: Path, project: Path | None, *, port: int = 0) -> Iterator[StudioServer]:
+def studio_server(
+    film: Path, project: Path | None, *, port: int = 0, token: str | None = None
+) -> Iterator[StudioServer]:
     """Open a film's project and listen; leaving the context ends everything.
 
     Args:
         film: to color.
         project: folder of the project; None: beside the film.
         port: 0: any free one.
+        token: that requests must carry; None: a new one.
 
     Raises:
         InputError: the film cannot be read. UsageError: the port is taken, or the project is open elsewhere.
@@ -86,7 +92,7 @@ def studio_server(film: Path, project: Path | None, *, port: int = 0) -> Iterato
     probe(film)  # before anything is written or listened on
     with _listen(port) as listener:
         port = listener.getsockname()[1]
-        token, tickets = secrets.token_urlsafe(32), Tickets()
+        token, tickets = token or secrets.token_urlsafe(32), Tickets()
         store = ProjectStore.open_or_create(project, film)
         try:
             studio = Studio(store)
@@ -94,19 +100,7 @@ def studio_server(film: Path, project: Path | None, *, port: int = 0) -> Iterato
             store.close()
             raise
         try:
-            config = uvicorn.Config(
-                create_app(studio, port=port, token=token, tickets=tickets),
-                http="h11",
-                ws="none",
-                lifespan="off",
-                loop="asyncio",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                timeout_graceful_shutdown=_GRACE,
-                timeout_keep_alive=30,
-            )
+            config = _config(create_app(studio, port=port, token=token, tickets=tickets))
             address = f"http://127.0.0.1:{port}/?token={token}"
             yield StudioServer(studio, address, port, token, _Server(config, studio), listener, tickets)
         finally:
@@ -114,12 +108,12 @@ def studio_server(film: Path, project: Path | None, *, port: int = 0) -> Iterato
 
 
 def serve(
-    film: Path, project: Path | None, *, port: int = 0, browser: bool = True, ready: Callable[[str], None]
+    film: Path | None, project: Path | None, *, port: int = 0, browser: bool = True, ready: Callable[[str], None]
 ) -> None:
     """Serve a film's studio until Ctrl-C.
 
     Args:
-        film: to color.
+        film: to color; None: the page lets a person choose one, and then is its studio.
         project: folder of the project; None: beside the film.
         port: 0: any free one.
         browser: open the page in the person's browser.
@@ -127,13 +121,54 @@ def serve(
 
     Errors as of `studio_server`.
     """
-    with suppress(KeyboardInterrupt), studio_server(film, project, port=port) as served:
-        served.studio.start()
-        ready(served.address)
-        if browser:
-            ticket = served.ticket_address()
-            threading.Thread(target=_open, args=(ticket,), name="browser", daemon=True).start()
-        served.run()  # raises KeyboardInterrupt after Ctrl-C, when pending answers are sent
+    with suppress(KeyboardInterrupt):
+        token = None
+        if film is None:
+            film, project, port, token = _choose(port, browser, ready)
+        with studio_server(film, project, port=port, token=token) as served:
+            served.studio.start()
+            remember_project(served.studio.store.film, served.studio.store.folder)
+            if token is None:
+                ready(served.address)
+                _show(served.ticket_address(), browser)
+            served.run()  # raises KeyboardInterrupt after Ctrl-C, when pending answers are sent
+
+
+def _choose(port: int, browser: bool, ready: Callable[[str], None]) -> tuple[Path, Path | None, int, str]:
+    """Serve the chooser of films; return film, project, port and token, with which the film's studio goes on."""
+    choice, token, tickets = Lobby(), secrets.token_urlsafe(32), Tickets()
+    with _listen(port) as listener:
+        port = listener.getsockname()[1]
+        app = _app(lobby.router, port=port, token=token, lobby=choice)
+        choice.server = uvicorn.Server(_config(Gate(app, port, token, tickets)))
+        ready(f"http://127.0.0.1:{port}/?token={token}")
+        _show(f"http://127.0.0.1:{port}/?ticket={tickets.issue()}", browser)
+        choice.server.run(sockets=[listener])
+    if choice.choice is None:
+        raise KeyboardInterrupt
+    return choice.choice.film, choice.choice.project, port, token
+
+
+def _config(app: App) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        loop="asyncio",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE,
+        timeout_keep_alive=30,
+    )
+
+
+def _show(address: str, browser: bool) -> None:
+    """Open the page in the person's browser."""
+    if browser:
+        threading.Thread(target=_open, args=(address,), name="browser", daemon=True).start()
 
 
 def _listen(port: int) -> socket.socket:
@@ -169,16 +204,24 @@ def create_app(studio: Studio, *, port: int, token: str, tickets: Tickets | None
         token: that a request must carry; see `videocolor.studio.security`.
         tickets: for a browser that is started here.
     """
+    routers = (part.router for part in (api, api_media, api_results))
+    return Gate(_app(*routers, port=port, token=token, studio=studio, uploads=Uploads()), port, token, tickets)
+
+
+def _app(*routers: APIRouter, port: int, token: str, **state: Any) -> FastAPI:
+    """Make an application of these routes that answers errors as the page expects them."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    app.state.studio, app.state.uploads, app.state.cookie = studio, Uploads(), (cookie_name(port), token)
-    for part in (api, api_media, api_results):
-        app.include_router(part.router)
+    app.state.cookie = (cookie_name(port), token)
+    for name, value in state.items():
+        setattr(app.state, name, value)
+    for router in routers:
+        app.include_router(router)
     app.add_exception_handler(VideocolorError, _expected)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _bug)
-    return Gate(app, port, token, tickets)
+    return app
 
 
 def _expected(_request: Request, error: Exception) -> Response:

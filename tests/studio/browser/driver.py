@@ -48,7 +48,8 @@ def missing() -> str | None:
 def studio(film: Path, project: Path) -> Iterator[str]:
     """A studio in a process of its own; yields the address that it printed."""
     command = [sys.executable, "-m", "videocolor", "studio", str(film), "--project", str(project), "--no-browser"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as process:
+    env = {**os.environ, "XDG_STATE_HOME": str(project.parent / "state")}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, env=env) as process:
         try:
             assert process.stdout is not None
             address = process.stdout.readline().strip()

@@ -43,7 +43,7 @@ async function learn() {
     } catch (error) {
       if (error.status === 0) return;
       silent = error.message.includes("how sure it is"); // no shot of this network will say more
-      if (silent) return void toast(error.message);
+      if (silent) return;
       if (error.status !== 404) complain(error);
     }
     // A shot that returns to another one has the same colors to doubt.
