@@ -1,6 +1,6 @@
 """How much of a plain transcode's speed is left when the film is colored: ratios, side by side in one run.
 
-    python benchmarks/film.py FILM [--height 480] [--frames 300] [--rounds 3] [-o benchmarks/results/film.json]
+    python benchmarks/film.py FILM... [--height 480] [--frames 300] [--rounds 3] [-o benchmarks/results/film.json]
 
 Every row decodes the same file and encodes with the same encoder (x264 veryfast by default):
 
@@ -8,11 +8,12 @@ Every row decodes the same file and encodes with the same encoder (x264 veryfast
     constant    our path with a constant predictor, smoothing off
     fused       our path with a constant predictor, smoothing on
     default     our path as it comes: packaged network, anchors, smoothing
-    painted     the same with the film's own first frame, in color, as a hint: finer motion, more anchors
+    painted     the same with the first frame of every shot, in color, as a hint: finer motion, more anchors
     usual       as other tools do it: decode to RGB, whole-frame Lab by scikit-image, network on every frame,
                 Lab to RGB, encode; a tenth of the frames, because it is slow
 Rows take turns within a round, so that a drifting machine moves them together; the ratio of the medians
-is what counts. The film is scaled to HEIGHT once, before anything is timed.
+is what counts. The film is scaled to HEIGHT once, before anything is timed; of several FILMs, shots of --shot frames
+take turns.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import av
 import click
@@ -42,24 +44,36 @@ from videocolor.models.registry import load_colorizer
 
 def scaled(film: Path, target: Path, height: int, frames: int) -> None:
     """The film at `height` lines, looped to `frames` frames if it is shorter, x264 crf 20."""
+    assembled([film], target, height, frames, frames)
+
+
+def assembled(films: Sequence[Path], target: Path, height: int, frames: int, shot: int) -> None:
+    """Shots of `shot` frames out of several films in turn, at `height` lines.
+
+    Every film goes on where its last shot ended, and begins again at its end.
+    """
+    streams = [looped(film) for film in films]
     with av.open(str(target), "w") as out:
-        stream = None
-        count = 0
-        while count < frames:
-            with av.open(str(film)) as source:
-                for frame in source.decode(video=0):
-                    width = round(frame.width * height / frame.height / 2) * 2
-                    if stream is None:
-                        stream = out.add_stream("libx264", rate=25, options={"crf": "20", "preset": "medium"})
-                        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-                    picture = frame.reformat(width, height, "yuv420p")
-                    picture.pts, picture.time_base, picture.pict_type = count, Fraction(1, 25), 0
-                    out.mux(stream.encode(picture))
-                    count += 1
-                    if count == frames:
-                        break
-        assert stream is not None
-        out.mux(stream.encode(None))
+        made: Any = None
+        for count in range(frames):
+            frame = next(streams[count // shot % len(streams)])
+            if made is None:
+                made = out.add_stream("libx264", rate=25, options={"crf": "20", "preset": "medium"})
+                made.width, made.height, made.pix_fmt = (
+                    round(frame.width * height / frame.height / 2) * 2,
+                    height,
+                    "yuv420p",
+                )
+            picture = frame.reformat(made.width, height, "yuv420p")
+            picture.pts, picture.time_base, picture.pict_type = count, Fraction(1, 25), 0
+            out.mux(made.encode(picture))
+        out.mux(made.encode(None))
+
+
+def looped(film: Path) -> Iterator[av.VideoFrame]:
+    while True:
+        with av.open(str(film)) as source:
+            yield from source.decode(video=0)
 
 
 def transcode(source: Path, target: Path, preset: str) -> None:
@@ -100,20 +114,26 @@ def ours(source: Path, target: Path, preset: str, *settings: str) -> None:
     colorize_video(source, target, ColorizeConfig.load(None, [*fixed, "output.sidecar=false", *settings]))
 
 
-def rows(preset: str, few: int) -> dict[str, Callable[[Path, Path], None]]:
+def painted(source: Path, starts: Sequence[int]) -> str:
+    """The frames at `starts` as hints with their times."""
+    return json.dumps([f"{start / 25:.2f}={source}@{start / 25:.2f}" for start in starts])
+
+
+def rows(preset: str, few: int, starts: Sequence[int]) -> dict[str, Callable[[Path, Path], None]]:
     plain = ("model.name=constant", "smoothing.enabled=false")
     return {
         "transcode": lambda s, t: transcode(s, t, preset),
         "constant": lambda s, t: ours(s, t, preset, *plain),
         "fused": lambda s, t: ours(s, t, preset, "model.name=constant"),
         "default": lambda s, t: ours(s, t, preset),
-        "painted": lambda s, t: ours(s, t, preset, f"hints.items=[0={s}@0]"),
+        "painted": lambda s, t: ours(s, t, preset, f"hints.items={painted(s, starts)}"),
         "usual": lambda s, t: usual(s, t, preset, few),
     }
 
 
 @click.command(help=__doc__)
-@click.argument("film", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("films", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--shot", default=100, show_default=True, help="Frames of a shot of each film, of several.")
 @click.option("--height", default=480, show_default=True)
 @click.option("--frames", default=300, show_default=True)
 @click.option("--rounds", default=3, show_default=True)
@@ -121,14 +141,23 @@ def rows(preset: str, few: int) -> dict[str, Callable[[Path, Path], None]]:
 @click.option("--only", multiple=True, help="Rows to run beside `transcode`.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path))
 def main(
-    film: Path, height: int, frames: int, rounds: int, preset: str, only: tuple[str, ...], output: Path | None
+    films: tuple[Path, ...],
+    shot: int,
+    height: int,
+    frames: int,
+    rounds: int,
+    preset: str,
+    only: tuple[str, ...],
+    output: Path | None,
 ) -> None:
-    chosen = {name: run for name, run in rows(preset, frames // 10).items() if not only or name in (*only, "transcode")}
+    starts = list(range(0, frames, shot)) if len(films) > 1 else [0]
+    every = rows(preset, frames // 10, starts)
+    chosen = {name: run for name, run in every.items() if not only or name in (*only, "transcode")}
     wall: dict[str, list[float]] = {name: [] for name in chosen}
     cpu: dict[str, list[float]] = {name: [] for name in chosen}
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "source.mkv", Path(folder) / "target.mkv"
-        scaled(film, source, height, frames)
+        assembled(films, source, height, frames, shot if len(films) > 1 else frames)
         for _ in range(rounds):
             for name, run in chosen.items():
                 before, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
@@ -150,7 +179,8 @@ def main(
         for name in chosen
     }
     result = {
-        "film": film.name,
+        "kind": "film",
+        "film": ", ".join(film.name for film in films),
         "height": height,
         "frames": frames,
         "rounds": rounds,

@@ -94,8 +94,9 @@ class CoordinateMap:
         here = grid(*self.trust.shape)
         found = cv2.add(here, flow.refine(now, first, self.at - here))
         better = (_residual(found, now, first) < _BETTER * _residual(self.at, now, first)).astype(np.float32)
-        share = cv2.blur(better, (5, 5))[..., None]
-        self.at += share * (found - self.at)
+        share = cv2.blur(better, (5, 5))
+        cv2.subtract(found, self.at, dst=found)
+        cv2.add(self.at, cv2.multiply(found, cv2.merge([share, share])), dst=self.at)
         back = flow.refine(first, now, _inverse_flow(self.at))
         self.trust = np.maximum(self.trust, consistency(self.at - here, back, now, first))
 

@@ -9,8 +9,6 @@ from typing import Final
 
 import cv2
 import numpy as np
-from scenedetect import FrameTimecode
-from scenedetect.detectors import AdaptiveDetector, HashDetector
 
 from videocolor.motion.similarity import FLAT, normalized, scene_thumbnail, thumbnail_distance
 from videocolor.types import Array
@@ -62,6 +60,10 @@ class CutFinder:
     """A cut at frame i is reported at the latest when frame i + latency is pushed."""
 
     def __init__(self) -> None:
+        from scenedetect import FrameTimecode  # a tenth of a second: not for shots that are known
+        from scenedetect.detectors import AdaptiveDetector, HashDetector
+
+        self._timecode = FrameTimecode
         self._count = 0
         self._first = 0
         self._looks: deque[_Look] = deque()
@@ -115,7 +117,7 @@ class CutFinder:
         if small.dtype != np.uint8:
             small = np.clip(small * 255, 0, 255).astype(np.uint8)
         picture = cv2.cvtColor(small, cv2.COLOR_GRAY2BGR)
-        time = FrameTimecode(index, 25.0)
+        time = self._timecode(index, 25.0)
         for detector in (self._adaptive, self._hash):
             self._proposed.update(cut.frame_num for cut in detector.process_frame(time, picture))
 

@@ -25,6 +25,8 @@ __all__ = ["MAX_TOKENS", "HintColorizer", "Runtime", "ShotState", "Tokens"]
 
 _LARGE = 1.5
 """Times the card's area above which colors without a hint are decided at the card's own size."""
+_SURE = 0.999
+"""Least confidence of frames that the hints support everywhere: what they would be without hints does not show."""
 _NEW, _SHOWN = 0.8, 0.9
 """Cosine to the nearest token of the hints up to which a remembered token counts fully, and from which not at all."""
 MAX_TOKENS = 8192
@@ -85,7 +87,7 @@ class HintColorizer(Colorizer):
         card: of the network.
         runtime: executes it.
         fast: for many requests about one frame: compute the residual correction at a quarter of the pixels, which is
-            0.1 dE00 off, and regions of new scribbles only.
+            0.1 dE00 off, even where nothing was propagated; and regions of new scribbles only.
     """
 
     def __init__(self, card: ModelCard, runtime: Runtime, *, fast: bool = False) -> None:
@@ -194,9 +196,11 @@ class HintColorizer(Colorizer):
 
     def _colored(self, state: ShotState, luma: Array, propagated: Array | None) -> Prediction:
         h, w = luma.shape[1:]
+        correct = self._correct
         if propagated is None:
             propagated = _no_propagated(luma)
         else:
+            correct = _coarse_correction  # most of the frame has propagated color, and needs none
             propagated = propagated.astype(np.float32)
             propagated[:, :2] /= np.float32(AB_SCALE)
         seen = luma[:, None].astype(np.float32, copy=False)
@@ -204,8 +208,8 @@ class HintColorizer(Colorizer):
         if state.calibration is not None:  # propagated chroma needs no correction; without support there is none to fit
             shares = confidence[:, 0] * np.square(1 - propagated[:, 2])
             frames = zip(ab, seen[:, 0], shares, strict=True)
-            ab = ab + np.stack([self._correct(state.calibration, *frame) for frame in frames])
-        if state.tokens.valid.any() and h * w > _LARGE * self.card.area:
+            ab = ab + np.stack([correct(state.calibration, *frame) for frame in frames])
+        if state.tokens.valid.any() and h * w > _LARGE * self.card.area and confidence.min() < _SURE:
             own, own_error = self._without_hints(luma)
             ab = own + confidence * (ab - own)
             error = own_error + confidence * (error - own_error)

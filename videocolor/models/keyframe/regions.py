@@ -16,7 +16,6 @@ from typing import Final
 
 import cv2
 import numpy as np
-from skimage.segmentation import felzenszwalb
 
 from videocolor.types import Array
 
@@ -95,6 +94,8 @@ class Evidence:
 
 def find_regions(evidence: Evidence) -> list[Array]:
     """(h, w) int64 numbers of regions, from 0: the finer ones, then the coarser."""
+    from skimage.segmentation import felzenszwalb  # a fifth of a second: beside the film's first frames
+
     look = np.concatenate([evidence.luma[None] * np.float32(_LUMA_WEIGHT), evidence.mean / np.float32(_CHROMA_UNIT)])
     picture = np.moveaxis(look, 0, -1).astype(np.float64)
     return [
