@@ -17,18 +17,20 @@ const ui = {};
 
 const own = (frame) => hints().find((hint) => hint.kind === "points" && hint.frame === frame) ?? null;
 
+const valuesOf = (points) => JSON.stringify(points.map((p) => [p.x, p.y, p.color, p.radius, p.reach ?? "thing", p.path ?? [], p.filled ?? false]));
+
 /** Take up the points of the frame that is shown, unless some are still on their way to the server. */
 function load() {
   if (state.tool === "dropper") return;
   const hint = own(state.frame);
-  const stored = JSON.stringify(hint?.points ?? []);
-  if (draft.frame === state.frame && (save.waiting() || flights || JSON.stringify(draft.points) === stored)) {
+  const stored = hint?.points ?? [];
+  if (draft.frame === state.frame && (save.waiting() || flights || valuesOf(draft.points) === valuesOf(stored))) {
     draft.id = hint?.id ?? draft.id;
     return;
   }
   if (save.waiting()) flush();
   if (draft.frame === state.frame) forgetLive(); // undone, or changed elsewhere
-  Object.assign(draft, { frame: state.frame, id: hint?.id ?? null, points: JSON.parse(stored), picked: -1, newest: -1, aim: null, hover: null });
+  Object.assign(draft, { frame: state.frame, id: hint?.id ?? null, points: stored, picked: -1, newest: -1, aim: null, hover: null });
 }
 
 const save = later(() => flush(), 500);
