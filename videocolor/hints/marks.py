@@ -32,7 +32,8 @@ def places_of(marks: tuple[Mark, ...], ab: Array, mask: Array, reach: Reach) -> 
         reach: of scribbles without a mark.
 
     Returns:
-        (h, w) uint8 number of the scribble at each pixel from 1, 0 for none; and the reach of each. None: no scribbles.
+        (h, w) uint8 number of the scribble at each pixel from 1, 0 for none; and the reach of
+        each: first the marks, in their order. None: no scribbles.
     """
     if not marks and mask.mean() > _SCRIBBLED:
         return None
@@ -42,9 +43,8 @@ def places_of(marks: tuple[Mark, ...], ab: Array, mask: Array, reach: Reach) -> 
     for mark in marks[:_MOST]:
         drawn = _drawn(mark, mask.shape)
         where = drawn if mark.reach == "keep" else drawn & painted
-        if where.any():
-            reaches.append(mark.reach)
-            places[where] = len(reaches)
+        reaches.append(mark.reach)
+        places[where] = len(reaches)
         bare &= cv2.dilate(drawn.astype(np.uint8), np.ones((_RIM, _RIM), np.uint8)) == 0
     for where in _patches(bare, ab)[: _MOST - len(reaches)]:
         reaches.append(reach)

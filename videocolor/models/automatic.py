@@ -87,7 +87,7 @@ class AutomaticColorizer(Colorizer):
         found = state.colorizer.step_over(state.own, luma, self._enlarged(base, luma))
         return replace(found, features=base.features)
 
-    def regions(self, state: _State, luma: Array) -> Array:
+    def regions(self, state: _State, luma: Array) -> dict[tuple[int, int], Array]:
         """See `Colorizer`."""
         return state.colorizer.regions(state.own, luma)
 

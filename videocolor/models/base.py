@@ -238,18 +238,18 @@ class Colorizer(ABC):
         del base
         return self.step(state, luma)
 
-    def regions(self, state: Any, luma: Array) -> Array:
-        """Return what each scribble of a shot governs of a frame, the largest scribble first; by default nothing.
+    def regions(self, state: Any, luma: Array) -> dict[tuple[int, int], Array]:
+        """Return what each scribble of a shot governs of a frame by itself; by default nothing.
 
         Args:
             state: as of `step`.
             luma: (h, w) float32, full-range Y' in 0..1.
 
         Returns:
-            (n, h', w') float32 in 0..1.
+            (number of the hint from 0, of the scribble in it from 1) -> (h', w') float32 in 0..1.
         """
-        del state
-        return np.zeros((0, *luma.shape), np.float32)
+        del state, luma
+        return {}
 
     def step_together(self, state: Any, luma: Array, motion: KeyframeMotion) -> Prediction:
         """Color consecutive keyframes of a shot without a hint, each by what all of them show. By default: `step`.

@@ -316,6 +316,12 @@ def color_live(studio: Served, body: models.Live) -> Answer:
     return studio.live.color(body.frame, _points(body.points), body.lines)
 
 
+@router.post("/api/live/regions")
+def live_regions(studio: Served, body: models.Regions) -> Answer:
+    studio.shots.check_frame(body.frame)
+    return studio.live.regions(body.frame, _points(body.points))
+
+
 @router.post("/api/live/prepare")
 def prepare_live(studio: Served, body: models.LiveFrame) -> Answer:
     studio.shots.check_frame(body.frame)

@@ -8,6 +8,7 @@ from painted frames.
 from __future__ import annotations
 
 import threading
+from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,20 +16,24 @@ from functools import partial
 from time import monotonic
 from typing import Any, Final, Literal
 
+import numpy as np
+
 from videocolor.concurrency.stages import single_threaded_kernels
 from videocolor.config import ColorizeConfig
 from videocolor.hints.marks import places_of
 from videocolor.hints.plan import MOST_PER_SHOT, hint_ab, hint_input, load_hint
 from videocolor.images import encode_image
+from videocolor.images import resized as resized_plane
 from videocolor.keyframes.choose import propose_colors
 from videocolor.models.automatic import AutomaticColorizer
-from videocolor.models.base import Colorizer, HintInput, KeyframeMotion, Prediction
+from videocolor.models.base import Colorizer, HintInput, KeyframeMotion, ModelCard, Prediction
 from videocolor.models.hint.colorizer import HintColorizer
 from videocolor.models.hint.staged import KeptColorizer, Memo, StagedRuntime
 from videocolor.pipeline.film import load_network
 from videocolor.pipeline.upsample import plane_luma, upsample_chroma
 from videocolor.preview import PreviewFrame, preview_rgb, preview_size, warm_up
 from videocolor.shots.prepare import small_luma, working_size
+from videocolor.studio.contradictions import contradictions
 from videocolor.studio.errors import NotFoundError
 from videocolor.studio.frames import FilmIndex, FrameSource, jpeg_bytes
 from videocolor.studio.hints import points_layer
@@ -43,6 +48,8 @@ _KEPT: Final = 24
 """Colored frames that are kept for the page to fetch; lumas and hints that are kept for the next click."""
 
 _PROPOSALS: Final = 3
+_REGION_WIDTH: Final = 160
+"""Of the regions that the page shows."""
 
 
 class LiveColors:
@@ -102,6 +109,36 @@ class LiveColors:
             self._colored(frame, [Point(x=0.5, y=0.5, color="#808080")], lines)
         warm_up(self._index.info.color.matrix)
 
+    def regions(self, index: int, points: Sequence[Point]) -> dict[str, Any]:
+        """Say what each point governs of a frame, and which points contradict each other.
+
+        Args:
+            index: of the frame.
+            points: of it, in place of its saved ones.
+
+        Returns:
+            {frame, width, height, regions, contradictions}: for each point base64 of (height, width) bytes, its share
+            of each place, or "" where nothing is known; pairs of points that say different colors of one thing.
+
+        Raises:
+            NotFoundError, InputError, HintError, ModelError, DeviceError: as of a preview.
+        """
+        frame = self._source.frame(index)
+        network = self._network.colorizer(self._store.config(), live=True)
+        with self._lock, single_threaded_kernels():
+            luma, inputs = self._seen(frame, points, network.card)
+            found = network.regions(network.begin(inputs), luma) if points and inputs else {}
+        size = (round(_REGION_WIDTH * luma.shape[0] / luma.shape[1]), _REGION_WIDTH)
+        shares = {number - 1: resized_plane(share, size) for (hint, number), share in found.items() if hint == 0}
+        coded = [shares.get(n) for n in range(len(points))]
+        return {
+            "frame": index,
+            "width": size[1],
+            "height": size[0],
+            "regions": ["" if plane is None else b64encode(_bytes_of(plane)).decode() for plane in coded],
+            "contradictions": contradictions(points, coded),
+        }
+
     def picture(self, number: int, kind: Kind, saturation: float) -> bytes:
         """Return the JPEG of a colored frame.
 
@@ -156,22 +193,26 @@ class LiveColors:
 
     def _colored(self, frame: Frame, points: Sequence[Point], lines: int) -> PreviewFrame:
         info, network = self._index.info, self._network.colorizer(self._store.config(), live=True)
-        hints = self._hints(frame.index)
         shown = self._luma(frame, preview_size(info, lines)[::-1])
         painted = self._painted(frame.index, shown.shape)
         if painted is not None:
             return PreviewFrame(frame.index, frame.pts, frame.time_base, shown, painted, info.color.matrix)
-        reference = any(own and hint.mask is None for own, hint in hints)
-        given: Given = "reference" if reference else "style" if points or hints else "automatic"
-        size = working_size(info.width, info.height, network.card, hints=given)
-        luma = self._luma(frame, size)
-        inputs = [self._drawn(luma, points)] if points else []
-        inputs += [self._scaled(hint, size, own) for own, hint in hints]
-        takes = {"none": 0, "one": 1, "many": MOST_PER_SHOT}[network.card.hints]
-        predicted = network.step(network.begin(inputs[:takes]), luma[None]).ab[0]
+        luma, inputs = self._seen(frame, points, network.card)
+        predicted = network.step(network.begin(inputs), luma[None]).ab[0]
         guide = luma if luma.shape == predicted.shape[1:] else plane_luma(luma, 8, "full", predicted.shape[:0:-1])
         ab = upsample_chroma(predicted, guide, shown)
         return PreviewFrame(frame.index, frame.pts, frame.time_base, shown, ab, info.color.matrix)
+
+    def _seen(self, frame: Frame, points: Sequence[Point], card: ModelCard) -> tuple[Array, list[HintInput]]:
+        """Return a frame's luma and the hints as the network sees them, its points first."""
+        info, hints = self._index.info, self._hints(frame.index)
+        reference = any(own and hint.mask is None for own, hint in hints)
+        given: Given = "reference" if reference else "style" if points or hints else "automatic"
+        size = working_size(info.width, info.height, card, hints=given)
+        luma = self._luma(frame, size)
+        inputs = [self._drawn(luma, points)] if points else []
+        inputs += [self._scaled(hint, size, own) for own, hint in hints]
+        return luma, inputs[: {"none": 0, "one": 1, "many": MOST_PER_SHOT}[card.hints]]
 
     def _hints(self, index: int) -> list[tuple[bool, Hint]]:
         """Return the shot's other hints, and whether each was painted on a frame of it."""
@@ -207,6 +248,10 @@ class LiveColors:
         ab, mask = points_layer(luma, points, sar=self._index.aspect * height / width)
         found = places_of(tuple(point.mark() for point in points), ab, mask, "thing")
         return HintInput(luma, ab, mask, True, *(found or ()))
+
+
+def _bytes_of(share: Array) -> bytes:
+    return bytes(np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8).tobytes())
 
 
 class Network:
@@ -266,7 +311,7 @@ class _InTurn(Colorizer):
         with self._turn:
             return self._network.step_over(state, luma, base)
 
-    def regions(self, state: Any, luma: Array) -> Array:
+    def regions(self, state: Any, luma: Array) -> dict[tuple[int, int], Array]:
         with self._turn:
             return self._network.regions(state, luma)
 

@@ -151,6 +151,13 @@ class LiveFrame(Body):
     lines: Annotated[int, Field(ge=72, le=1080)] = 480
 
 
+class Regions(Body):
+    """Ask what points govern that need not be saved yet."""
+
+    frame: Index
+    points: Annotated[list[PointBody], Field(max_length=200)]
+
+
 class Live(LiveFrame):
     """Color one frame with points that are not saved yet."""
 

@@ -104,10 +104,10 @@ class HintColorizer(Colorizer):
     def begin(self, hints: Sequence[HintInput]) -> ShotState:
         """Encode the shot's hints into tokens, find their scribbles, and fit the residual correction on the hints."""
         state = self._begun(hints)
-        scribbled = [hint for hint in hints if hint.places is not None]
-        if not scribbled:
+        keys = [None if hint.places is None else self._keys(hint.luma) for hint in hints]
+        spots = tuple(find_spots(hints, keys))
+        if not spots:
             return state
-        spots = tuple(find_spots(scribbled, [self._keys(hint.luma) for hint in scribbled]))
         others = [hint for hint in hints if hint.places is None]
         return state._replace(spots=spots, base=self._begun(others) if others else None)
 
@@ -166,11 +166,12 @@ class HintColorizer(Colorizer):
         """See `Colorizer`."""
         return self._held(state, luma, None, base)
 
-    def regions(self, state: ShotState, luma: Array) -> Array:
+    def regions(self, state: ShotState, luma: Array) -> dict[tuple[int, int], Array]:
         """See `Colorizer`."""
         if not state.spots:
-            return super().regions(state, luma)
-        return find_region(state.spots, luma, self._keys(luma), self._distance).shares
+            return {}
+        shares = find_region(state.spots, luma, self._keys(luma), self._distance).shares
+        return {spot.number: share for spot, share in zip(state.spots, shares, strict=True)}
 
     def _held(self, state: ShotState, luma: Array, propagated: Array | None, base: Prediction) -> Prediction:
         """Hold the colors of scribbles within what these govern."""

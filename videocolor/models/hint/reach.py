@@ -69,6 +69,8 @@ class Spot:
     lightness: float
     """Mean CIE L*."""
     reach: Reach
+    number: tuple[int, int]
+    """Of the hint, from 0, and of the scribble in it, from 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,25 +100,26 @@ class Region:
         return np.asarray(held + self.painted * (1 - confidence / 2) * (self.ab - held), np.float32)
 
 
-def find_spots(hints: Sequence[HintInput], keys: Sequence[Array]) -> list[Spot]:
+def find_spots(hints: Sequence[HintInput], keys: Sequence[Array | None]) -> list[Spot]:
     """Find the scribbles of hints that were painted on frames of this shot.
 
     Args:
-        hints: of one working size, with places.
-        keys: (h/8 * w/8, k + 3) float32 each, keys of all tokens of each picture.
+        hints: of the shot, of one working size.
+        keys: (h/8 * w/8, k + 3) float32 each, keys of all tokens of each picture; None for hints without scribbles.
     """
     found: list[tuple[int, Spot]] = []
-    for hint, own in zip(hints, keys, strict=True):
-        assert hint.places is not None
+    for place_in_shot, (hint, own) in enumerate(zip(hints, keys, strict=True)):
+        if hint.places is None or own is None:
+            continue
         for number, reach in enumerate(hint.reaches, 1):
             place: Array = hint.places == number
             if place.any():
-                found.append((int(place.sum()), _spot(hint, place, reach, own)))
+                found.append((int(place.sum()), _spot(hint, place, reach, own, (place_in_shot, number))))
     found.sort(key=lambda pair: -pair[0])
     return [spot for _, spot in found[:_MOST]]
 
 
-def _spot(hint: HintInput, place: Array, reach: Reach, keys: Array) -> Spot:
+def _spot(hint: HintInput, place: Array, reach: Reach, keys: Array, number: tuple[int, int]) -> Spot:
     height, width = place.shape
     weight = cv2.resize(place.astype(np.float32), (width // _TOKEN, height // _TOKEN), interpolation=cv2.INTER_AREA)
     direction = weight.ravel() @ keys[:, :-3]
@@ -124,7 +127,7 @@ def _spot(hint: HintInput, place: Array, reach: Reach, keys: Array) -> Spot:
     away = cv2.distanceTransform((half < half.max() / 2).astype(np.uint8), cv2.DIST_L2, 5)
     lightness = float(_lightness(hint.luma[place]).mean())
     length = max(float(np.linalg.norm(direction)), 1e-6)
-    return Spot(direction / length, away / len(away), hint.ab[:, place].mean(axis=1), lightness, reach)
+    return Spot(direction / length, away / len(away), hint.ab[:, place].mean(axis=1), lightness, reach, number)
 
 
 def find_region(spots: Sequence[Spot], luma: Array, keys: Array, distance: Geodesic | None = None) -> Region:
@@ -164,6 +167,9 @@ def find_region(spots: Sequence[Spot], luma: Array, keys: Array, distance: Geode
     free = np.square(most) / (np.square(most) + np.square(kept) + 1e-6) if pins else np.float32(1)
     governed = np.maximum(most, _agreed(mine, alike)) * free
     other = (1 - alike.max(axis=0)) * (1 - beside.max(axis=0)) * (1 - kept)
+    for i, plane in zip(colored, alike, strict=True):
+        if spots[i].reach == "alike":
+            shares[i] = np.maximum(shares[i], plane)
     return Region(governed, other, painted * free, _own_colors(mine, own, small), shares)
 
 

@@ -4,6 +4,7 @@ import { call, change, complain, toast } from "./api.js";
 import { clock, dress, el, find, keyed, later } from "./dom.js";
 import { forgetLive, prepare, recolor } from "./live.js";
 import { createPalettes } from "./palettes.js";
+import { askRegions, contradicted, createChoice, drawPaths, drawRegion, follow, nameOf, pinned, REACHES, WAYS } from "./regions.js";
 import { emit, goTo, hints, on, secondsOf, setTool, state } from "./state.js";
 import { createSwatches, lumaAt, readLuma, shadeOf, swatchKey, SWATCHES } from "./swatches.js";
 import { placeOf } from "./viewer.js";
@@ -11,8 +12,10 @@ import { pause } from "./transport.js";
 
 /** Share of the picture's height; measured, see docs/guides/hints.md. */
 const RADIUS = 0.035;
+/** The same of the outline of an area. */
+const OUTLINE = 0.004;
 
-const draft = { frame: null, id: null, points: [], picked: -1, newest: -1, color: SWATCHES[0][0], radius: RADIUS, aim: null, hover: null };
+const draft = { frame: null, id: null, points: [], picked: -1, newest: -1, color: SWATCHES[0][0], radius: RADIUS, reach: "thing", way: "dot", over: -1, aim: null, hover: null };
 const ui = {};
 
 const own = (frame) => hints().find((hint) => hint.kind === "points" && hint.frame === frame) ?? null;
@@ -65,12 +68,13 @@ async function store(frame, points) {
 
 function changed() {
   recolor(draft.frame, draft.points);
+  askRegions(draft.frame, draft.points);
   save();
   show();
 }
 
-function add(x, y) {
-  draft.points = [...draft.points, { x: round(x), y: round(y), color: draft.color, radius: draft.radius }];
+function add(x, y, more = {}) {
+  draft.points = [...draft.points, { x: round(x), y: round(y), color: draft.color, radius: draft.radius, reach: draft.reach, ...more }];
   draft.picked = -1;
   draft.newest = draft.points.length - 1;
   changed();
@@ -79,6 +83,24 @@ function add(x, y) {
 function alter(index, fields) {
   draft.points = draft.points.map((point, place) => (place === index ? { ...point, ...fields } : point));
   changed();
+}
+
+/** Move a point, and its stroke with it. */
+function moveTo(index, x, y) {
+  const point = draft.points[index];
+  const [across, down] = [round(x) - point.x, round(y) - point.y];
+  alter(index, { x: round(x), y: round(y), ...(point.path?.length ? { path: point.path.map(([px, py]) => [round(px + across), round(py + down)]) } : {}) });
+}
+
+/** Put down a stroke, or an outline that is filled. */
+function draw(event) {
+  const filled = draft.way === "lasso";
+  follow(ui.layer, event, (path) => drawPaths(ui.paths, [...draft.points, { x: path[0][0], y: path[0][1], path: path.slice(1), filled }]), (path) => {
+    if (path.length > (filled ? 2 : 0)) {
+      const [[x, y], ...rest] = path;
+      add(x, y, { path: rest.map(([px, py]) => [round(px), round(py)]), ...(filled ? { filled, radius: OUTLINE } : {}) });
+    } else show();
+  });
 }
 
 function removePoint(index) {
@@ -99,6 +121,18 @@ function setColor(color) {
 /** Pick a point, or let it go: while it is picked, a color or a size changes it. */
 function pick(index) {
   draft.picked = index === draft.picked ? -1 : index;
+  show();
+}
+
+/** How far the picked point reaches, or the next one. */
+function setReach(reach) {
+  draft.reach = reach;
+  if (draft.picked >= 0) alter(draft.picked, { reach });
+  else show();
+}
+
+function setWay(way) {
+  draft.way = way;
   show();
 }
 
@@ -130,6 +164,7 @@ function press(event) {
   event.stopPropagation();
   ui.layer.focus();
   if (state.tool === "dropper") dropAt(place);
+  else if (draft.way !== "dot") draw(event);
   else add(place.x, place.y);
 }
 
@@ -142,7 +177,7 @@ function keyLayer(event) {
   const size = event.shiftKey ? 0.05 : 0.01;
   if (step && index >= 0) {
     const point = draft.points[index];
-    alter(index, { x: round(point.x + step[0] * size), y: round(point.y + step[1] * size) });
+    moveTo(index, point.x + step[0] * size, point.y + step[1] * size);
   } else if (step) {
     const from = draft.aim ?? { x: 0.5, y: 0.5 };
     draft.aim = { x: round(from.x + step[0] * size), y: round(from.y + step[1] * size) };
@@ -160,6 +195,17 @@ function keyLayer(event) {
   event.stopPropagation();
 }
 
+function hoverPoint(index) {
+  draft.over = index;
+  showRegion();
+}
+
+/** Show what the point under the pointer, or the picked one, governs. */
+function showRegion() {
+  const index = state.tool === "points" ? (draft.over >= 0 ? draft.over : draft.picked) : -1;
+  drawRegion(ui.region, draft.frame, draft.points, index);
+}
+
 function createPoint() {
   const button = el("button", { type: "button", class: "point" });
   const indexOf = () => Number(button.dataset.key);
@@ -172,7 +218,7 @@ function createPoint() {
     const move = (at) => {
       moved ||= Math.hypot(at.clientX - from[0], at.clientY - from[1]) > 3;
       const place = moved ? placeOf(at) : null;
-      if (place) alter(indexOf(), { x: round(place.x), y: round(place.y) });
+      if (place) moveTo(indexOf(), place.x, place.y);
     };
     button.addEventListener("pointermove", move);
     const end = () => (button.removeEventListener("pointermove", move), show());
@@ -181,8 +227,12 @@ function createPoint() {
   });
   button.addEventListener("focus", () => {
     draft.newest = indexOf();
+    if (button.matches(":focus-visible")) hoverPoint(indexOf());
     show();
   });
+  button.addEventListener("blur", () => hoverPoint(-1));
+  button.addEventListener("pointerenter", () => hoverPoint(indexOf()));
+  button.addEventListener("pointerleave", () => hoverPoint(-1));
   return button;
 }
 
@@ -193,12 +243,16 @@ function showLayer() {
   if (!active) return;
   const here = state.tool === "points";
   keyed(ui.marks, here ? draft.points : [], (point) => draft.points.indexOf(point), createPoint, (button, point, index) => {
-    Object.assign(button.style, { left: `${point.x * 100}%`, top: `${point.y * 100}%`, backgroundColor: shadeOf(point.color, lumaAt(point)) });
+    Object.assign(button.style, { left: `${point.x * 100}%`, top: `${point.y * 100}%`, backgroundColor: pinned(point) ? "" : shadeOf(point.color, lumaAt(point)) });
+    button.classList.toggle("pin", pinned(point));
+    button.classList.toggle("contrary", contradicted(draft.frame, draft.points, index).length > 0);
     button.setAttribute("aria-pressed", String(index === draft.picked));
-    button.setAttribute("aria-label", `Point ${index + 1}: ${point.color}, ${Math.round(point.x * 100)} % from the left, ${Math.round(point.y * 100)} % from the top. Enter picks it, arrow keys move it, Delete removes it.`);
+    button.setAttribute("aria-label", `${nameOf(point, index)}: ${pinned(point) ? "keeps this thing as it is" : point.color}, ${Math.round(point.x * 100)} % from the left, ${Math.round(point.y * 100)} % from the top. Enter picks it, arrow keys move it, Delete removes it.`);
   });
+  drawPaths(ui.paths, here ? draft.points : []);
+  showRegion();
   const ring = draft.points[draft.picked >= 0 ? draft.picked : draft.newest];
-  ui.ring.hidden = !here || !ring;
+  ui.ring.hidden = !here || !ring || Boolean(ring.path?.length);
   if (ring) {
     const height = ui.layer.clientHeight;
     Object.assign(ui.ring.style, { left: `${ring.x * 100}%`, top: `${ring.y * 100}%`, width: `${2 * ring.radius * height}px`, height: `${2 * ring.radius * height}px` });
@@ -217,6 +271,8 @@ function showEditor() {
   const picked = draft.points[draft.picked];
   ui.picker.value = picked?.color ?? draft.color;
   const radius = picked?.radius ?? draft.radius;
+  ui.reach.show(picked?.reach ?? (picked ? "thing" : draft.reach));
+  ui.way.show(draft.way);
   ui.radius.value = radius * 100;
   ui.radius.setAttribute("aria-valuetext", `${(radius * 100).toFixed(1)} % of the height`);
   const place = picked ?? draft.hover ?? draft.aim;
@@ -226,13 +282,18 @@ function showEditor() {
   ui.state.textContent =
     state.tool === "dropper"
       ? `Go to any frame in color and click what you want. The color is for frame ${draft.frame}.`
-      : picked ? `Point ${draft.picked + 1} is picked: a color or a size changes it. Escape lets it go.`
+      : picked ? `Point ${draft.picked + 1} is picked: a color, a size or a reach changes it. Escape lets it go.`
       : draft.points.length ? `Points of frame ${draft.frame}, ${clock(secondsOf(draft.frame))}:` : "Choose a color, then click in the picture.";
   keyed(ui.list, draft.points, (point) => draft.points.indexOf(point), () => el("li", {}, el("span", { class: "chip" }), el("span", { class: "mono" }), el("button", { type: "button", class: "icon" }), el("button", { type: "button", class: "icon danger" })), (row, point, index) => {
     const [chip, text, edit, drop] = row.children;
     const shade = shadeOf(point.color, lumaAt(point));
-    chip.style.backgroundColor = shade;
-    text.textContent = shade === point.color ? point.color : `${point.color}, here ${shade}`;
+    const contrary = contradicted(draft.frame, draft.points, index).map((other) => other + 1);
+    chip.style.backgroundColor = pinned(point) ? "" : shade;
+    chip.classList.toggle("pin", pinned(point));
+    text.textContent = pinned(point) ? "kept as it is" : shade === point.color ? point.color : `${point.color}, here ${shade}`;
+    if (contrary.length) text.append(el("span", { class: "contrary", text: `contradicts ${contrary.join(", ")}` }));
+    row.onpointerenter = () => hoverPoint(index);
+    row.onpointerleave = () => hoverPoint(-1);
     dress(edit, "points", `Pick point ${index + 1}, to change it`);
     edit.setAttribute("aria-pressed", String(index === draft.picked));
     edit.onclick = () => pick(index);
@@ -273,15 +334,20 @@ function build() {
   ui.swatches = createSwatches(setColor);
   ui.palettes = createPalettes(setColor);
   ui.radius = el("input", { type: "range", min: 1, max: 15, step: 0.5, "aria-label": "Size of the point", on: { input: (event) => setRadius(Number(event.target.value) / 100) } });
+  ui.way = createChoice("What a click puts down", WAYS, setWay);
+  ui.reach = createChoice("How far the color reaches", REACHES, setReach);
   ui.state = el("p", { class: "explain", role: "status" });
   ui.list = el("ul", { class: "pointlist" });
-  ui.tools = el("div", { class: "pointtools" }, ui.swatches.row, ui.swatches.name, ui.palettes.node, el("div", { class: "row" }, ui.picker, ui.dropper), el("label", { class: "inline" }, "Size ", ui.radius), ui.state, ui.list);
+  ui.tools = el("div", { class: "pointtools" }, ui.swatches.row, ui.swatches.name, ui.palettes.node, el("div", { class: "row" }, ui.picker, ui.dropper), ui.way.node, el("label", { class: "inline" }, "Size ", ui.radius), ui.reach.node, ui.state, ui.list);
   editor.append(el("div", { class: "pointtools" }, el("div", { class: "row" }, ui.toggle), ui.tools));
   ui.layer = find("points-layer");
   ui.marks = el("div");
   ui.ring = el("div", { class: "pointring" });
   ui.cross = el("div", { class: "aimcross" });
-  ui.layer.append(ui.ring, ui.marks, ui.cross);
+  ui.region = el("canvas", { class: "region", hidden: true });
+  ui.paths = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  for (const [name, value] of [["class", "paths"], ["viewBox", "0 0 100 100"], ["preserveAspectRatio", "none"], ["aria-hidden", "true"]]) ui.paths.setAttribute(name, value);
+  ui.layer.append(ui.region, ui.paths, ui.ring, ui.marks, ui.cross);
   ui.layer.tabIndex = 0;
   ui.layer.setAttribute("role", "application");
 }
@@ -308,12 +374,16 @@ export function startPoints() {
     showEditor();
   });
   document.addEventListener("keydown", keySwatch, { capture: true });
-  on("shades", show);
+  on("shades regions", show);
   on("frame project", () => {
     load();
     show();
   });
-  on("frame tool", () => state.tool === "points" && prepare());
+  on("frame tool", () => {
+    if (state.tool !== "points") return;
+    prepare();
+    askRegions(draft.frame, draft.points);
+  });
   on("tool", () => {
     if (state.tool !== "points" && state.tool !== "dropper") {
       if (save.waiting()) flush();
