@@ -436,6 +436,76 @@ def test_changed_shots_are_filled_the_newest_first(tmp_path: Path, colors: Array
         wait_asked(0, CUT, 0)
 
 
+def test_reach_is_seen_and_set(tmp_path: Path, colors: Array, open_page: Open) -> None:
+    """Point, stroke and outline; the region of a point; a pin; a point that contradicts another says so."""
+    film, _ = write_films(tmp_path, colors)
+    with studio(film, tmp_path / "project") as address:
+        page = open_page(address)
+        go_to(page, 4)
+        page.keyboard.press("o")
+        box = page.locator("#points-layer").bounding_box()
+        assert box is not None
+
+        def at(x: float, y: float) -> tuple[float, float]:
+            return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+        def drag(*places: tuple[float, float]) -> None:
+            page.mouse.move(*at(*places[0]))
+            page.mouse.down()
+            for place in places[1:]:
+                page.mouse.move(*at(*place), steps=4)
+            page.mouse.up()
+
+        def saved() -> list[dict[str, Any]]:
+            page.wait_for_timeout(700)
+            saved_points(page)
+            points: list[dict[str, Any]] = page.evaluate(
+                "fetch('/api/project').then((a) => a.json()).then((d) => d.hints[0].points)"
+            )
+            return points
+
+        page.click(".swatch[data-color='#7fa3c7']")
+        page.mouse.click(*at(0.3, 0.3))
+        page.mouse.move(*at(0.9, 0.9))
+        assert page.locator(".region").is_hidden()
+        page.locator(".point").hover()
+        until(page, "!document.querySelector('.region').hidden && document.querySelector('.region').width === 160")
+        inside, corner = page.evaluate(
+            "() => { const c = document.querySelector('.region');"
+            " const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+            " return [[0.3, 0.3], [0.99, 0.99]].map(([x, y]) =>"
+            " d[4 * (Math.floor(y * c.height) * c.width + Math.floor(x * c.width)) + 3]); }"
+        )
+        assert inside < 40 < 100 < corner, "what a point does not govern is dark"
+        keep(page, "reach-region-1280")
+
+        page.click(".choice button[data-value='brush']")
+        page.click(".choice button[data-value='here']")
+        page.click(".swatch[data-color='#96503c']")
+        drag((0.6, 0.6), (0.7, 0.65), (0.8, 0.6))
+        page.click(".choice button[data-value='lasso']")
+        drag((0.1, 0.7), (0.2, 0.7), (0.2, 0.9), (0.1, 0.9))
+        point, stroke, area = saved()
+        assert (point["reach"], point["path"]) == ("thing", [])
+        assert stroke["reach"] == "here" and len(stroke["path"]) > 3 and not stroke["filled"]
+        assert area["filled"] and len(area["path"]) > 3
+        assert page.locator(".paths path.over").count() == 2
+        keep(page, "reach-strokes-1280")
+
+        # A picked point becomes a pin; the same color beside another one on one thing contradicts it.
+        page.click(".choice button[data-value='dot']")
+        page.locator(".point").nth(1).click()
+        page.click(".choice button[data-value='keep']")
+        page.locator(".point").nth(1).click()
+        assert saved()[1]["reach"] == "keep"
+        page.click(".choice button[data-value='thing']")
+        page.click(".swatch[data-color='#b0433f']")
+        page.mouse.click(*at(0.32, 0.3))
+        until(page, "document.querySelectorAll('.pointlist .contrary').length === 2")
+        assert "contradicts 4" in page.inner_text(".pointlist li >> nth=0")
+        keep(page, "reach-contrary-1280")
+
+
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory, colors: Array) -> Iterator[str]:
     """A studio for what needs no color; its film has a hostile name."""

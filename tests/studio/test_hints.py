@@ -18,6 +18,7 @@ from videocolor.config import ColorizeConfig
 from videocolor.errors import HintError, UsageError
 from videocolor.hints.plan import hint_fits_frame, load_hint
 from videocolor.studio import hints
+from videocolor.studio.contradictions import contradictions
 from videocolor.studio.errors import StaleRevisionError
 from videocolor.studio.hints import RADIUS, parse_color, points_picture, shade, shades
 from videocolor.studio.project import ProjectStore
@@ -243,3 +244,26 @@ def test_sweeping_deletes_only_what_nobody_needs(store: ProjectStore) -> None:
     own.write_bytes(b"a person's own file")
     assert hints.sweep_unused(store) == [orphan]
     assert files(store) == sorted([*kept, "notes.png"])
+
+
+def test_strokes_areas_and_pins_are_drawn() -> None:
+    luma = np.full((60, 80), 0.5, np.float32)
+    stroke = Point(x=0.25, y=0.25, path=((0.75, 0.25),), color="#96503c", radius=0.05)
+    area = Point(x=0.25, y=0.5, path=((0.75, 0.5), (0.75, 0.9), (0.25, 0.9)), filled=True, color="#55743a", radius=0.01)
+    pin = Point(x=0.1, y=0.1, reach="keep")
+    ab, mask = hints.points_layer(luma, [stroke, area, pin])
+    assert mask[15, 40] == 1 and mask[42, 40] == 1, "along the stroke, and inside of the outline"
+    assert mask[22, 40] == 0 and mask[6, 8] == 0, "between them, and at the pin"
+    assert ab[0, 15, 40] > 5 > ab[0, 42, 40]
+    _, none = hints.points_layer(luma, [pin])
+    assert not none.any()
+
+
+def test_points_that_say_two_colors_of_one_thing_contradict_each_other() -> None:
+    one, other = Point(x=0.2, y=0.5, color="#96503c"), Point(x=0.4, y=0.5, color="#33507a")
+    left = np.zeros((10, 10), np.float32)
+    left[:, :5] = 1
+    assert contradictions([one, other], [left, None]) == [[0, 1]]
+    assert contradictions([one, other], [left[:, ::-1], left[:, ::-1]]) == []
+    assert contradictions([one, other.model_copy(update={"color": "#96503c"})], [left, left]) == []
+    assert contradictions([one, other.model_copy(update={"reach": "keep"})], [left, left]) == []

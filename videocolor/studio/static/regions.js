@@ -43,7 +43,7 @@ export function contradicted(frame, points, index) {
   return known.answer.contradictions.filter((pair) => pair.includes(index)).map(([a, b]) => (a === index ? b : a));
 }
 
-/** Darken everything that a point does not govern. */
+/** Darken everything that a point does not govern, and draw where it governs half. */
 export function drawRegion(canvas, frame, points, index) {
   const data = index >= 0 && known.key === keyOf(frame, points) ? known.answer.regions[index] : "";
   canvas.hidden = !data;
@@ -52,7 +52,11 @@ export function drawRegion(canvas, frame, points, index) {
   Object.assign(canvas, { width, height });
   const picture = new ImageData(width, height);
   const shares = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
-  for (let place = 0; place < shares.length; place += 1) picture.data[4 * place + 3] = Math.round(0.75 * (255 - shares[place]));
+  const edge = (place, beside) => beside < shares.length && shares[place] >= 128 !== shares[beside] >= 128;
+  for (let place = 0; place < shares.length; place += 1) {
+    const line = edge(place, place + width) || ((place + 1) % width && edge(place, place + 1));
+    picture.data.set(line ? [255, 207, 64, 255] : [0, 0, 0, Math.round(0.6 * (255 - shares[place]))], 4 * place);
+  }
   canvas.getContext("2d").putImageData(picture, 0, 0);
 }
 
