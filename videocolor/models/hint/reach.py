@@ -79,8 +79,6 @@ class Region:
 
     governed: Array
     """(h/2, w/2) float32 in 0..1: share of the network's colors with scribbles against those without."""
-    unlike: Array
-    """(h/2, w/2) float32 in 0..1: unlike anything painted. There the network may judge what the scribbles tell."""
     painted: Array
     """(h/2, w/2) float32 in 0..1: share of the scribbles' own colors."""
     ab: Array
@@ -96,7 +94,7 @@ class Region:
             confidence: (h/2, w/2) of the network in them, 0..1; where it is low the scribbles' own colors stand in.
             base: (2, h/2, w/2) a*b* without scribbles.
         """
-        held = base + np.maximum(self.governed, self.unlike * confidence) * (ab - base)
+        held = base + self.governed * (ab - base)
         return np.asarray(held + self.painted * (1 - confidence / 2) * (self.ab - held), np.float32)
 
 
@@ -155,7 +153,7 @@ def find_region(spots: Sequence[Spot], luma: Array, keys: Array, distance: Geode
     pins = [i for i, spot in enumerate(spots) if spot.reach == "keep"]
     if not colored:
         none = np.zeros_like(small)
-        return Region(none, none, none, np.stack([none, none]), shares)
+        return Region(none, none, np.stack([none, none]), shares)
     mine, near = [spots[i] for i in colored], away[colored]
     # What is near a scribble and not of its thing is no other thing of its kind either.
     beside = np.exp(-np.square(near / _BESIDE)) * (1 - shares[colored])
@@ -163,14 +161,14 @@ def find_region(spots: Sequence[Spot], luma: Array, keys: Array, distance: Geode
     most = shares[colored].max(axis=0)
     own = np.exp(-np.square(cost[colored] / np.minimum(extent[colored], _PAINTED)))
     painted = own.max(axis=0) * (1 - np.exp(-np.square(near.min(axis=0) / _EXACT)))
-    kept = shares[pins].max(axis=0) if pins else np.float32(0)
-    free = np.square(most) / (np.square(most) + np.square(kept) + 1e-6) if pins else np.float32(1)
+    free = np.float32(1)
+    if pins:
+        free = np.square(most) / (np.square(most) + np.square(shares[pins].max(axis=0)) + 1e-6)
     governed = np.maximum(most, _agreed(mine, alike)) * free
-    other = (1 - alike.max(axis=0)) * (1 - beside.max(axis=0)) * (1 - kept)
     for i, plane in zip(colored, alike, strict=True):
         if spots[i].reach == "alike":
             shares[i] = np.maximum(shares[i], plane)
-    return Region(governed, other, painted * free, _own_colors(mine, own, small), shares)
+    return Region(governed, painted * free, _own_colors(mine, own, small), shares)
 
 
 def _cosine(spots: Sequence[Spot], keys: Array, size: tuple[int, ...], grid: tuple[int, int]) -> Array:
