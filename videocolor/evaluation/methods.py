@@ -40,6 +40,7 @@ from videocolor.evaluation.tasks import (
 )
 from videocolor.events import Event
 from videocolor.files import file_sha256
+from videocolor.hints.marks import places_of
 from videocolor.hints.plan import load_hint
 from videocolor.models.artifact import read_card
 from videocolor.models.base import HintInput, ModelCard, check_prediction
@@ -370,7 +371,9 @@ def _input(hint: ShotHint, size: tuple[int, int]) -> HintInput:
     if not hint.mask.all():
         mask = _resized(hint.mask[None].astype(np.float32), size)[0]
     luma = _resized(hint.luma[None].astype(np.float32) / 255, size)[0]
-    return HintInput(luma, _resized(hint.ab, size), mask, in_shot=mask is not None)  # scribbles are on the shot itself
+    ab = _resized(hint.ab, size)
+    found = None if mask is None else places_of((), ab, mask, "thing")
+    return HintInput(luma, ab, mask, mask is not None, *(found or ()))  # scribbles are on the shot itself
 
 
 def _resized(planes: Array, size: tuple[int, int]) -> Array:

@@ -1,0 +1,76 @@
+"""Marks say how far a hint's scribbles reach: from the file to what a shot depends on."""
+
+from pathlib import Path
+
+import numpy as np
+import pydantic
+import pytest
+
+from videocolor.config import AssignedHint
+from videocolor.errors import HintError
+from videocolor.fingerprint import assigned_in
+from videocolor.hints.files import collect_assigned
+from videocolor.hints.marks import places_of
+from videocolor.hints.plan import hint_input
+from videocolor.images import encode_image
+from videocolor.shards.plan import _digest
+from videocolor.types import Mark
+
+SIZE = (32, 64)
+
+
+def entry(folder: Path, *marks: dict[str, object], painted: bool = True) -> AssignedHint:
+    picture = np.full((*SIZE, 4), 128, np.uint8)
+    picture[..., 0], picture[..., 3] = 200, 0
+    if painted:
+        picture[4:8, 4:8, 3] = 255
+    path = folder / "spots.png"
+    path.write_bytes(encode_image(picture))
+    return AssignedHint.model_validate({"image": str(path), "frame": 3, "marks": marks})
+
+
+@pytest.mark.parametrize(
+    ("mark", "says"),
+    [
+        ({"x": 0.5, "y": 0.5, "reach": "far"}, "reach"),
+        ({"x": 1.5, "y": 0.5}, "x"),
+        ({"x": 0.5, "y": 0.5, "filled": True, "path": [[0.6, 0.6]]}, "two more places"),
+        ({"x": 0.5, "y": 0.5, "raduis": 0.1}, "raduis"),
+    ],
+)
+def test_wrong_marks_are_refused(tmp_path: Path, mark: dict[str, object], says: str) -> None:
+    with pytest.raises(pydantic.ValidationError, match=says):
+        entry(tmp_path, mark)
+
+
+def test_marks_are_of_a_frame(tmp_path: Path) -> None:
+    with pytest.raises(pydantic.ValidationError, match="name its frame"):
+        AssignedHint.model_validate({"image": "a.png", "shots": [1], "marks": [{"x": 0.5, "y": 0.5}]})
+
+
+def test_a_shot_depends_on_the_marks_of_its_hints(tmp_path: Path) -> None:
+    one, other = (entry(tmp_path, {"x": 0.1, "y": 0.2, "reach": reach}) for reach in ("here", "alike"))
+    assert assigned_in([one], 0, 9) != assigned_in([other], 0, 9)
+    hints = [collect_assigned([given])[0][1] for given in (one, other)]
+    assert hints[0].marks == (Mark(((0.1, 0.2),), 0.035, False, "here"),)
+    assert _digest(hints[0], True) != _digest(hints[1], True)
+    seen = hint_input(hints[0], SIZE, in_shot=True, reach="thing")
+    assert seen.reaches == ("here",) and seen.places is not None and seen.places[6, 6] == 1
+    assert hint_input(hints[0], SIZE, in_shot=False, reach="thing").places is None
+
+
+def test_pins_alone_are_a_hint(tmp_path: Path) -> None:
+    collect_assigned([entry(tmp_path, {"x": 0.5, "y": 0.5, "reach": "keep"}, painted=False)])
+    with pytest.raises(HintError, match="nothing is painted"):
+        collect_assigned([entry(tmp_path, painted=False)])
+
+
+def test_each_mark_has_its_number_and_what_no_mark_covers_has_the_setting() -> None:
+    mask, ab = np.zeros(SIZE, np.float32), np.full((2, *SIZE), 20, np.float32)
+    mask[4:8, 4:8] = mask[4:8, 40:44] = 1
+    nowhere, there = Mark(((0.5, 0.9),), 0.05), Mark(((6 / 64, 6 / 32),), 0.1, reach="alike")
+    found = places_of((nowhere, there), ab, mask, "here")
+    assert found is not None
+    places, reaches = found
+    assert reaches == ("thing", "alike", "here")
+    assert (places[6, 6], places[6, 42], places[28, 32]) == (2, 3, 0)
