@@ -71,7 +71,8 @@ def _run(preset: str, out: Path, settings: Sequence[str], changes: Sequence[str]
     if max([done, *(row["step"] for row in epochs(out / "metrics.jsonl"))]) < config.steps:
         trainer(name)(config, resume=True)
     if patches.is_file():
-        return list(json.loads(patches.read_text(encoding="utf-8"))["networks"])
+        found = json.loads(patches.read_text(encoding="utf-8"))
+        return [{**row, "commonest": found["commonest"][str(row["neurons"])]} for row in found["networks"]]
     return epochs(out / "metrics.jsonl")
 
 
@@ -140,7 +141,11 @@ def page(results: Path, page: Path) -> None:
         chosen = {row: entry for row, entry in rows.items() if entry["preset"][0] in letter}
         if chosen:
             changed = sorted({setting for entry in chosen.values() for setting in entry["settings"]})
-            own = [f"`{s}`" for s in changed if (s[0] in letter or ":" not in s) and not s.startswith(_MACHINE)]
+            own = [
+                f"`{s}`"
+                for s in changed
+                if (s[0] in letter if ":" in s or letter == "p" else True) and not s.startswith(_MACHINE)
+            ]
             lines += ["", f"## {title}", "", f"Settings: {' '.join(own)}.", "", *table(chosen)]
     picture = curves({row: [e["mse"] for e in rows[row]["runs"]["0"]] for row in _CURVES if row in rows})
     if picture is not None:
@@ -210,11 +215,13 @@ def _color_table(rows: Mapping[str, Any]) -> list[str]:
         found = [network for run in entry["runs"].values() for network in run]
         for neurons in sorted({network["neurons"] for network in found}):
             mine = [network for network in found if network["neurons"] == neurons]
-            cells = [_spread([network[key] for network in mine], 3) for key in ("train", "test", "unseen")]
+            cells = [_spread([network[key] for network in mine], 3) for key in ("commonest", "train", "test", "unseen")]
             position = "yes" if mine[0]["position"] else "no"
             minutes = f"{sum(network['seconds'] for network in mine) / 60:.1f}"
             body.append([str(neurons), position, str(len(mine)), *cells, minutes])
-    return rows_of(["colors", "position", "splits", "train", "test", "unseen pictures", "minutes"], body)
+    return rows_of(
+        ["colors", "position", "splits", "always the commonest", "train", "test", "unseen pictures", "minutes"], body
+    )
 
 
 if __name__ == "__main__":

@@ -126,7 +126,15 @@ def test_controls_are_trained_once(tmp_path: Path) -> None:
 def test_page_of_controls(tmp_path: Path) -> None:
     run = [{"train_mse": 0.04, "mse": mse, "sharpness": 0.5, "cpu_seconds": 90} for mse in (0.04, 0.02, 0.03)]
     other = [{**run[-1], "mse": 0.05}]
-    network = {"neurons": 25, "position": True, "train": 0.4, "test": 0.3, "unseen": 0.2, "seconds": 30}
+    network = {
+        "neurons": 25,
+        "position": True,
+        "commonest": 0.1,
+        "train": 0.4,
+        "test": 0.3,
+        "unseen": 0.2,
+        "seconds": 30,
+    }
     entry = {"changes": [], "settings": ["size=32", "r:epochs=3"]}
     rows = {
         "2": {**entry, "preset": "h4", "runs": {"0": run, "1": other}},
@@ -142,5 +150,5 @@ def test_page_of_controls(tmp_path: Path) -> None:
         "| 2 | h4 |  | 2 | 0.0400 [0.0300, 0.0500] | 1.00 [1.00, 1.00] | 0.50 [0.50, 0.50] | 1.5 [1.5, 1.5] |" in text
     )
     assert "| r | r | 0 | 3 | 0.0400 -> 0.0400 | 0.0400 -> 0.0300 | 0.0200 (2) | 1.5 |" in text
-    assert "| 25 | yes | 1 | 0.400 | 0.300 | 0.200 | 0.5 |" in text
+    assert "| 25 | yes | 1 | 0.100 | 0.400 | 0.300 | 0.200 | 0.5 |" in text
     assert text.count("Settings: `r:epochs=3` `size=32`.") == 1 and (tmp_path / "images" / "page.png").is_file()
