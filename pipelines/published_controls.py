@@ -135,17 +135,13 @@ def page(results: Path, page: Path) -> None:
     lines = ["# Published systems: controls", "", written]
     for letter, title, table in (
         ("h", "H: inputs, compressors, depth", _spread_table),
-        ("fr", "F: batch 5 against batch 10; R: forty epochs", _course_table),
+        ("fr", "F: batch 5 against batch 10; R over its epochs", _course_table),
         ("p", "P: more colors, and the pixel's position", _color_table),
     ):
         chosen = {row: entry for row, entry in rows.items() if entry["preset"][0] in letter}
         if chosen:
             changed = sorted({setting for entry in chosen.values() for setting in entry["settings"]})
-            own = [
-                f"`{s}`"
-                for s in changed
-                if (s[0] in letter if ":" in s or letter == "p" else True) and not s.startswith(_MACHINE)
-            ]
+            own = [f"`{setting}`" for setting in changed if _meant(setting, letter)]
             lines += ["", f"## {title}", "", f"Settings: {' '.join(own)}.", "", *table(chosen)]
     picture = curves({row: [e["mse"] for e in rows[row]["runs"]["0"]] for row in _CURVES if row in rows})
     if picture is not None:
@@ -156,6 +152,12 @@ def page(results: Path, page: Path) -> None:
         lines += ["", f"![{text}](images/{target.name})", "", f"{text}."]
     write_atomically(page, "\n".join(lines) + "\n")
     click.echo(page)
+
+
+def _meant(setting: str, letters: str) -> bool:
+    """Whether a setting is for systems of these letters, and not of the machine; P has none that others have, too."""
+    shared = ":" not in setting and letters != "p"
+    return not setting.startswith(_MACHINE) and (shared or setting[0] in letters)
 
 
 def _spread_table(rows: Mapping[str, Any]) -> list[str]:
