@@ -135,7 +135,7 @@ def page(results: Path, page: Path) -> None:
     lines = ["# Published systems: controls", "", written]
     for letter, title, table in (
         ("h", "H: inputs, compressors, depth", _spread_table),
-        ("fr", "F: batch 5 against batch 10; R over its epochs", _course_table),
+        ("fr", "F and R: errors by epoch", _course_table),
         ("p", "P: more colors, and the pixel's position", _color_table),
     ):
         chosen = {row: entry for row, entry in rows.items() if entry["preset"][0] in letter}
