@@ -391,6 +391,10 @@ def test_a_color_is_for_the_next_point_and_appears(tmp_path: Path, colors: Array
         pair = (rgb_to_lab(np.array(one, np.float32).reshape(3, 1, 1) / 255) for one in (there, promised))
         assert float(ciede2000(*pair)[0, 0]) < 6
 
+        # What was previewed is there again after a reload.
+        page.reload()
+        wait_drawn(page, color="preview")
+
         # Space plays after a click on Loop.
         page.click("#loop")
         pressed = page.get_attribute("#loop", "aria-pressed")
