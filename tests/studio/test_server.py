@@ -563,6 +563,8 @@ def test_a_click_colors_its_frame_at_once(page: Client) -> None:
     for bad in ({"frame": 3}, {"frame": 3, "points": points, "lines": 5000}, {"frame": 999, "points": []}):
         assert page.http.post("/api/live", json=bad).status_code in (400, 404)
     assert page.get("/api/shades", colors="red").status_code == 400
+    grays = page.get("/api/shades", colors="2f5233", saturation=0).json()["shades"]["2f5233"]
+    assert all(len({one[1:3], one[3:5], one[5:7]}) == 1 for one in grays), "as dull as the shot"
 
 
 def test_a_painted_frame_is_shown_at_once_and_previews_are_kept(page: Client) -> None:

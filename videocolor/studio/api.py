@@ -273,8 +273,8 @@ def hint_picture(request: Request, studio: Served, hint_id: HintId, height: Heig
 
 
 @router.get("/api/shades")
-def color_shades(colors: models.Colors) -> Answer:
-    return {"shades": {color: shades(f"#{color}") for color in colors.split(",")}}
+def color_shades(colors: models.Colors, saturation: Saturation = 1.0) -> Answer:
+    return {"shades": {color: shades(f"#{color}", saturation) for color in colors.split(",")}}
 
 
 @router.get("/api/color")

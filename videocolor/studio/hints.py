@@ -281,10 +281,10 @@ def _shade_at(color: str, luma: float) -> Array:
 
 
 @lru_cache(maxsize=256)
-def shades(color: str) -> list[str]:
-    """Return `#rrggbb` of a chosen color at 65 lumas from 0 to 1, as a film shows it."""
+def shades(color: str, saturation: float = 1.0) -> list[str]:
+    """Return `#rrggbb` of a chosen color at 65 lumas from 0 to 1, as a film of this saturation shows it."""
     luma = np.linspace(0, 1, 65, dtype=np.float32)
-    rgb = with_luma(shade(color, luma)[:, None], luma[None])[0]
+    rgb = with_luma(saturation * shade(color, luma)[:, None], luma[None])[0]
     return ["#" + bytes(value).hex() for value in np.rint(rgb * 255).astype(np.uint8)]
 
 

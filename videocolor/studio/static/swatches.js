@@ -3,7 +3,7 @@ import { call } from "./api.js";
 import { nameOfColor } from "./colornames.js";
 import { el } from "./dom.js";
 import { picture, sourceUrl } from "./frames.js";
-import { emit, state } from "./state.js";
+import { currentShot, emit, saturationOf, state } from "./state.js";
 
 /** Colors that things had, to begin with: skin, hair, wood, brick, cloth, grass, sky... */
 export const SWATCHES = [
@@ -15,23 +15,38 @@ export const SWATCHES = [
 /** 1 to 8, then the same with Shift. */
 const keyOf = (index) => (index < 8 ? String(index + 1) : `Shift ${index - 7}`);
 const STEPS = 64;
+/** Colors of one request. */
+const MOST = 64;
 
-/** Color -> what a film shows of it at 65 lumas, as the server says. */
+/** Color and saturation -> what a film shows of it at 65 lumas, as the server says. */
 const shades = new Map();
 const asked = new Set();
 const luma = { frame: null, data: null, width: 0, height: 0 };
 
+/** Its name among the shades: the saturation of the shot changes what appears. */
+const named = (color, saturation = saturationOf(currentShot()).toFixed(2)) => `${color} ${saturation}`;
+const wanted = new Set();
+
 /** Learn the shades of colors; "shades" is told when they are known. */
-export async function learn(colors) {
-  const fresh = colors.filter((color) => !asked.has(color));
-  if (!fresh.length) return;
-  fresh.forEach((color) => asked.add(color));
-  try {
-    const answer = await call("GET", "/api/shades", { query: { colors: fresh.map((color) => color.slice(1)).join(",") } });
-    for (const [color, list] of Object.entries(answer.shades)) shades.set(`#${color}`, list);
-    emit("shades");
-  } catch {
-    fresh.forEach((color) => asked.delete(color)); // the plain color is shown until then
+export function learn(colors) {
+  if (!wanted.size) queueMicrotask(ask);
+  for (const color of colors) wanted.add(color);
+}
+
+async function ask() {
+  const saturation = saturationOf(currentShot()).toFixed(2);
+  const fresh = [...wanted].filter((color) => !asked.has(named(color, saturation)));
+  wanted.clear();
+  while (fresh.length) {
+    const some = fresh.splice(0, MOST);
+    some.forEach((color) => asked.add(named(color, saturation)));
+    try {
+      const answer = await call("GET", "/api/shades", { query: { colors: some.map((color) => color.slice(1)).join(","), saturation } });
+      for (const [color, list] of Object.entries(answer.shades)) shades.set(named(`#${color}`, saturation), list);
+      emit("shades");
+    } catch {
+      some.forEach((color) => asked.delete(named(color, saturation))); // the plain color is shown until then
+    }
   }
 }
 
@@ -66,7 +81,7 @@ export function lumaAt({ x, y, radius = 0.02 }) {
 
 /** What a color becomes at this luma; the color itself while that is not known. */
 export function shadeOf(color, at) {
-  const list = shades.get(color);
+  const list = shades.get(named(color));
   if (!list) learn([color]);
   return list && at !== null ? list[Math.round(at * STEPS)] : color;
 }
