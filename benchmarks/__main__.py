@@ -46,8 +46,10 @@ def film(height: int, frames: int, output: Path, *only: str) -> None:
 def command(*arguments: str | Path) -> dict[str, float]:
     """Wall seconds, CPU seconds and MiB of one run of the command."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    code = f"import resource, sys; from videocolor.cli import main; sys.argv[1:] = {list(map(str, arguments))!r}\n"
-    code += "try: main()\nfinally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+    code = f"import sys; from videocolor.cli import main; sys.argv[1:] = {list(map(str, arguments))!r}\n"
+    # Not ru_maxrss, which begins with the memory of the process that started this one.
+    status = "open('/proc/self/status').read().partition('VmHWM:')[2].split()[0]"
+    code += f"try: main()\nfinally: print({status}, file=sys.stderr)"
     run = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
     if run.returncode:
         raise click.ClickException(run.stderr)

@@ -92,7 +92,7 @@ def simulated(film: Path, folder: Path, workers: int, cost: float) -> dict[str, 
 
 
 class Memory(threading.Thread):
-    """Watches the peak memory of this process's children, in MiB."""
+    """Watches the peak memory of this process's workers, in MiB."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -103,6 +103,8 @@ class Memory(threading.Thread):
             for pid in Path(f"/proc/self/task/{threading.main_thread().native_id}/children").read_text().split():
                 status = Path(f"/proc/{pid}/status")
                 try:
+                    if b"videocolor.engines.child" not in Path(f"/proc/{pid}/cmdline").read_bytes():
+                        continue
                     lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
                     self.peaks[pid] = int(lines["VmHWM"].split()[0]) // 1024
                 except (OSError, KeyError):
