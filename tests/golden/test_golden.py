@@ -31,7 +31,7 @@ AT_ONCE = 40
 MEANT_TO_CHANGE: dict[str, str] = dict.fromkeys(
     ("large-0", "large-2", "large-3", "large-4"),
     "the working size is decided shot by shot: shots without the reference frame are seen smaller",
-)
+) | dict.fromkeys(("spots-*", "many-*", "split-5"), "scribbles govern the thing they are on")
 """Ids of cases (or patterns of them) whose samples are meant to differ from the reference's -> why."""
 
 
