@@ -348,6 +348,8 @@ def test_a_color_is_for_the_next_point_and_appears(tmp_path: Path, colors: Array
         click(0.25, 0.3)
         until(page, "['live', 'preview'].includes(document.querySelector('#stage').dataset.color)")
         assert page.evaluate("performance.getEntriesByName('studio-click').length") >= 1
+        page.wait_for_timeout(600)
+        assert page.locator(".region").is_hidden(), "the color of a point is seen before its region"
         swatch(leaves)
         assert page.locator(".point[aria-pressed=true]").count() == 0
         click(0.75, 0.6)

@@ -15,7 +15,7 @@ const RADIUS = 0.035;
 /** The same of the outline of an area. */
 const OUTLINE = 0.004;
 
-const draft = { frame: null, id: null, points: [], picked: -1, newest: -1, color: SWATCHES[0][0], radius: RADIUS, reach: "thing", way: "dot", over: -1, aim: null, hover: null };
+const draft = { frame: null, id: null, points: [], picked: -1, newest: -1, fresh: -1, color: SWATCHES[0][0], radius: RADIUS, reach: "thing", way: "dot", over: -1, aim: null, hover: null };
 const ui = {};
 
 const own = (frame) => hints().find((hint) => hint.kind === "points" && hint.frame === frame) ?? null;
@@ -76,7 +76,7 @@ function changed() {
 function add(x, y, more = {}) {
   draft.points = [...draft.points, { x: round(x), y: round(y), color: draft.color, radius: draft.radius, reach: draft.reach, ...more }];
   draft.picked = -1;
-  draft.newest = draft.points.length - 1;
+  draft.newest = draft.fresh = draft.points.length - 1; // its color is to be seen first, not its region
   changed();
 }
 
@@ -231,7 +231,7 @@ function createPoint() {
     show();
   });
   button.addEventListener("blur", () => hoverPoint(-1));
-  button.addEventListener("pointerenter", () => hoverPoint(indexOf()));
+  button.addEventListener("pointerenter", () => indexOf() !== draft.fresh && hoverPoint(indexOf()));
   button.addEventListener("pointerleave", () => hoverPoint(-1));
   return button;
 }
@@ -366,6 +366,7 @@ export function startPoints() {
   ui.layer.addEventListener("pointerdown", press);
   ui.layer.addEventListener("keydown", keyLayer);
   ui.layer.addEventListener("pointermove", (event) => {
+    if (!event.target.closest(".point")) draft.fresh = -1;
     draft.hover = placeOf(event);
     showEditor();
   });
