@@ -1,8 +1,8 @@
 """Every how many frames the network should look: quality against speed, as a table and a picture.
 
     python benchmarks/anchors.py CLIPS FILM... [--clips 8] [-o benchmarks/results/anchors.json] \\
-        [--picture docs/images/anchors.png]
-    python benchmarks/anchors.py --draw benchmarks/results/anchors.json --picture docs/images/anchors.png
+        [--picture anchors.png]
+    python benchmarks/anchors.py --draw benchmarks/results/anchors.json --picture anchors.png
 
 Quality: `videocolor evaluate` of the whole film path on held-back clips of CLIPS (configs/evaluate/held_back.yaml,
 evenly chosen, 3 s each, 240 lines), without a hint (`auto`, model.keyframe_interval) and with the true first frame

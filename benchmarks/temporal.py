@@ -6,7 +6,7 @@
     python benchmarks/temporal.py upsample CLIP...      color error at edges, guided beside bilinear
     python benchmarks/temporal.py cost                  CPU milliseconds of every piece, one thread
 
-Figures and their discussion: docs/research/temporal.md.
+Figures and their discussion: docs/research/motion.md.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-__all__ = ["PAGES", "on_page_markdown"]
+__all__ = ["PAGES", "on_page_content", "on_page_markdown"]
 
 
 def _cell(text: str) -> str:
@@ -91,3 +91,8 @@ PAGES: dict[str, Callable[[], str]] = {
 def on_page_markdown(markdown: str, **_: object) -> str:
     """Fill in the generated parts of a page."""
     return re.sub(r"^<!-- generated: (\w+) -->$", lambda match: PAGES[match[1]](), markdown, flags=re.MULTILINE)
+
+
+def on_page_content(html: str, **_: object) -> str:
+    """Leave out defaults that are none: click's marker of an unset value."""
+    return html.replace("<code>Sentinel.UNSET</code>", "")

@@ -1,7 +1,7 @@
-"""Make the README's picture: two sample films before and after, colored with the packaged weights.
+"""Make a picture of films before and after, colored with the packaged weights.
 
     python pipelines/before_after.py samples/bw_his_girl_friday_1940.mp4 samples/bw_chaplin.mp4 \
-        -o docs/images/before_after.jpg
+        -o before_after.jpg
 
 Each film is colored without hints into a temporary file; rows are the source's frames and the colored ones.
 """

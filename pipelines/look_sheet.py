@@ -2,7 +2,7 @@
 
     videocolor evaluate --protocol auto --methods gray,videocolor --clips CLIPS -o OUT/auto
     videocolor evaluate --protocol e1 --methods flow,videocolor --clips CLIPS -o OUT/e1
-    python pipelines/look_sheet.py --clips OUT/auto OUT/e1 --film samples/bw_chaplin.mp4 -o docs/images/look.jpg
+    python pipelines/look_sheet.py --clips OUT/auto OUT/e1 --film samples/bw_chaplin.mp4 -o look.jpg
 
 A row for each still of a clip: truth, gray, automatic, with the true first frame as hint, DIS flow with the same hint.
 A row for each of some frames of an archival film: as it is, automatic, with a hint made by hand (points of color on

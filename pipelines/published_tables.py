@@ -81,7 +81,8 @@ def score_table(out: Path, weights: Mapping[str, Path]) -> list[str]:
     clips = len(tables["e1"]["clips"])
     head = ["method", *(title for _, title, _ in _COLUMNS_ALL), "dE00 without a hint", "sha256"]
     text = (
-        f"{clips} clips, protocol `e1`; brackets: 95 % over clips. Without a hint gray has dE00 {floor:.2f}; worse are "
+        f"{clips} clips, protocol `e1`; brackets: 95 % over clips.\n"
+        f"Without a hint gray has dE00 {floor:.2f};\nworse are "
     )
     return [text + f"{', '.join(worse) or 'none'}.", "", *rows_of(head, body)]
 

@@ -91,6 +91,15 @@ def test_project_table(root: Path) -> None:
         assert foreign not in needed, "cannot be installed beside PyTorch's CPU build"
 
 
+def test_the_version_is_stated_alike(root: Path) -> None:
+    """The package, the citation and the newest section of the changelog."""
+    from videocolor import __version__
+
+    citation = (root / "CITATION.cff").read_text()
+    assert f"\nversion: {__version__}\n" in citation
+    assert (root / "CHANGELOG.md").read_text().split("\n## ")[1].startswith(f"{__version__} (")
+
+
 def test_torch_is_pinned_for_installers(root: Path) -> None:
     lines = [line for line in (root / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
     assert lines == ["torch==2.13.0"]

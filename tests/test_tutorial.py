@@ -15,7 +15,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "guides" / "training.md").read_text(encoding="utf-8")
 COMMANDS = [
-    shlex.split(line) for block in re.findall(r"^```bash\n(.*?)^```", PAGE, re.M | re.S) for line in block.splitlines()
+    shlex.split(line)
+    for block in re.findall(r"^```bash\n(.*?)^```", PAGE, re.M | re.S)
+    for line in block.replace("\\\n", " ").splitlines()
 ]
 
 

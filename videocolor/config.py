@@ -303,7 +303,7 @@ class HintsConfig(Section):
     reach: Annotated[Reach, COLOR] = "thing"
     """How far scribbles without a mark reach: here, thing, alike (docs/guides/hints.md)."""
     remove_flare: Annotated[Bool, COLOR] = True
-    """Where colored light lies on a hinted frame alone (a leak, a flash), its shot gets the hint without it."""
+    """Where colored light is on a hinted frame alone (a leak, a flash), its shot gets the hint without it."""
     assigned: Annotated[tuple[AssignedHint, ...], SHOTS] = ()
     """Hints assigned to shots by hand, a list of {image: IMAGE, frame: N, shots: [N]}; see docs/guides/hints.md."""
 

@@ -119,6 +119,10 @@ def test_suggestions_report_and_never_overwrite_by_themselves(tmp_path: Path) ->
     with pytest.raises(OutputError, match="--overwrite"):
         write_keyframes(film, folder, config)
     assert paths[0].read_bytes() == b"painted"
+    for path in paths:
+        path.rename(path.with_suffix(".kept"))
+    write_keyframes(film, folder, config)  # another part of the film into the same folder
+    assert (folder / "choices/sheet01.jpg").exists() and (folder / "choices/sheet02.jpg").exists()
 
 
 def test_suggest_says_what_is_wrong_with_the_film(tmp_path: Path) -> None:

@@ -137,10 +137,10 @@ def test_the_recipe(tmp_path: Path, root: Path, weights: Path, capsys: pytest.Ca
     assert output.exists() and "| right |" in capsys.readouterr().out
     manuals = [
         (root / "docs" / name).read_text()
-        for name in ("research/training.md", "research/experiments.md", "model-card.md")
+        for name in ("research/training.md", "research/wrong-hints.md", "model-card.md")
     ]
     commands = re.findall(
-        r"^    python pipelines/fit_relevance\.py (\w+) (.*?)(?: +#.*)?$", "\n".join(manuals), re.MULTILINE
+        r"^python pipelines/fit_relevance\.py (\w+) (.*?)(?: +#.*)?$", "\n".join(manuals), re.MULTILINE
     )
     assert {name for name, _ in commands} == {"measure", "fit"} and len(commands) >= 5
     for name, words in commands:

@@ -198,6 +198,9 @@ class _Names:
         if overwrite:
             shutil.rmtree(folder / CHOICES, ignore_errors=True)  # further ones of an earlier run
 
+    def holds(self, name: str) -> bool:
+        return (self._folder / name).exists()
+
     def write(self, name: str, data: bytes) -> Path:
         path = self._folder / name
         if path.exists() and not self._overwrite:
@@ -240,7 +243,9 @@ class _Sheet:
         cells = [*self._cells, *[blank] * (-len(self._cells) % self._across)]
         rows = [np.concatenate(cells[i : i + self._across], axis=1) for i in range(0, len(cells), self._across)]
         self._pages += 1
-        self._names.write(f"{CHOICES}/sheet{self._pages:02d}.jpg", encode_image(np.concatenate(rows), ".jpg"))
+        while self._names.holds(page := f"{CHOICES}/sheet{self._pages:02d}.jpg"):
+            self._pages += 1  # of an earlier run on another part of the film
+        self._names.write(page, encode_image(np.concatenate(rows), ".jpg"))
         self._cells = []
 
 

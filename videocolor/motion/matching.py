@@ -31,7 +31,7 @@ _AGREE: Final = 6
 _WHOLE: Final = 0.4
 """Share of a picture's texture that is found again, from which it certainly shows the scene.
 
-Half of it is more than three times what any of 1,369 pairs of unrelated frames reached (docs/research/temporal.md).
+Half of it is more than three times what any of 1,369 pairs of unrelated frames reached (docs/research/motion.md).
 """
 _WORTH: Final = 0.05
 _ALIKE: Final = 0.5

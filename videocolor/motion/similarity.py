@@ -86,7 +86,7 @@ def shot_similarity(a: Array, b: Array) -> float:
     """Return how much two frames look like one shot, or one place seen again.
 
     Correlation of the thumbnails at the best small shift, plus 0.7 times the overlap of their luma
-    histograms, brought to 0..1 by a logistic that was fitted on footage (docs/research/temporal.md): 0.5 is
+    histograms, brought to 0..1 by a logistic that was fitted on footage (docs/research/motion.md): 0.5 is
     reached by one in a hundred pairs of unrelated pictures, 0.8 by three in a thousand.
 
     Args:

@@ -21,9 +21,9 @@ from videocolor.types import Array, Range
 __all__ = ["bilinear_chroma", "plane_luma", "scaled_chroma", "upsample_chroma"]
 
 _WINDOW: Final = 3
-"""Side of the fit's window in small pixels; measured, see docs/research/temporal.md."""
+"""Side of the fit's window in small pixels; measured, see docs/research/motion.md."""
 _EPSILON: Final = 1e-3
-"""Luma variance (0..1 squared) under which luma says nothing about color; measured, see docs/research/temporal.md."""
+"""Luma variance (0..1 squared) under which luma says nothing about color; measured, see docs/research/motion.md."""
 _COLOR_NOISE: Final = 0.5
 """Variance of a* or b* in a window that is no color edge."""
 
