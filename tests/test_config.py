@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from videocolor.config import ColorizeConfig, parse_hint, parse_rate, parse_time
+from videocolor.config import ColorizeConfig
+from videocolor.config.parsing import parse_hint, parse_rate, parse_time
 from videocolor.errors import ConfigError, UsageError
 from videocolor.presets import config_root, find_preset, list_presets, load_model, read_yaml, yaml_line
 

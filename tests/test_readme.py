@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from videocolor.cli import cli
-from videocolor.config import ColorizeConfig, parse_hint
+from videocolor.config import ColorizeConfig
+from videocolor.config.parsing import parse_hint
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"^```bash\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)

@@ -117,7 +117,8 @@ __all__ = [
 if TYPE_CHECKING:
     from videocolor.clips import colorize_frames
     from videocolor.colorize import ColorizeResult, colorize_video, find_shots
-    from videocolor.config import ColorizeConfig, parse_hint, parse_time
+    from videocolor.config import ColorizeConfig
+    from videocolor.config.parsing import parse_hint, parse_time
     from videocolor.dryrun import ColorizePlan, plan_colorize
     from videocolor.errors import VideocolorError
     from videocolor.evaluation.evaluate import evaluate

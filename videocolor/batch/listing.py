@@ -26,7 +26,7 @@ import yaml
 
 from videocolor.batch.catalog import read_catalog
 from videocolor.batch.state import state_folder
-from videocolor.config import parse_hint
+from videocolor.config.parsing import parse_hint
 from videocolor.errors import ConfigError, InputError, UsageError
 from videocolor.presets import list_presets, read_yaml, yaml_line
 from videocolor.video.sequences import IMAGE_SUFFIXES

@@ -24,7 +24,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from videocolor.config import ColorizeConfig, parse_hint
+from videocolor.config import ColorizeConfig
+from videocolor.config.parsing import parse_hint
 from videocolor.errors import InputError
 from videocolor.files import disk_errors, file_sha256, write_atomically
 from videocolor.fingerprint import digest, settings_of

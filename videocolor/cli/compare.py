@@ -42,7 +42,7 @@ def compare(source: Path, result: Path, target: Path, kind: Any, **settings: Any
 
     OUT.mp4 plays in browsers: H.264, 4:2:0, with square pixels.
     """
-    from videocolor.config import parse_rate, parse_time
+    from videocolor.config.parsing import parse_rate, parse_time
     from videocolor.reports.compare import CompareOptions, write_comparison
 
     given = {key: value for key, value in settings.items() if value is not None}

@@ -15,7 +15,6 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -287,7 +286,7 @@ class FilmPath(Method):
             except HintError as error:
                 task.notes.append(f"hint refused: {str(error).partition(': ')[2]}")
                 continue
-            yield str(path) if hint.frame is None else f"{_decimal(hint.frame / task.rate)}={path}"
+            yield str(path) if hint.frame is None else f"{float(hint.frame / task.rate):.9f}={path}"
 
 
 class Results(Method):
@@ -379,10 +378,6 @@ def _input(hint: ShotHint, size: tuple[int, int]) -> HintInput:
 def _resized(planes: Array, size: tuple[int, int]) -> Array:
     """(c, h, w) -> (c, *size), area-averaged."""
     return np.stack([cv2.resize(plane, size[::-1], interpolation=cv2.INTER_AREA) for plane in planes])
-
-
-def _decimal(seconds: Fraction) -> str:
-    return f"{float(seconds):.9f}"
 
 
 def _note(event: Event, task: Task, folder: str) -> None:

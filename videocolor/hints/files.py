@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 
 from videocolor.color import codes_to_chroma, codes_to_luma, lab_to_rgb, rgb_to_lab, ycbcr_to_rgb
-from videocolor.config import AssignedHint, ColorizeConfig, parse_hint
+from videocolor.config import AssignedHint, ColorizeConfig
+from videocolor.config.parsing import parse_hint
 from videocolor.errors import HintError, InputError, UsageError
 from videocolor.files import file_sha256
 from videocolor.hints.decoding import decode_samples, unit_samples

@@ -9,7 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
-from videocolor.config import ColorizeConfig, ShotChroma, parse_hint
+from videocolor.config import ColorizeConfig, ShotChroma
+from videocolor.config.parsing import parse_hint
 from videocolor.errors import UsageError
 from videocolor.events import RunLog
 from videocolor.hints.plan import (

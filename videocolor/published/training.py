@@ -372,8 +372,7 @@ class PublishedTask(Task[P], Generic[P]):
         return np.concatenate([np.concatenate(list(pictures), axis=0) for pictures in columns.values()], axis=1)
 
 
-def _clocks() -> Array:
-    """Seconds and CPU seconds of this process."""
+def _clocks() -> Array:  # seconds, CPU seconds of this process
     return np.array([time.monotonic(), time.process_time()])
 
 
@@ -388,10 +387,8 @@ def ordered(config: PublishedConfig, first: int) -> Iterator[tuple[int, Array]]:
 
 def tensors_of(batch: Pictures, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Truth and hint (n, 3, h, w) in 0..1, and the truth's Y' of BT.709 (n, 1, h, w), as films are read."""
-    rgb, hint = (
-        torch.from_numpy(np.ascontiguousarray(pictures)).to(device).permute(0, 3, 1, 2).float() / 255
-        for pictures in (batch.rgb, batch.hint)
-    )
+    found = (torch.from_numpy(np.ascontiguousarray(one)).to(device) for one in (batch.rgb, batch.hint))
+    rgb, hint = (pictures.permute(0, 3, 1, 2).float() / 255 for pictures in found)
     luma = (rgb * rgb.new_tensor(LUMA_WEIGHTS["bt709"])[:, None, None]).sum(dim=1, keepdim=True)
     return rgb, hint, luma
 

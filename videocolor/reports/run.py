@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from pydantic import ValidationError
 
-from videocolor.config import ColorizeConfig, InputConfig, parse_hint
+from videocolor.config import ColorizeConfig, InputConfig
+from videocolor.config.parsing import parse_hint
 from videocolor.errors import InputError, OutputError, UsageError
 from videocolor.events import Observer, RunLog, ignore
 from videocolor.files import plain, write_atomically

@@ -24,7 +24,7 @@ Bool = Annotated[bool, Strict()]
 class RestorationConfig(BaseModel):
     """Repairs before color. All off by default; the only steps that change luma."""
 
-    # As `videocolor.config.Section`, which cannot be imported here: config.py holds this section.
+    # As `videocolor.config.Section`, which cannot be imported here: that module holds this section.
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=(), allow_inf_nan=False
     )
