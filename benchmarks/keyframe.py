@@ -5,7 +5,8 @@
     python benchmarks/keyframe.py sheet FILM_OR_PICTURE... --weights FILE -o SHEET.jpg [--times 1,3] [--height 240]
 
 `score`: RGB-PSNR, CIEDE2000, colorfulness, beyond_tint of pictures with the truth's L* and our a*b*, means over items
-(of a clip: over some frames a second apart). `sheet`: gray, then one column for each vividness.
+(of a clip: over some frames a second apart); then the mean C*ab, and the one that the network expects. `sheet`: gray,
+then one column for each vividness.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from videocolor.evaluation.metrics.beyond_tint import beyond_tint
 from videocolor.evaluation.metrics.lab import ciede2000
 from videocolor.evaluation.metrics.pixels import colorfulness, mean_squared_error, psnr
 from videocolor.models.keyframe.colorizer import KeyframeColorizer
-from videocolor.models.keyframe.regions import choose_chroma, find_regions
+from videocolor.models.keyframe.regions import choose_chroma, expected_chroma, find_regions
 from videocolor.models.registry import load_colorizer
 from videocolor.training.hint.validate import recolor
 from videocolor.types import Array
@@ -106,12 +107,15 @@ def score(
     proposals: int,
 ) -> None:
     """Print a table."""
-    colorizer, rows = load(weights), {}
+    colorizer, rows, chroma = load(weights), {}, []
     for pictures in frames(PackReader(pack), kind, only, most):
         made: dict[str, list[tuple[float, ...]]] = {}
         for rgb in pictures:
             gray = recolor(rgb, np.zeros((2, 8, 8), np.float32))
             made.setdefault("truth", []).append(scores(rgb, rgb))
+            evidence = colorizer.evidence(seen(rgb, int(short[0])))
+            expected = expected_chroma(evidence.head, evidence.features.reshape(len(evidence.features), -1))
+            chroma.append((float(np.hypot(*lab_of(rgb)[1:]).mean()), expected))
             made.setdefault("gray", []).append(scores(rgb, gray))
             for side in short:
                 for value, picture in zip(vividness, colors(colorizer, rgb, int(side), vividness), strict=True):
@@ -124,7 +128,8 @@ def score(
     for name, values in rows.items():
         mean = np.mean(values, axis=0)
         print(f"{name:26} {mean[0]:6.2f} dB  dE00 {mean[1]:5.2f}  colorfulness {mean[2]:5.1f}  tint+ {mean[3]:4.1f}")
-    print(f"{len(rows['truth'])} items")
+    true, expected = np.mean(chroma, axis=0)
+    print(f"{len(rows['truth'])} items; C*ab {true:.1f}, expected {expected:.1f}")
 
 
 @main.command()

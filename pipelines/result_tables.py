@@ -168,6 +168,15 @@ def _surfaces() -> str:
     return table(head, [[name, *(found[name][key] for key in keys)] for name in ("without", "with")])
 
 
+def _things() -> str:
+    names = {"before": "things_before", "now": "things"}
+    head = ["", "C*ab inside", "spread inside", "beyond a tint, of the frames"]
+    found = {name: load(file)["means"] for name, file in names.items()}
+    return table(
+        head, [[name, means["chroma"], means["spread"], means["beyond_tint"]] for name, means in found.items()]
+    )
+
+
 def _scaling() -> str:
     found = load("scaling")
     words = {
@@ -230,6 +239,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "determinism": _determinism,
     "metrics": _metrics,
     "surfaces": _surfaces,
+    "things": _things,
     "scaling": _scaling,
     "weights": _weights,
     "restoration_gain": _text("restoration_gain.txt"),

@@ -15,13 +15,14 @@ import pytest
 from batch import fakes
 from conftest import ROOT
 
+from videocolor.batch.gate import pause, paused, resume
 from videocolor.batch.jobs import read_jobs
 from videocolor.batch.manifest import MANIFEST
 from videocolor.batch.run import BatchResult, run_batch
 from videocolor.batch.settings import BatchConfig
 from videocolor.batch.state import read_file, state_folder
 from videocolor.batch.status import batch_status
-from videocolor.engines.worker import DRAIN, pause, paused, resume
+from videocolor.engines.worker import DRAIN
 from videocolor.presets import load_model
 
 PROGRAM = """

@@ -46,9 +46,12 @@ class Stub:
     error: BaseException | None = None
     config: ColorizeConfig | None = None
     source: Path | None = None
+    workers: int | str | None = None
 
-    def colorize_video(self, source: Path, target: Path, config: ColorizeConfig, *, observer: Any) -> None:
-        self.source, self.config = source, config
+    def colorize_video(
+        self, source: Path, target: Path, config: ColorizeConfig, *, workers: int | str, observer: Any
+    ) -> None:
+        self.source, self.config, self.workers = source, config, workers
         for event in self.events:
             observer(event)
         if self.error is not None:
@@ -245,12 +248,15 @@ def test_every_flag_arrives(stub: Stub) -> None:
     flags = {
         "--hints": "stills", "--shots": "shots.yaml", "--model": "other", "--device": "cpu", "--batch": "3",
         "--codec": "libx265", "--crf": "17.5", "--preset": "slow", "--pix-fmt": "yuv420p10le",
-        "--saturation": "1.2", "--rate": "23.976", "--start": "00:00:01.5", "--end": "9",
+        "--workers": "3", "--saturation": "1.2", "--rate": "23.976", "--start": "00:00:01.5", "--end": "9",
     }  # fmt: skip
     flat = [part for pair in flags.items() for part in pair]
-    result = invoke("colorize", "a.mkv", "b.mkv", *flat, "--hint", "1=a.png", "--hint", "b.png", "--overwrite")
+    result = invoke(
+        "colorize", "a.mkv", "b.mkv", *flat, "--hint", "1=a.png", "--hint", "b.png", "--workers", "3", "--overwrite"
+    )
     assert result.exit_code == 0, result.stderr
     config = merged(stub)
+    assert stub.workers == 3
     assert config.hints.items == ("1=a.png", "b.png")
     assert (config.hints.folder, config.shots.file) == (Path("stills"), Path("shots.yaml"))
     assert (config.model.name, config.model.device, config.model.batch) == ("other", "cpu", 3)

@@ -19,7 +19,7 @@ import numpy as np
 
 from videocolor.types import Array
 
-__all__ = ["Evidence", "Head", "choose_chroma", "find_regions", "propose"]
+__all__ = ["Evidence", "Head", "choose_chroma", "expected_chroma", "find_regions", "propose"]
 
 _LEVELS: Final = ((40.0, 10, 0.3), (400.0, 160, 0.3))
 """Of each kind of regions: scale, least number of pixels, and weight of the region's distribution; the rest is the
@@ -144,12 +144,25 @@ def _annealed(head: Head, features: Array, vividness: float, taste: Array | None
     return np.asarray(moments[:3] / moments[3], np.float32)
 
 
+def expected_chroma(head: Head, features: Array) -> float:
+    """Mean C*ab of a picture as the network expects it: of its distribution, less the weights of training.
+
+    Args:
+        head: of the network.
+        features: (c, n) of some places.
+    """
+    matrix, bias = head.scores
+    shares = matrix @ features + (bias - np.log(head.weights))[:, None]
+    shares = np.exp(shares - shares.max(axis=0))
+    return float((np.hypot(*head.centers.T) @ shares / shares.sum(axis=0)).mean())
+
+
 def _at_least(head: Head, features: Array, shared: Array, vividness: float) -> float:
     """Raise vividness until the picture is nearly as colorful as the network expects it to be.
 
     Where the network knows of several vivid colors which it holds for alike, it decides for the gray between them; old
     film, which looks like nothing that it was trained on, would be gray all over. How colorful the picture is, it knows
-    better: the mean C*ab of its distribution, less the weights of training, is right in the mean.
+    better.
 
     Args:
         head: of the network.
@@ -157,10 +170,7 @@ def _at_least(head: Head, features: Array, shared: Array, vividness: float) -> f
         shared: (c, n) of the same places, averaged with their regions.
         vividness: as given; more of it asks for more color.
     """
-    matrix, bias = head.scores
-    shares = matrix @ features + (bias - np.log(head.weights))[:, None]
-    shares = np.exp(shares - shares.max(axis=0))
-    expected = (np.hypot(*head.centers.T) @ shares / shares.sum(axis=0)).mean()
+    expected = expected_chroma(head, features)
     tried = np.linspace(vividness, max(_MOST_VIVID, vividness), _TRIED)
     found = [float(np.hypot(*_annealed(head, shared, value)[:2]).mean()) for value in tried]
     return float(np.interp(_EXPECTED * vividness * expected, np.maximum.accumulate(found), tried))
