@@ -106,6 +106,7 @@ def test_a_network_and_a_source_of_hints(outside: Path) -> None:
         colorize_video("in.mkv", "no.mkv", ColorizeConfig.load(None, ["model.automatic=hint"]), colorizer=kind("", 1))
 
 
+@pytest.mark.slow
 def test_a_way_of_smoothing(outside: Path) -> None:
     hold = importlib.import_module("outside_smoothing").hold
     for name, given in (("named", "outside_smoothing:hold"), ("given", hold), ("none", "none")):

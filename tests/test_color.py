@@ -90,6 +90,7 @@ def test_impossible_colors_are_limited_not_clipped(matrix: Matrix) -> None:
     np.testing.assert_allclose(color.rgb_to_luma(rgb, matrix), y, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("matrix", MATRICES)
 @pytest.mark.parametrize("range_", get_args(Range))
 @pytest.mark.parametrize("depth", [8, 10, 12, 16])

@@ -124,6 +124,7 @@ def test_predicted_color_arrives(tmp_path: Path, use: Callable[[Colorizer], None
             assert np.abs(error).mean() < 0.004
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keyframe_interval", [1, 4])
 def test_batch_size_does_not_matter(keyframe_interval: int, tmp_path: Path, use: Callable[[Colorizer], None]) -> None:
     make_film(tmp_path / "in.mkv", color_frames([1, 2], 20), size=(WIDTH, HEIGHT))
@@ -141,6 +142,7 @@ def test_batch_size_does_not_matter(keyframe_interval: int, tmp_path: Path, use:
                 assert np.abs(p.astype(int) - q).max() <= 1
 
 
+@pytest.mark.slow
 def test_out_of_memory_halves_the_batch_and_says_so(tmp_path: Path, use: Callable[[Colorizer], None]) -> None:
     make_film(tmp_path / "in.mkv", color_frames([1], 24), size=(WIDTH, HEIGHT))
     teller = Teller(most=2)

@@ -259,6 +259,7 @@ def test_a_link_stays_and_its_file_is_written(tmp_path: Path, resume: str) -> No
         plan_output(probe(tmp_path / "in.mkv"), tmp_path / "round.mkv")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "gbrp10le"])
 def test_a_dry_run_says_which_shots_have_color_already(tmp_path: Path, pix_fmt: str) -> None:
     frames = []

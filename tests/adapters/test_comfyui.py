@@ -27,6 +27,7 @@ def node(root: Path) -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 def test_a_batch_becomes_a_film_in_color_and_a_hint_returns(node: ModuleType) -> None:
     truth = torch.from_numpy(pan(4, 2).astype(np.float32) / 255)
     inputs = node.VideocolorColorize.INPUT_TYPES()

@@ -83,6 +83,7 @@ def sha256(path: Path) -> str:
 # ---- labels and presets, read from what was written ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suffix", "preset"), [(".mkv", "master"), (".mp4", "access"), (".mov", "prores"), (".mkv", "access")]
 )
@@ -439,6 +440,7 @@ def test_a_copy_proves_itself(proved: Path, copied: Path) -> None:
     assert quick.checked == ("files", "source")
 
 
+@pytest.mark.slow
 def test_no_byte_of_a_result_folder_changes_unseen(copied: Path) -> None:
     assert problems_of(copied) == []
     for path in files_of(copied):
@@ -546,6 +548,7 @@ def test_names_are_escaped_as_sha256sum_does(tmp_path: Path) -> None:
     assert set(read_manifest(tmp_path)[0]) == {"a b.mkv"}
 
 
+@pytest.mark.slow
 def test_a_package_follows_its_film(tmp_path: Path) -> None:
     job = film_job(tmp_path)
     finished(job, ArchiveSettings(bag=True))
@@ -701,6 +704,7 @@ def test_films_of_version_0_1_0_are_not_repaired(copied: Path) -> None:
     assert path.is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", [False, True])
 def test_a_completion_that_stops_is_done_by_the_next_run(
     killed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

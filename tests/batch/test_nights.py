@@ -400,6 +400,7 @@ def test_a_dry_run_by_command(tmp_path: Path) -> None:
     assert done.exit_code == 3 and json.loads(done.stdout)["films"][1]["state"] == "cannot be done"
 
 
+@pytest.mark.slow
 def test_the_page_of_a_batch(tmp_path: Path) -> None:
     for name, more in (("a", {}), ("b", {"trouble": {"shard": 0, "kind": "torn <tape>"}}), ("c & d", {})):
         fakes.reel(tmp_path / f"in/{name}.mkv", **more)

@@ -38,6 +38,7 @@ def tool(folder: Path, name: str, script: str, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 
 
+@pytest.mark.slow
 @mediaconch
 @pytest.mark.parametrize(("suffix", "preset"), [(".mkv", "master"), (".mp4", "access")])
 def test_mediaconch_passes_our_films(suffix: str, preset: str, tmp_path: Path) -> None:
@@ -53,6 +54,7 @@ def test_mediaconch_passes_our_films(suffix: str, preset: str, tmp_path: Path) -
         finish_film(job, report, ArchiveSettings(mediaconch=other), sha256(job.source))
 
 
+@pytest.mark.slow
 @mediaconch
 def test_mediaconch_is_asked_later_and_finds_damage(tmp_path: Path) -> None:
     job = film_job(tmp_path)
@@ -119,6 +121,7 @@ def test_a_tool_that_fails_is_no_success(
         finish_film(job, colored_report(target), ArchiveSettings(mediaconch="master", fixity=False), "")
 
 
+@pytest.mark.slow
 def test_a_tool_ends_with_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tool(tmp_path / "bin", "qcli", "echo $$ > ../pid; sleep 100", monkeypatch)
     job, number = film_job(tmp_path), tmp_path / "pid"
@@ -167,6 +170,7 @@ def test_the_checksums_of_slices(tmp_path: Path) -> None:
     assert check_slices(other) is None
 
 
+@pytest.mark.slow
 def test_a_wrong_checksum_is_found_where_bytes_are_accepted(tmp_path: Path) -> None:
     job = film_job(tmp_path)
     finished(job, ArchiveSettings(luma_proof=True))

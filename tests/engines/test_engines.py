@@ -317,6 +317,7 @@ def driver(settings: EngineSettings, folder: Path, *do: str, **variables: str) -
             process.kill()
 
 
+@pytest.mark.slow
 def test_when_the_driver_is_killed_so_are_its_workers(tmp_path: Path) -> None:
     with driver(EngineSettings(workers=2), tmp_path, "sleep", "stubborn") as process:
         workers = pids(tmp_path)
@@ -327,6 +328,7 @@ def test_when_the_driver_is_killed_so_are_its_workers(tmp_path: Path) -> None:
         assert (tmp_path / "sleep.cleaned").exists(), "who can, puts its files away"
 
 
+@pytest.mark.slow
 def test_heartbeats_that_nobody_hears_do_not_end_a_worker_that_tidies_up(tmp_path: Path) -> None:
     with driver(EngineSettings(workers=1, heartbeat_seconds=0.05), tmp_path, "tidy") as process:
         deadline = time.monotonic() + 60
@@ -415,6 +417,7 @@ def test_a_suspended_driver_takes_nobody_for_hung(tmp_path: Path) -> None:
         assert "lost" not in process.stdout.read()
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_the_drivers(tmp_path: Path) -> None:
     with driver(EngineSettings(workers=1), tmp_path, "sleep") as process:
         (worker,) = pids(tmp_path)
@@ -435,6 +438,7 @@ def test_threads_are_dealt(tmp_path: Path) -> None:
     assert told["job"]["config"]["model"] == {"device": "cpu", "threads": 1}, "half, as in colorize"
 
 
+@pytest.mark.slow
 def test_each_worker_has_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("videocolor.engines.local.visible_gpus", lambda: ["4", "7"])
     with open_engine(EngineSettings(), WORK) as engine:
@@ -472,6 +476,7 @@ def test_engines_that_are_none(kind: str, words: str) -> None:
         open_engine(EngineSettings(kind=kind), WORK)
 
 
+@pytest.mark.slow
 def test_an_engine_is_added_as_the_manual_says(root: Path, tmp_path: Path) -> None:
     """The steps of docs/guides/cluster.md, "Add an engine"; the contract runs on it with the slow tests."""
     manual = (root / "docs/guides/cluster.md").read_text().partition("## Add an engine")[2].partition("\n## ")[0]

@@ -391,6 +391,7 @@ def test_recipe_of_all_protocols(clips: Path, tmp_path: Path, root: Path) -> Non
     assert wrong.returncode == 2 and "e2" in wrong.stderr and "Traceback" not in wrong.stderr
 
 
+@pytest.mark.slow
 def test_recipe_of_the_lightness_table(tmp_path: Path, root: Path) -> None:
     from videocolor.datasets.pack import PackWriter
 

@@ -177,6 +177,7 @@ def test_the_mask_moves_along() -> None:
     assert float(np.abs(found.mask - mask).mean()) < 0.01
 
 
+@pytest.mark.slow
 def test_a_layer_of_flat_colors_is_taken_where_it_lies() -> None:
     layer, mask = np.zeros_like(TRUE), np.zeros((240, 320), np.float32)
     layer[50:150, 80:200], mask[50:150, 80:200] = (0.8, 0.2, 0.1), 1
@@ -218,6 +219,7 @@ def test_gray_and_transparent_pictures_are_refused() -> None:
         align_painted(TRUE, np.zeros((240, 320), np.float32), luma_of(TRUE))
 
 
+@pytest.mark.slow
 def test_a_small_part_of_the_frame_is_refused() -> None:
     with pytest.raises(HintError, match=r"shows only \d\d % of it"):
         align_painted(TRUE[:120, :200], None, luma_of(TRUE))

@@ -385,6 +385,7 @@ def test_a_negative_time_finds_its_frame() -> None:
     assert plan.hints[0].frame == 2
 
 
+@pytest.mark.slow
 def test_pictures_of_hints_are_not_all_held(tmp_path: Path) -> None:
     """Memory must not grow with the number of painted frames."""
     rng = np.random.default_rng(0)

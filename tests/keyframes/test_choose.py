@@ -77,6 +77,7 @@ def tint(path: Path, by: Sequence[float]) -> None:
     cv2.imwrite(str(path), np.rint(np.moveaxis(rgb, 0, -1)[..., ::-1] * 255).astype(np.uint8))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [0, 1400])
 def test_suggested_frames_painted_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int) -> None:
     """The restorer's round: suggest, paint, give the folder back; the painted frames stand in the film."""

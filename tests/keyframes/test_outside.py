@@ -79,6 +79,7 @@ def errors(reel: Path, pictures: Sequence[tuple[int, Array]]) -> list[float]:
     return found
 
 
+@pytest.mark.slow
 def test_the_film_is_better_than_its_keyframes(reel: Path, tmp_path: Path) -> None:
     """From film to film with a program that colors with the truth, but moves and grades it."""
     target = tmp_path / "out.mkv"
@@ -100,6 +101,7 @@ def test_the_film_is_better_than_its_keyframes(reel: Path, tmp_path: Path) -> No
     assert np.mean(film) < np.mean(errors(reel, keys)), "all frames, against the keyframes that they came from"
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_and_hand_painted_pictures_stay(reel: Path, tmp_path: Path) -> None:
     program = Program(command(reel / "painter.py", reel / "truth"))
     log = reel / "truth.log"
@@ -150,6 +152,7 @@ def test_files_in_options_are_part_of_a_command(tmp_path: Path) -> None:
     assert found[0] != found[1]
 
 
+@pytest.mark.slow
 def test_a_picture_of_another_frame_is_refused(reel: Path, tmp_path: Path) -> None:
     heard: list[Event] = []
     other = "import shutil, sys; shutil.copy(sys.argv[1], sys.argv[2])"
@@ -221,6 +224,7 @@ def test_commands_are_checked_before_the_start(text: str, words: str) -> None:
         Program(text)
 
 
+@pytest.mark.slow
 def test_aligned_hints_give_the_same_film_in_one_go_and_continued(reel: Path, tmp_path: Path) -> None:
     """The plan holds which hints were aligned; a run that goes on aligns them again."""
     program = Program(command(reel / "painter.py", reel / "truth"))

@@ -187,6 +187,7 @@ def test_plain_frames(colorizer: Colorizer, level: float) -> None:
     assert np.isfinite(got.ab).all() and np.abs(got.ab).max() < 200
 
 
+@pytest.mark.slow
 def test_the_same_every_time(kind: Kind, colorizer: Colorizer) -> None:
     """With one object, and with another of the same file."""
     size = size_of(colorizer.card)
@@ -198,6 +199,7 @@ def test_the_same_every_time(kind: Kind, colorizer: Colorizer) -> None:
     assert other.card == colorizer.card
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", [(1, 1, 1, 1, 1, 1, 1), (3, 4), (5, 2)])
 def test_frames_do_not_depend_on_their_batch(colorizer: Colorizer, parts: tuple[int, ...]) -> None:
     size = size_of(colorizer.card)
@@ -222,6 +224,7 @@ def test_a_step_changes_neither_memory_nor_its_input(colorizer: Colorizer) -> No
     np.testing.assert_array_equal(luma, before)
 
 
+@pytest.mark.slow
 def test_shots_do_not_know_each_other(colorizer: Colorizer) -> None:
     size = size_of(colorizer.card)
     luma, memory = frames(2, size), start(colorizer, size)
@@ -264,6 +267,7 @@ def test_a_hint_is_heard_and_its_mask_obeyed(colorizer: Colorizer) -> None:
     close(colored(HintInput(plain.luma, plain.ab, half)), colored(HintInput(plain.luma, unseen, half)))
 
 
+@pytest.mark.slow
 def test_another_thread_may_use_it(colorizer: Colorizer) -> None:
     """The data path loads it in one thread and runs it in another, one after the other."""
     size = size_of(colorizer.card)

@@ -87,6 +87,7 @@ def test_pictures_of_other_scenes_are_not_alike() -> None:
     assert alike(view(0), [flat]) < 0.5 and alike(flat, [view(0), elsewhere()]) < 0.5
 
 
+@pytest.mark.slow
 def test_a_film_of_many_shots_is_not_searched_for_every_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand painted frames and a thousand shots are a million pairs, of milliseconds each."""
     searched = []

@@ -126,6 +126,7 @@ def test_what_the_hints_show_as_well_is_left_out() -> None:
     np.testing.assert_array_equal(remembered.tokens.keys, begun.tokens.keys)
 
 
+@pytest.mark.slow
 def test_a_thing_that_grows_keeps_its_painted_color(tmp_path: Path) -> None:
     """Red on gray: the texture of the red thing grows to four times its size, beyond what one view can match."""
     texture, ground = picture(3, 48, 48), picture(4, 96, 128)

@@ -69,6 +69,7 @@ def chroma_errors(film: Path, truth: Sequence[Array]) -> list[float]:
     return found
 
 
+@pytest.mark.slow
 def test_chroma_is_taken_where_it_fits_and_the_rest_is_said(tmp_path: Path) -> None:
     """Another rate, a leader, a shot that is missing there: the others get the right color, luma stays."""
     one, two, three = shot(5), shot(11), shot(17)

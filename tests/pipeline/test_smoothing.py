@@ -133,6 +133,7 @@ def test_noise_on_a_still_falls_to_a_third_on_every_frame(every: int) -> None:
     assert abs(float((out - truth).mean())) < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("anchors", [1, 4])
 @pytest.mark.parametrize("length", [1, 2])
 def test_a_flash_in_luma_does_not_flash_in_color(anchors: int, length: int) -> None:

@@ -50,6 +50,7 @@ def test_colorize_film_says_what_is_wrong(root: Path, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_hold_back_is_what_is_committed(root: Path, tmp_path: Path) -> None:
     footage = tmp_path / "footage"
     for part, rows in {"train": ["a.mp4,x/y:a.mp4", "b.mp4,x/y:b.mp4"], "images": ["1.jpg,x/z:1.jpg"]}.items():

@@ -35,6 +35,7 @@ def count(module: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "encoder", "total"),
     [("gray", 528_129, 1_060_356), ("outlines", 528_129, 1_060_356), ("hint", 1_194_627, 2_389_254)],
@@ -51,6 +52,7 @@ def test_autoencoders_have_the_published_counts(kind: str, encoder: int, total: 
         assert large(picture).shape == (1, 3, 512, 512)
 
 
+@pytest.mark.slow
 def test_the_list_counts_what_is_built() -> None:
     built = {}
     for preset in list_presets("train/published"):

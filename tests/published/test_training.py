@@ -52,6 +52,7 @@ def test_all_presets_are_tried_here() -> None:
     assert {name for name in found if not name.startswith("p")} == {*AUTOENCODERS, *NAMES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else SLOW) for n in NAMES])
 def test_a_preset_trains_and_its_network_colors(name: str, runs: Path) -> None:
     path = train(tiny(name, runs), observer=lambda _event: None)
@@ -216,6 +217,7 @@ def test_cards_that_contradict_the_file(
         load_colorizer(str(path), device="cpu")
 
 
+@pytest.mark.slow
 def test_weights_that_do_not_fit(models: dict[str, Path], tmp_path: Path) -> None:
     r, h = read_artifact(models["r"]), read_artifact(models["h"])
     path = tmp_path / "odd.safetensors"
@@ -307,6 +309,7 @@ def test_dispatch(tmp_path: Path) -> None:
         systems.config_class(tmp_path / "odd.yaml")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["h", pytest.param("r", marks=SLOW), pytest.param("f", marks=SLOW)])
 def test_a_film_gets_color(kind: str, models: dict[str, Path], tmp_path: Path) -> None:
     from media import make_film

@@ -190,6 +190,7 @@ def test_it_fetches_nothing_and_runs_only_its_own(colored: Path) -> None:
 EVIL = "<img src=x onerror=alert(1)>\"'&<script>x()</script>"
 
 
+@pytest.mark.slow
 def test_hostile_names_and_texts_stay_texts(reel: Path, tmp_path: Path) -> None:
     target = tmp_path / f"{EVIL.replace('/', '')}.mp4"
     colorize_video(reel, target, settings())
@@ -310,6 +311,7 @@ def test_recolored_shots_give_a_new_report(reel: Path, tmp_path: Path) -> None:
     assert timing["frames"] == SHOTS[1], "what was kept took no time"
 
 
+@pytest.mark.slow
 def test_what_stands_there_is_not_replaced_unasked(reel: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
     report_path(target).write_text("somebody's")

@@ -54,6 +54,7 @@ def change(clean: list[Array], made: list[Array]) -> float:
     return float(np.mean([np.abs(a.astype(int) - b).mean() for a, b in zip(clean, made, strict=True)]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILMS)
 def test_dust_is_mended(name: str, root: Path) -> None:
     clean = clip(root, name)
@@ -63,6 +64,7 @@ def test_dust_is_mended(name: str, root: Path) -> None:
     assert harm < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILMS)
 def test_scratches_are_mended(name: str, root: Path) -> None:
     film = damage.scratches(clip(root, name, count=8), 1, 3)
@@ -71,6 +73,7 @@ def test_scratches_are_mended(name: str, root: Path) -> None:
     assert harm < 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILMS)
 def test_flicker_falls_to_a_third(name: str, root: Path) -> None:
     clean = clip(root, name, 0, 40)
@@ -81,6 +84,7 @@ def test_flicker_falls_to_a_third(name: str, root: Path) -> None:
     assert change(clean, mended(clean, deflicker=True)) < 0.5
 
 
+@pytest.mark.slow
 def test_a_fade_stays_a_fade() -> None:
     pan = damage.textured_pan(1, 60)
     clean = [np.rint(16 + (luma - 16.0) * (1 - i / 70)).astype(np.uint8) for i, luma in enumerate(pan)]

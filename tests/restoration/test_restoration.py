@@ -202,6 +202,7 @@ def test_closing_closes_the_source(film: list[Array]) -> None:
     assert closed == [True]
 
 
+@pytest.mark.slow
 def test_an_error_of_the_source_comes_through(film: list[Array]) -> None:
     def source() -> Iterator[Frame]:
         yield from damage.frames_of(film[:30])

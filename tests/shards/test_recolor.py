@@ -79,6 +79,7 @@ def test_frames_times_are_whole_after_many_changes(reel: Path, tmp_path: Path) -
         assert not b.losses
 
 
+@pytest.mark.slow
 def test_what_cannot_be_done_is_said(reel: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mkv"
     with pytest.raises(InputError, match="only shots of a finished film"):

@@ -73,6 +73,7 @@ def test_a_plan_with_a_shard_behind_the_film_is_refused(reel: Path, tmp_path: Pa
         read_plan(path)
 
 
+@pytest.mark.slow
 def test_what_a_run_killed_while_it_joined_has_left_goes(reel: Path, tmp_path: Path) -> None:
     target, settings = tmp_path / "[1] out.mkv", ("model.name=constant", "output.sidecar=false")
     colorize_video(reel, target, config(*settings, "output.keep_shards=true"))

@@ -220,6 +220,7 @@ def test_two_runs_at_once_are_refused(reel: Path, tmp_path: Path) -> None:
     assert colorize_video(reel, tmp_path / "out.mkv", config("model.name=constant")).resumed == 0
 
 
+@pytest.mark.slow
 def test_nothing_is_left_behind(reel: Path, tmp_path: Path) -> None:
     colorize_video(reel, tmp_path / "out.mkv", config("model.name=constant"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mkv", "out.mkv.json"]

@@ -160,6 +160,7 @@ def test_a_picture_that_changes_its_size_ends_the_film_there(tmp_path: Path) -> 
     assert samples_of(result.target) == samples_of(expected.target)
 
 
+@pytest.mark.slow
 def test_a_film_that_changed_is_not_mixed(tmp_path: Path) -> None:
     source = write_reel(tmp_path / "in.mkv", SHOTS)
     job = FilmJob(

@@ -117,6 +117,7 @@ def find(frames: list[Array]) -> list[int]:
     return found + finder.finish()
 
 
+@pytest.mark.slow
 def test_finds_every_hard_cut_of_the_film_and_at_most_one_false() -> None:
     frames, cuts, spans, flashes = film()
     assert (len(cuts), len(spans), flashes) >= (20, 10, 5)

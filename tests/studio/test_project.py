@@ -133,6 +133,7 @@ def test_undo_and_redo_go_through_every_state(store: ProjectStore) -> None:
         store.redo(store.revision)
 
 
+@pytest.mark.slow
 def test_two_hundred_states_are_kept(store: ProjectStore) -> None:
     for number in range(210):
         store.change(store.revision, lambda s, n=number: edits.set_shot(s, 0, saturation=n / 100))  # type: ignore[misc]
@@ -485,6 +486,7 @@ def test_pictures_get_names_of_their_own_and_stay(store: ProjectStore) -> None:
     assert store.images_in_use() == {state.data.hints[0].image}  # undo needs it
 
 
+@pytest.mark.slow
 def test_the_project_needs_no_web_server(root: Path) -> None:
     program = (
         "import sys; sys.modules['fastapi'] = sys.modules['uvicorn'] = None\n"

@@ -233,6 +233,7 @@ def test_a_finished_film_moves_with_its_project(finished_store: ProjectStore) ->
     assert (status.state, status.rendered, status.changed) == ("idle", None, ())
 
 
+@pytest.mark.slow
 def test_stopped_by_a_person(store: ProjectStore) -> None:
     assert stop_render(store).state == "idle"
     change(store, lambda s: edits.set_settings(s, SLOW))

@@ -205,6 +205,7 @@ def test_new_cuts_are_looked_at_as_the_pass_would(reel: Path, tmp_path: Path) ->
     assert {look.start for look in heard.looks} == {*CUTS, *cuts}
 
 
+@pytest.mark.slow
 def test_who_returns_is_what_the_render_plans(reel: Path, tmp_path: Path) -> None:
     scan, _, heard = scanned(reel, tmp_path)
     scan.watch(CUTS, ())

@@ -131,6 +131,7 @@ def test_settings(page: Client) -> None:
         assert answer.status_code == 400 and page.project()["revision"] == revision
 
 
+@pytest.mark.slow
 def test_shots_of_a_second_start(reel: Path, tmp_path: Path) -> None:
     """What was done is there again, in a project that is named, and the scan is not made anew."""
     with serving(reel, tmp_path / "project") as client:
@@ -275,6 +276,7 @@ def test_a_preview(page: Client) -> None:
     assert (part["first"], part["count"]) == (16, 3)
 
 
+@pytest.mark.slow
 def test_only_what_a_change_affects_is_computed_again(page: Client) -> None:
     page.change("PATCH", "/api/settings", model="constant")
     first = finished(page, begin(page, shot=8, lines=72))
@@ -351,6 +353,7 @@ class Slow:
             self.closed += 1
 
 
+@pytest.mark.slow
 def test_a_new_preview_ends_the_old_one(page: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     page.change("PATCH", "/api/settings", model="constant")
     slow = Slow()
@@ -502,6 +505,7 @@ def test_colors_that_are_known(page: Client) -> None:
     assert [hint["id"] for hint in gone.json()["hints"]] == ["h0002"]
 
 
+@pytest.mark.slow
 def test_a_hint_whose_picture_was_taken_away_closes_nothing(reel: Path, tmp_path: Path) -> None:
     photo = cv2.imencode(".png", np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8))[1].tobytes()
     with serving(reel, tmp_path / "project") as client:
@@ -516,6 +520,7 @@ def test_a_hint_whose_picture_was_taken_away_closes_nothing(reel: Path, tmp_path
         assert client.http.delete("/api/hints/h0001", params={"revision": document["revision"]}).status_code == 200
 
 
+@pytest.mark.slow
 def test_hints_that_were_put_there_by_hand(reel: Path, tmp_path: Path) -> None:
     """A project may come from somebody else: no link is followed, nothing large is decoded to show the page."""
     photo = cv2.imencode(".png", np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8))[1].tobytes()
@@ -567,6 +572,7 @@ def test_a_click_colors_its_frame_at_once(page: Client) -> None:
     assert all(len({one[1:3], one[3:5], one[5:7]}) == 1 for one in grays), "as dull as the shot"
 
 
+@pytest.mark.slow
 def test_a_painted_frame_is_shown_at_once_and_previews_are_kept(page: Client) -> None:
     gray = cv2.imdecode(np.frombuffer(page.get("/api/frames/10.png").content, np.uint8), cv2.IMREAD_GRAYSCALE)
     painted = np.clip(np.stack([gray * 0.7, gray * 0.9, gray * 1.15], axis=-1), 0, 255).astype(np.uint8)

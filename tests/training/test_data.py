@@ -117,6 +117,7 @@ def _until_asleep(pids: list[int]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_said(tmp_path: Path) -> None:
     make_pack(tmp_path / "pack")
     phases, data = [{"steps": 50, "size": 32, "batch": 2}], {"pack": tmp_path / "pack"}

@@ -99,6 +99,7 @@ def test_steps_that_are_not_finite_are_skipped_then_fatal(tiny: TrainConfig, mon
         loop.train(tiny.model_copy(update={"out": tiny.out / "again"}))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_colors(tiny: TrainConfig) -> None:
     net = load_colorizer(str(loop.train(tiny, stop_after=1)), device="cpu")
     assert net.card.name == "run" and net.card.parameters > 3e6 and net.card.macs is not None

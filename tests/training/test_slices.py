@@ -43,6 +43,7 @@ def test_slices_of_minutes_make_the_whole_run(tmp_path: Path, monkeypatch: pytes
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
+@pytest.mark.slow
 def test_a_signal_is_followed_between_two_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny_config(tmp_path, monkeypatch)
 

@@ -62,6 +62,7 @@ def test_a_rich_film_keeps_everything(tmp_path: Path) -> None:
         assert tags["comment"] == "print 3; colorized by videocolor, not original color"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])
 def test_what_a_container_cannot_hold_is_named(tmp_path: Path, suffix: str) -> None:
     source, target = tmp_path / "in.mkv", tmp_path / f"out{suffix}"
@@ -153,6 +154,7 @@ def _jpeg() -> bytes:
     return b"".join(bytes(p) for p in (*context.encode(frame), *context.encode(None)))
 
 
+@pytest.mark.slow
 def test_sound_goes_on_in_step_where_the_clock_starts_anew(tmp_path: Path) -> None:
     """Two recordings in one transport stream: every packet of the second keeps its distance to the picture."""
     source = _twice(tmp_path)
@@ -180,6 +182,7 @@ def test_losses_are_silent_where_every_frame_came(tmp_path: Path) -> None:
     assert "clock restarts" in film.losses[0]
 
 
+@pytest.mark.slow
 def test_a_trim_behind_several_restarts_keeps_step(tmp_path: Path) -> None:
     """Seeking leads anywhere in such a film: both readers count through from its beginning."""
     source, target = tmp_path / "in.ts", tmp_path / "out.mkv"

@@ -170,6 +170,7 @@ def test_a_run_says_once_that_later_captions_are_left_out(
     assert read_record(target)["warnings"].count(warning) == 1
 
 
+@pytest.mark.slow
 def test_a_timecode_that_the_muxer_refuses_is_named_and_not_the_end(tmp_path: Path) -> None:
     """Dropped frames are of 30000/1001 a second: found when the film was closed, formerly."""
     source, target = tmp_path / "in.mkv", tmp_path / "out.mov"
@@ -201,6 +202,7 @@ def test_a_trial_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Monke
     assert not (tmp_path / "out.mkv").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".mxf", ".mov"])
 def test_dnxhr_for_editors(tmp_path: Path, suffix: str) -> None:
     source, target = tmp_path / "in.mov", tmp_path / f"out{suffix}"

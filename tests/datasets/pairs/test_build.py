@@ -321,6 +321,7 @@ def test_a_folder_of_something_else_is_refused(films: Path, tmp_path: Path) -> N
         build_pairs([films / "a.mp4"], tmp_path, config())
 
 
+@pytest.mark.slow
 def test_folders_and_tars_without_anything_are_skipped(films: Path, tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     (tmp_path / "broken.tar").write_bytes(b"no tar")

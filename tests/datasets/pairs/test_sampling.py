@@ -28,6 +28,7 @@ def timelines(draw: st.DrawFn) -> Timeline:
     return Timeline((first + ticks).astype(np.int64), sharp, usable, base, (0, *sorted(cuts)))
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(
     line=timelines(),

@@ -196,6 +196,7 @@ def flax_tree(tensors: dict[str, Array]) -> dict[str, Any]:
     return tree
 
 
+@pytest.mark.slow
 def test_converting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tensors, target = random_weights(), tmp_path / "weights.safetensors"
     archive = archive_of(tmp_path, flax_tree(tensors), monkeypatch)
@@ -210,6 +211,7 @@ def test_converting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.slow
 def test_another_archive_is_refused(tmp_path: Path, root: Path) -> None:
     (tmp_path / "a.tar.gz").write_bytes(b"no archive")
     recipe = [sys.executable, str(root / "pipelines/convert_lpips.py")]

@@ -82,6 +82,7 @@ def test_exported_files_equal_torch(suffix: str, run: Run, tmp_path: Path) -> No
     np.testing.assert_allclose(got[2][:, 0], expected.error, rtol=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".onnx", ".xml"])
 def test_the_card_lies_beside(suffix: str, tmp_path: Path) -> None:
     """The packaged card, and the sha256 of every file that was written."""
@@ -113,6 +114,7 @@ def test_the_card_lies_beside(suffix: str, tmp_path: Path) -> None:
         assert inside == {f"videocolor.{key}": str(value) for key, value in card.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", ["hint", "points", "nothing"])
 def test_the_documented_script_gives_the_colors_of_the_package(
     given: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

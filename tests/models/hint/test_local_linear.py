@@ -43,6 +43,7 @@ def test_two_surfaces_in_one_token_are_separated() -> None:
     assert (line.at(moved, 8).ab - truth)[inner].abs().max() < 0.02
 
 
+@pytest.mark.slow
 def test_a_line_is_not_followed_far() -> None:
     luma, ab = two_colors(torch.Generator().manual_seed(2))
     near, far = (found(luma, ab).at(torch.full_like(luma, y), 8).ab for y in (1.2, 5.0))

@@ -79,6 +79,7 @@ def test_the_sheet_of_pictures(tmp_path: Path) -> None:
     assert np.abs(colored[14:, 66:98] - colored[14:, 99:131]).max() > 5  # hints make a difference
 
 
+@pytest.mark.slow
 def test_a_run_validates_and_leaves_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny_config(tmp_path, monkeypatch, steps=3)
     make_pack(config.data.held_pack, seed=5)
