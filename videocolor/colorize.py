@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from videocolor.config import ColorizeConfig, SmoothingConfig
-from videocolor.engines.film import choose_workers, color_film
+from videocolor.engines.film import MOST_WORKERS, choose_workers, color_film
 from videocolor.errors import Interrupted, OutputError, UsageError, VideocolorError
 from videocolor.events import Event, Observer, RunLog, ShotRecord, ignore
 from videocolor.files import disk_errors, folder_lock
@@ -95,18 +95,22 @@ def colorize_video(
     source, target, config = Path(source), Path(target), _with(config or ColorizeConfig(), colorizer, smoother)
     began, log = time.monotonic(), RunLog(observer, cancel)
     if workers not in (1, "auto"):
-        _check_workers(source, config, colorizer)
+        _check_workers(source, config, colorizer, workers)
     if is_pipe(source):
         return _color_pipe(source, target, config, log, began, colorizer)
     film = open_film(source, target, config, log, colorizer=colorizer)
+    if film.plan.container == "image2" and workers not in (1, "auto"):
+        raise UsageError(f"{target}: images are written by one process; leave workers out")
     if config.output.resume and film.plan.container != "image2":
         count = 1 if colorizer is not None and workers == "auto" else choose_workers(film, workers)
         return _color_in_shards(film, log, began, count)
     return _color_in_one_go(film, log, began)
 
 
-def _check_workers(source: Path, config: ColorizeConfig, colorizer: Colorizer | None) -> None:
-    """Refuse several workers where one process must do everything."""
+def _check_workers(source: Path, config: ColorizeConfig, colorizer: Colorizer | None, workers: object) -> None:
+    """Refuse several workers where one process must do everything, and what is no number of workers."""
+    if not isinstance(workers, int) or not 1 <= workers <= MOST_WORKERS:
+        raise UsageError(f"workers {workers!r}: expected auto or 1..{MOST_WORKERS}")
     why = "output.resume=false colors it in one go" if not config.output.resume else None
     why = "what comes through a pipe is read once" if is_pipe(source) else why
     why = "colorizer= is an object of this process" if colorizer is not None else why

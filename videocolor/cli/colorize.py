@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import click
 
@@ -35,9 +35,6 @@ _FLAGS = {
     "overwrite": "output.overwrite",
 }
 """Parameter -> key of the configuration that it sets."""
-
-
-_MOST_WORKERS: Final = 256
 
 
 @click.command(short_help="Color a film.")
@@ -123,6 +120,7 @@ def colorize(
         if project is not None or dry_run or only_shots is not None:
             raise click.UsageError("--keyframes-by does not go together with --project, --dry-run or --only-shots")
         flags["hints"] = _color_keyframes(keyframes_by, source, target, (config_source, overrides, flags))
+    count = _number(workers)
     config = load_config(config_source, overrides, flags)
     if dry_run:
         from videocolor.dryrun import plan_colorize
@@ -143,14 +141,14 @@ def colorize(
     from videocolor.colorize import colorize_video
 
     with watching(state) as observer:
-        colorize_video(source, target, config, workers=_number(workers), observer=observer)
+        colorize_video(source, target, config, workers=count, observer=observer)
 
 
 def _number(workers: str) -> int | Literal["auto"]:
     if workers == "auto":
         return "auto"
-    if not workers.isdecimal() or not 1 <= int(workers) <= _MOST_WORKERS:
-        raise click.BadParameter(f"{workers!r}: expected auto or 1..{_MOST_WORKERS}", param_hint="--workers")
+    if not workers.isdecimal() or int(workers) < 1:
+        raise click.BadParameter(f"{workers!r}: expected auto or a number from 1 on", param_hint="--workers")
     return int(workers)
 
 

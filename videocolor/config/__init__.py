@@ -225,7 +225,7 @@ class HintsConfig(Section):
     """How similar a shot must be to a hint not made for it, 0..1, to use it. A film of one shot does not ask."""
     align: Annotated[Bool, SHOTS] = True
     """Register pictures that have a time to their frame: programs crop, shift and grade them (docs/guides/hints.md)."""
-    reach: Annotated[Reach, COLOR] = "thing"
+    reach: Annotated[Literal["here", "thing", "alike"], COLOR] = "thing"
     """How far scribbles without a mark reach: here, thing, alike (docs/guides/hints.md)."""
     remove_flare: Annotated[Bool, COLOR] = True
     """Where colored light is on a hinted frame alone (a leak, a flash), its shot gets the hint without it."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from videocolor import errors
@@ -20,9 +20,10 @@ from videocolor.shards.tasks import cut_into_tasks, missing_shards
 from videocolor.shards.types import FilmJob, FilmPlan, ShardRecord, Task, Tell, WorkEvent
 from videocolor.shards.work import color_film_shards, color_missing, settle_plan
 
-__all__ = ["WORK", "choose_workers", "color_film", "worker_bytes"]
+__all__ = ["MOST_WORKERS", "WORK", "choose_workers", "color_film", "worker_bytes"]
 
 WORK: Final = "videocolor.shards.work:run_task"
+MOST_WORKERS: Final = 256
 _CORES: Final = 2
 """Cores that the threads of one worker keep busy."""
 _PROCESS_BYTES: Final = 512 * 2**20
@@ -55,9 +56,11 @@ def worker_bytes(film: Film) -> int:
 
 
 def _free_bytes() -> int:
+    """Return what new processes may take: memory that holds nothing but a cache of files counts as free."""
     try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # Windows; systems that do not say
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, ValueError, IndexError, StopIteration):  # other systems do not say
         return 2**40
 
 

@@ -67,9 +67,11 @@ def _patches(painted: Array, ab: Array) -> list[Array]:
     """(h, w) bool of each connected patch of one color, the largest first."""
     cells = np.floor(ab / _SHADE).astype(np.int32)
     codes = np.where(painted, (cells[0] + 64) * 128 + cells[1] + 64, -1)
-    found = []
+    found = list[tuple[int, Array]]()
     for code in np.unique(codes[painted]):
-        count, numbered, stats, _ = cv2.connectedComponentsWithStats((codes == code).astype(np.uint8), connectivity=8)
-        found += [(int(stats[n, cv2.CC_STAT_AREA]), numbered == n) for n in range(1, count)]
-    found.sort(key=lambda patch: -patch[0])
+        _, numbered, stats, _ = cv2.connectedComponentsWithStats((codes == code).astype(np.uint8), connectivity=8)
+        areas = stats[1:, cv2.CC_STAT_AREA]
+        largest = np.argsort(-areas, kind="stable")[:_MOST]  # planes of those alone: grain has a patch a pixel
+        found += [(int(areas[n]), numbered == n + 1) for n in largest if len(found) < _MOST or areas[n] > found[-1][0]]
+        found = sorted(found, key=lambda patch: -patch[0])[:_MOST]
     return [where for _, where in found]

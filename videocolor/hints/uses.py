@@ -39,7 +39,9 @@ def _use(plan: HintPlan, number: int, planned: PlannedHint, card: ModelCard) -> 
     if planned.own == number:
         frame = f"frame {planned.frame} of this shot"
         if not planned.is_whole:
-            return HintUse(name, "scribble", f"painted in places on {frame}; applied there and to what looks alike")
+            return HintUse(
+                name, "scribble", f"painted in places on {frame}; applied there, as far as its marks or hints.reach say"
+            )
         if plan.has_reference(number) and planned.shows_its_shot:
             then = "propagated by motion" if card.propagates else "given to the network"
             return HintUse(name, "reference", f"{frame}, painted; reproduced there and {then}")

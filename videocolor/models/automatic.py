@@ -84,8 +84,23 @@ class AutomaticColorizer(Colorizer):
         stride = self.card.feature_stride or 1
         size = (motion.back.shape[2] * stride, motion.back.shape[3] * stride)
         base = self.automatic.step_together(state.base, resized_planes(luma, size), motion)
-        found = state.colorizer.step_over(state.own, luma, self._enlarged(base, luma))
-        return replace(found, features=base.features)
+        large = self._enlarged(base, luma)
+        found = [  # one by one: a window may have more keyframes than a batch
+            state.colorizer.step_over(
+                state.own,
+                luma[i : i + 1],
+                Prediction(large.ab[i : i + 1], None, None if large.error is None else large.error[i : i + 1]),
+            )
+            for i in range(len(luma))
+        ]
+        confidence = [one.confidence for one in found if one.confidence is not None]
+        error = [one.error for one in found if one.error is not None]
+        return Prediction(
+            np.concatenate([one.ab for one in found]),
+            np.concatenate(confidence) if confidence else None,
+            np.concatenate(error) if error else None,
+            features=base.features,
+        )
 
     def regions(self, state: _State, luma: Array) -> dict[tuple[int, int], Array]:
         """See `Colorizer`."""

@@ -206,7 +206,8 @@ class ShotColorizer:
     def _begin(self) -> None:
         hints, colorizer = self._hints.inputs, self._film.colorizer
         self._begun = colorizer.begin(hints)
-        self._automatic = all(hint.places is not None for hint in hints)  # where no scribble reaches, at least
+        scribbled = all(hint.places is not None for hint in hints)  # automatic where no scribble reaches, at least
+        self._automatic = scribbled and not self._film.hints.has_reference(self._number)
         self._recall()
 
     def _recall(self) -> None:
@@ -234,7 +235,7 @@ class ShotColorizer:
             if taken is not None:
                 return lumas, Prediction(taken)
         stride = film.colorizer.card.feature_stride
-        if stride is not None and self._automatic and smoothing_method(film) != "none":
+        if keyframes and stride is not None and self._automatic and smoothing_method(film) != "none":
             shape = film.reuse_size[0] // stride, film.reuse_size[1] // stride
             motion = self._tracker.follow([frame.moment.motion for frame in window], keyframes, shape)
             seen = film.predictor.predict_together(self._network, lumas, grid, motion)

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
+from pydantic import ValidationError
 
 from videocolor.errors import HintError, InputError, UsageError
 from videocolor.hints.plan import suggestion_name
@@ -20,7 +21,7 @@ from videocolor.studio.errors import NotFoundError
 from videocolor.studio.hints import add_frame, add_loose, add_painted, set_points, shades
 from videocolor.studio.models import Frame, FrameIndex, Height, HintId, PreviewId, Revision, Saturation, Share
 from videocolor.studio.pictures import Kind, color_at, hint_jpeg
-from videocolor.studio.projectdata import Point, ProjectHint, State
+from videocolor.studio.projectdata import Point, ProjectHint, State, explain
 from videocolor.studio.session import Studio
 
 __all__ = ["REVALIDATE", "Answer", "Served", "hint_of", "jpeg_answer", "router"]
@@ -191,7 +192,10 @@ def _name(request: Request) -> str:
 
 
 def _points(given: list[models.PointBody]) -> list[Point]:
-    return [Point.model_validate(point.model_dump(exclude_none=True)) for point in given]
+    try:
+        return [Point.model_validate(point.model_dump(exclude_none=True)) for point in given]
+    except ValidationError as error:
+        raise UsageError(explain(error)) from error
 
 
 def hint_of(studio: Studio, hint_id: str) -> ProjectHint:

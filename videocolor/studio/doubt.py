@@ -16,9 +16,10 @@ from videocolor.studio.frames import FilmIndex, FrameSource, jpeg_bytes
 from videocolor.studio.live import Network
 from videocolor.studio.pictures import resized
 from videocolor.studio.project import ProjectStore
+from videocolor.studio.projectdata import ProjectHint
 from videocolor.studio.scan import Scan
 from videocolor.studio.shots import Shots
-from videocolor.types import Array, Given
+from videocolor.types import Array, Given, Hint
 
 __all__ = ["Doubts"]
 
@@ -81,8 +82,9 @@ class Doubts:
             given: Given = "style" if hints else "automatic"
             size = working_size(info.width, info.height, network.card, hints=given)
             takes = {"none": 0, "one": 1, "many": MOST_PER_SHOT}[network.card.hints]
+            reach = self._store.config().hints.reach
             inputs = [
-                hint_input(load_hint(None, self._store.image_path(hint)), size, in_shot=self._inside(hint.frame, start))
+                hint_input(self._loaded(hint), size, in_shot=self._inside(hint.frame, start), reach=reach)
                 for hint in hints[:takes]
             ]
             luma = small_luma(self._source.frame(index), size)
@@ -90,6 +92,9 @@ class Doubts:
         if error is None:
             raise NotFoundError(f"the network {network.card.name} does not say how sure it is")
         return np.asarray(error[0])
+
+    def _loaded(self, hint: ProjectHint) -> Hint:
+        return load_hint(None, self._store.image_path(hint), marks=tuple(point.mark() for point in hint.points))
 
     def _inside(self, frame: int | None, start: int) -> bool:
         return frame is not None and self._store.state.shot_of(frame) == start

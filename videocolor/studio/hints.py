@@ -236,10 +236,15 @@ def _distance(point: Point, radius: float, size: tuple[int, int], sar: float) ->
         path, ends = np.concatenate((path, path[-1:])), np.concatenate((path[1:], path[-1:], path[:1]))
     away = np.full((rows.stop - rows.start, columns.stop - columns.start), np.inf, np.float32)
     for (x0, y0), (x1, y1) in zip(path, ends, strict=False):
-        along_x, along_y, from_x, from_y = (x1 - x0) * sar, y1 - y0, (x + 0.5 - x0) * sar, y + 0.5 - y0
+        # Only what the segment may reach: strokes have hundreds of them.
+        top, bottom = max(0, int(min(y0, y1) - reach) - rows.start), int(max(y0, y1) + reach) + 2 - rows.start
+        left = max(0, int(min(x0, x1) - reach / sar) - columns.start)
+        right = int(max(x0, x1) + reach / sar) + 2 - columns.start
+        near, across, down = away[top:bottom, left:right], x[:, left:right], y[top:bottom]
+        along_x, along_y, from_x, from_y = (x1 - x0) * sar, y1 - y0, (across + 0.5 - x0) * sar, down + 0.5 - y0
         length = along_x * along_x + along_y * along_y
         share = np.clip((from_x * along_x + from_y * along_y) / length, 0, 1) if length else 0.0
-        np.minimum(away, np.hypot(from_x - share * along_x, from_y - share * along_y), out=away, casting="same_kind")
+        np.minimum(near, np.hypot(from_x - share * along_x, from_y - share * along_y), out=near, casting="same_kind")
     if point.filled:
         inside = np.zeros(away.shape, np.uint8)
         outline = np.rint(path - (columns.start + 0.5, rows.start + 0.5)).astype(np.int32)

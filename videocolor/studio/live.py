@@ -151,14 +151,17 @@ class LiveColors:
         return frame_jpeg(frame.unpacked(), kind, saturation)
 
     def png(self, index: int) -> bytes:
-        """Return a frame in its present colors at the film's height, as PNG; errors as of `color`."""
+        """Return a frame in its present colors at the film's height, as PNG; errors as of `color`.
+
+        The shot's saturation is not applied, as it is once more when the picture comes back painted.
+        """
         hints = [
             hint for hint in self._store.data.hints if (hint.kind, hint.frame) == ("points", index) and hint.enabled
         ]
         points = hints[0].points if hints else ()
         with self._lock, single_threaded_kernels():
             colored = self._colored(self._source.frame(index), points, self._index.info.height)
-        return encode_image(preview_rgb(colored, self._store.saturation_at(index)))
+        return encode_image(preview_rgb(colored, 1.0))
 
     def proposal(
         self, index: int, number: int, kind: Literal["jpg", "png"], *, saturation: float = 1.0, cast: float = 1.0

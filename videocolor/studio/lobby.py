@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -75,9 +76,10 @@ def folder(path: Annotated[str, Query(max_length=4096)] = "") -> dict[str, Any]:
     try:
         place = place.resolve(strict=True)
         entries = sorted(place.iterdir(), key=lambda entry: entry.name.casefold())
-        shown = [entry for entry in entries if not entry.name.startswith(".")]
-        folders = [entry.name for entry in shown if entry.is_dir() and not (entry / PROJECT).is_file()]
-        films = [entry.name for entry in shown if entry.suffix.lower() in VIDEO_SUFFIXES and entry.is_file()]
+        # Names that are no UTF-8 cannot travel in JSON. What os.path cannot look into is false, where Path raises.
+        shown = [entry for entry in entries if not entry.name.startswith(".") and entry.name.isprintable()]
+        folders = [entry.name for entry in shown if os.path.isdir(entry) and not os.path.isfile(entry / PROJECT)]
+        films = [entry.name for entry in shown if entry.suffix.lower() in VIDEO_SUFFIXES and os.path.isfile(entry)]
     except (OSError, ValueError) as error:
         raise UsageError(f"{place}: cannot be listed: {getattr(error, 'strerror', None) or error}") from error
     return {

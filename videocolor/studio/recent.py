@@ -34,7 +34,7 @@ def read_recent() -> list[dict[str, Any]]:
         pairs = [(Path(entry["film"]), Path(entry["project"])) for entry in listed]
     except (OSError, ValueError, TypeError, KeyError):  # none yet, or edited: it is a convenience
         return []
-    return [{"film": str(f), "project": str(p), "there": f.exists()} for f, p in pairs if p.is_dir()]
+    return [{"film": str(f), "project": str(p), "there": os.path.exists(f)} for f, p in pairs if os.path.isdir(p)]
 
 
 def remember_project(film: Path, project: Path) -> None:

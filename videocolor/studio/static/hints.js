@@ -3,6 +3,7 @@ import { change, toast } from "./api.js";
 import { clock, el, fill, find, iconButton, keyed, say } from "./dom.js";
 import { shotsFed } from "./family.js";
 import { hintUrl, sourceUrl } from "./frames.js";
+import { forgetLive } from "./live.js";
 import { currentShot, emit, goTo, hints, on, secondsOf, setTool, shotAt, shots, state } from "./state.js";
 import { aspect } from "./viewer.js";
 
@@ -14,11 +15,20 @@ function hintsOf(shot) {
   return hints().filter((hint) => used.has(hint.id) || hint.shots.includes(shot?.start) || hint.shots.length === 0);
 }
 
+/** Change a hint; what is shown of its color is old then, and the preview follows. */
+async function changeHint(method, path, what) {
+  const done = await change(method, path, what);
+  if (!done) return done;
+  forgetLive();
+  emit("changed");
+  return done;
+}
+
 function create(hint) {
   const picture = el("div", { class: "shown" }, el("img", { alt: "", loading: "lazy", decoding: "async" }));
   const name = el("p", { class: "name" });
   const facts = el("p", { class: "facts" });
-  const enabled = el("input", { type: "checkbox", on: { change: (event) => change("PATCH", `/api/hints/${hint.id}`, { json: { enabled: event.target.checked } }) } });
+  const enabled = el("input", { type: "checkbox", on: { change: (event) => changeHint("PATCH", `/api/hints/${hint.id}`, { json: { enabled: event.target.checked } }) } });
   const tools = el("div", { class: "tools" }, iconButton("trash", "Remove this hint", () => remove(hint.id), { "data-role": "remove" }), el("label", { class: "check inline" }, enabled, "on"));
   const also = el("input", { type: "text", inputmode: "numeric", placeholder: "none", autocomplete: "off" });
   also.addEventListener("change", () => useIn(hint.id, also));
@@ -84,7 +94,7 @@ function showFacts(facts, hint) {
     facts.append(", ", link("edit", "Change these points", edit));
   }
   if (fed.length > 1) facts.append(`; colors shots ${ranges(fed)}`);
-  if (lost) facts.append(", in no shot: ", link("use it here", "Use this hint in the current shot", () => change("PATCH", `/api/hints/${hint.id}`, { json: { shots: [currentShot().start] } })));
+  if (lost) facts.append(", in no shot: ", link("use it here", "Use this hint in the current shot", () => changeHint("PATCH", `/api/hints/${hint.id}`, { json: { shots: [currentShot().start] } })));
 }
 
 /** Numbers of the shots, other than its own and the current one, that a hint serves. */
@@ -130,13 +140,13 @@ function useIn(id, field) {
   const own = hint.frame === null ? currentShot().start : null;
   const starts = new Set(numbers.map((number) => shots()[number - 1].start));
   if (own !== null && hint.shots.includes(own)) starts.add(own);
-  change("PATCH", `/api/hints/${id}`, { json: { shots: [...starts].sort((one, other) => one - other) } });
+  changeHint("PATCH", `/api/hints/${id}`, { json: { shots: [...starts].sort((one, other) => one - other) } });
 }
 
 async function remove(id) {
   const list = find("hints");
   const place = [...list.children].findIndex((node) => node.dataset.key === id);
-  const done = await change("DELETE", `/api/hints/${id}`);
+  const done = await changeHint("DELETE", `/api/hints/${id}`);
   if (!done) return;
   const next = list.children[Math.min(place, list.children.length - 1)]?.querySelector("[data-role=remove]") ?? find("hints-title");
   next.focus();

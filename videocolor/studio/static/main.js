@@ -1,6 +1,6 @@
 // Begins the page: reads the project, hears of news, puts the parts to work.
 import { startAddHint } from "./addhint.js";
-import { ApiError, AWAY, call, catchUp, change, complain, ELSEWHERE, isForeign, refresh, saving, toast } from "./api.js";
+import { ApiError, AWAY, call, catchUp, change, complain, ELSEWHERE, isForeign, refresh, saving, settled, toast } from "./api.js";
 import { clock, dress, find, rateOf, remembered, say } from "./dom.js";
 import { startFirstRun } from "./firstrun.js";
 import { startGrid } from "./grid.js";
@@ -10,6 +10,7 @@ import { startOverview } from "./overview.js";
 import { startPoints } from "./points.js";
 import { startPreviews, took } from "./preview.js";
 import { startRender, tookCompare, tookRender } from "./render.js";
+import { forgetLive } from "./live.js";
 import { openSettings } from "./settings.js";
 import { startShot } from "./shot.js";
 import { addShots, emit, film, frameCount, goTo, on, setProject, shots, state } from "./state.js";
@@ -56,6 +57,7 @@ function showHistory() {
 }
 
 async function history(direction, asked = false) {
+  await settled(); // what waits to be saved is the last change
   const button = find(direction);
   if (button.disabled) return;
   const what = state.project[direction];
@@ -66,6 +68,7 @@ async function history(direction, asked = false) {
   const done = await change("POST", `/api/${direction}`);
   if (done) {
     if (what) toast(`${direction === "undo" ? "Undone" : "Done again"}: ${what}.`, { seconds: 3 });
+    forgetLive(); // it may be of a change that is undone
     emit("changed");
   }
   if (button.disabled && document.activeElement === button) find("stage").focus();

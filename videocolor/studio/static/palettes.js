@@ -123,12 +123,14 @@ function openPhotos() {
       }));
     }
   };
-  board.addEventListener("pointermove", (event) => {
+  const follow = (event) => {
     const box = image.getBoundingClientRect();
+    if (!box.width || !box.height) return;
     aim.x = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
     aim.y = Math.min(1, Math.max(0, (event.clientY - box.top) / box.height));
     put();
-  });
+  };
+  for (const kind of ["pointermove", "pointerdown"]) board.addEventListener(kind, follow); // a finger does not hover
   board.addEventListener("click", takeAim);
   board.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];

@@ -147,8 +147,8 @@ async function dropAt(place) {
   const home = draft.frame;
   try {
     const found = await call("GET", "/api/color", { query: { frame: state.frame, x: round(place.x), y: round(place.y) } });
+    goTo(home); // first, for the tool takes up the points of the frame that is shown
     setTool("points");
-    goTo(home);
     setColor(found.color);
   } catch (error) {
     if (error.status === 404) toast("No color is known for this frame yet. Preview its shot first.", { error: true });
@@ -321,8 +321,8 @@ export function togglePoints() {
 }
 
 function toggleDropper() {
+  if (state.tool === "dropper") goTo(draft.frame);
   setTool(state.tool === "dropper" ? "points" : "dropper");
-  if (state.tool === "points") goTo(draft.frame);
   ui.layer.focus();
 }
 
@@ -363,6 +363,7 @@ function keySwatch(event) {
 
 export function startPoints() {
   build();
+  addEventListener("beforeunload", (event) => (save.waiting() || flights) && event.preventDefault());
   ui.layer.addEventListener("pointerdown", press);
   ui.layer.addEventListener("keydown", keyLayer);
   ui.layer.addEventListener("pointermove", (event) => {
