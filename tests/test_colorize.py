@@ -375,3 +375,9 @@ def test_two_runs_give_the_same_bytes(suffix: str, tmp_path: Path) -> None:
     for film in films:
         colorize_video(source, film, config)
     assert films[0].read_bytes() == films[1].read_bytes()
+
+
+@pytest.mark.parametrize("workers", [0, -1, 2.5, "2", 257])
+def test_what_is_no_number_of_workers_is_refused(workers: Any, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"expected auto or 1\.\.256"):
+        colorize_video(tmp_path / "film.mkv", tmp_path / "out.mkv", workers=workers)

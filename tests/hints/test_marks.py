@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import av
+import cv2
 import numpy as np
 import pydantic
 import pytest
 
-from videocolor.config import AssignedHint
+from videocolor.colorize import colorize_video
+from videocolor.config import AssignedHint, ColorizeConfig
 from videocolor.errors import HintError
 from videocolor.fingerprint import assigned_in
 from videocolor.hints.files import collect_assigned
@@ -74,3 +77,30 @@ def test_each_mark_has_its_number_and_what_no_mark_covers_has_the_setting() -> N
     places, reaches = found
     assert reaches == ("thing", "alike", "here")
     assert (places[6, 6], places[6, 42], places[28, 32]) == (2, 3, 0)
+
+
+@pytest.mark.slow
+def test_a_painted_frame_among_more_scribbles_than_the_network_takes(tmp_path: Path) -> None:
+    """Its window has no other keyframe, so that there is nothing for the network to decide together."""
+    soft = cv2.GaussianBlur(np.random.default_rng(0).random((96, 128)).astype(np.float32), (0, 0), 4)
+    gray = cv2.normalize(soft, None, 20, 220, cv2.NORM_MINMAX).astype(np.uint8)
+    film = tmp_path / "film.mkv"
+    with av.open(str(film), "w") as out:
+        stream = out.add_stream("ffv1", rate=12)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "gray"
+        for index in range(40):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(np.roll(gray, index, 1), format="gray")))
+        out.mux(stream.encode())
+    assigned = []
+    for frame in (0, 7, 8, 9, 20, 30, 39):
+        picture = np.repeat(np.roll(gray, frame, 1)[..., None], 4, axis=2)
+        picture[..., 0] //= 2
+        picture[..., 3] = 255 if frame == 8 else 0
+        picture[30:40, 40:50, 3] = 255
+        path = tmp_path / f"{frame}.png"
+        path.write_bytes(encode_image(picture))
+        assigned.append({"image": str(path), "frame": frame})
+    config = ColorizeConfig.model_validate(
+        {"model": {"batch": 1}, "hints": {"assigned": assigned}, "output": {"codec": "ffv1"}}
+    )
+    assert colorize_video(film, tmp_path / "out.mkv", config).frames == 40

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,9 @@ def test_a_folder_lists_folders_and_films(tmp_path: Path) -> None:
     assert found["parent"] == str(tmp_path.parent) and folder("/")["parent"] is None
     with pytest.raises(UsageError, match="cannot be listed"):
         folder(str(tmp_path / "b.mkv"))
+    with suppress(OSError):  # systems that know UTF-8 alone
+        (tmp_path / os.fsdecode(b"caf\xe9.mkv")).write_bytes(b"")
+    assert folder(str(tmp_path))["films"] == ["A.MOV", "b.mkv"]
 
 
 def test_recent_projects_are_kept_newest_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
