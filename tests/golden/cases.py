@@ -13,9 +13,7 @@ WEIGHTS = "network.safetensors"
 """The reference's packaged weights, so that other weights do not change the cases."""
 SMALL = "small.onnx"
 COARSE = "coarse.onnx"
-QUICK = (
-    "automatic", "painted", "loose", "style", "spots", "assigned", "split", "listed", "kept", "small", "again", "deep"
-)  # fmt: skip
+QUICK = ("automatic", "painted", "loose", "assigned", "split", "small", "again", "deep")
 """Kinds whose first case belongs to the fast tier."""
 
 

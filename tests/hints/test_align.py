@@ -91,7 +91,7 @@ def test_what_lies_right_is_not_interpolated() -> None:
     np.testing.assert_allclose(found.rgb, TRUE, atol=0.004)
 
 
-@pytest.mark.parametrize("depth", [np.uint8, np.uint16, np.float64])
+@pytest.mark.parametrize("depth", [np.uint8, np.float64])
 def test_luma_may_come_in_any_depth(depth: type) -> None:
     luma = luma_of(TRUE)
     top = 1.0 if depth is np.float64 else np.iinfo(depth).max
@@ -99,7 +99,10 @@ def test_luma_may_come_in_any_depth(depth: type) -> None:
     np.testing.assert_allclose(luma_of(align_painted(TRUE, None, codes).rgb), luma, atol=0.004)
 
 
-@pytest.mark.parametrize(("x", "y"), [(0.5, 0.5), (1.9, 1.9), (0.6, 0.9)])
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [pytest.param(0.5, 0.5, marks=pytest.mark.slow), pytest.param(1.9, 1.9, marks=pytest.mark.slow), (0.6, 0.9)],
+)
 def test_scaled_and_stretched(x: float, y: float) -> None:
     width, height = round(320 * x), round(240 * y)
     found = align_painted(resized(TRUE, width, height), None, luma_of(TRUE))
@@ -107,7 +110,7 @@ def test_scaled_and_stretched(x: float, y: float) -> None:
     assert found.mask is None and found.rgb.shape == TRUE.shape
 
 
-@pytest.mark.parametrize("level", [0.0, 0.06, 1.0])
+@pytest.mark.parametrize("level", [0.06, *(pytest.param(x, marks=pytest.mark.slow) for x in (0.0, 1.0))])
 def test_bars_are_taken_off(level: float) -> None:
     boxed = cv2.copyMakeBorder(TRUE, 0, 0, 53, 54, cv2.BORDER_CONSTANT, value=(level,) * 3)
     found = align_painted(boxed, None, luma_of(TRUE))
@@ -194,9 +197,9 @@ def test_a_layer_of_flat_colors_is_taken_where_it_lies() -> None:
     [
         (lambda p: p[:, ::-1], "mirrored"),
         pytest.param(lambda p: np.rot90(p, 1), "turned by 90 degrees counter-clockwise", marks=pytest.mark.slow),
-        (lambda p: np.rot90(p, 3), "turned by 90 degrees clockwise"),
+        pytest.param(lambda p: np.rot90(p, 3), "turned by 90 degrees clockwise", marks=pytest.mark.slow),
         pytest.param(lambda p: np.rot90(p, 2), "upside down", marks=pytest.mark.slow),
-        (lambda p: 1 - p, "negative"),
+        pytest.param(lambda p: 1 - p, "negative", marks=pytest.mark.slow),
     ],
 )
 def test_the_reason_of_a_refusal(change: object, words: str) -> None:

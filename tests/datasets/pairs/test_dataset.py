@@ -235,8 +235,8 @@ def test_a_film_that_moved_and_one_that_changed(films: Path, tmp_path: Path) -> 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # fork, of the loader, from Python 3.12 on
 @pytest.mark.parametrize("workers", [0, 2])
-def test_batches_hold_every_pair_once(referred: Path, workers: int) -> None:
-    data = PairDataset(referred, size=(32, 32))
+def test_batches_hold_every_pair_once(stored: Path, workers: int) -> None:
+    data = PairDataset(stored, size=(32, 32))
     batches = PairBatches(data, 4, workers=workers)
     listed = list(batches)
     assert len(listed) == len(batches)
@@ -258,24 +258,25 @@ def test_persistent_workers_see_the_epoch(stored: Path) -> None:
     assert not torch.equal(passes[0], passes[1]) and torch.equal(passes[1], passes[2])
 
 
-def test_shards_hold_the_accepted_pairs(stored: Path, referred: Path) -> None:
-    for folder, suffix in ((stored, ".png"), (referred, ".jpg")):
-        records = {r.pair_id: r for r in read_manifest(folder)}
-        found = {}
-        for path in sorted((folder / "shards").iterdir()):
-            with tarfile.open(path) as tar:
-                for info in tar:
-                    assert (info.mtime, info.uid, info.gid) == (0, 0, 0)
-                    handle = tar.extractfile(info)
-                    assert handle is not None
-                    found[info.name] = handle.read()
-        assert found.keys() == {
-            f"{k}.{kind}" for k in records for kind in (f"original{suffix}", f"hint{suffix}", "json")
-        }
-        one = next(iter(records.values()))
-        assert json.loads(found[f"{one.pair_id}.json"])["source"] == one.source
-        picture = cv2.imdecode(np.frombuffer(found[f"{one.pair_id}.original{suffix}"], np.uint8), cv2.IMREAD_COLOR)
-        assert picture.shape == (64, 96, 3)
+@pytest.mark.parametrize(
+    ("kind", "suffix"), [("stored", ".png"), pytest.param("referred", ".jpg", marks=pytest.mark.slow)]
+)
+def test_shards_hold_the_accepted_pairs(kind: str, suffix: str, request: pytest.FixtureRequest) -> None:
+    folder = request.getfixturevalue(kind)
+    records = {r.pair_id: r for r in read_manifest(folder)}
+    found = {}
+    for path in sorted((folder / "shards").iterdir()):
+        with tarfile.open(path) as tar:
+            for info in tar:
+                assert (info.mtime, info.uid, info.gid) == (0, 0, 0)
+                handle = tar.extractfile(info)
+                assert handle is not None
+                found[info.name] = handle.read()
+    assert found.keys() == {f"{k}.{kind}" for k in records for kind in (f"original{suffix}", f"hint{suffix}", "json")}
+    one = next(iter(records.values()))
+    assert json.loads(found[f"{one.pair_id}.json"])["source"] == one.source
+    picture = cv2.imdecode(np.frombuffer(found[f"{one.pair_id}.original{suffix}"], np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (64, 96, 3)
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # theirs
