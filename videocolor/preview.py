@@ -104,34 +104,27 @@ def preview_part(
 ) -> Generator[PreviewFrame, None, None]:
     """Color a part of one shot as the render colors it, and hand out small pictures as they are ready.
 
-    What holds: begun at its shot's first frame, with `part` up to the shot's end, the colors are the render's before
-    they are brought up, for they come from the same windows of the same frames. At the film's own number of lines they
-    stay so; at fewer, edges of color follow the small luma, not the large one. A shot without a hint of its own that
-    returns to an earlier one takes the render's loan, if `reuses` names the reused shot.
-
-    What does not: a part that begins inside its shot knows nothing of what motion would have carried there, so that
-    its colors differ a little, and more where a frame was painted before it. Hints that have to be dealt by similarity
-    (`hints.items`, `hints.folder`), and assigned ones without a shot list, need a pass over the film first. Otherwise
-    nothing is decoded but the part, and only hints of this shot and its reused shot are read.
+    Begun at its shot's first frame, with `part` up to the shot's end, the colors are the render's before they are
+    brought up; at fewer lines than the film's, edges of color follow the small luma. A shot without a hint that
+    returns to an earlier one takes its colors, if `reuses` names it. A part that begins inside its shot lacks what
+    motion would have carried there. Hints matched by similarity (`hints.items`, `hints.folder`), and assigned ones
+    without a shot list, need a pass over the film first; otherwise nothing is decoded but the part.
 
     Args:
         source: the film.
         config: its settings; all saturations are left aside.
         part: the frames; give the shot's end, not the preview's: frames after the last one are looked at, too.
         shot: the shot's number, from 0.
-        lines: height of the pictures, 2..4320. The width follows from the display's aspect ratio (`preview_size`); a
-            rotation of the display is not applied.
+        lines: height of the pictures, 2..4320; see `preview_size`. A rotation of the display is not applied.
         colorizer: the network, loaded before, used by nobody else meanwhile; None: it is loaded.
         frames: how many are wanted; None: all of the part.
         reuses: the earlier shot that the film's plan lets this one return to.
-        target: what the render will write; nothing is written here, but reference frames are held on the grid of its
-            chroma. None: a Matroska file.
+        target: what the render will write, whose grid of chroma reference frames are held on. None: a Matroska file.
         draft: color shots with a reference frame at the working size of others: half the work, 0.1 to 0.3 dE00 off.
         observer: hears of warnings.
 
     Yields:
-        The frames in film order. Closing the generator stops all its threads; it waits for the window that is
-        being worked on, which takes about a second.
+        The frames in film order. Closing the generator stops its threads, within about a second.
 
     Raises:
         UsageError, InputError, HintError, ModelError, DeviceError: as `colorize_video`, when a frame is asked for.

@@ -22,7 +22,7 @@ from videocolor.types import Array
 from videocolor.video import open_video
 
 SAMPLES = Path(__file__).parents[2] / "samples"
-WIDTH, HEIGHT, COUNT = 160, 96, 30
+WIDTH, HEIGHT, COUNT = 160, 96, 18
 
 
 def pan() -> list[Array]:
@@ -74,7 +74,7 @@ def test_a_click_is_obeyed(tmp_path: Path) -> None:
         gray = (next(iter(video)).luma.astype(np.float32) - 16) / 219
     rgb, mask = points_picture(gray.clip(0, 1), [Point(x=0.5, y=0.3, color="#4060c0", radius=0.03)])
     cv2.imwrite(str(spot), np.rint(np.dstack((rgb[..., ::-1], mask)).clip(0, 1) * 255).astype(np.uint8))
-    settings = [f"hints.items=['0={spot}']", "input.end=0.5", "output.codec=ffv1", "output.pix_fmt=yuv444p10le"]
+    settings = [f"hints.items=['0={spot}']", "input.end=0.25", "output.codec=ffv1", "output.pix_fmt=yuv444p10le"]
     colorize_video(film, tmp_path / "out.mkv", ColorizeConfig.load(None, settings))
     rows, columns = (
         slice(round(at * side) - 4, round(at * side) + 4) for at, side in zip((0.3, 0.5), gray.shape, strict=True)

@@ -141,54 +141,79 @@ def run_batch(
         Interrupted: Ctrl-C or SIGTERM; everything that was finished stays finished.
     """
     out, config, began = out.absolute(), config or BatchConfig(), time.monotonic()
-    batch, folder = Batch(out, config, steps or film_steps()), state_folder(out)
+    batch = Batch(out, config, steps or film_steps())
     check_archive(config.archive)
     check_hooks(config.run)
-    with DriverLock(folder) as lock, batch_log(folder, config.run) as log:
+    with DriverLock(state_folder(out)) as lock, batch_log(state_folder(out), config.run) as log:
         earlier = _enlist(jobs, out, config, others)
         reels = [Reel(job, place) for place, job in enumerate(jobs)]
-        reporter = Reporter(out, reels, earlier, observer, log)
+        run = _Run(batch, reels, Reporter(out, reels, earlier, observer, log), lock, only)
 
         def result() -> BatchResult:
             return BatchResult(out, tuple(map(_outcome, reels)), time.monotonic() - began, tuple(refused))
 
-        def facts() -> dict[str, Any]:
-            lock.refresh()  # what runs before the driver's loop may take hours
-            return reporter.facts()
+        with _reported(run.reporter, run.settings, result), run.beat, _stopped_cleanly(run.reporter), run.overview():
+            if only_shots:
+                recolor_films(reels, only_shots, reusing, batch, run.reporter, observer)
+            else:
+                run.color(restart=restart, retry=retry)
+    return result()
 
-        beat = Heartbeat(Path(config.run.heartbeat or folder / "heartbeat.json"), facts)
-        reporter.turned = beat.turn
+
+class _Run:
+    """What surrounds the films of a run: reporter, heartbeat, and the gate of hours and hooks."""
+
+    def __init__(
+        self,
+        batch: Batch,
+        reels: list[Reel],
+        reporter: Reporter,
+        lock: DriverLock,
+        only: Literal["plan", "merge"] | None,
+    ) -> None:
+        self.reporter, self._batch, self._reels, self._lock, self._only = reporter, batch, reels, lock, only
+        config, folder = batch.config, state_folder(batch.out)
+        self.beat = Heartbeat(Path(config.run.heartbeat or folder / "heartbeat.json"), self._facts)
+        reporter.turned = self.beat.turn
         # Hours and hooks are for what may take the night.
         quick = {"hours": None, "hook": (), "webhook": None}
-        settings = config.run if only is None else config.run.model_copy(update=quick)
-        gate = Gate(folder, settings, config.engine)
+        self.settings = config.run if only is None else config.run.model_copy(update=quick)
+        self._gate = Gate(folder, self.settings, config.engine)
 
-        def wait_for_gate() -> None:
-            while (why := gate.closed()) is not None:
-                reporter.wait(why)
-                beat.turn()
-                time.sleep(_LOOK)
-            reporter.wait(None)
+    def color(self, *, restart: bool, retry: bool) -> None:
+        """Take the films in and bring them to their end, or to where `only` stops."""
+        take_in(self._reels, self._batch, self.reporter, restart=restart, retry=retry)
+        self.reporter.begin()
+        if self._only != "plan":
+            complete_films(self._reels, self._batch, self.reporter, self._wait)
+        _check_disk(self._reels, self._batch.out, self._batch.config)
+        Driver(self._reels, self._batch, self._lock, self.reporter, self._only, self._gate).work()
 
-        with _reported(reporter, settings, result), beat, _stopped_cleanly(reporter):
-            if any(job.catalog for job in jobs):
-                check_own(out, RESULTS)
-            if any(job.config.get("output", {}).get("report") for job in jobs):
-                check_own(out, PAGE)
-            if only_shots:
-                recolor_films(reels, only_shots, reusing, batch, reporter, observer)
-            else:
-                take_in(reels, batch, reporter, restart=restart, retry=retry)
-                reporter.begin()
-                if only != "plan":
-                    complete_films(reels, batch, reporter, wait_for_gate)
-                _check_disk(reels, out, config)
-                Driver(reels, batch, lock, reporter, only, gate).work()
-            reporter.end()
-            write_results(out, reporter.films())
-            if any(job.config.get("output", {}).get("report") for job in jobs):
-                write_overview(out)
-    return result()
+    @contextlib.contextmanager
+    def overview(self) -> Iterator[None]:
+        """Check before the work that lists and pages of all films are ours to replace, and write them after it."""
+        out, jobs = self._batch.out, [reel.job for reel in self._reels]
+        pages = any(job.config.get("output", {}).get("report") for job in jobs)
+        if any(job.catalog for job in jobs):
+            check_own(out, RESULTS)
+        if pages:
+            check_own(out, PAGE)
+        yield
+        self.reporter.end()
+        write_results(out, self.reporter.films())
+        if pages:
+            write_overview(out)
+
+    def _facts(self) -> dict[str, Any]:
+        self._lock.refresh()  # what runs before the driver's loop may take hours
+        return self.reporter.facts()
+
+    def _wait(self) -> None:
+        while (why := self._gate.closed()) is not None:
+            self.reporter.wait(why)
+            self.beat.turn()
+            time.sleep(_LOOK)
+        self.reporter.wait(None)
 
 
 @contextlib.contextmanager

@@ -77,13 +77,7 @@ def from_arrays(types: Mapping[str, type], arrays: Mapping[str, Array]) -> dict[
     Raises:
         KeyError: an array is missing.
     """
-    tree: dict[str, Any] = {}
-    for name, array in arrays.items():
-        node = tree
-        *path, leaf = name.split(".")
-        for step in path:
-            node = node.setdefault(step, {})
-        node[leaf] = array
+    tree = _tree(arrays)
     known: dict[str, Any] = {}
 
     def get(kind: Any, name: str, node: Any) -> Any:
@@ -111,3 +105,15 @@ def from_arrays(types: Mapping[str, type], arrays: Mapping[str, Array]) -> dict[
         return kind(node.item()) if kind in (int, float, bool) else node
 
     return {name: get(kind, name, tree.get(name)) for name, kind in types.items()}
+
+
+def _tree(arrays: Mapping[str, Array]) -> dict[str, Any]:
+    """Nested dictionaries of what has dotted names."""
+    tree: dict[str, Any] = {}
+    for name, array in arrays.items():
+        node = tree
+        *path, leaf = name.split(".")
+        for step in path:
+            node = node.setdefault(step, {})
+        node[leaf] = array
+    return tree

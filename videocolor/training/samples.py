@@ -144,11 +144,7 @@ class Sampler:
         propagated = None if track is None else self._propagated(rng, item, track, crop, rgb)
         if track is None and rng.random() < settings.border:
             rgb = _border(rgb, rng)
-        luma = gray_of(rgb, rng, settings.orthochromatic)
-        if rng.random() < settings.old_film:
-            if settings.harsh and rng.random() < settings.harsh:
-                luma = harsh(luma, rng)
-            luma = old_film(luma, rng)
+        luma = self._aged(rng, rgb)
         if not right:
             return _Sample(rgb, luma, self._wrong_hint(rng, item, size) if hinted else [], propagated)
         hints = [self._hint(rng, item, hint, crop, size)]
@@ -161,6 +157,15 @@ class Sampler:
             return _Sample(rgb, luma, hints, propagated, full_hint=full_hint)
         angle, gain = rng.uniform(-np.pi, np.pi), rng.uniform(1 - settings.gain, 1 + settings.gain)
         return _Sample(rgb, luma, hints, propagated, float(angle), float(gain), full_hint)
+
+    def _aged(self, rng: np.random.Generator, rgb: Array) -> Array:
+        """Take the color off a picture, and let some have the faults of old film."""
+        settings, luma = self.settings, gray_of(rgb, rng, self.settings.orthochromatic)
+        if rng.random() >= settings.old_film:
+            return luma
+        if settings.harsh and rng.random() < settings.harsh:
+            luma = harsh(luma, rng)
+        return old_film(luma, rng)
 
     def _frames(self, rng: np.random.Generator, item: Item, hinted: bool) -> tuple[int, int]:
         """Draw a frame of an item, and its hint: one of the clip's pairs, or a picture with itself."""

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from av.codec import Codec
+
 from videocolor.errors import OutputError, UsageError
 from videocolor.types import Array, ColorSpec, PixelLayout, VideoInfo
 from videocolor.video.encoders import choose_format, find_encoder, luma_table, output_spec
@@ -73,15 +75,7 @@ def plan_output(
             raise UsageError(f"{target}: images are RGB, so chroma alone is written as a film: .mkv or .mov")
         plan = _plan_images(info, Path(target), options, images)
         return replace(plan, notes=(*linked, *plan.notes))
-    suffix = Path(target).suffix.lower()
-    if suffix not in _CONTAINERS:
-        known = ", ".join((*_CONTAINERS, *_IMAGES))
-        raise UsageError(f"{target}: unknown kind of file {suffix or '(no suffix)'}; use one of {known}")
-    container = _CONTAINERS[suffix]
-    codec = find_encoder(options.codec or _DEFAULT_CODEC[container])
-    if not container_takes(container, codec.name):
-        other = ".mov" if container == "matroska" else ".mkv"
-        raise UsageError(f"{target}: {container} cannot hold {codec.name}; use {other}, or another codec")
+    container, codec = _container_and_codec(Path(target), options)
     codec_options = _codec_options(codec.name, container, options)
     color = output_spec(info.color, _states_range(container, codec.name))
     layout = choose_format(codec, options.pix_fmt, info.layout, (info.width, info.height), color, codec_options)
@@ -110,6 +104,19 @@ def plan_output(
     plan = prove(info, plan)
     _check_rate(info, plan, options.span)
     return plan
+
+
+def _container_and_codec(target: Path, options: OutputOptions) -> tuple[str, Codec]:
+    suffix = target.suffix.lower()
+    if suffix not in _CONTAINERS:
+        known = ", ".join((*_CONTAINERS, *_IMAGES))
+        raise UsageError(f"{target}: unknown kind of file {suffix or '(no suffix)'}; use one of {known}")
+    container = _CONTAINERS[suffix]
+    codec = find_encoder(options.codec or _DEFAULT_CODEC[container])
+    if not container_takes(container, codec.name):
+        other = ".mov" if container == "matroska" else ".mkv"
+        raise UsageError(f"{target}: {container} cannot hold {codec.name}; use {other}, or another codec")
+    return container, codec
 
 
 def _check_rate(info: VideoInfo, plan: OutputPlan, span: Span) -> None:
