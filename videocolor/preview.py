@@ -175,10 +175,11 @@ def preview_rgb(frame: PreviewFrame, saturation: float = 1.0) -> Array:
     table = _table(frame.matrix)
     codes = table.codes(frame.luma, frame.ab, 1.0 if frame.kept else saturation)
     cb, cr = (codes_to_chroma(plane, table.depth, "full") for plane in codes)
-    rgb = ycbcr_to_rgb(frame.luma, cb, cr, frame.matrix)
+    # OpenCV in one pass: twice as fast as NumPy, plane by plane.
+    rgb: Array = cv2.transform(cv2.merge((frame.luma, cb, cr)), _to_rgb(frame.matrix))
     if frame.matrix == "bt2020":
-        rgb = lab_to_rgb(rgb_to_lab(np.clip(rgb, 0, 1), "bt2020"), "bt709")
-    return np.ascontiguousarray(np.moveaxis(_bytes(rgb), 0, -1))
+        rgb = np.moveaxis(lab_to_rgb(rgb_to_lab(np.clip(np.moveaxis(rgb, -1, 0), 0, 1), "bt2020"), "bt709"), 0, -1)
+    return cv2.convertScaleAbs(np.maximum(rgb, 0), alpha=255)
 
 
 def chroma_rgb(frame: PreviewFrame, saturation: float = 1.0) -> Array:
@@ -253,6 +254,13 @@ def _source_ab(frame: Frame, luma: Array) -> Array:
     planes = (cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in frame.chroma)
     cb, cr = (codes_to_chroma(plane, depth, range_) for plane in planes)
     return ycbcr_to_ab(luma, cb, cr, frame.color.matrix)
+
+
+@lru_cache(maxsize=3)
+def _to_rgb(matrix: Matrix) -> Array:
+    """(3, 3) float32, from Y', Cb, Cr to R'G'B'."""
+    y, cb, cr = np.eye(3, dtype=np.float32)
+    return ycbcr_to_rgb(y, cb, cr, matrix)
 
 
 @lru_cache(maxsize=3)

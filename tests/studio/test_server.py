@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import shutil
@@ -558,6 +559,7 @@ def test_a_click_colors_its_frame_at_once(page: Client) -> None:
         height, width = image.shape[:2]
         return image[height // 2 - 2 : height // 2 + 3, width // 2 - 2 : width // 2 + 3].reshape(-1, 3).mean(axis=0)
 
+    assert base64.b64decode(made["jpeg"]) == page.get(f"/api/live/{made['id']}.jpg").content
     blue, green, red = middle(made["id"])
     luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue
     shade = page.get("/api/shades", colors="2f5233").json()["shades"]["2f5233"][round(luma / 255 * 64)]

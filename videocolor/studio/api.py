@@ -317,7 +317,7 @@ def preview_picture(
 @router.post("/api/live")
 def color_live(studio: Served, body: models.Live) -> Answer:
     studio.shots.check_frame(body.frame)
-    return studio.live.color(body.frame, _points(body.points), body.lines)
+    return studio.live.color(body.frame, _points(body.points), body.lines, body.kind, body.saturation)
 
 
 @router.post("/api/live/regions")

@@ -10,9 +10,11 @@ from __future__ import annotations
 import threading
 from base64 import b64encode
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from time import monotonic
 from typing import Any, Final, Literal
 
@@ -35,19 +37,24 @@ from videocolor.preview import PreviewFrame, preview_rgb, preview_size, warm_up
 from videocolor.shots.prepare import small_luma, working_size
 from videocolor.studio.contradictions import contradictions
 from videocolor.studio.errors import NotFoundError
-from videocolor.studio.frames import FilmIndex, FrameSource, jpeg_bytes
+from videocolor.studio.frames import ByteCache, FilmIndex, FrameSource, jpeg_bytes
 from videocolor.studio.hints import points_layer
-from videocolor.studio.pictures import Kind, PackedFrame, frame_jpeg, resized
+from videocolor.studio.pictures import Kind, frame_jpeg, resized
 from videocolor.studio.project import ProjectStore
 from videocolor.studio.projectdata import Point
-from videocolor.types import Array, Frame, Given, Hint
+from videocolor.types import Array, Frame, Given, Hint, Mark
 
 __all__ = ["LiveColors", "Network"]
 
 _KEPT: Final = 24
-"""Colored frames that are kept for the page to fetch; lumas and hints that are kept for the next click."""
-
+"""Lumas and hints that are kept for the next click, at the size that they are used in."""
+_SHOWN: Final = 4
+"""Colored frames that are kept for the page to fetch; unpacked, for packing takes as long as a third of the colors."""
+_LOADED: Final = 256 * 2**20
+"""Bytes of pictures of hints, at their full size."""
 _PROPOSALS: Final = 3
+_PATIENCE: Final = 2.0
+"""Seconds that a preview waits for a click at most."""
 _REGION_WIDTH: Final = 160
 """Of the regions that the page shows."""
 
@@ -74,19 +81,23 @@ class LiveColors:
         self._store, self._index, self._source, self._network, self._make_way = store, index, source, network, make_way
         self._lock, self._proposing = threading.Lock(), threading.Lock()
         self._memo, self._proposed = Memo(_KEPT), Memo(1)
-        self._frames: OrderedDict[int, PackedFrame] = OrderedDict()
+        self._loaded: ByteCache[tuple[Path, tuple[Mark, ...]], Hint] = ByteCache(_LOADED, _bytes_in)
+        self._frames: OrderedDict[int, PreviewFrame] = OrderedDict()
         self._number = 0
 
-    def color(self, index: int, points: Sequence[Point], lines: int) -> dict[str, Any]:
+    def color(
+        self, index: int, points: Sequence[Point], lines: int, kind: Kind = "after", saturation: float = 1.0
+    ) -> dict[str, Any]:
         """Color a frame with these points in place of its saved ones.
 
         Args:
             index: of the frame.
             points: may be empty.
             lines: height of the picture.
+            kind, saturation: of the picture, see `frame_jpeg`.
 
         Returns:
-            {id, frame, ms}; `picture` returns the picture of this id.
+            {id, frame, ms, jpeg}: base64 of the picture; `picture` returns the others of this id.
 
         Raises:
             NotFoundError, InputError, HintError, ModelError, DeviceError: as of a preview.
@@ -94,13 +105,14 @@ class LiveColors:
         began = monotonic()
         self._make_way()
         frame = self._source.frame(index)
-        with self._lock, single_threaded_kernels():
-            colored = PackedFrame.of(self._colored(frame, points, lines))
+        with self._lock, self._network.first(), single_threaded_kernels():
+            colored = self._colored(frame, points, lines)
             self._number += 1
             self._frames[self._number] = colored
-            while len(self._frames) > _KEPT:
+            while len(self._frames) > _SHOWN:
                 self._frames.popitem(last=False)
-            return {"id": self._number, "frame": index, "ms": round(1000 * (monotonic() - began), 1)}
+            jpeg = b64encode(frame_jpeg(colored, kind, saturation)).decode()
+            return {"id": self._number, "frame": index, "ms": round(1000 * (monotonic() - began), 1), "jpeg": jpeg}
 
     def prepare(self, index: int, lines: int) -> None:
         """Compute beforehand what a point on this frame will need, as `color` takes it; errors as of `color`."""
@@ -148,7 +160,7 @@ class LiveColors:
         frame = self._frames.get(number)
         if frame is None:
             raise NotFoundError(f"picture {number} is not kept any more")
-        return frame_jpeg(frame.unpacked(), kind, saturation)
+        return frame_jpeg(frame, kind, saturation)
 
     def png(self, index: int) -> bytes:
         """Return a frame in its present colors at the film's height, as PNG; errors as of `color`.
@@ -225,16 +237,24 @@ class LiveColors:
                 path = self._store.image_path(hint)  # its name follows from its bytes
                 own = hint.frame is not None and self._store.state.shot_of(hint.frame) == shot
                 marks = tuple(point.mark() for point in hint.points)
-                found.append((own, self._memo.get((path, marks), partial(load_hint, None, path, marks=marks))))
+                found.append((own, self._load(path, marks)))
         return found
+
+    def _load(self, path: Path, marks: tuple[Mark, ...] = ()) -> Hint:
+        """Load a hint, a frame of 4K as much as 130 MB."""
+        hint = self._loaded.get((path, marks))
+        if hint is None:
+            hint = load_hint(None, path, marks=marks)
+            self._loaded.put((path, marks), hint)
+        return hint
 
     def _painted(self, index: int, size: tuple[int, int]) -> Array | None:
         """Return (2, *size) a*b* of a hint that is this very frame, painted everywhere."""
         for hint in self._store.data.hints:
             if hint.enabled and (hint.kind, hint.frame) == ("painted", index):
                 path = self._store.image_path(hint)
-                loaded = self._memo.get(path, partial(load_hint, None, path))
-                return hint_ab(loaded, size) if loaded.mask is None else None
+                loaded = self._load(path)
+                return None if loaded.mask is not None else self._memo.get((path, size), partial(hint_ab, loaded, size))
         return None
 
     def _luma(self, frame: Frame, size: tuple[int, int]) -> Array:
@@ -253,6 +273,10 @@ class LiveColors:
         return HintInput(luma, ab, mask, True, *(found or ()))
 
 
+def _bytes_in(hint: Hint) -> int:
+    return int(hint.rgb.nbytes + (0 if hint.mask is None else hint.mask.nbytes))
+
+
 def _bytes_of(share: Array) -> bytes:
     return bytes(np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8).tobytes())
 
@@ -262,6 +286,8 @@ class Network:
 
     def __init__(self) -> None:
         self._loading = threading.Lock()
+        self._free = threading.Event()
+        self._free.set()
         self._loaded: tuple[str, list[Colorizer]] | None = None
 
     def colorizer(self, config: ColorizeConfig, *, live: bool = False) -> Colorizer:
@@ -280,8 +306,20 @@ class Network:
                 self._loaded = None  # frees the memory first
                 network = load_network(config)
                 both = network, _staged(network, config.model.threads)
-                self._loaded = name, [_InTurn(one, threading.Lock()) for one in both]
+                self._loaded = (
+                    name,
+                    [_InTurn(one, _Turn(wait)) for one, wait in zip(both, (self._free, None), strict=True)],
+                )
             return self._loaded[1][live]
+
+    @contextmanager
+    def first(self) -> Iterator[None]:
+        """Let previews wait meanwhile, between two batches: a click is answered first; one thread at a time."""
+        self._free.clear()
+        try:
+            yield
+        finally:
+            self._free.set()
 
 
 def _staged(network: Colorizer, threads: int | None) -> Colorizer:
@@ -292,10 +330,25 @@ def _staged(network: Colorizer, threads: int | None) -> Colorizer:
     return network
 
 
+class _Turn:
+    """A lock that is taken when nothing more urgent is done."""
+
+    def __init__(self, free: threading.Event | None) -> None:
+        self._free, self._lock = free, threading.Lock()
+
+    def __enter__(self) -> None:
+        if self._free is not None:
+            self._free.wait(_PATIENCE)
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
 class _InTurn(Colorizer):
     """A network that several threads share."""
 
-    def __init__(self, network: Colorizer, turn: threading.Lock) -> None:
+    def __init__(self, network: Colorizer, turn: _Turn) -> None:
         self.card, self._network, self._turn = network.card, network, turn
 
     def begin(self, hints: Sequence[HintInput]) -> Any:

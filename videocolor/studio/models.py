@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from videocolor.studio.delivery import Delivery
 from videocolor.studio.errors import BusyError
+from videocolor.studio.pictures import Kind
 from videocolor.types import Reach
 
 _READING: Final = 4
@@ -162,6 +163,8 @@ class Live(LiveFrame):
     """Color one frame with points that are not saved yet."""
 
     points: Annotated[list[PointBody], Field(max_length=200)]
+    kind: Kind = "after"
+    saturation: Annotated[float, Field(ge=0, le=4, strict=False)] = 1.0
 
 
 class Render(Change):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
+from videocolor.concurrency.stages import single_threaded_kernels
 from videocolor.config import ColorizeConfig
 from videocolor.errors import UsageError
 from videocolor.pipeline.film import film_info
@@ -54,6 +56,8 @@ class Studio:
         self.doubts = Doubts(store, self.index, self.source, network, self.scan, self.shots)
         self.renders = Renders(store, self.index, self.events)
         self.document = Document(store, self.index, self.scan, self.shots, self.previews, self.renders)
+        self._kernels = ExitStack()  # for good: to count the libraries anew takes 5 ms of each click
+        self._kernels.enter_context(single_threaded_kernels())
         self._watched: tuple[tuple[int, ...], frozenset[int]] | None = None
         self._unsubscribe: Callable[[], None] = store.subscribe(self._changed)
 
@@ -77,6 +81,7 @@ class Studio:
         self.renders.close()
         self.scan.stop()
         self.source.close()
+        self._kernels.close()
         self.store.close()
 
     def colored_frame(self, index: int) -> tuple[Array, str]:

@@ -99,14 +99,14 @@ export function covered(shot) {
 }
 
 /** A decoded picture; throws where the server has none. Pictures are kept while there is room. */
-export function picture(url) {
+export function picture(url, get = load) {
   const known = store.get(url);
   if (known) {
     store.delete(url);
     store.set(url, known);
     return known.promise;
   }
-  const entry = { size: 0, promise: load(url) };
+  const entry = { size: 0, promise: get(url) };
   store.set(url, entry);
   entry.promise.then(
     (bitmap) => {
@@ -117,6 +117,12 @@ export function picture(url) {
     () => store.get(url) === entry && store.delete(url),
   );
   return entry.promise;
+}
+
+/** Take in a picture that came with an answer, base64 of a JPEG: it need not be fetched. */
+export function bring(url, jpeg) {
+  const data = Uint8Array.from(atob(jpeg), (letter) => letter.charCodeAt(0));
+  picture(url, () => createImageBitmap(new Blob([data], { type: "image/jpeg" })));
 }
 
 async function load(url) {

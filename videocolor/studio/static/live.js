@@ -1,8 +1,8 @@
 // The frame that is shown, in color at once after a click; the preview of its shot follows.
 import { call, complain } from "./api.js";
 import { find, later } from "./dom.js";
-import { stepHeight } from "./frames.js";
-import { emit, shotAt, state } from "./state.js";
+import { bring, colorOf, stepHeight } from "./frames.js";
+import { emit, saturationOf, shotAt, state } from "./state.js";
 
 let wish = null;
 let busy = false;
@@ -34,8 +34,12 @@ async function run() {
     wish = null;
     const over = state.previews.get(shotAt(frame)?.start)?.id ?? null;
     try {
-      const made = await call("POST", "/api/live", { json: { frame, points, lines: linesOf() } });
+      const kind = state.mode === "chroma" ? "chroma" : "after";
+      const saturation = Number(saturationOf(shotAt(frame)).toFixed(2));
+      const { jpeg, ...made } = await call("POST", "/api/live", { json: { frame, points, lines: linesOf(), kind, saturation } });
       state.live = { ...made, at, over };
+      const shown = colorOf(frame);
+      if (shown?.from === "live") bring(shown.url(kind), jpeg);
       emit("live");
     } catch (error) {
       if (error.status !== 404) complain(error);
