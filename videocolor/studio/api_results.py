@@ -12,10 +12,10 @@ from fastapi.responses import FileResponse, Response
 from videocolor.studio import models
 from videocolor.studio.api import REVALIDATE, Answer, Served, jpeg_answer
 from videocolor.studio.desktop import open_folder
-from videocolor.studio.errors import NotFoundError
+from videocolor.studio.errors import BusyError, NotFoundError
 from videocolor.studio.frames import jpeg_bytes
 from videocolor.studio.models import FrameIndex, Height
-from videocolor.studio.pictures import chroma_alone, resized
+from videocolor.studio.pictures import chroma_alone, film_jpeg, resized
 from videocolor.studio.security import REPORT_POLICY
 
 __all__ = ["router"]
@@ -32,6 +32,8 @@ def _film(path: Path) -> Response:
 @router.post("/api/render")
 def start_render(studio: Served, body: models.Render) -> Answer:
     studio.store.check_revision(body.revision)
+    if studio.queue.running:
+        raise BusyError("an export of this film is being made: put the film in the queue, or stop that first")
     studio.renders.start(only_changed=body.only_changed)
     return studio.document.full()
 
@@ -87,6 +89,40 @@ def comparison_film(studio: Served) -> Response:
 def report(studio: Served) -> Response:
     headers = {"content-security-policy": REPORT_POLICY}
     return Response(studio.renders.report(), media_type="text/html; charset=utf-8", headers=headers)
+
+
+@router.get("/api/queue")
+def queue(studio: Served) -> Answer:
+    return studio.queue.document()
+
+
+@router.post("/api/queue")
+def put_in_queue(studio: Served, body: models.Export) -> Answer:
+    return studio.queue.add(body.form, body.other)
+
+
+@router.delete("/api/queue/{number}")
+def take_off_queue(studio: Served, number: FrameIndex) -> Answer:
+    return studio.queue.remove(number)
+
+
+@router.get("/api/queue/{number}/film")
+def exported_film(studio: Served, number: FrameIndex) -> Response:
+    path, form = studio.queue.result(number), studio.queue.entry(number).form
+    name = path.name if form in ("film", "comparison") else f"{path.stem}_{form}{path.suffix}"
+    return FileResponse(path, media_type=_FILMS[path.suffix], headers=REVALIDATE, filename=name)
+
+
+@router.get("/api/queue/{number}.jpg")
+def exported_picture(studio: Served, number: FrameIndex) -> Response:
+    return jpeg_answer(film_jpeg(studio.queue.result(number), 144))
+
+
+@router.post("/api/queue/{number}/folder")
+def show_export(studio: Served, number: FrameIndex) -> Answer:
+    folder = studio.queue.result(number).parent
+    open_folder(folder)
+    return {"folder": str(folder)}
 
 
 @router.post("/api/folder")

@@ -94,7 +94,8 @@ class LiveColors:
             index: of the frame.
             points: may be empty.
             lines: height of the picture.
-            kind, saturation: of the picture, see `frame_jpeg`.
+            kind: of picture.
+            saturation: factor on chroma.
 
         Returns:
             {id, frame, ms, jpeg}: base64 of the picture; `picture` returns the others of this id.

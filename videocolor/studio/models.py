@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from videocolor.studio.delivery import Delivery
 from videocolor.studio.errors import BusyError
 from videocolor.studio.pictures import Kind
+from videocolor.studio.queue import Form
 from videocolor.types import Reach
 
 _READING: Final = 4
@@ -177,6 +178,13 @@ class Compare(Body):
     """Make a comparison film."""
 
     kind: Literal["side", "wipe"]
+
+
+class Export(Body):
+    """Put a film in the queue of exports."""
+
+    form: Form
+    other: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")] | None = None
 
 
 class Uploads:

@@ -13,11 +13,12 @@ import numpy as np
 
 from videocolor.color import rgb_to_lab, rgb_to_luma
 from videocolor.errors import HintError
-from videocolor.hints.plan import load_hint
+from videocolor.hints.plan import frame_to_rgb, load_hint
 from videocolor.preview import PreviewFrame, before_rgb, chroma_rgb, preview_rgb
 from videocolor.studio.frames import jpeg_bytes
 from videocolor.studio.projectdata import HintKind
 from videocolor.types import Array
+from videocolor.video import open_video, probe
 
 __all__ = [
     "BYTES_PER_PIXEL",
@@ -25,6 +26,7 @@ __all__ = [
     "PackedFrame",
     "chroma_alone",
     "color_at",
+    "film_jpeg",
     "frame_jpeg",
     "hint_jpeg",
     "hint_rgb",
@@ -79,6 +81,20 @@ def hint_jpeg(path: Path, kind: HintKind, sar: Fraction, height: int) -> bytes:
         rgb = rgb * hint.mask[..., None] + gray * (1 - hint.mask[..., None])
     aspect = Fraction(rgb.shape[1], rgb.shape[0]) * (sar if kind in ("painted", "points") else 1)
     return jpeg_bytes(resized(_bytes(rgb), height, min(aspect, Fraction(8))))
+
+
+def film_jpeg(path: Path, height: int) -> bytes:
+    """Encode a frame from the first third of a film as JPEG of so many lines.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    info = probe(path)
+    start = Fraction(info.duration or 0) / 3 + info.start_pts * info.time_base
+    with open_video(path, start=start if start > 0 else None) as reader:
+        frame = next(iter(reader))
+    rgb = _bytes(np.asarray(frame_to_rgb(frame)))
+    return jpeg_bytes(resized(rgb, height, Fraction(info.width, info.height) * info.sar))
 
 
 def painted_picture(path: Path) -> Array | None:

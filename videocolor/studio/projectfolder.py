@@ -89,11 +89,13 @@ class OpenProject:
     folder: Path
     film: Path
     state: State
+    form: str = ""
+    """Folder of renders/ for a form of the film beside the project's own."""
 
     @property
     def target(self) -> Path:
         """Path of the studio's rendered film."""
-        return self.folder / RENDERS / self.state.data.target
+        return self.folder / RENDERS / self.form / self.state.data.target
 
     def settings(self) -> dict[str, Any]:
         """Return what the project sets; see `project_settings`."""

@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from videocolor.batch.jobs import read_jobs
 from videocolor.batch.lock import lock_holder
@@ -34,7 +34,6 @@ from videocolor.presets import yaml_line
 from videocolor.record import sidecar_path
 from videocolor.shards.types import FilmJob
 from videocolor.studio.filmref import locate
-from videocolor.studio.project import ProjectStore
 from videocolor.studio.projectfolder import OpenProject, project_settings
 from videocolor.studio.requests import (
     Change,
@@ -50,7 +49,7 @@ from videocolor.studio.requests import (
     returns_of,
 )
 
-__all__ = ["RenderState", "RenderStatus", "render_status", "start_render", "stop_render"]
+__all__ = ["RenderState", "RenderStatus", "Rendered", "render_status", "start_render", "stop_render"]
 
 RenderState: TypeAlias = Literal["idle", "running", "done", "failed", "stopped"]
 
@@ -67,6 +66,21 @@ _PATIENCE: Final = 20.0
 _processes: dict[Path, subprocess.Popen[bytes]] = {}
 """Renders started by this process, by folder: an ended child must be waited for."""
 _starting: Final = threading.Lock()
+
+
+class Rendered(Protocol):
+    """A film to render, and where: of an open project, or of another one."""
+
+    @property
+    def renders(self) -> Path:
+        """Folder of the batch."""
+
+    @property
+    def target(self) -> Path:
+        """The film to write, in that folder."""
+
+    def project(self) -> OpenProject:
+        """Return the project as it is now."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +113,7 @@ class RenderStatus:
         return dict(plain(asdict(self)))
 
 
-def start_render(store: ProjectStore, *, only_changed: bool) -> RenderStatus:
+def start_render(store: Rendered, *, only_changed: bool) -> RenderStatus:
     """Render the present project, or resume a render that was stopped.
 
     Args:
@@ -141,7 +155,7 @@ def start_render(store: ProjectStore, *, only_changed: bool) -> RenderStatus:
     return render_status(store)
 
 
-def render_status(store: ProjectStore) -> RenderStatus:
+def render_status(store: Rendered) -> RenderStatus:
     """Return the status of the running process, or of what the last one has left."""
     renders, project = store.renders, store.project()
     asked = latest_request(renders)
@@ -168,7 +182,7 @@ def render_status(store: ProjectStore) -> RenderStatus:
     )
 
 
-def stop_render(store: ProjectStore) -> RenderStatus:
+def stop_render(store: Rendered) -> RenderStatus:
     """Stop the render; another start resumes it.
 
     Raises:
@@ -204,7 +218,7 @@ def _write_job(project: OpenProject) -> FilmJob:
     """Write the job file of the batch; return the job as the batch reads it."""
     renders = project.target.parent
     with disk_errors(renders):
-        renders.mkdir(exist_ok=True)
+        renders.mkdir(parents=True, exist_ok=True)
     settings = project_settings(project.folder, project.state, frozen_list(renders, project.state))
     film = {
         "film": str(project.film),

@@ -116,8 +116,9 @@ def forget_requests(renders: Path, kept: Collection[str]) -> None:
 
 
 def requested_images(renders: Path) -> set[str]:
-    """Return the names of the hint pictures of all requests."""
-    return {image for request in _requests(renders) for image in request.images}
+    """Return the names of the hint pictures of all requests, those of other forms of the film, too."""
+    folders = [renders, *(path.parent for path in renders.glob("*/.requests"))]
+    return {image for folder in folders for request in _requests(folder) for image in request.images}
 
 
 def _requests(renders: Path) -> list[Request]:

@@ -22,6 +22,7 @@ from videocolor.studio.pictures import painted_picture
 from videocolor.studio.previews import Previews
 from videocolor.studio.project import ProjectStore
 from videocolor.studio.projectdata import State
+from videocolor.studio.queue import Queue
 from videocolor.studio.renders import Renders
 from videocolor.studio.scan import Scan
 from videocolor.studio.scancache import ShotView
@@ -55,6 +56,7 @@ class Studio:
         self.live = LiveColors(store, self.index, self.source, network, self.previews.cancel_all)
         self.doubts = Doubts(store, self.index, self.source, network, self.scan, self.shots)
         self.renders = Renders(store, self.index, self.events)
+        self.queue = Queue(store, self.renders, self.events)
         self.document = Document(store, self.index, self.scan, self.shots, self.previews, self.renders)
         self._kernels = ExitStack()  # for good: to count the libraries anew takes 5 ms of each click
         self._kernels.enter_context(single_threaded_kernels())
@@ -72,12 +74,14 @@ class Studio:
         if warm:
             self.previews.warm()
         self.renders.watch()
+        self.queue.start()
 
     def close(self) -> None:
         """End all threads and release the project."""
         self._unsubscribe()
         self.events.close()
         self.previews.close()
+        self.queue.close()
         self.renders.close()
         self.scan.stop()
         self.source.close()

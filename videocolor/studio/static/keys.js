@@ -2,6 +2,7 @@
 import { chooseWay, startPicking, usePickedFrame } from "./addhint.js";
 import { nextDoubtful } from "./doubts.js";
 import { openGrid } from "./grid.js";
+import { openDeliver } from "./deliver.js";
 import { el, find, iconButton, remembered } from "./dom.js";
 import { cancelPreview, startPreview } from "./preview.js";
 import { renderFilm } from "./render.js";
@@ -64,6 +65,7 @@ const KEYS = [
     [["Ctrl+z"], "Ctrl Z", "Undo", () => find("undo").click()],
     [["Ctrl+Shift+z", "Ctrl+y"], "Ctrl Shift Z", "Redo", () => find("redo").click()],
     [["r"], "R", "Render the film", renderFilm],
+    [["Shift+r"], "Shift R", "Deliver: the queue of exports", openDeliver],
     [["s"], "S", "Settings of the film", openSettings],
     [["?"], "?", "This list", () => openHelp()],
     [["Escape"], "Esc", "Cancel what is going on", escape],

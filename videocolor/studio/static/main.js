@@ -2,6 +2,7 @@
 import { startAddHint } from "./addhint.js";
 import { ApiError, AWAY, call, catchUp, change, complain, ELSEWHERE, isForeign, refresh, saving, settled, toast } from "./api.js";
 import { clock, dress, find, rateOf, remembered, say } from "./dom.js";
+import { startDeliver, tookQueue } from "./deliver.js";
 import { startFirstRun } from "./firstrun.js";
 import { startGrid } from "./grid.js";
 import { startHints } from "./hints.js";
@@ -101,6 +102,7 @@ function listen() {
   hear("preview", took);
   hear("render", tookRender);
   hear("compare", tookCompare);
+  hear("queue", tookQueue);
   source.addEventListener("error", () => {
     if (source.readyState === EventSource.CLOSED) toast(`This page belongs to a studio that has ended. ${ELSEWHERE}`, { error: true });
     else if (!state.away) setTimeout(() => state.away && toast(AWAY, { error: true }), 4000);
@@ -151,7 +153,7 @@ async function begin() {
   on("project scan", showScan);
   on("project saving", showHistory);
   on("go", goTo);
-  for (const start of [startViewer, startTransport, startOverview, startTimeline, startShot, startHints, startAddHint, startPoints, startPreviews, startRender, startFirstRun, startGrid, startSounds, startKeys]) start();
+  for (const start of [startViewer, startTransport, startOverview, startTimeline, startShot, startHints, startAddHint, startPoints, startPreviews, startRender, startDeliver, startFirstRun, startGrid, startSounds, startKeys]) start();
   const place = keepPlace();
   try {
     setProject((await window.earlyProject) ?? (await call("GET", "/api/project")));

@@ -99,7 +99,8 @@ function show() {
   find("color-from-label").hidden = !rendered();
 }
 
-function dialogFrame(dialog, title, id) {
+/** Head and body of a dialog; returns the body. */
+export function dialogFrame(dialog, title, id) {
   const head = el("div", { class: "dialoghead" }, el("h2", { id, text: title }), iconButton("close", "Close", () => dialog.close()));
   const body = el("div", { class: "dialogbody" });
   dialog.replaceChildren(head, body);
@@ -116,12 +117,13 @@ function watch() {
 }
 
 /** Where a result lies, a link that saves it elsewhere, and its folder. */
-function keeping(url, path) {
-  const open = () => call("POST", "/api/folder").catch(complain);
-  return el("div", { class: "dialogactions" }, el("p", { class: "explain grow", text: path }), el("a", { class: "button", href: url, download: true, text: "Save a copy" }), el("button", { type: "button", text: "Open its folder", on: { click: open } }));
+export function keeping(url, path, folder = "/api/folder") {
+  const open = () => call("POST", folder).catch(complain);
+  return el("div", { class: "dialogactions" }, el("p", { class: "explain grow", text: path }), el("a", { class: "button", href: url, download: true, text: "Save as…" }), el("button", { type: "button", text: "Open its folder", on: { click: open } }));
 }
 
-function fillPlayer(body, url, failure) {
+/** A player, and what is said where the browser cannot play the film. */
+export function fillPlayer(body, url, failure) {
   const video = el("video", { controls: true, preload: "metadata", src: url });
   const note = el("p", { class: "explain", hidden: true, text: failure });
   video.addEventListener("error", () => {
