@@ -170,7 +170,7 @@ import sys
 from types import ModuleType
 import zoneinfo
 import av, click, cv2, multiprocessing.connection, onnxruntime, pydantic, safetensors.numpy
-import scenedetect, skimage.color, sqlite3, torch, tqdm
+import skimage.color, sqlite3, torch, tqdm
 from pydantic import BaseModel
 for name in ("fcntl", "grp", "pwd", "resource", "termios"):
     sys.modules[name] = None

@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Hashable, Mapping
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points, packages_distributions, version
+from importlib.metadata import EntryPoint, EntryPoints, entry_points, packages_distributions, version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -68,7 +68,13 @@ def is_plugin(name: str, seam: Seam) -> bool:
 @lru_cache
 def installed(seam: Seam) -> dict[str, EntryPoint]:
     """Return the entry points of a seam, by name."""
-    return {point.name: point for point in entry_points(group=f"videocolor.{seam}")}
+    return {point.name: point for point in _entry_points().select(group=f"videocolor.{seam}")}
+
+
+@lru_cache
+def _entry_points() -> EntryPoints:
+    """Return those of all packages: to list them reads a file of each."""
+    return entry_points()
 
 
 def name_of(plugin: Any, setting: str) -> str:

@@ -31,7 +31,7 @@ from videocolor.presets import list_presets
 from videocolor.record import write_sidecar
 from videocolor.types import Shot
 
-HEAVY = {"torch", "av", "cv2", "numpy", "pydantic", "yaml", "tqdm", "scenedetect", "onnxruntime", "skimage"}
+HEAVY = {"torch", "av", "cv2", "numpy", "pydantic", "yaml", "tqdm", "onnxruntime", "skimage"}
 
 
 def invoke(*arguments: str) -> Result:

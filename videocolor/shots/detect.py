@@ -1,4 +1,7 @@
-"""Hard cuts, found while the film streams by: PySceneDetect proposes, the Euclidean scene check decides."""
+"""Hard cuts, found while the film streams by: two cheap measures propose, the Euclidean scene check decides.
+
+The measures are those of PySceneDetect's AdaptiveDetector, luma only, and HashDetector (perceptual hash).
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,11 @@ from videocolor.types import Array
 __all__ = ["CutFinder"]
 
 _PROPOSE: Final = (36, 64)
-"""(height, width) that PySceneDetect sees; it needs three channels, which at this size cost nothing."""
+"""(height, width) of the picture of which changes are proposed as cuts."""
+_LEAP, _LEAST_CHANGE = 1.3, 3.0
+"""Change of 8-bit luma over the mean of the two before and the two after, and the change itself, of a proposal."""
+_BITS: Final = 0.2 * 64
+"""Bits of the hash by which a frame differs from the one before, of a proposal."""
 _CUT: Final = 0.48
 """Scene distance, beyond what motion around explains, from which two frames are two shots."""
 _MOTION_MEDIAN, _MOTION_MOST = 0.3, 0.4
@@ -48,10 +55,10 @@ class _Look:
 class CutFinder:
     """Finds the first frames of shots in a stream of small luma pictures.
 
-    PySceneDetect's AdaptiveDetector (luma only) and HashDetector, set to miss nothing, propose; a
-    proposal is a cut if no frame of the three before it resembles any of the four from it on, beyond
-    what the motion around explains. So a flash of one or two frames is none, and a dissolve is none. A
-    fade through black (or white) is one at the first frame out of the dark, if the picture is another.
+    The proposals are set to miss nothing; one is a cut if no frame of the three before it resembles any of the
+    four from it on, beyond what the motion around explains. So a flash of one or two frames is none, and a
+    dissolve is none. A fade through black (or white) is one at the first frame out of the dark, if the picture
+    is another.
 
     Not safe for two threads at once; one film per object.
     """
@@ -60,20 +67,15 @@ class CutFinder:
     """A cut at frame i is reported at the latest when frame i + latency is pushed."""
 
     def __init__(self) -> None:
-        from scenedetect import FrameTimecode  # a tenth of a second: not for shots that are known
-        from scenedetect.detectors import AdaptiveDetector, HashDetector
-
-        self._timecode = FrameTimecode
         self._count = 0
         self._first = 0
         self._looks: deque[_Look] = deque()
         self._proposed: set[int] = set()
         self._scores: dict[int, float] = {}
         self._last_cut = 0
-        self._adaptive = AdaptiveDetector(
-            adaptive_threshold=1.3, min_scene_len=1, window_width=2, min_content_val=3.0, luma_only=True
-        )
-        self._hash = HashDetector(threshold=0.2, size=8, lowpass=2, min_scene_len=1)
+        self._small: Array | None = None
+        self._hash: Array | None = None
+        self._changes: deque[float] = deque(maxlen=5)
         self._lit: _Look | None = None
         self._dark = 0
 
@@ -116,10 +118,19 @@ class CutFinder:
         small = cv2.resize(gray, (_PROPOSE[1], _PROPOSE[0]), interpolation=cv2.INTER_AREA)
         if small.dtype != np.uint8:
             small = np.clip(small * 255, 0, 255).astype(np.uint8)
-        picture = cv2.cvtColor(small, cv2.COLOR_GRAY2BGR)
-        time = self._timecode(index, 25.0)
-        for detector in (self._adaptive, self._hash):
-            self._proposed.update(cut.frame_num for cut in detector.process_frame(time, picture))
+        hashed = _perceptual_hash(small)
+        if self._small is None or self._hash is None:
+            self._changes.append(0.0)
+        else:
+            self._changes.append(cv2.norm(small, self._small, cv2.NORM_L1) / small.size)
+            if np.count_nonzero(hashed != self._hash) >= _BITS:
+                self._proposed.add(index)
+        self._small, self._hash = small, hashed
+        if len(self._changes) == self._changes.maxlen:
+            first, second, change, fourth, fifth = self._changes
+            around = (first + second + fourth + fifth) / 4
+            if change >= _LEAST_CHANGE and change >= _LEAP * around:
+                self._proposed.add(index - 2)
 
     def _watch_fades(self, look: _Look, level: float, index: int) -> None:
         """Note a cut where another picture comes out of a pause of at least two black or white frames."""
@@ -169,3 +180,11 @@ class CutFinder:
             if old is not None and new is not None and thumbnail_distance(old.thumb, new.thumb) <= allowed:
                 return 0.0
         return here.change
+
+
+def _perceptual_hash(picture: Array) -> Array:
+    """(8, 8) bool: which of a picture's low frequencies are above their median."""
+    small = cv2.resize(picture, (16, 16), interpolation=cv2.INTER_AREA)
+    low = cv2.dct(small.astype(np.float32) / np.float32(max(int(small.max()), 1)))[:8, :8]
+    middle = np.sort(low, axis=None)[31:33]
+    return np.asarray(low > (middle[0] + middle[1]) / np.float32(2))

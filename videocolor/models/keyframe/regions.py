@@ -170,10 +170,14 @@ def _at_least(head: Head, features: Array, shared: Array, vividness: float) -> f
         shared: (c, n) of the same places, averaged with their regions.
         vividness: as given; more of it asks for more color.
     """
-    expected = expected_chroma(head, features)
+    wanted = _EXPECTED * vividness * expected_chroma(head, features)
     tried = np.linspace(vividness, max(_MOST_VIVID, vividness), _TRIED)
-    found = [float(np.hypot(*_annealed(head, shared, value)[:2]).mean()) for value in tried]
-    return float(np.interp(_EXPECTED * vividness * expected, np.maximum.accumulate(found), tried))
+    found = [0.0]
+    for value in tried:  # the first one is enough for most pictures
+        found.append(max(found[-1], float(np.hypot(*_annealed(head, shared, value)[:2]).mean())))
+        if found[-1] > wanted:
+            break
+    return float(np.interp(wanted, found[1:], tried[: len(found) - 1]))
 
 
 def propose(evidence: Evidence, vividness: float, count: int) -> list[Array]:
