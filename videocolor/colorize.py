@@ -16,7 +16,7 @@ from typing import Any, Literal
 from videocolor.config import ColorizeConfig, SmoothingConfig
 from videocolor.engines.film import MOST_WORKERS, choose_workers, color_film
 from videocolor.errors import Interrupted, OutputError, UsageError, VideocolorError
-from videocolor.events import Event, Observer, RunLog, ShotRecord, ignore
+from videocolor.events import Event, Observer, RunLog, ShotRecord, ignore, joined
 from videocolor.files import disk_errors, folder_lock
 from videocolor.models.base import Colorizer
 from videocolor.pipeline.film import Film, open_film, output_options
@@ -25,7 +25,7 @@ from videocolor.pipeline.reuse import SeenReferenceShots
 from videocolor.pipeline.shot import Run
 from videocolor.pipeline.smoothing import Smoother
 from videocolor.plugins import name_of
-from videocolor.record import Fixity, describe, describe_hints, describe_model, joined, timing
+from videocolor.record import Fixity, describe, describe_hints, describe_model, timing
 from videocolor.reports.run import leave_record
 from videocolor.shards.merge import merge_shards
 from videocolor.shards.recolor import parse_shots, recolor_shots

@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +16,7 @@ from videocolor.errors import Interrupted
 from videocolor.files import plain
 from videocolor.types import Array, Frame, HintUse, VideoInfo
 
-__all__ = ["Event", "EventKind", "Observer", "RunLog", "ShotRecord", "ignore"]
+__all__ = ["Event", "EventKind", "Observer", "RunLog", "ShotRecord", "ignore", "joined"]
 
 logger = logging.getLogger(__name__)
 _EVERY: Final = 0.5
@@ -125,6 +125,7 @@ class RunLog:
     def __init__(self, observer: Observer, cancel: threading.Event | None = None) -> None:
         self.frames, self._cancel = 0, cancel
         self.shots: list[ShotRecord] = []
+        self._parts: dict[int, list[dict[str, Any]]] = {}
         self.warnings: list[str] = []
         self.notes: list[str] = []
         self.reproduced: set[int] = set()
@@ -207,13 +208,37 @@ class RunLog:
         """Seconds since the coloring began."""
         return time.monotonic() - self._began
 
-    def shot_done(self, record: ShotRecord) -> None:
-        """Report that a shot is colored."""
+    def shot_done(self, record: ShotRecord, *, goes_on: bool = False) -> None:
+        """Report that a shot is colored, once for all its parts.
+
+        Args:
+            record: of the shot, or of its part in a shard.
+            goes_on: another part follows, in the next shard.
+        """
         with self._lock:
+            parts = self._parts.setdefault(record.number, [])
+            parts.append(record.as_dict())
+            if goes_on:
+                return
+            del self._parts[record.number]
             self.shots.append(record)
-        self._emit("shot", **record.as_dict())
+        self._emit("shot", **joined(parts)[0])
 
     def done(self, target: Path, seconds: float) -> None:
         """Report that the film has its final name."""
         rate = self.frames / max(seconds, 1e-6)
         self._emit("done", target=target, frames=self.frames, seconds=round(seconds, 3), fps=round(rate, 2))
+
+
+def joined(parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One entry a shot, in order; the parts of a shot that was cut into shards become one."""
+    shots: list[dict[str, Any]] = []
+    for part in sorted(parts, key=lambda part: (part["index"], part["start"])):
+        if not shots or shots[-1]["index"] != part["index"]:
+            shots.append(dict(part))
+            continue
+        known = [(p["end"] - p["start"], p["confidence"]) for p in (shots[-1], part) if p["confidence"] is not None]
+        weight = sum(length for length, _ in known)
+        shots[-1]["confidence"] = round(sum(n * c for n, c in known) / weight, 4) if weight else None
+        shots[-1]["end"] = part["end"]
+    return shots

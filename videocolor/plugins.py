@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Hashable, Mapping
 from functools import lru_cache
-from importlib.metadata import EntryPoint, EntryPoints, entry_points, packages_distributions, version
+from importlib.metadata import EntryPoint, entry_points, packages_distributions, version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -72,7 +72,7 @@ def installed(seam: Seam) -> dict[str, EntryPoint]:
 
 
 @lru_cache
-def _entry_points() -> EntryPoints:
+def _entry_points() -> Any:
     """Return those of all packages: to list them reads a file of each."""
     return entry_points()
 

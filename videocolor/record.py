@@ -10,6 +10,7 @@ from typing import Any
 
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, OutputError
+from videocolor.events import joined
 from videocolor.files import plain, source_sha256, write_atomically
 from videocolor.hints.files import hint_origin
 from videocolor.hints.plan import HintPlan
@@ -26,7 +27,6 @@ __all__ = [
     "describe",
     "describe_hints",
     "describe_model",
-    "joined",
     "read_record",
     "manifest_path",
     "report_path",
@@ -209,17 +209,3 @@ def timing(frames: int, work: float, elapsed: float | None, workers: int = 1) ->
         "frames": frames,
         "workers": workers,
     }
-
-
-def joined(parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One entry a shot, in order; the parts of a shot that was cut into shards become one."""
-    shots: list[dict[str, Any]] = []
-    for part in sorted(parts, key=lambda part: (part["index"], part["start"])):
-        if not shots or shots[-1]["index"] != part["index"]:
-            shots.append(dict(part))
-            continue
-        known = [(p["end"] - p["start"], p["confidence"]) for p in (shots[-1], part) if p["confidence"] is not None]
-        weight = sum(length for length, _ in known)
-        shots[-1]["confidence"] = round(sum(n * c for n, c in known) / weight, 4) if weight else None
-        shots[-1]["end"] = part["end"]
-    return shots

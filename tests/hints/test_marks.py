@@ -14,10 +14,11 @@ from videocolor.errors import HintError
 from videocolor.fingerprint import assigned_in
 from videocolor.hints.files import collect_assigned
 from videocolor.hints.marks import places_of
-from videocolor.hints.plan import hint_input
+from videocolor.hints.plan import hint_input, scribble_warnings
 from videocolor.images import encode_image
+from videocolor.models.base import HintInput
 from videocolor.shards.plan import _digest
-from videocolor.types import Mark
+from videocolor.types import Hint, Mark
 
 SIZE = (32, 64)
 
@@ -77,6 +78,14 @@ def test_each_mark_has_its_number_and_what_no_mark_covers_has_the_setting() -> N
     places, reaches = found
     assert reaches == ("thing", "alike", "here")
     assert (places[6, 6], places[6, 42], places[28, 32]) == (2, 3, 0)
+
+
+def test_scribbles_that_do_not_reach_as_asked_are_named() -> None:
+    opaque = Hint("a.png", np.zeros((*SIZE, 3), np.float32), marks=(Mark(((0.5, 0.5),), 0.1),))
+    many = HintInput(np.zeros(SIZE, np.float32), np.zeros((2, *SIZE), np.float32), reaches=("thing",) * 40)
+    (said,) = scribble_warnings([opaque], [many])
+    assert "a.png" in said and "opaque" in said
+    assert "80 scribbles, of which the 64 largest" in scribble_warnings([opaque, opaque], [many, many])[-1]
 
 
 @pytest.mark.slow

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from videocolor import errors
+from videocolor.concurrency.cores import cores
 from videocolor.engines.base import Engine, open_engine
 from videocolor.engines.local import visible_gpus
 from videocolor.engines.settings import EngineSettings
-from videocolor.engines.worker import cores
 from videocolor.errors import DeviceError, VideocolorError
 from videocolor.events import RunLog, ShotRecord
 from videocolor.pipeline.film import Film, network_threads
@@ -103,9 +104,12 @@ def color_film(
 
 
 def _fitted(film: Film, job: FilmJob) -> dict[str, Any]:
-    """Return the job of the workers: torch keeps its number of threads, since its sums depend on it."""
+    """Return the job of the workers: torch keeps its number of threads, since its sums depend on it.
+
+    So do networks that do not say what executes them, as the published ones and those of users.
+    """
     given = job.as_dict()
-    if describe_model(film.colorizer, film.config)["runtime"] == "torch":
+    if describe_model(film.colorizer, film.config)["runtime"] in ("torch", None):
         model = {**job.config["model"], "threads": network_threads(film.config)}
         given["config"] = {**job.config, "model": model}
     return given
@@ -140,8 +144,10 @@ class _Crew:
             case "shard":
                 record = ShardRecord.from_dict(event.data["record"])
                 self._records[record.number] = record
-                for shot in record.shots:
-                    self._log.shot_done(ShotRecord.from_dict(shot, self._plan.time_base))
+                *ended, last = (ShotRecord.from_dict(shot, self._plan.time_base) for shot in record.shots)
+                for shot in ended:
+                    self._log.shot_done(shot)
+                self._log.shot_done(last, goes_on=self._plan.shards[record.number].closes_inside)
             case "warning":
                 self._log.warn(event.data["message"])
             case "failed":
@@ -155,7 +161,7 @@ class _Crew:
 
 def _as_raised(data: Mapping[str, Any]) -> Exception:
     """Make the error that a worker has raised."""
-    kind = getattr(errors, data["type"], None)
-    if isinstance(kind, type) and issubclass(kind, VideocolorError):
+    kind = getattr(errors, data["type"], getattr(builtins, data["type"], None))
+    if isinstance(kind, type) and issubclass(kind, (VideocolorError, OSError)):
         return kind(data["error"])
     return RuntimeError(f"{data['error']}\n{data['traceback']}")

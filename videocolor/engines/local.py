@@ -21,9 +21,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from videocolor.concurrency.cores import cores
 from videocolor.engines.crew import CrewEngine, Worker
 from videocolor.engines.settings import EngineSettings
-from videocolor.engines.worker import cores, fit_task, gpu_variables, pack_task, thread_variables
+from videocolor.engines.worker import fit_task, gpu_variables, pack_task, thread_variables
 from videocolor.errors import DeviceError
 from videocolor.shards.types import Task, WorkEvent
 

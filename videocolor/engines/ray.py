@@ -21,10 +21,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
+from videocolor.concurrency.cores import cores
 from videocolor.engines.crew import CrewEngine, Worker
 from videocolor.engines.ray_worker import RayWorker
 from videocolor.engines.settings import EngineSettings
-from videocolor.engines.worker import cores, pack_task
+from videocolor.engines.worker import pack_task
 from videocolor.errors import DeviceError, UsageError
 from videocolor.shards.types import Task, WorkEvent
 from videocolor.version import __version__

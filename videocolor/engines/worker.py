@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import logging
-import os
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -177,8 +176,3 @@ class _Collect(logging.Handler):
         with self._guard:
             if len(self.texts) < 100 and text not in self.texts:
                 self.texts.append(text)
-
-
-def cores() -> int:
-    """Return the number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -29,7 +29,7 @@ from videocolor.hints.files import (
 )
 from videocolor.hints.marks import places_of
 from videocolor.images import encode_image
-from videocolor.models.base import HintInput
+from videocolor.models.base import MOST_SCRIBBLES, HintInput
 from videocolor.motion.matching import scene_similarity
 from videocolor.motion.similarity import correlation, shot_similarity, thumbnail
 from videocolor.shots.scan import ScanResult, Span
@@ -50,6 +50,7 @@ __all__ = [
     "hint_fits_frame",
     "hint_input",
     "hint_time_in_name",
+    "scribble_warnings",
     "cap_hints_per_shot",
     "load_hint",
     "rank_views",
@@ -153,6 +154,22 @@ def hint_input(hint: Hint, size: tuple[int, int], *, in_shot: bool = False, reac
     ab = rgb_to_lab(planes)[1:]
     found = None if mask is None or reach is None or not in_shot else places_of(hint.marks, ab, mask, reach)
     return HintInput(luma, ab, mask, in_shot, *(found or ()))
+
+
+def scribble_warnings(hints: Sequence[Hint], inputs: Sequence[HintInput]) -> list[str]:
+    """Say which scribbles of a shot do not reach as their marks say; `inputs`: of these hints."""
+    said = [
+        f"{hint.name}: its marks are not used, for the picture is opaque; leave transparent what is not a scribble"
+        for hint in hints
+        if hint.marks and hint.mask is None
+    ]
+    count = sum(len(given.reaches) for given in inputs)
+    if count > MOST_SCRIBBLES:
+        said.append(
+            f"{hints[0].name}: its shot has {count} scribbles, of which the {MOST_SCRIBBLES} largest are "
+            "used; join some, or paint the frame"
+        )
+    return said
 
 
 def hint_ab(hint: Hint, size: tuple[int, int]) -> Array:

@@ -19,9 +19,20 @@ from videocolor.errors import PluginError
 from videocolor.plugins import identify
 from videocolor.types import Array, Reach
 
-__all__ = ["USUAL_ERROR", "Colorizer", "HintInput", "KeyframeMotion", "ModelCard", "Prediction", "check_prediction"]
+__all__ = [
+    "MOST_SCRIBBLES",
+    "USUAL_ERROR",
+    "Colorizer",
+    "HintInput",
+    "KeyframeMotion",
+    "ModelCard",
+    "Prediction",
+    "check_prediction",
+]
 
 
+MOST_SCRIBBLES = 64
+"""Scribbles of a shot that are used; of more, the largest."""
 USUAL_ERROR = 8.0
 """Typical mean absolute error of a*b* of an automatic network."""
 _PRECISION = (0.25, 25.0)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
+from videocolor.concurrency.cores import cores
 from videocolor.errors import DeviceError, ModelError
 from videocolor.models.artifact import Artifact
 from videocolor.types import Array
@@ -61,9 +61,7 @@ def external_names(path: Path, artifact: Artifact) -> list[str]:
 
 def cpu_threads(wanted: int | None) -> int:
     """Return the threads asked for, or as many as this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return wanted or len(os.sched_getaffinity(0))
-    return wanted or os.cpu_count() or 1
+    return wanted or cores()
 
 
 def session_options(threads: int) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
+from videocolor.concurrency.cores import cores
 from videocolor.config import ColorizeConfig, ShotChroma
 from videocolor.config.parsing import parse_hint
 from videocolor.errors import UsageError
@@ -269,7 +269,7 @@ def read_files(config: ColorizeConfig) -> list[Path]:
 
 def network_threads(config: ColorizeConfig) -> int:
     """CPU threads of the network: half the cores unless said otherwise, the other stages need the rest."""
-    return config.model.threads or max(1, (os.cpu_count() or 2) // 2)
+    return config.model.threads or max(1, cores() // 2)
 
 
 def output_options(config: ColorizeConfig) -> OutputOptions:

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any, Final
 
 from videocolor.events import RunLog, ShotRecord
-from videocolor.hints.plan import hint_input
+from videocolor.hints.plan import hint_input, scribble_warnings
 from videocolor.hints.uses import hints_used
 from videocolor.models.base import HintInput, Prediction
 from videocolor.pipeline.film import Film
@@ -72,7 +72,7 @@ class Run:
         shard = self.shards.shard
         if self.shards.may_pause(shot.progress):
             self.keep(shard, shot.state())
-            self.log.shot_done(shot.split(following))
+            self.log.shot_done(shot.split(following), goes_on=True)
 
 
 @dataclass(eq=False)
@@ -199,7 +199,9 @@ class ShotColorizer:
         self.record.hints = [p.hint.name for p in planned]
         if planned:
             size, reach = film.seen_size(number), film.config.hints.reach
-            return [hint_input(p.hint, size, in_shot=p.own == number, reach=reach) for p in planned]
+            inputs = [hint_input(p.hint, size, in_shot=p.own == number, reach=reach) for p in planned]
+            self._run.log.warn(*scribble_warnings([p.hint for p in planned], inputs))
+            return inputs
         self.record.reuses = reference = self._run.references.reference(number, self._last)
         return [] if reference is None else reused_hints(film, self._run.references, reference, self._run.reused)[:most]
 

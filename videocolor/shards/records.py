@@ -15,7 +15,7 @@ import os
 import secrets
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -71,13 +71,18 @@ def _read_record(path: Path) -> ShardRecord | None:
         return None
 
 
-def finished_shards(job: FilmJob, plan: FilmPlan) -> dict[int, ShardRecord]:
+def finished_shards(job: FilmJob, plan: FilmPlan, numbers: Iterable[int] | None = None) -> dict[int, ShardRecord]:
     """Find the shards of a plan that are done: complete on disk, and with the plan's keys.
 
     Reads each file once, for its sha256.
+
+    Args:
+        job: says where they are.
+        plan: of the film.
+        numbers: of the shards that are asked for; None: all.
     """
     found: dict[int, ShardRecord] = {}
-    for shard in plan.shards:
+    for shard in plan.shards if numbers is None else [plan.shards[number] for number in numbers]:
         path = shard_path(job.folder, shard.number)
         record = _read_record(path.with_suffix(".json"))
         if record is None or record.key != shard.key or not _complete(path, record):

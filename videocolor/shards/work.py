@@ -93,7 +93,7 @@ def run_task(task: Task, tell: Tell) -> None:
             raise ConfigError(f"{job.folder / PLAN_NAME}: is missing or was made for other settings; plan again")
         decided = decided_shots(plan, config, job.source)
         film = open_film(job.source, job.target, config, log, decided=decided, colorizer=network)
-        done = finished_shards(job, plan)
+        done = finished_shards(job, plan, task.shards)
         color_missing(film, job, plan, [n for n in task.shards if n not in done], log, tell)
         return
     film = open_film(job.source, job.target, config, log, colorizer=network)

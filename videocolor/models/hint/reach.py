@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from videocolor.color import rgb_to_lab
-from videocolor.models.base import HintInput
+from videocolor.models.base import MOST_SCRIBBLES, HintInput
 from videocolor.types import Array, Reach
 
 __all__ = ["Geodesic", "KeptGeodesic", "Region", "Spot", "find_region", "find_spots", "geodesic"]
@@ -27,8 +27,6 @@ __all__ = ["Geodesic", "KeptGeodesic", "Region", "Spot", "find_region", "find_sp
 Geodesic: TypeAlias = Callable[[Array, Array, Array], Array]
 """`geodesic`, or what gives the same."""
 
-_MOST: Final = 64
-"""Scribbles of a shot that have a region; of more, the largest."""
 _STRIDE: Final = 2
 """Pixels of the working size to a side of the grid of regions, which is that of prediction."""
 _TOKEN: Final = 8
@@ -114,7 +112,7 @@ def find_spots(hints: Sequence[HintInput], keys: Sequence[Array | None]) -> list
             if place.any():
                 found.append((int(place.sum()), _spot(hint, place, reach, own, (place_in_shot, number))))
     found.sort(key=lambda pair: -pair[0])
-    return [spot for _, spot in found[:_MOST]]
+    return [spot for _, spot in found[:MOST_SCRIBBLES]]
 
 
 def _spot(hint: HintInput, place: Array, reach: Reach, keys: Array, number: tuple[int, int]) -> Spot:
