@@ -31,8 +31,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from videocolor.datasets.pairs import PairBatches, PairDataset, build_pairs
-from videocolor.datasets.pairs.dataset import WHOLE, cut_window
+from videocolor.datasets.pairs.build import build_pairs
+from videocolor.datasets.pairs.dataset import WHOLE, PairBatches, PairDataset, cut_window
 from videocolor.datasets.pairs.frames import picture_of
 from videocolor.datasets.pairs.settings import PairsConfig
 from videocolor.errors import VideocolorError

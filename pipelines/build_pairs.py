@@ -24,8 +24,11 @@ import click
 import videocolor
 from videocolor.cli.group import Session
 from videocolor.cli.watch import watching
-from videocolor.datasets.pairs import PairRecord, PairsConfig, build_pairs, pair_stats, read_manifest, verify_pairs
+from videocolor.datasets.pairs.build import build_pairs
+from videocolor.datasets.pairs.manifest import PairRecord, read_manifest
 from videocolor.datasets.pairs.review import contact_sheet, review_list, review_page, spread_out, to_review
+from videocolor.datasets.pairs.settings import PairsConfig
+from videocolor.datasets.pairs.verify import pair_stats, verify_pairs
 from videocolor.files import write_atomically
 from videocolor.presets import load_model
 

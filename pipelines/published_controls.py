@@ -140,9 +140,9 @@ def page(results: Path, page: Path) -> None:
     ):
         chosen = {row: entry for row, entry in rows.items() if entry["preset"][0] in letter}
         if chosen:
-            changed = sorted({setting for entry in chosen.values() for setting in entry["settings"]})
-            own = [f"`{setting}`" for setting in changed if _meant(setting, letter)]
-            lines += ["", f"## {title}", "", f"Settings: {' '.join(own)}.", "", *table(chosen)]
+            shared = sorted({setting for entry in chosen.values() for setting in _shared(entry, letter)})
+            text = [f"Settings: {' '.join(f'`{setting}`' for setting in shared)}.", ""] if shared else []
+            lines += ["", f"## {title}", "", *text, *table(chosen)]
     picture = curves({row: [e["mse"] for e in rows[row]["runs"]["0"]] for row in _CURVES if row in rows})
     if picture is not None:
         target = page.parent / "images" / f"{page.stem}.png"
@@ -154,10 +154,17 @@ def page(results: Path, page: Path) -> None:
     click.echo(page)
 
 
-def _meant(setting: str, letters: str) -> bool:
-    """Whether a setting is for systems of these letters, and not of the machine; P has none that others have, too."""
-    shared = ":" not in setting and letters != "p"
-    return not setting.startswith(_MACHINE) and (shared or setting[0] in letters)
+def _shared(entry: Mapping[str, Any], letters: str) -> list[str]:
+    """Settings of all rows, of H's autoencoders and of P, without those of the machine."""
+    given = [setting for setting in entry["settings"] if not setting.startswith(_MACHINE)]
+    named = {"h": ("h_gray:", "h_outlines:", "h_hint:"), "p": ("p_",)}.get(letters, ())
+    return [s for s in given if s.startswith(named) or (":" not in s and letters != "p")]
+
+
+def _own(entry: Mapping[str, Any]) -> str:
+    """What sets a row apart: its changes, and the settings of its preset alone."""
+    own = [s.partition(":")[2] for s in entry["settings"] if s.startswith(f"{entry['preset']}:")]
+    return " ".join([*(change for change in entry["changes"] if change not in _ONE), *own])
 
 
 def _spread_table(rows: Mapping[str, Any]) -> list[str]:
@@ -168,8 +175,7 @@ def _spread_table(rows: Mapping[str, Any]) -> list[str]:
         mse, sharpness, seconds = ([run[key] for run in runs.values()] for key in ("mse", "sharpness", "cpu_seconds"))
         shares = [run["mse"] / base[seed][-1]["mse"] for seed, run in runs.items() if seed in base]
         cells = (_spread(mse, 4), _spread(shares, 2), _spread(sharpness, 2), _spread(np.divide(seconds, 60), 1))
-        changes = " ".join(change for change in entry["changes"] if change not in _ONE)
-        body.append([row, entry["preset"], changes, str(len(runs)), *cells])
+        body.append([row, entry["preset"], _own(entry), str(len(runs)), *cells])
     head = [
         "row",
         "preset",
@@ -197,16 +203,10 @@ def _course_table(rows: Mapping[str, Any]) -> list[str]:
         for seed, run in entry["runs"].items():
             held = [line["mse"] for line in run]
             best = int(np.argmin(held))
-            line = [
-                row,
-                entry["preset"],
-                seed,
-                str(len(run)),
-                f"{run[0]['train_mse']:.4f} -> {run[-1]['train_mse']:.4f}",
-            ]
+            line = [row, _own(entry), seed, str(len(run)), f"{run[0]['train_mse']:.4f} -> {run[-1]['train_mse']:.4f}"]
             line += [f"{held[0]:.4f} -> {held[-1]:.4f}", f"{held[best]:.4f} ({best + 1})"]
             body.append([*line, f"{run[-1]['cpu_seconds'] / 60:.1f}"])
-    head = ["row", "preset", "seed", "epochs", "MSE, first -> last", "held back", "at epoch", "CPU minutes"]
+    head = ["row", "changes", "seed", "epochs", "MSE, first -> last", "held back", "at epoch", "CPU minutes"]
     return rows_of(head, body)
 
 

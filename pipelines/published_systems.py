@@ -30,7 +30,7 @@ import click
 import cv2
 import numpy as np
 from published_figures import autoencoder_sheet, curves, epochs, hint_of, patch_figure, rgb_of, small_luma, strip
-from published_tables import cost_table, error_table, score_table
+from published_tables import cost_table, error_table, hours_of, score_table
 
 from videocolor.config import Section
 from videocolor.datasets.pack import PackReader
@@ -280,6 +280,8 @@ def _evaluate(
             if line["method"] in weights and (mean := line["means"].get("ciede2000_mean")) is not None:
                 sha = file_sha256(weights[line["method"]])
                 scores.setdefault(sha, {})[protocol] = round(mean["value"], 2)
+                if (hours := hours_of(out / line["method"])) is not None:
+                    scores[sha]["hours"] = round(hours, 2)
     write_atomically(out / "weights" / "scores.json", json.dumps(scores, indent=1, sort_keys=True) + "\n")
 
 

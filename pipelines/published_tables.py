@@ -95,27 +95,36 @@ def _mean(mean: Mapping[str, float] | None, digits: int) -> str:
 
 
 def cost_table(out: Path, weights: Mapping[str, Path], nets: Mapping[str, Colorizer]) -> list[str]:
-    """Parameters, the file's size, CPU minutes of training and CPU seconds for a film's frame."""
+    """Parameters, the file's size, what training took, and CPU seconds for a film's frame."""
     counts = {model.name: f"{model.parameters:,}" for model in PUBLISHED}
-    body = [[name, counts[name], known, "-", "-", _minutes(out / name), "-"] for name, known in _PARAMETERS.items()]
+    hours = {name: hours_of(out / name) for name in (*_PARAMETERS, *weights)}
+    body = [[name, counts[name], known, "-", "-", _shown(hours[name]), "-"] for name, known in _PARAMETERS.items()]
     for name, file in weights.items():
         net, size = nets[name], working_size(256, 256, nets[name].card)
         megabytes = f"{file.stat().st_size / 1e6:.2f}"
         steps = read_card(file)[2].get("steps", "-")
         seconds = f"{seconds_of(net, size):.3f} ({size[1]}x{size[0]})"
-        line = [name, f"{net.card.parameters:,}", "not given", str(steps), megabytes, _minutes(out / name)]
+        line = [name, f"{net.card.parameters:,}", "not given", str(steps), megabytes, _shown(hours[name])]
         body.append([*line, seconds])
-    head = ["system", "parameters", "published", "steps", "MB", "CPU minutes of training", "CPU s a frame, one thread"]
-    return rows_of(head, body)
+    head = ["system", "parameters", "published", "steps", "MB", "hours of training", "CPU s a frame, one thread"]
+    text = (
+        "`python pipelines/published_systems.py train --data PACK --only SYSTEM` trains one again (H needs its "
+        f"autoencoders).\nHours are by the clock, one thread; together {sum(filter(None, hours.values())):.1f}."
+    )
+    return [text, "", *rows_of(head, body)]
 
 
-def _minutes(run: Path) -> str:
-    """CPU time that a run took; of P, the time of its networks."""
+def hours_of(run: Path) -> float | None:
+    """Hours that a run took by the clock; of P, the sum over its networks. None: not noted."""
     if (run / "results.json").is_file():
         networks = json.loads((run / "results.json").read_text(encoding="utf-8"))["networks"]
-        return f"{sum(network['seconds'] for network in networks) / 60:.1f}"
+        return sum(float(network["seconds"]) for network in networks) / 3600
     rows = epochs(run / "metrics.jsonl")
-    return f"{rows[-1]['cpu_seconds'] / 60:.1f}" if rows and "cpu_seconds" in rows[-1] else "-"
+    return float(rows[-1]["seconds"]) / 3600 if rows and "seconds" in rows[-1] else None
+
+
+def _shown(hours: float | None) -> str:
+    return "-" if hours is None else f"{hours:.2f}"
 
 
 def seconds_of(net: Colorizer, size: tuple[int, int]) -> float:

@@ -23,7 +23,9 @@ import click
 import numpy as np
 
 from videocolor.errors import InputError, OutputError, UsageError, VideocolorError
+from videocolor.evaluation.clips import list_clips
 from videocolor.evaluation.evaluate import Evaluation, evaluate
+from videocolor.evaluation.protocols import plan_units
 from videocolor.evaluation.rows import TRUTH, Row, digest
 from videocolor.evaluation.settings import EvaluateConfig
 from videocolor.files import write_atomically
@@ -132,10 +134,7 @@ def write_survey(evaluation: Evaluation, folder: Path, *, overwrite: bool = Fals
     if present and not overwrite:
         raise OutputError(f"{present[0]}: exists; answers to it would fit no more. Name another folder")
     methods, seed = [label for label in evaluation.labels if label != TRUTH], evaluation.config.page.seed
-    if len(evaluation.units) < 2 * len(methods):
-        raise UsageError(
-            f"a survey needs {2 * len(methods)} clips or more (two for each method), there are {len(evaluation.units)}"
-        )
+    _check_number(len(evaluation.units), methods)
     shown = _drawn(evaluation, methods, np.random.default_rng(seed))
     survey = digest([seed, methods, [(row.unit, place, row.method) for row, place in shown]])[:12]
     key: dict[str, dict[str, Any]] = {}
@@ -157,6 +156,11 @@ def write_survey(evaluation: Evaluation, folder: Path, *, overwrite: bool = Fals
     write_atomically(paths["survey.html"], page)
     write_atomically(paths["key.json"], json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     return paths
+
+
+def _check_number(clips: int, methods: Sequence[str]) -> None:
+    if clips < 2 * len(methods):
+        raise UsageError(f"a survey needs {2 * len(methods)} clips or more (two for each method), there are {clips}")
 
 
 def _drawn(evaluation: Evaluation, methods: Sequence[str], random: np.random.Generator) -> list[tuple[Row, int]]:
@@ -257,13 +261,9 @@ def main() -> None:
 def make(
     clips: Path, survey: Path, output: Path, protocol: str, methods: str, settings: tuple[str, ...], workers: int
 ) -> None:
-    try:
-        flags = {"methods": methods.split(",")}
-        config = load_model(EvaluateConfig, "evaluate", f"evaluate/{protocol}", settings, flags)
-        paths = write_survey(evaluate(clips, output, config, workers=workers), survey)
-    except VideocolorError as error:
-        raise SystemExit(f"error: {error}") from error
-    for path in paths.values():
+    config = load_model(EvaluateConfig, "evaluate", f"evaluate/{protocol}", settings, {"methods": methods.split(",")})
+    _check_number(len(plan_units(list_clips(clips, config.clips), clips, config)), config.methods)
+    for path in write_survey(evaluate(clips, output, config, workers=workers), survey).values():
         click.echo(f"wrote {path}")
 
 
@@ -272,12 +272,13 @@ def make(
 @click.argument("answers", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def count(survey: Path, answers: tuple[Path, ...], as_json: bool) -> None:
-    try:
-        rate = fooling_rate(survey / "key.json", answers)
-    except VideocolorError as error:
-        raise SystemExit(f"error: {error}") from error
+    rate = fooling_rate(survey / "key.json", answers)
     click.echo(json.dumps(rate.as_dict()) if as_json else "\n".join(rate.lines()))
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main(standalone_mode=True)
+    except VideocolorError as error:
+        click.echo(f"error: {error}", err=True)
+        raise SystemExit(error.exit_code) from error

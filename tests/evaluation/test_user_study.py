@@ -207,4 +207,7 @@ def test_commands(tmp_path: Path) -> None:
     counted = json.loads(run("count", survey, csv, "--json"))
     assert counted["fooled"]["copy"]["share"] == 1 and counted["trusted"]["count"] == 2
     failed = CliRunner().invoke(main, ["count", str(tmp_path), str(csv)])
-    assert failed.exit_code == 1 and "cannot be read" in failed.output
+    assert isinstance(failed.exception, InputError) and "cannot be read" in str(failed.exception)
+    two = ["make", folder, tmp_path / "s", "-o", tmp_path / "few", "--protocol", "e1", "--methods", "copy,gray"]
+    failed = CliRunner().invoke(main, list(map(str, two)))
+    assert "needs 4 clips or more" in str(failed.exception) and not (tmp_path / "few").exists(), "before any work"

@@ -149,6 +149,6 @@ def test_page_of_controls(tmp_path: Path) -> None:
     assert (
         "| 2 | h4 |  | 2 | 0.0400 [0.0300, 0.0500] | 1.00 [1.00, 1.00] | 0.50 [0.50, 0.50] | 1.5 [1.5, 1.5] |" in text
     )
-    assert "| r | r | 0 | 3 | 0.0400 -> 0.0400 | 0.0400 -> 0.0300 | 0.0200 (2) | 1.5 |" in text
+    assert "| r | epochs=3 | 0 | 3 | 0.0400 -> 0.0400 | 0.0400 -> 0.0300 | 0.0200 (2) | 1.5 |" in text
     assert "| 25 | yes | 1 | 0.100 | 0.400 | 0.300 | 0.200 | 0.5 |" in text
-    assert text.count("Settings: `r:epochs=3` `size=32`.") == 1 and (tmp_path / "images" / "page.png").is_file()
+    assert text.count("Settings: `size=32`.") == 2 and (tmp_path / "images" / "page.png").is_file()

@@ -12,8 +12,9 @@ import torch
 
 from tests.pairs_helpers import config
 from videocolor.datasets.pack import PackReader
-from videocolor.datasets.pairs import apply_decisions, build_pairs, read_manifest
-from videocolor.datasets.pairs.build import assemble
+from videocolor.datasets.pairs.build import assemble, build_pairs
+from videocolor.datasets.pairs.manifest import read_manifest
+from videocolor.datasets.pairs.review import apply_decisions
 from videocolor.datasets.pairs.settings import SplitConfig
 from videocolor.errors import InputError
 from videocolor.training.config import DataConfig, TrainConfig

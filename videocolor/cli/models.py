@@ -20,8 +20,8 @@ __all__ = ["models"]
 def models(ctx: click.Context) -> None:
     """List the networks: parameters, multiply-accumulates of one 256x256 frame, hints taken, licence.
 
-    After the packaged ones come the systems of papers: where their weights are, and their error on held-back footage.
-    `videocolor train --config published/NAME` trains those that have none.
+    After the packaged ones come the systems of papers: where their weights are, their error on held-back footage, and
+    the hours that the packaged weights took on one thread. `videocolor train --config published/NAME` trains each.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -40,11 +40,12 @@ def models(ctx: click.Context) -> None:
     rows += [(name, "-", "-", "-", "-", f"plug-in {point.value}") for name, point in installed("colorizers").items()]
     _table(rows)
     click.echo()
-    rows = [("NAME", "PARAMETERS", "HINTS", "WEIGHTS", "ERROR", "TITLE")]
+    table = [("NAME", "PARAMETERS", "HINTS", "WEIGHTS", "ERROR", "HOURS", "TITLE")]
     for system in systems:
-        size, hints = f"{system['parameters'] / 1e6:.3g} M", system["hints"] or "-"
-        rows.append((system["name"], size, hints, system["weights"] or "-", system["error"] or "-", system["title"]))
-    _table(rows)
+        size, hours = f"{system['parameters'] / 1e6:.3g} M", system["hours"]
+        cells = (system[key] or "-" for key in ("hints", "weights", "error"))
+        table.append((system["name"], size, *cells, "-" if hours is None else f"{hours:.2f}", system["title"]))
+    _table(table)
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> None:

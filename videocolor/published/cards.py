@@ -89,29 +89,32 @@ def trained_systems() -> list[dict[str, Any]]:
 
     Returns:
         Of each, besides the fields of `PublishedModel`: `weights` (`packaged`, or the file that was trained here, or
-        empty) and `error` (dE00 on held-back clips with the true first frame as hint, where it was measured; else the
-        error of the last epoch).
+        empty), `error` (dE00 on held-back clips with the true first frame as hint, where it was measured; else the
+        error of the last epoch), `hours` that the packaged weights took on one thread, and `command`, which trains it.
     """
     found = []
     for model in PUBLISHED:
         path, packaged = published_file(model.name)
         weights = "" if path is None else "packaged" if packaged else path.as_posix()
-        found.append({**model.as_dict(), "weights": weights, "error": _error(path)})
+        error, hours = _measured(path)
+        command = f"videocolor train --config published/{model.name}"
+        found.append({**model.as_dict(), "weights": weights, "error": error, "hours": hours, "command": command})
     return found
 
 
-def _error(path: Path | None) -> str:
+def _measured(path: Path | None) -> tuple[str, float | None]:
+    """Error and hours."""
     if path is None or path.suffix == ".pt":
-        return ""
+        return "", None
     try:
         card, _, notes = read_card(path)
         scores = path.parent / "scores.json"
         mine = json.loads(scores.read_text(encoding="utf-8")).get(card.sha256, {}) if scores.is_file() else {}
         if "e1" in mine:
-            return f"dE00 {mine['e1']:.2f}"
+            return f"dE00 {mine['e1']:.2f}", mine.get("hours")
         if notes.get("epochs"):
             last = notes["epochs"][-1]
-            return f"MSE {last.get('mse', last['train_mse']):.4f}"
-        return f"{1 - notes['result']['test']:.0%} of pixels"
+            return f"MSE {last.get('mse', last['train_mse']):.4f}", None
+        return f"{1 - notes['result']['test']:.0%} of pixels", None
     except (ModelError, OSError, ValueError, LookupError):
-        return "unreadable"
+        return "unreadable", None

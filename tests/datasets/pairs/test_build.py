@@ -27,8 +27,10 @@ from media import make_film
 from pairs_helpers import color_film, config, moving_planes, tree
 
 from videocolor.datasets.pairs import build as build_module
-from videocolor.datasets.pairs import build_pairs, read_manifest, sourcework, verify_pairs
-from videocolor.datasets.pairs.manifest import frame_name
+from videocolor.datasets.pairs import sourcework
+from videocolor.datasets.pairs.build import build_pairs
+from videocolor.datasets.pairs.manifest import frame_name, read_manifest
+from videocolor.datasets.pairs.verify import verify_pairs
 from videocolor.errors import InputError, OutputError
 from videocolor.events import Event
 

@@ -21,7 +21,7 @@ PEAK = """
 import resource, sys
 from pathlib import Path
 from pairs_helpers import config
-from videocolor.datasets.pairs import build_pairs
+from videocolor.datasets.pairs.build import build_pairs
 result = build_pairs([Path(sys.argv[1])], Path(sys.argv[2]), config("input.min_fps=20"))
 assert result.ok, result
 print(sum(result.decisions.values()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

@@ -12,7 +12,8 @@ import pytest
 
 from tests.pairs_helpers import color_film, config
 from videocolor.datasets.pack import PackReader
-from videocolor.datasets.pairs import build_pairs, read_manifest
+from videocolor.datasets.pairs.build import build_pairs
+from videocolor.datasets.pairs.manifest import read_manifest
 from videocolor.datasets.pairs.packing import films_of, pack_pairs
 from videocolor.datasets.pairs.reading import PairPictures
 from videocolor.errors import InputError, OutputError

@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 from pairs_helpers import color_film, config
 
-from videocolor.datasets.pairs import apply_decisions, build_pairs, read_manifest, verify_pairs
-from videocolor.datasets.pairs.review import parse_decisions, review_list, review_page, to_review
+from videocolor.datasets.pairs.build import build_pairs
+from videocolor.datasets.pairs.manifest import read_manifest
+from videocolor.datasets.pairs.review import apply_decisions, parse_decisions, review_list, review_page, to_review
+from videocolor.datasets.pairs.verify import verify_pairs
 from videocolor.errors import InputError
 
 NASTY = "</script><script>alert(1)</script> & 'quotes' \"double\" <b>.mp4"

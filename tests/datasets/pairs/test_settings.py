@@ -13,9 +13,10 @@ import cv2
 import pytest
 from pairs_helpers import color_film
 
-from videocolor.datasets.pairs import PairsConfig, build_pairs, read_manifest
+from videocolor.datasets.pairs.build import build_pairs
+from videocolor.datasets.pairs.manifest import read_manifest
 from videocolor.datasets.pairs.review import contact_sheet, spread_out
-from videocolor.datasets.pairs.settings import settings_id
+from videocolor.datasets.pairs.settings import PairsConfig, settings_id
 from videocolor.errors import ConfigError, InputError
 from videocolor.presets import dump_yaml, load_model
 

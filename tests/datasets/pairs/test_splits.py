@@ -18,11 +18,12 @@ import yaml
 from pairs_helpers import color_film, config, moving_planes
 
 from videocolor.datasets.held_back import HeldBack
-from videocolor.datasets.pairs import build_pairs, read_manifest, verify_pairs
+from videocolor.datasets.pairs.build import build_pairs
 from videocolor.datasets.pairs.first_pass import fingerprint
-from videocolor.datasets.pairs.manifest import PairRecord, SourceState, write_manifest
+from videocolor.datasets.pairs.manifest import PairRecord, SourceState, read_manifest, write_manifest
 from videocolor.datasets.pairs.settings import SplitConfig
 from videocolor.datasets.pairs.splits import find_leaks, group_near_duplicates, held_back_of, is_listed, plan_splits
+from videocolor.datasets.pairs.verify import verify_pairs
 from videocolor.errors import ConfigError, InputError
 
 
