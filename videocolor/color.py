@@ -69,6 +69,8 @@ _AB_LIMIT: Final[dict[Matrix, float]] = {"bt601": 110.0, "bt709": 110.0, "bt2020
 """Largest |a*| and |b*| that the table covers; the colors of the primaries stay inside it."""
 _SLICES: Final = 128
 _GRID: Final = 81
+_ROWS: Final = 32
+"""Rows of a chroma plane that are converted at once."""
 
 
 def _xyz(matrix: Matrix) -> Array:
@@ -359,6 +361,14 @@ class ChromaTable:
         Returns:
             Cb and Cr (h, w), uint8 or uint16 of the table's depth and range.
         """
+        codes = np.empty((2, *luma.shape), np.uint8 if self.depth == 8 else np.uint16)
+        for top in range(0, luma.shape[0], _ROWS):  # what is made on the way stays in the processor's cache
+            rows = slice(top, top + _ROWS)
+            codes[:, rows] = self._codes(luma[rows], ab[:, rows], saturation)
+        return codes[0], codes[1]
+
+    def _codes(self, luma: Array, ab: Array, saturation: float) -> tuple[Array, Array]:
+        """`codes` of some rows."""
         scale = saturation * (_GRID - 1) / (2 * self._limit)
         middle, top = (_GRID - 1) / 2, _GRID - 1
         row, column = (cv2.addWeighted(channel, scale, channel, 0, middle) for channel in ab)

@@ -93,10 +93,11 @@ class Calibration:
         """
         wanted = share * self.shown[_bins(ab, luma)]
         chosen = np.flatnonzero(wanted > LITTLE)
-        features = (_features(ab, luma, chosen) - self.scale[:, 0]) / self.scale[:, 1]
+        weights = self.weights / self.scale[:, 1:]  # the scale goes into the product: features are many
         found = np.zeros((2, wanted.size), np.float32)
         if len(chosen):
-            found[:, chosen] = _product(features, self.weights).T * wanted.ravel()[chosen]
+            made = _product(_features(ab, luma, chosen), weights) - self.scale[:, 0] @ weights
+            found[:, chosen] = made.T * wanted.ravel()[chosen]
         return found.reshape(ab.shape)
 
 
@@ -124,7 +125,8 @@ def calibrate(cases: Sequence[Case]) -> Calibration | None:
     scale = np.stack([x.mean(axis=0), x.std(axis=0) + 1e-3], axis=1)
     scale[0] = 0.0, 1.0
     x = (x - scale[:, 0]) / scale[:, 1]
-    moments = cv2.mulTransposed(x, True) + RIDGE * len(x) * np.eye(x.shape[1])
+    # A BLAS that uses several threads adds in another order: in double precision no weight shows it.
+    moments = x.T @ x + RIDGE * len(x) * np.eye(x.shape[1])
     solved, weights = cv2.solve(moments, _product(x, y, cv2.GEMM_1_T), flags=cv2.DECOMP_CHOLESKY)
     if not solved:  # the ridge makes it positive definite, so only numbers that are not finite can do this
         raise ModelError("the network returned values for a hint that are not finite")
