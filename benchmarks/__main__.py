@@ -2,7 +2,8 @@
 
     film_480, film_1080    coloring beside a plain transcode, rounds in turn (benchmarks/film.py)
     start                  `--help`, and a film of one second from the command line: wall time, memory
-    memory                 4096x3112 in 16 bits, painted; five minutes of film against sixty
+    memory                 4096x3112 in 16 bits, painted
+    length                 memory of five minutes of film against that of sixty, 64x48 and 12 frames/s
     workers                simulated growth to 16, and two workers against one (benchmarks/workers.py)
 
 Each step writes benchmarks/results/NAME.json; `--page FILE` writes the tables of what is there, without measuring. Run
@@ -59,10 +60,12 @@ def command(*arguments: str | Path) -> dict[str, float]:
     return {"seconds": round(wall, 3), "cpu_seconds": round(cpu, 3), "mib": memory}
 
 
-def made(path: Path, size: tuple[int, int], frames: int, pix_fmt: str = "gray", codec: str = "ffv1") -> Path:
-    """Moving gray noise with a cut every eight seconds."""
+def made(
+    path: Path, size: tuple[int, int], frames: int, pix_fmt: str = "gray", codec: str = "ffv1", rate: int = 25
+) -> Path:
+    """Moving gray noise with a cut every 200 frames."""
     with av.open(str(path), "w") as out:
-        stream: Any = out.add_stream(codec, rate=25)
+        stream: Any = out.add_stream(codec, rate=rate)
         stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
         for index in range(frames):
             if index % 200 == 0:
@@ -91,8 +94,6 @@ def start(output: Path, quick: bool) -> None:
 
 def memory(output: Path, quick: bool) -> None:
     size, frames = ((1024, 778), 10) if quick else ((4096, 3112), 24)
-    minutes = (1, 2) if quick else (5, 60)
-    rows = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = made(folder / "large.mkv", size, frames, "gray16le")
@@ -100,12 +101,19 @@ def memory(output: Path, quick: bool) -> None:
             gray = next(film.decode(video=0)).to_ndarray(format="gray8").astype(np.float32)
         cv2.imwrite(str(folder / "hint.png"), np.stack([0.8 * gray, gray, 1.1 * gray], axis=-1).clip(0, 255))  # B, G, R
         hint = f"hints.items=['0={folder / 'hint.png'}']"
-        rows[f"{size[0]}x{size[1]}, 16 bits, painted"] = command(
+        row = command(
             "colorize", source, folder / "o.mkv", "--codec", "ffv1", "--set", hint, "--set", "shots.detector=none"
         )
-        for length in minutes:
-            source = made(folder / f"{length}.mkv", (160, 96), 1500 * length, "yuv420p", "libx264")
-            rows[f"160x96, {length} min"] = command("colorize", source, folder / f"out{length}.mkv", "--workers", "1")
+    save(output, {"kind": "memory", "rows": {f"{size[0]}x{size[1]}, 16 bits, painted": row}})
+
+
+def length(output: Path, quick: bool) -> None:
+    rows = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for minutes in (1, 2) if quick else (5, 60):
+            source = made(folder / f"{minutes}.mkv", (64, 48), 720 * minutes, "yuv420p", "libx264", 12)
+            rows[f"{minutes} min"] = command("colorize", source, folder / f"out{minutes}.mkv", "--workers", "1")
     save(output, {"kind": "memory", "rows": rows})
 
 
@@ -124,6 +132,7 @@ STEPS: dict[str, Callable[[Path, bool], None]] = {
     "film_1080": lambda output, quick: film(1080, 50 if quick else 400, output, "default", "painted"),
     "start": start,
     "memory": memory,
+    "length": length,
     "workers": workers,
 }
 
