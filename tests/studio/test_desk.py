@@ -166,6 +166,42 @@ class TestInTheBrowser:
         page.keyboard.press("Escape")
         client.change("POST", "/api/undo")
 
+    def test_points_wait_for_the_studio_and_join_those_of_another_tab(self, page: Page, client: Client) -> None:
+        def points() -> list[list[str]]:
+            hints = [hint for hint in client.project()["hints"] if hint["kind"] == "points"]
+            return [[point["color"] for point in hint["points"]] for hint in hints]
+
+        page.route("**/api/hints/points", lambda route: route.abort())
+        page.keyboard.press("o")
+        page.click(".swatch[data-color='#7fa3c7']")
+        page.locator("#points-layer").click(position={"x": 60, "y": 40})
+        page.locator("#toasts-alert >> text=are kept on this page").wait_for()
+        client.change(
+            "POST", "/api/hints/points", frame=0, points=[{"x": 0.8, "y": 0.8, "color": "#2f5233", "radius": 0.03}]
+        )
+        page.wait_for_timeout(500)
+        assert page.locator(".point").count() == 1 and points() == [["#2f5233"]]
+        page.unroute("**/api/hints/points")
+        until(page, "document.querySelectorAll('.point').length === 2")
+        until(page, "document.querySelector('#saved').textContent === 'Saved'")
+        assert points() == [["#2f5233", "#7fa3c7"]], "one hint, with the points of both"
+        page.keyboard.press("Escape")
+        page.locator("#toasts-alert .toast button.icon").click()
+        for _ in range(2):
+            client.change("POST", "/api/undo")
+
+    def test_what_is_typed_stays_when_the_delivery_changes(self, page: Page, client: Client) -> None:
+        page.keyboard.press("s")
+        page.fill("#setting-saturation", "1.3")
+        page.select_option("#setting-delivery", "master")
+        until(page, "document.querySelector('#setting-codec').value === 'ffv1'")
+        assert page.input_value("#setting-saturation") == "1.3"
+        page.click("#save-settings")
+        until(page, "document.querySelector('dialog[open]') === null")
+        assert client.project()["settings"]["saturation"] == 1.3
+        for _ in range(2):
+            client.change("POST", "/api/undo")
+
     def test_the_grid_folds_filters_and_changes_several_shots(self, page: Page, client: Client, photo: str) -> None:
         assert photo and "3 to paint" in page.inner_text("#open-grid")
         page.keyboard.press("t")

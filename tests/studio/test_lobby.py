@@ -19,6 +19,7 @@ from studio.browser.driver import FLAGS, chromium, missing, until
 from videocolor.cli import cli
 from videocolor.errors import UsageError
 from videocolor.studio.lobby import folder
+from videocolor.studio.project import ProjectStore
 from videocolor.studio.recent import read_recent, remember_project
 
 
@@ -85,6 +86,10 @@ def test_a_film_is_chosen_in_the_page_and_its_studio_opens_there(tmp_path: Path)
                     if visit == 0:
                         page.click("#places >> text=broken.mkv")
                         until(page, "document.querySelector('#lobby-state.error') !== null")
+                        place = tmp_path / "reel.mkv.videocolor-project"
+                        with ProjectStore.open_or_create(place, film):  # open in another studio: the chooser says so
+                            page.click("#places >> text=reel.mkv")
+                            until(page, "document.querySelector('#lobby-state.error')?.textContent.includes('open')")
                         page.click("#places >> text=reel.mkv")
                     else:
                         assert page.locator("#recent li").count() == 1

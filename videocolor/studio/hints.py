@@ -148,7 +148,7 @@ def set_points(
         revision: that the person has seen.
         frame: of the film.
         points: all points of the hint, in the order they were made.
-        hint_id: the hint to replace; None: a new hint.
+        hint_id: the hint to replace; None: that of this frame, else a new one.
         sar: the film's sample aspect ratio, for round discs.
 
     Raises:
@@ -160,6 +160,8 @@ def set_points(
     rgb, mask = points_picture(_luma(frame), points, sar=sar)  # gray is a color here: no color wanted
     label = f"{len(points)} point{'s' if len(points) > 1 else ''} on frame {frame.index}"
     picture = encode_hint(rgb, mask, deep=frame.layout.depth > 8)
+    mine = next((h.id for h in store.data.hints if h.kind == "points" and h.frame == frame.index), None)
+    hint_id = hint_id or mine  # two tabs may each have begun one
     if hint_id is None:
         return _add(store, revision, picture, kind="points", frame=frame.index, label=label, points=tuple(points))
     old = store.data.hint(hint_id)

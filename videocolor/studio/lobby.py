@@ -38,9 +38,14 @@ class Choice:
 
 
 class Lobby:
-    """Waits for a choice; the server that asks for it ends then."""
+    """Waits for a choice; the server that asks for it ends then.
 
-    def __init__(self) -> None:
+    Args:
+        failed: why the film that was chosen before could not be opened.
+    """
+
+    def __init__(self, failed: str | None = None) -> None:
+        self.failed = failed
         self.choice: Choice | None = None
         self.server: uvicorn.Server | None = None
 
@@ -65,8 +70,8 @@ def page(request: Request) -> Response:
 
 
 @router.get("/api/recent")
-def recent() -> dict[str, Any]:
-    return {"recent": read_recent()}
+def recent(request: Request) -> dict[str, Any]:
+    return {"recent": read_recent(), "failed": request.app.state.lobby.failed}
 
 
 @router.get("/api/folder")

@@ -8,7 +8,7 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,32 +121,39 @@ def serve(
 
     Errors as of `studio_server`.
     """
-    with suppress(KeyboardInterrupt):
-        token = None
-        if film is None:
-            film, project, port, token = _choose(port, browser, ready)
-        with studio_server(film, project, port=port, token=token) as served:
-            served.studio.start()
-            remember_project(served.studio.store.film, served.studio.store.folder)
-            if token is None:
-                ready(served.address)
-                _show(served.ticket_address(), browser)
-            served.run()  # raises KeyboardInterrupt after Ctrl-C, when pending answers are sent
+    with suppress(KeyboardInterrupt), ExitStack() as stack:
+        if film is not None:
+            served = stack.enter_context(studio_server(film, project, port=port))
+            ready(served.address)
+            _show(served.ticket_address(), browser)
+        else:
+            served = _chosen(stack, port, browser, ready)
+        served.studio.start()
+        remember_project(served.studio.store.film, served.studio.store.folder)
+        served.run()  # raises KeyboardInterrupt after Ctrl-C, when pending answers are sent
 
 
-def _choose(port: int, browser: bool, ready: Callable[[str], None]) -> tuple[Path, Path | None, int, str]:
-    """Serve the chooser of films; return film, project, port and token, with which the film's studio goes on."""
-    choice, token, tickets = Lobby(), secrets.token_urlsafe(32), Tickets()
-    with _listen(port) as listener:
-        port = listener.getsockname()[1]
-        app = _app(lobby.router, port=port, token=token, lobby=choice)
-        choice.server = uvicorn.Server(_config(Gate(app, port, token, tickets)))
-        ready(f"http://127.0.0.1:{port}/?token={token}")
-        _show(f"http://127.0.0.1:{port}/?ticket={tickets.issue()}", browser)
-        choice.server.run(sockets=[listener])
-    if choice.choice is None:
-        raise KeyboardInterrupt
-    return choice.choice.film, choice.choice.project, port, token
+def _chosen(stack: ExitStack, port: int, browser: bool, ready: Callable[[str], None]) -> StudioServer:
+    """Let a person choose until a film can be opened; its studio has the address of the chooser."""
+    token, failed = secrets.token_urlsafe(32), None
+    while True:
+        choice, tickets = Lobby(failed), Tickets()
+        with _listen(port) as listener:
+            port = listener.getsockname()[1]
+            app = _app(lobby.router, port=port, token=token, lobby=choice)
+            choice.server = uvicorn.Server(_config(Gate(app, port, token, tickets)))
+            if failed is None:
+                ready(f"http://127.0.0.1:{port}/?token={token}")
+                _show(f"http://127.0.0.1:{port}/?ticket={tickets.issue()}", browser)
+            choice.server.run(sockets=[listener])
+        if choice.choice is None:
+            raise KeyboardInterrupt
+        try:
+            film, project = choice.choice.film, choice.choice.project
+            return stack.enter_context(studio_server(film, project, port=port, token=token))
+        except VideocolorError as error:  # open in another studio, say
+            log.info("%s", error)
+            failed = str(error)
 
 
 def _config(app: App) -> uvicorn.Config:

@@ -84,9 +84,10 @@ export const catchUp = (revision) =>
  * Change the project. The revision travels in the JSON, or in the query of uploads and DELETE.
  * Where another tab was quicker, the document is read again and the change offered once more; nothing typed is lost.
  *
- * Returns the new document, or null where the change was refused (the reason was shown).
+ * Returns the new document, or null where the change was refused (the reason was shown). With `own` refusals are thrown,
+ * and nothing is shown; the document has been read again then, too.
  */
-export function change(method, path, { json = {}, query = {}, body, headers, again = true } = {}) {
+export function change(method, path, { json = {}, query = {}, body, headers, again = true, own = false } = {}) {
   return inTurn(async () => {
     const revision = state.project.revision;
     const inQuery = body !== undefined || method === "DELETE";
@@ -102,16 +103,19 @@ export function change(method, path, { json = {}, query = {}, body, headers, aga
       return project;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      if (error.status !== 409 || error.kind !== "stale") {
+      const stale = error.status === 409 && error.kind === "stale";
+      if (stale) setProject(await call("GET", "/api/project"));
+      if (own) throw error;
+      if (!stale) {
         complain(error);
         return null;
       }
-      setProject(await call("GET", "/api/project"));
       const repeat = again ? { label: "Do it again", run: () => change(method, path, { json, query, body, headers }) } : null;
       toast("This project was changed in another tab. It has been read again; your last change was not made.", { error: true, action: repeat });
       return null;
     }
   }).catch((error) => {
+    if (own) throw error;
     complain(error);
     return null;
   });

@@ -3,6 +3,8 @@ import { call } from "./api.js";
 import { el, find } from "./dom.js";
 
 const POLL = 250;
+const PATIENCE = 120;
+const NOT_BEGUN = "The studio has not begun. The terminal that it was started in says why.";
 /** The project whose film is looked for, as it is not where it was. */
 let wanting = null;
 
@@ -27,11 +29,14 @@ async function open(film, project = wanting) {
     tell(error.message, true);
     return;
   }
-  for (;;) {
+  for (let waited = 0; waited < PATIENCE; waited += POLL / 1000) {
     await new Promise((done) => setTimeout(done, POLL));
-    const ready = await fetch("/api/project").then((answer) => answer.ok, () => false);
-    if (ready) return void location.replace("/");
+    const status = await fetch("/api/project").then((answer) => answer.status, () => 0);
+    if (status === 200) return void location.replace("/");
+    const back = status ? await call("GET", "/api/recent").catch(() => null) : null; // the chooser again
+    if (back?.failed) return tell(back.failed, true);
   }
+  tell(NOT_BEGUN, true);
 }
 
 async function list(path) {
@@ -58,7 +63,7 @@ function seek(entry) {
 }
 
 async function begin() {
-  const { recent } = await call("GET", "/api/recent");
+  const { recent, failed } = await call("GET", "/api/recent");
   find("recent-part").hidden = recent.length === 0;
   find("recent").replaceChildren(...recent.map((entry) => row(lastOf(entry.film), entry.there ? entry.film : `${entry.film}: not there any more`, () => (entry.there ? open(entry.film, entry.project) : seek(entry)))));
   find("path-form").addEventListener("submit", (event) => {
@@ -66,6 +71,7 @@ async function begin() {
     list(find("path").value.trim());
   });
   await list("");
+  if (failed) tell(failed, true);
 }
 
 begin().catch((error) => tell(error.message, true));

@@ -9,6 +9,7 @@ import { startHints } from "./hints.js";
 import { startKeys } from "./keys.js";
 import { startOverview } from "./overview.js";
 import { startPoints } from "./points.js";
+import { anyUnsaved } from "./pointstore.js";
 import { startPreviews, took } from "./preview.js";
 import { startRender, tookCompare, tookRender } from "./render.js";
 import { forgetLive } from "./live.js";
@@ -53,7 +54,7 @@ function showHistory() {
     find(name).disabled = what === null || what === undefined;
     dress(find(name), name, what ? `${label}: ${what}` : label);
   }
-  say(find("saved"), state.away ? "Not connected" : saving() ? "Saving…" : project ? "Saved" : "");
+  say(find("saved"), state.away ? (anyUnsaved() ? "Not connected: points are kept here" : "Not connected") : saving() || anyUnsaved() ? "Saving…" : project ? "Saved" : "");
   find("saved").classList.toggle("away", state.away);
 }
 

@@ -1,11 +1,12 @@
 // Points: click things in the picture and say what color they were. By mouse, by finger or by keys.
 // A chosen color is for the next point; it changes a set one only while that is picked.
-import { call, change, complain, toast } from "./api.js";
-import { clock, dress, el, find, keyed, later } from "./dom.js";
+import { call, complain, toast } from "./api.js";
+import { clock, dress, el, find, keyed } from "./dom.js";
 import { forgetLive, prepare, recolor } from "./live.js";
 import { createPalettes } from "./palettes.js";
+import { anyUnsaved, pointsHint, saveNow, savePoints, startPointStore, unsavedPoints, valueOf } from "./pointstore.js";
 import { askRegions, contradicted, createChoice, drawPaths, drawRegion, follow, nameOf, pinned, REACHES, WAYS } from "./regions.js";
-import { emit, goTo, hints, on, secondsOf, setTool, state } from "./state.js";
+import { emit, goTo, on, secondsOf, setTool, state } from "./state.js";
 import { createSwatches, lumaAt, readLuma, shadeOf, swatchKey, SWATCHES } from "./swatches.js";
 import { placeOf } from "./viewer.js";
 import { pause } from "./transport.js";
@@ -15,61 +16,23 @@ const RADIUS = 0.035;
 /** The same of the outline of an area. */
 const OUTLINE = 0.004;
 
-const draft = { frame: null, id: null, points: [], picked: -1, newest: -1, fresh: -1, color: SWATCHES[0][0], radius: RADIUS, reach: "thing", way: "dot", over: -1, aim: null, hover: null };
+const draft = { frame: null, points: [], picked: -1, newest: -1, fresh: -1, color: SWATCHES[0][0], radius: RADIUS, reach: "thing", way: "dot", over: -1, aim: null, hover: null };
 const ui = {};
 
-const own = (frame) => hints().find((hint) => hint.kind === "points" && hint.frame === frame) ?? null;
-
-const valuesOf = (points) => JSON.stringify(points.map((p) => [p.x, p.y, p.color, p.radius, p.reach ?? "thing", p.path ?? [], p.filled ?? false]));
-
-/** Take up the points of the frame that is shown, unless some are still on their way to the server. */
+/** Take up the points of the frame that is shown; those that are not saved yet before those of the server. */
 function load() {
   if (state.tool === "dropper") return;
-  const hint = own(state.frame);
-  const stored = hint?.points ?? [];
-  if (draft.frame === state.frame && (save.waiting() || flights || valuesOf(draft.points) === valuesOf(stored))) {
-    draft.id = hint?.id ?? draft.id;
-    return;
-  }
-  if (save.waiting()) flush();
+  const points = unsavedPoints(state.frame) ?? pointsHint(state.frame)?.points ?? [];
+  if (draft.frame === state.frame && draft.points.map(valueOf).join() === points.map(valueOf).join()) return;
+  if (anyUnsaved()) saveNow();
   if (draft.frame === state.frame) forgetLive(); // undone, or changed elsewhere
-  Object.assign(draft, { frame: state.frame, id: hint?.id ?? null, points: stored, picked: -1, newest: -1, aim: null, hover: null });
-}
-
-const save = later(() => flush(), 500);
-
-/** Saves follow one another, for the second needs the id that the first one was given. */
-let flights = 0;
-let flight = Promise.resolve();
-save.now = () => {
-  if (save.waiting()) flush();
-  return flight;
-};
-
-function flush() {
-  save.cancel();
-  const { frame, points } = draft;
-  flights += 1;
-  flight = flight.then(() => store(frame, points)).finally(() => {
-    flights -= 1;
-    load();
-    show();
-  });
-}
-
-async function store(frame, points) {
-  const id = own(frame)?.id ?? null;
-  if (!points.length && !id) return;
-  const answer = points.length
-    ? await change("POST", "/api/hints/points", { json: { frame, points, ...(id ? { id } : {}) } })
-    : await change("DELETE", `/api/hints/${id}`);
-  if (answer) emit("changed");
+  Object.assign(draft, { frame: state.frame, points, picked: -1, newest: -1, aim: null, hover: null });
 }
 
 function changed() {
   recolor(draft.frame, draft.points);
   askRegions(draft.frame, draft.points);
-  save();
+  savePoints(draft.frame, draft.points);
   show();
 }
 
@@ -363,7 +326,7 @@ function keySwatch(event) {
 
 export function startPoints() {
   build();
-  addEventListener("beforeunload", (event) => (save.waiting() || flights) && event.preventDefault());
+  startPointStore();
   ui.layer.addEventListener("pointerdown", press);
   ui.layer.addEventListener("keydown", keyLayer);
   ui.layer.addEventListener("pointermove", (event) => {
@@ -377,7 +340,7 @@ export function startPoints() {
   });
   document.addEventListener("keydown", keySwatch, { capture: true });
   on("shades regions", show);
-  on("frame project", () => {
+  on("frame project saved", () => {
     load();
     show();
   });
@@ -388,7 +351,7 @@ export function startPoints() {
   });
   on("tool", () => {
     if (state.tool !== "points" && state.tool !== "dropper") {
-      if (save.waiting()) flush();
+      if (anyUnsaved()) saveNow();
       draft.picked = draft.newest = -1;
       draft.aim = draft.hover = null;
     }

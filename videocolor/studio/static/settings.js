@@ -9,6 +9,9 @@ const PIXELS = ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "
 const DELIVERIES = [["", "as set below"], ["master", "Preservation: FFV1, lossless (.mkv)"], ["editing", "Editing: ProRes 422 HQ (.mov)"], ["access", "Access: H.264 (.mp4)"], ["client", "Client: H.264, small (.mp4)"]];
 const PRESETS = ["ultrafast", "veryfast", "fast", "medium", "slow", "veryslow"];
 
+/** What a delivery sets. */
+const DELIVERED = ["container", "codec", "crf", "preset", "pix_fmt"];
+
 const box = () => el("input", { type: "checkbox" });
 const number = (attributes) => el("input", { type: "number", ...attributes });
 
@@ -55,29 +58,33 @@ function put(field, value) {
 }
 
 /** Codec, quality and container in one choice; saved at once. */
-function delivery() {
+function delivery(typed) {
   const field = el("select", { id: "setting-delivery", "aria-describedby": "about-delivery" }, ...DELIVERIES.map(([value, text]) => el("option", { value, text })));
   field.value = state.project.settings.delivery ?? "";
   field.addEventListener("change", async () => {
     if (field.value && (await change("PATCH", "/api/settings", { json: { delivery: field.value } }))) {
       emit("changed");
-      openSettings();
+      openSettings(typed());
       find("setting-delivery").focus();
     }
   });
   return el("div", { class: "field" }, el("label", { for: field.id, text: "Made for" }), field, el("p", { class: "explain", id: "about-delivery", text: "Sets file, encoder, quality and pixel format below." }));
 }
 
-export function openSettings() {
+/** The dialog; `typed`: what a person had typed into it, by the name of the field. */
+export function openSettings(typed = {}) {
   if (!state.project) return;
   const dialog = find("settings-dialog");
   const before = new Map();
-  const form = el("form", { class: "dialogbody", method: "dialog" }, delivery());
+  const form = el("form", { class: "dialogbody", method: "dialog" });
   const rows = fields();
+  const altered = () => Object.fromEntries(rows.filter(([name, , field]) => valueOf(field) !== before.get(name)).map(([name, , field]) => [name, valueOf(field)]));
+  form.append(delivery(altered));
   for (const [name, label, field, explain] of rows) {
     put(field, state.project.settings[name]);
     field.id = `setting-${name}`;
     before.set(name, valueOf(field));
+    if (name in typed && !DELIVERED.includes(name)) put(field, typed[name]);
     const note = explain ? el("p", { class: "explain", id: `about-${name}`, text: explain }) : null;
     if (note) field.setAttribute("aria-describedby", note.id);
     form.append(el("div", { class: "field" }, el("label", { for: field.id, text: label }), field, note));
@@ -88,8 +95,7 @@ export function openSettings() {
   );
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const json = {};
-    for (const [name, , field] of rows) if (valueOf(field) !== before.get(name)) json[name] = valueOf(field);
+    const json = altered();
     const changed = Object.keys(json).length > 0;
     if (changed && !(await change("PATCH", "/api/settings", { json }))) return;
     dialog.close();

@@ -36,9 +36,12 @@ export async function startSound(frame, since) {
   playing = context.createBufferSource();
   playing.buffer = buffer;
   playing.connect(context.destination);
-  const next = frame + Math.round(buffer.duration * rateOf(film().rate));
-  playing.onended = () => mine === wish && state.playing && startSound(next, since + buffer.duration * 1000);
-  playing.start(0, late);
+  // The next part begins with a frame, and with its time: a part is not as long as its frames.
+  const rate = rateOf(film().rate);
+  const next = frame + Math.max(1, Math.floor(buffer.duration * rate));
+  part(next);
+  playing.onended = () => mine === wish && state.playing && startSound(next, since + ((next - frame) / rate) * 1000);
+  playing.start(0, Math.max(0, late));
 }
 
 export function stopSound() {
