@@ -1,17 +1,9 @@
-"""The patch colorizer of Richart, Visca and Baliosian (2017): train it, print its tables, paint its figures.
+"""The figures of Richart, Visca and Baliosian (2017), of a run of P: `videocolor train --config published/p_grid`.
 
-    python pipelines/published_patches.py train   [--config NAME|PATH] [--set data.pack=PACK] [--resume]
-    python pipelines/published_patches.py tables  [--config NAME|PATH]
-    python pipelines/published_patches.py picture [--config NAME|PATH] IMAGE... -o SHEET
+    python pipelines/published_patches.py IMAGE... -o SHEET [--config NAME|PATH] [--set out=OUT]
 
-`train` is `videocolor train`; the default configuration is the paper's whole grid (train/published/p_grid: 4 maps, 3
-patches x 7 networks x 10 splits), train/published/p is the one network that its authors chose. Stopped, it goes on with
---resume. `tables` prints the paper's two tables with the published values beside ours, also while the grid is under
-way. `picture` shows for each IMAGE: the original, its color without lightness, gray, the predicted color, the
-prediction; and the image repainted with each codebook. OUT/patches.safetensors is what `videocolor colorize FILM OUT
---model OUT/patches.safetensors` takes. --set KEY=VALUE changes a value of the configuration.
-
-Needs: pip install 'videocolor[published]' for training; pictures and films need nothing more.
+For each IMAGE: the original, its color without lightness, gray, the predicted color, the prediction; and the image
+repainted with each codebook. OUT/tables.md has the paper's two tables, the published values beside ours.
 """
 
 from __future__ import annotations
@@ -31,7 +23,6 @@ from videocolor.models.registry import load_colorizer
 from videocolor.presets import load_model
 from videocolor.published.config import PatchesConfig
 from videocolor.published.patch_data import square
-from videocolor.published.patch_grid import train_patches
 from videocolor.published.patches import PatchColorizer, nearest, repaint
 from videocolor.types import Array
 
@@ -39,19 +30,11 @@ _LINE = 22
 """Pixels of a line of text."""
 
 
-def tables(config: PatchesConfig) -> str:
-    """The text of OUT/tables.md."""
-    path = config.out / "tables.md"
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; run `train` first")
-    return path.read_text(encoding="utf-8")
-
-
 def picture(config: PatchesConfig, images: list[Path], target: Path) -> None:
     """Write the sheet."""
     network, maps = config.out / "patches.safetensors", config.out / "maps.json"
     if not network.is_file() or not maps.is_file():
-        raise InputError(f"{network}: no such file; run `train` first")
+        raise InputError(f"{network}: no such file; `videocolor train --config published/p_grid` first")
     colorizer = load_colorizer(str(network), device="cpu")
     assert isinstance(colorizer, PatchColorizer)
     codebooks = [np.asarray(entry["codebook"], np.float32) for entry in json.loads(maps.read_text()).values()]
@@ -127,25 +110,14 @@ def _widened(block: Array, width: int) -> Array:
 def main(arguments: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("job", choices=("train", "tables", "picture"))
-    parser.add_argument("images", nargs="*", type=Path, metavar="IMAGE")
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
     parser.add_argument("--config", default="train/published/p_grid", metavar="NAME|PATH")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
-    parser.add_argument("--resume", action="store_true", help="go on with what is done")
-    parser.add_argument("--stop-after-minutes", type=float, metavar="M", help="leave after M minutes")
     parser.add_argument("-o", "--output", type=Path, default=Path("patches.jpg"), help="the sheet; default patches.jpg")
     args = parser.parse_intermixed_args(arguments)
-    if (args.job == "picture") != bool(args.images):
-        parser.error("`picture` takes images, the other jobs take none")
     try:
-        config = load_model(PatchesConfig, "train", args.config, args.overrides)
-        if args.job == "train":
-            print(train_patches(config, resume=args.resume, stop_after_minutes=args.stop_after_minutes))
-        elif args.job == "tables":
-            print(tables(config), end="")
-        else:
-            picture(config, args.images, args.output)
-            print(args.output)
+        picture(load_model(PatchesConfig, "train", args.config, args.overrides), args.images, args.output)
+        print(args.output)
     except VideocolorError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

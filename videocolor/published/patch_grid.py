@@ -32,7 +32,7 @@ from videocolor.datasets.pack import PackReader
 from videocolor.errors import ConfigError, InputError, ModelError, OutputError, UsageError
 from videocolor.events import Event, Observer
 from videocolor.files import write_atomically
-from videocolor.published.config import Cell, PatchesConfig
+from videocolor.published.config import Cell, PatchDataConfig, PatchesConfig, PerceptronConfig
 from videocolor.published.patch_data import PatchData, choose_images, make_patch_data, open_patch_data, patch_rows
 from videocolor.published.patches import PatchClassifier, fit_map, fit_perceptron, nearest, save_network
 from videocolor.training.graceful_stop import GracefulStop
@@ -275,10 +275,19 @@ def _write_tables(config: PatchesConfig, data: PatchData, maps: dict[str, Any]) 
         "commonest": shares,
         "splits": config.perceptron.splits,
         "position": config.perceptron.position,
+        "published": _as_published(config),
     }
     errors = {neurons: float(maps[str(neurons)]["error"]) for neurons in config.maps.neurons}
     write_atomically(config.out / "results.json", json.dumps({**notes, "maps": errors, "networks": results}) + "\n")
     write_atomically(config.out / "tables.md", patch_tables(errors, config.cells, results, notes))
+
+
+def _as_published(config: PatchesConfig) -> bool:
+    """Whether data and perceptron are the paper's in what it says of them."""
+    data, perceptron = PatchDataConfig(), PerceptronConfig()
+    same = all(getattr(config.data, key) == getattr(data, key) for key in ("images", "size", "pixels"))
+    keys = ("position", "train", "test", "lr")
+    return same and all(getattr(config.perceptron, key) == getattr(perceptron, key) for key in keys)
 
 
 def patch_tables(
@@ -293,11 +302,13 @@ def patch_tables(
         errors: quantization error by neurons.
         cells: of the grid.
         results: one mapping a trained network: patch, hidden, neurons, train, test, unseen, settled, seconds.
-        notes: rows, images, commonest (share of the commonest codeword of each map), splits, position.
+        notes: rows, images, commonest (share of the commonest codeword of each map), splits, position, and whether
+            the settings are the published ones: only then published values stand beside ours.
     """
     lines = [f"Learned from {notes['rows']:,} pixels of {notes['images']} images.", ""]
     lines += [_row(["SOM neurons", *map(str, errors)]), _row(["---"] * (1 + len(errors)))]
-    lines += [_row(["published", *(str(PUBLISHED_ERROR.get(neurons, "-")) for neurons in errors)])]
+    if notes["published"]:
+        lines += [_row(["published", *(str(PUBLISHED_ERROR.get(neurons, "-")) for neurons in errors)])]
     lines += [_row(["ours", *(f"{error:.6f}" for error in errors.values())]), ""]
     for neurons, share in notes["commonest"].items():
         chosen = [cell for cell in cells if cell.neurons == neurons]
@@ -319,7 +330,7 @@ def _accuracies(
 ) -> list[str]:
     """Lines of one map's table; published values stand beside the published configuration only."""
     columns = list(dict.fromkeys(cell.hidden for cell in cells))
-    same = neurons == _PUBLISHED_NEURONS and not notes["position"]
+    same = neurons == _PUBLISHED_NEURONS and notes["published"]
     lines = [
         f"Train / test accuracy on the map of {neurons} neurons{', with position' * notes['position']}. Always the "
         f"commonest codeword: {share:.3f}. `unseen`: pixels of images outside the training set.",

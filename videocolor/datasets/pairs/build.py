@@ -203,8 +203,8 @@ def _one(
     seen[sha256] = source.name
     state = read_state(state_path(folder, sha256))
     if state is not None and state.settings == settings_id(config) and state.sha256 == sha256:
-        if _moved(state, source):
-            write_state(folder, _renamed(state, source))
+        if (renamed := _renamed(state, source)) != state:
+            write_state(folder, renamed)
         result.reused += 1
         return True
     drop_source(folder, sha256)
@@ -212,11 +212,6 @@ def _one(
     write_state(folder, work_on(source, sha256, config, store, progress.within))
     result.built += 1
     return False
-
-
-def _moved(state: SourceState, source: Source) -> bool:
-    now = (source.name, str(source.path.resolve()), source.origin.name, source.origin.licence)
-    return now != (state.source, state.path, state.origin, state.licence)
 
 
 def _renamed(state: SourceState, source: Source) -> SourceState:
