@@ -444,6 +444,8 @@ def test_models_commands(tmp_path: Path) -> None:
     assert len(table) == len(cards) + 3, "two tables: ours, and the papers' systems"
     systems = {card["name"]: card for card in cards if "weights" in card}
     assert systems["h1"]["weights"] == "" and systems["h4"]["parameters"] == 1_991_239
+    packaged = [system for system in systems.values() if system["weights"] == "packaged"]
+    assert sum(system["hours"] for system in packaged) < 3 and packaged[0]["command"].endswith("published/h2")
     assert json.loads(invoke("models", "show", "hint", "--json").stdout) == cards[0]
     assert "sha256" in invoke("models", "show", "hint").stdout
     assert invoke("models", "show", "nothing").exit_code == 2

@@ -12,9 +12,9 @@ import pytest
 from scenes import Array, colored_noise, pan, still, write_truth
 
 from videocolor.errors import ConfigError, InputError, UsageError
-from videocolor.evaluation.clips import list_clips, read_frames
+from videocolor.evaluation.clips import list_clips, read_frames, read_part
 from videocolor.evaluation.protocols import Case, cases_of, plan_units, point_mask
-from videocolor.evaluation.settings import PROTOCOLS, EvaluateConfig
+from videocolor.evaluation.settings import PROTOCOLS, ClipSettings, EvaluateConfig
 from videocolor.presets import load_model
 
 
@@ -80,6 +80,14 @@ def test_clips_are_cut_to_seconds_and_size(clips: Path, tmp_path: Path) -> None:
     for case in cases.values():
         assert case.clip.truth.shape == (5, 32, 48, 3)
         assert case.clip.about["frames"] == 5 and case.clip.about["size"] == [48, 32]
+
+
+def test_a_clip_without_color_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name, rgb in (("gray", still(2)[..., :1].repeat(3, axis=3)), ("color", still(2))):
+        write_truth(tmp_path / f"{name}.mkv", rgb)
+    for clip in list_clips(tmp_path, ClipSettings()):
+        read_part(clip, ClipSettings(), tmp_path)
+    assert [record.args for record in caplog.records] == [("gray.mkv",)]
 
 
 def test_the_hint_of_e1_far_is_not_among_the_scored(clips: Path, tmp_path: Path) -> None:

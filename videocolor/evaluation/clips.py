@@ -5,6 +5,7 @@ A working copy is a memory-mapped file in a temporary folder, so methods may acc
 
 from __future__ import annotations
 
+import logging
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -42,6 +43,9 @@ __all__ = [
 
 T = TypeVar("T")
 _VIDEOS: Final = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".mxf", ".ts", ".y4m"})
+_COLORLESS: Final = 3.0
+"""Mean difference of a pixel's R', G' and B', in codes, below which a clip is black and white."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -243,6 +247,8 @@ def read_part(
     if reach is not None:
         most, beyond = min(most, max(1, (stop - start) // 2)), np.array(frames[stop - 1])
     truth = frames[start : min(stop, start + most)]
+    if float(np.ptp(truth[:: max(1, len(truth) // 4)], axis=-1).mean()) < _COLORLESS:
+        _log.warning("%s: has no color, so its scores say nothing of a method's color", clip.path.name)
     about: dict[str, object] = {
         "source": clip.path.name,
         "sha256": clip.sha256,
