@@ -51,7 +51,7 @@ def command(*arguments: str | Path) -> dict[str, float]:
     # Not ru_maxrss, which begins with the memory of the process that started this one.
     status = "open('/proc/self/status').read().partition('VmHWM:')[2].split()[0]"
     code += f"try: main()\nfinally: print({status}, file=sys.stderr)"
-    run = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    run = subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if run.returncode:
         raise click.ClickException(run.stderr)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -99,7 +99,9 @@ def memory(output: Path, quick: bool) -> None:
         source = made(folder / "large.mkv", size, frames, "gray16le")
         with av.open(str(source)) as film:
             gray = next(film.decode(video=0)).to_ndarray(format="gray8").astype(np.float32)
-        cv2.imwrite(str(folder / "hint.png"), np.stack([0.8 * gray, gray, 1.1 * gray], axis=-1).clip(0, 255))  # B, G, R
+        cv2.imwrite(
+            str(folder / "hint.png"), np.stack([0.8 * gray, gray, 1.1 * gray], axis=-1).clip(0, 255).astype(np.uint8)
+        )  # B, G, R
         hint = f"hints.items=['0={folder / 'hint.png'}']"
         row = command(
             "colorize", source, folder / "o.mkv", "--codec", "ffv1", "--set", hint, "--set", "shots.detector=none"

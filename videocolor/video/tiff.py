@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
-import tifffile
 
 from videocolor.errors import InputError, UnsupportedVideoError
 from videocolor.types import Array
@@ -118,6 +117,8 @@ def _look(path: Path) -> _Pages:
 @lru_cache(maxsize=1 << 16)
 def _directories(path: Path, _size: int, _changed: int) -> _Pages:
     """Read all directories; size and time of change are part of the cache's key."""
+    import tifffile  # a thirtieth of a start: not for films that are no TIFF
+
     with tifffile.TiffFile(path) as file:
         every: list[Any] = list(file.pages)
         whole = [number for number, page in enumerate(every) if not int(page.subfiletype) & _COPIES] or [0]
@@ -153,6 +154,8 @@ def _difference(first: Any, page: Any, number: int) -> str:
 
 def _by_tifffile(path: Path, pages: _Pages, number: int) -> Array | None:
     """Read what is not compressed, or by Deflate or PackBits; None: more needs a package of its own, or is damaged."""
+    import tifffile
+
     with tifffile.TiffFile(path) as file:
         page: Any = file.pages[number]
         try:

@@ -243,8 +243,7 @@ def _coarse_correction(calibration: Calibration, ab: Array, luma: Array, share: 
 
 def _new(tokens: Tokens, known: Tokens) -> Tokens:
     """Those tokens, and by how much, that resemble none of the known ones; attention takes the log as a bias."""
-    ours, theirs = (np.ascontiguousarray(each.keys[0, :, :-3]) for each in (tokens, known))
-    cosine: Array = cv2.gemm(ours, theirs, 1.0, None, 0.0, flags=cv2.GEMM_2_T).max(axis=1)  # type: ignore[call-overload]
+    cosine = (tokens.keys[0, :, :-3] @ known.keys[0, :, :-3].T).max(axis=1)
     weight = np.clip((_SHOWN - cosine) / (_SHOWN - _NEW), 0, 1).astype(np.float32)
     kept = np.flatnonzero(weight * tokens.valid[0])
     valid = (tokens.valid[0] * weight)[None, kept]
