@@ -22,7 +22,7 @@ import yaml
 from videocolor.color import lab_of, rgb_to_luma
 from videocolor.datasets.pack import PackReader
 from videocolor.datasets.pairs.reading import read_film
-from videocolor.evaluation.metrics.beyond_tint import beyond_tint
+from videocolor.evaluation.metrics.color import beyond_tint
 from videocolor.evaluation.metrics.lab import ciede2000
 from videocolor.evaluation.metrics.pixels import colorfulness, mean_squared_error, psnr
 from videocolor.models.keyframe.colorizer import KeyframeColorizer

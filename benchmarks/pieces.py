@@ -22,9 +22,9 @@ from videocolor.color import ChromaTable, ab_to_ycbcr
 from videocolor.models.base import HintInput
 from videocolor.models.registry import load_colorizer
 from videocolor.pipeline.upsample import plane_luma, upsample_chroma
-from videocolor.shots.color import source_color
 from videocolor.shots.prepare import prepare, working_size
 from videocolor.video import open_video
+from videocolor.video.stored import source_color
 
 
 def cost(name: str, count: int, work: Callable[[], object]) -> None:

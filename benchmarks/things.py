@@ -21,7 +21,7 @@ import numpy as np
 import yaml
 
 from videocolor.color import lab_of
-from videocolor.evaluation.metrics.beyond_tint import beyond_tint
+from videocolor.evaluation.metrics.color import beyond_tint
 from videocolor.hints.plan import frame_to_rgb
 from videocolor.types import Array
 from videocolor.video import open_video

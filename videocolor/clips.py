@@ -19,7 +19,7 @@ from videocolor.images import encode_image
 from videocolor.models.base import Colorizer
 from videocolor.types import Array, ColorSpec, Frame
 from videocolor.video import open_video
-from videocolor.video.grayfilm import GRAY_FORMATS, write_gray
+from videocolor.video.excerpts import GRAY_FORMATS, write_gray
 
 __all__ = ["colorize_frames"]
 

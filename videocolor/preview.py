@@ -34,10 +34,10 @@ from videocolor.pipeline.path import color_frames, open_run
 from videocolor.pipeline.reader import Part
 from videocolor.pipeline.reuse import PlannedReferenceShots, reference_lumas
 from videocolor.pipeline.shot import Run
-from videocolor.shots.color import source_color
 from videocolor.shots.prepare import ListedCuts, small_luma
 from videocolor.shots.shotlist import known_shots
 from videocolor.types import Array, ColorSpec, Frame, Matrix, VideoInfo
+from videocolor.video.stored import source_color
 
 __all__ = [
     "ReusedShot",

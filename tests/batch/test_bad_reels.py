@@ -21,7 +21,7 @@ from videocolor.cli import cli
 from videocolor.errors import UnsupportedVideoError
 from videocolor.reports.verify import verify_film
 from videocolor.video import probe
-from videocolor.video.encryption import is_encrypted
+from videocolor.video.probe import is_encrypted
 
 H264 = {"bf": "0", "g": "6"}
 

@@ -22,11 +22,10 @@ from media import make_film
 from videocolor.batch import gate as gates
 from videocolor.batch.forecast import forecast_batch
 from videocolor.batch.gate import Gate, pause, paused, resume, set_workers
-from videocolor.batch.hours import Hours
 from videocolor.batch.jobs import read_jobs
 from videocolor.batch.lock import DriverLock
 from videocolor.batch.run import BatchResult, failed_jobs, run_batch
-from videocolor.batch.settings import BatchConfig, RunSettings
+from videocolor.batch.settings import BatchConfig, Hours, RunSettings
 from videocolor.batch.state import give_up, state_folder
 from videocolor.batch.status import batch_status
 from videocolor.batch.watch import batch_log, call_hooks

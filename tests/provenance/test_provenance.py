@@ -18,9 +18,8 @@ from videocolor.cli import cli
 from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, UsageError
-from videocolor.provenance.credentials import UNNAMED, load_credential
-from videocolor.provenance.manifest import read_manifest, sign_film
-from videocolor.reports.claims import _label, _why, check_claims
+from videocolor.provenance.manifest import UNNAMED, load_credential, read_manifest, sign_film
+from videocolor.reports.verify import _label, _why, check_claims
 from videocolor.video import open_video
 from videocolor.video.labels import DIGITAL_SOURCE_TYPE, read_labels
 

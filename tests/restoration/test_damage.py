@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from videocolor.restoration import RestorationConfig, find_cadence, restore
 from videocolor.restoration.cadence import describe_cadence
-from videocolor.restoration.fields import combed
+from videocolor.restoration.deinterlace import combed
 
 Array = NDArray[Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videocolor.shards.tasks import cut_into_tasks, missing_shards
+from videocolor.shards.plan import cut_into_tasks, missing_shards
 from videocolor.shards.types import Shard
 
 

@@ -14,8 +14,8 @@ from media import make_film
 from videocolor.cli import cli
 from videocolor.errors import ConfigError, OutputError, UsageError
 from videocolor.reports.shots import cut_shots
+from videocolor.shots.interchange import frame_at, timecode_at
 from videocolor.shots.shotlist import listed_shots, read_shots, write_shots
-from videocolor.shots.timecode import frame_at, timecode_at
 from videocolor.types import Shot
 from videocolor.video import open_video
 from videocolor.video.streams import start_timecode

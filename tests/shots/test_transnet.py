@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from videocolor.errors import UsageError
-from videocolor.shots.transnet import TransnetFinder
+from videocolor.shots.detect import TransnetFinder
 from videocolor.types import Array
 from videocolor.video import open_video
 

@@ -21,8 +21,8 @@ from PIL import Image, ImageCms, ImageOps
 
 from videocolor.errors import InputError, UnsupportedVideoError, UsageError
 from videocolor.video import open_video, probe
+from videocolor.video.carrier import _pass_over, side_data
 from videocolor.video.sequences import find_sequence
-from videocolor.video.sidedata import _pass_over, side_data
 from videocolor.video.stored import stored_rgb
 
 SIZE = (64, 48)
@@ -422,7 +422,7 @@ def test_an_icc_profile_is_named(tmp_path: Path) -> None:
 
 _TWICE = """
 import sys, av
-from videocolor.video.sidedata import side_data
+from videocolor.video.carrier import side_data
 for _ in range(20):
     with av.open(sys.argv[1]) as file:
         frame = next(file.decode(video=0))

@@ -24,7 +24,7 @@ from videocolor.batch.state import mark_failed, plan_path
 from videocolor.batch.steps import Batch
 from videocolor.engines.base import Engine
 from videocolor.errors import InputError, OutputError, VideocolorError
-from videocolor.shards.tasks import cut_into_tasks
+from videocolor.shards.plan import cut_into_tasks
 from videocolor.shards.types import ShardRecord, Task, WorkEvent
 
 __all__ = ["Driver"]

@@ -15,10 +15,9 @@ from typing import Any, Final, Literal
 from videocolor.batch.archive import check_package
 from videocolor.batch.bag import check_archive
 from videocolor.batch.fixity import known_checksums
-from videocolor.batch.hours import Hours
 from videocolor.batch.inspection import free_bytes, longer_sound, space_needed
 from videocolor.batch.receipts import read_receipt, receipt_fits
-from videocolor.batch.settings import BatchConfig
+from videocolor.batch.settings import BatchConfig, Hours
 from videocolor.batch.state import failed_before, given_up, merging
 from videocolor.batch.status import batch_status, span
 from videocolor.config import ColorizeConfig

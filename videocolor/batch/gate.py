@@ -16,8 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from videocolor.batch.hours import Hours
-from videocolor.batch.settings import RunSettings
+from videocolor.batch.settings import Hours, RunSettings
 from videocolor.engines.settings import EngineSettings
 from videocolor.engines.worker import DRAIN
 from videocolor.errors import UsageError

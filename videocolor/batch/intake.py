@@ -27,7 +27,7 @@ from videocolor.batch.state import (
 from videocolor.batch.steps import Batch
 from videocolor.errors import InputError, OutputError, VideocolorError
 from videocolor.files import disk_errors
-from videocolor.shards.tasks import missing_shards
+from videocolor.shards.plan import missing_shards
 from videocolor.shards.types import FilmJob, FilmPlan
 
 __all__ = ["check_damage", "take_in"]

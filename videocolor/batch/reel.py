@@ -10,7 +10,7 @@ from videocolor.batch.inspection import Outlook
 from videocolor.batch.receipts import Receipt
 from videocolor.batch.schedule import Order, Piece
 from videocolor.batch.status import FilmStatus
-from videocolor.shards.tasks import missing_shards
+from videocolor.shards.plan import missing_shards
 from videocolor.shards.types import FilmJob, FilmPlan, Shard, ShardRecord, Task
 
 __all__ = ["Reel", "Running"]

@@ -24,7 +24,7 @@ def verify(context: click.Context, film: Path, source: Path | None) -> None:
 
     The exit code is 1 if anything that is claimed is false.
     """
-    from videocolor.reports.claims import check_claims
+    from videocolor.reports.verify import check_claims
 
     claims = check_claims(film, source)
     for claim in claims:

@@ -17,7 +17,7 @@ from videocolor.events import RunLog, ShotRecord
 from videocolor.pipeline.film import Film, network_threads
 from videocolor.pipeline.scheduling import frame_threads, queue_length, shot_schedule
 from videocolor.record import describe_model
-from videocolor.shards.tasks import cut_into_tasks, missing_shards
+from videocolor.shards.plan import cut_into_tasks, missing_shards
 from videocolor.shards.types import FilmJob, FilmPlan, ShardRecord, Task, Tell, WorkEvent
 from videocolor.shards.work import color_film_shards, color_missing, settle_plan
 

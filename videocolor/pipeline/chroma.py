@@ -16,9 +16,9 @@ from videocolor.pipeline.frames import ColoredFrame
 from videocolor.pipeline.propagated import blend_propagated
 from videocolor.pipeline.scheduling import frame_threads
 from videocolor.pipeline.upsample import bilinear_chroma, plane_luma, scaled_chroma, upsample_chroma
-from videocolor.shots.color import source_color
 from videocolor.types import Array, Frame
 from videocolor.video import OutputPlan
+from videocolor.video.stored import source_color
 
 __all__ = ["FinishedFrame", "chroma_at", "finish_chroma", "kept_chroma"]
 

@@ -11,8 +11,7 @@ from videocolor.errors import InputError
 from videocolor.files import disk_errors
 from videocolor.record import read_record, sidecar_path
 from videocolor.reports.facts import CONFIDENT, last_part
-from videocolor.shots.interchange import DOUBTFUL
-from videocolor.shots.timecode import frame_at, is_drop, timecode_at
+from videocolor.shots.interchange import DOUBTFUL, frame_at, is_drop, timecode_at
 from videocolor.types import Shot
 from videocolor.video import probe
 from videocolor.video.excerpts import cut_excerpts

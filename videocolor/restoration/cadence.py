@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 
+from videocolor.restoration.deinterlace import match_fields
 from videocolor.restoration.levels import one_shot, thumbnail
-from videocolor.restoration.telecine import match_fields
 from videocolor.types import Array, Frame
 
 __all__ = ["describe_cadence", "find_cadence"]

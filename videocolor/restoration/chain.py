@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
 
-from videocolor.restoration import deinterlace as fields_to_picture
-from videocolor.restoration import dust, scratches, telecine
+from videocolor.restoration import deinterlace as fields
+from videocolor.restoration import dust, scratches
 from videocolor.restoration.deflicker import deflicker
+from videocolor.restoration.levels import close
 from videocolor.restoration.settings import RestorationConfig
-from videocolor.restoration.window import close
 from videocolor.types import Frame
 
 __all__ = ["radius", "restore"]
@@ -28,9 +28,9 @@ def radius(config: RestorationConfig) -> int:
     """Frames before and after that a restored frame depends on, at most; 0 where no step is on."""
     total = 0
     if config.telecine != "off":
-        total += telecine.REACH
+        total += fields.TELECINE_REACH
     if config.deinterlace != "off":
-        total += fields_to_picture.REACH
+        total += fields.DEINTERLACE_REACH
     if config.deflicker:
         total += config.deflicker_frames
     if config.dust:
@@ -55,9 +55,9 @@ def restore(frames: Iterable[Frame], config: RestorationConfig) -> Generator[Fra
     """
     result: Iterable[Frame] = frames
     if config.telecine != "off":
-        result = telecine.restore_telecine(result)
+        result = fields.restore_telecine(result)
     if config.deinterlace != "off":
-        result = fields_to_picture.deinterlace(result, config.field_order)
+        result = fields.deinterlace(result, config.field_order)
     if config.telecine != "off" or config.deinterlace != "off":
         result = map(_of_one_time, result)
     if config.deflicker:

@@ -18,8 +18,16 @@ from typing import Final
 
 import numpy as np
 
-from videocolor.restoration.levels import Exposure, exposure_between, nominal, one_shot, store, thumbnail
-from videocolor.restoration.window import close, sliding
+from videocolor.restoration.levels import (
+    Exposure,
+    close,
+    exposure_between,
+    nominal,
+    one_shot,
+    sliding,
+    store,
+    thumbnail,
+)
 from videocolor.types import Array, Frame
 
 __all__ = ["deflicker"]

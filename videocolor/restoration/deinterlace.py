@@ -1,30 +1,35 @@
-"""Deinterlace frames that comb, with FFmpeg's `bwdif` (Bob Weaver Deinterlacing Filter).
+"""The two fields of a frame: woven ones deinterlaced, pulldown undone.
 
-The lines of the upper field stay; a line between them is what `bwdif` makes of the frames before and after, of the same
-shot. Where a small part of the picture combs, only that part is replaced.
+Deinterlacing is FFmpeg's `bwdif` (Bob Weaver Deinterlacing Filter), of frames that comb: the lines of the upper field
+(0, 2, 4...) stay; a line between them is what `bwdif` makes of the frames before and after, of the same shot. Where a
+small part of the picture combs, only that part is replaced.
+
+Inverse telecine is FFmpeg's `fieldmatch` (after TIVTC). Pulldown shows film frames for two and three fields in turn, so
+that frames arise whose fields come from two film frames. Each frame keeps its upper field and takes the lower field of
+the frame before, its own, or the one after. No cadence is remembered: edits that break it do no harm. Frames that the
+film has twice stay twice, since dropping them would change the times of the film.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, Literal
 
 import cv2
 import numpy as np
 
-from videocolor.restoration.fields import combed, on_planes, plane, teeth, weave
-from videocolor.restoration.levels import eight_bit, one_shot, thumbnail
-from videocolor.restoration.window import close, sliding
+from videocolor.restoration.levels import close, eight_bit, one_shot, sliding, thumbnail
 from videocolor.types import Array, Frame
 from videocolor.video.filters import filter_planes
 
-__all__ = ["REACH", "deinterlace"]
+__all__ = ["DEINTERLACE_REACH", "TELECINE_REACH", "combed", "deinterlace", "match_fields", "restore_telecine"]
 
 FieldOrder = Literal["auto", "top", "bottom"]
-REACH: Final = 3
+DEINTERLACE_REACH: Final = 3
 """Frames on each side that vote on which field is the earlier one; samples are taken from the next ones alone."""
 _WHOLE: Final = 0.1
 """Share of the picture that combs from which all of it is taken for woven: slow motion combs too little to be seen
@@ -54,7 +59,7 @@ def deinterlace(frames: Iterable[Frame], order: FieldOrder) -> Iterator[Frame]:
     Yields:
         As many frames; those that do not comb are the very same objects.
     """
-    with closing(sliding(_items(frames), REACH)) as windows:
+    with closing(sliding(_items(frames), DEINTERLACE_REACH)) as windows:
         for window, place in windows:
             here = window[place]
             where = combed(here.gray)
@@ -141,3 +146,135 @@ def _doubled(frame: Frame) -> Frame:
         return lines
 
     return on_planes(frame, work)
+
+
+Match = Literal["own", "before", "after"]
+"""Where the lower field comes from."""
+TELECINE_REACH: Final = 1
+_OPTIONS: Final = "order=tff:field=top:mode=pcn:combmatch=full"
+"""The upper field stays, and the lower one may come from either neighbor: then the order of fields says nothing.
+`combmatch=full` judges combing at every frame, so that a decision depends on three frames alone."""
+
+
+def restore_telecine(frames: Iterable[Frame]) -> Iterator[Frame]:
+    """Put fields back together; frames whose own fields match are the very same objects.
+
+    A neighbor across a cut does no harm: its field is taken only where it combs least.
+    """
+    with closing(_windows(frames)) as windows:
+        for before, frame, after, match in windows:
+            other = {"own": None, "before": before, "after": after}[match]
+            yield frame if other is None else _woven(frame, other)
+
+
+def match_fields(frames: Iterable[Frame]) -> Iterator[tuple[Frame, Match]]:
+    """Yield every frame with where its lower field should come from; for finding the cadence."""
+    with closing(_windows(frames)) as windows:
+        for _, frame, _, match in windows:
+            yield frame, match
+
+
+def _windows(frames: Iterable[Frame]) -> Generator[tuple[Frame | None, Frame, Frame | None, Match], None, None]:
+    """Yield each frame with its neighbors and its match."""
+    held: deque[tuple[Frame, Array]] = deque()
+
+    def grays() -> Iterator[Array]:
+        for frame in frames:
+            held.append((frame, eight_bit(frame.luma, frame.layout.depth)))
+            yield held[-1][1]
+
+    before: tuple[Frame, Array] | None = None
+    try:
+        for made in filter_planes(grays(), "fieldmatch", _OPTIONS):
+            here = held.popleft()
+            after = held[0] if held else None
+            yield (
+                None if before is None else before[0],
+                here[0],
+                None if after is None else after[0],
+                _match(made, here, before, after),
+            )
+            before = here
+    finally:
+        close(frames)
+
+
+def _match(
+    made: Array, here: tuple[Frame, Array], before: tuple[Frame, Array] | None, after: tuple[Frame, Array] | None
+) -> Match:
+    """Tell which lower field FFmpeg took: it hands out the picture, not its choice."""
+    choices: list[tuple[Match, tuple[Frame, Array] | None]] = [("own", here), ("before", before), ("after", after)]
+    for match, item in choices:
+        if item is not None and np.array_equal(made[1::2], item[1][1::2]):
+            return match
+    raise AssertionError("fieldmatch made a field of its own")
+
+
+def _woven(frame: Frame, other: Frame) -> Frame:
+    return on_planes(frame, lambda index: weave(plane(frame, index), plane(other, index)))
+
+
+_TOOTH = 5
+"""Least height of a comb's tooth in 8-bit levels."""
+_FLAT = 2
+"""How many times higher teeth must be between neighboring lines than between every second one."""
+_AREA = (9, 13)
+"""(rows, columns) in which a share of the samples must comb: grain and thin lines do so here and there."""
+_DENSE = 0.22
+
+
+def weave(upper: Array, lower: Array) -> Array:
+    """Upper field of one picture and lower field of another, (h, w) each, in one new picture."""
+    woven: Array = np.array(upper)
+    woven[1::2] = lower[1::2]
+    return woven
+
+
+def teeth(gray: Array, step: int = 1) -> Array:
+    """How much every sample stands out from both lines `step` above and below it to one side.
+
+    Args:
+        gray: (h, w) uint8.
+        step: 1: neighboring lines, which are of two fields; 2: lines of one field.
+
+    Returns:
+        (h, w) uint8; 0 on the outermost lines.
+    """
+    found = np.zeros_like(gray)
+    if gray.shape[0] > 2 * step:
+        up, here, down = gray[: -2 * step], gray[step:-step], gray[2 * step :]
+        over = cv2.min(cv2.subtract(here, up), cv2.subtract(here, down))
+        under = cv2.min(cv2.subtract(up, here), cv2.subtract(down, here))
+        found[step:-step] = cv2.max(over, under)
+    return found
+
+
+def combed(gray: Array) -> Array:
+    """Where a picture combs, with a margin around.
+
+    Args:
+        gray: (h, w) uint8.
+
+    Returns:
+        (h, w) bool.
+    """
+    near, far = teeth(gray), teeth(gray, 2)
+    comb = ((near > _TOOTH) & (near // _FLAT > far)).astype(np.float32)
+    dense = cv2.blur(comb, _AREA[::-1]) > _DENSE
+    if not dense.any():
+        return np.zeros(gray.shape, bool)
+    return np.asarray(cv2.dilate(dense.astype(np.uint8), np.ones((13, 17), np.uint8)) > 0)
+
+
+def on_planes(frame: Frame, work: Callable[[int], Array]) -> Frame:
+    """Return the frame with new planes: `work(0)` makes luma, 1 and 2 Cb and Cr where the frame has them."""
+    chroma = (work(1), work(2)) if frame.chroma is not None else None
+    return replace(frame, luma=work(0), chroma=chroma)
+
+
+def plane(frame: Frame, index: int) -> Array:
+    """Luma (0), Cb (1) or Cr (2) of a frame that has it."""
+    if index == 0:
+        return frame.luma
+    assert frame.chroma is not None
+    return frame.chroma[index - 1]

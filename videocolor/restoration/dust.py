@@ -19,8 +19,16 @@ import cv2
 import numpy as np
 
 from videocolor.motion.flow import FlowEstimator, grid, resize_flow
-from videocolor.restoration.levels import Exposure, distance, eight_bit, exposure_between, store, thumbnail
-from videocolor.restoration.window import close, sliding
+from videocolor.restoration.levels import (
+    Exposure,
+    close,
+    distance,
+    eight_bit,
+    exposure_between,
+    sliding,
+    store,
+    thumbnail,
+)
 from videocolor.types import Array, Frame
 
 __all__ = ["REACH", "remove_dust"]

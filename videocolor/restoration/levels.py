@@ -1,9 +1,10 @@
-"""Stored samples of any depth on the 8-bit scale, on which thresholds are stated, and back."""
+"""What the steps share: samples of any depth on the 8-bit scale of thresholds, and a window that slides over a film."""
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import cv2
 import numpy as np
@@ -11,7 +12,18 @@ import numpy as np
 from videocolor.motion.similarity import scene_distance
 from videocolor.types import Array, ColorSpec, Frame
 
-__all__ = ["Exposure", "distance", "eight_bit", "exposure_between", "nominal", "one_shot", "store", "thumbnail"]
+__all__ = [
+    "Exposure",
+    "close",
+    "distance",
+    "eight_bit",
+    "exposure_between",
+    "nominal",
+    "one_shot",
+    "sliding",
+    "store",
+    "thumbnail",
+]
 
 _THUMB: Final = (54, 96)
 """(height, width) of the pictures that exposure is judged on: grain, dust and small motion vanish."""
@@ -120,3 +132,44 @@ def exposure_between(a: Array, b: Array) -> Exposure | None:
         gain = float(np.clip(np.sqrt((var_y + _RIDGE) / (var_x + _RIDGE)), 0.2, 5.0))
         found = Exposure(gain, mean_y - gain * mean_x)
     return found if float(weight.mean()) >= _AGREE else None
+
+
+T = TypeVar("T")
+
+
+def close(items: object) -> None:
+    """Close a generator, or a reader that can be closed; anything else is left alone."""
+    closer = getattr(items, "close", None)
+    if closer is not None:
+        closer()
+
+
+def sliding(items: Iterable[T], radius: int) -> Generator[tuple[list[T], int], None, None]:
+    """Show every item with its neighbors.
+
+    Args:
+        items: A stream; closed (if it can be) when this generator ends.
+        radius: Neighbors on each side, 0 or more; fewer only at the ends of the stream.
+
+    Yields:
+        (up to 2 * radius + 1 items in order, place of the item in question among them).
+    """
+    window: list[T] = []
+    place = 0
+    try:
+        for item in items:
+            window.append(item)
+            if len(window) - 1 - place >= radius:
+                yield window, place
+                place += 1
+                if place > radius:
+                    del window[0]
+                    place -= 1
+        while place < len(window):
+            yield window, place
+            place += 1
+            if place > radius:
+                del window[0]
+                place -= 1
+    finally:
+        close(items)

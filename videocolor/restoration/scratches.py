@@ -18,8 +18,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from videocolor.restoration.levels import one_shot, store, thumbnail
-from videocolor.restoration.window import close, sliding
+from videocolor.restoration.levels import close, one_shot, sliding, store, thumbnail
 from videocolor.types import Array, Frame
 
 __all__ = ["REACH", "Line", "find_lines", "remove_scratches"]

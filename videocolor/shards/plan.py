@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -36,17 +36,19 @@ from videocolor.video import sequence_files
 __all__ = [
     "FORMAT",
     "PLAN_NAME",
-    "shard_rule",
-    "planned_hints",
+    "cut_into_tasks",
     "decided_shots",
     "fixity_of",
     "hint_notes",
     "is_current",
     "make_plan",
+    "missing_shards",
     "plan_head",
+    "planned_hints",
     "planned_shots",
     "settings_hash",
     "shard_key",
+    "shard_rule",
     "source_stamp",
     "with_shards",
 ]
@@ -298,3 +300,39 @@ def decided_shots(plan: FilmPlan, config: ColorizeConfig, source: Path) -> ShotP
 
         hints = replace(hints, hints=tuple(map(laid, hints.hints)))
     return ShotPlan(hints, saturations)
+
+
+_TASKS_A_WORKER: Final = 3
+"""Tasks of one film per worker with shards_per_task auto: enough to even out differences."""
+
+
+def missing_shards(shards: Sequence[Shard], done: Collection[int]) -> list[Shard]:
+    """Return the shards that are not done, in order."""
+    return [shard for shard in shards if shard.number not in done]
+
+
+def cut_into_tasks(missing: Sequence[Shard], workers: int, per_task: int | None) -> list[tuple[int, ...]]:
+    """Group shards into tasks of consecutive numbers.
+
+    A shard that opens inside a shot follows the one whose state it starts from, in the same task.
+
+    Args:
+        missing: shards in order; numbers are missing where shards are done.
+        workers: how many work at once; one takes everything that is consecutive.
+        per_task: minimum number of shards; None: a few tasks of about equal cost for every worker.
+    """
+    total = sum(shard.cost for shard in missing)
+    wanted = total if workers == 1 else total / (workers * _TASKS_A_WORKER)
+    tasks: list[tuple[int, ...]] = []
+    current: list[Shard] = []
+    for shard in missing:
+        if current:
+            follows = shard.number == current[-1].number + 1
+            full = len(current) >= per_task if per_task else sum(s.cost for s in current) + shard.cost / 2 > wanted
+            if not follows or (full and not shard.opens_inside):
+                tasks.append(tuple(s.number for s in current))
+                current = []
+        current.append(shard)
+    if current:
+        tasks.append(tuple(s.number for s in current))
+    return tasks

@@ -24,6 +24,7 @@ from videocolor.shards.plan import (
     fixity_of,
     is_current,
     make_plan,
+    missing_shards,
     plan_head,
     shard_rule,
     source_stamp,
@@ -38,7 +39,6 @@ from videocolor.shards.records import (
     save_state,
     state_path,
 )
-from videocolor.shards.tasks import missing_shards
 from videocolor.shards.types import FilmJob, FilmPlan, PlannedShot, ShardRecord, Task, Tell
 from videocolor.shards.writing import ShardWriter, Written, write_all
 from videocolor.shots.prepare import ListedCuts, unused_cuts

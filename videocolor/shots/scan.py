@@ -18,13 +18,13 @@ from videocolor.config import ColorizeConfig
 from videocolor.errors import NoVideoError, UsageError
 from videocolor.motion.similarity import thumbnail
 from videocolor.restoration import active, restore
-from videocolor.shots.color import SourceColor, source_color
 from videocolor.shots.detect import CutFinder
 from videocolor.shots.prepare import Cuts, ListedCuts, Prepared, mark_shots, prepare, working_size
 from videocolor.shots.shotlist import read_shots
 from videocolor.types import Array, Frame, Shot, VideoInfo
 from videocolor.video import open_video
 from videocolor.video.carrier import KindFinder
+from videocolor.video.stored import SourceColor, source_color
 
 __all__ = ["VIEWS", "FilmScan", "ShotView", "Span", "ScanResult", "cuts_for", "one_frame", "scan_film"]
 
@@ -115,7 +115,7 @@ def cuts_for(config: ColorizeConfig, scan: ScanResult | None = None) -> Cuts:
             )
         return ListedCuts([shot.start for shot in read_shots(config.shots.file)])
     if config.shots.detector == "transnet":
-        from videocolor.shots.transnet import TransnetFinder
+        from videocolor.shots.detect import TransnetFinder
 
         return TransnetFinder()
     return ListedCuts([]) if config.shots.detector == "none" else CutFinder()

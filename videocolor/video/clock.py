@@ -18,8 +18,8 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from videocolor.video.losses import LossLog
 from videocolor.video.opening import fraction
+from videocolor.video.wholeness import LossLog
 
 __all__ = ["Clock", "Timing", "frame_count", "frame_rate", "keeps_end_times", "stated_end", "timing_of"]
 

@@ -21,7 +21,7 @@ from videocolor.errors import InputError, OutputError
 from videocolor.files import part_name
 from videocolor.types import Array, Frame, VideoInfo
 from videocolor.video.aperture import write_aperture
-from videocolor.video.carrier import Carrier
+from videocolor.video.carrier import DISPLAY_MATRIX, Carrier, side_data
 from videocolor.video.encoders import same_each_time, set_tags
 from videocolor.video.formats import plane_view
 from videocolor.video.interlace import WOVEN_ORDERS
@@ -33,7 +33,6 @@ from videocolor.video.packets import StreamDigest, Written, attached_files, sums
 from videocolor.video.probe import FIELD_ORDERS
 from videocolor.video.reader import VideoReader
 from videocolor.video.remux import StreamCopier
-from videocolor.video.sidedata import DISPLAY_MATRIX, side_data
 from videocolor.video.streams import TAGS, TIMECODE, copy_container_metadata, is_dropped, timecode
 
 __all__ = ["COLOR_LABEL", "FilmSink", "PictureEncoder", "time_shift"]

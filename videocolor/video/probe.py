@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Final
 
 from av.container import InputContainer
 from av.error import FFmpegError
@@ -20,7 +22,6 @@ from videocolor.errors import InputError, NoVideoError, UnsupportedVideoError
 from videocolor.types import PixelLayout, StreamInfo, VideoInfo
 from videocolor.video.carrier import top_field_first
 from videocolor.video.clock import frame_count, frame_rate, keeps_end_times, stated_end, timing_of
-from videocolor.video.encryption import is_encrypted
 from videocolor.video.formats import describe, split_planes
 from videocolor.video.interlace import WOVEN_ORDERS, is_combed
 from videocolor.video.matroska import read_crop
@@ -38,7 +39,7 @@ from videocolor.video.pipes import window_of
 from videocolor.video.sequences import ImageSequence, check_name, find_sequence
 from videocolor.video.tags import RawTags, read_color
 
-__all__ = ["FIELD_ORDERS", "WOVEN", "probe"]
+__all__ = ["FIELD_ORDERS", "WOVEN", "is_encrypted", "probe"]
 
 FIELD_ORDERS = ("unknown", "progressive", "tt", "bb", "tb", "bt")
 """FFmpeg's numbers of AVFieldOrder."""
@@ -323,3 +324,49 @@ def _keyframes(
         frame = next(tolerant_frames(container, stream), None)
         if frame is not None:
             yield frame
+
+
+_HEAD: Final = 2**20
+_MOOV: Final = 2**28
+_MATROSKA: Final = re.compile(rb"\x6d\x80.{1,64}?\x62\x40.{1,64}?\x50\x35", re.DOTALL)
+"""ContentEncodings containing a ContentEncoding containing a ContentEncryption (RFC 9559, section 5.1.4.1.31)."""
+_CLUSTER: Final = b"\x1f\x43\xb6\x75"
+"""End of the description of a Matroska file; packets, which may contain any bytes, follow."""
+_MP4: Final = re.compile(rb"stsd.{12}encv", re.DOTALL)
+"""A sample description whose first entry is an encrypted picture: box type, version, count, size, entry type."""
+
+
+def is_encrypted(path: Path) -> bool:
+    """Return whether a file declares its picture encrypted: MP4's `encv` (ISO/IEC 23001-7), or ContentEncryption.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        window = window_of(path)
+        with path.open("rb") if window is None else window.head() as file:
+            head = file.read(_HEAD)
+            if head[:4] == b"\x1a\x45\xdf\xa3":
+                return _MATROSKA.search(head.partition(_CLUSTER)[0]) is not None
+            return _MP4.search(_moov(file)) is not None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _moov(file: BinaryIO) -> bytes:
+    """Read the box of an MP4 file that describes its streams; empty if there is none."""
+    length = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    while len(head := file.read(16)) >= 8:
+        size, kind, used = int.from_bytes(head[:4], "big"), head[4:8], 8
+        if not kind.isascii():
+            return b""
+        if size == 1:
+            size, used = int.from_bytes(head[8:16], "big"), 16
+        if kind == b"moov":
+            file.seek(used - len(head), 1)
+            return file.read(min(size - used if size else _MOOV, _MOOV))
+        if not used <= size <= length:
+            return b""
+        file.seek(size - len(head), 1)
+    return b""

@@ -21,7 +21,6 @@ from videocolor.types import Frame, PixelLayout, VideoInfo
 from videocolor.video.clock import Clock, Timing, keeps_end_times, stated_end, timing_of
 from videocolor.video.formats import describe, split_planes
 from videocolor.video.interlace import earlier_field
-from videocolor.video.losses import LossLog
 from videocolor.video.opening import (
     LEAP,
     clock_restarts,
@@ -36,7 +35,7 @@ from videocolor.video.pictures import fit_format, read_image, unlike
 from videocolor.video.pipes import window_of
 from videocolor.video.probe import probe
 from videocolor.video.sequences import ImageSequence, find_sequence
-from videocolor.video.wholeness import cut_short
+from videocolor.video.wholeness import LossLog, cut_short
 
 __all__ = ["VideoReader", "open_video"]
 

@@ -23,7 +23,6 @@ from videocolor.types import Frame, VideoInfo
 from videocolor.video.carrier import carried_kinds
 from videocolor.video.film import COLOR_LABEL, FilmSink
 from videocolor.video.interlace import WOVEN_ORDERS
-from videocolor.video.light import with_light
 from videocolor.video.matroska import read_crop
 from videocolor.video.opening import main_video, open_input, tolerant_frames
 from videocolor.video.output import OutputPlan
@@ -31,7 +30,7 @@ from videocolor.video.reader import VideoReader
 from videocolor.video.reasons import reason_of
 from videocolor.video.recoding import SUBTITLES
 from videocolor.video.streams import CHAPTERS, TAGS, TIMECODE, other_streams, stream_name, timecode
-from videocolor.video.unwritten import name_unwritten, trial_planes
+from videocolor.video.unwritten import name_unwritten, trial_planes, with_light
 
 __all__ = ["container_takes", "prove"]
 

@@ -1,10 +1,17 @@
-"""Side data of frames that an encoder does not write, found at the frame where each kind begins."""
+"""Side data of frames that an encoder does not write, found at the frame where each kind begins.
+
+Mastering display and content light levels (SMPTE ST 2086, CTA-861.3) are written where encoders have options for them:
+FFmpeg's take them from the stream, where PyAV cannot state them.
+"""
 
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
 from itertools import islice
+from typing import Final
 
 import av
 import numpy as np
@@ -13,14 +20,13 @@ from av.video.frame import VideoFrame
 
 from videocolor.errors import InputError
 from videocolor.types import Array, Frame, VideoInfo
-from videocolor.video.carrier import CARRIED, KindFinder, carried_kinds
+from videocolor.video.carrier import CARRIED, KindFinder, carried_kinds, side_data
 from videocolor.video.film import PictureEncoder
-from videocolor.video.light import LIGHT, LIGHT_ENCODERS
 from videocolor.video.output import OutputPlan
 from videocolor.video.reader import VideoReader
 from videocolor.video.streams import is_dropped
 
-__all__ = ["UnwrittenFinder", "name_unwritten", "trial_planes", "unwritten_later"]
+__all__ = ["UnwrittenFinder", "name_unwritten", "trial_planes", "unwritten_later", "with_light"]
 
 
 def trial_planes(plan: OutputPlan, frame: Frame) -> tuple[Array, Array, Array]:
@@ -97,3 +103,55 @@ def unwritten_later(info: VideoInfo, plan: OutputPlan, begins: Mapping[str, int]
                 continue
         said |= dict.fromkeys(text for frame in frames for text in finder.find(frame))
     return tuple(said)
+
+
+LIGHT: Final = ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL")
+"""Kinds of side data."""
+_OPTIONS: Final = {
+    "libx264": ("x264-params", "mastering-display", "cll"),
+    "libx265": ("x265-params", "master-display", "max-cll"),
+    "libsvtav1": ("svtav1-params", "mastering-display", "content-light"),
+}
+"""Encoder -> its option of options, and the names of the two in there."""
+LIGHT_ENCODERS: Final = tuple(_OPTIONS)
+_DISPLAY: Final = struct.Struct("@20i2i")
+"""FFmpeg's AVMasteringDisplayMetadata: R, G, B, white (x, y), least and most luminance as rationals; flags."""
+
+
+def with_light(codec: str, options: Mapping[str, str], frame: VideoFrame) -> dict[str, str]:
+    """Add what a frame says of light to an encoder's options, unless they say it themselves.
+
+    Args:
+        codec: FFmpeg's name of the encoder.
+        options: its options.
+        frame: the film's first.
+    """
+    if codec not in _OPTIONS:
+        return dict(options)
+    option, display, levels = _OPTIONS[codec]
+    said: dict[str, str] = {}
+    for kind, data in side_data(frame):
+        if kind == LIGHT[0] and len(data) >= _DISPLAY.size:
+            said[display] = _display(data, real=codec == "libsvtav1")
+        elif kind == LIGHT[1] and len(data) >= 8:
+            said[levels] = "{},{}".format(*struct.unpack_from("@2I", data))
+    given = options.get(option, "")
+    added = [f"{name}={value}" for name, value in said.items() if value and f"{name}=" not in given]
+    return {**options, option: ":".join(filter(None, (*added, given)))} if added else dict(options)
+
+
+def _display(data: bytes, *, real: bool) -> str:
+    """Write a mastering display as x264 and x265 take it; `real`: in units of 1, as SVT-AV1 does."""
+    *numbers, has_primaries, has_luminance = _DISPLAY.unpack_from(data)
+    if not (has_primaries and has_luminance and all(numbers[1::2])):
+        return ""
+    values = [Fraction(a, b) for a, b in zip(numbers[0::2], numbers[1::2], strict=True)]
+    least, most = values[8:]
+
+    def pair(first: Fraction, second: Fraction, unit: int) -> str:
+        return (
+            f"({float(first):.6g},{float(second):.6g})" if real else f"({round(first * unit)},{round(second * unit)})"
+        )
+
+    places = {"G": values[2:4], "B": values[4:6], "R": values[0:2], "WP": values[6:8]}
+    return "".join(f"{name}{pair(x, y, 50000)}" for name, (x, y) in places.items()) + f"L{pair(most, least, 10000)}"

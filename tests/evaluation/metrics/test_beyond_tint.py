@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skimage.color import rgb2lab
 
-from videocolor.evaluation.metrics.beyond_tint import beyond_tint
+from videocolor.evaluation.metrics.color import beyond_tint
 from videocolor.evaluation.scoring import FilmScorer, ScoreOptions
 
 

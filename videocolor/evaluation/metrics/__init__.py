@@ -7,12 +7,10 @@ from typing import Final
 
 from videocolor.errors import UsageError
 from videocolor.evaluation.metrics.base import Metric
-from videocolor.evaluation.metrics.beyond_tint import BeyondTint
-from videocolor.evaluation.metrics.color import Ciede2000, EdgeCiede2000, ReferenceCiede2000
-from videocolor.evaluation.metrics.drift import Drift
+from videocolor.evaluation.metrics.color import BeyondTint, Ciede2000, EdgeCiede2000, ReferenceCiede2000
 from videocolor.evaluation.metrics.lpips import Lpips
 from videocolor.evaluation.metrics.pixels import Colorfulness, LumaMaxDiff, PsnrAb, PsnrRgb, Ssim
-from videocolor.evaluation.metrics.temporal import Cdc, Flicker, WarpError
+from videocolor.evaluation.metrics.temporal import Cdc, Drift, Flicker, WarpError
 from videocolor.plugins import find
 
 __all__ = ["METRICS", "metric_kinds"]

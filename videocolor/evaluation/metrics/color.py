@@ -1,4 +1,4 @@
-"""Metrics of CIEDE2000: over the picture, at color edges, at reference frames."""
+"""Metrics of CIEDE2000 (over the picture, at color edges, at reference frames), and of color beyond a tint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from videocolor.evaluation.metrics.base import Column, Metric, MetricOptions, Sc
 from videocolor.evaluation.metrics.lab import ciede2000, peak_of
 from videocolor.types import Array
 
-__all__ = ["Ciede2000", "EdgeCiede2000", "ReferenceCiede2000", "differences", "edge_band"]
+__all__ = ["BeyondTint", "Ciede2000", "EdgeCiede2000", "ReferenceCiede2000", "beyond_tint", "differences", "edge_band"]
 
 _BIN: Final = 0.01
 """Width of the bins in which the pixels of a film are counted for the percentile; 0 has a bin of its own."""
@@ -146,3 +146,32 @@ def edge_band(truth_lab: Array) -> Array:
         return np.zeros(edges.shape, bool)
     distance = cv2.distanceTransform(cv2.bitwise_not(edges), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return np.asarray(distance <= _EDGE_PIXELS * edges.shape[0] / 480)
+
+
+class BeyondTint(Metric):
+    """Color that lightness does not predict, of result and truth; see `beyond_tint`."""
+
+    name = "beyond_tint"
+    keys = ("beyond_tint", "beyond_tint_truth")
+    columns = (Column("beyond_tint", "beyond a tint", 1),)
+
+    def measure(self, frame: ScoredFrame) -> Mapping[str, Any]:
+        """Measure both pictures."""
+        return {"beyond_tint": beyond_tint(frame.test.lab), "beyond_tint_truth": beyond_tint(frame.truth.lab)}
+
+
+def beyond_tint(lab: Array) -> float:
+    """Measure how much color a picture has that a tint could not give: what its lightness does not predict.
+
+    Args:
+        lab: (3, h, w) float32 CIE L*a*b*.
+
+    Returns:
+        Root mean square length, in Lab units, of a*b* less the cubic in L* that fits it best. 0 for gray and sepia;
+        color film has about 5 to 12.
+    """
+    lightness, ab = lab[0].ravel().astype(np.float64) / 50 - 1, lab[1:].reshape(2, -1).astype(np.float64)
+    powers = np.stack([lightness**degree for degree in range(4)])
+    # A picture of few lightnesses leaves the normal equations singular.
+    fit = np.linalg.pinv(powers @ powers.T, hermitian=True) @ (powers @ ab.T)
+    return float(np.sqrt(np.square(ab - fit.T @ powers).sum(axis=0).mean()))
