@@ -1,4 +1,4 @@
-"""What was lost while reading, in words; and whether a file is as long as it says, which some demuxers do not notice."""
+"""What was lost while reading, in words; and whether a file is as long as it says, which few demuxers check."""
 
 from __future__ import annotations
 
