@@ -95,8 +95,14 @@ def decoded(path: Path) -> list[Any]:
         return [(f.pts * f.time_base, f.luma.copy(), f.chroma and tuple(p.copy() for p in f.chroma), f) for f in video]
 
 
-@pytest.mark.parametrize("pix_fmt", ["gray", "gray10le", "yuv420p", "yuv422p10le", "yuv444p12le", "gray16le"])
-@pytest.mark.parametrize("size", [(64, 48), (53, 37)])
+@pytest.mark.parametrize(
+    ("pix_fmt", "size"),
+    [
+        pytest.param(pix_fmt, size, marks=() if (place + size[0]) % 2 else pytest.mark.slow)
+        for place, pix_fmt in enumerate(["gray", "gray10le", "yuv420p", "yuv422p10le", "yuv444p12le", "gray16le"])
+        for size in ((64, 48), (53, 37))
+    ],
+)
 def test_luma_and_times_are_the_films(
     pix_fmt: str, size: tuple[int, int], tmp_path: Path, use: Callable[[Colorizer], None]
 ) -> None:

@@ -39,7 +39,7 @@ from videocolor.video import open_video, probe
 Array = np.ndarray[Any, Any]
 SIZE, RATE = (416, 240), Fraction(12)
 """Large enough for a painted frame to change the working size."""
-SHOTS = ((1, 10), (2, 24), (3, 22), (2, 14))
+SHOTS = ((1, 9), (2, 15), (3, 12), (2, 9))
 """Shot 4 returns to shot 2."""
 STARTS = [0, *accumulate(length for _, length in SHOTS)]
 SETTINGS = ("output.codec=ffv1", "output.pix_fmt=yuv444p", "output.sidecar=false", "output.resume=false")

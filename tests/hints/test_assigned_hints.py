@@ -265,7 +265,7 @@ def test_settings_that_cannot_be(settings: list[str], message: str) -> None:
         config(*settings)
 
 
-@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("listed", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("setting", "message"),
     [

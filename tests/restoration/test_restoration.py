@@ -85,7 +85,10 @@ def test_bad_settings_are_refused(values: dict[str, Any]) -> None:
         RestorationConfig.model_validate(values)
 
 
-@pytest.mark.parametrize("step", [*SINGLE, pytest.param("everything", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "step",
+    [pytest.param(s, marks=pytest.mark.slow if s in ("dust", "everything") else ()) for s in (*SINGLE, "everything")],
+)
 def test_a_part_is_restored_as_in_the_whole_film(step: str, film: list[Array]) -> None:
     """What shards rest on: begun `radius` frames early, the result is the same, sample for sample."""
     config = EVERYTHING if step == "everything" else RestorationConfig(**SINGLE[step])

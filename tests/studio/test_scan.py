@@ -161,7 +161,10 @@ def test_the_second_start_needs_no_pass(reel: Path, tmp_path: Path, monkeypatch:
         assert np.array_equal(one.first, other.first) and np.array_equal(one.last, other.last)
 
 
-@pytest.mark.parametrize("harm", ["garbage", "empty", "truncated", "other arrays", "pickle"])
+@pytest.mark.parametrize(
+    "harm",
+    ["pickle", *(pytest.param(h, marks=pytest.mark.slow) for h in ("garbage", "empty", "truncated", "other arrays"))],
+)
 def test_a_cache_that_is_broken_is_made_anew(reel: Path, tmp_path: Path, harm: str) -> None:
     scanned(reel, tmp_path)[0].stop()
     path = scan_path(tmp_path, reel, ColorizeConfig())

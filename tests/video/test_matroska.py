@@ -35,7 +35,12 @@ def shape(path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("sar", "stated"), [(Fraction(16, 15), "16:15"), (Fraction(1, 2), "1:2"), (Fraction(1), "1:1")]
+    ("sar", "stated"),
+    [
+        (Fraction(16, 15), "16:15"),
+        pytest.param(Fraction(1, 2), "1:2", marks=pytest.mark.slow),
+        pytest.param(Fraction(1), "1:1", marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("resume", ["true", "false"])
 def test_a_master_keeps_its_shape(sar: Fraction, stated: str, resume: str, tmp_path: Path) -> None:

@@ -334,7 +334,7 @@ def test_a_packet_that_cannot_be_kept_leaves_no_film(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     ("codec", "suffix"), [("aac", ".ts"), ("pcm_s16le", ".mov"), ("mp2", ".mkv"), ("ac3", ".ts"), ("flac", ".mkv")]
 )
-@pytest.mark.parametrize("into", [".mkv", ".mp4", ".mov"])
+@pytest.mark.parametrize("into", [".mkv", *(pytest.param(into, marks=pytest.mark.slow) for into in (".mp4", ".mov"))])
 def test_sound_is_compared_with_the_source(tmp_path: Path, codec: str, suffix: str, into: str) -> None:
     source, target = tmp_path / f"in{suffix}", tmp_path / f"out{into}"
     make_film(source, 24, "mpeg2video" if suffix == ".ts" else "libx264", audio=[{}], audio_codec=codec)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from videocolor.video import open_video, plan_output, probe
 RATES = [Fraction(24000, 1001), Fraction(60000, 1001), Fraction(18), Fraction(16), Fraction(25)]
 ROTATES = hasattr(av.VideoStream, "set_display_rotation")
 CODEC = {".mkv": "libx264", ".mp4": "libx264", ".mov": "libx264"}
+FAST = list(zip([*CODEC, ".mkv", ".mp4"], [".mp4", ".mov", ".mkv", ".mkv", ".mp4"], RATES, strict=True))
 
 
 def same_times(source: Path, target: Path) -> None:
@@ -26,9 +28,14 @@ def same_times(source: Path, target: Path) -> None:
     assert all(abs(a - b) <= slack for a, b in zip(before, after, strict=True)), (before, after)
 
 
-@pytest.mark.parametrize("rate", RATES, ids=str)
-@pytest.mark.parametrize("out", CODEC)
-@pytest.mark.parametrize("into", CODEC)
+@pytest.mark.parametrize(
+    ("into", "out", "rate"),
+    [
+        # Every container in and out, and every rate; the other combinations are slow.
+        pytest.param(into, out, rate, marks=() if (into, out, rate) in FAST else pytest.mark.slow)
+        for into, out, rate in itertools.product(CODEC, CODEC, RATES)
+    ],
+)
 def test_every_time_is_kept(tmp_path: Path, into: str, out: str, rate: Fraction) -> None:
     source, target = tmp_path / f"in{into}", tmp_path / f"out{out}"
     make_film(source, 12, CODEC[into], rate=rate)
@@ -56,7 +63,7 @@ def test_every_encoder_keeps_uneven_times(tmp_path: Path, codec: str) -> None:
     same_times(source, target)
 
 
-@pytest.mark.parametrize("codec", ["libx264", "libx265", "ffv1"])
+@pytest.mark.parametrize("codec", ["libx264", pytest.param("libx265", marks=pytest.mark.slow), "ffv1"])
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_very_short_films_can_be_written(tmp_path: Path, codec: str, count: int) -> None:
     """x265 returns decoding times that were never set when it sees a single frame."""

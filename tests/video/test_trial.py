@@ -56,7 +56,7 @@ def test_sound_of_windows_in_mp4_is_stored_or_named(tmp_path: Path) -> None:
     assert len(plan.recoded) + len(plan.dropped) == 1
 
 
-@pytest.mark.parametrize(("first", "mark"), [("top", "tff"), ("bottom", "bff")])
+@pytest.mark.parametrize(("first", "mark"), [("top", "tff"), pytest.param("bottom", "bff", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("suffix", "codec"), [(".mkv", "ffv1"), (".mov", "prores_ks"), (".mp4", "libx264"), (".mkv", "libx264")]
 )
@@ -155,7 +155,9 @@ def test_captions_that_begin_later_are_kept_or_named(
         assert unwritten_later(scan.info, writer.plan, scan.begins) == said
 
 
-@pytest.mark.parametrize("settings", [{}, {"chroma": {"by_shot": [{"frame": 1, "saturation": 1.0}]}}])
+@pytest.mark.parametrize(
+    "settings", [{}, pytest.param({"chroma": {"by_shot": [{"frame": 1, "saturation": 1.0}]}}, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("resume", [True, False])
 def test_a_run_says_once_that_later_captions_are_left_out(
     tmp_path: Path, settings: dict[str, Any], resume: bool
