@@ -25,7 +25,7 @@ Keys in full, also below a list: `"hints.min_likeness": "hints.min_match"`, `"ch
 "chroma.by_shot.at"`. A value with its key as cases write it: `"smoothing.motion=fast": "coarse"`.
 """
 
-OFF = ["model.memory=0"]
+OFF = ["model.memory=0", "hints.align=false"]
 """Settings of the present tree without what the reference does not have and what changes samples on purpose."""
 
 

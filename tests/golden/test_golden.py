@@ -28,10 +28,14 @@ RUNNER = Path(__file__).parent / "runner.py"
 COUNT = 200
 AT_ONCE = 40
 """Cases a process: start-up is paid once for them, and what they leave in the heap does not add up for long."""
-MEANT_TO_CHANGE: dict[str, str] = dict.fromkeys(
-    ("large-0", "large-2", "large-3", "large-4"),
-    "the working size is decided shot by shot: shots without the reference frame are seen smaller",
-) | dict.fromkeys(("spots-*", "many-*", "split-5"), "scribbles govern the thing they are on")
+MEANT_TO_CHANGE: dict[str, str] = (
+    dict.fromkeys(
+        ("large-0", "large-2", "large-3", "large-4"),
+        "the working size is decided shot by shot: shots without the reference frame are seen smaller",
+    )
+    | dict.fromkeys(("spots-*", "many-*", "split-5"), "scribbles govern the thing they are on")
+    | dict.fromkeys(("woven-0", "woven-3"), "FFmpeg's bwdif deinterlaces")
+)
 """Ids of cases (or patterns of them) whose samples are meant to differ from the reference's -> why."""
 
 

@@ -35,10 +35,10 @@ from videocolor.hints.registration import (
 )
 from videocolor.types import Array, Hint
 
-__all__ = ["Aligned", "align_painted", "with_luma"]
+__all__ = ["SAME_FRAME", "Aligned", "align_painted", "with_luma"]
 
 SAME_FRAME: Final = 0.9
-"""Luma correlation that is needed, as for a hint that is reproduced at its own frame."""
+"""Luma correlation from which a hint counts as its own frame in color: then it is reproduced."""
 SAME_DETAIL: Final = 0.5
 """Correlation of detail that is needed; measured, see docs/guides/hints.md."""
 CLEAR_DETAIL: Final = 0.8

@@ -11,6 +11,7 @@ import numpy as np
 
 from videocolor.color import rgb_to_luma
 from videocolor.events import RunLog
+from videocolor.hints.align import SAME_FRAME
 from videocolor.hints.flare import without_flare
 from videocolor.hints.plan import hint_ab, hint_fits_frame, hint_input
 from videocolor.models.base import HintInput
@@ -23,8 +24,6 @@ from videocolor.types import Array, Hint
 
 __all__ = ["ShotHints"]
 
-_SAME_FRAME: Final = 0.9
-"""Luma correlation from which a hint counts as its own frame in color: then it is reproduced."""
 _AROUND: Final = (2, 12)
 """Frames from a reference frame to those that it is compared with to find flare."""
 
@@ -80,7 +79,7 @@ class ShotHints:
         if planned is None:
             return None
         fit = hint_fits_frame(planned.hint, item.gray)
-        if fit < _SAME_FRAME:
+        if fit < SAME_FRAME:
             if planned.hint.mask is None:
                 self._log.warn(
                     f"hint {planned.hint.name}: its luma does not match the frame of its time (correlation {fit:.2f}); "
