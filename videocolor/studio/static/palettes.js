@@ -161,7 +161,7 @@ function openPhotos() {
 export function createPalettes(take) {
   choose = take;
   recent = remembered.get("colors", "").split(",").filter((color) => /^#[0-9a-f]{6}$/.test(color));
-  ui.typed = el("input", { type: "text", id: "color-typed", class: "grow", list: "color-names", placeholder: "brick, olive drab, 96503c…", autocomplete: "off", spellcheck: "false", maxlength: 40, "aria-label": "Color by name or number" });
+  ui.typed = el("input", { type: "text", id: "color-typed", class: "grow", list: "color-names", placeholder: "brick, 96503c…", autocomplete: "off", spellcheck: "false", maxlength: 40, "aria-label": "Color by name or number" });
   ui.typed.addEventListener("change", useTyped);
   ui.typed.addEventListener("keydown", (event) => event.key === "Enter" && useTyped());
   const names = el("datalist", { id: "color-names" }, ...PALETTES.flatMap(([, colors]) => colors.map(([, name]) => el("option", { value: name }))));
