@@ -1,7 +1,7 @@
 """How one film's speed and memory grow with `--workers`: `python -m benchmarks.workers simulate|measure`.
 
 simulate    every frame costs `--cost` ms in which a worker (a thread) sleeps instead of computing, as if each had cores
-            of its own; the film, its plan, shards and joining are real (160x96, a cut every four seconds).
+            of its own; the film, its plan, shards and joining are real (160x96, 5 frames/s, a cut every two seconds).
 measure     FILM by real processes on this machine: wall time, CPU time of all, and their peak memory.
 """
 
@@ -64,14 +64,14 @@ class ThreadEngine(Engine):
 
 
 def write_film(path: Path, frames: int) -> None:
-    """A film of gray noise, another picture every 100 frames."""
+    """A film of gray noise, five frames a second, another picture every ten."""
     with av.open(str(path), "w") as out:
-        stream: Any = out.add_stream("libx264", rate=25, options={"preset": "ultrafast", "g": "25"})
+        stream: Any = out.add_stream("libx264", rate=5, options={"preset": "ultrafast", "g": "10"})
         stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
         for index in range(frames):
-            if index % 100 == 0:
+            if index % 10 == 0:
                 picture = np.random.default_rng(index).integers(40, 210, (6, 10), np.uint8).repeat(16, 0).repeat(16, 1)
-            frame = av.VideoFrame.from_ndarray(np.roll(picture, index % 100, 1), format="gray")
+            frame = av.VideoFrame.from_ndarray(np.roll(picture, index % 10, 1), format="gray")
             frame.pts = index
             out.mux(stream.encode(frame.reformat(format="yuv420p")))
         out.mux(stream.encode(None))
@@ -145,8 +145,8 @@ def _write(result: dict[str, Any], output: Path | None) -> None:
 
 
 @main.command()
-@click.option("--frames", default=2400, show_default=True)
-@click.option("--cost", default=40.0, show_default=True, help="ms a frame.")
+@click.option("--frames", default=1600, show_default=True)
+@click.option("--cost", default=100.0, show_default=True, help="ms a frame.")
 @click.option("--most", default=16, show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path))
 def simulate(frames: int, cost: float, most: int, output: Path | None) -> None:
