@@ -347,7 +347,8 @@ def save_network(path: Path, classifier: PatchClassifier, codebook: Array, notes
         multiple=16,
         output_stride=2,
         licence="Apache-2.0",
-        source="Richart, Visca, Baliosian: Image Colorization with Neural Networks (WVC 2017); trained by videocolor",
+        source="Richart, Visca, Baliosian: Image Colorization with Neural Networks (WVC 2017, "
+        "DOI 10.1109/WVC.2017.00017); trained by videocolor",
     )
     write_artifact(path, weights, card, _ARCHITECTURE, notes)
     return card
