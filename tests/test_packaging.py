@@ -56,6 +56,7 @@ def test_wheel_holds_package_configs_and_licences(built: Path, root: Path) -> No
         assert any(name.endswith(f"licenses/{licence}") for name in names)
 
 
+@pytest.mark.slow
 def test_presets_are_found_in_an_installed_wheel(built: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(next(built.glob("*.whl"))) as archive:
         archive.extractall(tmp_path)

@@ -318,11 +318,13 @@ def test_what_config_show_prints_is_the_configuration(name: str) -> None:
 def test_doctor_reports_and_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     doctor = importlib.import_module("videocolor.cli.doctor")
 
-    result = invoke("doctor", "--json")
-    answer = json.loads(result.stdout)
-    assert result.exit_code == (0 if answer["ok"] else 1)
-    assert {"python", "torch", "av", "encoders", "disk"} <= {check["name"] for check in answer["checks"]}
     monkeypatch.setitem(doctor._PACKAGES, "no-such-package", "no_such_module")
+    report = doctor.examine()
+    answer = report.as_dict()
+    assert not answer["ok"]
+    assert {"python", "torch", "av", "encoders", "disk"} <= {check["name"] for check in answer["checks"]}
+    monkeypatch.setattr(doctor, "examine", lambda: report)
+    assert json.loads(invoke("doctor", "--json").stdout)["ok"] is False
     result = invoke("doctor")
     assert result.exit_code == 1
     assert "MISSING no-such-package" in result.stdout

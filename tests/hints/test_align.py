@@ -137,7 +137,7 @@ def test_a_little_cropped_is_drawn_out_more_stays_unpainted() -> None:
     assert more.covered == pytest.approx(280 / 320, abs=0.01)
 
 
-@pytest.mark.parametrize("degrees", [-3.0, 1.0, 2.5])
+@pytest.mark.parametrize("degrees", [-3.0, *(pytest.param(x, marks=pytest.mark.slow) for x in (1.0, 2.5))])
 def test_turned_and_shifted(degrees: float) -> None:
     painted, truth = moved(TRUE, degrees, 0.02 * 320, -0.03 * 240)
     found = align_painted(painted, None, luma_of(TRUE))

@@ -83,7 +83,7 @@ COPIES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "wrap.ts": ("b2.ts", (), ("-output_ts_offset", "95442.2")),
     "wrap.vob": ("b2.vob", (), ("-output_ts_offset", "95442.2")),
 }
-FAST = {"cropped.mp4", "b2.avi", "null_b1.avi", "ntsc.dv", "b2.h264", "edit.mp4", "gaps.mkv", "wrap.ts"}
+FAST = {"cropped.mp4", "b2.avi", "null_b1.avi", "b2.h264", "edit.mp4", "gaps.mkv", "wrap.ts"}
 
 
 def film(folder: Path, name: str) -> Path:

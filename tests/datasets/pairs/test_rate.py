@@ -27,7 +27,7 @@ def measure(picture: Callable[[int], int], count: int = 600, noise: float = 1.0,
 @pytest.mark.parametrize(
     ("picture", "fps"),
     [
-        (lambda i: i, 60.0),
+        pytest.param(lambda i: i, 60.0, marks=pytest.mark.slow),
         pytest.param(lambda i: i // 2, 30.0, marks=pytest.mark.slow),
         (lambda i: i * 2 // 5, 24.0),
         pytest.param(lambda i: i // 5, 12.0, marks=pytest.mark.slow),
