@@ -34,7 +34,7 @@ MEANT_TO_CHANGE: dict[str, str] = (
         "the working size is decided shot by shot: shots without the reference frame are seen smaller",
     )
     | dict.fromkeys(("spots-*", "many-*", "split-5"), "scribbles govern the thing they are on")
-    | dict.fromkeys(("woven-0", "woven-3"), "FFmpeg's bwdif deinterlaces")
+    | dict.fromkeys(("woven-0", "woven-3", "woven-6"), "FFmpeg's bwdif deinterlaces")
 )
 """Ids of cases (or patterns of them) whose samples are meant to differ from the reference's -> why."""
 
