@@ -20,6 +20,7 @@ from videocolor.plugins import identify
 from videocolor.types import Array, Reach
 
 __all__ = [
+    "LEAST_REMEMBERED",
     "MOST_SCRIBBLES",
     "USUAL_ERROR",
     "Colorizer",
@@ -33,6 +34,8 @@ __all__ = [
 
 MOST_SCRIBBLES = 64
 """Scribbles of a shot that are used; of more, the largest."""
+LEAST_REMEMBERED = 0.3
+"""Confidence below which a place of a colored frame is not remembered as a hint."""
 USUAL_ERROR = 8.0
 """Typical mean absolute error of a*b* of an automatic network."""
 _PRECISION = (0.25, 25.0)

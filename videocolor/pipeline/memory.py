@@ -15,15 +15,13 @@ from typing import Final
 import cv2
 import numpy as np
 
-from videocolor.models.base import HintInput, Prediction
+from videocolor.models.base import LEAST_REMEMBERED, HintInput, Prediction
 from videocolor.pipeline.frames import ShotFrame
 from videocolor.pipeline.propagated import blend_propagated
 from videocolor.types import Array
 
 __all__ = ["MemoryState", "ShotMemory"]
 
-_LEAST: Final = 0.3
-"""Confidence below which a place is not remembered."""
 _FLAT: Final = 0.02
 """Standard deviation of luma under which a picture (black, white) is no hint for anything."""
 
@@ -61,6 +59,6 @@ class ShotMemory:
             ab = blend_propagated(ab, frames[-1].propagated)
         size = luma.shape[::-1]
         a, b, known = (cv2.resize(p, size, interpolation=cv2.INTER_LINEAR) for p in (*ab, seen.confidence[-1]))
-        mask = np.where(known > _LEAST, known, np.float32(0))
+        mask = np.where(known > LEAST_REMEMBERED, known, np.float32(0))
         self.state.frames = [*self.state.frames, HintInput(luma, np.stack([a, b]), mask)][-self.most :]
         return True

@@ -63,6 +63,9 @@ class SampleConfig(Section):
     """Share of rightly hinted clip frames with propagated chroma, where tracks were computed."""
     two: float = Field(default=0.10, ge=0, le=1)
     """Share of hinted samples with two hints."""
+    remembered: float = Field(default=0.0, ge=0, le=1)
+    """Share of rightly hinted samples with a frame between hint and target, which the network colors first and then
+    matches beside the hint, as films remember frames that were colored on the way."""
     masked: float = Field(default=0.08, ge=0, le=1)
     """Share of hints of which only a few scribbles are painted."""
     hue_turn: float = Field(default=0.25, ge=0, le=1)

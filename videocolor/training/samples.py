@@ -20,6 +20,8 @@ __all__ = ["Batch", "Sampler"]
 
 _WIDE: Final = 0.5
 """Least side of a crop, of the picture's short side, that still shows what the picture is of."""
+_HALF: Final = 0.5
+"""How much a picture's frame between hint and target is bent, the hint being bent by 1."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,10 @@ class Batch:
     """(m,) int64, sample that a hint belongs to."""
     slot: Array
     """(m,) int64, 0 or 1: its first or second hint."""
+    between: Array
+    """(r, s, s) float32, frames between hint and target, as the network sees them."""
+    between_owner: Array
+    """(r,) int64, sample that each belongs to, ascending."""
     propagated_rgb: Array
     """(k, s, s, 3) uint8, hinted frames as motion propagated them here."""
     propagated: Array
@@ -71,6 +77,7 @@ class _Sample:
     angle: float = 0.0
     gain: float = 1.0
     full_hint: bool = False
+    between: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,7 @@ class Sampler:
         """
         samples = [self._sample(self._random(step, first + index), size) for index in range(n)]
         hints = [hint for sample in samples for hint in sample.hints]
+        between = [(index, sample.between) for index, sample in enumerate(samples) if sample.between is not None]
         moved = [(index, sample.propagated) for index, sample in enumerate(samples) if sample.propagated is not None]
         return Batch(
             rgb=np.stack([s.rgb for s in samples]),
@@ -120,6 +128,8 @@ class Sampler:
             hint_mask=_stack([h[2] for h in hints], (size, size), np.uint8),
             owner=np.array([index for index, sample in enumerate(samples) for _ in sample.hints], np.int64),
             slot=np.array([number for sample in samples for number in range(len(sample.hints))], np.int64),
+            between=_stack([luma for _, luma in between], (size, size), np.float32),
+            between_owner=np.array([index for index, _ in between], np.int64),
             propagated_rgb=_stack([m[0] for _, m in moved], (size, size, 3), np.uint8),
             propagated=_stack([m[1] for _, m in moved], (2, size, size), np.float32),
             propagated_owner=np.array([index for index, _ in moved], np.int64),
@@ -152,11 +162,21 @@ class Sampler:
             others = [other for frame, other in self.pack.pairs(item).tolist() if frame == number]
             second = others[int(rng.integers(len(others)))] if others else hint
             hints.append(self._hint(rng, item, second, crop, size))
-        full_hint = bool(hints[0][2].all())
-        if rng.random() >= settings.hue_turn:
-            return _Sample(rgb, luma, hints, propagated, full_hint=full_hint)
-        angle, gain = rng.uniform(-np.pi, np.pi), rng.uniform(1 - settings.gain, 1 + settings.gain)
-        return _Sample(rgb, luma, hints, propagated, float(angle), float(gain), full_hint)
+        full_hint, angle, gain = bool(hints[0][2].all()), 0.0, 1.0
+        if rng.random() < settings.hue_turn:
+            angle, gain = rng.uniform(-np.pi, np.pi), rng.uniform(1 - settings.gain, 1 + settings.gain)
+        between = self._between(rng, item, number, hint, crop, size) if rng.random() < settings.remembered else None
+        return _Sample(rgb, luma, hints, propagated, float(angle), float(gain), full_hint, between)
+
+    def _between(self, rng: np.random.Generator, item: Item, number: int, hint: int, crop: _Crop, size: int) -> Array:
+        """Draw the gray of a frame between a hint and its target; of a picture, the target less bent than the hint."""
+        nearest, farthest = sorted((number, hint))
+        between = int(rng.integers(nearest + 1, farthest)) if farthest - nearest > 1 else number
+        rgb = _cut(self.pack.frame(item, between), _near(crop, rng) if rng.random() < 0.5 else crop, size)
+        if item.kind == "image":
+            rgb = _warp(rgb, rng, _HALF)
+        luma = gray_of(rgb, rng)
+        return old_film(luma, rng) if rng.random() < self.settings.old_film else luma
 
     def _aged(self, rng: np.random.Generator, rgb: Array) -> Array:
         """Take the color off a picture, and let some have the faults of old film."""
@@ -260,13 +280,13 @@ def _cut(frame: Array, crop: _Crop, size: int) -> Array:
     return np.ascontiguousarray(cut[:, ::-1]) if crop.flip else cut
 
 
-def _warp(rgb: Array, rng: np.random.Generator) -> Array:
+def _warp(rgb: Array, rng: np.random.Generator, amount: float = 1.0) -> Array:
     """Rotate, shear and bend a picture a little, so that a self-made hint does not fit its target."""
     size = rgb.shape[0]
-    matrix = np.eye(2) + rng.uniform(-0.12, 0.12, (2, 2))
+    matrix = np.eye(2) + rng.uniform(-0.12, 0.12, (2, 2)) * amount
     ys, xs = np.mgrid[0:size, 0:size].astype(np.float32)
     centered = np.stack((xs, ys), axis=-1) - size / 2
-    knots = rng.uniform(-0.04, 0.04, (4, 4, 2)).astype(np.float32)
+    knots = (rng.uniform(-0.04, 0.04, (4, 4, 2)) * amount).astype(np.float32)
     bend = cv2.resize(knots, (size, size), interpolation=cv2.INTER_CUBIC)
     where = (centered @ matrix.T.astype(np.float32) + size / 2 + bend * size).astype(np.float32)
     x, y = np.ascontiguousarray(where[..., 0]), np.ascontiguousarray(where[..., 1])

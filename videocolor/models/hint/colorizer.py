@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
-from videocolor.models.hint import AB_SCALE, PROPAGATED_CHANNELS, SCRIBBLED
+from videocolor.models.hint import AB_SCALE, NEW, PROPAGATED_CHANNELS, SCRIBBLED, SHOWN
 from videocolor.models.hint.calibration import Calibration, Case, calibrate
 from videocolor.models.hint.reach import KeptGeodesic, Spot, find_region, find_spots
 from videocolor.types import Array
@@ -27,8 +27,6 @@ _LARGE = 1.5
 """Times the card's area above which colors without a hint are decided at the card's own size."""
 _SURE = 0.999
 """Least confidence of frames that the hints support everywhere: what they would be without hints does not show."""
-_NEW, _SHOWN = 0.8, 0.9
-"""Cosine to the nearest token of the hints up to which a remembered token counts fully, and from which not at all."""
 MAX_TOKENS = 8192
 """Of all hints of a shot together (about 11 hints of 288x160); more are thinned out evenly."""
 
@@ -244,7 +242,7 @@ def _coarse_correction(calibration: Calibration, ab: Array, luma: Array, share: 
 def _new(tokens: Tokens, known: Tokens) -> Tokens:
     """Those tokens, and by how much, that resemble none of the known ones; attention takes the log as a bias."""
     cosine = (tokens.keys[0, :, :-3] @ known.keys[0, :, :-3].T).max(axis=1)
-    weight = np.clip((_SHOWN - cosine) / (_SHOWN - _NEW), 0, 1).astype(np.float32)
+    weight = np.clip((SHOWN - cosine) / (SHOWN - NEW), 0, 1).astype(np.float32)
     kept = np.flatnonzero(weight * tokens.valid[0])
     valid = (tokens.valid[0] * weight)[None, kept]
     return Tokens(tokens.keys[:, kept], tokens.values[:, kept], valid, tokens.scribbles)

@@ -30,9 +30,14 @@ _CHROMA_UNIT: Final = 15.0
 _TEMPERATURE: Final = 0.06
 _CAUTIOUS: Final = -0.1
 """Exponent of the bins' training weights at vividness 0: common colors, which are pale, count for more."""
-_BOLD: Final = 2.0
+_BOLD: Final = 0.5
 """The exponent at vividness 1: rare colors count for more."""
-_EXPECTED: Final = 1.2
+_CHROMA_GAIN: Final = 0.05
+"""Nats at vividness 1 for each Lab unit of a bin's chroma: of what is likely, the more vivid. The exponent alone
+prefers rare hues, and lawns turned violet."""
+_MOST_GAIN: Final = 30.0
+"""Chroma, in Lab units, from which more of it is preferred no more, or coats turned scarlet."""
+_EXPECTED: Final = 1.6
 """Share of the expected colorfulness that a picture has at least, at vividness 1; at 0 none."""
 _MOST_VIVID: Final = 1.4
 """Vividness up to which is tried to reach it, in so many steps."""
@@ -112,7 +117,7 @@ def choose_chroma(
     Args:
         evidence: what the network says.
         regions: as `find_regions` returns.
-        vividness: from 0, common and pale colors, to 1, rare and vivid ones.
+        vividness: from 0, common and pale colors, to 1, vivid ones.
         taste: (q,) float32, nats by which the bins count for more everywhere; None: 0.
 
     Returns:
@@ -135,6 +140,7 @@ def _annealed(head: Head, features: Array, vividness: float, taste: Array | None
     """(3, n) float32 of features (c, n): mean a*, b*, and mean square length of a*b*, of the annealed distribution."""
     matrix, bias = head.scores
     preferred = np.float32(_CAUTIOUS + (_BOLD - _CAUTIOUS) * vividness) * np.log(head.weights)
+    preferred += np.float32(_CHROMA_GAIN * vividness) * np.minimum(np.hypot(*head.centers.T), np.float32(_MOST_GAIN))
     shares = np.float32(1 / _TEMPERATURE) * matrix @ features
     shares += ((bias + preferred + (0 if taste is None else taste)) / np.float32(_TEMPERATURE))[:, None]
     shares -= shares.max(axis=0)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from videocolor.models.hint import AB_SCALE
+from videocolor.models.base import LEAST_REMEMBERED
+from videocolor.models.hint import AB_SCALE, NEW, SHOWN
 from videocolor.models.hint.network import HintNet, Output, no_propagated, no_tokens
 from videocolor.training.config import LossConfig, OptimizerConfig, TrainConfig
 from videocolor.training.lab import rgb_to_lab
@@ -42,6 +43,8 @@ class Tensors(NamedTuple):
     hint_mask: Tensor
     owner: Tensor
     slot: Tensor
+    between: Tensor
+    between_owner: Tensor
     propagated_rgb: Tensor
     propagated: Tensor
     propagated_owner: Tensor
@@ -126,21 +129,52 @@ def forward(net: HintNet, batch: Tensors | Batch) -> Forward:
     """Run the network on a batch on its device, or on one as it was drawn."""
     if isinstance(batch, Batch):
         batch = tensors(batch).to(net.log_scale.device)
-    n, m = len(batch.rgb), len(batch.hint_rgb)
+    n, m, r = len(batch.rgb), len(batch.hint_rgb), len(batch.between)
     with torch.no_grad():
         truth = target_ab(batch.rgb, batch.angle, batch.gain)
         hint_ab = target_ab(batch.hint_rgb, batch.angle[batch.owner], batch.gain[batch.owner])
         propagated = _propagated(batch)
-    gray = torch.cat((batch.luma, batch.hint_luma))[:, None].contiguous(memory_format=torch.channels_last)
+    gray = torch.cat((batch.luma, batch.hint_luma, batch.between))[:, None].contiguous(
+        memory_format=torch.channels_last
+    )
     taps = net.encoder(gray)
     hinted = torch.zeros(n, dtype=torch.bool, device=gray.device)
     keys, values, valid = (x.to(gray.device).expand(n, -1, *x.shape[2:]) for x in no_tokens(net.null.in_channels))
     if m:
-        found = net.hint_tokens(gray[n:], [tap[n:] for tap in taps], hint_ab, batch.hint_mask[:, None].float())
+        hints = slice(n, n + m)
+        found = net.hint_tokens(gray[hints], [tap[hints] for tap in taps], hint_ab, batch.hint_mask[:, None].float())
         keys, values, valid = (_spread(x, n, batch.slots, batch.owner, batch.slot) for x in found)
         hinted[batch.owner] = True
+    if r:
+        between = gray[n + m :], [tap[n + m :] for tap in taps]
+        added = _remembered(net, *between, *(x[batch.between_owner] for x in (keys, values, valid)))
+        first = torch.zeros_like(batch.between_owner)
+        added = (_spread(x, n, 1, batch.between_owner, first) for x in added)
+        keys, values, valid = (torch.cat(pair, dim=1) for pair in zip((keys, values, valid), added, strict=True))
     output = net.from_taps(gray[:n], [tap[:n] for tap in taps], keys, values, valid, F.avg_pool2d(propagated, 2))
     return Forward(output, truth, hinted, propagated[:, 2].amax(dim=(1, 2)) > 0, batch.full_hint)
+
+
+def _remembered(
+    net: HintNet, luma: Tensor, taps: list[Tensor], keys: Tensor, values: Tensor, valid: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Color frames by their hints, and make tokens of them as films remember them (`HintColorizer.remember`)."""
+    with torch.no_grad():
+        training = net.training
+        net.eval()
+        seen = net.from_taps(luma, taps, keys, values, valid, no_propagated(luma))
+        net.train(training)
+        ab, confidence = (
+            F.interpolate(x.float(), size=luma.shape[2:], mode="bilinear", align_corners=False)
+            for x in (seen.ab, seen.confidence)
+        )
+        mask = torch.where(confidence > LEAST_REMEMBERED, confidence, torch.zeros_like(confidence))
+    own, colors, painted = net.hint_tokens(luma, taps, ab, mask)
+    with torch.no_grad():
+        cosine = torch.matmul(own[:, :, :-3].float(), keys[:, :, :-3].float().transpose(1, 2))
+        shown = torch.where(valid[:, None] > 0, cosine, torch.full_like(cosine, -1.0)).amax(dim=2)
+        painted = painted * ((SHOWN - shown) / (SHOWN - NEW)).clamp(0.0, 1.0)
+    return own, colors, painted
 
 
 class Losses(NamedTuple):
