@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,10 @@ from videocolor.datasets.held_back import HeldBack, source_share
 from videocolor.datasets.pack import PackReader, PackWriter
 from videocolor.datasets.pairs.sources import allowed_licence
 from videocolor.errors import InputError, ModelError
+from videocolor.models.hint.network import HintNet
 from videocolor.training.config import SampleConfig, TrainConfig
-from videocolor.training.hint.network import target_ab
+from videocolor.training.hint import network
+from videocolor.training.hint.network import forward, target_ab
 from videocolor.training.prefetch import drawn_ahead, open_sampler
 from videocolor.training.samples import Batch, Sampler
 
@@ -187,3 +189,28 @@ def test_hue_turns_and_chroma_changes() -> None:
     turned = target_ab(rgb, torch.full((2,), torch.pi / 2), torch.tensor([1.0, 0.5]))
     expected = torch.stack((-plain[:, 1], plain[:, 0]), dim=1) * torch.tensor([1.0, 0.5])[:, None, None, None]
     torch.testing.assert_close(turned, expected, rtol=0, atol=1e-6)
+
+
+def test_a_frame_between_hint_and_target_changes_nothing_else(tmp_path: Path) -> None:
+    pack, kind = make_pack(tmp_path), SampleConfig(none=0, wrong=0, two=0.5, hue_turn=0.5)
+    kinds = (kind, kind.model_copy(update={"remembered": 1.0}))
+    without, with_it = (Sampler(pack, settings, 1).batch(0, 8, 64) for settings in kinds)
+    assert len(without.between) == 0
+    assert with_it.between.shape == (8, 64, 64) and with_it.between_owner.tolist() == list(range(8))
+    assert np.array_equal(with_it.hint_rgb, without.hint_rgb) and np.array_equal(with_it.angle, without.angle)
+
+
+def test_the_network_learns_from_frames_that_it_remembers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # An untrained network is sure of nothing, and all looks alike to it.
+    for name, value in {"LEAST_REMEMBERED": 0.0, "NEW": 2.0, "SHOWN": 3.0}.items():
+        monkeypatch.setattr(network, name, value)
+    settings = SampleConfig(none=0.5, wrong=0.0, remembered=1.0, masked=0.0, hue_turn=0.0)
+    batch = Sampler(make_pack(tmp_path), settings, 2).batch(0, 4, 64)
+    torch.manual_seed(0)
+    net, forget = HintNet(), replace(batch, between=batch.between[:0], between_owner=batch.between_owner[:0])
+    net.eval()
+    colors = [forward(net, some).output.warped for some in (batch, forget)]
+    owners = set(batch.between_owner.tolist())
+    for i in range(4):
+        assert torch.equal(colors[0][i], colors[1][i]) == (i not in owners)
+    assert torch.isfinite(colors[0]).all() and 0 < len(owners) < 4

@@ -104,3 +104,10 @@ def test_what_is_expected_to_be_colorful_is_not_left_gray() -> None:
     expected = 0.3 * float(np.hypot(40, 40)) / 2  # the other half is gray for certain
     assert chroma[0] < 1
     assert chroma[1] == pytest.approx(0.6 * expected, rel=0.3)
+
+
+def test_vivid_prefers_what_is_likely_to_what_is_rare() -> None:
+    common, rare = 0.5, 1.5  # the second color is the likelier one, and the third was seen less often
+    picture = evidence((0.2, 0.5, 0.3), np.array([1.0, common, rare], np.float32))
+    ab = choose_chroma(picture, find_regions(picture), 0.5)[0]
+    assert ab[0, :, 20:].mean() > 20 and ab[1, :, 20:].mean() > 20
