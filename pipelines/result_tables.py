@@ -177,6 +177,12 @@ def _things() -> str:
     )
 
 
+def _skin() -> str:
+    keys = ("faces", "ciede2000", "gray_ciede2000", "true_chroma", "chroma")
+    head = ["L* of the face", "faces", "dE00", "dE00 of gray", "C*ab of the truth", "C*ab"]
+    return table(head, [[tone, *(row[key] for key in keys)] for tone, row in load("skin").items()])
+
+
 def _scaling() -> str:
     found = load("scaling")
     words = {
@@ -240,6 +246,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "metrics": _metrics,
     "surfaces": _surfaces,
     "things": _things,
+    "skin": _skin,
     "scaling": _scaling,
     "weights": _weights,
     "restoration_gain": _text("restoration_gain.txt"),
