@@ -149,8 +149,8 @@ def forward(net: HintNet, batch: Tensors | Batch) -> Forward:
         between = gray[n + m :], [tap[n + m :] for tap in taps]
         added = _remembered(net, *between, *(x[batch.between_owner] for x in (keys, values, valid)))
         first = torch.zeros_like(batch.between_owner)
-        added = (_spread(x, n, 1, batch.between_owner, first) for x in added)
-        keys, values, valid = (torch.cat(pair, dim=1) for pair in zip((keys, values, valid), added, strict=True))
+        spread = [_spread(x, n, 1, batch.between_owner, first) for x in added]
+        keys, values, valid = (torch.cat(pair, dim=1) for pair in zip((keys, values, valid), spread, strict=True))
     output = net.from_taps(gray[:n], [tap[:n] for tap in taps], keys, values, valid, F.avg_pool2d(propagated, 2))
     return Forward(output, truth, hinted, propagated[:, 2].amax(dim=(1, 2)) > 0, batch.full_hint)
 
