@@ -150,7 +150,9 @@ def test_installed_packages_add_names(outside: Path, monkeypatch: pytest.MonkeyP
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: colors-of-mine\nVersion: 1.5\n")
     (about / "top_level.txt").write_text("outside_network\n")
     (about / "entry_points.txt").write_text("[videocolor.colorizers]\nmean = outside_network:MeanColor\n")
-    plugins.installed.cache_clear()
+    forget = (plugins.installed.cache_clear, plugins._entry_points.cache_clear)
+    for clear in forget:
+        clear()
     try:
         colorizer = load_colorizer("mean")
         assert colorizer.card.name == "mean"
@@ -158,7 +160,8 @@ def test_installed_packages_add_names(outside: Path, monkeypatch: pytest.MonkeyP
         with pytest.raises(UsageError, match="did you mean mean"):
             load_colorizer("means")
     finally:
-        plugins.installed.cache_clear()
+        for clear in forget:
+            clear()
 
 
 LUMA = np.zeros((2, 32, 64), np.float32)

@@ -1,12 +1,11 @@
 """Color mathematics: Y'CbCr, R'G'B', CIE Lab, and chroma at a fixed luma.
 
-All functions are pure, take and return float32 (or float64 where given float64) NumPy arrays, and
-state their ranges. Channels come first: (3, ...) or (2, ...).
+All functions are pure, take and return float32 (or float64 where given float64) NumPy arrays, and state their ranges.
+Channels come first: (3, ...) or (2, ...).
 
-Sources: ITU-R BT.601-7, BT.709-6, BT.2020-2 (luma weights and quantization), IEC 61966-2-1 (sRGB
-transfer), CIE 15 (Lab and Luv, D65 2 degrees). R'G'B' of all three matrices is decoded with the sRGB transfer
-function, which is what a player on a computer screen does with video; BT.601 is read with BT.709
-primaries, as players do.
+Sources: ITU-R BT.601-7, BT.709-6, BT.2020-2 (luma weights and quantization), IEC 61966-2-1 (sRGB transfer), CIE 15 (Lab
+and Luv, D65 2 degrees). R'G'B' of all three matrices is decoded with the sRGB transfer function, which is what a player
+on a computer screen does with video; BT.601 is read with BT.709 primaries, as players do.
 """
 
 from __future__ import annotations
@@ -170,10 +169,7 @@ def _f_inverse(t: Array) -> Array:
 
 
 def rgb_to_lab(rgb: Array, matrix: Matrix = "bt709") -> Array:
-    """R'G'B' (3, ...) in 0..1 -> CIE L* 0..100, a*, b* (3, ...), D65.
-
-    `matrix` names the primaries: BT.2020's for `bt2020`, BT.709's otherwise.
-    """
+    """R'G'B' (3, ...) in 0..1, primaries of BT.2020 for `bt2020`, else of BT.709 -> CIE L* 0..100, a*, b*, D65."""
     fx, fy, fz = _f(_mix(_xyz(matrix), to_linear(rgb)))
     return np.stack([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)])
 
