@@ -76,6 +76,8 @@ def test_one_after_the_other_over_a_restart(
 
         queue = begin()
         (project,) = queue.document()["projects"]
+        with pytest.raises(NotFoundError, match="not rendered yet"):
+            queue.add("comparison")
         for form in ("master", "client", "master"):
             queue.add(form)
         queue.add("access", project["id"])

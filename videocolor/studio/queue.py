@@ -118,7 +118,7 @@ class Queue:
             other: name of another project, as `document` has it; None: the open one.
 
         Raises:
-            NotFoundError: there is no such project. BusyError: the queue is full.
+            NotFoundError: there is no such project, or no film yet to be compared. BusyError: the queue is full.
             OutputError: the queue cannot be saved.
         """
         folder, film = str(self._store.folder), self._store.film.name
@@ -128,6 +128,9 @@ class Queue:
                 raise NotFoundError(f"project {other}: not among the recent ones, or its film is not opened here")
             folder, film = found["project"], Path(found["film"]).name
         with self._lock:
+            coming = [e.state for e in self._entries.values() if (e.project, e.form) == (folder, "film")]
+            if form == "comparison" and not {"waiting", "running"}.intersection(coming):
+                self._renders.film()  # raises now, not when its turn comes
             for entry in list(self._entries.values()):
                 if (entry.project, entry.form) == (folder, form):
                     if entry.state in ("waiting", "running"):
