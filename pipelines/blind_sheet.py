@@ -37,11 +37,14 @@ def stills(folder: Path) -> dict[str, Array]:
     return found
 
 
-def film_frames(film: Path) -> dict[str, Array]:
-    """Frames of a film, evenly spread."""
+def film_frames(film: Path, name: str) -> dict[str, Array]:
+    """Frames of a film, evenly spread, by their number there."""
     with av.open(film) as container:
-        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    return {f"{film.stem} {n}": frames[n] for n in np.linspace(0, len(frames) - 1, FRAMES).astype(int).tolist()}
+        count = sum(1 for _ in container.decode(video=0))
+    wanted = set(np.linspace(0, count - 1, FRAMES).astype(int).tolist())
+    with av.open(film) as container:
+        frames = enumerate(container.decode(video=0))
+        return {f"{name} {n}": frame.to_ndarray(format="rgb24") for n, frame in frames if n in wanted}
 
 
 def cell(picture: Array) -> Array:
@@ -67,10 +70,13 @@ def labeled(pair: Array, number: int) -> Array:
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 def main(clips: tuple[Path, Path] | None, films: tuple[tuple[Path, Path], ...], seed: int, output: Path) -> None:
     old, new = dict[str, Array](), dict[str, Array]()
-    for read, pair in [(stills, clips)] * bool(clips) + [(film_frames, pair) for pair in films]:
-        assert pair is not None
-        old |= read(pair[0])
-        new |= read(pair[1])
+    if clips:
+        old, new = stills(clips[0]), stills(clips[1])
+    for before, after in films:
+        old |= film_frames(before, after.stem)
+        new |= film_frames(after, after.stem)
+    if old.keys() != new.keys():
+        raise click.UsageError(f"only one of both has {', '.join(sorted(old.keys() ^ new.keys()))}")
     rng = np.random.default_rng(seed)
     names = [sorted(old)[i] for i in rng.permutation(len(old))]
     left = {name: bool(rng.integers(2)) for name in names}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -98,7 +99,7 @@ def test_one_after_the_other_over_a_restart(
         queue.remove(2)
         until(lambda: states(queue) == ["done", "stopped", "running"])
         until(lambda: batches.begun[1:] == ["project/client/.mp4", "other/access/.mp4"])
-        assert not queue.running, "that film is another one"
+        assert queue.running, "of another film, but one after the other"
         batches.going.set()
         until(lambda: states(queue) == ["done", "stopped", "done"])
         with pytest.raises(NotFoundError, match="is not there"):
@@ -106,6 +107,47 @@ def test_one_after_the_other_over_a_restart(
         for number in (1, 2, 3):
             queue.remove(number)
         assert queue.document()["entries"] == []
+        queue.close()
+        queue = begin()
+        assert queue.add("client")["entries"][0]["id"] == 5, "no number is used again"
+        until(lambda: batches.begun[-1] == "project/client/.mp4")
+        queue.close()
+
+
+def test_a_saved_queue_is_not_trusted(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film, other = folders
+    batches = _Batches(monkeypatch)
+    foreign = {"id": 1, "project": str(other), "film": "reel.mkv", "form": "master"}
+    with ProjectStore.open_or_create(tmp_path / "project", film) as store:
+        store.renders.mkdir(exist_ok=True)
+        for entries in ([foreign], [{**foreign, "form": "../.."}], [{**foreign, "id": "a"}], 5):
+            (store.renders / "queue.json").write_text(json.dumps({"latest": 1, "entries": entries}))
+            events = EventHub()
+            queue = Queue(store, Renders(store, FilmIndex.__new__(FilmIndex), events), events)
+            queue.start()
+            assert queue.document()["entries"] == []
+            queue.close()
+    assert not batches.begun
+
+
+def test_a_stop_while_an_export_begins_is_not_lost(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = _Batches(monkeypatch)
+    with ProjectStore.open_or_create(tmp_path / "project", folders[0]) as store:
+        events = EventHub()
+        queue = Queue(store, Renders(store, FilmIndex.__new__(FilmIndex), events), events)
+
+        def begins(place: Any, *, only_changed: bool) -> None:
+            queue.remove(1)  # before its process runs
+            batches._start(place, only_changed=only_changed)
+
+        monkeypatch.setattr(module, "start_render", begins)
+        queue.add("master")
+        until(lambda: batches.begun and batches.state == "stopped")
+        assert [entry["state"] for entry in queue.document()["entries"]] == ["stopped"]
         queue.close()
 
 

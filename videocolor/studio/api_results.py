@@ -33,7 +33,7 @@ def _film(path: Path) -> Response:
 def start_render(studio: Served, body: models.Render) -> Answer:
     studio.store.check_revision(body.revision)
     if studio.queue.running:
-        raise BusyError("an export of this film is being made: put the film in the queue, or stop that first")
+        raise BusyError("an export is being made: put the film in the queue, or stop that first")
     studio.renders.start(only_changed=body.only_changed)
     return studio.document.full()
 

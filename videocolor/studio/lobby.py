@@ -104,6 +104,6 @@ def open_film(request: Request, wish: Wish) -> dict[str, Any]:
         state, _ = load_state(project)
         locate(state.data.film, film, project)
     lobby = request.app.state.lobby
-    lobby.choice = Choice(film, project)
+    lobby.choice, lobby.failed = Choice(film, project), None
     lobby.server.should_exit = True
     return {"film": str(film)}

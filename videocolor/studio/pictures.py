@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from videocolor.color import rgb_to_lab, rgb_to_luma
-from videocolor.errors import HintError
+from videocolor.errors import HintError, InputError
 from videocolor.hints.plan import frame_to_rgb, load_hint
 from videocolor.preview import PreviewFrame, before_rgb, chroma_rgb, preview_rgb
 from videocolor.studio.frames import jpeg_bytes
@@ -91,8 +91,12 @@ def film_jpeg(path: Path, height: int) -> bytes:
     """
     info = probe(path)
     start = Fraction(info.duration or 0) / 3 + info.start_pts * info.time_base
-    with open_video(path, start=start if start > 0 else None) as reader:
-        frame = next(iter(reader))
+    frame = None
+    for at in (start, Fraction(0)):  # a film may end before a third of what it says
+        with open_video(path, start=at if at > 0 else None) as reader:
+            frame = frame or next(iter(reader), None)
+    if frame is None:
+        raise InputError(f"{path}: has no frame")
     rgb = _bytes(np.asarray(frame_to_rgb(frame)))
     return jpeg_bytes(resized(rgb, height, Fraction(info.width, info.height) * info.sar))
 

@@ -18,7 +18,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-from videocolor.errors import ConfigError, VideocolorError
+from pydantic import TypeAdapter, ValidationError
+
+from videocolor.errors import ConfigError, OutputError, VideocolorError
 from videocolor.files import disk_errors, write_atomically
 from videocolor.studio.delivery import Delivery, set_delivery
 from videocolor.studio.errors import BusyError, NotFoundError
@@ -36,6 +38,7 @@ log = logging.getLogger(__name__)
 Form: TypeAlias = Literal["film", "comparison"] | Delivery
 """The film with the project's own settings, as a comparison film, or as a packaged preset has it."""
 _State: TypeAlias = Literal["waiting", "running", "done", "failed", "stopped"]
+_TO_DO: Final = ("waiting", "running")
 _POLL: Final = 0.7
 _MOST: Final = 50
 
@@ -45,15 +48,22 @@ class _Entry:
     """An export."""
 
     id: int
-    project: str
-    """Folder."""
+    project: str | None
+    """Folder of another project; None: the open one, wherever it is moved to."""
     film: str
     """Its name."""
     form: Form
     state: _State = "waiting"
     error: str | None = None
-    target: str | None = None
-    """The result's path."""
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """What `renders/queue.json` holds."""
+
+    latest: int = 0
+    """Number of the export that was added last: none is used again."""
+    entries: tuple[_Entry, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,20 +105,39 @@ class Queue:
         self._closed = False
         self._thread: threading.Thread | None = None
         self._progress: dict[str, Any] = {}
-        self._entries: dict[int, _Entry] = {entry.id: entry for entry in _read(self._path)}
+        known = {entry["project"] for entry in self._others()}
+        saved = _read(self._path)
+        self._latest = saved.latest
+        # The file may have come with a folder from elsewhere: it starts nothing in a project that was not opened here.
+        self._entries = {entry.id: entry for entry in saved.entries if entry.project is None or entry.project in known}
+        self._targets: dict[int, Path] = {}
 
     def document(self) -> dict[str, Any]:
         """Describe the queue in its order, and the other projects that may be put in it."""
-        with self._lock:
-            rows = [self._row(entry) for entry in self._entries.values()]
         others = {_name(entry["project"]): Path(entry["film"]).name for entry in self._others()}
-        return {"entries": rows, "projects": [{"id": name, "film": film} for name, film in others.items()]}
+        return {"entries": self._rows(), "projects": [{"id": name, "film": film} for name, film in others.items()]}
+
+    def _rows(self) -> list[dict[str, Any]]:
+        with self._lock:
+            return [self._row(entry) for entry in self._entries.values()]
 
     def _row(self, entry: _Entry) -> dict[str, Any]:
-        target = None if entry.target is None else Path(entry.target)
-        size = target.stat().st_size if entry.state == "done" and target is not None and target.is_file() else None
+        target = self._target(entry) if entry.state == "done" else None
+        size = target.stat().st_size if target is not None and target.is_file() else None
         progress = self._progress if entry.state == "running" else {}
-        return {**asdict(entry), "bytes": size, "mine": entry.project == str(self._store.folder), **progress}
+        shown = None if target is None else str(target)
+        return {**asdict(entry), "target": shown, "bytes": size, "mine": entry.project is None, **progress}
+
+    def _target(self, entry: _Entry) -> Path | None:
+        """Path of the result; None where the other project cannot be read any more."""
+        if entry.id not in self._targets:
+            try:
+                comparison = entry.form == "comparison"
+                self._targets[entry.id] = self._renders.comparison_path if comparison else self._place(entry).target
+            except VideocolorError as error:
+                log.info("the result of an export cannot be found: %s", error)
+                return None
+        return self._targets[entry.id]
 
     def add(self, form: Form, other: str | None = None) -> dict[str, Any]:
         """Put an export at the end of the queue; the same one is not put there twice.
@@ -121,26 +150,26 @@ class Queue:
             NotFoundError: there is no such project, or no film yet to be compared. BusyError: the queue is full.
             OutputError: the queue cannot be saved.
         """
-        folder, film = str(self._store.folder), self._store.film.name
+        folder, film = None, self._store.film.name
         if other is not None:
             found = next((entry for entry in self._others() if _name(entry["project"]) == other), None)
             if found is None or form == "comparison":
                 raise NotFoundError(f"project {other}: not among the recent ones, or its film is not opened here")
             folder, film = found["project"], Path(found["film"]).name
         with self._lock:
-            coming = [e.state for e in self._entries.values() if (e.project, e.form) == (folder, "film")]
-            if form == "comparison" and not {"waiting", "running"}.intersection(coming):
+            same = [e for e in self._entries.values() if (e.project, e.form) == (folder, form)]
+            if any(e.state in _TO_DO for e in same):
+                return self.document()
+            films = [e.state for e in self._entries.values() if (e.project, e.form) == (folder, "film")]
+            if form == "comparison" and not any(state in _TO_DO for state in films):
                 self._renders.film()  # raises now, not when its turn comes
-            for entry in list(self._entries.values()):
-                if (entry.project, entry.form) == (folder, form):
-                    if entry.state in ("waiting", "running"):
-                        return self.document()
-                    del self._entries[entry.id]
-            if len(self._entries) >= _MOST:
+            kept = {e.id: e for e in self._entries.values() if e not in same}
+            if len(kept) >= _MOST:
                 raise BusyError(f"the queue has {_MOST} entries; remove some first")
-            number = max(self._entries, default=0) + 1
-            self._entries[number] = _Entry(number, folder, film, form)
-            self._save()
+            number = self._latest + 1
+            kept[number] = _Entry(number, folder, film, form)
+            self._save(number, kept)
+            self._latest, self._entries = number, kept
         self.start()
         return self._publish()
 
@@ -148,16 +177,20 @@ class Queue:
         """Take an export off the queue; a running one is stopped and stays, to be gone on with. No film is deleted."""
         entry = self.entry(number)
         if entry.state == "running":
+            self._stop(entry)
             self._put(number, state="stopped")
-            if entry.form == "comparison":
-                self._renders.comparison.stop()
-            else:
-                stop_render(self._place(entry))
             return self._publish()
         with self._lock:
-            self._entries.pop(number, None)
-            self._save()
+            kept = {e.id: e for e in self._entries.values() if e.id != number}
+            self._save(self._latest, kept)
+            self._entries = kept
         return self._publish()
+
+    def _stop(self, entry: _Entry) -> None:
+        if entry.form == "comparison":
+            self._renders.comparison.stop()
+        else:
+            stop_render(self._place(entry))
 
     def entry(self, number: int) -> _Entry:
         """Return an export, or raise `NotFoundError`."""
@@ -170,17 +203,16 @@ class Queue:
     def result(self, number: int) -> Path:
         """Return the path of a finished export, or raise `NotFoundError`."""
         entry = self.entry(number)
-        target = None if entry.target is None or entry.state != "done" else Path(entry.target)
+        target = self._target(entry) if entry.state == "done" else None
         if target is None or not target.is_file() or target.is_symlink():
             raise NotFoundError(f"export {number} of {entry.film} is not there (any more)")
         return target
 
     @property
     def running(self) -> bool:
-        """Whether an export of the open project is being made."""
-        mine = str(self._store.folder)
+        """Whether an export is being made."""
         with self._lock:
-            return any(e.state == "running" and e.project == mine for e in self._entries.values())
+            return any(e.state == "running" for e in self._entries.values())
 
     def start(self) -> None:
         """Work on the queue, in a thread that ends with it."""
@@ -219,53 +251,73 @@ class Queue:
             self._publish()
 
     def _next(self) -> _Entry | None:
-        ready = [entry for entry in self._entries.values() if entry.state in ("running", "waiting")]
+        ready = [entry for entry in self._entries.values() if entry.state in _TO_DO]
         return min(ready, key=lambda entry: entry.state != "running", default=None)
 
     def _make(self, entry: _Entry) -> None:
-        place = self._place(entry)
-        if entry.form != "film" and self._renders.document()["state"] == "running":
-            self._wake.wait(_POLL)  # the film is being rendered: one after the other
+        place, comparison = self._place(entry), entry.form == "comparison"
+        # One an earlier studio began is followed; what anybody else renders now may have earlier colors.
+        ours = entry.state == "running" and not comparison
+        if not ours and self._busy(place):
+            self._wake.wait(_POLL)
             return
-        comparison = entry.form == "comparison"
-        target = self._renders.comparison_path if comparison else place.target
-        self._put(entry.id, state="running", target=str(target), error=None)
+        if not self._put(entry.id, state="running", error=None):
+            return
         if comparison:
             self._renders.compare("side")
-        elif render_status(place).state != "running":  # else one that an earlier studio began
+        elif not (ours and render_status(place).state == "running"):
             start_render(place, only_changed=True)
-        while not self._closed and self.entry(entry.id).state == "running":
+        if entry.project is None and entry.form == "film":
+            self._renders.watch()
+        if not self._wanted(entry.id):  # a person stopped it while it began
+            self._stop(entry)
+        while not self._closed and self._wanted(entry.id):
             found = asdict(self._renders.comparison.status) if comparison else render_status(place).as_dict()
             self._progress = {key: found[key] for key in ("frames", "total", "eta_s")}
             if found["state"] != "running":
                 ended = found["state"] if found["state"] in ("done", "failed") else "stopped"
                 self._put(entry.id, state=ended, error=found["error"])
                 return
-            self._publish()
+            self._events.publish("queue", {"entries": self._rows()})
             self._wake.wait(_POLL)
 
+    def _busy(self, place: _Place) -> bool:
+        """Whether something is rendered already: one after the other."""
+        own, comparison = self._renders.document()["state"], self._renders.comparison.status.state
+        return "running" in (own, comparison, render_status(place).state)
+
+    def _wanted(self, number: int) -> bool:
+        with self._lock:
+            entry = self._entries.get(number)
+        return entry is not None and entry.state == "running"
+
     def _place(self, entry: _Entry) -> _Place:
-        mine = entry.project == str(self._store.folder)
-        return _Place(self._store.project if mine else lambda: read_project(Path(entry.project)), entry.form)
+        other = entry.project
+        return _Place(self._store.project if other is None else lambda: read_project(Path(other)), entry.form)
 
     def _others(self) -> list[dict[str, Any]]:
         mine = str(self._store.folder)
         return [entry for entry in read_recent() if entry["there"] and entry["project"] != mine]
 
-    def _put(self, number: int, **changes: Any) -> None:
+    def _put(self, number: int, **changes: Any) -> bool:
+        """Change an export; whether it is still there and was not stopped by a person."""
         with self._lock:
             entry = self._entries.get(number)
-            if entry is None or (entry.state == "stopped" and changes.get("state") != "running"):
-                return  # a person has stopped it
+            if entry is None or entry.state not in _TO_DO:
+                return False
             self._progress = {}
             self._entries[number] = replace(entry, **changes)
-            self._save()
+            try:
+                self._save(self._latest, self._entries)
+            except OutputError as error:  # the export itself will say that the disk is full
+                log.warning("the queue could not be saved: %s", error)
+            return True
 
-    def _save(self) -> None:
+    def _save(self, latest: int, entries: dict[int, _Entry]) -> None:
         with disk_errors(self._path):
             self._path.parent.mkdir(exist_ok=True)
-        rows = [asdict(entry) for entry in self._entries.values()]
-        write_atomically(self._path, json.dumps(rows, ensure_ascii=False) + "\n")
+        # With escapes, for a film's name need not be UTF-8.
+        write_atomically(self._path, json.dumps(asdict(_Saved(latest, tuple(entries.values())))) + "\n")
 
     def _publish(self) -> dict[str, Any]:
         document = self.document()
@@ -278,8 +330,8 @@ def _name(project: str) -> str:
     return sha256(project.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
-def _read(path: Path) -> list[_Entry]:
+def _read(path: Path) -> _Saved:
     """Read a saved queue; what cannot be read is no queue."""
-    with suppress(ConfigError, TypeError, AttributeError):
-        return [_Entry(**row) for row in read_json(path)]
-    return []
+    with suppress(ConfigError, ValidationError):
+        return TypeAdapter(_Saved).validate_python(read_json(path))
+    return _Saved()

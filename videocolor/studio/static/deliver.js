@@ -12,7 +12,7 @@ let queue = { entries: [], projects: [] };
 /** Take over the queue, from an answer or from an event. */
 export function tookQueue(found) {
   if (!found?.entries) return;
-  queue = found;
+  queue = { ...queue, ...found }; // progress comes without the projects
   show();
 }
 
@@ -87,6 +87,8 @@ function show() {
   const others = find("export-of");
   const options = [["", film().name ?? "this film"], ...queue.projects.map(({ id, film: name }) => [id, name])];
   const kept = others.value;
+  if (others.dataset.shown === JSON.stringify(options)) return; // an open list would close
+  others.dataset.shown = JSON.stringify(options);
   others.replaceChildren(...options.map(([value, text]) => el("option", { value, text })));
   others.value = options.some(([value]) => value === kept) ? kept : "";
 }

@@ -39,7 +39,8 @@ async function run() {
       const { jpeg, ...made } = await call("POST", "/api/live", { json: { frame, points, lines: linesOf(), kind, saturation } });
       state.live = { ...made, at, over };
       const shown = colorOf(frame);
-      if (shown?.from === "live") bring(shown.url(kind), jpeg);
+      const same = Number(saturationOf(shotAt(frame)).toFixed(2)) === saturation; // else it has another address now
+      if (shown?.from === "live" && same) bring(shown.url(kind), jpeg);
       emit("live");
     } catch (error) {
       if (error.status !== 404) complain(error);

@@ -4,6 +4,8 @@ import { later } from "./dom.js";
 import { emit, hints, on } from "./state.js";
 
 const AGAIN = 3000;
+/** Answers that judge the points themselves: to ask again would not help. */
+const REFUSED = new Set([400, 404, 409, 413, 422]);
 /** Frame -> {points, base}: what is not with the server yet, and what was there when the first of it was set. */
 const kept = new Map();
 let running = null;
@@ -71,14 +73,13 @@ async function run() {
       told = false;
       if (answer) emit("changed");
     } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
       if (error.kind === "stale") continue; // the project has been read again
-      if (error.status !== 0) {
+      if (error instanceof ApiError && REFUSED.has(error.status)) {
         kept.delete(frame);
         complain(error);
         continue;
       }
-      if (!told) toast(`${AWAY} The points of frame ${frame} are kept on this page, and saved when it answers again.`, { error: true });
+      if (!told) toast(`${error.status === 0 ? AWAY : error.message} The points of frame ${frame} are kept on this page, and saved when that is possible again.`, { error: true });
       told = true;
       again();
       return;
