@@ -23,6 +23,8 @@ from golden.cases import COARSE, SMALL, WEIGHTS, Case, make_cases, quick_cases
 from golden.films import make_film, make_network, make_picture, planes_of
 from numpy.typing import NDArray
 
+pytest.importorskip("scenedetect", reason="the reference needs it")
+
 REFERENCE = "5b32692cf775d2c05a8bf641a31f4ebf508cc31e"
 RUNNER = Path(__file__).parent / "runner.py"
 COUNT = 200
