@@ -93,11 +93,10 @@ class Calibration:
         """
         wanted = share * self.shown[_bins(ab, luma)]
         chosen = np.flatnonzero(wanted > LITTLE)
-        weights = self.weights / self.scale[:, 1:]  # the scale goes into the product: features are many
+        features = (_features(ab, luma, chosen) - self.scale[:, 0]) / self.scale[:, 1]
         found = np.zeros((2, wanted.size), np.float32)
         if len(chosen):
-            made = _product(_features(ab, luma, chosen), weights) - self.scale[:, 0] @ weights
-            found[:, chosen] = made.T * wanted.ravel()[chosen]
+            found[:, chosen] = _product(features, self.weights).T * wanted.ravel()[chosen]
         return found.reshape(ab.shape)
 
 
