@@ -7,19 +7,16 @@ import importlib
 import json
 import logging
 import os
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
 import click
 
-from videocolor.errors import Interrupted, VideocolorError
+from videocolor.concurrency.stopping import signals_raise
+from videocolor.errors import VideocolorError
 
 __all__ = ["CommandLine", "Session", "session"]
 
@@ -88,14 +85,18 @@ class CommandLine(click.Group):
         arguments = list(sys.argv[1:] if args is None else args)
         state = Session(json="--json" in arguments)
         extra["standalone_mode"] = False
-        stopped: list[Interrupted] = []
         try:
-            with _sigterm_raises(stopped):
-                code = super().main(arguments, prog_name or "videocolor", obj=state, **extra)
-                sys.stdout.flush()
+            with signals_raise() as signaled:
+                try:
+                    code = super().main(arguments, prog_name or "videocolor", obj=state, **extra)
+                    sys.stdout.flush()
+                except BaseException as error:
+                    # What it is raised in may make another error of it, as pydantic does while it serializes.
+                    if signaled and not isinstance(error, VideocolorError):
+                        raise signaled[0]() from error
+                    raise
         except BaseException as error:
-            # What it is raised in may make another error of it, as pydantic does while it serializes.
-            code = _report(stopped[0] if stopped and not isinstance(error, VideocolorError) else error, state)
+            code = _report(error, state)
         sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -131,31 +132,6 @@ def _message(error: BaseException) -> tuple[str, int]:
     if isinstance(error, ModuleNotFoundError) and not (error.name or "videocolor").startswith("videocolor"):
         return f"the package {error.name} is not installed; `videocolor doctor` says what is missing", 1
     return f"{type(error).__name__}: {error}\n{_BUG}", 1
-
-
-@contextmanager
-def _sigterm_raises(stopped: list[Interrupted]) -> Iterator[None]:
-    """SIGTERM raises `Interrupted` in the main thread once, and notes it; a second one ends the process at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.getsignal(signal.SIGTERM)
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        stopped.append(
-            Interrupted(
-                "stopped by SIGTERM; nothing was left under the final name, what is finished is kept for the next try",
-                143,
-            )
-        )
-        raise stopped[0]
-
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def set_up_logging(verbosity: int) -> None:

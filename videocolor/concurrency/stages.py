@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from queue import Empty, Full, Queue
 from typing import Final, TypeVar
 
+from videocolor.concurrency.stopping import check_signals
 from videocolor.errors import Interrupted
 
 __all__ = ["check_wanted", "lower_priority", "prefetch", "single_threaded_kernels", "spread"]
@@ -54,7 +55,8 @@ _STAGE: Final = _Stage()
 
 
 def check_wanted() -> None:
-    """Raise Interrupted in the thread of a stage whose consumer has gone: what waits for long asks now and then."""
+    """Raise Interrupted in the thread of a stage whose consumer has gone, or the error of a signal that came."""
+    check_signals()
     if _STAGE.stop is not None and _STAGE.stop.is_set():
         raise Interrupted("the run has ended")
 
@@ -82,6 +84,7 @@ def prefetch(items: Iterable[T], depth: int, name: str) -> Generator[T, None, No
             except Empty:
                 check_wanted()
                 continue
+            check_signals()
             if isinstance(item, _End):
                 if item.error is not None:
                     raise item.error
