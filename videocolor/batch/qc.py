@@ -15,6 +15,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Final
 from xml.etree import ElementTree
@@ -102,7 +103,7 @@ def report_by_tools(target: Path, settings: ArchiveSettings, stop: threading.Eve
     return [path for path in (conch, policy, qctools) if path.is_file()]
 
 
-def _run(target: Path, stop: threading.Event, command: list[str]) -> bytes:
+def _run(target: Path, stop: threading.Event, command: list[str], **environment: str) -> bytes:
     try:
         tool = subprocess.Popen(
             command,
@@ -111,6 +112,7 @@ def _run(target: Path, stop: threading.Event, command: list[str]) -> bytes:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
+            env=os.environ | environment,
         )
     except OSError as error:
         raise OutputError(f"{target}: {command[0]} cannot be started: {error.strerror or error}") from error
@@ -140,7 +142,10 @@ def _output(target: Path, stop: threading.Event, name: str, tool: subprocess.Pop
 
 def _check(target: Path, stop: threading.Event, report: Path, command: list[str]) -> None:
     """Have MediaConch check a film; its exit code is 0 for films that fail, too."""
-    text = _run(target, stop, command)
+    # It keeps its reports in a database at home, under a film's name and second of change: the next film of that name
+    # gets the report of the last one, and two at once find the database locked.
+    with TemporaryDirectory() as home:
+        text = _run(target, stop, command, HOME=home)
     try:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
