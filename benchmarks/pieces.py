@@ -18,7 +18,8 @@ import click
 import cv2
 import numpy as np
 
-from videocolor.color import ChromaTable, ab_to_ycbcr
+from videocolor.chromatable import ChromaTable
+from videocolor.color import ab_to_ycbcr
 from videocolor.models.base import HintInput
 from videocolor.models.registry import load_colorizer
 from videocolor.pipeline.upsample import plane_luma, upsample_chroma

@@ -26,7 +26,7 @@ import cv2
 import numpy as np
 from film import scaled
 
-from videocolor.color import _atlas
+from videocolor.chromatable import chroma_atlas
 from videocolor.config import ColorizeConfig
 from videocolor.hints.plan import frame_to_rgb
 from videocolor.models.base import Colorizer
@@ -93,7 +93,7 @@ def main(film: Path, height: int, lines: int, rounds: int, output: Path | None) 
         )
         for _ in range(rounds):
             _table.cache_clear()
-            _atlas.cache_clear()
+            chroma_atlas.cache_clear()
             times["cold"].append(preview(source, plain, part, lines, None))
             network = load_network(plain)
             warm_up(matrix)

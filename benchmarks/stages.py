@@ -26,7 +26,7 @@ PARTS = {
         "videocolor.models.hint.colorizer:HintColorizer.remember",
     ),
     "smoothing": ("videocolor.pipeline.smoothing:KalmanSmoother.smooth",),
-    "chroma": ("videocolor.pipeline.chroma:chroma_at", "videocolor.color:ChromaTable.codes"),
+    "chroma": ("videocolor.pipeline.chroma:chroma_at", "videocolor.chromatable:ChromaTable.codes"),
     "encode": ("videocolor.video.film:PictureEncoder.encode",),
 }
 """Part -> the functions that do it; threads of codecs are not seen."""

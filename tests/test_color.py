@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from skimage.color import rgb2lab
 
 from videocolor import color
+from videocolor.chromatable import ChromaTable, chroma_atlas
 from videocolor.types import Array, ColorSpec, Matrix, Range
 
 MATRICES = get_args(Matrix)
@@ -97,16 +98,32 @@ def test_impossible_colors_are_limited_not_clipped(matrix: Matrix) -> None:
 def test_table_returns_the_chroma_it_was_made_from(matrix: Matrix, range_: Range, depth: int) -> None:
     """Uniform R'G'B' is the hard case: much of it lies beside the gamut's edge."""
     y, cb, cr = color.rgb_to_ycbcr(some_rgb(4, (100, 100)), matrix)
-    table = color.ChromaTable(ColorSpec(matrix, range_), depth)
+    table = ChromaTable(ColorSpec(matrix, range_), depth)
     stored = table.codes(y, color.ycbcr_to_ab(y, cb, cr, matrix))
     assert stored[0].dtype == (np.uint8 if depth == 8 else np.uint16)
     assert psnr(color.codes_to_chroma(stored[0], depth, range_), cb) >= 45
     assert psnr(color.codes_to_chroma(stored[1], depth, range_), cr) >= 45
 
 
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_atlas_holds_the_chroma_that_a_bisection_finds(matrix: Matrix) -> None:
+    side, count = 81, 128
+    axis = np.linspace(-1, 1, side) * (180 if matrix == "bt2020" else 110)
+    ab = np.stack(np.meshgrid(axis, axis, indexing="ij"))
+    atlas = chroma_atlas(matrix).reshape(side, count, side, 2)
+    for number in (1, 10, 60, 120):
+        y, low, high = np.float64(number / (count - 1)), np.full_like(ab[0], -60), np.full_like(ab[0], 160)
+        for _ in range(32):
+            rgb = color.lab_to_rgb(np.stack([(low + high) / 2, *ab]), matrix)
+            above = color.rgb_to_luma(rgb, matrix) > y
+            low, high = np.where(above, low, (low + high) / 2), np.where(above, (low + high) / 2, high)
+        for plane, chroma in enumerate(color.chroma_inside(rgb, y, matrix)):
+            np.testing.assert_allclose(atlas[:, number, :, plane], chroma, rtol=0, atol=1e-5)
+
+
 def test_table_writes_neutral_for_no_color() -> None:
     y = np.linspace(0, 1, 500, dtype=np.float32).reshape(20, 25)
-    table = color.ChromaTable(ColorSpec("bt709", "limited"), 10)
+    table = ChromaTable(ColorSpec("bt709", "limited"), 10)
     cb, cr = table.codes(y, np.zeros((2, 20, 25), np.float32))
     assert (cb == 512).all()
     assert (cr == 512).all()
@@ -115,6 +132,6 @@ def test_table_writes_neutral_for_no_color() -> None:
 def test_saturation_scales() -> None:
     y = np.full((4, 4), 0.5, np.float32)
     ab = np.full((2, 4, 4), 20, np.float32)
-    table = color.ChromaTable(ColorSpec("bt709", "full"), 16)
+    table = ChromaTable(ColorSpec("bt709", "full"), 16)
     np.testing.assert_array_equal(table.codes(y, ab, 0.5), table.codes(y, ab / 2))
     assert np.all(table.codes(y, ab, 0.0)[0] == 32768)

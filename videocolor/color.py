@@ -16,14 +16,16 @@ from typing import Final
 import cv2
 import numpy as np
 
-from videocolor.types import Array, ColorSpec, Matrix, Range
+from videocolor.types import Array, Matrix, Range
 
 __all__ = [
-    "ChromaTable",
     "ab_to_ycbcr",
+    "chroma_inside",
     "chroma_to_codes",
+    "code_offsets",
     "codes_to_chroma",
     "codes_to_luma",
+    "gamut_scale",
     "lab_of",
     "lab_to_rgb",
     "luma_to_codes",
@@ -36,6 +38,7 @@ __all__ = [
     "rgb_to_ycbcr",
     "to_display",
     "to_linear",
+    "xyz_matrix",
     "ycbcr_to_ab",
     "ycbcr_to_rgb",
 ]
@@ -64,15 +67,9 @@ _XYZ_2020 = np.array(
 _AGAINST_G: Final = np.array([[1.0, -1.0, 0.0], [0.0, 1.0, 0.0], [0.0, -1.0, 1.0]])
 """R, G, B -> R - G, G, B - G: exactly (0, G, 0) for gray, hence exactly X = Y = Z. The hue term multiplies the roots of
 both chromas, so a gray that is off by 1e-5 would be off by 0.02 against a saturated color."""
-_AB_LIMIT: Final[dict[Matrix, float]] = {"bt601": 110.0, "bt709": 110.0, "bt2020": 180.0}
-"""Largest |a*| and |b*| that the table covers; the colors of the primaries stay inside it."""
-_SLICES: Final = 128
-_GRID: Final = 81
-_ROWS: Final = 32
-"""Rows of a chroma plane that are converted at once."""
 
 
-def _xyz(matrix: Matrix) -> Array:
+def xyz_matrix(matrix: Matrix) -> Array:
     """Linear RGB -> XYZ relative to its own white, so that white is exactly (1, 1, 1)."""
     m = _XYZ_2020 if matrix == "bt2020" else _XYZ_709
     return np.asarray(m / m.sum(axis=1, keepdims=True))
@@ -83,7 +80,7 @@ def _mix(m: Array, x: Array) -> Array:
     return np.tensordot(m.astype(x.dtype), x, axes=1)
 
 
-def _offsets(depth: int, range_: Range) -> tuple[float, float, float, float]:
+def code_offsets(depth: int, range_: Range) -> tuple[float, float, float, float]:
     """(luma offset, luma span, chroma offset, chroma span) in code values."""
     if range_ == "full":
         top = float(2**depth - 1)
@@ -94,25 +91,25 @@ def _offsets(depth: int, range_: Range) -> tuple[float, float, float, float]:
 
 def codes_to_luma(codes: Array, depth: int, range_: Range) -> Array:
     """Convert stored luma samples to Y', nominal 0..1 (limited range can exceed it), float32."""
-    offset, span, _, _ = _offsets(depth, range_)
+    offset, span, _, _ = code_offsets(depth, range_)
     return np.asarray((codes.astype(np.float32) - np.float32(offset)) * np.float32(1 / span))
 
 
 def luma_to_codes(luma: Array, depth: int, range_: Range) -> Array:
     """Y' 0..1 -> stored samples, rounded and clipped to the depth (uint8, or uint16 above 8 bits)."""
-    offset, span, _, _ = _offsets(depth, range_)
+    offset, span, _, _ = code_offsets(depth, range_)
     return _quantize(luma * span + offset, depth)
 
 
 def codes_to_chroma(codes: Array, depth: int, range_: Range) -> Array:
     """Convert stored chroma samples to Cb or Cr, nominal -0.5..0.5, float32."""
-    _, _, offset, span = _offsets(depth, range_)
+    _, _, offset, span = code_offsets(depth, range_)
     return np.asarray((codes.astype(np.float32) - np.float32(offset)) * np.float32(1 / span))
 
 
 def chroma_to_codes(chroma: Array, depth: int, range_: Range) -> Array:
     """Cb or Cr -0.5..0.5 -> stored samples, rounded and clipped to the depth."""
-    _, _, offset, span = _offsets(depth, range_)
+    _, _, offset, span = code_offsets(depth, range_)
     return _quantize(chroma * span + offset, depth)
 
 
@@ -170,7 +167,7 @@ def _f_inverse(t: Array) -> Array:
 
 def rgb_to_lab(rgb: Array, matrix: Matrix = "bt709") -> Array:
     """R'G'B' (3, ...) in 0..1, primaries of BT.2020 for `bt2020`, else of BT.709 -> CIE L* 0..100, a*, b*, D65."""
-    fx, fy, fz = _f(_mix(_xyz(matrix), to_linear(rgb)))
+    fx, fy, fz = _f(_mix(xyz_matrix(matrix), to_linear(rgb)))
     return np.stack([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)])
 
 
@@ -200,7 +197,7 @@ def lab_of(rgb: Array) -> Array:
 @lru_cache(maxsize=1)
 def _xyz_from_g() -> Array:
     """(R - G, G, B - G) -> X, Y, Z relative to white, (3, 3) float64."""
-    weights: Array = _xyz("bt709").copy()
+    weights: Array = xyz_matrix("bt709").copy()
     weights[:, 1] = 1
     return weights
 
@@ -216,7 +213,7 @@ def lab_to_rgb(lab: Array, matrix: Matrix = "bt709") -> Array:
     """CIE L* 0..100, a*, b* (3, ...) -> R'G'B' (3, ...), not clipped: out-of-gamut colors leave 0..1."""
     fy = (lab[0] + 16) / 116
     xyz = _f_inverse(np.stack([fy + lab[1] / 500, fy, fy - lab[2] / 200]))
-    return to_display(_mix(np.linalg.inv(_xyz(matrix)), xyz))
+    return to_display(_mix(np.linalg.inv(xyz_matrix(matrix)), xyz))
 
 
 def _white() -> tuple[Array, float, float]:
@@ -229,7 +226,7 @@ def _white() -> tuple[Array, float, float]:
 def rgb_to_luv(rgb: Array) -> Array:
     """R'G'B' (3, ...) in 0..1 with BT.709 primaries -> CIE L* 0..100, u*, v* (3, ...), D65."""
     white, u_white, v_white = _white()
-    x, y, z = _mix(white[:, None] * _xyz("bt709"), to_linear(rgb))
+    x, y, z = _mix(white[:, None] * xyz_matrix("bt709"), to_linear(rgb))
     lightness = 116 * _f(y) - 16
     weight = np.maximum(x + 15 * y + 3 * z, 1e-12)  # black has no chromaticity; its L* of 0 takes u* and v* away
     return np.stack(
@@ -255,7 +252,7 @@ def luv_to_lab(luv: Array) -> Array:
 
 def luv_to_rgb(luv: Array) -> Array:
     """CIE L* 0..100, u*, v* (3, ...) -> R'G'B' (3, ...), BT.709 primaries, not clipped."""
-    return to_display(_mix(np.linalg.inv(_xyz("bt709")), _luv_to_xyz(luv)))
+    return to_display(_mix(np.linalg.inv(xyz_matrix("bt709")), _luv_to_xyz(luv)))
 
 
 def luv_gamut_scale(luv: Array) -> Array:
@@ -269,7 +266,7 @@ def luv_gamut_scale(luv: Array) -> Array:
     du, dv = luv[1] / thirteen, luv[2] / thirteen
     y = np.clip(_f_inverse((luv[0] + 16) / 116), 0, 1)
     direction = np.stack([9 * du / white[0], 4 * dv, -(3 * du + 20 * dv) / white[2]])
-    slope, start = _mix(np.linalg.inv(_xyz("bt709")), direction), 4 * v_white
+    slope, start = _mix(np.linalg.inv(xyz_matrix("bt709")), direction), 4 * v_white
     low = np.where(slope < 0, start / np.maximum(-slope, 1e-12), np.inf)
     rise = y * slope - 4 * dv
     high = np.where(rise > 0, start * (1 - y) / np.maximum(rise, 1e-12), np.inf)
@@ -315,8 +312,12 @@ def ab_to_ycbcr(y: Array, ab: Array, matrix: Matrix) -> tuple[Array, Array]:
         )
         low = np.where(above, low, guess)
         guess = np.asarray((low * f_high - high * f_low) / np.maximum(f_high - f_low, 1e-12))
-    rgb = lab_to_rgb(np.stack([guess, ab[0], ab[1]]), matrix)
-    # The luma left over by the search goes into all three channels alike: luma is exact, hue is kept.
+    return chroma_inside(lab_to_rgb(np.stack([guess, ab[0], ab[1]]), matrix), y, matrix)
+
+
+def chroma_inside(rgb: Array, y: Array, matrix: Matrix) -> tuple[Array, Array]:
+    """Cb and Cr of R'G'B' (3, ...) with nearly the luma `y`, or of the nearest color inside 0..1 of the same hue."""
+    # The luma left over by a search goes into all three channels alike: luma is exact, hue is kept.
     rgb = rgb + (y - rgb_to_luma(rgb, matrix))
     _, cb, cr = rgb_to_ycbcr(rgb, matrix)
     scale = gamut_scale(y, rgb - y)
@@ -328,73 +329,3 @@ def gamut_scale(y: Array, offset: Array) -> Array:
     room = np.where(offset > 0, 1 - y, y)
     factor = np.asarray(room / np.maximum(np.abs(offset), 1e-9))
     return np.asarray(np.clip(factor.min(axis=0), 0, 1))
-
-
-class ChromaTable:
-    """(luma, a*b*) -> stored (Cb, Cr), as a table that `cv2.remap` reads.
-
-    `ab_to_ycbcr` costs some hundred operations a pixel, a film has 10^10 of them: so luma is cut into
-    128 slices, a*b* into an 81x81 grid inside each, and chroma is interpolated in a*b*. The atlas is one
-    picture, the slices side by side, because a bilinear picture look-up is the fastest interpolation
-    that a CPU offers through OpenCV. The error against `ab_to_ycbcr` is far below the rounding of 8-bit
-    chroma except beside the gamut's edge (tested).
-    """
-
-    def __init__(self, color: ColorSpec, depth: int) -> None:
-        self.depth = depth
-        self._atlas = _atlas(color.matrix)
-        self._limit = _AB_LIMIT[color.matrix]
-        _, _, self._offset, self._span = _offsets(depth, color.range)
-
-    def codes(self, luma: Array, ab: Array, saturation: float = 1.0) -> tuple[Array, Array]:
-        """Return stored chroma planes.
-
-        Args:
-            luma: (h, w) float32, Y' in 0..1 on the chroma grid.
-            ab: (2, h, w) float32 CIE a*b*.
-            saturation: factor on a*b*.
-
-        Returns:
-            Cb and Cr (h, w), uint8 or uint16 of the table's depth and range.
-        """
-        codes = np.empty((2, *luma.shape), np.uint8 if self.depth == 8 else np.uint16)
-        for top in range(0, luma.shape[0], _ROWS):  # what is made on the way stays in the processor's cache
-            rows = slice(top, top + _ROWS)
-            codes[:, rows] = self._codes(luma[rows], ab[:, rows], saturation)
-        return codes[0], codes[1]
-
-    def _codes(self, luma: Array, ab: Array, saturation: float) -> tuple[Array, Array]:
-        """`codes` of some rows."""
-        scale = saturation * (_GRID - 1) / (2 * self._limit)
-        middle, top = (_GRID - 1) / 2, _GRID - 1
-        row, column = (cv2.addWeighted(channel, scale, channel, 0, middle) for channel in ab)
-        np.clip(row, 0, top, out=row)
-        np.clip(column, 0, top, out=column)
-        slice_ = np.rint(np.clip(luma, 0, 1) * np.float32(_SLICES - 1))
-        column = cv2.scaleAdd(slice_, _GRID, column)
-        chroma: Array = cv2.remap(self._atlas, column, row, cv2.INTER_LINEAR)
-        cb, cr = cv2.split(chroma)
-        return self._stored(cb), self._stored(cr)
-
-    def _stored(self, chroma: Array) -> Array:
-        """Codes of Cb or Cr, rounded."""
-        if self.depth == 8:
-            return cv2.convertScaleAbs(chroma, alpha=self._span, beta=self._offset)
-        chroma *= np.float32(self._span)
-        # + 0.5 and truncation is rounding: every value is positive.
-        chroma += np.float32(self._offset + 0.5)
-        return np.asarray(np.clip(chroma, 0, np.float32(2**self.depth - 0.5)).astype(np.uint16))
-
-
-@lru_cache(maxsize=3)
-def _atlas(matrix: Matrix) -> Array:
-    """(81, 128*81, 2) float32: Cb and Cr by (a*, slice of luma x b*)."""
-    limit = _AB_LIMIT[matrix]
-    axis = np.linspace(-limit, limit, _GRID, dtype=np.float32)
-    ab = np.stack(np.meshgrid(axis, axis, indexing="ij"))
-    atlas = np.empty((_GRID, _SLICES, _GRID, 2), np.float32)
-    # One slice at a time stays in the processor's cache.
-    for number, y in enumerate(np.linspace(0, 1, _SLICES, dtype=np.float32)):
-        atlas[:, number] = np.stack(ab_to_ycbcr(np.full_like(ab[0], y), ab, matrix), axis=-1)
-    atlas[_GRID // 2, :, _GRID // 2] = 0  # no color is no chroma, exactly, whatever the search left over
-    return atlas.reshape(_GRID, _SLICES * _GRID, 2)

@@ -23,7 +23,8 @@ from typing import Final
 import cv2
 import numpy as np
 
-from videocolor.color import ChromaTable, codes_to_chroma, lab_to_rgb, rgb_to_lab, ycbcr_to_ab, ycbcr_to_rgb
+from videocolor.chromatable import ChromaTable
+from videocolor.color import codes_to_chroma, lab_to_rgb, rgb_to_lab, ycbcr_to_ab, ycbcr_to_rgb
 from videocolor.config import AssignedHint, ColorizeConfig
 from videocolor.events import Observer, RunLog, ignore
 from videocolor.models.base import Colorizer

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 RENAMED: dict[str, str] = {
     "model.name=network.safetensors": "present_network.safetensors",
     "model.anchor_every": "model.keyframe_interval",
@@ -39,6 +41,14 @@ def undo_shortcuts() -> None:
     colorizer._coarse_correction = calibration.Calibration.correction
 
 
+def take_table() -> None:
+    """Give the reference the present tree's table of chroma: its own stops searching too early in places."""
+    from videocolor import color
+
+    with np.load("tables.npz") as tables:
+        color._atlas = dict(tables).__getitem__  # type: ignore[attr-defined]
+
+
 def settings_of(values: Mapping[str, Any], present: bool) -> list[str]:
     """`section.key=value` lines of a case's settings, in the words of the tree that colors it."""
     named = {key: _translated(key, value) if present else value for key, value in values.items()}
@@ -62,8 +72,7 @@ def main(side: str, tree: str, cases: str, out: str) -> None:
     from videocolor import ColorizeConfig, colorize_video
 
     assert Path(videocolor.__file__).is_relative_to(tree), f"{videocolor.__file__} is not of {tree}"
-    if side == "present":
-        undo_shortcuts()
+    (undo_shortcuts if side == "present" else take_table)()
     folder, errors = Path(out), {}
     folder.mkdir(exist_ok=True)
     for case in json.loads(Path(cases).read_text()):

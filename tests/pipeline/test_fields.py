@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from media import make_film
 
-from videocolor.color import ChromaTable
+from videocolor.chromatable import ChromaTable
 from videocolor.images import resized
 from videocolor.pipeline.chroma import _by_field, _codes
 from videocolor.shots.prepare import small_luma

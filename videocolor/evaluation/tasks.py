@@ -18,7 +18,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from videocolor.color import ChromaTable, codes_to_chroma, rgb_to_lab, rgb_to_luma, ycbcr_to_rgb
+from videocolor.chromatable import ChromaTable
+from videocolor.color import codes_to_chroma, rgb_to_lab, rgb_to_luma, ycbcr_to_rgb
 from videocolor.images import encode_image, resized
 from videocolor.types import Array, ColorSpec, Matrix
 

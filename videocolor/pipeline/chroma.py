@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from videocolor.color import ChromaTable, chroma_to_codes, codes_to_chroma
+from videocolor.chromatable import ChromaTable
+from videocolor.color import chroma_to_codes, codes_to_chroma
 from videocolor.concurrency.stages import spread
 from videocolor.events import RunLog, ShotRecord
 from videocolor.images import resized
