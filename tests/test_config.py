@@ -48,7 +48,7 @@ def test_preset_names() -> None:
     assert ColorizeConfig.load("master") == ColorizeConfig.load("colorize/master")
     assert ColorizeConfig.load("master").output.codec == "ffv1"
     assert ColorizeConfig.load("prores").output.codec == "prores_ks"
-    assert ColorizeConfig.load("fast").model.keyframe_interval == 32
+    assert ColorizeConfig.load("fast").model.keyframe_interval_painted == 16
     assert ColorizeConfig.load("quality").model.keyframe_interval == 8
     assert find_preset("colorize/master", "colorize") == config_root() / "colorize" / "master.yaml"
 
@@ -324,8 +324,8 @@ def test_table_says_what_the_presets_of_colorize_say() -> None:
     assert rows == {preset.name: preset.summary for preset in list_presets() if preset.name.startswith("colorize/")}
 
 
-@pytest.mark.parametrize("name", ["fast", "quality"])
-def test_presets_do_what_they_say(name: str) -> None:
+@pytest.mark.parametrize(("name", "key"), [("fast", "keyframe_interval_painted"), ("quality", "keyframe_interval")])
+def test_presets_do_what_they_say(name: str, key: str) -> None:
     summary = next(preset.summary for preset in list_presets() if preset.name == f"colorize/{name}")
     said = re.search(r"every (\d+)(?:st|nd|rd|th) frame", summary)
-    assert said is not None and ColorizeConfig.load(name).model.keyframe_interval == int(said[1])
+    assert said is not None and getattr(ColorizeConfig.load(name).model, key) == int(said[1])

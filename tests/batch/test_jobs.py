@@ -123,7 +123,7 @@ def test_job_files(name: str, text: str, tmp_path: Path) -> None:
     assert a.config["output"]["codec"] == "ffv1" and a.config["output"]["crf"] == 12
     assert a.config["model"]["batch"] == 7, "the command line comes last"
     assert b.config["model"]["keyframe_interval"] == 3, "a preset of the job file replaces the batch's"
-    assert c.config["model"]["keyframe_interval"] == 32, "where there is none, the batch's counts"
+    assert c.config["model"]["keyframe_interval_painted"] == 16, "where there is none, the batch's counts"
     assert a.config["hints"]["folder"] == str(here / "stills/a")
     items = [f"3.5={here}/stills/b.png"] + ([f"{here}/other.mkv@12.0"] if name == "jobs.yaml" else [])
     assert b.config["hints"]["items"] == items

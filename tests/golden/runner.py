@@ -30,6 +30,9 @@ Keys in full, also below a list: `"hints.min_likeness": "hints.min_match"`, `"ch
 OFF = ["model.memory=0", "hints.align=false"]
 """Settings of the present tree without what the reference does not have and what changes samples on purpose."""
 
+REFERENCE_DEFAULTS = ["model.keyframe_interval=16"]
+"""Defaults of the reference that are others now; a case's own settings come after them."""
+
 
 def undo_shortcuts() -> None:
     """Compute in full what the present tree halves for speed, as the reference does, so that all else is compared."""
@@ -80,7 +83,8 @@ def main(side: str, tree: str, cases: str, out: str) -> None:
         try:
             for values in (*case["before"], {}):  # earlier runs that leave shards, then the run that counts
                 present = side == "present"
-                settings = settings_of(case["settings"] | values, present) + OFF * present
+                settings = settings_of(case["settings"] | values, present)
+                settings = REFERENCE_DEFAULTS * present + settings + OFF * present
                 colorize_video(Path(case["film"]), target, ColorizeConfig.load(None, settings))
         except Exception as error:
             errors[case["id"]] = f"{type(error).__name__}: {error}"

@@ -134,7 +134,7 @@ class ModelConfig(Section):
     """What executes the network: auto (onnxruntime on a CPU, torch on a GPU), torch, onnxruntime or openvino."""
     batch: Annotated[Int, COLOR] = Field(default=2, ge=1, le=256)
     """Frames that go through the network at once, 1..256. Halved by itself when memory runs out."""
-    keyframe_interval: Annotated[Int, COLOR] = Field(default=16, ge=1, le=32)
+    keyframe_interval: Annotated[Int, COLOR] = Field(default=32, ge=1, le=32)
     """The network sees every n-th frame, 1..32; color in between follows motion. 1: every frame."""
     keyframe_interval_painted: Annotated[Int, COLOR] = Field(default=8, ge=1, le=32)
     """The same in shots with a reference frame, if less: there the network also mends what motion carried."""
