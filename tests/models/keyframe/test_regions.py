@@ -70,6 +70,16 @@ def test_a_place_follows_its_region_where_it_does_not_know() -> None:
     assert ab[0, 8, 24] > 30  # its own distribution alone says 0
 
 
+def test_a_plain_wall_has_no_patches() -> None:
+    given = evidence((0.05, 0.8, 0.15))
+    given.features[:3, 6:9, 22:25] = np.log((1e-9, 0.04, 0.96))[:, None, None]
+    regions = find_regions(given)
+    plain = choose_chroma(given, regions, 0.5)[0][0, 7, 23]
+    given.luma[:, 19:] += np.random.default_rng(1).normal(0, 0.3, (16, 13)).astype(np.float32)
+    textured = choose_chroma(given, regions, 0.5)[0][0, 7, 23]
+    assert plain > 30 > 0 > textured
+
+
 def test_vividness_prefers_rare_colors() -> None:
     given = evidence((0.5, 0.5, 0), np.array([0.5, 4, 4], np.float32))
     regions = find_regions(given)

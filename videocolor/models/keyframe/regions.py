@@ -27,6 +27,10 @@ place's own."""
 _LUMA_WEIGHT: Final = 3.0
 _CHROMA_UNIT: Final = 15.0
 """Lab units of the mean that count as much as a third of the range of luma."""
+_PLAIN: Final = 0.06
+"""Standard deviation of luma around a place at which it is half plain. Where nothing is to be seen, the place's own
+distribution is a guess, and patches came on walls: there the coarse region decides."""
+_AROUND: Final = (7, 7)
 _TEMPERATURE: Final = 0.06
 _CAUTIOUS: Final = -0.1
 """Exponent of the bins' training weights at vividness 0: common colors, which are pale, count for more."""
@@ -128,7 +132,9 @@ def choose_chroma(
     shared = np.float32(1 - sum(weight for _, _, weight in _LEVELS)) * features
     for numbers, (_, _, weight) in zip(regions, _LEVELS, strict=True):
         flat = numbers.ravel()
-        shared += np.float32(weight) * _region_means(features, flat)[:, flat]
+        means = _region_means(features, flat)[:, flat]
+        shared += np.float32(weight) * means
+    shared += _plainness(evidence.luma, flat) * (means - shared)  # of the coarsest regions
     head, shape = evidence.head, evidence.luma.shape
     vividness = _at_least(head, features[:, ::_THIN], shared[:, ::_THIN], vividness)
     a, b, squares = _annealed(head, shared, vividness, taste)
@@ -230,6 +236,14 @@ def _region_means(planes: Array, flat: Array) -> Array:
     sizes = np.bincount(flat)
     begins = np.cumsum(sizes) - sizes
     return np.asarray(np.add.reduceat(planes[:, order], begins, axis=1) / sizes, np.float32)
+
+
+def _plainness(luma: Array, flat: Array) -> Array:
+    """How far each place of (h, w) luma is plain, in a region of `flat` that is: (h * w,) float32 in 0..1."""
+    mean = cv2.blur(luma, _AROUND)
+    variance = np.maximum(cv2.sqrBoxFilter(luma, cv2.CV_32F, _AROUND) - mean * mean, 0)
+    plain = (1 / (1 + variance / np.float32(_PLAIN**2))).ravel()
+    return np.asarray(plain * _region_means(plain[None], flat)[0, flat], np.float32)
 
 
 def _likelihood(evidence: Evidence, ab: Array) -> float:
