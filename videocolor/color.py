@@ -281,8 +281,8 @@ def ycbcr_to_ab(y: Array, cb: Array, cr: Array, matrix: Matrix) -> Array:
 def ab_to_ycbcr(y: Array, ab: Array, matrix: Matrix) -> tuple[Array, Array]:
     """Return the chroma of the color that has this luma and this a*b*.
 
-    L* is not known: it is the one whose luma is `y`. Luma grows with L*, so a bracketed secant
-    (Illinois) search finds it; eight steps leave an error far under one 16-bit level.
+    L* is not known: it is the one whose luma is `y`. Luma grows with L*, so a bracketed secant (Illinois) search finds
+    it; nine steps leave 5e-5 of Cb and Cr on average, and up to 0.005 in dark, saturated colors.
 
     Args:
         y: Y' in 0..1, any shape.
