@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import os
+
 from videocolor.cli.group import CommandLine
 from videocolor.cli.options import root_options
 
@@ -36,4 +39,6 @@ cli = CommandLine(
 
 def main() -> None:
     """Entry point of the `videocolor` script."""
+    gc.set_threshold(20_000)  # the imports of a run make 70,000 objects that stay
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it would read the entry points of all packages
     cli.main(prog_name="videocolor")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +40,6 @@ class FinishedFrame:
 def finish_chroma(colored: Iterable[ColoredFrame], film: Film, log: RunLog) -> Iterator[FinishedFrame]:
     """Upsample chroma to the chroma plane, guided by luma, and convert it to stored (Cb, Cr)."""
     plan, keep = film.plan, film.config.chroma.keep_source
-    table = ChromaTable(plan.color, plan.layout.depth)
 
     def noted() -> Iterator[tuple[ColoredFrame, bool]]:
         for work in colored:
@@ -53,10 +53,13 @@ def finish_chroma(colored: Iterable[ColoredFrame], film: Film, log: RunLog) -> I
             return FinishedFrame(frame, *kept_chroma(frame, plan), work.shot, work.shard)
         # A reference frame is as it was painted, of whatever time its fields are.
         apart = bool(frame.earlier_field) and work.reference is None
+        table = made.result()
         codes = _by_field(work, film, table) if apart else _codes(work, film, table, frame.luma, plan.chroma_size)
         return FinishedFrame(frame, *codes, work.shot, work.shard)
 
-    yield from spread(finish, noted(), frame_threads(film.info, film.config))
+    with ThreadPoolExecutor(1, "table") as pool:
+        made = pool.submit(ChromaTable, plan.color, plan.layout.depth)  # while the first frames are colored
+        yield from spread(finish, noted(), frame_threads(film.info, film.config))
 
 
 def _codes(

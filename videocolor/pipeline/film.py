@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -170,10 +171,12 @@ def open_film(
     Raises:
         UsageError, InputError, OutputError, ModelError, DeviceError: see `videocolor.errors`.
     """
-    info, plan = prove_output(source, target, config)
-    log.note(*plan.notes)
-    log.warn(*info.warnings, *(f"left out: {name}" for name in plan.dropped))
-    colorizer = colorizer or load_network(config)
+    with ThreadPoolExecutor(1, "network") as pool:
+        loading = pool.submit(lambda given: given or load_network(config), colorizer)
+        info, plan = prove_output(source, target, config)
+        log.note(*plan.notes)
+        log.warn(*info.warnings, *(f"left out: {name}" for name in plan.dropped))
+        colorizer = loading.result()
     found: ScanResult | None = None
     if decided is None:
         decided, found = plan_shots(source, config, colorizer, log)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import BinaryIO, Final
 from uuid import UUID
-from xml.sax.saxutils import escape
 
 from videocolor.errors import InputError
 from videocolor.video.opening import open_input
@@ -40,7 +40,7 @@ def label_tags(container: str) -> dict[str, str]:
 
 def write_xmp(path: Path, text: str) -> None:
     """Append XMP with the digital source type and a description to a complete MP4 or QuickTime file."""
-    packet = _PACKET.format(source=DIGITAL_SOURCE_TYPE, text=escape(text)).encode()
+    packet = _PACKET.format(source=DIGITAL_SOURCE_TYPE, text=escape(text, quote=False)).encode()
     with path.open("ab") as file:
         file.write(struct.pack(">I4s", 24 + len(packet), b"uuid") + _XMP + packet)
 

@@ -74,13 +74,17 @@ def prove(info: VideoInfo, plan: OutputPlan) -> OutputPlan:
     native = frames[0].native
     if isinstance(native, VideoFrame):
         plan = replace(plan, codec_options=with_light(plan.codec, plan.codec_options, native))
-    with _unused_options() as unused:
-        reason = _refusal(info, plan, frames)
-    if plan.muxer_options and unused:
-        raise UsageError(f"output.muxer: {plan.container} does not take {', '.join(plan.muxer_options)} ({unused[0]})")
-    if reason is not None:
-        plan = _reduced(info, plan, frames)
-    lost, altered = _unkept(info, plan, frames)
+    with tempfile.TemporaryDirectory(prefix="videocolor-") as folder:
+        target = Path(folder) / f"trial{plan.target.suffix}"
+        with _unused_options() as unused:
+            sink = _tried(info, plan, frames, target)
+        if plan.muxer_options and unused:
+            options = ", ".join(plan.muxer_options)
+            raise UsageError(f"output.muxer: {plan.container} does not take {options} ({unused[0]})")
+        if isinstance(sink, str):
+            plan = _reduced(info, plan, frames)
+            sink = _tried(info, plan, frames, target)
+        lost, altered = ((), ()) if isinstance(sink, str) else _unkept(info, plan, frames, sink, target)
     notes = (
         f"{name}: {plan.container} keeps its packets in a form of its own; they are not compared" for name in altered
     )
@@ -173,14 +177,19 @@ def refusal(info: VideoInfo, plan: OutputPlan) -> str | None:
 def _refusal(info: VideoInfo, plan: OutputPlan, frames: list[Frame]) -> str | None:
     """Return why some frames cannot be written by a plan, or None where they can."""
     with tempfile.TemporaryDirectory(prefix="videocolor-") as folder:
-        try:
-            _write(info, plan, frames, Path(folder) / f"trial{plan.target.suffix}")
-        except _REFUSALS as error:
-            cause = (error.__cause__ if isinstance(error, OutputError) else None) or error
-            if getattr(cause, "errno", None) in _NOT_THE_FORMAT:
-                raise
-            return str(getattr(cause, "strerror", None) or cause)
-    return None
+        found = _tried(info, plan, frames, Path(folder) / f"trial{plan.target.suffix}")
+    return found if isinstance(found, str) else None
+
+
+def _tried(info: VideoInfo, plan: OutputPlan, frames: list[Frame], target: Path) -> FilmSink | str:
+    """Write some frames by a plan: what wrote them, or why they cannot be written."""
+    try:
+        return _write(info, plan, frames, target)
+    except _REFUSALS as error:
+        cause = (error.__cause__ if isinstance(error, OutputError) else None) or error
+        if getattr(cause, "errno", None) in _NOT_THE_FORMAT:
+            raise
+        return str(getattr(cause, "strerror", None) or cause)
 
 
 def _write(info: VideoInfo, plan: OutputPlan, frames: list[Frame], target: Path) -> FilmSink:
@@ -195,21 +204,17 @@ def _write(info: VideoInfo, plan: OutputPlan, frames: list[Frame], target: Path)
     return sink
 
 
-def _unkept(info: VideoInfo, plan: OutputPlan, frames: list[Frame]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _unkept(
+    info: VideoInfo, plan: OutputPlan, frames: list[Frame], sink: FilmSink, target: Path
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Name what was written and is not there when it is read again, and streams whose packets are others then."""
+    if info.format == "image2":
+        return (), ()
     natives = [frame.native for frame in frames if isinstance(frame.native, VideoFrame)]
-    with tempfile.TemporaryDirectory(prefix="videocolor-") as folder:
-        target = Path(folder) / f"trial{plan.target.suffix}"
-        try:
-            if info.format == "image2":
-                return (), ()
-            sink = _write(info, plan, frames, target)
-        except _REFUSALS:
-            return (), ()
-        with open_input(info.path) as source, open_input(target) as made:
-            lost = _lost_data(info, plan, source, made)
-            crop = read_crop(main_video(made, target))
-            shown = list(islice(tolerant_frames(made, main_video(made, target)), _FRAMES))
+    with open_input(info.path) as source, open_input(target) as made:
+        lost = _lost_data(info, plan, source, made)
+        crop = read_crop(main_video(made, target))
+        shown = list(islice(tolerant_frames(made, main_video(made, target)), _FRAMES))
     if any(info.crop) and info.crop != crop:
         sides = ", ".join(f"{n} at the {side}" for n, side in zip(info.crop, _SIDES, strict=True) if n)
         lost.append(f"crop ({sides}): not written to {plan.container}, the picture is shown complete; .mkv keeps it")

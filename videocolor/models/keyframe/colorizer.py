@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from threading import Thread
 from typing import Final, Protocol
 
 import numpy as np
 
 from videocolor.models.base import Colorizer, HintInput, KeyframeMotion, ModelCard, Prediction
-from videocolor.models.keyframe.regions import Evidence, Head, choose_chroma, find_regions, propose
+from videocolor.models.keyframe.regions import Evidence, Head, choose_chroma, find_regions, prepare, propose
 from videocolor.models.keyframe.together import average_features
 from videocolor.types import Array
 
@@ -47,6 +48,7 @@ class KeyframeColorizer(Colorizer):
 
     def begin(self, hints: Sequence[HintInput]) -> None:
         """Start a shot; hints are not used."""
+        Thread(target=prepare, name="import").start()  # while the shot's first frames are read
 
     def step(self, _state: None, luma: Array, _propagated: Array | None = None, /) -> Prediction:
         """Color frames, each by itself."""

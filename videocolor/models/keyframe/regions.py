@@ -19,7 +19,7 @@ import numpy as np
 
 from videocolor.types import Array
 
-__all__ = ["Evidence", "Head", "choose_chroma", "expected_chroma", "find_regions", "propose"]
+__all__ = ["Evidence", "Head", "choose_chroma", "expected_chroma", "find_regions", "prepare", "propose"]
 
 _LEVELS: Final = ((40.0, 10, 0.3), (400.0, 160, 0.3))
 """Of each kind of regions: scale, least number of pixels, and weight of the region's distribution; the rest is the
@@ -101,9 +101,16 @@ class Evidence:
         return np.asarray(flat.reshape(-1, *self.luma.shape), np.float32)
 
 
+def prepare() -> None:
+    """Import what `find_regions` needs: it takes a fifth of a second."""
+    import skimage.segmentation
+
+    skimage.segmentation.felzenszwalb  # noqa: B018 - imported when it is looked at
+
+
 def find_regions(evidence: Evidence) -> list[Array]:
     """(h, w) int64 numbers of regions, from 0: the finer ones, then the coarser."""
-    from skimage.segmentation import felzenszwalb  # a fifth of a second: beside the film's first frames
+    from skimage.segmentation import felzenszwalb
 
     look = np.concatenate([evidence.luma[None] * np.float32(_LUMA_WEIGHT), evidence.mean / np.float32(_CHROMA_UNIT)])
     picture = np.moveaxis(look, 0, -1).astype(np.float64)
