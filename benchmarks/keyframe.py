@@ -26,7 +26,7 @@ from videocolor.evaluation.metrics.color import beyond_tint
 from videocolor.evaluation.metrics.lab import ciede2000
 from videocolor.evaluation.metrics.pixels import colorfulness, mean_squared_error, psnr
 from videocolor.models.keyframe.colorizer import KeyframeColorizer
-from videocolor.models.keyframe.regions import choose_chroma, expected_chroma, find_regions
+from videocolor.models.keyframe.regions import by_regions, choose_chroma, expected_chroma
 from videocolor.models.registry import load_colorizer
 from videocolor.training.hint.validate import recolor
 from videocolor.types import Array
@@ -55,8 +55,8 @@ def seen(rgb: Array, short: int) -> Array:
 def colors(colorizer: KeyframeColorizer, rgb: Array, short: int, vividness: tuple[float, ...]) -> list[Array]:
     """One picture for each vividness, (h, w, 3) uint8."""
     evidence = colorizer.evidence(seen(rgb, short))
-    regions = find_regions(evidence)
-    return [recolor(rgb, choose_chroma(evidence, regions, value)[0]) for value in vividness]
+    shared = by_regions(evidence)
+    return [recolor(rgb, choose_chroma(shared, value)[0]) for value in vividness]
 
 
 def frames(pack: PackReader, kind: str, only: Path | None, most: int) -> Iterator[list[Array]]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from videocolor.models.keyframe.bins import count_bins, make_bins, soft_labels
-from videocolor.models.keyframe.regions import Evidence, Head, choose_chroma, find_regions, propose
+from videocolor.models.keyframe.regions import Evidence, Head, by_regions, choose_chroma, find_regions, propose
 from videocolor.types import Array
 
 CENTERS = np.array([[0, 0], [40, 40], [-40, 40]], np.float32)
@@ -56,8 +56,7 @@ def test_a_region_is_one_thing() -> None:
 
 def test_the_annealed_mean_goes_to_what_is_likely() -> None:
     narrow = evidence((0.1, 0.8, 0.1))
-    regions = find_regions(narrow)
-    ab = choose_chroma(narrow, regions, 0.5)[0]
+    ab = choose_chroma(by_regions(narrow), 0.5)[0]
     assert np.hypot(*(ab[:, 8, 24] - (40, 40))) < 2 < np.hypot(*(narrow.mean[:, 8, 24] - (40, 40)))
     assert ab[:, 8, 4] == pytest.approx([0, 0], abs=1e-3)
 
@@ -65,32 +64,29 @@ def test_the_annealed_mean_goes_to_what_is_likely() -> None:
 def test_a_place_follows_its_region_where_it_does_not_know() -> None:
     given = evidence((0.05, 0.8, 0.15))
     given.features[:3, 8, 24] = np.log((1e-9, 0.5, 0.5))
-    regions = find_regions(given)
-    ab = choose_chroma(given, regions, 0.5)[0]
+    ab = choose_chroma(by_regions(given), 0.5)[0]
     assert ab[0, 8, 24] > 30  # its own distribution alone says 0
 
 
 def test_a_plain_wall_has_no_patches() -> None:
     given = evidence((0.05, 0.8, 0.15))
     given.features[:3, 6:9, 22:25] = np.log((1e-9, 0.04, 0.96))[:, None, None]
-    regions = find_regions(given)
-    plain = choose_chroma(given, regions, 0.5)[0][0, 7, 23]
+    plain = choose_chroma(by_regions(given), 0.5)[0][0, 7, 23]
     given.luma[:, 19:] += np.random.default_rng(1).normal(0, 0.3, (16, 13)).astype(np.float32)
-    textured = choose_chroma(given, regions, 0.5)[0][0, 7, 23]
+    textured = choose_chroma(by_regions(given), 0.5)[0][0, 7, 23]
     assert plain > 30 > 0 > textured
 
 
 def test_vividness_prefers_rare_colors() -> None:
     given = evidence((0.5, 0.5, 0), np.array([0.5, 4, 4], np.float32))
-    regions = find_regions(given)
-    chroma = [float(np.hypot(*choose_chroma(given, regions, v)[0][:, 8, 24])) for v in (0, 0.5, 1)]
+    chroma = [float(np.hypot(*choose_chroma(by_regions(given), v)[0][:, 8, 24])) for v in (0, 0.5, 1)]
     assert chroma == sorted(chroma) and chroma[0] < 20 and chroma[2] > 45
 
 
 def test_proposals_differ_where_there_is_a_choice() -> None:
     given = evidence((0, 0.55, 0.45))
     proposals = propose(given, 0.5, 4)
-    assert (proposals[0] == choose_chroma(given, find_regions(given), 0.5)[0]).all()
+    assert (proposals[0] == choose_chroma(by_regions(given), 0.5)[0]).all()
     places = np.array([ab[:, 8, 24] for ab in proposals])
     assert places[:, 0].min() < -20 and places[:, 0].max() > 20
     for ab in proposals:
@@ -109,8 +105,7 @@ def test_what_is_expected_to_be_colorful_is_not_left_gray() -> None:
     weights = np.array([0.8, 1.3, 1.25], np.float32)
     shares = np.array([0.7, 0.16, 0.14]) * weights  # gray is the likeliest, but not sure
     undecided = evidence((float(shares[0]), float(shares[1]), float(shares[2])), weights)
-    regions = find_regions(undecided)
-    chroma = [float(np.hypot(*choose_chroma(undecided, regions, v)[0]).mean()) for v in (0, 0.5)]
+    chroma = [float(np.hypot(*choose_chroma(by_regions(undecided), v)[0]).mean()) for v in (0, 0.5)]
     expected = 0.3 * float(np.hypot(40, 40)) / 2  # the other half is gray for certain
     assert chroma[0] < 1
     assert chroma[1] == pytest.approx(0.6 * expected, rel=0.3)
@@ -119,5 +114,5 @@ def test_what_is_expected_to_be_colorful_is_not_left_gray() -> None:
 def test_vivid_prefers_what_is_likely_to_what_is_rare() -> None:
     common, rare = 0.5, 1.5  # the second color is the likelier one, and the third was seen less often
     picture = evidence((0.2, 0.5, 0.3), np.array([1.0, common, rare], np.float32))
-    ab = choose_chroma(picture, find_regions(picture), 0.5)[0]
+    ab = choose_chroma(by_regions(picture), 0.5)[0]
     assert ab[0, :, 20:].mean() > 20 and ab[1, :, 20:].mean() > 20

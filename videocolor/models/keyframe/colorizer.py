@@ -10,7 +10,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from videocolor.models.base import Colorizer, HintInput, KeyframeMotion, ModelCard, Prediction
-from videocolor.models.keyframe.regions import Evidence, Head, choose_chroma, find_regions, prepare, propose
+from videocolor.models.keyframe.regions import Evidence, Head, by_regions, choose_chroma, prepare, propose
 from videocolor.models.keyframe.together import average_features
 from videocolor.types import Array
 
@@ -52,11 +52,12 @@ class KeyframeColorizer(Colorizer):
 
     def step(self, _state: None, luma: Array, _propagated: Array | None = None, /) -> Prediction:
         """Color frames, each by itself."""
-        return self._colored([self.evidence(frame) for frame in luma])
+        return self._colored([by_regions(self.evidence(frame)) for frame in luma])
 
     def step_together(self, _state: None, luma: Array, motion: KeyframeMotion) -> Prediction:
         """Color keyframes by what all of them show: a coat does not turn from brown to navy as it walks."""
-        evidences = [self.evidence(frame) for frame in luma]
+        # Regions first: they differ from keyframe to keyframe, and the mean over time evens that out.
+        evidences = [by_regions(self.evidence(frame)) for frame in luma]
         means, features = average_features(evidences, motion)
         together = [replace(one, features=mean) for one, mean in zip(evidences, means, strict=True)]
         return replace(self._colored(together), features=features)
@@ -77,6 +78,6 @@ class KeyframeColorizer(Colorizer):
         return propose(self.evidence(luma), self.vividness, count)
 
     def _colored(self, evidences: Sequence[Evidence]) -> Prediction:
-        found = [choose_chroma(one, find_regions(one), self.vividness) for one in evidences]
+        found = [choose_chroma(one, self.vividness) for one in evidences]
         ab, spread = (np.stack(planes) for planes in zip(*found, strict=True))
         return Prediction(ab, error=_LEAST_ERROR + spread / 2)

@@ -9,8 +9,7 @@ color up to its edge; the color is the annealed mean of R. Zhang, P. Isola, A. E
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -19,15 +18,24 @@ import numpy as np
 
 from videocolor.types import Array
 
-__all__ = ["Evidence", "Head", "choose_chroma", "expected_chroma", "find_regions", "prepare", "propose"]
+__all__ = [
+    "Evidence",
+    "Head",
+    "by_regions",
+    "choose_chroma",
+    "expected_chroma",
+    "find_regions",
+    "prepare",
+    "propose",
+]
 
-_LEVELS: Final = ((40.0, 10, 0.3), (400.0, 160, 0.3))
+_LEVELS: Final = ((40.0, 10, 0.2), (400.0, 160, 0.25))
 """Of each kind of regions: scale, least number of pixels, and weight of the region's distribution; the rest is the
 place's own."""
 _LUMA_WEIGHT: Final = 3.0
 _CHROMA_UNIT: Final = 15.0
 """Lab units of the mean that count as much as a third of the range of luma."""
-_PLAIN: Final = 0.06
+_PLAIN: Final = 0.05
 """Standard deviation of luma around a place at which it is half plain. Where nothing is to be seen, the place's own
 distribution is a guess, and patches came on walls: there the coarse region decides."""
 _AROUND: Final = (7, 7)
@@ -41,7 +49,7 @@ _CHROMA_GAIN: Final = 0.05
 prefers rare hues, and lawns turned violet."""
 _MOST_GAIN: Final = 30.0
 """Chroma, in Lab units, from which more of it is preferred no more, or coats turned scarlet."""
-_EXPECTED: Final = 1.6
+_EXPECTED: Final = 1.7
 """Share of the expected colorfulness that a picture has at least, at vividness 1; at 0 none."""
 _MOST_VIVID: Final = 1.4
 """Vividness up to which is tried to reach it, in so many steps."""
@@ -120,31 +128,36 @@ def find_regions(evidence: Evidence) -> list[Array]:
     ]
 
 
-def choose_chroma(
-    evidence: Evidence, regions: Sequence[Array], vividness: float, taste: Array | None = None
-) -> tuple[Array, Array]:
+def by_regions(evidence: Evidence) -> Evidence:
+    """Let each place follow its regions, too: its features become a mean of its own and theirs.
+
+    Logits are linear in the features, so that a region's mean logits are those of its mean features.
+    """
+    features = evidence.features.reshape(len(evidence.features), -1)
+    shared = np.float32(1 - sum(weight for _, _, weight in _LEVELS)) * features
+    for numbers, (_, _, weight) in zip(find_regions(evidence), _LEVELS, strict=True):
+        flat = numbers.ravel()
+        means = _region_means(features, flat)[:, flat]
+        shared += np.float32(weight) * means
+    shared += _plainness(evidence.luma, flat) * (means - shared)  # of the coarsest regions
+    return replace(evidence, features=shared.reshape(evidence.features.shape))
+
+
+def choose_chroma(evidence: Evidence, vividness: float, taste: Array | None = None) -> tuple[Array, Array]:
     """Color a picture.
 
     Args:
-        evidence: what the network says.
-        regions: as `find_regions` returns.
+        evidence: as `by_regions` returns.
         vividness: from 0, common and pale colors, to 1, vivid ones.
         taste: (q,) float32, nats by which the bins count for more everywhere; None: 0.
 
     Returns:
         (2, h, w) float32 a*b*, and the standard deviation (h, w) of the distribution whose mean they are.
     """
-    # Logits are linear in the features, so that a region's mean logits are those of its mean features.
-    features = evidence.features.reshape(len(evidence.features), -1)
-    shared = np.float32(1 - sum(weight for _, _, weight in _LEVELS)) * features
-    for numbers, (_, _, weight) in zip(regions, _LEVELS, strict=True):
-        flat = numbers.ravel()
-        means = _region_means(features, flat)[:, flat]
-        shared += np.float32(weight) * means
-    shared += _plainness(evidence.luma, flat) * (means - shared)  # of the coarsest regions
     head, shape = evidence.head, evidence.luma.shape
-    vividness = _at_least(head, features[:, ::_THIN], shared[:, ::_THIN], vividness)
-    a, b, squares = _annealed(head, shared, vividness, taste)
+    features = evidence.features.reshape(len(evidence.features), -1)
+    vividness = _at_least(head, features[:, ::_THIN], vividness)
+    a, b, squares = _annealed(head, features, vividness, taste)
     variance = np.maximum(squares - np.square(a) - np.square(b), 0)
     return np.stack((a, b)).reshape(2, *shape), np.sqrt(variance).reshape(shape)
 
@@ -176,7 +189,7 @@ def expected_chroma(head: Head, features: Array) -> float:
     return float((np.hypot(*head.centers.T) @ shares / shares.sum(axis=0)).mean())
 
 
-def _at_least(head: Head, features: Array, shared: Array, vividness: float) -> float:
+def _at_least(head: Head, features: Array, vividness: float) -> float:
     """Raise vividness until the picture is nearly as colorful as the network expects it to be.
 
     Where the network knows of several vivid colors which it holds for alike, it decides for the gray between them; old
@@ -186,14 +199,13 @@ def _at_least(head: Head, features: Array, shared: Array, vividness: float) -> f
     Args:
         head: of the network.
         features: (c, n) of some places.
-        shared: (c, n) of the same places, averaged with their regions.
         vividness: as given; more of it asks for more color.
     """
     wanted = _EXPECTED * vividness * expected_chroma(head, features)
     tried = np.linspace(vividness, max(_MOST_VIVID, vividness), _TRIED)
     found = [0.0]
     for value in tried:  # the first one is enough for most pictures
-        found.append(max(found[-1], float(np.hypot(*_annealed(head, shared, value)[:2]).mean())))
+        found.append(max(found[-1], float(np.hypot(*_annealed(head, features, value)[:2]).mean())))
         if found[-1] > wanted:
             break
     return float(np.interp(wanted, found[1:], tried[: len(found) - 1]))
@@ -213,9 +225,9 @@ def propose(evidence: Evidence, vividness: float, count: int) -> list[Array]:
     Returns:
         (2, h, w) float32 a*b* each; the first is the color that the frame gets by itself, without others of its shot.
     """
-    regions = find_regions(evidence)
+    shared = by_regions(evidence)
     first, *drawn = (
-        choose_chroma(evidence, regions, vividness, taste)[0]
+        choose_chroma(shared, vividness, taste)[0]
         for taste in (None, *(_tastes(evidence.head.centers) if count > 1 else ()))
     )
     likely = [_likelihood(evidence, ab) for ab in drawn]
