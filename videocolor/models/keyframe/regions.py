@@ -29,13 +29,13 @@ __all__ = [
     "propose",
 ]
 
-_LEVELS: Final = ((40.0, 10, 0.2), (400.0, 160, 0.25))
+_LEVELS: Final = ((40.0, 10, 0.3), (400.0, 160, 0.3))
 """Of each kind of regions: scale, least number of pixels, and weight of the region's distribution; the rest is the
 place's own."""
 _LUMA_WEIGHT: Final = 3.0
 _CHROMA_UNIT: Final = 15.0
 """Lab units of the mean that count as much as a third of the range of luma."""
-_PLAIN: Final = 0.05
+_PLAIN: Final = 0.06
 """Standard deviation of luma around a place at which it is half plain. Where nothing is to be seen, the place's own
 distribution is a guess, and patches came on walls: there the coarse region decides."""
 _AROUND: Final = (7, 7)
