@@ -168,6 +168,22 @@ def _surfaces() -> str:
     return table(head, [[name, *(found[name][key] for key in keys)] for name in ("without", "with")])
 
 
+def _pieces() -> str:
+    found = load("ablation")
+    sets = {"held_back": "held back", "moving": "moving", "far": "last frame"}
+    every = {clips: found[clips]["all pieces"] for clips in sets}
+    rows = []
+    for name in dict.fromkeys(name for clips in sets for name in found[clips] if name != "all pieces"):
+        gains = [
+            f"{every[clips][key] - found[clips][name][key]:+.{places}f}" if name in found[clips] else "–"
+            for clips in sets
+            for key, places in (("psnr_rgb", 2), ("ciede2000_mean", 3))
+        ]
+        rows.append([name, *gains, *(every[clips]["cpu_ms"].get(name, "–") for clips in ("held_back", "far"))])
+    heads = (f"{words}: {unit}" for words in sets.values() for unit in ("dB", "dE00"))
+    return table(["piece", *heads, "CPU-ms", "last frame: CPU-ms"], rows)
+
+
 def _things() -> str:
     names = {"before": "things_before", "now": "things"}
     head = ["", "C*ab inside", "spread inside", "beyond a tint, of the frames"]
@@ -245,6 +261,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "determinism": _determinism,
     "metrics": _metrics,
     "surfaces": _surfaces,
+    "pieces": _pieces,
     "things": _things,
     "skin": _skin,
     "scaling": _scaling,
