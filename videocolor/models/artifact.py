@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,13 +34,18 @@ _LARGE: Final = 4096
 
 @dataclass(frozen=True, eq=False)
 class Artifact:
-    """A weights file in memory."""
+    """A weights file."""
 
     card: ModelCard
     architecture: str
     training: dict[str, Any]
-    weights: dict[str, Array]
-    """float32, by the names of the network's state."""
+    load: Callable[[], dict[str, Array]]
+    """Returns the weights."""
+
+    @cached_property
+    def weights(self) -> dict[str, Array]:
+        """float32, by the names of the network's state."""
+        return self.load()
 
     def about(self) -> dict[str, Any]:
         """All but the weights, as plain values."""
@@ -128,16 +134,27 @@ def _card(fields: dict[str, Any], path: Path) -> ModelCard:
     return ModelCard(**values)
 
 
-def read_artifact(path: Path) -> Artifact:
+def read_artifact(path: Path, *, deferred: bool = False) -> Artifact:
     """Read a weights file.
+
+    Args:
+        path: the file.
+        deferred: read the weights at their first use: of a file that is known to be good.
 
     Raises:
         ModelError: it is missing, damaged, or not ours.
     """
+    about = read_card(path)
+    if deferred:
+        return Artifact(*about, partial(_read_weights, path))
+    weights = _read_weights(path)
+    return Artifact(*about, lambda: weights)
+
+
+def _read_weights(path: Path) -> dict[str, Array]:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    card, architecture, training = read_card(path)
     try:
         raw = load_file(path)
     except (OSError, SafetensorError) as error:
@@ -150,7 +167,7 @@ def read_artifact(path: Path) -> Artifact:
     for name, value in weights.items():
         if not np.isfinite(value).all():
             raise ModelError(f"{path}: tensor {name} holds values that are not finite")
-    return Artifact(card, architecture, training, weights)
+    return weights
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -183,6 +200,6 @@ def read_checkpoint(path: Path) -> Artifact:
         held = about.get("weights", content["net"])
         floats = {name: value for name, value in held.items() if value.is_floating_point()}
         weights = {name: value.float().numpy() for name, value in floats.items()}
-        return Artifact(_card(about["card"], path), about["architecture"], about["training"], weights)
+        return Artifact(_card(about["card"], path), about["architecture"], about["training"], lambda: weights)
     except (KeyError, ValueError, TypeError) as error:
         raise ModelError(f"{path}: what it says of its network cannot be read ({error})") from error

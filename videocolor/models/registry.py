@@ -153,7 +153,7 @@ def _load(name_or_path: str, *, device: str, runtime: str, threads: int | None, 
         from videocolor.models.onnx.colorizer import load_user_onnx
 
         return load_user_onnx(Path(name), device, threads)
-    artifact = find_artifact(name)
+    artifact = find_artifact(name, deferred=name in _names())
     if artifact.architecture in _LOADERS:
         if runtime in _CPU_ONLY:
             raise UsageError(
@@ -240,18 +240,19 @@ def weights_file(name: str) -> Path:
     raise UsageError(f"no network is named {name!r}{near}; there are {', '.join(known)}, or give a .safetensors file")
 
 
-def find_artifact(name: str) -> Artifact:
+def find_artifact(name: str, *, deferred: bool = False) -> Artifact:
     """Read a weights file.
 
     Args:
         name: as for `load_colorizer`, but no ONNX file.
+        deferred: see `read_artifact`.
 
     Raises:
         UsageError: no such name.
         ModelError: the file is missing, damaged, or not a network of ours.
     """
     path = weights_file(name)
-    artifact = read_artifact(path) if path.suffix != ".pt" else read_checkpoint(path)
+    artifact = read_artifact(path, deferred=deferred) if path.suffix != ".pt" else read_checkpoint(path)
     own = path.parent.name if path.suffix == ".pt" else path.stem
     return replace(artifact, card=replace(artifact.card, name=own))
 

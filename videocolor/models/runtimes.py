@@ -71,6 +71,7 @@ def session_options(threads: int) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    options.enable_mem_pattern = False  # one block for all of a run, beside those of the run before
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 

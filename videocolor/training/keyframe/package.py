@@ -55,4 +55,4 @@ def make_artifact(averaged: Mapping[str, Tensor], training: dict[str, Any]) -> A
         source="trained by videocolor (videocolor train --config train/keyframe_encoder)",
     )
     weights = {name: value.float().cpu().contiguous().numpy() for name, value in net.state_dict().items()}
-    return Artifact(card, ARCHITECTURE, training, weights)
+    return Artifact(card, ARCHITECTURE, training, lambda: weights)
