@@ -1,4 +1,4 @@
-"""(luma, a*b*) -> stored (Cb, Cr) by a look-up table: as `ab_to_ycbcr` does, fast enough for each frame of a film."""
+"""(luma, a*b*) -> stored (Cb, Cr) by a look-up table: what `ab_to_ycbcr` computes, fast enough for a film."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ _SLICES: Final = 128
 _GRID: Final = 81
 _CLOSE: Final = 3e-5
 """Luma that is missed by less is made up for by one more step along the slope."""
+_MOST_STEPS: Final = 32
+"""Ten are enough for all three matrices."""
 _ROWS: Final = 32
 """Rows of a chroma plane that are converted at once."""
 
@@ -29,8 +31,8 @@ class ChromaTable:
     `ab_to_ycbcr` costs some hundred operations a pixel, a film has 10^10 of them: so luma is cut into
     128 slices, a*b* into an 81x81 grid inside each, and chroma is interpolated in a*b*. The atlas is one
     picture, the slices side by side, because a bilinear picture look-up is the fastest interpolation
-    that a CPU offers through OpenCV. The error against `ab_to_ycbcr` is far below the rounding of 8-bit
-    chroma except beside the gamut's edge (tested).
+    that a CPU offers through OpenCV. Between its nodes the error is below the rounding of 8-bit chroma,
+    except beside the gamut's edge and in blacks, where it can be some codes (tested).
     """
 
     def __init__(self, color: ColorSpec, depth: int) -> None:
@@ -81,7 +83,7 @@ class ChromaTable:
 
 @lru_cache(maxsize=3)
 def chroma_atlas(matrix: Matrix) -> Array:
-    """(81, 128*81, 2) float32: Cb and Cr by (a*, slice of luma x b*), as `ab_to_ycbcr` defines them, within 1e-5.
+    """(81, 128*81, 2) float32: Cb and Cr by (a*, slice of luma x b*), within 1e-5 of the exact solution.
 
     L* is found by Newton's method, all cells of a slice at once, from white down: each slice starts where the three
     slices above it lead, so that one evaluation is enough for most cells.
@@ -97,7 +99,7 @@ def chroma_atlas(matrix: Matrix) -> Array:
         y = np.array(number / (_SLICES - 1), np.float32)
         lightness, before, earlier = 3 * (lightness - before) + earlier, lightness, before
         rgb, cells = np.empty((3, everything.size), np.float32), slice(None)
-        while True:
+        for _ in range(_MOST_STEPS):
             found, slopes = _rgb_and_slopes(lightness[cells], ab[:, cells], from_xyz)
             left = y - rgb_to_luma(found, matrix)
             step = left / rgb_to_luma(slopes, matrix)
@@ -106,6 +108,8 @@ def chroma_atlas(matrix: Matrix) -> Array:
             cells = everything[cells][np.abs(left) > _CLOSE]
             if not cells.size:
                 break
+        else:
+            raise AssertionError(f"{matrix}: no luma of {y} in {_MOST_STEPS} steps")
         atlas[:, number] = np.stack(chroma_inside(rgb, y, matrix), axis=-1).reshape(_GRID, _GRID, 2)
     atlas[_GRID // 2, :, _GRID // 2] = 0  # no color is no chroma, exactly, whatever the search left over
     return atlas.reshape(_GRID, _SLICES * _GRID, 2)

@@ -92,7 +92,7 @@ class CommandLine(click.Group):
                     sys.stdout.flush()
                 except BaseException as error:
                     # What it is raised in may make another error of it, as pydantic does while it serializes.
-                    if signaled and not isinstance(error, VideocolorError):
+                    if signaled and not isinstance(error, VideocolorError | KeyboardInterrupt | click.Abort):
                         raise signaled[0]() from error
                     raise
         except BaseException as error:

@@ -11,7 +11,7 @@ from typing import Final
 
 from videocolor.errors import Interrupted
 
-__all__ = ["check_signals", "signals_raise"]
+__all__ = ["check_signals", "note_signal", "signals_raise"]
 
 _NOTED: Final[list[Callable[[], BaseException]]] = []
 
@@ -20,8 +20,8 @@ _NOTED: Final[list[Callable[[], BaseException]]] = []
 def signals_raise() -> Iterator[list[Callable[[], BaseException]]]:
     """Ctrl-C raises KeyboardInterrupt, SIGTERM `Interrupted`, in the main thread; a second SIGTERM ends the process.
 
-    Both are noted as well, in the list that is given (what makes the error), for `check_signals`: an error that a
-    handler raises is lost where it meets code that drops errors. Extensions built for Python's stable ABI do so while
+    Yields the list of the signals noted so far, as factories of their errors. It is for `check_signals`: an error that
+    a handler raises is lost where it meets code that drops errors. Extensions built for Python's stable ABI do so while
     they make a traceback; PyAV does that for each frame that a filter holds back.
 
     In another thread than the main one, nothing happens.
@@ -33,19 +33,24 @@ def signals_raise() -> Iterator[list[Callable[[], BaseException]]]:
     def stop(number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGTERM:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        _NOTED.append(_terminated if number == signal.SIGTERM else KeyboardInterrupt)
+        note_signal(_terminated if number == signal.SIGTERM else KeyboardInterrupt)
         raise _NOTED[-1]()
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    noted, before = len(_NOTED), {signal.SIGTERM: signal.getsignal(signal.SIGTERM)}
     signal.signal(signal.SIGTERM, stop)
-    if before[signal.SIGINT] is signal.default_int_handler:
-        signal.signal(signal.SIGINT, stop)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, stop)
     try:
         yield _NOTED
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
-        _NOTED.clear()
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: not set by Python
+        del _NOTED[noted:]
+
+
+def note_signal(error: Callable[[], BaseException]) -> None:
+    """Note in a handler what `check_signals` is to raise."""
+    _NOTED.append(error)
 
 
 def check_signals() -> None:

@@ -18,6 +18,7 @@ import threading
 import time
 from typing import IO, Any, Final, NoReturn
 
+from videocolor.concurrency.stopping import check_signals, note_signal
 from videocolor.engines.worker import load_work, perform, unpack_task
 from videocolor.errors import Interrupted, VideocolorError
 
@@ -109,7 +110,8 @@ def _work(name: str, post: _Post, tasks: queue.SimpleQueue[dict[str, Any]]) -> N
 def _stop(*_: object) -> None:
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Interrupted("the worker was asked to stop", 143)
+    note_signal(lambda: Interrupted("the worker was asked to stop", 143))
+    check_signals()
 
 
 if __name__ == "__main__":

@@ -139,10 +139,10 @@ def read_artifact(path: Path, *, deferred: bool = False) -> Artifact:
 
     Args:
         path: the file.
-        deferred: read the weights at their first use: of a file that is known to be good.
+        deferred: read the weights at their first use: of a file that comes with the package.
 
     Raises:
-        ModelError: it is missing, damaged, or not ours.
+        ModelError: it is missing, damaged (if deferred, its weights raise that), or not ours.
     """
     about = read_card(path)
     if deferred:

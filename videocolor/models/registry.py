@@ -24,6 +24,7 @@ __all__ = [
     "automatic_partner",
     "export_model",
     "find_artifact",
+    "is_packaged",
     "list_models",
     "load_colorizer",
     "published_file",
@@ -212,6 +213,11 @@ def _load_plugin(name: str, device: str, threads: int | None) -> Colorizer:
 
 def _names() -> list[str]:
     return sorted({path.stem for path in _WEIGHTS.rglob("*.safetensors")} | set(_SIMPLE) | set(_ALIASES))
+
+
+def is_packaged(name: str) -> bool:
+    """Whether a name stands for a network that comes with the package."""
+    return name in _names()
 
 
 def weights_file(name: str) -> Path:

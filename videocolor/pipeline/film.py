@@ -24,7 +24,7 @@ from videocolor.hints.plan import (
     place_timed_hints,
 )
 from videocolor.models.base import Colorizer
-from videocolor.models.registry import automatic_partner, load_colorizer
+from videocolor.models.registry import automatic_partner, is_packaged, load_colorizer
 from videocolor.pipeline.aligned import FilmFrame, align_hints
 from videocolor.pipeline.merge import OtherChroma
 from videocolor.pipeline.othermap import map_chroma
@@ -172,11 +172,13 @@ def open_film(
         UsageError, InputError, OutputError, ModelError, DeviceError: see `videocolor.errors`.
     """
     with ThreadPoolExecutor(1, "network") as pool:
-        loading = pool.submit(lambda given: given or load_network(config), colorizer)
+        # A plug-in may need the main thread, and what takes long to load would hold up what is wrong with the output.
+        aside = colorizer is None and all(map(is_packaged, filter(None, (config.model.name, config.model.automatic))))
+        loading = pool.submit(load_network, config) if aside else None
         info, plan = prove_output(source, target, config)
         log.note(*plan.notes)
         log.warn(*info.warnings, *(f"left out: {name}" for name in plan.dropped))
-        colorizer = loading.result()
+    colorizer = loading.result() if loading else colorizer or load_network(config)
     found: ScanResult | None = None
     if decided is None:
         decided, found = plan_shots(source, config, colorizer, log)

@@ -52,7 +52,7 @@ _RATE: Final = Fraction(25)
 _QUEUE_BYTES: Final = 128 * 2**20
 """Memory of the frames between two stages; a queue holds a window where it can, since the network works by windows."""
 _WINDOW_BYTES: Final = 512 * 2**20
-"""A window of decoded frames may take this much memory; the batch shrinks for films that need more."""
+"""A window of decoded frames may take this much memory; larger films have smaller batches, then closer keyframes."""
 _TOGETHER: Final = 2
 """Batches of keyframes that are decided together in a shot without a hint; measured, see docs/research/."""
 _SPREAD_BYTES: Final = 32 * 2**20
@@ -136,11 +136,12 @@ def shot_schedule(film: Film, number: int) -> ShotSchedule:
     interval = 1 if every else model.keyframe_interval
     if film.colorizer.card.propagates and film.hints.has_reference(number):
         interval = min(interval, model.keyframe_interval_painted)
-    held = info.width * info.height * (1 if info.layout.depth <= 8 else 2) * 3 * interval
+    held = info.width * info.height * (1 if info.layout.depth <= 8 else 2) * 3  # of a frame
+    interval = max(1, min(interval, _WINDOW_BYTES // held))
     # A reused hint is not known yet, and does not mind.
     together = film.colorizer.card.feature_stride is not None and not film.hints.for_shot(number)
     most = model.batch * _TOGETHER if together else model.batch
-    window = interval * max(1, min(most, _WINDOW_BYTES // held))
+    window = interval * max(1, min(most, _WINDOW_BYTES // (held * interval)))
     cost = REFERENCE_COST if film.hints.propagates(number) else 1.0
     return ShotSchedule(interval, window, make_smoother(film, number).delay, cost)
 

@@ -45,10 +45,13 @@ class KeyframeColorizer(Colorizer):
 
     def __init__(self, card: ModelCard, runtime: Runtime, vividness: float = DEFAULT_VIVIDNESS) -> None:
         self.card, self.runtime, self.vividness = replace(card, feature_stride=_STRIDE), runtime, vividness
+        self._importing: Thread | None = None
 
     def begin(self, hints: Sequence[HintInput]) -> None:
         """Start a shot; hints are not used."""
-        Thread(target=prepare, name="import").start()  # while the shot's first frames are read
+        if self._importing is None:  # while the shot's first frames are read
+            self._importing = Thread(target=prepare, name="import", daemon=True)
+            self._importing.start()
 
     def step(self, _state: None, luma: Array, _propagated: Array | None = None, /) -> Prediction:
         """Color frames, each by itself."""

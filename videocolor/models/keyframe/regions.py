@@ -1,14 +1,15 @@
 """One thing, one choice: regions of a picture, and the color of each place from its distribution and its region's.
 
 Regions are those of P. Felzenszwalb, D. Huttenlocher: Efficient Graph-Based Image Segmentation (IJCV 2004), over luma
-and the mean of what is plausible, at two scales: faces and hands are regions of the finer one, lawns of the coarser. A
-place decides by its own distribution and by those of its regions (a product of experts), so that a thing keeps one
-color up to its edge; the color is the annealed mean of R. Zhang, P. Isola, A. Efros: Colorful Image Colorization (ECCV
-2016).
+and the mean of what is plausible, at two scales: faces and hands are regions of the finer one, lawns of the coarser.
+A place decides by its own distribution and by those of its regions (a product of experts), so that a thing keeps one
+color up to its edge; a plain place by that of its coarse region. The color is the annealed mean of R. Zhang, P.
+Isola, A. Efros: Colorful Image Colorization (ECCV 2016).
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
@@ -50,7 +51,7 @@ prefers rare hues, and lawns turned violet."""
 _MOST_GAIN: Final = 30.0
 """Chroma, in Lab units, from which more of it is preferred no more, or coats turned scarlet."""
 _EXPECTED: Final = 1.7
-"""Share of the expected colorfulness that a picture has at least, at vividness 1; at 0 none."""
+"""Share of the expected colorfulness (of averaged features) that a picture has at least, at vividness 1; at 0 none."""
 _MOST_VIVID: Final = 1.4
 """Vividness up to which is tried to reach it, in so many steps."""
 _TRIED: Final = 8
@@ -110,10 +111,9 @@ class Evidence:
 
 
 def prepare() -> None:
-    """Import what `find_regions` needs: it takes a fifth of a second."""
-    import skimage.segmentation
-
-    skimage.segmentation.felzenszwalb  # noqa: B018 - imported when it is looked at
+    """Import what `find_regions` needs, which takes a fifth of a second; what goes wrong, it says itself."""
+    with suppress(ImportError):
+        from skimage.segmentation import felzenszwalb  # noqa: F401
 
 
 def find_regions(evidence: Evidence) -> list[Array]:
@@ -139,7 +139,7 @@ def by_regions(evidence: Evidence) -> Evidence:
         flat = numbers.ravel()
         means = _region_means(features, flat)[:, flat]
         shared += np.float32(weight) * means
-    shared += _plainness(evidence.luma, flat) * (means - shared)  # of the coarsest regions
+    shared += _plainness(evidence.luma, flat) * (means - shared)  # of the last, coarsest regions
     return replace(evidence, features=shared.reshape(evidence.features.shape))
 
 
@@ -258,7 +258,7 @@ def _region_means(planes: Array, flat: Array) -> Array:
 
 
 def _plainness(luma: Array, flat: Array) -> Array:
-    """How far each place of (h, w) luma is plain, in a region of `flat` that is: (h * w,) float32 in 0..1."""
+    """Plainness of each place of (h, w) luma, times the mean plainness of its region: (h * w,) float32 in 0..1."""
     mean = cv2.blur(luma, _AROUND)
     variance = np.maximum(cv2.sqrBoxFilter(luma, cv2.CV_32F, _AROUND) - mean * mean, 0)
     plain = (1 / (1 + variance / np.float32(_PLAIN**2))).ravel()
