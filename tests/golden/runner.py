@@ -38,9 +38,7 @@ def undo_shortcuts() -> None:
     """Compute in full what the present tree halves for speed, as the reference does, so that all else is compared."""
     from videocolor.models.hint import calibration, colorizer
     from videocolor.motion import flow
-    from videocolor.pipeline import propagation
 
-    propagation.DRIFT_CORRECTION_EVERY = 4  # type: ignore[misc]
     flow._LEAST_SIDE = sys.maxsize  # type: ignore[misc]
     colorizer._SURE = 2.0
     colorizer._coarse_correction = calibration.Calibration.correction

@@ -39,7 +39,7 @@ __all__ = [
     "propagate_color",
 ]
 
-DRIFT_CORRECTION_EVERY: Final = 8
+DRIFT_CORRECTION_EVERY: Final = 4
 """Frames between comparisons with the reference frame itself."""
 SEARCH_EVERY: Final = 16
 """Frames between searches for a shot's pictures in its frames."""
