@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import statistics
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -226,6 +227,23 @@ def _weights() -> str:
     return table(["file", "size", "format", "parameters", "MACs at 256x256", "sha256"], rows)
 
 
+def _limits() -> str:
+    start = load("start")
+    rows = {"`--help`": start["help"], "one second of film, 480 lines": start["second"]}
+    rows |= load("memory")["rows"] | {f"{name} of film, 64x48": row for name, row in load("length")["rows"].items()}
+    return table(["run", "wall s", "MiB"], ([name, row["seconds"], row["mib"]] for name, row in rows.items()))
+
+
+def _workers() -> str:
+    real = load("workers_measured")["rows"]
+    cells = [
+        (f"{count}, on two cores", statistics.median(row["seconds"] for row in real if row["workers"] == count), "")
+        for count in (1, 2)
+    ]
+    cells += [(f"{row['workers']}, simulated", row["seconds"], row["times"]) for row in load("workers")["rows"]]
+    return table(["workers", "wall s", "times as fast"], cells)
+
+
 def _text(name: str) -> Callable[[], str]:
     return lambda: f"```text\n{(RESULTS / name).read_text().rstrip()}\n```\n"
 
@@ -262,6 +280,8 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "metrics": _metrics,
     "surfaces": _surfaces,
     "pieces": _pieces,
+    "limits": _limits,
+    "workers": _workers,
     "things": _things,
     "skin": _skin,
     "scaling": _scaling,
