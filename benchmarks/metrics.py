@@ -127,9 +127,9 @@ def pieces(truth: list[Array], result: list[Array], lpips: Path | None) -> dict[
         "CIEDE2000 map by scikit-image": lambda: [deltaE_ciede2000(a, b, channel_axis=0) for a, b in labs],
         "shared: CIEDE2000 map": lambda: [ciede2000(a, b) for a, b in labs],
         "psnr_rgb": lambda: [pixels.psnr(pixels.mean_squared_error(a, b)) for a, b in pairs],
-        "psnr_ab, behind Lab": lambda: [pixels.mean_squared_error(a[1:], b[1:]) for a, b in labs],
+        "psnr_ab, without Lab": lambda: [pixels.mean_squared_error(a[1:], b[1:]) for a, b in labs],
         "ssim": lambda: [pixels.ssim(a, b) for a, b in pairs],
-        "ciede2000 mean and p90, behind the map": lambda: [
+        "ciede2000 mean and p90, without the map": lambda: [
             (d.mean(dtype=np.float64), np.bincount(np.ceil(d * 100).astype(np.int32).ravel())) for d in deltas
         ],
         "colorfulness, both forms, both films": lambda: [[pixels.colorfulness(p) for p in pair] for pair in pairs],
@@ -137,7 +137,7 @@ def pieces(truth: list[Array], result: list[Array], lpips: Path | None) -> dict[
             [temporal.jensen_shannon(shares[0], temporal.histograms(p)) for p in pair for _ in range(3)]
             for pair in pairs
         ],
-        "edge_ciede2000, behind the map": lambda: [
+        "edge_ciede2000, without the map": lambda: [
             d[edge_band(a)].mean(dtype=np.float64) for (a, _), d in zip(labs, deltas, strict=True)
         ],
         "reference_ciede2000": lambda: [
@@ -145,11 +145,11 @@ def pieces(truth: list[Array], result: list[Array], lpips: Path | None) -> dict[
             for a, b in pairs
         ],
         "shared: flow of a pair, both ways": lambda: [temporal.truth_flow(truth[i], truth[i + 1]) for i in steps],
-        "warp_error of a pair, behind the flow": lambda: [
+        "warp_error of a pair, without the flow": lambda: [
             [temporal.warp_error(f[i], f[i + 1], flows[i][0], temporal.occluded(*flows[i])) for f in (truth, result)]
             for i in steps
         ],
-        "flicker of a pair, behind the flow": lambda: [
+        "flicker of a pair, without the flow": lambda: [
             [temporal.flicker(labs[i][s], labs[i + 1][s], flows[i][1], hidden[i]) for s in (0, 1)] for i in steps
         ],
     }

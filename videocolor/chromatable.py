@@ -32,7 +32,7 @@ class ChromaTable:
     128 slices, a*b* into an 81x81 grid inside each, and chroma is interpolated in a*b*. The atlas is one
     picture, the slices side by side, because a bilinear picture look-up is the fastest interpolation
     that a CPU offers through OpenCV. Between its nodes the error is below the rounding of 8-bit chroma,
-    except beside the gamut's edge and in blacks, where it can be some codes (tested).
+    except beside the gamut's edge and in blacks, where it can be some codes.
     """
 
     def __init__(self, color: ColorSpec, depth: int) -> None:
@@ -83,7 +83,7 @@ class ChromaTable:
 
 @lru_cache(maxsize=3)
 def chroma_atlas(matrix: Matrix) -> Array:
-    """(81, 128*81, 2) float32: Cb and Cr by (a*, slice of luma x b*), within 1e-5 of the exact solution.
+    """(81, 128*81, 2) float32: Cb and Cr by (a*, slice of luma x b*), within 1e-4 of the exact solution.
 
     L* is found by Newton's method, all cells of a slice at once, from white down: each slice starts where the three
     slices above it lead, so that one evaluation is enough for most cells.

@@ -43,7 +43,7 @@ MEANT_TO_CHANGE: dict[str, str] = (
 )
 """Ids of cases (or patterns of them) whose samples are meant to differ from the reference's -> why.
 
-Every film's may: the table of chroma is exact now. The reference gets it, too (`take_table` of the runner).
+Every film's may: the table of chroma is made more exactly now. The reference gets it, too (`take_table` of the runner).
 """
 
 

@@ -146,7 +146,7 @@ def _load(name_or_path: str, *, device: str, runtime: str, threads: int | None, 
     name = _ALIASES.get(name_or_path, name_or_path)
     if name in _SIMPLE:
         return ConstantColorizer(*_SIMPLE[name])
-    if name not in _names() and is_plugin(name, "colorizers"):
+    if not is_packaged(name) and is_plugin(name, "colorizers"):
         return _load_plugin(name, device, threads)
     if name.lower().endswith(".onnx"):
         if runtime not in ("auto", "onnxruntime"):
@@ -154,7 +154,7 @@ def _load(name_or_path: str, *, device: str, runtime: str, threads: int | None, 
         from videocolor.models.onnx.colorizer import load_user_onnx
 
         return load_user_onnx(Path(name), device, threads)
-    artifact = find_artifact(name, deferred=name in _names())
+    artifact = find_artifact(name, deferred=is_packaged(name))
     if artifact.architecture in _LOADERS:
         if runtime in _CPU_ONLY:
             raise UsageError(

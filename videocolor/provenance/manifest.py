@@ -189,13 +189,13 @@ def read_manifest(target: Path) -> Manifest | None:
                     return None
             else:
                 reader = c2pa.Reader(_OTHER, film, manifest_data=beside.read_bytes(), context=context)
-            told = json.loads(reader.json())
-            active = told["manifests"][told["active_manifest"]]
+            report = json.loads(reader.json())
+            active = report["manifests"][report["active_manifest"]]
     except (c2pa.C2paError, ValueError, LookupError) as error:
         raise InputError(f"{target if kind else beside}: the manifest cannot be read: {error}") from error
     except OSError as error:
         raise InputError(f"{target}: cannot be read: {error.strerror or error}") from error
-    problems = [f"{s['code']}: {s.get('explanation', '')}" for s in told.get("validation_status", ())]
+    problems = [f"{s['code']}: {s.get('explanation', '')}" for s in report.get("validation_status", ())]
     facts: dict[str, Any] = next((a["data"] for a in active.get("assertions", ()) if a["label"] == RECORD), {})
     signer = str(active.get("signature_info", {}).get("common_name", "unknown"))
     return Manifest(kind is not None, tuple(p for p in problems if not p.startswith(_UNTRUSTED)), signer, facts)

@@ -157,7 +157,7 @@ def _cached(request: Request, tag: str, version: str, make: Callable[[], bytes])
 
 
 def jpeg_answer(data: bytes) -> Response:
-    """Return a JPEG that a browser asks for anew each time."""
+    """Return a JPEG that a browser does not keep."""
     return Response(data, media_type="image/jpeg", headers=REVALIDATE)
 
 

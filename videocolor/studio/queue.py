@@ -2,8 +2,8 @@
 
 It is kept in `renders/queue.json`. Each form of a film has a folder of its own, `renders/master/` say, where a batch
 keeps its state: an export goes on where it was stopped. A running export outlives the studio, for it is a process; the
-next studio of this project follows it and goes on with the queue. The comparison film is made in the studio and begins
-anew.
+next studio of this project follows it and goes on with the queue. The comparison film is made in the studio and starts
+over.
 """
 
 from __future__ import annotations

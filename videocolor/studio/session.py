@@ -58,7 +58,7 @@ class Studio:
         self.renders = Renders(store, self.index, self.events)
         self.queue = Queue(store, self.renders, self.events)
         self.document = Document(store, self.index, self.scan, self.shots, self.previews, self.renders)
-        self._kernels = ExitStack()  # for good: to count the libraries anew takes 5 ms of each click
+        self._kernels = ExitStack()  # for good: to count the libraries again takes 5 ms of each click
         self._kernels.enter_context(single_threaded_kernels())
         self._watched: tuple[tuple[int, ...], frozenset[int]] | None = None
         self._unsubscribe: Callable[[], None] = store.subscribe(self._changed)
