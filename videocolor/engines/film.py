@@ -52,7 +52,8 @@ def worker_bytes(film: Film) -> int:
     """Estimate the memory of one worker: its process, a window of frames, and the queues between its stages."""
     info = film.info
     frame = info.width * info.height * (1 if info.layout.depth <= 8 else 2) * 3
-    held = shot_schedule(film, 0).window + 3 * queue_length(info, film.config) + 4 * frame_threads(info, film.config)
+    schedule = shot_schedule(film, 0)
+    held = max(schedule.window, schedule.longest) + 3 * queue_length(info, film.config) + 4 * frame_threads(info, film.config)
     return _PROCESS_BYTES + frame * held
 
 

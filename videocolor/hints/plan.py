@@ -131,6 +131,10 @@ class HintPlan:
         """Whether motion has color to carry in a shot."""
         return bool(self.propagated(number)) or self.has_reference(number)
 
+    def references(self, number: int) -> tuple[int, ...]:
+        """Return the frames of the film, ascending, for which complete pictures of a shot were made."""
+        return tuple(sorted({p.frame for p in self.hints if p.own == number and p.is_whole and p.frame is not None}))
+
     def at_frame(self, number: int, index: int) -> PlannedHint | None:
         """Return the hint that was made for this frame of this shot, whether the network receives it or not."""
         made = [p for p in self.hints if p.frame == index and p.own == number]

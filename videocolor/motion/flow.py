@@ -69,6 +69,10 @@ class Motion:
         trusts = (self.trust_a, self.trust_b)
         return Motion(*flows, *(cv2.resize(trust, shape[::-1], interpolation=cv2.INTER_LINEAR) for trust in trusts))
 
+    def reversed(self) -> Motion:
+        """Return the same motion from b to a."""
+        return Motion(self.ba, self.ab, self.trust_b, self.trust_a)
+
 
 Step: TypeAlias = tuple[Array, Motion | None]
 """A frame as `FlowEstimator.prepare` returns it, and the motion from the frame before (a) to it (b); None at first."""

@@ -55,7 +55,7 @@ class KeyframeTracker:
         for first, last in zip(keyframes[-2::-1], keyframes[:0:-1], strict=True):
             way = _still(shape)
             for motion in motions[last:first:-1]:
-                way = _onward(way, None if motion is None else _reversed(motion))
+                way = _onward(way, None if motion is None else motion.reversed())
             ahead.append(way)
         return KeyframeMotion(np.stack(back), np.stack(ahead[::-1]), self.state.features)
 
@@ -84,6 +84,3 @@ def _onward(way: Array, motion: Motion | None) -> Array:
     x, y, trust = (look_up(plane, there) for plane in way)
     return np.stack([x, y, trust * cv2.resize(motion.trust_b, shape[::-1], interpolation=cv2.INTER_LINEAR)])
 
-
-def _reversed(motion: Motion) -> Motion:
-    return Motion(motion.ba, motion.ab, motion.trust_b, motion.trust_a)

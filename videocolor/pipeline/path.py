@@ -67,7 +67,7 @@ def color_shots(frames: Iterable[ShotFrame], film: Film, run: Run) -> Iterator[C
     """Color shot after shot, each in windows; nothing but reused hints crosses a cut."""
     for _, items in groupby(frames, key=lambda frame: frame.shot):
         shot = ShotColorizer(items, film, run)
-        for window in windows(shot.frames, shot.schedule.window):
+        for window in windows(shot.frames, shot.schedule, shot.progress.next + shot.progress.waiting):
             run.may_pause(shot, window[0])
             yield from shot.step(window)
         yield from shot.finish()

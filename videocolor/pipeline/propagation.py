@@ -4,7 +4,8 @@
     for window in windows_of(shot):
         colors = propagator.follow(grays, steps, references, candidates)   # what reaches each frame
 
-Coordinates are composed from frame to frame. From a reference frame, the track begins at that frame. A picture of the
+Coordinates are composed from frame to frame. From a reference frame, tracks begin at that frame: one ahead through the
+shot, one back through its window, so that frames between two reference frames get the color of both. A picture of the
 same scene whose frame is unknown or comes later is searched for in the frames, again and again
 (`videocolor.motion.matching`), and is tracked from where it is found. What network and film use of it:
 `videocolor.pipeline.propagated`.
@@ -145,6 +146,12 @@ class Track:
         return PropagatedColor(self.reference, self.coordinates.at.copy(), self.coordinates.trust, picture)
 
 
+def _begun(ab: Array, gray: Array, picture: Array) -> Track:
+    """Begin a track at a reference frame: its a*b* (2, H, W), its luma, and that prepared for motion."""
+    reference = ReferenceFrame(np.ascontiguousarray(np.moveaxis(ab, 0, -1), np.float32), gray, picture)
+    return Track(reference, CoordinateMap.identity(*picture.shape))
+
+
 class Propagator(Protocol):
     """Propagates the color of reference frames through one shot."""
 
@@ -229,14 +236,15 @@ class HintPropagator:
     ) -> list[PropagatedColors]:
         """See `Propagator`."""
         state, colors = self.state, list[PropagatedColors]()
+        if state.found is not None and state.found.number not in candidates:
+            state.found = None  # a reference frame of this window, and so propagated from there
+        back = self._back(grays, steps, references)
         for place, (gray, (picture, motion)) in enumerate(zip(grays, steps, strict=True)):
             for track in self._tracks():
                 if motion is not None:
                     track.step(motion, picture, self.flow)
             if place in references:
-                ab = np.ascontiguousarray(np.moveaxis(references[place], 0, -1), np.float32)
-                reference = ReferenceFrame(ab, gray, picture)
-                state.latest, state.found = Track(reference, CoordinateMap.identity(*picture.shape)), None
+                state.latest, state.found = _begun(references[place], gray, picture), None
                 state.since = 0
                 colors.append(())
                 continue
@@ -246,7 +254,24 @@ class HintPropagator:
             elif frame.texture.mean() > _LEAST:  # a black frame matches nothing: the next one is searched
                 self._search(frame, candidates)
                 state.since += 1
-            colors.append(tuple(track.color(picture) for track in self._tracks()))
+            colors.append((*(track.color(picture) for track in self._tracks()), *back.get(place, ())))
+        return colors
+
+    def _back(
+        self, grays: Sequence[Array], steps: Sequence[Step], references: Mapping[int, Array]
+    ) -> dict[int, PropagatedColors]:
+        """Place -> the color of the next reference frame, tracked back through the window."""
+        colors, track = dict[int, PropagatedColors](), None
+        for place in range(max(references, default=-1), -1, -1):
+            picture = steps[place][0]
+            if place in references:
+                track = _begun(references[place], grays[place], picture)
+                continue
+            motion = steps[place + 1][1]
+            if track is None or motion is None:
+                continue
+            track.step(motion.reversed(), picture, self.flow)
+            colors[place] = (track.color(picture),)
         return colors
 
     def _tracks(self) -> list[Track]:

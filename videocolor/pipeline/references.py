@@ -89,15 +89,15 @@ class ShotHints:
         self._log.reproduced.add(item.frame.index)
         return self._on_grids(planned.hint)
 
-    def candidates(self, first: Prepared) -> dict[int, ReferenceFrame]:
-        """Return number -> the hints that may be found in the shot's frames from `first` on, and tracked.
+    def candidates(self, last: Prepared) -> dict[int, ReferenceFrame]:
+        """Return number -> the hints that may be found in the frames of a window that ends with `last`, and tracked.
 
-        Of earlier reference frames, motion has propagated the color already.
+        Of earlier reference frames, and those of the window, motion propagates the color.
         """
         passed = {
             number
             for number in self._state.reproduced
-            if (at := self._planned[number].frame) is not None and at <= first.frame.index
+            if (at := self._planned[number].frame) is not None and at <= last.frame.index
         }
         return {number: picture for number, picture in self._pictures.items() if number not in passed}
 

@@ -55,6 +55,8 @@ _WINDOW_BYTES: Final = 512 * 2**20
 """A window of decoded frames may take this much memory; larger films have smaller batches, then closer keyframes."""
 _TOGETHER: Final = 2
 """Batches of keyframes that are decided together in a shot without a hint; measured, see docs/research/."""
+_LONGEST: Final = 64
+"""Frames of a window that ends with a reference frame, at most: the color of that is propagated back to the others."""
 _SPREAD_BYTES: Final = 32 * 2**20
 """Frames that a stage works on at once; in work they take several times as much."""
 _MOST_THREADS: Final = 4
@@ -125,8 +127,21 @@ class ShotSchedule:
     """Frames that are worked on together."""
     delay: Delay
     """When their chroma is finished."""
+    references: tuple[int, ...] = ()
+    """Frames of the film that may be reference frames of the shot, ascending."""
+    longest: int = 0
+    """Most frames of a window that ends with one of them."""
     cost: float = 1.0
     """Work of a frame, in frames of a shot without a hint."""
+
+
+    def length(self, first: int) -> int:
+        """Return how many frames the window that begins at frame `first` of the film has.
+
+        It ends with the last reference frame within `longest` frames, but has no less than `window`.
+        """
+        within = (frame + 1 - first for frame in self.references if first <= frame < first + self.longest)
+        return max([self.window, *within])
 
 
 def shot_schedule(film: Film, number: int) -> ShotSchedule:
@@ -143,13 +158,17 @@ def shot_schedule(film: Film, number: int) -> ShotSchedule:
     most = model.batch * _TOGETHER if together else model.batch
     window = interval * max(1, min(most, _WINDOW_BYTES // (held * interval)))
     cost = REFERENCE_COST if film.hints.propagates(number) else 1.0
-    return ShotSchedule(interval, window, make_smoother(film, number).delay, cost)
+    references = film.hints.references(number) if _propagates(film, number) else ()
+    longest = min(_LONGEST, _WINDOW_BYTES // held)
+    return ShotSchedule(interval, window, make_smoother(film, number).delay, references, longest, cost)
 
 
-def windows(items: Iterable[T], length: int) -> Iterator[list[T]]:
-    """Consecutive lists of `length` items; the last one may be shorter."""
-    iterator = iter(items)
-    return iter(lambda: list(islice(iterator, length)), [])
+def windows(frames: Iterable[T], schedule: ShotSchedule, first: int) -> Iterator[list[T]]:
+    """Divide the next frames of a shot, of which the first has the number `first` in the film, into windows."""
+    iterator = iter(frames)
+    while window := list(islice(iterator, schedule.length(first))):
+        yield window
+        first += len(window)
 
 
 @dataclass(eq=False)
@@ -308,7 +327,7 @@ def shard_starts(shots: Iterable[tuple[range, ShotSchedule]], rule: ShardRule) -
         shot = ShotProgress(schedule, frames.start)
         if counter.begins(shot):
             starts.append(shot.next)
-        for window in windows(frames, schedule.window):
+        for window in windows(frames, schedule, frames.start):
             if counter.may_pause(shot):
                 starts.append(shot.next)
             counter.passed(shot, shot.take(len(window)))

@@ -128,7 +128,7 @@ class ShotColorizer:
         references = self._find_references(window)
         keyframes = [i for i in self._keyframes.choose(steps) if window[i].reference is None]
         pictures = {place: color.picture for place, color in references.items()}
-        candidates = self._hints.candidates(window[0].item)
+        candidates = self._hints.candidates(window[-1].item)
         grays = [frame.item.gray for frame in window]
         for frame, colors in zip(window, self._propagator.follow(grays, steps, pictures, candidates), strict=True):
             frame.propagated = colors
