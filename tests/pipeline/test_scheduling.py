@@ -37,8 +37,27 @@ def pan(step: int) -> list[Step]:
 
 
 def test_windows_are_consecutive() -> None:
-    assert list(windows(range(7), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
-    assert list(windows([], 3)) == []
+    schedule = ShotSchedule(1, 3, PLAIN)
+    assert list(windows(range(7), schedule, 0)) == [[0, 1, 2], [3, 4, 5], [6]]
+    assert list(windows([], schedule, 0)) == []
+
+
+@pytest.mark.parametrize(
+    ("references", "first", "lengths"),
+    [
+        ((0, 50, 100), 0, [51, 50, 16, 3]),
+        ((0, 50, 100), 35, [16, 50, 16, 3]),  # where a shard begins
+        ((100,), 0, [16, 16, 16, 53, 16, 3]),
+        ((0, 10), 0, [16] * 7 + [8]),
+        ((7, 30, 55), 0, [56, 16, 16, 16, 16]),  # the last one that a window can hold
+    ],
+)
+def test_windows_end_with_reference_frames(references: tuple[int, ...], first: int, lengths: list[int]) -> None:
+    """So that their color is propagated back; a window is no shorter for it, and never longer than it may be."""
+    schedule = ShotSchedule(8, 16, SMOOTHED, references, longest=64)
+    found = list(windows(range(first, 120), schedule, first))
+    assert [len(window) for window in found] == lengths
+    assert [frame for window in found for frame in window] == list(range(first, 120))
 
 
 def test_keyframes_are_added_where_something_new_comes() -> None:
@@ -59,7 +78,7 @@ def test_keyframes_are_added_where_something_new_comes() -> None:
 )
 def test_a_shot_pauses_where_all_earlier_frames_are_finished(delay: Delay, window: int, pauses: list[int]) -> None:
     shot, found = ShotProgress(ShotSchedule(8, window, delay), 0), []
-    for frames in windows(range(80), window):
+    for frames in windows(range(80), shot.schedule, 0):
         if shot.paused:
             found.append(shot.next)
         shot.take(len(frames))
