@@ -53,7 +53,11 @@ def worker_bytes(film: Film) -> int:
     info = film.info
     frame = info.width * info.height * (1 if info.layout.depth <= 8 else 2) * 3
     schedule = shot_schedule(film, 0)
-    held = max(schedule.window, schedule.longest) + 3 * queue_length(info, film.config) + 4 * frame_threads(info, film.config)
+    held = (
+        max(schedule.window, schedule.longest)
+        + 3 * queue_length(info, film.config)
+        + 4 * frame_threads(info, film.config)
+    )
     return _PROCESS_BYTES + frame * held
 
 

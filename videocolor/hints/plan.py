@@ -8,9 +8,10 @@ One that fits nowhere is reported.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Final
 
 import cv2
@@ -235,7 +236,11 @@ def place_timed_hints(
 
 
 def match_hints(
-    hints: Sequence[Hint], scan: ScanResult, min_similarity: float, assigned: Sequence[PlannedHint] = ()
+    hints: Sequence[Hint],
+    scan: ScanResult,
+    min_similarity: float,
+    assigned: Sequence[PlannedHint] = (),
+    found: Mapping[int, int] = MappingProxyType({}),
 ) -> HintPlan:
     """Decide which hint goes to which shot.
 
@@ -244,19 +249,19 @@ def match_hints(
         scan: of the film; made with the hints' times.
         min_similarity: 0..1, what a shot needs to receive a hint that was not made for it.
         assigned: hints that have their shots already; they count before the dealt ones.
+        found: place in `hints` -> the frame that a hint without a time was found to be.
     """
     planned: list[PlannedHint] = []
     warnings: list[str] = []
     span = Span.of(scan)
-    for hint, similarity in zip(hints, _similarities(hints, scan, span), strict=True):
+    for place, (hint, similarity) in enumerate(zip(hints, _similarities(hints, scan, span, found), strict=True)):
         shots = {number: value for number, value in similarity.items() if value >= min_similarity}
         if len(similarity) == 1 and not shots and hint.time is None and span.is_whole:
             warnings.append(
                 f"hint {hint.name}: looks little like the only shot; used as far as the network believes it"
             )
             shots = similarity
-        frame = own = None
-        own_similarity = 0.0
+        frame, own, own_similarity = found.get(place), None, 0.0
         if hint.time is not None:
             if hint.time > span.film_end:
                 warnings.append(
@@ -274,9 +279,10 @@ def match_hints(
                     continue
             else:
                 frame = scan.nearest[hint.time]
-                own = scan.shot_at(frame).index
-                own_similarity = similarity[own]
-                shots[own] = 1.0
+        if frame is not None:
+            own = scan.shot_at(frame).index
+            own_similarity = similarity[own]
+            shots[own] = 1.0
         if not shots:
             best = max(similarity, key=lambda number: similarity[number])
             warnings.append(
@@ -288,17 +294,20 @@ def match_hints(
     return cap_hints_per_shot([*assigned, *planned], warnings)
 
 
-def _similarities(hints: Sequence[Hint], scan: ScanResult, span: Span) -> list[dict[int, float]]:
+def _similarities(
+    hints: Sequence[Hint], scan: ScanResult, span: Span, found: Mapping[int, int]
+) -> list[dict[int, float]]:
     """For each hint, how surely it shows the scene of each shot."""
+    timed = {
+        place: scan.nearest[hint.time]
+        for place, hint in enumerate(hints)
+        if hint.time is not None and hint.time <= span.film_end and span.holds(hint.time)
+    }
+    frames = {**found, **timed}
     numbers = [view.shot.index for view in scan.shots]
     places = {number: place for place, number in enumerate(numbers)}
     thumbs = [thumbnail(np.rint(hint_input(hint, (180, 320)).luma * 255).astype(np.uint8)) for hint in hints]
-    own = [
-        places[scan.shot_at(scan.nearest[hint.time]).index]
-        if hint.time is not None and hint.time <= span.film_end and span.holds(hint.time)
-        else None
-        for hint in hints
-    ]
+    own = [places[scan.shot_at(frames[i]).index] if i in frames else None for i in range(len(hints))]
     table = scene_similarity(thumbs, [[luma for _, luma in view.views] for view in scan.shots], own)
     return [dict(zip(numbers, row.tolist(), strict=True)) for row in table]
 

@@ -1,12 +1,17 @@
-"""Hints with a time are registered to the film's frame of that time: a program that colored it may have moved it."""
+"""Hints meet their frames: those without a time are looked for in the film, and all are registered to their frame.
+
+A program that colored a frame may have moved it; a person may have saved it without its time.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+import cv2
 import numpy as np
 
 from videocolor.color import rgb_to_luma
@@ -17,16 +22,30 @@ from videocolor.hints.align import align_painted
 from videocolor.hints.files import frame_to_luma
 from videocolor.hints.plan import HintPlan, PlannedHint
 from videocolor.hints.registration import detail
+from videocolor.motion.similarity import thumbnail
 from videocolor.pipeline.reader import FilmReader, Part
-from videocolor.shots.scan import ScanResult
 from videocolor.types import Array, Hint, VideoInfo
 
-__all__ = ["AlignedHint", "FilmFrame", "align_hints"]
+__all__ = ["AlignedHint", "FilmFrame", "FrameFinder", "align_hints", "frame_likeness"]
 
 _SAME_TONE: Final = 0.02
 """Mean difference of luma (0..1) up to which a picture has its frame's tone."""
 _SAME_PLACE: Final = 0.97
 """Correlation of detail from which a picture of the frame's size is where the frame is; half a pixel gives less."""
+_LOOKED_AT: Final = 3
+"""Frames that are compared with a picture, of those whose thumbnails are likest."""
+_LINES: Final = 270
+"""Lines at which a picture is compared with a frame that it may be."""
+_AROUND: Final = (33, 33)
+"""Window of that comparison, in pixels."""
+_SHOWN: Final = 0.25
+"""Mean square of normalized detail around a pixel from which it is compared: grain alone says nothing."""
+_LEAST_SHOWN: Final = 0.05
+"""Share of such pixels that is needed."""
+_WORST: Final = 2.0
+"""Percentile of local correlation that decides: in another moment of a scene, what has moved differs."""
+_IS_FRAME: Final = 0.85
+"""Local correlation there from which a picture is that frame (`benchmarks/alignment.py found`)."""
 _AT_HAND: Final = 6
 """Aligned pictures that stay in memory: those of one shot."""
 
@@ -88,31 +107,91 @@ def _aligned(hint: AlignedHint) -> tuple[Array, Array | None]:
     return found.rgb, found.mask
 
 
-def align_hints(
-    plan: HintPlan, scan: ScanResult, source: Path, config: ColorizeConfig, info: VideoInfo, log: RunLog
-) -> HintPlan:
-    """Register the hints that have a time to their frames; see `videocolor.hints.align`.
+class FrameFinder:
+    """Finds which frames of a film the hints without a time are: the likest by thumbnails, then one by one.
+
+    Args:
+        hints: all of the film's.
+    """
+
+    def __init__(self, hints: Sequence[Hint]) -> None:
+        self._hints = hints
+        self._sought = [place for place, hint in enumerate(hints) if hint.time is None and hint.mask is None]
+        wanted = [_unit_detail(np.rint(_luma(hints[place]) * 255).astype(np.uint8)) for place in self._sought]
+        self._wanted = np.stack(wanted) if wanted else None
+        self._likest = [list[tuple[float, int]]() for _ in wanted]
+        """Likeness and index of frames, the likest first."""
+
+    def look(self, index: int, gray: Array) -> None:
+        """Look at the next frame of the film, (h, w) uint8 luma."""
+        if self._wanted is None:
+            return
+        for likest, like in zip(self._likest, self._wanted @ _unit_detail(gray), strict=True):
+            if len(likest) < _LOOKED_AT or like > likest[-1][0]:  # of equals, the earlier ones
+                likest.append((float(like), index))
+                likest.sort(key=lambda one: (-one[0], one[1]))
+                del likest[_LOOKED_AT:]
+
+    def find(self, frame_at: Callable[[int], FilmFrame], log: RunLog) -> dict[int, int]:
+        """Return place of a hint -> index of the frame that it is.
+
+        Args:
+            frame_at: where the frame of an index is read.
+            log: receives what was found.
+        """
+        found = {}
+        for place, likest in zip(self._sought, self._likest, strict=True):
+            frames, mine = [frame_at(index) for _, index in likest], _luma(self._hints[place])
+            fits = [frame_likeness(mine, frame.luma()) for frame in frames]
+            if max(fits, default=0.0) >= _IS_FRAME:
+                part, base = frames[int(np.argmax(fits))].part, frames[0].info.time_base
+                found[place] = part.start
+                log.note(f"hint {self._hints[place].name}: is the film's frame at {float(part.start_pts * base):.3f} s")
+        return found
+
+
+def _unit_detail(gray: Array) -> Array:
+    """Convert (h, w) uint8 luma to a vector of its detail, of zero mean and length 1."""
+    seen = detail(thumbnail(gray) * np.float32(1 / 255)).ravel()
+    seen -= seen.mean()
+    return np.asarray(seen / np.float32(max(float(np.linalg.norm(seen)), 1e-6)))
+
+
+def frame_likeness(mine: Array, luma: Array) -> float:
+    """Tell how surely a picture is a frame, rather than another moment of its scene.
+
+    Args:
+        mine: (h, w) float32 luma in 0..1.
+        luma: (h', w') float32 luma of the frame.
+
+    Returns:
+        The lowest local correlation of detail, but for a fiftieth of the picture; 0 where too little is shown.
+    """
+    size = max(1, round(luma.shape[1] * _LINES / luma.shape[0])), _LINES
+    a, b = (detail(cv2.resize(picture, size, interpolation=cv2.INTER_AREA)) for picture in (mine, luma))
+    both, mine_shown, shown = (cv2.blur(product, _AROUND) for product in (a * b, a * a, b * b))
+    strength = np.sqrt(mine_shown * shown)
+    there = strength > _SHOWN
+    if there.mean() < _LEAST_SHOWN:
+        return 0.0
+    return float(np.percentile(both[there] / strength[there], _WORST))
+
+
+def align_hints(plan: HintPlan, frame_at: Callable[[int], FilmFrame], log: RunLog) -> HintPlan:
+    """Register the hints that have a frame to it; see `videocolor.hints.align`.
 
     A picture that is where its frame is, with its tone, stays as it is. One that cannot be registered stays, too: it
     is reproduced only if its luma correlates with its frame's.
 
     Args:
         plan: from `match_hints`.
-        scan: of the film.
-        source: the film.
-        config: its settings.
-        info: as `film_info`.
+        frame_at: of an index.
         log: receives what was done, and refusals.
     """
-    if not config.hints.align:
-        return plan
-    aligned = []
-    for planned in plan.hints:
-        if planned.assigned or planned.frame is None:
-            aligned.append(planned)
-            continue
-        part = Part(planned.frame, scan.pts[planned.frame], None, from_beginning=bool(scan.losses))
-        aligned.append(_align(planned, FilmFrame(source, config, info, part), log))
+    aligned = [
+        planned if planned.assigned or planned.frame is None else _align(planned, frame_at(planned.frame), log)
+        for planned in plan.hints
+    ]
     return replace(plan, hints=tuple(aligned))
 
 
@@ -139,10 +218,14 @@ def _is_in_place(hint: Hint, luma: Array) -> bool:
         return False
     if hint.mask is not None:
         return True
-    mine = np.clip(rgb_to_luma(np.moveaxis(hint.rgb, -1, 0), "bt709"), 0, 1)
+    mine = _luma(hint)
     if float(np.abs(mine - luma).mean()) > _SAME_TONE:
         return False
     return _detail_correlation(mine, luma) >= _SAME_PLACE
+
+
+def _luma(hint: Hint) -> Array:
+    return np.clip(rgb_to_luma(np.moveaxis(hint.rgb, -1, 0), "bt709"), 0, 1).astype(np.float32)
 
 
 def _detail_correlation(mine: Array, luma: Array) -> float:

@@ -25,7 +25,7 @@ from videocolor.hints.plan import (
 )
 from videocolor.models.base import Colorizer
 from videocolor.models.registry import automatic_partner, is_packaged, load_colorizer
-from videocolor.pipeline.aligned import FilmFrame, align_hints
+from videocolor.pipeline.aligned import FilmFrame, FrameFinder, align_hints
 from videocolor.pipeline.merge import OtherChroma
 from videocolor.pipeline.othermap import map_chroma
 from videocolor.pipeline.predict import Predictor
@@ -318,22 +318,31 @@ def plan_shots(
         raise UsageError(
             "hints.assigned and chroma.by_shot count frames from the film's first; they do not go together with --start"
         )
-    scan, shots = None, known_shots(config.shots)
+    shots = known_shots(config.shots)
     if window_of(source) is not None:
         if shots is None:
             raise UsageError(f"{source}: {_LISTED}")
         timed = place_timed_hints(hints, shots, film_info(source, config), config.input.start)
         plan = cap_hints_per_shot([*place_assigned_hints(assigned, shots), *timed])
         return ShotPlan(plan, _saturations(by_shot, shots)), None
-    if hints or shots is None:
-        times = [hint.time for hint in hints if hint.time is not None]
-        scan = scan_film(source, config, times=times, exact=True, progress=log.scan_progress)
-        shots = FilmShots(tuple(view.shot.start for view in scan.shots), scan.frames)
+    if not hints and shots is not None:
+        plan = cap_hints_per_shot(place_assigned_hints(assigned, shots))
+        log.warn(*plan.warnings)
+        return ShotPlan(plan, _saturations(by_shot, shots)), None
+    times, finder = [hint.time for hint in hints if hint.time is not None], FrameFinder(hints)
+    look = finder.look if config.hints.align else None
+    scan = scan_film(source, config, times=times, exact=True, look=look, progress=log.scan_progress)
+    shots, info = FilmShots(tuple(view.shot.start for view in scan.shots), scan.frames), film_info(source, config)
+
+    def frame_at(index: int) -> FilmFrame:
+        return FilmFrame(source, config, info, Part(index, scan.pts[index], None, from_beginning=bool(scan.losses)))
+
+    found = finder.find(frame_at, log)
     mine = place_assigned_hints(assigned, shots)
-    plan = cap_hints_per_shot(mine) if scan is None else match_hints(hints, scan, config.hints.min_similarity, mine)
+    plan = match_hints(hints, scan, config.hints.min_similarity, mine, found)
     log.warn(*plan.warnings)
-    if scan is not None:
-        plan = align_hints(plan, scan, source, config, film_info(source, config), log)
+    if config.hints.align:
+        plan = align_hints(plan, frame_at, log)
     return ShotPlan(plan, _saturations(by_shot, shots)), scan
 
 

@@ -83,4 +83,3 @@ def _onward(way: Array, motion: Motion | None) -> Array:
     there = cv2.add(grid(*shape), resize_flow(motion.ba, shape))
     x, y, trust = (look_up(plane, there) for plane in way)
     return np.stack([x, y, trust * cv2.resize(motion.trust_b, shape[::-1], interpolation=cv2.INTER_LINEAR)])
-

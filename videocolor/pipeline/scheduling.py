@@ -134,7 +134,6 @@ class ShotSchedule:
     cost: float = 1.0
     """Work of a frame, in frames of a shot without a hint."""
 
-
     def length(self, first: int) -> int:
         """Return how many frames the window that begins at frame `first` of the film has.
 

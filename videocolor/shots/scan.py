@@ -161,7 +161,7 @@ def one_frame(info: VideoInfo) -> int:
 
 
 def _views(
-    marked: Iterable[tuple[int, Prepared]], nearest: _Nearest, usual: int, tick: Callable[[int, Frame], None]
+    marked: Iterable[tuple[int, Prepared]], usual: int, tick: Callable[[int, Prepared], None]
 ) -> Iterator[ShotView]:
     """Shots with their pictures, each as soon as the next one begins: that is its end."""
     waiting: tuple[int, Prepared, Prepared, _Gallery] | None = None
@@ -173,8 +173,7 @@ def _views(
                 yield _view(*waiting, item.frame.pts)
             first, last = first or item, item
             gallery.add(item.frame.index, item.gray)
-            nearest.add(item.frame)
-            tick(number, item.frame)
+            tick(number, item)
         assert first is not None  # groupby never yields an empty group
         waiting = (number, first, last, gallery)
     if waiting is not None:
@@ -196,6 +195,7 @@ class FilmScan:
         config: names the shot detector, or the shot file that replaces it.
         times: film times in seconds whose nearest frames are wanted.
         exact: decode as for coloring, without shortcuts: a seventh slower, and cuts are those that coloring finds.
+        look: called with the index and the (h, w) uint8 luma of every frame, at the size at which cuts are found.
         progress: called with (frames so far, estimated total). What it raises ends the pass.
 
     Raises:
@@ -209,9 +209,10 @@ class FilmScan:
         *,
         times: Sequence[Fraction] = (),
         exact: bool = False,
+        look: Callable[[int, Array], None] | None = None,
         progress: Callable[[int, int | None], None] | None = None,
     ) -> None:
-        self._source, self._config, self._progress = source, config, progress
+        self._source, self._config, self._progress, self._look = source, config, progress, look
         self._nearest, self._cuts = _Nearest(times), cuts_for(config)
         span = config.input
         self._video = open_video(source, rate=span.rate, start=span.start, end=span.end, fast=not exact)
@@ -244,13 +245,17 @@ class FilmScan:
         with self._video as video:
             frames = restore(video, settings) if active(settings) else video
             marked = mark_shots(prepare(frames, working_size(self.info.width, self.info.height)), self._cuts)
-            for view in _views(marked, self._nearest, one_frame(self.info), self._tick):
+            for view in _views(marked, one_frame(self.info), self._tick):
                 found = True
                 yield view
         if not found:
             raise NoVideoError(f"{self._source}: no frame could be decoded between the start and the end asked for")
 
-    def _tick(self, shot: int, frame: Frame) -> None:
+    def _tick(self, shot: int, item: Prepared) -> None:
+        frame = item.frame
+        self._nearest.add(frame)
+        if self._look is not None:
+            self._look(frame.index, item.gray)
         self.pts.append(frame.pts)
         if self.colors.get(shot) != "color" and (kind := source_color(frame)) != "none":
             self.colors[shot] = kind
@@ -266,10 +271,11 @@ def scan_film(
     *,
     times: Sequence[Fraction] = (),
     exact: bool = False,
+    look: Callable[[int, Array], None] | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> ScanResult:
     """Decode the film once and describe all its shots; arguments and errors as of `FilmScan`."""
-    scan = FilmScan(source, config, times=times, exact=exact, progress=progress)
+    scan = FilmScan(source, config, times=times, exact=exact, look=look, progress=progress)
     views = tuple(scan)
     last = views[-1].shot.end
     return ScanResult(
