@@ -1,7 +1,8 @@
-"""How exactly a painted frame is laid over its own, and whether a frame of another shot is ever taken.
+"""How exactly a painted frame is laid over its own, whether a frame of another shot is taken, or another moment.
 
     python benchmarks/alignment.py own FOLDER [--kind all] [--frames 8,40] [--rounds 1] [-o RESULT.json]
     python benchmarks/alignment.py others FOLDER [FOLDER...] [--pairs 600] [-o RESULT.json]
+    python benchmarks/alignment.py found FOLDER [FOLDER...] [--most 150] [--apart 3] [-o RESULT.json]
 
 `own`: frames of every clip of FOLDER come back as a painting program might give them, by maps and curves drawn by
 seed: turned by 1-3 degrees and shifted by 1-3 %, cropped by up to 7 % a side, stretched to another sample aspect
@@ -10,6 +11,11 @@ each of these on with a chance of about a half; a name or names joined by + put 
 and the error of the place in pixels of the frame (root mean square over the frame, and the worst corner).
 
 `others`: pairs of frames of different clips, drawn by seed; the number that would be accepted, and the nearest.
+
+`found`: one frame of every clip comes back scaled, with another tone and as JPEG 60, without its time, and is looked
+for in the clip's first frames; then again with all frames up to `--apart` from it left out, so that whatever is taken
+is another moment. Told: how many are found, how many at the very frame; and in how many clips another moment is
+taken, with the largest mean difference of luma (0..255) between it and the frame.
 """
 
 from __future__ import annotations
@@ -27,7 +33,9 @@ from videocolor.color import codes_to_luma, rgb_to_luma
 from videocolor.errors import HintError, InputError
 from videocolor.hints.align import align_painted
 from videocolor.hints.plan import frame_to_rgb
-from videocolor.types import Array
+from videocolor.pipeline.aligned import FrameFinder
+from videocolor.shots.prepare import gray_of
+from videocolor.types import Array, Hint
 from videocolor.video import open_video
 
 RATIOS = (8 / 9, 10 / 11, 16 / 15, 32 / 27, 4 / 3, 64 / 45)
@@ -183,6 +191,40 @@ def others(folders: tuple[Path, ...], pairs: int, output: Path | None) -> None:
             continue
         taken.append(f"{items[mine][0]} for {items[theirs][0]}")
     told({"pairs": done, "accepted": len(taken), "which": taken}, output)
+
+
+@main.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--most", default=150, help="Frames of a clip that are searched.")
+@click.option("--apart", default=3)
+@click.option("-o", "--output", type=click.Path(path_type=Path))
+def found(folders: tuple[Path, ...], most: int, apart: int, output: Path | None) -> None:
+    """Frames whose time is not known."""
+    cv2.setNumThreads(1)
+    rng, some, exact, others = np.random.default_rng(2), list[bool](), list[bool](), list[float]()
+    for path in sorted(path for folder in folders for path in folder.glob("*.mp4")):
+        try:
+            with open_video(path) as video:
+                frames = list(islice(video, most))
+        except InputError as error:
+            click.echo(str(error), err=True)
+            continue
+        lumas = [codes_to_luma(f.luma, f.layout.depth, f.color.range).clip(0, 1) for f in frames]
+        place = int(rng.integers(len(frames)))
+        hint = Hint(path.stem, painted(np.repeat(lumas[place][..., None], 3, axis=2), rng, "scale+tone+jpeg")[0])
+        for left_out in (-1, apart):
+            finder = FrameFinder([hint])
+            for index, luma in enumerate(lumas):
+                if abs(index - place) > left_out:
+                    finder.look(index, gray_of(luma))
+            taken = finder.find(lumas.__getitem__)
+            if left_out < 0:
+                exact.append(taken.get(0) == place)
+                some.append(bool(taken))
+            elif taken:
+                others.append(255 * float(np.abs(lumas[taken[0]] - lumas[place]).mean()))
+    result = {"clips": len(some), "found": sum(some), "the very frame": sum(exact)}
+    told(result | {"another moment": len(others), "its difference": max(others, default=0.0)}, output)
 
 
 if __name__ == "__main__":

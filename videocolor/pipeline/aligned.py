@@ -132,21 +132,19 @@ class FrameFinder:
                 likest.sort(key=lambda one: (-one[0], one[1]))
                 del likest[_LOOKED_AT:]
 
-    def find(self, frame_at: Callable[[int], FilmFrame], log: RunLog) -> dict[int, int]:
-        """Return place of a hint -> index of the frame that it is.
+    def find(self, luma_at: Callable[[int], Array]) -> dict[int, int]:
+        """Return place of a hint -> index of the frame that it is; hints that are none are left out.
 
         Args:
-            frame_at: where the frame of an index is read.
-            log: receives what was found.
+            luma_at: reads (h, w) float32 luma in 0..1 of the frame with an index.
         """
         found = {}
         for place, likest in zip(self._sought, self._likest, strict=True):
-            frames, mine = [frame_at(index) for _, index in likest], _luma(self._hints[place])
-            fits = [frame_likeness(mine, frame.luma()) for frame in frames]
-            if max(fits, default=0.0) >= _IS_FRAME:
-                part, base = frames[int(np.argmax(fits))].part, frames[0].info.time_base
-                found[place] = part.start
-                log.note(f"hint {self._hints[place].name}: is the film's frame at {float(part.start_pts * base):.3f} s")
+            mine = _luma(self._hints[place])
+            fits = [(frame_likeness(mine, luma_at(index)), -index) for _, index in likest]
+            fit, earliest = max(fits, default=(0.0, 0))
+            if fit >= _IS_FRAME:
+                found[place] = -earliest
         return found
 
 
@@ -170,7 +168,7 @@ def frame_likeness(mine: Array, luma: Array) -> float:
     size = max(1, round(luma.shape[1] * _LINES / luma.shape[0])), _LINES
     a, b = (detail(cv2.resize(picture, size, interpolation=cv2.INTER_AREA)) for picture in (mine, luma))
     both, mine_shown, shown = (cv2.blur(product, _AROUND) for product in (a * b, a * a, b * b))
-    strength = np.sqrt(mine_shown * shown)
+    strength = np.sqrt(np.maximum(mine_shown * shown, 0))  # blurred squares are below 0 by rounding, at times
     there = strength > _SHOWN
     if there.mean() < _LEAST_SHOWN:
         return 0.0

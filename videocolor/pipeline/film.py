@@ -337,7 +337,13 @@ def plan_shots(
     def frame_at(index: int) -> FilmFrame:
         return FilmFrame(source, config, info, Part(index, scan.pts[index], None, from_beginning=bool(scan.losses)))
 
-    found = finder.find(frame_at, log)
+    found = finder.find(lambda index: frame_at(index).luma())
+    log.note(
+        *(
+            f"hint {hints[i].name}: is the film's frame at {float(scan.pts[n] * info.time_base):.3f} s"
+            for i, n in found.items()
+        )
+    )
     mine = place_assigned_hints(assigned, shots)
     plan = match_hints(hints, scan, config.hints.min_similarity, mine, found)
     log.warn(*plan.warnings)
