@@ -180,7 +180,9 @@ def _pieces() -> str:
             for clips in sets
             for key, places in (("psnr_rgb", 2), ("ciede2000_mean", 3))
         ]
-        rows.append([name, *gains, *(every[clips]["cpu_ms"].get(name, "–") for clips in ("held_back", "far", "painted"))])
+        rows.append(
+            [name, *gains, *(every[clips]["cpu_ms"].get(name, "–") for clips in ("held_back", "far", "painted"))]
+        )
     heads = (f"{words}: {unit}" for words in sets.values() for unit in ("dB", "dE00"))
     return table(["piece", *heads, "CPU-ms", "last frame: CPU-ms", "painted: CPU-ms"], rows)
 

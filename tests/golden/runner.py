@@ -44,6 +44,27 @@ def undo_shortcuts() -> None:
     colorizer._coarse_correction = calibration.Calibration.correction
 
 
+def undo_way_back() -> None:
+    """Propagate the color of reference frames ahead alone, and search for those that come later, as the reference does.
+
+    That is what the present tree does with hints whose frame is more than a window ahead.
+    """
+    from videocolor.pipeline import propagation, scheduling
+    from videocolor.pipeline.references import ShotHints
+    from videocolor.pipeline.shot import ShotColorizer
+
+    def step(self: ShotColorizer, window: list[Any]) -> Any:
+        firsts[id(self._hints)] = window[0].item
+        return stepped(self, window)
+
+    firsts: dict[int, Any] = {}
+    stepped, candidates = ShotColorizer.step, ShotHints.candidates
+    scheduling._LONGEST = 0  # type: ignore[misc]
+    propagation.HintPropagator._back = lambda *_: {}  # type: ignore[method-assign]
+    ShotColorizer.step = step  # type: ignore[method-assign]
+    ShotHints.candidates = lambda self, _: candidates(self, firsts[id(self)])  # type: ignore[method-assign]
+
+
 def take_table() -> None:
     """Give the reference the present tree's table of chroma: its own stops searching too early in places."""
     from videocolor import color
@@ -75,7 +96,8 @@ def main(side: str, tree: str, cases: str, out: str) -> None:
     from videocolor import ColorizeConfig, colorize_video
 
     assert Path(videocolor.__file__).is_relative_to(tree), f"{videocolor.__file__} is not of {tree}"
-    (undo_shortcuts if side == "present" else take_table)()
+    for change in (undo_shortcuts, undo_way_back) if side == "present" else (take_table,):
+        change()
     folder, errors = Path(out), {}
     folder.mkdir(exist_ok=True)
     for case in json.loads(Path(cases).read_text()):
