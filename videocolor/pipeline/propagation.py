@@ -15,7 +15,7 @@ Another method is a class with the interface `Propagator` and an entry in `PROPA
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Protocol, Self
@@ -236,9 +236,7 @@ class HintPropagator:
     ) -> list[PropagatedColors]:
         """See `Propagator`."""
         state, colors = self.state, list[PropagatedColors]()
-        if state.found is not None and state.found.number not in candidates:
-            state.found = None  # a reference frame of this window, and so propagated from there
-        back = self._back(grays, steps, references)
+        back = self._back(grays, steps, references, candidates)
         for place, (gray, (picture, motion)) in enumerate(zip(grays, steps, strict=True)):
             for track in self._tracks():
                 if motion is not None:
@@ -258,10 +256,16 @@ class HintPropagator:
         return colors
 
     def _back(
-        self, grays: Sequence[Array], steps: Sequence[Step], references: Mapping[int, Array]
+        self,
+        grays: Sequence[Array],
+        steps: Sequence[Step],
+        references: Mapping[int, Array],
+        candidates: Collection[int],
     ) -> dict[int, PropagatedColors]:
         """Place -> the color of the next reference frame, tracked back through the window."""
         colors, track = dict[int, PropagatedColors](), None
+        if references and self.state.found is not None and self.state.found.number not in candidates:
+            self.state.found = None  # it is one of these reference frames
         for place in range(max(references, default=-1), -1, -1):
             picture = steps[place][0]
             if place in references:
