@@ -34,6 +34,7 @@ import yaml
 import videocolor.models
 from videocolor.evaluation.evaluate import evaluate
 from videocolor.evaluation.settings import EvaluateConfig
+from videocolor.models.hint.colorizer import HintColorizer, ShotState
 from videocolor.models.hint.export import write_graphs
 from videocolor.models.hint.network import HintNet
 
@@ -48,6 +49,10 @@ METRICS: Final = ("psnr_rgb", "ciede2000_mean")
 FILM, ALL = "videocolor.evaluation.methods.colorize_video", "all pieces"
 
 
+def uncorrected(self: HintColorizer, hints: Any) -> ShotState:
+    return ShotState(self._encoded(hints) if hints else self._no_tokens(), None)
+
+
 def nothing(*_: Any) -> None: ...
 
 
@@ -56,7 +61,7 @@ NETWORK, TRACK, SMOOTH = f"{HINT}.colorizer.HintColorizer", f"{PATH}.propagation
 PIECES: Final[dict[str, dict[str, Any]]] = {
     ALL: {},
     "memory of colored frames": {"model": {"memory": 0}},
-    "correction learned from the hint": {f"{NETWORK}._fitted": nothing},
+    "correction learned from the hint": {f"{NETWORK}._begun": uncorrected},
     "colors without a hint at the card's size": {f"{HINT}.colorizer._LARGE": 1e9},
     "non-local means": {f"{HINT}.network.smooth_by_feature_similarity": lambda _, own, __: own},
     "correction of drift": {f"{TRACK}.CoordinateMap.correct_drift": nothing},
@@ -71,7 +76,7 @@ PIECES: Final[dict[str, dict[str, Any]]] = {
 """Piece -> settings (by section) and code (dotted names) without it."""
 COSTS: Final = {name: [code for code in without if "." in code] for name, without in PIECES.items()} | {
     "memory of colored frames": [f"{PATH}.memory.ShotMemory.look", f"{NETWORK}.remember"],
-    "correction learned from the hint": [f"{NETWORK}._fitted", f"{HINT}.calibration.Calibration.correction"],
+    "correction learned from the hint": [f"{NETWORK}._begun", f"{HINT}.colorizer._coarse_correction"],
     "colors without a hint at the card's size": [f"{NETWORK}._without_hints"],
     "color back from later frames": [f"{TRACK}.HintPropagator._back"],
     "non-local means": [],

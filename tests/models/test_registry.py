@@ -90,7 +90,7 @@ def test_export_writes_whole_files(tmp_path: Path) -> None:
     ab = np.full((2, 64, 96), 20, np.float32)
     net = load_colorizer("hint", device="cpu")
     assert isinstance(net, HintColorizer)
-    expected = net.step(net.begin([HintInput(luma[0], ab)])._replace(residual=None), luma)
+    expected = net.step(net.begin([HintInput(luma[0], ab)])._replace(calibration=None), luma)
     tokens = ort.InferenceSession(encode).run(
         None, {"luma": luma[:1, None], "ab": ab[None] / np.float32(110), "mask": np.ones((1, 1, 64, 96), np.float32)}
     )

@@ -115,7 +115,7 @@ def test_the_hint_network_takes_colors_from_what_it_remembers() -> None:
     )
     assert with_it > plain + 5
     assert without == plain
-    assert remembered.residual is begun.residual
+    assert remembered.calibration is begun.calibration
 
 
 def test_what_the_hints_show_as_well_is_left_out() -> None:

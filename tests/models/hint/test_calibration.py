@@ -98,13 +98,13 @@ def test_the_network_gives_hints_back() -> None:
     assert isinstance(net, HintColorizer)
     luma, truth = picture("astronaut")
     memory = net.begin([HintInput(luma, truth)])
-    plain = net.step(memory._replace(residual=None), luma[None])
+    plain = net.step(memory._replace(calibration=None), luma[None])
     mended = net.step(memory, luma[None])
     assert error(mended.ab[0], half(truth)) < 0.8 * error(plain.ab[0], half(truth))
     assert plain.confidence is not None and mended.confidence is not None
     np.testing.assert_array_equal(plain.confidence, mended.confidence)
     moved = np.zeros((1, 4, SIZE[0] // 2, SIZE[1] // 2), np.float32)
     moved[:, :2], moved[:, 2] = half(truth), 1
-    kept = [net.step(known, luma[None], moved.copy()).ab for known in (memory, memory._replace(residual=None))]
+    kept = [net.step(known, luma[None], moved.copy()).ab for known in (memory, memory._replace(calibration=None))]
     np.testing.assert_array_equal(*kept, err_msg="what motion brought is right as it is")
-    assert net.begin([]).residual is None
+    assert net.begin([]).calibration is None

@@ -155,7 +155,7 @@ def test_a_spot_painted_on_the_shot_is_obeyed_where_it_lies(runtime: str) -> Non
     unknown = HintInput(luma[0], np.full_like(whole.ab, 35), spots)
     bordered = replace(whole, mask=np.pad(np.ones((124, 252), np.float32), 2))
     none, ignored, obeyed, framed, everything = (
-        net.step(net.begin([replace(hint, in_shot=known)] if hint else [])._replace(residual=None), luma[:1])
+        net.step(net.begin([replace(hint, in_shot=known)] if hint else [])._replace(calibration=None), luma[:1])
         for hint, known in ((None, False), (unknown, False), (unknown, True), (bordered, True), (whole, True))
     )
     np.testing.assert_array_equal(ignored.ab, none.ab)

@@ -9,8 +9,7 @@ A runtime is two functions over float32 arrays, as `videocolor.models.hint.netwo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import cv2
@@ -45,28 +44,12 @@ class Tokens(NamedTuple):
     """(1, s, k) float32, the keys of scribbles on frames of this shot; without any, one far outside any picture."""
 
 
-class Residual:
-    """What the network misses on the hints themselves, fitted when it is first asked for: many shots never ask.
-
-    Args:
-        fit: fits it.
-    """
-
-    def __init__(self, fit: Callable[[], Calibration | None]) -> None:
-        self._fit = fit
-
-    @cached_property
-    def calibration(self) -> Calibration | None:
-        """None where too little is painted to fit it."""
-        return self._fit()
-
-
 class ShotState(NamedTuple):
     """What is kept of a shot."""
 
     tokens: Tokens
-    residual: Residual | None
-    """Correction of frames that motion brings no color to."""
+    calibration: Calibration | None
+    """Residual correction, fitted on the hints."""
     spots: tuple[Spot, ...] = ()
     """Scribbles, which govern things, not frames."""
     base: ShotState | None = None
@@ -117,7 +100,7 @@ class HintColorizer(Colorizer):
         return True
 
     def begin(self, hints: Sequence[HintInput]) -> ShotState:
-        """Encode the shot's hints into tokens, and find their scribbles."""
+        """Encode the shot's hints into tokens, find their scribbles, and fit the residual correction on the hints."""
         state = self._begun(hints)
         keys = [None if hint.places is None else self._keys(hint.luma) for hint in hints]
         spots = tuple(find_spots(hints, keys))
@@ -130,15 +113,12 @@ class HintColorizer(Colorizer):
         tokens = self._encoded(hints) if hints else self._no_tokens()
         if not tokens.valid.any():
             return ShotState(tokens, None)
-        return ShotState(tokens, Residual(lambda: self._fitted(hints, tokens)))
-
-    def _fitted(self, hints: Sequence[HintInput], tokens: Tokens) -> Calibration | None:
         cases = []
         for hint in hints:  # one by one, for attention takes memory by frames times tokens
             luma = hint.luma[None].astype(np.float32)
             made = self.runtime.colorize(luma[:, None], *tokens, _no_propagated(luma))[0]
             cases.append(Case(hint.luma, made[0], hint.ab, hint.mask))
-        return calibrate(cases)
+        return ShotState(tokens, calibrate(cases))
 
     def remember(self, state: ShotState, frames: Sequence[HintInput]) -> ShotState:
         """Add those tokens of the frames that the hints do not show as well; the correction stays that of the hints."""
@@ -215,19 +195,19 @@ class HintColorizer(Colorizer):
 
     def _colored(self, state: ShotState, luma: Array, propagated: Array | None) -> Prediction:
         h, w = luma.shape[1:]
+        correct = self._correct
         if propagated is None:
             propagated = _no_propagated(luma)
         else:
+            correct = _coarse_correction  # most of the frame has propagated color, and needs none
             propagated = propagated.astype(np.float32)
             propagated[:, :2] /= np.float32(AB_SCALE)
         seen = luma[:, None].astype(np.float32, copy=False)
         ab, confidence, error = self.runtime.colorize(seen, *state.tokens, propagated)
-        alone = [i for i, brought in enumerate(propagated[:, 2]) if _is_corrected(brought)]
-        if alone and state.residual is not None and state.residual.calibration is not None:
-            ab = ab.copy()  # a runtime may keep its own
-            for i in alone:
-                share = confidence[i, 0] * np.square(1 - propagated[i, 2])
-                ab[i] += self._correct(state.residual.calibration, ab[i], seen[i, 0], share)
+        if state.calibration is not None:  # propagated chroma needs no correction; without support there is none to fit
+            shares = confidence[:, 0] * np.square(1 - propagated[:, 2])
+            frames = zip(ab, seen[:, 0], shares, strict=True)
+            ab = ab + np.stack([correct(state.calibration, *frame) for frame in frames])
         if state.tokens.valid.any() and h * w > _LARGE * self.card.area and confidence.min() < _SURE:
             own, own_error = self._without_hints(luma)
             ab = own + confidence * (ab - own)
@@ -247,15 +227,6 @@ class HintColorizer(Colorizer):
         k, v = self.runtime.key_channels, self.runtime.value_channels
         key, value = np.zeros((1, 1, k), np.float32), np.zeros((1, 1, v), np.float32)
         return Tokens(key, value, np.zeros((1, 1), np.float32), np.full_like(key, 1e4))
-
-
-def _is_corrected(brought: Array) -> bool:
-    """Whether a frame's residual is corrected: where motion brings color, that gains nothing (docs/research/hints.md).
-
-    Args:
-        brought: (h, w) float32 in 0..1, confidence of the propagated color.
-    """
-    return not brought.any()
 
 
 def _coarse_correction(calibration: Calibration, ab: Array, luma: Array, share: Array) -> Array:
