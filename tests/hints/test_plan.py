@@ -196,6 +196,15 @@ def test_pictures_that_show_the_scene_are_followed() -> None:
     assert plan.propagated(1) == []
 
 
+def test_a_hint_that_was_found_to_be_a_frame_is_one_though_it_looks_like_no_view() -> None:
+    """At the far end of a pan, a painted frame may look like none of the pictures that are kept of its shot."""
+    plan = match_hints([Hint("pan.png", scene(9))], scan(1), 0.5, found={0: 3})
+    (planned,) = plan.hints
+    assert (planned.frame, planned.own, planned.shots) == (3, 0, {0: 1.0}) and not plan.warnings
+    assert plan.has_reference(0) and plan.references(0) == (3,) and plan.propagates(0)
+    assert not match_hints([Hint("pan.png", scene(9))], scan(1), 0.5).references(0)
+
+
 def test_a_time_behind_the_end_is_reported() -> None:
     plan = match_hints([Hint("late.png", scene(1), Fraction(99))], scan(1), 0.5)
     assert plan.hints == ()

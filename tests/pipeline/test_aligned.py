@@ -53,6 +53,12 @@ def test_a_frame_is_found_and_another_moment_is_not(lumas: list[Array]) -> None:
     assert found([Hint("other", saved(lumas[PLACE][::-1]))], lumas) == {}
 
 
+def test_of_two_pictures_of_a_frame_the_better_one_is_that_frame(lumas: list[Array]) -> None:
+    worse = cv2.GaussianBlur(saved(lumas[3]), (0, 0), 1.0)
+    assert found([Hint("worse", worse)], lumas) == {0: 3}
+    assert found([Hint("worse", worse), Hint("better", saved(lumas[3]))], lumas) == {1: 3}
+
+
 def test_only_complete_pictures_without_a_time_are_looked_for(lumas: list[Array]) -> None:
     rgb = saved(lumas[PLACE])
     part = np.ones(rgb.shape[:2], np.float32)

@@ -285,6 +285,17 @@ def test_color_of_a_later_frame_is_there_before_it() -> None:
         assert arrival.confidence[seen[1:]].mean() > 0.7
 
 
+def test_what_was_hidden_for_a_while_is_found_again_on_the_way_back() -> None:
+    """A pan behind something black: motion has lost where it was, and the painted frame is looked for again."""
+    grays, truth = pan(40, 2.5)
+    grays = [np.zeros_like(gray) if 26 <= place < 36 else gray for place, gray in enumerate(grays)]
+    flow = FlowEstimator("detailed")
+    came = HintPropagator(flow).follow(grays, steps_of(grays, flow), {39: truth[39]})
+    before, again = only(came[24]), only(came[39 - SEARCH_EVERY])
+    seen = (slice(8, -8), slice(48, -8))
+    assert before.trust[seen].mean() < 0.3 and again.trust[seen].mean() > 0.7
+
+
 def test_a_picture_of_something_else_is_not_followed() -> None:
     grays, truth = pan(4, 1.0)
     flow = FlowEstimator("detailed")

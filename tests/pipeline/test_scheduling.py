@@ -45,15 +45,16 @@ def test_windows_are_consecutive() -> None:
 @pytest.mark.parametrize(
     ("references", "first", "lengths"),
     [
-        ((0, 50, 100), 0, [51, 50, 16, 3]),
-        ((0, 50, 100), 35, [16, 50, 16, 3]),  # where a shard begins
-        ((100,), 0, [16, 16, 16, 53, 16, 3]),
-        ((0, 10), 0, [16] * 7 + [8]),
-        ((7, 30, 55), 0, [56, 16, 16, 16, 16]),  # the last one that a window can hold
+        ((0, 50, 100), 0, [63, 50, 7]),
+        ((0, 50, 100), 35, [28, 50, 7]),  # where a shard begins
+        ((100,), 0, [16, 16, 16, 16, 49, 7]),
+        ((0, 10), 0, [23, *[16] * 6, 1]),
+        ((7, 30, 55), 0, [43, 25, 16, 16, 16, 4]),  # the last one that a window can hold
+        ((), 0, [*[16] * 7, 8]),
     ],
 )
-def test_windows_end_with_reference_frames(references: tuple[int, ...], first: int, lengths: list[int]) -> None:
-    """So that their color is propagated back; a window is no shorter for it, and never longer than it may be."""
+def test_windows_hold_reference_frames(references: tuple[int, ...], first: int, lengths: list[int]) -> None:
+    """And 12 frames after them. A window is no shorter for it, and never longer than it may be."""
     schedule = ShotSchedule(8, 16, SMOOTHED, references, longest=64)
     found = list(windows(range(first, 120), schedule, first))
     assert [len(window) for window in found] == lengths

@@ -194,7 +194,7 @@ def test_a_plan_can_be_edited(reel: Path, tmp_path: Path) -> None:
     for wrong, message in (
         (text.replace('"reuses": 2', '"reuses": 6'), "shot 5 reuses shot 6; expected an earlier one"),
         (text.replace('{"shard": 2, "frame": ', '{"shard": 2, "frame": 1'), "where no shot begins"),
-        (text.replace("videocolor_plan: 4", "videocolor_plan: 9"), "not a plan of this version"),
+        (text.replace("videocolor_plan: 5", "videocolor_plan: 9"), "not a plan of this version"),
         (text.replace('"pts": 0', '"pts": x'), "not YAML|is damaged"),
     ):
         assert wrong != text

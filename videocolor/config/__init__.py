@@ -224,7 +224,7 @@ class HintsConfig(Section):
     min_similarity: Annotated[float, Strict(), SHOTS] = Field(default=0.5, ge=0, le=1)
     """How similar a shot must be to a hint not made for it, 0..1, to use it. A film of one shot does not ask."""
     align: Annotated[Bool, SHOTS] = True
-    """Register pictures that have a time to their frame: programs crop, shift and grade them (docs/guides/hints.md)."""
+    """Look for the frame of hints without a time, and register hints to their frame: programs crop and grade them."""
     reach: Annotated[Literal["here", "thing", "alike"], COLOR] = "thing"
     """How far scribbles without a mark reach: here, thing, alike (docs/guides/hints.md)."""
     remove_flare: Annotated[Bool, COLOR] = True

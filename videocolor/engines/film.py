@@ -52,12 +52,10 @@ def worker_bytes(film: Film) -> int:
     """Estimate the memory of one worker: its process, a window of frames, and the queues between its stages."""
     info = film.info
     frame = info.width * info.height * (1 if info.layout.depth <= 8 else 2) * 3
-    schedule = shot_schedule(film, 0)
-    held = (
-        max(schedule.window, schedule.longest)
-        + 3 * queue_length(info, film.config)
-        + 4 * frame_threads(info, film.config)
-    )
+    hinted = {planned.own for planned in film.hints.hints if planned.own is not None}
+    schedules = [shot_schedule(film, number) for number in {0, *hinted}]
+    window = max(max(schedule.window, schedule.longest) for schedule in schedules)
+    held = window + 3 * queue_length(info, film.config) + 4 * frame_threads(info, film.config)
     return _PROCESS_BYTES + frame * held
 
 

@@ -18,7 +18,10 @@ import numpy as np
 from videocolor.color import to_display, to_linear
 from videocolor.types import Array, Hint
 
-__all__ = ["without_flare"]
+__all__ = ["AROUND", "without_flare"]
+
+AROUND: Final = (2, 12)
+"""Frames from a hinted frame to those that it is compared with, on both sides."""
 
 _DARK: Final = 3.0
 """Percent of a picture that its darkest places are."""

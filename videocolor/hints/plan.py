@@ -1,8 +1,8 @@
-"""Hints: reading them (`_hintfiles`), matching them to shots, reproducing them at their own frame.
+"""Hints: reading them (`videocolor.hints.files`), matching them to shots, reproducing them at their own frame.
 
-A hint with a time belongs to the shot that holds the time, and to other shots only where they look alike.
-A hint without a time, or with one outside the part that is colored, belongs to every shot that looks like it.
-One that fits nowhere is reported.
+A hint with a time, or one that was found to be a frame of the film, belongs to the shot of that frame, and to other
+shots only where they look alike. Any other hint without a time, or with one outside the part that is colored, belongs
+to every shot that looks like it. One that fits nowhere is reported.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class PlannedHint:
 
     hint: Hint
     frame: int | None
-    """The frame it was made for; None for hints without a time."""
+    """The frame that it was made for, by its time or found; None: of no frame."""
     shots: dict[int, float]
     """Shot number -> similarity 0..1 (1 for the shot that its time lies in), where the network gets it."""
     own: int | None = None
@@ -133,8 +133,9 @@ class HintPlan:
         return bool(self.propagated(number)) or self.has_reference(number)
 
     def references(self, number: int) -> tuple[int, ...]:
-        """Return the frames of the film, ascending, for which complete pictures of a shot were made."""
-        return tuple(sorted({p.frame for p in self.hints if p.own == number and p.is_whole and p.frame is not None}))
+        """Return the frames of the film, ascending, that the complete pictures of a shot seem to be."""
+        frames = {p.frame for p in self.hints if p.own == number and p.shows_its_shot and p.frame is not None}
+        return tuple(sorted(frames))
 
     def at_frame(self, number: int, index: int) -> PlannedHint | None:
         """Return the hint that was made for this frame of this shot, whether the network receives it or not."""
@@ -256,7 +257,7 @@ def match_hints(
     span = Span.of(scan)
     for place, (hint, similarity) in enumerate(zip(hints, _similarities(hints, scan, span, found), strict=True)):
         shots = {number: value for number, value in similarity.items() if value >= min_similarity}
-        if len(similarity) == 1 and not shots and hint.time is None and span.is_whole:
+        if len(similarity) == 1 and not shots and hint.time is None and place not in found and span.is_whole:
             warnings.append(
                 f"hint {hint.name}: looks little like the only shot; used as far as the network believes it"
             )
@@ -281,7 +282,7 @@ def match_hints(
                 frame = scan.nearest[hint.time]
         if frame is not None:
             own = scan.shot_at(frame).index
-            own_similarity = similarity[own]
+            own_similarity = 1.0 if place in found else similarity[own]
             shots[own] = 1.0
         if not shots:
             best = max(similarity, key=lambda number: similarity[number])

@@ -63,12 +63,6 @@ class Motion:
     trust_b: Array = field(repr=False)
     """(h, w) float32 in 0..1, on b's grid: how safely a pixel of b is found in a."""
 
-    def scaled(self, shape: tuple[int, int]) -> Motion:
-        """Return the same on another grid (height, width)."""
-        flows = (resize_flow(flow, shape) for flow in (self.ab, self.ba))
-        trusts = (self.trust_a, self.trust_b)
-        return Motion(*flows, *(cv2.resize(trust, shape[::-1], interpolation=cv2.INTER_LINEAR) for trust in trusts))
-
     def reversed(self) -> Motion:
         """Return the same motion from b to a."""
         return Motion(self.ba, self.ab, self.trust_b, self.trust_a)
@@ -124,16 +118,13 @@ class FlowEstimator:
         return cv2.addWeighted(half, gain, half, 0.0, _MEAN - gain * float(mean[0, 0]))
 
     def motion(self, a: Array, b: Array) -> Motion:
-        """Motion between two prepared pictures, on their grid.
-
-        `detailed` halves them first: its search of the whole grid ends at half of it, and enlarges what it found.
-        """
+        """Motion between two prepared pictures, on their grid; `detailed`: on half of it, where its search ends."""
         shape = a.shape[0], a.shape[1]
         if self.quality != "detailed" or min(shape) < _LEAST_SIDE:
             return self._motion(a, b, self._searches.dis)
         half = (shape[1] + 1) // 2, (shape[0] + 1) // 2
         a, b = (cv2.resize(picture, half, interpolation=cv2.INTER_AREA) for picture in (a, b))
-        return self._motion(a, b, self._searches.halved).scaled(shape)
+        return self._motion(a, b, self._searches.halved)
 
     @staticmethod
     def _motion(a: Array, b: Array, dis: cv2.DISOpticalFlow) -> Motion:

@@ -32,6 +32,8 @@ _SAME_TONE: Final = 0.02
 """Mean difference of luma (0..1) up to which a picture has its frame's tone."""
 _SAME_PLACE: Final = 0.97
 """Correlation of detail from which a picture of the frame's size is where the frame is; half a pixel gives less."""
+_NEAR: Final = 0.5
+"""Likeness of thumbnails from which a frame is compared at all; those of other scenes are at 0.3."""
 _LOOKED_AT: Final = 3
 """Frames that are compared with a picture, of those whose thumbnails are likest."""
 _LINES: Final = 270
@@ -135,16 +137,19 @@ class FrameFinder:
     def find(self, luma_at: Callable[[int], Array]) -> dict[int, int]:
         """Return place of a hint -> index of the frame that it is; hints that are none are left out.
 
+        Of two pictures of one frame, the one that fits better is that frame.
+
         Args:
             luma_at: reads (h, w) float32 luma in 0..1 of the frame with an index.
         """
-        found = {}
+        fits = []
         for place, likest in zip(self._sought, self._likest, strict=True):
-            mine = _luma(self._hints[place])
-            fits = [(frame_likeness(mine, luma_at(index)), -index) for _, index in likest]
-            fit, earliest = max(fits, default=(0.0, 0))
-            if fit >= _IS_FRAME:
-                found[place] = -earliest
+            mine, near = _luma(self._hints[place]), [index for like, index in likest if like >= _NEAR]
+            fits += [(frame_likeness(mine, luma_at(index)), -place, -index) for index in near]
+        found = dict[int, int]()
+        for fit, place, index in sorted(fits, reverse=True):
+            if fit >= _IS_FRAME and -place not in found and -index not in found.values():
+                found[-place] = -index
         return found
 
 
@@ -199,7 +204,7 @@ def _align(planned: PlannedHint, frame: FilmFrame, log: RunLog) -> PlannedHint:
         return planned
     try:
         found = align_painted(
-            hint.rgb, hint.mask, luma, name=f"hint {hint.name}", frame_name="the frame of its time", explain=False
+            hint.rgb, hint.mask, luma, name=f"hint {hint.name}", frame_name="its frame", explain=False
         )
     except HintError as error:
         log.warn(f"{str(error).partition('. Or ')[0]}; not aligned")

@@ -329,21 +329,18 @@ def plan_shots(
         plan = cap_hints_per_shot(place_assigned_hints(assigned, shots))
         log.warn(*plan.warnings)
         return ShotPlan(plan, _saturations(by_shot, shots)), None
-    times, finder = [hint.time for hint in hints if hint.time is not None], FrameFinder(hints)
-    look = finder.look if config.hints.align else None
-    scan = scan_film(source, config, times=times, exact=True, look=look, progress=log.scan_progress)
+    times = [hint.time for hint in hints if hint.time is not None]
+    finder = FrameFinder(hints if config.hints.align else ())
+    scan = scan_film(source, config, times=times, exact=True, look=finder.look, progress=log.scan_progress)
     shots, info = FilmShots(tuple(view.shot.start for view in scan.shots), scan.frames), film_info(source, config)
 
     def frame_at(index: int) -> FilmFrame:
         return FilmFrame(source, config, info, Part(index, scan.pts[index], None, from_beginning=bool(scan.losses)))
 
-    found = finder.find(lambda index: frame_at(index).luma())
-    log.note(
-        *(
-            f"hint {hints[i].name}: is the film's frame at {float(scan.pts[n] * info.time_base):.3f} s"
-            for i, n in found.items()
-        )
-    )
+    # Of a damaged film, each frame would be decoded from its beginning.
+    found = {} if scan.losses else finder.find(lambda index: frame_at(index).luma())
+    for place, index in found.items():
+        log.note(f"hint {hints[place].name}: is the film's frame at {float(scan.pts[index] * info.time_base):.3f} s")
     mine = place_assigned_hints(assigned, shots)
     plan = match_hints(hints, scan, config.hints.min_similarity, mine, found)
     log.warn(*plan.warnings)

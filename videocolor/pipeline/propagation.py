@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 
 from videocolor.images import resized_planes
-from videocolor.motion.flow import FlowEstimator, Motion, Quality, Step, consistency, grid, look_up
+from videocolor.motion.flow import FlowEstimator, Motion, Quality, Step, consistency, grid, look_up, resize_flow
 from videocolor.motion.matching import MatchImage, match_image, matched_texture_share
 from videocolor.pipeline.propagated import PropagatedColor, PropagatedColors, ReferenceFrame, scaled_places
 from videocolor.types import Array
@@ -77,9 +77,12 @@ class CoordinateMap:
 
     def step(self, motion: Motion) -> None:
         """Go on to the next frame: `motion` is from the present one (a) to that (b)."""
-        there = cv2.add(grid(*self.trust.shape), motion.ba)
+        height, width = self.trust.shape
+        there, trust = cv2.add(grid(height, width), resize_flow(motion.ba, (height, width))), motion.trust_b
+        if trust.shape != self.trust.shape:
+            trust = cv2.resize(trust, (width, height), interpolation=cv2.INTER_LINEAR)
         self.at = look_up(self.at, there)
-        self.trust = look_up(self.trust, there) * motion.trust_b
+        self.trust = look_up(self.trust, there) * trust
 
     def correct_drift(self, now: Array, first: Array, flow: FlowEstimator) -> None:
         """Compare the present frame with the first one itself, and correct the drift of the composed coordinates.
@@ -275,6 +278,8 @@ class HintPropagator:
             if track is None or motion is None:
                 continue
             track.step(motion.reversed(), picture, self.flow)
+            if track.age % SEARCH_EVERY == 0:  # what motion has lost, in a flash or behind something
+                track.coordinates.merge(*match_image(MatchImage(picture), track.reference.image, self.flow))
             colors[place] = (track.color(picture),)
         return colors
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 import cv2
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from videocolor.color import rgb_to_luma
 from videocolor.events import RunLog
 from videocolor.hints.align import SAME_FRAME
-from videocolor.hints.flare import without_flare
+from videocolor.hints.flare import AROUND, without_flare
 from videocolor.hints.plan import hint_ab, hint_fits_frame, hint_input
 from videocolor.models.base import HintInput
 from videocolor.motion.flow import FlowEstimator
@@ -23,9 +22,6 @@ from videocolor.shots.prepare import Prepared, gray_of
 from videocolor.types import Array, Hint
 
 __all__ = ["ShotHints"]
-
-_AROUND: Final = (2, 12)
-"""Frames from a reference frame to those that it is compared with to find flare."""
 
 
 @dataclass(eq=False)
@@ -82,7 +78,7 @@ class ShotHints:
         if fit < SAME_FRAME:
             if planned.hint.mask is None:
                 self._log.warn(
-                    f"hint {planned.hint.name}: its luma does not match the frame of its time (correlation {fit:.2f}); "
+                    f"hint {planned.hint.name}: its luma does not match its frame (correlation {fit:.2f}); "
                     "used as a loose hint, not reproduced"
                 )
             return None
@@ -113,7 +109,7 @@ class ShotHints:
         Returns:
             Place in `window` -> color.
         """
-        cleaned, (nearest, farthest), film = {}, _AROUND, self._film
+        cleaned, (nearest, farthest), film = {}, AROUND, self._film
         given = self._planned[: len(self.inputs)]
         for place in references:
             planned = film.hints.at_frame(self._number, window[place].frame.index)

@@ -15,6 +15,7 @@ from typing import Final, Protocol, TypeVar
 import numpy as np
 
 from videocolor.config import ColorizeConfig, SmoothingConfig
+from videocolor.hints.flare import AROUND
 from videocolor.motion.flow import FlowEstimator, Motion, Quality, warp
 from videocolor.pipeline.film import Film, network_threads
 from videocolor.pipeline.propagation import PROPAGATORS, Propagator
@@ -56,7 +57,9 @@ _WINDOW_BYTES: Final = 512 * 2**20
 _TOGETHER: Final = 2
 """Batches of keyframes that are decided together in a shot without a hint; measured, see docs/research/."""
 _LONGEST: Final = 64
-"""Frames of a window that ends with a reference frame, at most: the color of that is propagated back to the others."""
+"""Most frames of a window for a reference frame's sake: its color is propagated back to the frames before it."""
+_AFTER: Final = AROUND[1]
+"""Frames after it that such a window has, so that light on it alone is told from light that stays."""
 _SPREAD_BYTES: Final = 32 * 2**20
 """Frames that a stage works on at once; in work they take several times as much."""
 _MOST_THREADS: Final = 4
@@ -130,17 +133,17 @@ class ShotSchedule:
     references: tuple[int, ...] = ()
     """Frames of the film that may be reference frames of the shot, ascending."""
     longest: int = 0
-    """Most frames of a window that ends with one of them."""
+    """Most frames of a window for the sake of one of them."""
     cost: float = 1.0
     """Work of a frame, in frames of a shot without a hint."""
 
     def length(self, first: int) -> int:
         """Return how many frames the window that begins at frame `first` of the film has.
 
-        It ends with the last reference frame within `longest` frames, but has no less than `window`.
+        It ends soon after the last reference frame for which `longest` is enough, but has no less than `window`.
         """
-        within = (frame + 1 - first for frame in self.references if first <= frame < first + self.longest)
-        return max([self.window, *within])
+        lengths = (frame + 1 + _AFTER - first for frame in self.references if frame >= first)
+        return max([self.window, *(length for length in lengths if length <= self.longest)])
 
 
 def shot_schedule(film: Film, number: int) -> ShotSchedule:
@@ -158,7 +161,7 @@ def shot_schedule(film: Film, number: int) -> ShotSchedule:
     window = interval * max(1, min(most, _WINDOW_BYTES // (held * interval)))
     cost = REFERENCE_COST if film.hints.propagates(number) else 1.0
     references = film.hints.references(number) if _propagates(film, number) else ()
-    longest = min(_LONGEST, _WINDOW_BYTES // held)
+    longest = min(_LONGEST, _WINDOW_BYTES // held) if references else 0
     return ShotSchedule(interval, window, make_smoother(film, number).delay, references, longest, cost)
 
 
@@ -175,7 +178,7 @@ class KeyframeState:
     """What is in reach of the keyframes so far."""
 
     reach: Array | None = None
-    """(h, w) float32 in 0..1: confidence that a pixel was seen in the last keyframe."""
+    """(h, w) float32 in 0..1: confidence that a pixel was seen in the last keyframe; None: that was the last frame."""
 
 
 class KeyframePolicy:
@@ -198,13 +201,14 @@ class KeyframePolicy:
             Places in `steps`, ascending; the first frame always is one.
         """
         keyframes, state = [], self.state
-        for place, (picture, motion) in enumerate(steps):
-            if motion is not None and state.reach is not None:
-                state.reach = warp(state.reach, motion.ba) * motion.trust_b
-            lost = 1.0 if state.reach is None else float((state.reach < _LOST).mean())
+        for place, (_, motion) in enumerate(steps):
+            if motion is not None:
+                before = np.ones_like(motion.trust_b) if state.reach is None else state.reach
+                state.reach = warp(before, motion.ba) * motion.trust_b
+            lost = 0.0 if state.reach is None else float((state.reach < _LOST).mean())
             if place % self.interval == 0 or lost > _LOST_SHARE:
                 keyframes.append(place)
-                state.reach = np.ones(picture.shape, np.float32)
+                state.reach = None
         return keyframes
 
 

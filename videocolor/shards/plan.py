@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 PLAN_NAME: Final = "plan.yaml"
-FORMAT: Final = 4
+FORMAT: Final = 5
 _PARTS: Final = 32
 """Shards that a short film is cut into, about, so that several workers have something to do."""
 _SHORTEST: Final = Fraction(5)
