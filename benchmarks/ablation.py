@@ -8,7 +8,6 @@ place. Sets of clips, 240 lines:
     held_back    9 of evaluate/held_back, 2 s, frame 0 as the hint (`e1`)
     moving       5 of evaluate/moving, 4 s, the same
     far          9 of evaluate/held_back, 2 s, the last frame as the hint, without its time (`e1-far`)
-    painted      9 of evaluate/held_back, 5 s, every 50th frame as a hint (`ek`)
 
 The row "all pieces" also has CPU-ms a frame of the film, and of each piece's functions in their own thread.
 """
@@ -42,7 +41,6 @@ SETS: Final = {
     "held_back": {"protocol": {"name": "e1"}, "clips": {"listed": "evaluate/held_back", "most": 9, "seconds": 2}},
     "moving": {"protocol": {"name": "e1"}, "clips": {"listed": "evaluate/moving", "most": 5, "seconds": 4}},
     "far": {"protocol": {"name": "e1-far"}, "clips": {"listed": "evaluate/held_back", "most": 9, "seconds": 2}},
-    "painted": {"protocol": {"name": "ek"}, "clips": {"listed": "evaluate/held_back", "most": 9, "seconds": 5}},
 }
 WEIGHTS: Final = Path(videocolor.models.__file__).parent / "weights"
 METRICS: Final = ("psnr_rgb", "ciede2000_mean")
@@ -65,7 +63,6 @@ PIECES: Final[dict[str, dict[str, Any]]] = {
     "colors without a hint at the card's size": {f"{HINT}.colorizer._LARGE": 1e9},
     "non-local means": {f"{HINT}.network.smooth_by_feature_similarity": lambda _, own, __: own},
     "correction of drift": {f"{TRACK}.CoordinateMap.correct_drift": nothing},
-    "color back from later frames": {f"{PATH}.scheduling._LONGEST": 0, f"{TRACK}.HintPropagator._back": lambda *_: {}},
     "search for hints in frames": {f"{TRACK}.HintPropagator._search": nothing},
     "missing grain": {f"{PATH}.propagated.missing_grain": lambda now, _: np.zeros_like(now)},
     "common exposure": {f"{PATH}.propagated.exposure": lambda *_: (np.float32(1), np.float32(0))},
@@ -78,7 +75,6 @@ COSTS: Final = {name: [code for code in without if "." in code] for name, withou
     "memory of colored frames": [f"{PATH}.memory.ShotMemory.look", f"{NETWORK}.remember"],
     "correction learned from the hint": [f"{NETWORK}._begun", f"{HINT}.colorizer._coarse_correction"],
     "colors without a hint at the card's size": [f"{NETWORK}._without_hints"],
-    "color back from later frames": [f"{TRACK}.HintPropagator._back"],
     "non-local means": [],
     "keyframes where motion is lost": [f"{PATH}.scheduling.KeyframePolicy.choose"],
 }

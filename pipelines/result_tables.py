@@ -171,7 +171,7 @@ def _surfaces() -> str:
 
 def _pieces() -> str:
     found = load("ablation")
-    sets = {"held_back": "held back", "moving": "moving", "far": "last frame", "painted": "painted"}
+    sets = {"held_back": "held back", "moving": "moving", "far": "last frame"}
     every = {clips: found[clips]["all pieces"] for clips in sets}
     rows = []
     for name in dict.fromkeys(name for clips in sets for name in found[clips] if name != "all pieces"):
@@ -180,11 +180,9 @@ def _pieces() -> str:
             for clips in sets
             for key, places in (("psnr_rgb", 2), ("ciede2000_mean", 3))
         ]
-        rows.append(
-            [name, *gains, *(every[clips]["cpu_ms"].get(name, "–") for clips in ("held_back", "far", "painted"))]
-        )
+        rows.append([name, *gains, *(every[clips]["cpu_ms"].get(name, "–") for clips in ("held_back", "far"))])
     heads = (f"{words}: {unit}" for words in sets.values() for unit in ("dB", "dE00"))
-    return table(["piece", *heads, "CPU-ms", "last frame: CPU-ms", "painted: CPU-ms"], rows)
+    return table(["piece", *heads, "CPU-ms", "last frame: CPU-ms"], rows)
 
 
 def _things() -> str:
