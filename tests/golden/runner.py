@@ -49,6 +49,7 @@ def undo_way_back() -> None:
 
     That is what the present tree does with hints whose frame is more than a window ahead.
     """
+    from videocolor.hints.plan import PlannedHint
     from videocolor.pipeline import propagation, scheduling
     from videocolor.pipeline.references import ShotHints
     from videocolor.pipeline.shot import ShotColorizer
@@ -60,6 +61,7 @@ def undo_way_back() -> None:
     firsts: dict[int, Any] = {}
     stepped, candidates = ShotColorizer.step, ShotHints.candidates
     scheduling._LONGEST = 0  # type: ignore[misc]
+    PlannedHint.is_painted = PlannedHint.is_whole  # type: ignore[assignment]  # with holes, nothing was propagated
     propagation.HintPropagator._back = lambda *_: {}  # type: ignore[method-assign]
     ShotColorizer.step = step  # type: ignore[method-assign]
     ShotHints.candidates = lambda self, _: candidates(self, firsts[id(self)])  # type: ignore[method-assign]

@@ -9,13 +9,13 @@ import numpy as np
 
 from videocolor.types import Array, Mark, Reach
 
-__all__ = ["places_of"]
+__all__ = ["SCRIBBLED", "places_of"]
 
 _PAINTED: Final = 0.5
 """Opacity from which a pixel belongs to a scribble."""
 _SHADE: Final = 12.0
 """Side of the cells of a*b* (Lab units) that tell apart touching scribbles without marks."""
-_SCRIBBLED: Final = 0.1
+SCRIBBLED: Final = 0.1
 """Share of a picture up to which its painted part counts as scribbles, if no mark says so."""
 _RIM: Final = 7
 """Pixels to a side of what is added to a mark, whose edge in the picture is soft and scaled."""
@@ -35,7 +35,7 @@ def places_of(marks: tuple[Mark, ...], ab: Array, mask: Array, reach: Reach) -> 
         (h, w) uint8 number of the scribble at each pixel from 1, 0 for none; and the reach of
         each: first the marks, in their order. None: no scribbles.
     """
-    if not marks and mask.mean() > _SCRIBBLED:
+    if not marks and mask.mean() > SCRIBBLED:
         return None
     places, reaches = np.zeros(mask.shape, np.uint8), list[Reach]()
     painted = mask >= min(_PAINTED, max(float(mask.max()) / 2, 1e-6))

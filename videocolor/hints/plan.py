@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 from types import MappingProxyType
 from typing import Final
 
@@ -28,7 +29,7 @@ from videocolor.hints.files import (
     hint_time_in_name,
     load_hint,
 )
-from videocolor.hints.marks import places_of
+from videocolor.hints.marks import SCRIBBLED, places_of
 from videocolor.images import encode_image
 from videocolor.models.base import MOST_SCRIBBLES, HintInput
 from videocolor.motion.matching import scene_similarity
@@ -61,6 +62,8 @@ __all__ = [
 
 MOST_PER_SHOT: Final = 6
 """Hints of one shot that the network gets at most; its memory and time grow with each."""
+_PAINTED: Final = 0.5
+"""Opacity from which a pixel counts as painted."""
 _SAME_SHOT: Final = 0.5
 """Similarity to its shot from which a hint with a time is expected to be a reference frame of it."""
 
@@ -88,10 +91,16 @@ class PlannedHint:
         """Whether it is painted all over, no scribble."""
         return self.hint.mask is None
 
+    @cached_property
+    def is_painted(self) -> bool:
+        """Whether it is a picture, perhaps with holes: with marks, or up to a tenth painted, it is scribbles."""
+        mask = self.hint.mask
+        return mask is None or (not self.hint.marks and float(mask.mean()) > SCRIBBLED)
+
     @property
     def shows_its_shot(self) -> bool:
-        """Whether it seems to be a frame of its own shot, painted all over."""
-        return self.own is not None and self.is_whole and self.own_similarity >= _SAME_SHOT
+        """Whether it seems to be a frame of its own shot, painted all over or with holes."""
+        return self.own is not None and self.is_painted and self.own_similarity >= _SAME_SHOT
 
     def similarity(self, number: int) -> float:
         """Similarity 0..1 to a shot that it is used in, whatever its time says."""
@@ -115,7 +124,7 @@ class HintPlan:
         return [planned for planned in self.hints if number in planned.left_out]
 
     def has_reference(self, number: int) -> bool:
-        """Whether a hint seems to be a frame of this shot, painted all over."""
+        """Whether a hint seems to be a frame of this shot, painted all over or with holes."""
         return any(p.own == number and p.shows_its_shot for p in self.hints)
 
     def given(self, number: int) -> Given:
@@ -133,7 +142,7 @@ class HintPlan:
         return bool(self.propagated(number)) or self.has_reference(number)
 
     def references(self, number: int) -> tuple[int, ...]:
-        """Return the frames of the film, ascending, that the complete pictures of a shot seem to be."""
+        """Return the frames of the film, ascending, that the painted pictures of a shot seem to be."""
         frames = {p.frame for p in self.hints if p.own == number and p.shows_its_shot and p.frame is not None}
         return tuple(sorted(frames))
 
@@ -184,11 +193,12 @@ def hint_ab(hint: Hint, size: tuple[int, int]) -> Array:
 
 
 def hint_fits_frame(hint: Hint, gray: Array) -> float:
-    """Correlation -1..1 of a hint's luma with a frame's (h, w) uint8 luma: is it that very frame, painted?"""
-    if hint.mask is not None:
-        return -1.0  # a partly painted hint says nothing of the rest, so it is never copied
-    mine = hint_input(hint, gray.shape).luma
-    return correlation(mine, gray.astype(np.float32) / 255)
+    """Correlation -1..1 of the painted part of a hint with a frame's (h, w) uint8 luma: is it that very frame?"""
+    mine, luma = hint_input(hint, gray.shape), gray.astype(np.float32) / 255
+    if mine.mask is None:
+        return correlation(mine.luma, luma)
+    painted = mine.mask > _PAINTED
+    return correlation(mine.luma[painted], luma[painted]) if painted.any() else -1.0
 
 
 def place_assigned_hints(assigned: Sequence[tuple[AssignedHint, Hint]], shots: FilmShots) -> list[PlannedHint]:
@@ -307,10 +317,21 @@ def _similarities(
     frames = {**found, **timed}
     numbers = [view.shot.index for view in scan.shots]
     places = {number: place for place, number in enumerate(numbers)}
-    thumbs = [thumbnail(np.rint(hint_input(hint, (180, 320)).luma * 255).astype(np.uint8)) for hint in hints]
+    thumbs = [_thumbnail(hint, scan, frames.get(place)) for place, hint in enumerate(hints)]
     own = [places[scan.shot_at(frames[i]).index] if i in frames else None for i in range(len(hints))]
     table = scene_similarity(thumbs, [[luma for _, luma in view.views] for view in scan.shots], own)
     return [dict(zip(numbers, row.tolist(), strict=True)) for row in table]
+
+
+def _thumbnail(hint: Hint, scan: ScanResult, frame: int | None) -> Array:
+    """Shrink a hint to (90, 160) uint8 luma; holes show the nearest picture that is kept of its shot."""
+    whole = thumbnail(np.rint(hint_input(hint, (180, 320)).luma * 255).astype(np.uint8))
+    if hint.mask is None or frame is None:
+        return whole
+    views = next(view.views for view in scan.shots if view.shot.start <= frame < view.shot.end)
+    _, near = min(views, key=lambda view: abs(view[0] - frame))
+    painted = cv2.resize(hint.mask, whole.shape[::-1], interpolation=cv2.INTER_AREA) > _PAINTED
+    return np.where(painted, whole, near)
 
 
 def cap_hints_per_shot(planned: Sequence[PlannedHint], warnings: Sequence[str] = ()) -> HintPlan:

@@ -38,13 +38,14 @@ def _use(plan: HintPlan, number: int, planned: PlannedHint, card: ModelCard) -> 
     name, similarity = planned.hint.name, planned.similarity(number)
     if planned.own == number:
         frame = f"frame {planned.frame} of this shot"
-        if not planned.is_whole:
+        if not planned.is_painted:
             return HintUse(
                 name, "scribble", f"painted in places on {frame}; applied there, as far as its marks or hints.reach say"
             )
         if plan.has_reference(number) and planned.shows_its_shot:
             then = "propagated by motion" if card.propagates else "given to the network"
-            return HintUse(name, "reference", f"{frame}, painted; reproduced there and {then}")
+            painted = "painted" if planned.is_whole else "painted in part"
+            return HintUse(name, "reference", f"{frame}, {painted}; reproduced there and {then}")
         return HintUse(
             name, "style", f"has the time of {frame}, but does not look like it (similarity {similarity:.2f})"
         )

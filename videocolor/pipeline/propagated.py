@@ -63,6 +63,8 @@ class ReferenceFrame:
     """(h, w) uint8, its luma at the working size."""
     picture: Array
     """The same, prepared for motion."""
+    painted: Array | None = None
+    """(h, w) float32 in 0..1, how far its color counts, on the picture's grid; None: all of it."""
 
     @cached_property
     def image(self) -> MatchImage:
@@ -85,7 +87,11 @@ class PropagatedColor:
     @cached_property
     def confidences(self) -> tuple[Array, Array]:
         """`judge`, in the thread that asks first: the network sees few of the frames, the film all of them."""
-        return judge(self.reference.picture, self.at, self.trust, self.picture)
+        confidence, share = judge(self.reference.picture, self.at, self.trust, self.picture)
+        if self.reference.painted is not None:
+            painted = look_up(self.reference.painted, self.at)
+            confidence, share = confidence * painted, share * painted
+        return confidence, share
 
     @property
     def confidence(self) -> Array:

@@ -144,15 +144,23 @@ class Track:
         if self.age % DRIFT_CORRECTION_EVERY == 0:
             self.coordinates.correct_drift(picture, self.reference.picture, flow)
 
+    def known(self) -> Array:
+        """(h, w) float32 in 0..1: how far the color of the present frame is known."""
+        painted, places = self.reference.painted, self.coordinates
+        return places.trust if painted is None else places.trust * look_up(painted, places.at)
+
     def color(self, picture: Array) -> PropagatedColor:
         """Return the color that reaches the present frame."""
         return PropagatedColor(self.reference, self.coordinates.at.copy(), self.coordinates.trust, picture)
 
 
-def _begun(ab: Array, gray: Array, picture: Array) -> Track:
-    """Begin a track at a reference frame: its a*b* (2, H, W), its luma, and that prepared for motion."""
-    reference = ReferenceFrame(np.ascontiguousarray(np.moveaxis(ab, 0, -1), np.float32), gray, picture)
-    return Track(reference, CoordinateMap.identity(*picture.shape))
+def _begun(color: Array, gray: Array, picture: Array) -> Track:
+    """Begin a track at a reference frame: its color as `follow` takes it, its luma, and that prepared for motion."""
+    ab, painted = np.ascontiguousarray(np.moveaxis(color[:2], 0, -1), np.float32), None
+    if len(color) > 2:  # what is half painted at an edge is not: its color is mixed with that of the hole
+        opacity = cv2.resize(color[2], picture.shape[::-1], interpolation=cv2.INTER_AREA)
+        painted = np.clip(2 * opacity - 1, 0, 1).astype(np.float32)
+    return Track(ReferenceFrame(ab, gray, picture, painted), CoordinateMap.identity(*picture.shape))
 
 
 class Propagator(Protocol):
@@ -177,11 +185,12 @@ class Propagator(Protocol):
         Args:
             grays: (h, w) uint8 each, luma at the working size.
             steps: each frame prepared for motion, and the motion from the frame before it.
-            references: place of a reference frame in `grays` -> (2, H, W) float32 its a*b*, at any size.
-            candidates: number -> a picture that may show the scene of these frames, of any frame but an earlier one.
+            references: place of a reference frame in `grays` -> (2, H, W) float32 its a*b*, at any size; (3, H, W) with
+                its opacity in 0..1 where it is painted in part.
+            candidates: number -> a picture that may show the scene of these frames, of none of them or an earlier one.
 
         Returns:
-            The colors that reach each frame; none at reference frames.
+            The colors that reach each frame; none at reference frames that are painted all over.
         """
 
 
@@ -245,9 +254,10 @@ class HintPropagator:
                 if motion is not None:
                     track.step(motion, picture, self.flow)
             if place in references:
-                state.latest, state.found = _begun(references[place], gray, picture), None
-                state.since = 0
-                colors.append(())
+                begun, before = _begun(references[place], gray, picture), state.latest
+                whole = begun.reference.painted is None
+                state.latest, state.found, state.since = begun, (None if whole else before), 0
+                colors.append(() if whole else tuple(track.color(picture) for track in self._tracks()))
                 continue
             frame = MatchImage(picture)
             if state.since % SEARCH_EVERY or not candidates:
@@ -289,7 +299,7 @@ class HintPropagator:
     def _search(self, frame: MatchImage, candidates: Mapping[int, ReferenceFrame]) -> None:
         """Search for the candidates in the present frame, and track the one that matches most new texture."""
         latest, current = self.state.latest, self.state.found
-        known = np.zeros(frame.picture.shape, np.float32) if latest is None else latest.coordinates.trust
+        known = np.zeros(frame.picture.shape, np.float32) if latest is None else latest.known()
         found = {number: match_image(frame, hint.image, self.flow) for number, hint in candidates.items()}
         most = _LEAST
         if current is not None:

@@ -72,18 +72,31 @@ class ShotHints:
     def reference(self, item: Prepared) -> ReferenceColor | None:
         """Return the color of the hint that is this very frame, if any; warn of one that does not match."""
         planned = self._film.hints.at_frame(self._number, item.frame.index)
-        if planned is None:
+        if planned is None or not planned.is_whole:
             return None
         fit = hint_fits_frame(planned.hint, item.gray)
         if fit < SAME_FRAME:
-            if planned.hint.mask is None:
-                self._log.warn(
-                    f"hint {planned.hint.name}: its luma does not match its frame (correlation {fit:.2f}); "
-                    "used as a loose hint, not reproduced"
-                )
+            self._log.warn(
+                f"hint {planned.hint.name}: its luma does not match its frame (correlation {fit:.2f}); "
+                "used as a loose hint, not reproduced"
+            )
             return None
         self._log.reproduced.add(item.frame.index)
         return self._on_grids(planned.hint)
+
+    def parts(self, window: Sequence[Prepared]) -> dict[int, Array]:
+        """Return place in `window` -> (3, h, w) a*b* and opacity of the hint that is painted on parts of that frame."""
+        (width, height), found = self._film.plan.chroma_size, {}
+        for place, item in enumerate(window):
+            planned = self._film.hints.at_frame(self._number, item.frame.index)
+            if planned is None or planned.is_whole or not planned.shows_its_shot:
+                continue
+            hint = planned.hint
+            if hint.mask is not None and hint_fits_frame(hint, item.gray) >= SAME_FRAME:
+                opacity = cv2.resize(hint.mask, (width, height), interpolation=cv2.INTER_AREA)
+                found[place] = np.concatenate([hint_ab(hint, (height, width)), opacity[None]])
+                self._log.reproduced.add(item.frame.index)
+        return found
 
     def candidates(self, last: Prepared) -> dict[int, ReferenceFrame]:
         """Return number -> the hints that may be found in the frames of a window that ends with `last`, and tracked.

@@ -128,6 +128,7 @@ class ShotColorizer:
         references = self._find_references(window)
         keyframes = [i for i in self._keyframes.choose(steps) if window[i].reference is None]
         pictures = {place: color.picture for place, color in references.items()}
+        pictures |= self._hints.parts([frame.item for frame in window])
         candidates = self._hints.candidates(window[-1].item)
         grays = [frame.item.gray for frame in window]
         for frame, colors in zip(window, self._propagator.follow(grays, steps, pictures, candidates), strict=True):
