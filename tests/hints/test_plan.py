@@ -31,7 +31,7 @@ from videocolor.hints.plan import (
 )
 from videocolor.motion.similarity import thumbnail
 from videocolor.shots.scan import ScanResult, ShotView
-from videocolor.types import Array, Hint, Shot
+from videocolor.types import Array, Hint, Mark, Shot
 
 
 def scene(seed: int, height: int = 120, width: int = 200) -> Array:
@@ -91,7 +91,10 @@ def test_transparency_is_the_mask(tmp_path: Path) -> None:
     assert hint.mask is not None
     assert hint.mask[:, :50].min() == 1
     assert hint.mask[:, 50:].max() == 0
-    assert hint_fits_frame(hint, gray_of(scene(2))) < 0, "a partly painted frame must not be copied whole"
+    beside = gray_of(scene(2))
+    beside[:, 60:] = gray_of(scene(3))[:, 60:]
+    assert hint_fits_frame(hint, beside) > 0.98, "only what is painted is compared"
+    assert hint_fits_frame(hint, gray_of(scene(3))) < 0.5
 
 
 def test_errors_name_the_file_and_the_remedy(tmp_path: Path) -> None:
@@ -139,6 +142,14 @@ def test_only_a_picture_of_the_shot_counts_as_painted() -> None:
     assert [plan.given(number) for number in (0, 1)] == ["reference", "style"]
     mask = np.zeros(scene(1).shape[:2], np.float32)
     assert not match_hints([Hint("spots", scene(1), Fraction(1, 2), mask)], film, 0.5).has_reference(0)
+    mask[:, :18] = 1
+    assert not match_hints([Hint("dabs", scene(1), Fraction(1, 2), mask)], film, 0.5).has_reference(0), "a tenth"
+    mask[:, :100] = 1
+    black = scene(1) * mask[..., None]  # as a program saves what is transparent
+    holed = match_hints([Hint("holes", black, Fraction(1, 2), mask)], film, 0.5)
+    assert holed.given(0) == "reference" and holed.references(0) and not holed.propagated(0)
+    marked = Hint("marked", scene(1), Fraction(1, 2), mask, (Mark(((0.2, 0.2),), 0.02),))
+    assert not match_hints([marked], film, 0.5).has_reference(0), "who sets marks means scribbles"
     loose = match_hints([Hint("loose", scene(1))], film, 0.5)
     assert not loose.has_reference(0) and loose.given(0) == "style"
 

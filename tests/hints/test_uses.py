@@ -12,15 +12,16 @@ from videocolor.events import ShotRecord
 from videocolor.hints.plan import HintPlan, PlannedHint, cap_hints_per_shot
 from videocolor.hints.uses import hints_used
 from videocolor.models.base import ModelCard
-from videocolor.types import Hint, HintUse
+from videocolor.types import Array, Hint, HintUse
 
 CARD = ModelCard("net", "", "many", 0, None, propagates=True)
 RGB = np.zeros((4, 6, 3), np.float32)
-SPOTS = np.eye(4, 6, dtype=np.float32)
+SPOTS, HOLES = np.zeros((4, 6), np.float32), np.eye(4, 6, dtype=np.float32)
+SPOTS[1, 1] = 1
 
 
-def own(name: str, similarity: float = 0.9, spots: bool = False) -> PlannedHint:
-    return PlannedHint(Hint(name, RGB, Fraction(1), SPOTS if spots else None), 25, {0: 1.0}, 0, similarity)
+def own(name: str, similarity: float = 0.9, mask: Array | None = None) -> PlannedHint:
+    return PlannedHint(Hint(name, RGB, Fraction(1), mask), 25, {0: 1.0}, 0, similarity)
 
 
 def other(name: str, similarity: float, assigned: bool = False) -> PlannedHint:
@@ -31,7 +32,8 @@ def other(name: str, similarity: float, assigned: bool = False) -> PlannedHint:
     ("planned", "use", "reason"),
     [
         (own("a"), "reference", "frame 25 of this shot, painted; reproduced there and propagated by motion"),
-        (own("a", spots=True), "scribble", "painted in places on frame 25"),
+        (own("a", mask=SPOTS), "scribble", "painted in places on frame 25"),
+        (own("a", mask=HOLES), "reference", "frame 25 of this shot, painted in part; reproduced there and propagated"),
         (own("a", 0.2), "style", "does not look like it (similarity 0.20)"),
         (other("a", 0.7), "style", "looks like this shot (similarity 0.70); what it shows is found in the frames"),
         (other("a", 0.4), "style", "looks like this shot (similarity 0.40)"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
 from pathlib import Path
 
@@ -39,8 +40,8 @@ def gray_film(path: Path, frames: list[Array]) -> Path:
     return path
 
 
-def errors(film: Path, frames: list[Array]) -> list[float]:
-    """Mean distance in a*b* of each frame."""
+def errors(film: Path, frames: list[Array], columns: slice = slice(None)) -> list[float]:
+    """Mean distance in a*b* of each frame, in these columns."""
     found = []
     with open_video(film) as video:
         for frame, true in zip(video, frames, strict=True):
@@ -48,7 +49,7 @@ def errors(film: Path, frames: list[Array]) -> list[float]:
             cb, cr = (plane.astype(np.float32) / 896 - np.float32(512 / 896) for plane in frame.chroma)
             made = ycbcr_to_rgb(rgb_to_ycbcr(true, "bt601")[0], cb, cr, "bt601")
             distance = np.linalg.norm(rgb_to_lab(made)[1:] - rgb_to_lab(true)[1:], axis=0)
-            found.append(float(distance.mean()))
+            found.append(float(distance[:, columns].mean()))
     return found
 
 
@@ -65,6 +66,26 @@ def test_color_comes_from_a_hint_that_lies_ahead(timed: bool, tmp_path: Path) ->
     colorless = float(np.mean([np.linalg.norm(rgb_to_lab(rgb)[1:], axis=0).mean() for rgb in frames]))
     assert max(made) < 0.2 * colorless, "matching places of 8x8 pixels alone leaves twice that"
     assert made[place] < 1.5
+
+
+def test_what_is_painted_of_a_frame_is_propagated(tmp_path: Path) -> None:
+    """Its left half, the rest is black in the file: that half comes back, and goes where the camera takes it."""
+    frames, place = pan(), 6
+    film, hint = gray_film(tmp_path / "film.mkv", frames), tmp_path / "hint.png"
+    rgba = np.zeros((HEIGHT, WIDTH, 4), np.float32)
+    rgba[:, : WIDTH // 2, :3] = np.moveaxis(frames[place], 0, -1)[:, : WIDTH // 2, ::-1]
+    rgba[:, : WIDTH // 2, 3] = 1
+    cv2.imwrite(str(hint), np.rint(rgba * 255).astype(np.uint8))
+    settings = [f"hints.items=['{place / 12:.6f}={hint}']", "output.codec=ffv1", "output.pix_fmt=yuv444p10le"]
+    result = colorize_video(film, tmp_path / "out.mkv", ColorizeConfig.load(None, [*settings, "output.sidecar=true"]))
+    assert not result.warnings and result.sidecar is not None
+    assert json.loads(result.sidecar.read_text())["hints"][0]["reproduced"]
+    colorless = float(np.linalg.norm(rgb_to_lab(frames[place])[1:], axis=0).mean())
+    for index in (0, place, COUNT - 1):
+        end = WIDTH // 2 - round(1.5 * (index - place)) - 6
+        painted = slice(8, min(end, WIDTH - 8))
+        limit = 1.5 if index == place else 0.25 * colorless
+        assert errors(tmp_path / "out.mkv", frames, painted)[index] < limit, index
 
 
 def test_a_click_is_obeyed(tmp_path: Path) -> None:
