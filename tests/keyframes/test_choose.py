@@ -20,8 +20,8 @@ from videocolor.colorize import colorize_video
 from videocolor.config import ColorizeConfig
 from videocolor.errors import OutputError
 from videocolor.events import Event
-from videocolor.hints.plan import hint_time_in_name, load_hint, suggestion_name
-from videocolor.keyframes.choose import write_keyframes
+from videocolor.hints.plan import hint_time_in_name, load_hint
+from videocolor.keyframes.choose import suggestion_name, write_keyframes
 from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
 from videocolor.types import Array
 from videocolor.video import open_video

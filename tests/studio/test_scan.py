@@ -20,8 +20,7 @@ from serving import until
 from videocolor.colorize import find_shots
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError
-from videocolor.hints.plan import rank_views
-from videocolor.keyframes.choose import write_keyframes
+from videocolor.keyframes.choose import rank_views, write_keyframes
 from videocolor.shards.types import FilmJob
 from videocolor.shards.work import plan_film
 from videocolor.shots.scan import FilmScan, scan_film

@@ -18,7 +18,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from videocolor.color import codes_to_luma, rgb_to_lab, rgb_to_luma
+from videocolor.color import rgb_to_lab, rgb_to_luma
 from videocolor.config import AssignedHint
 from videocolor.errors import UsageError
 from videocolor.hints.files import (
@@ -30,13 +30,12 @@ from videocolor.hints.files import (
     load_hint,
 )
 from videocolor.hints.marks import SCRIBBLED, places_of
-from videocolor.images import encode_image
 from videocolor.models.base import MOST_SCRIBBLES, HintInput
 from videocolor.motion.matching import scene_similarity
-from videocolor.motion.similarity import correlation, shot_similarity, thumbnail
+from videocolor.motion.similarity import correlation, thumbnail
 from videocolor.shots.scan import ScanResult, Span
 from videocolor.shots.shotlist import FilmShots
-from videocolor.types import Array, Frame, Given, Hint, Reach, VideoInfo
+from videocolor.types import Array, Given, Hint, Reach, VideoInfo
 
 __all__ = [
     "HintPlan",
@@ -55,9 +54,6 @@ __all__ = [
     "scribble_warnings",
     "cap_hints_per_shot",
     "load_hint",
-    "rank_views",
-    "suggestion_name",
-    "suggestion_png",
 ]
 
 MOST_PER_SHOT: Final = 6
@@ -379,38 +375,3 @@ def _spread(hints: Sequence[PlannedHint], most: int) -> list[PlannedHint]:
         gaps = [min(abs((p.frame or 0) - (c.frame or 0)) for c in chosen) for p in left]
         chosen.append(left.pop(int(np.argmax(gaps))))
     return chosen
-
-
-def rank_views(views: Sequence[tuple[int, Array]]) -> list[int]:
-    """Frame indices of a shot's views, the one that explains most of the shot first: its medoid.
-
-    Args:
-        views: (frame index, luma picture) pairs as `ShotView.views` holds them, at least one.
-
-    Returns:
-        All indices; the first has the largest sum of similarities to all views (the earliest where several have). Each
-        further one adds most to what the chosen ones explain already: the sum, over the views, of the similarity to
-        the nearest chosen one (greedy facility location; Nemhauser, Wolsey, Fisher 1978).
-    """
-    like = np.array([[shot_similarity(mine, other) for _, other in views] for _, mine in views])
-    chosen = [int(np.argmax(like.sum(axis=1)))]
-    while len(chosen) < len(views):
-        explained = np.maximum(like, like[chosen].max(axis=0)).sum(axis=1)
-        explained[chosen] = -1
-        chosen.append(int(np.argmax(explained)))
-    return [views[place][0] for place in chosen]
-
-
-def suggestion_name(number: int, frame: Frame) -> str:
-    """File name of a shot's frame that is to be painted: `shot0003_t00012.345s.png` for shot number 2, from 0."""
-    return f"shot{number + 1:04d}_t{float(frame.pts * frame.time_base):09.3f}s.png"
-
-
-def suggestion_png(frame: Frame) -> bytes:
-    """Return a frame's luma as an RGB PNG of 8 bits, of 16 where the film has more than 8.
-
-    Three equal channels: painting programs open a PNG of one channel as a picture that takes no color.
-    """
-    gray = np.clip(codes_to_luma(frame.luma, frame.layout.depth, frame.color.range), 0, 1)
-    top, kind = (65535, np.uint16) if frame.layout.depth > 8 else (255, np.uint8)
-    return encode_image(np.repeat(np.rint(gray * top).astype(kind)[..., None], 3, axis=2))

@@ -11,12 +11,13 @@ from typing import Final
 import cv2
 import numpy as np
 
+from videocolor.color import codes_to_luma
 from videocolor.config import ColorizeConfig
 from videocolor.errors import OutputError, PluginError
 from videocolor.events import Event, Observer, RunLog, ignore
 from videocolor.hints.align import with_luma
 from videocolor.hints.files import CHOICES
-from videocolor.hints.plan import HintPlan, rank_views, suggestion_name, suggestion_png
+from videocolor.hints.plan import HintPlan
 from videocolor.images import encode_image, resized
 from videocolor.models.base import Colorizer
 from videocolor.motion.similarity import shot_similarity
@@ -31,10 +32,58 @@ from videocolor.shots.scan import ShotView, scan_film
 from videocolor.types import Array, Frame
 from videocolor.video import open_video
 
-__all__ = ["PER_SHOT", "RANKINGS", "Ranking", "chosen_keyframes", "color_picture", "propose_colors", "write_keyframes"]
+__all__ = [
+    "PER_SHOT",
+    "RANKINGS",
+    "Ranking",
+    "chosen_keyframes",
+    "color_picture",
+    "propose_colors",
+    "rank_views",
+    "suggestion_name",
+    "suggestion_png",
+    "write_keyframes",
+]
 
 Ranking = Callable[[Sequence[tuple[int, Array]]], Sequence[int]]
 """Sorts a shot's views ((frame index, luma picture) pairs, see `ShotView.views`): indices, the best one first."""
+
+
+def rank_views(views: Sequence[tuple[int, Array]]) -> list[int]:
+    """Frame indices of a shot's views, the one that explains most of the shot first: its medoid.
+
+    Args:
+        views: (frame index, luma picture) pairs as `ShotView.views` holds them, at least one.
+
+    Returns:
+        All indices; the first has the largest sum of similarities to all views (the earliest where several have). Each
+        further one adds most to what the chosen ones explain already: the sum, over the views, of the similarity to
+        the nearest chosen one (greedy facility location; Nemhauser, Wolsey, Fisher 1978).
+    """
+    like = np.array([[shot_similarity(mine, other) for _, other in views] for _, mine in views])
+    chosen = [int(np.argmax(like.sum(axis=1)))]
+    while len(chosen) < len(views):
+        explained = np.maximum(like, like[chosen].max(axis=0)).sum(axis=1)
+        explained[chosen] = -1
+        chosen.append(int(np.argmax(explained)))
+    return [views[place][0] for place in chosen]
+
+
+def suggestion_name(number: int, frame: Frame) -> str:
+    """File name of a shot's frame that is to be painted: `shot0003_t00012.345s.png` for shot number 2, from 0."""
+    return f"shot{number + 1:04d}_t{float(frame.pts * frame.time_base):09.3f}s.png"
+
+
+def suggestion_png(frame: Frame) -> bytes:
+    """Return a frame's luma as an RGB PNG of 8 bits, of 16 where the film has more than 8.
+
+    Three equal channels: painting programs open a PNG of one channel as a picture that takes no color.
+    """
+    gray = np.clip(codes_to_luma(frame.luma, frame.layout.depth, frame.color.range), 0, 1)
+    top, kind = (65535, np.uint16) if frame.layout.depth > 8 else (255, np.uint8)
+    return encode_image(np.repeat(np.rint(gray * top).astype(kind)[..., None], 3, axis=2))
+
+
 RANKINGS: Final[dict[str, Ranking]] = {"medoid": rank_views}
 PER_SHOT: Final = 3
 """Most keyframes of a shot."""

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from pydantic import ValidationError
 
 from videocolor.errors import HintError, InputError, UsageError
-from videocolor.hints.plan import suggestion_name
+from videocolor.keyframes.choose import suggestion_name
 from videocolor.studio import edits, models
 from videocolor.studio.delivery import set_delivery
 from videocolor.studio.document import SETTINGS, packaged_models

@@ -17,8 +17,9 @@ import numpy as np
 from videocolor.color import codes_to_luma
 from videocolor.config import ColorizeConfig
 from videocolor.errors import InputError, UsageError
-from videocolor.hints.plan import frame_to_rgb, suggestion_png
+from videocolor.hints.plan import frame_to_rgb
 from videocolor.images import encode_image, resized
+from videocolor.keyframes.choose import suggestion_png
 from videocolor.pipeline.reader import FilmReader, Part
 from videocolor.shots.scan import one_frame
 from videocolor.studio.errors import NotFoundError

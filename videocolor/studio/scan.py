@@ -18,7 +18,7 @@ import cv2
 
 from videocolor.config import ColorizeConfig
 from videocolor.errors import VideocolorError
-from videocolor.hints.plan import rank_views
+from videocolor.keyframes.choose import rank_views
 from videocolor.motion.similarity import shot_similarity, thumbnail
 from videocolor.pipeline.reuse import RecurrenceFinder
 from videocolor.shots.prepare import prepare, working_size
