@@ -189,12 +189,11 @@ def hint_ab(hint: Hint, size: tuple[int, int]) -> Array:
 
 
 def hint_fits_frame(hint: Hint, gray: Array) -> float:
-    """Correlation -1..1 of the painted part of a hint with a frame's (h, w) uint8 luma: is it that very frame?"""
-    mine, luma = hint_input(hint, gray.shape), gray.astype(np.float32) / 255
-    if mine.mask is None:
-        return correlation(mine.luma, luma)
-    painted = mine.mask > _PAINTED
-    return correlation(mine.luma[painted], luma[painted]) if painted.any() else -1.0
+    """Correlation -1..1 of a hint's luma with a frame's (h, w) uint8 luma: is it that very frame, painted?"""
+    if hint.mask is not None:
+        return -1.0  # a partly painted hint says nothing of the rest, so it is never copied
+    mine = hint_input(hint, gray.shape).luma
+    return correlation(mine, gray.astype(np.float32) / 255)
 
 
 def place_assigned_hints(assigned: Sequence[tuple[AssignedHint, Hint]], shots: FilmShots) -> list[PlannedHint]:

@@ -200,7 +200,7 @@ def align_hints(plan: HintPlan, frame_at: Callable[[int], FilmFrame], log: RunLo
 
 def _align(planned: PlannedHint, frame: FilmFrame, log: RunLog) -> PlannedHint:
     hint, luma = planned.hint, frame.luma()
-    if _is_in_place(hint, luma):
+    if _is_in_place(planned, luma):
         return planned
     try:
         found = align_painted(
@@ -209,22 +209,24 @@ def _align(planned: PlannedHint, frame: FilmFrame, log: RunLog) -> PlannedHint:
     except HintError as error:
         log.warn(f"{str(error).partition('. Or ')[0]}; not aligned")
         return planned
-    if found.unchanged:
+    if found.unchanged and hint.mask is None:
         return planned
-    log.note(f"hint {hint.name}: aligned to its frame ({found.moved})")
+    if not found.unchanged:  # or a layer of flat colors, which gets the frame's luma
+        log.note(f"hint {hint.name}: aligned to its frame ({found.moved})")
     return replace(planned, hint=AlignedHint(hint, frame, masked=found.mask is not None))
 
 
-def _is_in_place(hint: Hint, luma: Array) -> bool:
-    """Whether a picture has its frame's size, place and tone already."""
+def _is_in_place(planned: PlannedHint, luma: Array) -> bool:
+    """Whether a picture has its frame's size, place and tone already; what is painted on a layer has no tone."""
+    hint = planned.hint
     if hint.rgb.shape[:2] != luma.shape:
         return False
-    if hint.mask is not None:
+    if not planned.is_painted:
         return True
     mine = _luma(hint)
-    if float(np.abs(mine - luma).mean()) > _SAME_TONE:
-        return False
-    return _detail_correlation(mine, luma) >= _SAME_PLACE
+    if hint.mask is not None:
+        return float(np.abs(mine - luma)[hint.mask > 0].mean()) <= _SAME_TONE
+    return float(np.abs(mine - luma).mean()) <= _SAME_TONE and _detail_correlation(mine, luma) >= _SAME_PLACE
 
 
 def _luma(hint: Hint) -> Array:

@@ -85,16 +85,18 @@ class ShotHints:
         return self._on_grids(planned.hint)
 
     def parts(self, window: Sequence[Prepared]) -> dict[int, Array]:
-        """Return place in `window` -> (3, h, w) a*b* and opacity of the hint that is painted on parts of that frame."""
+        """Return place in `window` -> (3, h, w) a*b* and opacity of the hint that is painted on parts of that frame.
+
+        Its luma is not compared: what is painted on a layer of its own may be flat.
+        """
         (width, height), found = self._film.plan.chroma_size, {}
         for place, item in enumerate(window):
             planned = self._film.hints.at_frame(self._number, item.frame.index)
             if planned is None or planned.is_whole or not planned.shows_its_shot:
                 continue
-            hint = planned.hint
-            if hint.mask is not None and hint_fits_frame(hint, item.gray) >= SAME_FRAME:
-                opacity = cv2.resize(hint.mask, (width, height), interpolation=cv2.INTER_AREA)
-                found[place] = np.concatenate([hint_ab(hint, (height, width)), opacity[None]])
+            if planned.hint.mask is not None:
+                opacity = cv2.resize(planned.hint.mask, (width, height), interpolation=cv2.INTER_AREA)
+                found[place] = np.concatenate([hint_ab(planned.hint, (height, width)), opacity[None]])
                 self._log.reproduced.add(item.frame.index)
         return found
 
