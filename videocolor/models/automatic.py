@@ -106,6 +106,10 @@ class AutomaticColorizer(Colorizer):
         """See `Colorizer`."""
         return state.colorizer.regions(state.own, luma)
 
+    def unlike(self, hint: HintInput) -> Array | None:
+        """See `Colorizer`."""
+        return self.hinted.unlike(hint)
+
     def _enlarged(self, found: Prediction, luma: Array) -> Prediction:
         """Bring a prediction to the grid that the hinted network has for this luma."""
         size = luma.shape[1] // self.card.output_stride, luma.shape[2] // self.card.output_stride

@@ -265,6 +265,15 @@ class Colorizer(ABC):
         del state, luma
         return {}
 
+    def unlike(self, hint: HintInput) -> Array | None:
+        """Tell which places of a partly painted hint look like nothing that is painted of it; by default nothing.
+
+        Returns:
+            (h', w') float32 in 0..1; None: not known.
+        """
+        del hint
+        return None
+
     def step_together(self, state: Any, luma: Array, motion: KeyframeMotion) -> Prediction:
         """Color consecutive keyframes of a shot without a hint, each by what all of them show. By default: `step`.
 

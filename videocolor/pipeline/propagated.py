@@ -29,6 +29,7 @@ __all__ = [
     "ReferenceFrame",
     "propagated_input",
     "judge",
+    "unpainted_share",
     "scaled_places",
     "photometric_residual",
     "missing_grain",
@@ -65,6 +66,8 @@ class ReferenceFrame:
     """The same, prepared for motion."""
     painted: Array | None = None
     """(h, w) float32 in 0..1, how far its color counts, on the picture's grid; None: all of it."""
+    strange: Array | None = None
+    """(h, w) float32 in 0..1: what was left unpainted, and looks like nothing that was painted."""
 
     @cached_property
     def image(self) -> MatchImage:
@@ -85,23 +88,24 @@ class PropagatedColor:
     """(h, w) uint8, the frame, prepared for motion."""
 
     @cached_property
-    def confidences(self) -> tuple[Array, Array]:
+    def judged(self) -> tuple[Array, Array]:
         """`judge`, in the thread that asks first: the network sees few of the frames, the film all of them."""
-        confidence, share = judge(self.reference.picture, self.at, self.trust, self.picture)
-        if self.reference.painted is not None:
-            painted = look_up(self.reference.painted, self.at)
-            confidence, share = confidence * painted, share * painted
-        return confidence, share
+        return judge(self.reference.picture, self.at, self.trust, self.picture)
+
+    @cached_property
+    def painted(self) -> Array | None:
+        """(h, w) float32 in 0..1: how far its color counts, as painted; None: all of it."""
+        return None if self.reference.painted is None else look_up(self.reference.painted, self.at)
 
     @property
     def confidence(self) -> Array:
         """(h, w) float32 in 0..1: confidence, as the network receives it."""
-        return self.confidences[0]
+        return self.judged[0] if self.painted is None else self.judged[0] * self.painted
 
     @property
     def weight(self) -> Array:
         """(h, w) float32 in 0..1: share of its color in the film."""
-        return self.confidences[1]
+        return self.judged[1] if self.painted is None else self.judged[1] * self.painted
 
     def chroma(self, height: int, width: int) -> Array:
         """(height, width, 2) float32: the reference's a*b*, looked up once on this grid."""
@@ -180,6 +184,29 @@ def blend_propagated(ab: Array, colors: PropagatedColors) -> Array:
             cv2.multiply(difference, share, dst=difference)
             cv2.add(target, difference, dst=target)
     return out
+
+
+def unpainted_share(colors: PropagatedColors, shape: tuple[int, int]) -> Array | None:
+    """Find the places of a frame that were left unpainted in its reference frame, and of which nothing else tells.
+
+    Args:
+        colors: of the frame.
+        shape: (height, width) of the grid that is wanted.
+
+    Returns:
+        (height, width) float32 in 0..1; None where no reference frame has holes.
+    """
+    holes = [
+        np.maximum(color.judged[1], color.trust) * look_up(color.reference.strange, color.at)
+        for color in colors
+        if color.reference.strange is not None
+    ]
+    if not holes:
+        return None
+    share = np.max(holes, axis=0)
+    for color in colors:
+        share = share * (1 - color.weight)
+    return resized(share, shape)
 
 
 def judge(picture: Array, at: Array, trust: Array, now: Array) -> tuple[Array, Array]:

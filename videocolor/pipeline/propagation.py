@@ -160,7 +160,8 @@ def _begun(color: Array, gray: Array, picture: Array) -> Track:
     if len(color) > 2:  # what is half painted at an edge is not: its color is mixed with that of the hole
         opacity = cv2.resize(color[2], picture.shape[::-1], interpolation=cv2.INTER_AREA)
         painted = np.clip(2 * opacity - 1, 0, 1).astype(np.float32)
-    return Track(ReferenceFrame(ab, gray, picture, painted), CoordinateMap.identity(*picture.shape))
+    strange = cv2.resize(color[3], picture.shape[::-1], interpolation=cv2.INTER_LINEAR) if len(color) > 3 else None
+    return Track(ReferenceFrame(ab, gray, picture, painted, strange), CoordinateMap.identity(*picture.shape))
 
 
 class Propagator(Protocol):
@@ -185,8 +186,8 @@ class Propagator(Protocol):
         Args:
             grays: (h, w) uint8 each, luma at the working size.
             steps: each frame prepared for motion, and the motion from the frame before it.
-            references: place of a reference frame in `grays` -> (2, H, W) float32 its a*b*, at any size; (3, H, W) with
-                its opacity in 0..1 where it is painted in part.
+            references: place of a reference frame in `grays` -> (2, H, W) float32 its a*b*, at any size; where it is
+                painted in part, (3, H, W) with its opacity in 0..1, or (4, H, W) with `ReferenceFrame.strange`, too.
             candidates: number -> a picture that may show the scene of these frames, of none of them or an earlier one.
 
         Returns:

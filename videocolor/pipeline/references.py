@@ -96,7 +96,13 @@ class ShotHints:
                 continue
             if planned.hint.mask is not None:
                 opacity = cv2.resize(planned.hint.mask, (width, height), interpolation=cv2.INTER_AREA)
-                found[place] = np.concatenate([hint_ab(planned.hint, (height, width)), opacity[None]])
+                planes = [hint_ab(planned.hint, (height, width)), opacity[None]]
+                unlike = self._film.colorizer.unlike(hint_input(planned.hint, self._film.seen_size(self._number)))
+                if unlike is not None:
+                    planes.append(
+                        cv2.resize(unlike, (width, height), interpolation=cv2.INTER_LINEAR)[None] * (1 - opacity)
+                    )
+                found[place] = np.concatenate(planes)
                 self._log.reproduced.add(item.frame.index)
         return found
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Final
+
+import numpy as np
 
 from videocolor.events import RunLog, ShotRecord
 from videocolor.hints.plan import hint_input, scribble_warnings
@@ -16,7 +18,7 @@ from videocolor.pipeline.film import Film
 from videocolor.pipeline.frames import ColoredFrame, ReferenceColor, ShotFrame
 from videocolor.pipeline.keyframe_motion import KeyframeTracker
 from videocolor.pipeline.memory import ShotMemory
-from videocolor.pipeline.propagated import PropagatedColors, propagated_input
+from videocolor.pipeline.propagated import PropagatedColors, propagated_input, unpainted_share
 from videocolor.pipeline.references import ShotHints
 from videocolor.pipeline.reuse import ReferenceShots, SeenReferenceShots, reused_hints
 from videocolor.pipeline.scheduling import (
@@ -245,7 +247,19 @@ class ShotColorizer:
             self._tracker.state.features = seen.features
             return lumas, seen
         propagated = [propagated_input(frame.propagated, frame.item.gray, film.grid(size)) for frame in frames]
-        return lumas, film.predictor.predict(self._network, lumas, grid, propagated)
+        return lumas, self._without_holes(frames, film.predictor.predict(self._network, lumas, grid, propagated))
+
+    def _without_holes(self, frames: list[ShotFrame], seen: Prediction) -> Prediction:
+        """Color what was left unpainted as without a hint: a street must not take the color of the lawn."""
+        film, grid = self._film, (seen.ab.shape[2], seen.ab.shape[3])
+        found = [unpainted_share(frame.propagated, grid) for frame in frames]
+        if all(share is None for share in found):
+            return seen
+        shares = np.stack([np.zeros(grid, np.float32) if share is None else share for share in found])
+        lumas = [frame.item.luma_at(film.reuse_size) for frame in frames]
+        own = film.predictor.predict(film.colorizer.begin([]), lumas, grid)
+        ab = seen.ab + shares[:, None] * (own.ab - seen.ab)
+        return replace(seen, ab=ab, confidence=None if seen.confidence is None else seen.confidence * (1 - shares))
 
     def _release(self, count: int, *, last: bool = False) -> Iterator[ColoredFrame]:
         """Finish the first frames that wait."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["AB_SCALE", "NEW", "PROPAGATED_CHANNELS", "SCRIBBLED", "SHOWN"]
+__all__ = ["AB_SCALE", "NEW", "PROPAGATED_CHANNELS", "SCRIBBLED", "SHOWN", "TOKEN"]
 
 AB_SCALE: Final = 110.0
 """a*b* inside the network are divided by this."""
@@ -16,3 +16,5 @@ NEW: Final = 0.8
 """Cosine to the nearest token of the hints up to which a remembered token counts fully."""
 SHOWN: Final = 0.9
 """The same from which it does not count at all, since the hints show what it shows."""
+TOKEN: Final = 8
+"""Pixels to a side of what a token describes."""

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from videocolor.models.base import Colorizer, HintInput, ModelCard, Prediction
-from videocolor.models.hint import AB_SCALE, NEW, PROPAGATED_CHANNELS, SCRIBBLED, SHOWN
+from videocolor.models.hint import AB_SCALE, NEW, PROPAGATED_CHANNELS, SCRIBBLED, SHOWN, TOKEN
 from videocolor.models.hint.calibration import Calibration, Case, calibrate
 from videocolor.models.hint.reach import KeptGeodesic, Spot, find_region, find_spots
 from videocolor.types import Array
@@ -170,6 +170,18 @@ class HintColorizer(Colorizer):
             return {}
         shares = find_region(state.spots, luma, self._keys(luma), self._distance).shares
         return {spot.number: share for spot, share in zip(state.spots, shares, strict=True)}
+
+    def unlike(self, hint: HintInput) -> Array | None:
+        """See `Colorizer`."""
+        if hint.mask is None:
+            return None
+        grid = hint.luma.shape[0] // TOKEN, hint.luma.shape[1] // TOKEN
+        keys = self._keys(hint.luma)[:, :-3]
+        painted = cv2.resize(hint.mask, grid[::-1], interpolation=cv2.INTER_AREA).ravel() > 0.5  # type: ignore[union-attr]
+        if not painted.any():
+            return None
+        cosine = (keys @ keys[painted].T).max(axis=1)
+        return np.clip((SHOWN - cosine) / (SHOWN - NEW), 0, 1).astype(np.float32).reshape(grid)
 
     def _held(self, state: ShotState, luma: Array, propagated: Array | None, base: Prediction) -> Prediction:
         """Hold the colors of scribbles within what these govern."""
