@@ -19,6 +19,7 @@ from videocolor.pipeline.propagated import (
     missing_grain,
     photometric_residual,
     propagated_input,
+    unpainted_share,
 )
 from videocolor.pipeline.propagation import (
     PROPAGATORS,
@@ -64,7 +65,7 @@ def painted(gray: Array, ab: Array, flow: FlowEstimator) -> ReferenceFrame:
 def believed(hint: ReferenceFrame, at: Array, told: Array, taken: Array) -> PropagatedColor:
     """An arrival that was judged already."""
     arrival = PropagatedColor(hint, at, told, hint.picture)
-    vars(arrival)["confidences"] = (told, taken)
+    vars(arrival)["judged"] = (told, taken)
     return arrival
 
 
@@ -330,6 +331,26 @@ def test_several_that_arrive_share_by_trust() -> None:
     a, _, trust, brighter = told((one, other), grays[0], (HEIGHT, WIDTH))
     assert a == pytest.approx(60 - 120 / 17, rel=1e-3) and trust == pytest.approx(1) and brighter == pytest.approx(0)
     assert propagated_input((), grays[0], (HEIGHT, WIDTH)) is None
+
+
+def test_what_was_left_unpainted_is_known_unless_another_color_reaches_it() -> None:
+    grays, _ = pan(3, 0.0)
+    flow, blue = FlowEstimator("detailed"), np.full((2, HEIGHT, WIDTH), -40, np.float32)
+    opacity = np.tile(np.arange(WIDTH) < WIDTH // 2, (HEIGHT, 1)).astype(np.float32)
+    part = np.concatenate([blue, opacity[None], 1 - opacity[None]])
+    came = HintPropagator(flow).follow(grays, steps_of(grays, flow), {0: part})
+    left, right = slice(8, WIDTH // 2 - 8), slice(WIDTH // 2 + 8, -8)
+    for colors in came:
+        share = unpainted_share(colors, (HEIGHT, WIDTH))
+        assert share is not None and share[:, left].max() < 0.01 and share[:, right].min() > 0.9
+        made = blend_propagated(np.zeros_like(blue), colors)
+        assert made[:, :, left] == pytest.approx(-40, abs=0.1) and np.abs(made[:, :, right]).max() < 0.1
+    red = HintPropagator(flow).follow(grays, steps_of(grays, flow), {0: -blue, 1: part})[2]
+    assert len(red) == 2, "holes keep the color of the frame before"
+    share = unpainted_share(red, (HEIGHT, WIDTH))
+    assert share is not None and share.max() < 0.1
+    assert blend_propagated(np.zeros_like(blue), red)[:, :, right] == pytest.approx(40, abs=2)
+    assert unpainted_share(HintPropagator(flow).follow(grays, steps_of(grays, flow), {0: blue})[1], (8, 8)) is None
 
 
 def test_the_state_holds_a_picture_that_was_found() -> None:

@@ -85,26 +85,31 @@ class ShotHints:
         return self._on_grids(planned.hint)
 
     def parts(self, window: Sequence[Prepared]) -> dict[int, Array]:
-        """Return place in `window` -> (3, h, w) a*b* and opacity of the hint that is painted on parts of that frame.
+        """Find the frames of `window` of which parts are painted.
 
-        Its luma is not compared: what is painted on a layer of its own may be flat.
+        Luma is not compared: what is painted on a layer of its own may be flat.
+
+        Returns:
+            Place in `window` -> (3 or 4, h, w) float32, as `Propagator.follow` takes it.
         """
-        (width, height), found = self._film.plan.chroma_size, {}
+        found = {}
         for place, item in enumerate(window):
             planned = self._film.hints.at_frame(self._number, item.frame.index)
-            if planned is None or planned.is_whole or not planned.shows_its_shot:
-                continue
-            if planned.hint.mask is not None:
-                opacity = cv2.resize(planned.hint.mask, (width, height), interpolation=cv2.INTER_AREA)
-                planes = [hint_ab(planned.hint, (height, width)), opacity[None]]
-                unlike = self._film.colorizer.unlike(hint_input(planned.hint, self._film.seen_size(self._number)))
-                if unlike is not None:
-                    planes.append(
-                        cv2.resize(unlike, (width, height), interpolation=cv2.INTER_LINEAR)[None] * (1 - opacity)
-                    )
-                found[place] = np.concatenate(planes)
+            if planned is not None and not planned.is_whole and planned.shows_its_shot:
+                found[place] = self._part(planned.hint)
                 self._log.reproduced.add(item.frame.index)
         return found
+
+    def _part(self, hint: Hint) -> Array:
+        """a*b*, opacity, and what was left unpainted and looks like nothing that was painted."""
+        (width, height), given = self._film.plan.chroma_size, hint_input(hint, self._film.seen_size(self._number))
+        assert hint.mask is not None
+        opacity = cv2.resize(hint.mask, (width, height), interpolation=cv2.INTER_AREA)
+        planes = [*hint_ab(hint, (height, width)), opacity]
+        unlike = self._film.colorizer.unlike(given)
+        if unlike is not None:
+            planes.append(cv2.resize(unlike, (width, height), interpolation=cv2.INTER_LINEAR) * (1 - opacity))
+        return np.stack(planes)
 
     def candidates(self, last: Prepared) -> dict[int, ReferenceFrame]:
         """Return number -> the hints that may be found in the frames of a window that ends with `last`, and tracked.

@@ -372,6 +372,10 @@ class _InTurn(Colorizer):
         with self._turn:
             return self._network.regions(state, luma)
 
+    def unlike(self, hint: HintInput) -> Array | None:
+        with self._turn:
+            return self._network.unlike(hint)
+
     def step_together(self, state: Any, luma: Array, motion: KeyframeMotion) -> Prediction:
         with self._turn:
             return self._network.step_together(state, luma, motion)

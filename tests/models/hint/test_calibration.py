@@ -108,3 +108,22 @@ def test_the_network_gives_hints_back() -> None:
     kept = [net.step(known, luma[None], moved.copy()).ab for known in (memory, memory._replace(calibration=None))]
     np.testing.assert_array_equal(*kept, err_msg="what motion brought is right as it is")
     assert net.begin([]).calibration is None
+
+
+def test_what_is_unpainted_and_unlike_what_is_painted() -> None:
+    """Half of a picture is painted: its mirror image is alike, another picture is not."""
+    net = load_colorizer("hint", device="cpu")
+    assert isinstance(net, HintColorizer)
+    luma, ab = picture("astronaut")
+    other, _ = picture("coffee")
+    half = luma.shape[1] // 2
+    mask = np.zeros_like(luma)
+    mask[:, :half] = 1
+    alike, unlike = luma.copy(), luma.copy()
+    alike[:, half:], unlike[:, half:] = luma[:, :half], other[:, half:]
+    found = [net.unlike(HintInput(seen, ab, mask)) for seen in (alike, unlike)]
+    assert found[0] is not None and found[1] is not None
+    edge = half // 8 + 1
+    assert found[1][:, edge:].mean() > 2 * found[0][:, edge:].mean()
+    assert found[1][:, : edge - 1].max() == 0, "what is painted is like itself"
+    assert net.unlike(HintInput(luma, ab)) is None and net.unlike(HintInput(luma, ab, np.zeros_like(luma))) is None

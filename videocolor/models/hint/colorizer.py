@@ -177,11 +177,11 @@ class HintColorizer(Colorizer):
             return None
         grid = hint.luma.shape[0] // TOKEN, hint.luma.shape[1] // TOKEN
         keys = self._keys(hint.luma)[:, :-3]
-        painted = cv2.resize(hint.mask, grid[::-1], interpolation=cv2.INTER_AREA).ravel() > 0.5  # type: ignore[union-attr]
+        painted = cv2.resize(hint.mask, grid[::-1], interpolation=cv2.INTER_AREA).ravel() > 0.5
         if not painted.any():
             return None
         cosine = (keys @ keys[painted].T).max(axis=1)
-        return np.clip((SHOWN - cosine) / (SHOWN - NEW), 0, 1).astype(np.float32).reshape(grid)
+        return np.asarray(np.clip((SHOWN - cosine) / (SHOWN - NEW), 0, 1), np.float32).reshape(grid)
 
     def _held(self, state: ShotState, luma: Array, propagated: Array | None, base: Prediction) -> Prediction:
         """Hold the colors of scribbles within what these govern."""
