@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from numpy.typing import NDArray
 
@@ -187,6 +188,10 @@ class Mark:
     reach: Reach = "thing"
 
 
+SCRIBBLED: Final = 0.1
+"""Share of a hint up to which its painted part counts as scribbles, if no mark says so."""
+
+
 @dataclass(frozen=True, eq=False)
 class Hint:
     """A color frame that informs the network."""
@@ -201,6 +206,16 @@ class Hint:
     """(h, w) float32 in 0..1: which pixels are painted; None: all."""
     marks: tuple[Mark, ...] = field(default=(), repr=False)
     """How far its scribbles reach; those that no mark lies on: the setting `hints.reach`."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is painted all over."""
+        return self.mask is None
+
+    @cached_property
+    def is_painted(self) -> bool:
+        """Whether it is a picture, perhaps with holes: with marks, or up to a tenth painted, it is scribbles."""
+        return self.mask is None or (not self.marks and float(self.mask.mean()) > SCRIBBLED)
 
 
 @dataclass(frozen=True)

@@ -219,6 +219,15 @@ def test_a_time_behind_the_end_is_reported() -> None:
     assert "after the film's end" in plan.warnings[0]
 
 
+def test_a_click_goes_to_no_other_shot_and_a_picture_comes_before_it() -> None:
+    click, half = np.zeros(scene(1).shape[:2], np.float32), np.zeros(scene(1).shape[:2], np.float32)
+    click[10:20, 10:20] = half[:, :100] = 1
+    hints = [Hint(name, scene(1) * mask[..., None], Fraction(1, 2), mask) for name, mask in (("a", click), ("b", half))]
+    plan = match_hints(hints, scan(1, 2, 1), 0.5)
+    assert plan.hints[0].shots == {0: 1.0}
+    assert plan.at_frame(0, 5) is plan.hints[1]
+
+
 def test_its_own_frame_is_recognized() -> None:
     assert hint_fits_frame(Hint("a", scene(1)), gray_of(scene(1))) > 0.99
     assert hint_fits_frame(Hint("a", scene(1)), gray_of(scene(2))) < 0.5

@@ -59,6 +59,15 @@ def test_of_two_pictures_of_a_frame_the_better_one_is_that_frame(lumas: list[Arr
     assert found([Hint("worse", worse), Hint("better", saved(lumas[3]))], lumas) == {1: 3}
 
 
+def test_a_second_picture_of_a_still_is_put_on_no_other_frame_of_it(lumas: list[Array]) -> None:
+    rng = np.random.default_rng(4)
+    still = [np.clip(lumas[3] + rng.normal(0, 0.01, lumas[3].shape), 0, 1).astype(np.float32) for _ in range(6)]
+    worse = cv2.GaussianBlur(saved(still[2]), (0, 0), 0.6)
+    hints = [Hint("worse", worse), Hint("better", saved(still[2]))]
+    assert [found([hint], still) for hint in hints] == [{0: 2}, {0: 2}]
+    assert list(found(hints, still).values()) == [2]
+
+
 def test_only_complete_pictures_without_a_time_are_looked_for(lumas: list[Array]) -> None:
     rgb = saved(lumas[PLACE])
     part = np.ones(rgb.shape[:2], np.float32)

@@ -353,6 +353,30 @@ def test_what_was_left_unpainted_is_known_unless_another_color_reaches_it() -> N
     assert unpainted_share(HintPropagator(flow).follow(grays, steps_of(grays, flow), {0: blue})[1], (8, 8)) is None
 
 
+def test_a_part_that_is_painted_again_replaces_that_part_alone() -> None:
+    """Whole frames around frames of which the left half is painted anew: there, on the way to them, and after them."""
+    grays, _ = pan(14, 0.0)
+    flow, blue = FlowEstimator("detailed"), np.full((2, HEIGHT, WIDTH), -40, np.float32)
+    opacity = np.tile(np.arange(WIDTH) < WIDTH // 2, (HEIGHT, 1)).astype(np.float32)
+    part = np.concatenate([blue, opacity[None]])
+    given = {0: -blue, 3: part, 6: part, 10: -2 * blue}
+    propagator = HintPropagator(flow)
+    came = propagator.follow(grays[:9], steps_of(grays, flow)[:9], {place: given[place] for place in (0, 3, 6)})
+    came += propagator.follow(grays[9:], steps_of(grays, flow)[9:], {1: given[10]})
+    left, right = slice(8, WIDTH // 2 - 8), slice(WIDTH // 2 + 8, -8)
+    for place in (3, 5, 6, 8, 9):
+        made = blend_propagated(np.zeros_like(blue), came[place])
+        if place < 9:
+            assert made[:, :, left] == pytest.approx(-40, abs=1), place
+            assert made[:, :, right] == pytest.approx(40, abs=1), place
+        else:
+            assert -40 < made[:, :, left].mean() < 80 and 40 < made[:, :, right].mean() < 80, "both sides count"
+    back = HintPropagator(flow).follow(grays, steps_of(grays, flow), {3: part, 8: -blue})
+    for place in (0, 3):
+        made = blend_propagated(np.zeros_like(blue), back[place])
+        assert made[:, :, left] == pytest.approx(-40, abs=1) and made[:, :, right] == pytest.approx(40, abs=1), place
+
+
 def test_the_state_holds_a_picture_that_was_found() -> None:
     grays, truth = pan(SEARCH_EVERY + 10, 2.0)
     flow = FlowEstimator("detailed")

@@ -7,16 +7,14 @@ from typing import Final
 import cv2
 import numpy as np
 
-from videocolor.types import Array, Mark, Reach
+from videocolor.types import SCRIBBLED, Array, Mark, Reach
 
-__all__ = ["SCRIBBLED", "places_of"]
+__all__ = ["places_of"]
 
 _PAINTED: Final = 0.5
 """Opacity from which a pixel belongs to a scribble."""
 _SHADE: Final = 12.0
 """Side of the cells of a*b* (Lab units) that tell apart touching scribbles without marks."""
-SCRIBBLED: Final = 0.1
-"""Share of a picture up to which its painted part counts as scribbles, if no mark says so."""
 _RIM: Final = 7
 """Pixels to a side of what is added to a mark, whose edge in the picture is soft and scaled."""
 _MOST: Final = 255

@@ -11,7 +11,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cached_property
 from types import MappingProxyType
 from typing import Final
 
@@ -29,7 +28,7 @@ from videocolor.hints.files import (
     hint_time_in_name,
     load_hint,
 )
-from videocolor.hints.marks import SCRIBBLED, places_of
+from videocolor.hints.marks import places_of
 from videocolor.models.base import MOST_SCRIBBLES, HintInput
 from videocolor.motion.matching import scene_similarity
 from videocolor.motion.similarity import correlation, thumbnail
@@ -84,14 +83,13 @@ class PlannedHint:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is painted all over, no scribble."""
-        return self.hint.mask is None
+        """See `Hint.is_whole`."""
+        return self.hint.is_whole
 
-    @cached_property
+    @property
     def is_painted(self) -> bool:
-        """Whether it is a picture, perhaps with holes: with marks, or up to a tenth painted, it is scribbles."""
-        mask = self.hint.mask
-        return mask is None or (not self.hint.marks and float(mask.mean()) > SCRIBBLED)
+        """See `Hint.is_painted`."""
+        return self.hint.is_painted
 
     @property
     def shows_its_shot(self) -> bool:
@@ -143,9 +141,9 @@ class HintPlan:
         return tuple(sorted(frames))
 
     def at_frame(self, number: int, index: int) -> PlannedHint | None:
-        """Return the hint that was made for this frame of this shot, whether the network receives it or not."""
+        """Return the hint that was made for this frame of this shot, rather a whole one, whether the network gets it."""
         made = [p for p in self.hints if p.frame == index and p.own == number]
-        return min(made, key=lambda planned: planned.hint.mask is not None, default=None)  # a whole one, if there is
+        return min(made, key=lambda planned: (not planned.is_whole, not planned.is_painted), default=None)
 
 
 def hint_input(hint: Hint, size: tuple[int, int], *, in_shot: bool = False, reach: Reach | None = None) -> HintInput:
@@ -287,7 +285,7 @@ def match_hints(
                 frame = scan.nearest[hint.time]
         if frame is not None:
             own = scan.shot_at(frame).index
-            own_similarity = 1.0 if place in found else similarity[own]
+            own_similarity = 1.0 if place in found else max(similarity[own], _holed_similarity(hint, scan, frame))
             shots[own] = 1.0
         if not shots:
             best = max(similarity, key=lambda number: similarity[number])
@@ -312,21 +310,26 @@ def _similarities(
     frames = {**found, **timed}
     numbers = [view.shot.index for view in scan.shots]
     places = {number: place for place, number in enumerate(numbers)}
-    thumbs = [_thumbnail(hint, scan, frames.get(place)) for place, hint in enumerate(hints)]
+    thumbs = [_thumbnail(hint) for hint in hints]
     own = [places[scan.shot_at(frames[i]).index] if i in frames else None for i in range(len(hints))]
     table = scene_similarity(thumbs, [[luma for _, luma in view.views] for view in scan.shots], own)
     return [dict(zip(numbers, row.tolist(), strict=True)) for row in table]
 
 
-def _thumbnail(hint: Hint, scan: ScanResult, frame: int | None) -> Array:
-    """Shrink a hint to (90, 160) uint8 luma; holes show the nearest picture that is kept of its shot."""
-    whole = thumbnail(np.rint(hint_input(hint, (180, 320)).luma * 255).astype(np.uint8))
-    if hint.mask is None or frame is None:
-        return whole
+def _holed_similarity(hint: Hint, scan: ScanResult, frame: int) -> float:
+    """Similarity of a painted frame with holes to its shot, of which the holes show the nearest view; else 0."""
+    if hint.mask is None or not hint.is_painted:
+        return 0.0
     views = next(view.views for view in scan.shots if view.shot.start <= frame < view.shot.end)
     _, near = min(views, key=lambda view: abs(view[0] - frame))
-    painted = cv2.resize(hint.mask, whole.shape[::-1], interpolation=cv2.INTER_AREA) > _PAINTED
-    return np.where(painted, whole, near)
+    painted = cv2.resize(hint.mask, near.shape[::-1], interpolation=cv2.INTER_AREA) > _PAINTED
+    filled = np.where(painted, _thumbnail(hint), near)
+    return float(scene_similarity([filled], [[luma for _, luma in views]], [0])[0][0])
+
+
+def _thumbnail(hint: Hint) -> Array:
+    """Shrink a hint to (90, 160) uint8 luma."""
+    return thumbnail(np.rint(hint_input(hint, (180, 320)).luma * 255).astype(np.uint8))
 
 
 def cap_hints_per_shot(planned: Sequence[PlannedHint], warnings: Sequence[str] = ()) -> HintPlan:

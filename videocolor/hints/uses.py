@@ -44,8 +44,10 @@ def _use(plan: HintPlan, number: int, planned: PlannedHint, card: ModelCard) -> 
             )
         if plan.has_reference(number) and planned.shows_its_shot:
             then = "propagated by motion" if card.propagates else "given to the network"
-            painted = "painted" if planned.is_whole else "painted in part"
-            return HintUse(name, "reference", f"{frame}, {painted}; reproduced there and {then}")
+            if planned.is_whole:
+                return HintUse(name, "reference", f"{frame}, painted; reproduced there and {then}")
+            there = "reproduced there and " if card.propagates else ""
+            return HintUse(name, "reference", f"{frame}, painted in part; {there}{then}")
         return HintUse(
             name, "style", f"has the time of {frame}, but does not look like it (similarity {similarity:.2f})"
         )

@@ -52,7 +52,7 @@ _SUM: Final = np.ones((1, 2), np.float32)
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """Motion between two frames a and b, both ways, on one grid."""
+    """Motion between two frames a and b, both ways, on one grid: that of the pictures, `detailed` half of it."""
 
     ab: Array = field(repr=False)
     """(h, w, 2) float32: warps b's image onto a."""
@@ -90,8 +90,8 @@ class FlowEstimator:
 
     Args:
         quality: `fast` searches down to a quarter of the picture's grid, `fine` down to half of it:
-            an eighth less error for three times the time. `detailed` is `fine` brought to the whole grid, for color
-            that is propagated far; its `refine` also refines (DIS medium).
+            an eighth less error for three times the time. `detailed` is `fine`, for color that is propagated far: its
+            `refine` works on the whole grid, and also refines (DIS medium).
     """
 
     def __init__(self, quality: Quality = "fast") -> None:

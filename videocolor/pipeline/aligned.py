@@ -90,6 +90,16 @@ class AlignedHint(Hint):
         self.__dict__.update(name=original.name, time=original.time, original=original, frame=frame, masked=masked)
 
     @property
+    def is_whole(self) -> bool:
+        """See `Hint`; nothing is aligned for it."""
+        return not self.masked
+
+    @property
+    def is_painted(self) -> bool:
+        """See `Hint`; nothing is aligned for it."""
+        return self.original.is_painted
+
+    @property
     def rgb(self) -> Array:
         """As `Hint.rgb`: the picture's color on the frame's luma; read-only."""
         return _aligned(self)[0]
@@ -142,13 +152,14 @@ class FrameFinder:
         Args:
             luma_at: reads (h, w) float32 luma in 0..1 of the frame with an index.
         """
-        fits = []
+        best = list[tuple[float, int, int]]()
         for place, likest in zip(self._sought, self._likest, strict=True):
             mine, near = _luma(self._hints[place]), [index for like, index in likest if like >= _NEAR]
-            fits += [(frame_likeness(mine, luma_at(index)), -place, -index) for index in near]
+            fits = [(frame_likeness(mine, luma_at(index)), -place, -index) for index in near]
+            best += [max(fits)] if fits else []
         found = dict[int, int]()
-        for fit, place, index in sorted(fits, reverse=True):
-            if fit >= _IS_FRAME and -place not in found and -index not in found.values():
+        for fit, place, index in sorted(best, reverse=True):
+            if fit >= _IS_FRAME and -index not in found.values():
                 found[-place] = -index
         return found
 

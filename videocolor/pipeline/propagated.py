@@ -86,6 +86,8 @@ class PropagatedColor:
     """(h, w) float32 in 0..1, the confidence of the motion alone."""
     picture: Array
     """(h, w) uint8, the frame, prepared for motion."""
+    covered: Array | None = None
+    """(h, w) float32 in 0..1: where a newer reference frame, painted in part, counts in its place."""
 
     @cached_property
     def judged(self) -> tuple[Array, Array]:
@@ -94,8 +96,11 @@ class PropagatedColor:
 
     @cached_property
     def painted(self) -> Array | None:
-        """(h, w) float32 in 0..1: how far its color counts, as painted; None: all of it."""
-        return None if self.reference.painted is None else look_up(self.reference.painted, self.at)
+        """(h, w) float32 in 0..1: how far its color counts, for what is painted and not covered; None: all of it."""
+        painted = None if self.reference.painted is None else look_up(self.reference.painted, self.at)
+        if self.covered is None:
+            return painted
+        return 1 - self.covered if painted is None else painted * (1 - self.covered)
 
     @property
     def confidence(self) -> Array:

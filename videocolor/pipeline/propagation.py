@@ -16,7 +16,7 @@ Another method is a class with the interface `Propagator` and an entry in `PROPA
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final, Protocol, Self
 
@@ -144,6 +144,17 @@ class Track:
         if self.age % DRIFT_CORRECTION_EVERY == 0:
             self.coordinates.correct_drift(picture, self.reference.picture, flow)
 
+    def step_back(self, motion: Motion, picture: Array, flow: FlowEstimator) -> None:
+        """Go back to the frame before, by the motion from that one; look for what motion has lost now and then."""
+        self.step(motion.reversed(), picture, flow)
+        if self.age % SEARCH_EVERY == 0:  # in a flash, or behind something
+            self.coordinates.merge(*match_image(MatchImage(picture), self.reference.image, flow))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the picture is painted all over."""
+        return self.reference.painted is None
+
     def known(self) -> Array:
         """(h, w) float32 in 0..1: how far the color of the present frame is known."""
         painted, places = self.reference.painted, self.coordinates
@@ -152,6 +163,15 @@ class Track:
     def color(self, picture: Array) -> PropagatedColor:
         """Return the color that reaches the present frame."""
         return PropagatedColor(self.reference, self.coordinates.at.copy(), self.coordinates.trust, picture)
+
+
+def _arrived(tracks: Sequence[Track], picture: Array) -> PropagatedColors:
+    """Return the colors that reach a frame; the first track, painted in part, covers what the others bring."""
+    colors = tuple(track.color(picture) for track in tracks)
+    if len(colors) < 2 or tracks[0].is_whole:
+        return colors
+    covered = tracks[0].known()
+    return (colors[0], *(replace(color, covered=covered) for color in colors[1:]))
 
 
 def _begun(color: Array, gray: Array, picture: Array) -> Track:
@@ -256,9 +276,14 @@ class HintPropagator:
                     track.step(motion, picture, self.flow)
             if place in references:
                 begun, before = _begun(references[place], gray, picture), state.latest
-                whole = begun.reference.painted is None
-                state.latest, state.found, state.since = begun, (None if whole else before), 0
-                colors.append(() if whole else tuple(track.color(picture) for track in self._tracks()))
+                if begun.is_whole:
+                    state.latest, state.found, state.since = begun, None, 0
+                    colors.append(())
+                    continue
+                if before is not None and (before.is_whole or state.found is None):
+                    state.found = before  # what the holes get
+                state.latest, state.since = begun, 0
+                colors.append((*_arrived(self._tracks(), picture), *back.get(place, ())))
                 continue
             frame = MatchImage(picture)
             if state.since % SEARCH_EVERY or not candidates:
@@ -266,7 +291,7 @@ class HintPropagator:
             elif frame.texture.mean() > _LEAST:  # a black frame matches nothing: the next one is searched
                 self._search(frame, candidates)
                 state.since += 1
-            colors.append((*(track.color(picture) for track in self._tracks()), *back.get(place, ())))
+            colors.append((*_arrived(self._tracks(), picture), *back.get(place, ())))
         return colors
 
     def _back(
@@ -276,22 +301,25 @@ class HintPropagator:
         references: Mapping[int, Array],
         candidates: Collection[int],
     ) -> dict[int, PropagatedColors]:
-        """Place -> the color of the next reference frame, tracked back through the window."""
-        colors, track = dict[int, PropagatedColors](), None
-        if references and self.state.found is not None and self.state.found.number not in candidates:
+        """Place -> the color of the next reference frame, tracked back through the window.
+
+        Of one that is painted in part, also that of the next whole one, for its holes.
+        """
+        colors, tracks, found = dict[int, PropagatedColors](), list[Track](), self.state.found
+        if references and found is not None and found.number >= 0 and found.number not in candidates:
             self.state.found = None  # it is one of these reference frames
         for place in range(max(references, default=-1), -1, -1):
             picture = steps[place][0]
-            if place in references:
-                track = _begun(references[place], grays[place], picture)
+            for track in tracks:
+                if (motion := steps[place + 1][1]) is not None:
+                    track.step_back(motion, picture, self.flow)
+            if place not in references:
+                colors[place] = _arrived(tracks, picture)
                 continue
-            motion = steps[place + 1][1]
-            if track is None or motion is None:
-                continue
-            track.step(motion.reversed(), picture, self.flow)
-            if track.age % SEARCH_EVERY == 0:  # what motion has lost, in a flash or behind something
-                track.coordinates.merge(*match_image(MatchImage(picture), track.reference.image, self.flow))
-            colors[place] = (track.color(picture),)
+            begun = _begun(references[place], grays[place], picture)
+            kept = [] if begun.is_whole else [track for track in tracks if track.is_whole]
+            tracks = [begun, *kept]
+            colors[place] = _arrived(tracks, picture)[1:]
         return colors
 
     def _tracks(self) -> list[Track]:

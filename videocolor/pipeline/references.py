@@ -51,7 +51,7 @@ class ShotHints:
         self.inputs = list(inputs)
         """What the network receives."""
         self._number, self._film, self._log = number, film, log
-        self._planned = film.hints.for_shot(number)
+        self._planned, self._propagates = film.hints.for_shot(number), flow is not None
         self._state = HintState()
         shown = [] if flow is None else film.hints.propagated(number)
         self._pictures = {
@@ -92,8 +92,8 @@ class ShotHints:
         Returns:
             Place in `window` -> (3 or 4, h, w) float32, as `Propagator.follow` takes it.
         """
-        found = {}
-        for place, item in enumerate(window):
+        found = dict[int, Array]()
+        for place, item in enumerate(window if self._propagates else ()):
             planned = self._film.hints.at_frame(self._number, item.frame.index)
             if planned is not None and not planned.is_whole and planned.shows_its_shot:
                 found[place] = self._part(planned.hint)

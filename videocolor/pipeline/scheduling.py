@@ -142,7 +142,8 @@ class ShotSchedule:
 
         It ends soon after the last reference frame for which `longest` is enough, but has no less than `window`.
         """
-        lengths = (frame + 1 + _AFTER - first for frame in self.references if frame >= first)
+        after = min(_AFTER, self.longest // 2)
+        lengths = (frame + 1 + after - first for frame in self.references if frame >= first)
         return max([self.window, *(length for length in lengths if length <= self.longest)])
 
 
