@@ -141,7 +141,7 @@ class HintPlan:
         return tuple(sorted(frames))
 
     def at_frame(self, number: int, index: int) -> PlannedHint | None:
-        """Return the hint that was made for this frame of this shot, rather a whole one, whether the network gets it."""
+        """Return the hint that is this frame of this shot, rather a whole one, whether the network gets it or not."""
         made = [p for p in self.hints if p.frame == index and p.own == number]
         return min(made, key=lambda planned: (not planned.is_whole, not planned.is_painted), default=None)
 
