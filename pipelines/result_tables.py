@@ -185,6 +185,13 @@ def _pieces() -> str:
     return table(["piece", *heads, "CPU-ms", "last frame: CPU-ms"], rows)
 
 
+def _holes() -> str:
+    now, before = load("holes"), load("holes_before")
+    cells = ((now, "whole"), (before, "with holes"), (now, "with holes"))
+    rows = [[clips, *("{:.2f} / {:.2f}".format(*found[clips][kind]) for found, kind in cells)] for clips in now]
+    return table(["clips", "painted all over", "with holes, before", "with holes"], rows)
+
+
 def _things() -> str:
     names = {"before": "things_before", "now": "things"}
     head = ["", "C*ab inside", "spread inside", "beyond a tint, of the frames"]
@@ -283,6 +290,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "limits": _limits,
     "workers": _workers,
     "things": _things,
+    "holes": _holes,
     "skin": _skin,
     "scaling": _scaling,
     "weights": _weights,
