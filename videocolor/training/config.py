@@ -263,8 +263,9 @@ class KeyframeConfig(PhasedConfig):
 
     system: Literal["keyframe"]
     start: Path = Path("hint")
-    """Hint network whose encoder and trunk the run begins with: a packaged network's name, or a weights file. Or the
-    checkpoint.pt of an earlier run of the keyframe network, whose averaged weights are taken."""
+    """Hint network whose encoder and trunk the run begins with: a packaged network's name, or a weights file. A
+    keyframe network (`keyframe`, or a weights file) goes on learning. Or the checkpoint.pt of an earlier run of the
+    keyframe network, whose averaged weights are taken."""
     frozen_runtime: Literal["torch", "openvino"] = "torch"
     """What computes the encoder's features while it is frozen."""
     loss: ChromaLossConfig = ChromaLossConfig()
