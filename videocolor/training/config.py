@@ -50,6 +50,9 @@ class DataConfig(PackConfig):
     tracks: Bool = False
     """Whether samples with propagated chroma are drawn, by the tracks in PACK/tracks. With `pairs` they are computed
     with the pack."""
+    balance: Path | None = None
+    """CSV with the columns `source` and `weight`: how many times as often as the rest a picture of the pack is drawn
+    (`benchmarks/skin.py balance` makes one by tones of skin). Null: all alike."""
 
 
 class SampleConfig(Section):
