@@ -64,7 +64,7 @@ def frames(pack: PackReader, kind: str, only: Path | None, most: int) -> Iterato
     items = pack.clips if kind == "clip" else pack.images
     if only is not None:
         listed = {clip["file"] for clip in yaml.safe_load(only.read_text())["clips"]}
-        items = [item for item in items if item.file in listed]
+        items = [item for item in items if Path(item.file).name in listed]
     for item in items[:: max(1, len(items) // most)][:most]:
         numbers = np.unique(np.linspace(0, len(item.times) - 1, min(FRAMES, len(item.times))).astype(int))
         yield [pack.frame(item, int(number)) for number in numbers]

@@ -1,17 +1,21 @@
 """How well automatic color meets skin, by how light it is; and how often each tone is in a pack.
 
     python benchmarks/skin.py count PACK [--every N] [--json]
+    python benchmarks/skin.py balance PACK -o FILE [--every N] [--most 6]
     python benchmarks/skin.py score HELD_PACK [--every N] [--weights keyframe] [--vividness 0.5] [--json]
 
 Faces are found from the front by the local binary patterns of scikit-image's cascade; those whose middle has no hue of
 skin are taken for false. Tones are by the mean L* of a face's middle, light and all, since pictures tell no more.
-`score`: CIEDE2000 in the middles, gray beside ours, and C*ab of truth and ours.
+`balance`: how often a training run (`data.balance`) should draw each picture with faces, so that it sees those of every
+tone about equally often. `score`: CIEDE2000 in the middles, gray beside ours, and C*ab of truth and ours.
 """
 
 from __future__ import annotations
 
+import csv
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -64,6 +68,30 @@ def tone_of(lab: Array, middle: Array) -> int:
     return int(np.searchsorted(TONES, float(lab[0][middle].mean())))
 
 
+def tones_of(rgb: Array, cascade: Cascade) -> list[int]:
+    """Numbers of the tones of a picture's faces."""
+    return [tone_of(lab_of(rgb), middle) for middle in faces(rgb, cascade)]
+
+
+def balanced(tones: Mapping[str, Sequence[int]], most: float) -> dict[str, float]:
+    """How often to draw each picture that has faces, next to one that has none.
+
+    Args:
+        tones: of the faces of each picture.
+        most: the largest weight.
+
+    Returns:
+        By picture, the mean over its faces of how much rarer their tone is than the most frequent one.
+    """
+    counts = Counter(tone for found in tones.values() for tone in found)
+    rarity = {tone: max(counts.values()) / number for tone, number in counts.items()}
+    return {
+        picture: min(most, sum(rarity[tone] for tone in found) / len(found))
+        for picture, found in tones.items()
+        if found
+    }
+
+
 @click.group(help=__doc__)
 def main() -> None:
     cv2.setNumThreads(1)
@@ -78,14 +106,34 @@ def count(pack: Path, every: int, as_json: bool) -> None:
     reader, cascade = PackReader(pack), find_by()
     counts, pictures = [0] * len(_NAMES), reader.images[::every]
     for item in tqdm(pictures, unit="picture"):
-        rgb = reader.frame(item, 0)
-        for middle in faces(rgb, cascade):
-            counts[tone_of(lab_of(rgb), middle)] += 1
+        for tone in tones_of(reader.frame(item, 0), cascade):
+            counts[tone] += 1
     if as_json:
         print(json.dumps({"pictures": len(pictures), "faces": dict(zip(_NAMES, counts, strict=True))}, indent=1))
         return
     for name, number in zip(_NAMES, counts, strict=True):
         print(f"L* {name:9} {number:5} faces in {len(pictures)} pictures")
+
+
+@main.command()
+@click.argument("pack", type=click.Path(path_type=Path, exists=True))
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--every", type=int, default=1, show_default=True, help="One picture of so many; the rest weigh 1.")
+@click.option("--most", type=click.FloatRange(min=1.0), default=6.0, show_default=True, help="Largest weight.")
+def balance(pack: Path, output: Path, every: int, most: float) -> None:
+    """Write the weights of a pack's pictures by the tones of their faces."""
+    reader, cascade = PackReader(pack), find_by()
+    pictures = tqdm(reader.images[::every], unit="picture")
+    tones = {item.source: tones_of(reader.frame(item, 0), cascade) for item in pictures}
+    weights = balanced(tones, most)
+    with output.open("w", newline="", encoding="utf-8") as handle:
+        table = csv.writer(handle)
+        table.writerow(("source", "weight", "tones"))
+        table.writerows((name, f"{weight:.3f}", " ".join(map(str, tones[name]))) for name, weight in weights.items())
+    for tone, label in enumerate(_NAMES):
+        numbers = {name: tones[name].count(tone) for name in weights}
+        drawn = sum(weights[name] * some for name, some in numbers.items())
+        print(f"L* {label:9} {sum(numbers.values()):5} faces, drawn as {drawn:.0f}")
 
 
 @main.command()

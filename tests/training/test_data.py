@@ -96,6 +96,32 @@ def test_shares_of_a_batch_make_the_batch(tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.concatenate(pieces), getattr(whole, name))
 
 
+def test_pictures_are_drawn_by_weight(tmp_path: Path) -> None:
+    writer, colors = PackWriter(tmp_path / "pack"), (10, 90, 170, 250)
+    for color in colors:
+        picture = np.full((40, 48, 3), color, np.uint8)
+        writer.add(f"{color}.jpg", f"source {color}", "CC0", "image", [(0.0, picture)])
+    writer.close({})
+    table = tmp_path / "weights.csv"
+    table.write_text("source,weight,tones\nsource 90,6.0,0 1\nsource 250,3.0,2\nelsewhere,2.0,1\n")
+    config = TrainConfig(
+        out=tmp_path,
+        samples={"none": 1, "border": 0},
+        phases=[{"steps": 1, "size": 32, "batch": 2}],
+        data={"pack": tmp_path / "pack", "balance": table},
+    )
+    batch = open_sampler(config).batch(0, 2200, 32)
+    seen = np.abs(batch.rgb.mean(axis=(1, 2, 3))[:, None] - np.array(colors)).argmin(axis=1)
+    assert np.bincount(seen).tolist() == pytest.approx([200, 1200, 200, 600], rel=0.2)
+    for wrong in ("source,weight\na,0\n", "source,weight\na,nan\n", "source,weight\na,\n", "file,weight\na,1\n"):
+        table.write_text(wrong)
+        with pytest.raises(InputError, match="weight"):
+            open_sampler(config)
+    table.unlink()
+    with pytest.raises(InputError, match=r"weights\.csv"):
+        open_sampler(config)
+
+
 @pytest.mark.slow
 def test_workers_make_the_same_batches(tmp_path: Path) -> None:
     make_pack(tmp_path / "pack")

@@ -50,6 +50,9 @@ class DataConfig(PackConfig):
     tracks: Bool = False
     """Whether samples with propagated chroma are drawn, by the tracks in PACK/tracks. With `pairs` they are computed
     with the pack."""
+    balance: Path | None = None
+    """CSV with the columns `source` and `weight`: how many times as often as the rest a picture of the pack is drawn
+    (`benchmarks/skin.py balance` makes one by tones of skin). Null: all alike."""
 
 
 class SampleConfig(Section):
@@ -263,8 +266,9 @@ class KeyframeConfig(PhasedConfig):
 
     system: Literal["keyframe"]
     start: Path = Path("hint")
-    """Hint network whose encoder and trunk the run begins with: a packaged network's name, or a weights file. Or the
-    checkpoint.pt of an earlier run of the keyframe network, whose averaged weights are taken."""
+    """Hint network whose encoder and trunk the run begins with: a packaged network's name, or a weights file. A
+    keyframe network (`keyframe`, or a weights file) goes on learning. Or the checkpoint.pt of an earlier run of the
+    keyframe network, whose averaged weights are taken."""
     frozen_runtime: Literal["torch", "openvino"] = "torch"
     """What computes the encoder's features while it is frozen."""
     loss: ChromaLossConfig = ChromaLossConfig()

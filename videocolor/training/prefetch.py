@@ -19,7 +19,7 @@ from videocolor.datasets.pack import PackReader
 from videocolor.errors import InputError, ModelError
 from videocolor.training.config import PhasedConfig
 from videocolor.training.propagated import TRACKS, PropagatedReader
-from videocolor.training.samples import Batch, Sampler
+from videocolor.training.samples import Batch, Sampler, read_weights
 
 __all__ = ["drawn_ahead", "open_sampler"]
 
@@ -31,7 +31,7 @@ def open_sampler(config: PhasedConfig) -> Sampler:
     """Open the sampler of the training pack.
 
     Raises:
-        InputError: the pack or the tracks cannot be read, or the pack holds nothing.
+        InputError: the pack, the tracks or the weights cannot be read, or the pack holds nothing.
         ModelError: the pack is of held-back footage.
     """
     pack = PackReader(config.data.pack)
@@ -40,7 +40,8 @@ def open_sampler(config: PhasedConfig) -> Sampler:
     if not pack.clips and not pack.images:
         raise InputError(f"{config.data.pack}: neither clips nor images in this pack")
     tracks = PropagatedReader(config.data.pack / TRACKS) if config.data.tracks else None
-    return Sampler(pack, config.samples, config.seed, tracks)
+    weights = None if config.data.balance is None else read_weights(config.data.balance)
+    return Sampler(pack, config.samples, config.seed, tracks, weights)
 
 
 def drawn_ahead(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import cv2
@@ -16,7 +20,7 @@ from videocolor.training.config import SampleConfig
 from videocolor.training.propagated import PropagatedPair, PropagatedReader
 from videocolor.types import Array
 
-__all__ = ["Batch", "Sampler"]
+__all__ = ["Batch", "Sampler", "read_weights"]
 
 _WIDE: Final = 0.5
 """Least side of a crop, of the picture's short side, that still shows what the picture is of."""
@@ -95,16 +99,29 @@ class _Crop:
 class Sampler:
     """Draws batches from a pack.
 
+    Args:
+        pack: to draw from.
+        settings: how.
+        seed: with the step, all that a batch depends on.
+        propagated: the pack's tracks.
+        weights: by source, how many times as often as the rest a picture is drawn.
+
     Raises:
         InputError: hints are asked for and no clip has a pair.
     """
 
     def __init__(
-        self, pack: PackReader, settings: SampleConfig, seed: int, propagated: PropagatedReader | None = None
+        self,
+        pack: PackReader,
+        settings: SampleConfig,
+        seed: int,
+        propagated: PropagatedReader | None = None,
+        weights: Mapping[str, float] | None = None,
     ) -> None:
         self.pack, self.settings, self.seed, self.propagated = pack, settings, seed, propagated
         self._clip_odds = _odds([len(item.times) ** 0.5 for item in pack.clips])
         self._paired_odds = _odds([len(pack.pairs(item)) ** 0.5 for item in pack.clips])
+        self._image_odds = _odds([weights.get(item.source, 1.0) for item in pack.images]) if weights else None
         if pack.clips and settings.none < 1 and not any(self._paired_odds):
             raise InputError("a pack of clips without pairs; make it with `videocolor pairs pack`")
 
@@ -214,7 +231,8 @@ class Sampler:
         if clips and (not images or rng.random() < clip_share):
             return clips[int(rng.choice(len(clips), p=self._paired_odds if hinted else self._clip_odds))]
         for _ in range(4):  # small pictures, blown up, are drawn less often
-            item = images[int(rng.integers(len(images)))]
+            odds = self._image_odds
+            item = images[int(rng.integers(len(images)) if odds is None else rng.choice(len(images), p=odds))]
             if min(item.height, item.width) >= 0.9 * size or rng.random() < 0.2:
                 break
         return item
@@ -243,6 +261,22 @@ class Sampler:
             luma = np.clip(luma, 0, 1) ** np.float32(rng.uniform(0.8, 1.25))
         mask = _spots(rng, rgb.shape[0]) if rng.random() < self.settings.masked else np.ones(rgb.shape[:2], np.uint8)
         return rgb, luma, mask
+
+
+def read_weights(path: Path) -> dict[str, float]:
+    """Read a table of weights by source, a CSV with the columns `source` and `weight`.
+
+    Raises:
+        InputError: it cannot be read, or a weight is not a finite number above 0.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as handle:
+            weights = {row["source"]: float(row["weight"]) for row in csv.DictReader(handle)}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: expected a CSV with the columns source and weight ({error!r})") from error
+    if not all(0 < weight < math.inf for weight in weights.values()):
+        raise InputError(f"{path}: weights must be finite and above 0")
+    return weights
 
 
 def _stack(arrays: list[Array], shape: tuple[int, ...], kind: type[np.generic]) -> Array:

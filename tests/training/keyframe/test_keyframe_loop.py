@@ -12,9 +12,11 @@ import torch
 from tests.training.training_helpers import make_pack
 from videocolor.errors import OutputError
 from videocolor.models.artifact import load_checkpoint
+from videocolor.models.keyframe.bins import make_bins
 from videocolor.models.keyframe.colorizer import KeyframeColorizer
-from videocolor.models.registry import load_colorizer
+from videocolor.models.registry import find_artifact, load_colorizer
 from videocolor.training.config import DataConfig, KeyframeConfig, Phase, ValidationConfig
+from videocolor.training.keyframe.task import initial_network
 from videocolor.training.loop import train
 
 
@@ -48,6 +50,21 @@ def test_a_resumed_run_equals_one_that_never_stopped(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "whole/metrics.jsonl").read_text().splitlines()]
     assert {"gray_psnr", "mean_de", "distribution_chroma"} <= lines[-1].keys()
     assert (tmp_path / "whole/pictures/step_000006.jpg").is_file()
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_from_the_packaged_network(tmp_path: Path) -> None:
+    config = tiny(tmp_path, "run").model_copy(update={"start": Path("keyframe")})
+    artifact = find_artifact("keyframe")
+    net = initial_network(config, make_bins(np.ones((2, 3)), 0.5, 0.5))
+    folded = net.folded().state_dict()
+    assert folded.keys() == artifact.weights.keys()
+    for name, value in folded.items():
+        torch.testing.assert_close(value, torch.from_numpy(artifact.weights[name]), rtol=1e-3, atol=1e-4)
+    train(config, stop_after=1)
+    again = find_artifact(str(train(config, resume=True)))
+    assert len(again.weights["centers"]) == len(artifact.weights["centers"]), "its bins, not those of this footage"
+    assert again.training["config"]["start"] == "keyframe" and not again.training["balanced"]
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from videocolor.models.base import ModelCard
 from videocolor.models.hint.network import HintNet, no_propagated, no_scribbles, no_tokens
 from videocolor.training.config import TrainConfig
 
-__all__ = ["ARCHITECTURE", "count_macs", "make_artifact"]
+__all__ = ["ARCHITECTURE", "count_macs", "make_artifact", "run_of"]
 
 ARCHITECTURE = "hintnet-4"
 
@@ -41,7 +41,7 @@ def count_macs(net: nn.Module) -> int:
     return total
 
 
-def _run_of(start: Path) -> str:
+def run_of(start: Path) -> str:
     """Name a run, or a weights file, without its folder."""
     return start.parent.name if start.suffix == ".pt" else start.stem
 
@@ -74,7 +74,7 @@ def make_artifact(averaged: Mapping[str, Tensor], steps: int, config: TrainConfi
     settings = config.model_dump(mode="json", exclude={"out", "data", "encoder_weights"})
     if config.start is not None:
         starts = [config.start] if isinstance(config.start, Path) else config.start
-        settings["start"] = ", ".join(map(_run_of, starts))
+        settings["start"] = ", ".join(map(run_of, starts))
     training = {
         "steps": steps,
         "config": settings,

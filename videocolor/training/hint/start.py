@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -15,12 +15,20 @@ from videocolor.models.artifact import Artifact, load_checkpoint
 from videocolor.models.hint.network import HintNet
 from videocolor.models.registry import find_artifact
 from videocolor.training.averaged import on_device
-from videocolor.training.config import TrainConfig
+from videocolor.training.config import PhasedConfig, TrainConfig
 from videocolor.training.hint.network import forward
 from videocolor.training.prefetch import open_sampler
 from videocolor.training.samples import Batch
 
-__all__ = ["begin_with", "initial_network", "kept_network", "new_network", "unfuse_batchnorm"]
+__all__ = [
+    "begin_with",
+    "initial_network",
+    "kept_network",
+    "new_network",
+    "unfuse",
+    "unfuse_batchnorm",
+    "unseen_batches",
+]
 
 _MEASURED_ON: Final = 20
 """Batches that the statistics of a weights file's norms are measured on."""
@@ -83,12 +91,16 @@ def _initial_weights(config: TrainConfig) -> dict[str, Tensor]:
     """Read the weights that a run begins with: a weights file's, or the mean of earlier runs' averages."""
     start = config.start
     if isinstance(start, Path) and start.suffix != ".pt":
-        sampler, after = open_sampler(config), config.steps  # samples that no step will see
-        shape = config.phases[0].batch, config.phases[0].size
-        few = (sampler.batch(after + i, *shape) for i in range(_MEASURED_ON))
-        return unfuse_batchnorm(find_artifact(str(start)), few).state_dict()
+        return unfuse_batchnorm(find_artifact(str(start)), unseen_batches(config)).state_dict()
     assert start is not None
     return _mean_of((start,) if isinstance(start, Path) else start)
+
+
+def unseen_batches(config: PhasedConfig) -> Iterator[Batch]:
+    """Draw some batches that no step of the run will see."""
+    sampler, after = open_sampler(config), config.steps
+    for number in range(_MEASURED_ON):
+        yield sampler.batch(after + number, config.phases[0].batch, config.phases[0].size)
 
 
 def _mean_of(checkpoints: Sequence[Path]) -> dict[str, Tensor]:
@@ -135,22 +147,38 @@ def unfuse_batchnorm(artifact: Artifact, batches: Iterable[Batch]) -> HintNet:
         ModelError: the weights belong to another network.
     """
     net = HintNet().eval()
+    unfuse(net, artifact, partial(forward, net), batches)
+    return net
+
+
+@torch.no_grad()
+def unfuse(net: nn.Module, artifact: Artifact, run: Callable[[Batch], object], batches: Iterable[Batch]) -> None:
+    """Give a network in evaluation mode, norms not folded, a weights file's weights, as `unfuse_batchnorm` does.
+
+    Args:
+        net: it is changed.
+        artifact: of such a network.
+        run: puts a batch through it.
+        batches: as above.
+
+    Raises:
+        ModelError: the weights belong to another network.
+    """
     own = net.state_dict()
     for name, value in artifact.weights.items():
         offset = name.removesuffix("0.bias") + "1.bias"  # a convolution's own bias is its norm's offset
         target = own.get(name, own.get(offset))
         if target is None or target.shape != value.shape:
-            raise ModelError(f"{artifact.card.name}: its weights {name} {value.shape} are not the hint network's")
+            raise ModelError(f"{artifact.card.name}: its weights {name} {value.shape} are not this network's")
         target.copy_(torch.from_numpy(value))
     norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
         norm.weight.fill_((1.0 + norm.eps) ** 0.5)
     measured = [_Statistics(norm) for norm in norms]
     for batch in batches:
-        forward(net, batch)
+        run(batch)
     for statistics in measured:
         statistics.set()
-    return net
 
 
 class _Statistics:

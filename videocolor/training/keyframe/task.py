@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,11 +14,14 @@ from videocolor.datasets.pack import PackReader
 from videocolor.errors import ConfigError, ModelError
 from videocolor.models.artifact import Artifact, load_checkpoint
 from videocolor.models.keyframe.bins import Bins, count_bins, make_bins
+from videocolor.models.keyframe.colorizer import ARCHITECTURE
 from videocolor.models.keyframe.network import KeyframeNet
 from videocolor.models.registry import find_artifact
 from videocolor.training.averaged import AveragedTask, Ema, on_device
 from videocolor.training.config import KeyframeConfig, KeyframeOptimizerConfig, ValidationConfig
 from videocolor.training.distributed import ProcessGroup
+from videocolor.training.hint.package import run_of
+from videocolor.training.hint.start import unfuse, unseen_batches
 from videocolor.training.keyframe.network import ChromaLoss, Losses, frozen_encoder, target_ab
 from videocolor.training.keyframe.package import make_artifact, network_of
 from videocolor.training.keyframe.validate import contact_sheet, validate
@@ -58,7 +60,7 @@ class KeyframeTask(AveragedTask[KeyframeConfig]):
         self.group = group
         torch.manual_seed(config.seed)
         bins = make_bins(_counts(pack), config.loss.uniform, config.loss.rebalance)
-        net = KeyframeNet(len(bins.centers)) if resumed else initial_network(config.start, bins)
+        net = KeyframeNet(len(bins.centers)) if resumed else initial_network(config, bins)
         self._set_network(net)
         if config.data.held_pack.exists():
             self.held = PackReader(config.data.held_pack)
@@ -102,30 +104,40 @@ class KeyframeTask(AveragedTask[KeyframeConfig]):
 
     def restore(self, content: dict[str, Any]) -> None:
         """Take over network, averaged weights and optimizer."""
+        bins = len(content["net"]["centers"])
+        if bins != len(self.net.centers):  # those of `start`, not of the footage
+            self._set_network(KeyframeNet(bins))
         super().restore(content)
         self._use_weights()
 
     def artifact(self) -> Artifact:
         """Make what the weights file holds."""
-        config = self.config.model_dump(mode="json", exclude={"out", "data", "start"})
-        training = {"steps": self.step, "config": config, "licences": self.licences}
+        config = self.config.model_dump(mode="json", exclude={"out", "data"}) | {"start": run_of(self.config.start)}
+        balanced = self.config.data.balance is not None
+        training = {"steps": self.step, "config": config, "licences": self.licences, "balanced": balanced}
         return make_artifact(self.ema.state, training)
 
 
-def initial_network(start: Path, bins: Bins) -> KeyframeNet:
+def initial_network(config: KeyframeConfig, bins: Bins) -> KeyframeNet:
     """Make the network of a run's first step.
 
     Args:
-        start: a hint network, by name or weights file, whose encoder and trunk are taken; or an earlier run's
-            checkpoint.pt, whose averaged network is taken.
+        config: its `start` is a hint network, by name or weights file, whose encoder and trunk are taken; a keyframe
+            network, which is taken whole; or an earlier run's checkpoint.pt, whose averaged network is taken.
         bins: of the footage.
 
     Raises:
         ModelError: it cannot be read, or is of another network.
         UsageError: no network has that name.
     """
+    start = config.start
     if start.suffix == ".pt":
         return network_of(load_checkpoint(start).get("ema", {}))
+    artifact = find_artifact(str(start))
+    if artifact.architecture == ARCHITECTURE:
+        net = KeyframeNet(len(artifact.weights["centers"])).eval()
+        unfuse(net, artifact, lambda batch: net(torch.from_numpy(batch.luma)[:, None]), unseen_batches(config))
+        return net
     net = KeyframeNet(len(bins.centers))
     with torch.no_grad():  # begin with gray, and with what the weighted loss takes for likely knowing nothing
         net.centers.copy_(torch.from_numpy(bins.centers))
@@ -135,7 +147,7 @@ def initial_network(start: Path, bins: Bins) -> KeyframeNet:
         net.mean.load_state_dict({"weight": net.mean.weight, "bias": torch.zeros(2)})
         bias = torch.from_numpy(np.log(bins.prior * bins.weights))
         net.scores.load_state_dict({"weight": net.scores.weight, "bias": bias})
-    found = find_artifact(str(start)).weights
+    found = artifact.weights
     for module, prefix in ((net.encoder, "encoder."), (net.trunk, "decoder.")):
         wanted = module.state_dict().keys()
         kept = {name: torch.from_numpy(found[prefix + name]) for name in wanted if prefix + name in found}
