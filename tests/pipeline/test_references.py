@@ -116,7 +116,7 @@ def test_a_hint_that_does_not_fit_its_frame_is_followed_from_where_it_fits(tmp_p
     frames = pan()
     film, hint = gray_film(tmp_path / "film.mkv", frames), tmp_path / "hint.png"
     cv2.imwrite(str(hint), np.rint(np.moveaxis(frames[6], 0, -1)[..., ::-1] * 255))
-    settings = [f"hints.items=['0={hint}']", "output.codec=ffv1", "output.pix_fmt=yuv444p10le"]
+    settings = [f"hints.items=['0={hint}']", "hints.align=false", "output.codec=ffv1", "output.pix_fmt=yuv444p10le"]
     result = colorize_video(film, tmp_path / "out.mkv", ColorizeConfig.load(None, settings))
     assert any("used as a loose hint" in warning for warning in result.warnings)
     colorless = float(np.mean([np.linalg.norm(rgb_to_lab(rgb)[1:], axis=0).mean() for rgb in frames]))

@@ -215,7 +215,7 @@ def test_two_runs_at_once_are_refused(reel: Path, tmp_path: Path) -> None:
     folder.mkdir()
     with (folder / "lock").open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(OutputError, match="another process is coloring it"):
+        with pytest.raises(OutputError, match="another process is at work on it"):
             colorize_video(reel, tmp_path / "out.mkv", config("model.name=constant"))
     assert colorize_video(reel, tmp_path / "out.mkv", config("model.name=constant")).resumed == 0
 

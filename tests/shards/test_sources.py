@@ -111,7 +111,7 @@ def test_every_shard_by_itself_gives_the_film_in_one_go(name: str, tmp_path: Pat
 
     job = FilmJob("in", source, tmp_path / "three.mkv", config().as_dict(), tmp_path / "work")
     plan = plan_film(job)
-    assert len(plan.shards) >= 3
+    assert len(plan.shards) >= 2
     for shard in plan.shards:
         run_task(Task(str(shard.number), job.as_dict(), (shard.number,)), lambda _: None)
     assert samples_of(merge_film(job).target) == expected

@@ -107,9 +107,10 @@ def _complete(path: Path, record: ShardRecord) -> bool:
 
 def _has_state(path: Path) -> bool:
     try:
-        return bool(load_state(path))
+        load_state(path)  # which may be empty: without smoothing, nothing is remembered
     except InputError:
         return False  # the shard is colored again, and remembers again
+    return True
 
 
 def drop_stale(folder: Path, finished: Mapping[int, ShardRecord]) -> None:
