@@ -54,7 +54,8 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path, root: Path) -> None
         assert result.returncode == 0, result.stderr
         events = [json.loads(line) for line in result.stdout.splitlines()]
         assert [event["event"] for event in events] == ["start", *["progress"] * 3, "done"]  # one of them speaks
-        assert sorted(path.name for path in out.iterdir()) == ["checkpoint.pt", "metrics.jsonl"]
+        weights = f"of{processes}.safetensors"
+        assert sorted(path.name for path in out.iterdir()) == ["checkpoint.pt", "metrics.jsonl", weights]
         rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
         contents[processes] = (load_checkpoint(out / "checkpoint.pt"), rows)
     (one, rows1), (two, rows2) = contents[1], contents[2]
